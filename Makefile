@@ -1,0 +1,66 @@
+# make demo    see it work: own environment, light install, a mixed folder sorted
+# make test    see it proven: own environment with all extras, the whole fast suite
+# make lint    ruff: style and format
+# make types   mypy --strict
+# make bench   how fast; make quality: how good, on the data sets in ICAS_DATA
+# make format  put the sources into ruff's format
+# make clean   remove what these targets made
+#
+# PYTHON=python3.12     another Python, 3.10 or later
+# EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch
+# TESTS=tests/common    a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
+
+PYTHON ?= python3
+EXTRAS ?= all,test
+TESTS ?= tests
+PYTEST_ARGS ?=
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+BIN = $(VENV)/bin
+
+.PHONY: help demo test venv libraries window-libraries lint types bench quality format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+demo: libraries
+	@$(PYTHON) scripts/environment.py $(DEMO_VENV)
+	@$(DEMO_VENV)/bin/clusterimg demo
+
+test: window-libraries venv
+	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+
+# lint, types and the rest use the environment that `make test` uses
+venv: libraries
+	@$(PYTHON) scripts/environment.py $(VENV) --extras $(EXTRAS) --editable
+
+# first of all, so that a missing library does not waste pip's minutes
+libraries:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) scripts/environment.py
+	@$(PYTHON) scripts/system_libraries.py
+
+window-libraries: libraries
+	@$(PYTHON) scripts/system_libraries.py --windows
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: venv
+	@$(BIN)/mypy --strict src
+
+bench: venv
+	@$(BIN)/python benchmarks/speed.py
+
+quality: venv
+	@$(BIN)/python benchmarks/quality.py
+
+format: venv
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .venv-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
