@@ -1,0 +1,167 @@
+"""What a file holds, told from its first bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from icas.common.errors import UnreadableImageError
+
+HEAD_BYTES = 512
+"""How much of a file is looked at: a tar archive names itself at byte 257."""
+
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"8BPS": "PSD",
+}
+_BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+_NOT_IMAGES = {
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a compressed file",
+    b"BZh": "a compressed file",
+    b"\xfd7zXZ": "a compressed file",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x7fELF": "a program",
+    b"\x1aE\xdf\xa3": "a film",
+    b"OggS": "a film or sound",
+    b"ID3": "a sound",
+}
+_MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECASE)
+
+
+def picture_kind(head: bytes) -> str | None:
+    """The picture format that a file with these first bytes claims to be; None: no known one.
+
+    One of JPEG, PNG, GIF, BMP, TIFF, WEBP, JPEG2000, PNM, AVIF, HEIF, PSD.
+    """
+    for start, kind in _STARTS.items():
+        if head.startswith(start):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if re.match(rb"P([1-6][\s#]|f\s)", head):
+        return "PNM"
+    # Two letters are too little: many a text begins with BM.
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    return _box_kind(head)
+
+
+def _box_kind(head: bytes) -> str | None:
+    """AVIF or HEIF by the brands in the first box; films share the container, not the brands."""
+    if head[4:8] != b"ftyp":
+        return None
+    size = int.from_bytes(head[:4], "big")
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))]
+    if brands[0] in _AVIF_BRANDS:
+        return "AVIF"
+    if brands[0] not in _HEIF_BRANDS:
+        return None
+    return "AVIF" if any(brand in _AVIF_BRANDS for brand in brands) else "HEIF"
+
+
+def what_it_is(head: bytes) -> str:
+    """Why a file with these first bytes is no image, in words: ``not an image (text)``."""
+    if not head:
+        return "empty file"
+    found = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
+    if found is None:
+        found = _what_by_content(head)
+    return f"not an image ({found})"
+
+
+def _what_by_content(head: bytes) -> str:
+    markup = _MARKUP.search(head)
+    if markup:
+        name = markup.group(1).lower()
+        if name == b"svg" or b"<svg" in head:
+            return "an SVG drawing"
+        return "XML" if name == b"?xml" else "a web page (HTML)"
+    if head[257:262] == b"ustar":
+        return "a TAR archive"
+    if head[4:8] == b"ftyp":
+        return "a film"
+    if not head.strip(b"\0"):
+        return "nothing but zeros"
+    return "text" if _is_text(head) else "of no known format"
+
+
+def _is_text(head: bytes) -> bool:
+    if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
+        return False
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start >= HEAD_BYTES - 4  # a letter may be cut by the end of the head
+    return True
+
+
+def require_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """The status of the regular file at `path` (links are followed); nothing is opened.
+
+    Opening a named pipe would wait for its writer for ever, so this is asked first.
+
+    Raises
+    ------
+    UnreadableImageError
+        There is nothing, or something that is no regular file.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        if Path(path).is_symlink():
+            raise UnreadableImageError("a link that leads nowhere") from error
+        raise UnreadableImageError(os_reason(error)) from error
+    except ValueError as error:
+        raise UnreadableImageError(f"not a usable file name: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImageError(f"not a regular file ({_type_name(status.st_mode)})")
+    return status
+
+
+def _type_name(mode: int) -> str:
+    names = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return names.get(stat.S_IFMT(mode), "something else")
+
+
+def os_reason(error: OSError) -> str:
+    """The system's own words for `error`, without the file's name: ``permission denied``."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def read_head(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of the regular file at `path`.
+
+    Raises
+    ------
+    UnreadableImageError
+        It is no regular file or can't be opened.
+    """
+    require_file(path)
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise UnreadableImageError(os_reason(error)) from error
