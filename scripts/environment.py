@@ -176,7 +176,7 @@ def run(command, sorry):
 
 
 def say(text, *values):
-    print("set-up: " + text.format(*values), file=sys.stderr, flush=True)
+    sys.stderr.write("set-up: " + text.format(*values) + "\n")
 
 
 def stop(text, *values):
