@@ -1,0 +1,1 @@
+"""Sorts a folder of mixed images into folders of similar images."""

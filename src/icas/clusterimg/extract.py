@@ -1,0 +1,174 @@
+"""Images -> FeatureSet, in parallel; every worker holds one picture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.executors import Workers
+from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
+from icas.clusterimg.methods.base import Image, Method, settings_of
+from icas.clusterimg.scan import ImageRef
+from icas.clusterimg.similarity import ALONE
+from icas.common.errors import UnreadableImageError, UsageError
+from icas.common.images import MAX_PIXELS, image_size, read_image, resize
+from icas.common.progress import Bar, Console
+
+CHUNK = 32
+"""Images a task: enough to hide what a task costs, few enough for a bar that moves."""
+
+
+def extract(
+    method: Method,
+    images: Sequence[ImageRef],
+    workers: Workers = ALONE,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    bar: Bar | None = None,
+) -> FeatureSet:
+    """Features of all `images` that can be read, in their order; the others are listed in it."""
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    tasks = ((method, chunk, max_pixels, scale) for chunk in chunks)
+    parts = []
+    for part in workers.ordered(_extract_chunk, tasks):
+        parts.append(part)
+        if bar is not None:
+            bar.update(len(part) + len(part.unreadable))
+    return concatenate(parts) if parts else _extract_chunk(method, [], max_pixels, scale)
+
+
+def _extract_chunk(
+    method: Method, images: Sequence[ImageRef], max_pixels: int, scale: float | None
+) -> FeatureSet:
+    files: list[str] = []
+    unreadable: list[Unreadable] = []
+
+    def readable() -> Iterator[Image]:
+        for ref in images:
+            try:
+                image = read_image(ref.path, max_pixels=max_pixels)
+            except UnreadableImageError as error:
+                unreadable.append(Unreadable(ref.file, str(error)))
+                continue
+            files.append(ref.file)
+            yield image if scale is None else scaled(image, scale)
+
+    features = method.extract(readable())
+    return replace(
+        features,
+        files=tuple(files),
+        unreadable=tuple(unreadable),
+        settings=settings_of(method),
+    )
+
+
+def scaled(image: Image, scale: float) -> Image:
+    """`image` with both sides times `scale`, at least one pixel."""
+    height, width = image.shape[:2]
+    return resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+
+def with_common_scale(
+    method: Method, images: Sequence[ImageRef], scale: float, max_pixels: int
+) -> Method:
+    """`method` with a common size of `scale` times the median size of `images`.
+
+    Methods that need no common size come back as they are: their images are scaled one by one.
+    """
+    if settings_of(method)["size"] is None:
+        return method
+    sizes = []
+    for ref in images:
+        try:
+            sizes.append(image_size(ref.path, max_pixels=max_pixels))
+        except UnreadableImageError:
+            continue
+    width, height = np.median(np.array(sizes or [(1, 1)]), axis=0)
+    least = 7  # the window of ssim, the widest that a method lays over the common size
+    size = (max(least, round(width * scale)), max(least, round(height * scale)))
+    resized: Method = replace(method, size=size)  # type: ignore[type-var]
+    return resized
+
+
+def as_image(array: NDArray[Any], position: int = 0) -> Image:
+    """An array that a user hands over -> RGB uint8.
+
+    Parameters
+    ----------
+    array : (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) uint8 ndarray
+        Gray, RGB, or RGB with alpha, which is laid over white.
+    position : int
+        Number of the image, for the error.
+
+    Raises
+    ------
+    UsageError
+        Another shape or dtype.
+    """
+    given = np.asarray(array)
+    channels = 1 if given.ndim == 2 else given.shape[-1]
+    if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.size == 0:
+        raise UsageError(
+            f"image {position} is {given.dtype} of shape {given.shape}; needed: uint8, (h, w) gray"
+            " or (h, w, 3) RGB"
+        )
+    if channels == 3:
+        return np.ascontiguousarray(given)
+    if channels == 1:
+        return np.repeat(given.reshape(*given.shape[:2], 1), 3, axis=2)
+    if channels == 4:
+        from PIL import Image as Pictures
+
+        white = Pictures.new("RGBA", given.shape[1::-1], "white")
+        return np.array(Pictures.alpha_composite(white, Pictures.fromarray(given)).convert("RGB"))
+    raise UsageError(f"image {position} has {channels} channels; gray, RGB or RGBA is needed")
+
+
+def features_of(
+    method: Method,
+    source: str | Path | Iterable[Any],
+    workers: Workers = ALONE,
+    *,
+    recursive: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    console: Console | None = None,
+) -> FeatureSet:
+    """Features of a folder, of a list of paths, or of arrays.
+
+    Raises
+    ------
+    UsageError
+        No such folder, a mixture of paths and arrays, or an array that is no image.
+    """
+    from icas.clusterimg.scan import scan
+
+    outside: tuple[Unreadable, ...] = ()
+    if isinstance(source, (str, Path)):
+        found = scan(Path(source), recursive=recursive)
+        refs, outside = found.images, found.unreadable
+    else:
+        items = list(source)
+        if not all(isinstance(item, (str, Path)) for item in items):
+            return _features_of_arrays(method, items, scale)
+        refs = tuple(ImageRef(Path(item), Path(item).as_posix()) for item in items)
+    if scale is not None:
+        method = with_common_scale(method, refs, scale, max_pixels)
+    with (console or Console()).bar(len(refs), "features", "images") as bar:
+        features = extract(method, refs, workers, max_pixels=max_pixels, scale=scale, bar=bar)
+    return replace(features, unreadable=(*features.unreadable, *outside))
+
+
+def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
+    if any(isinstance(item, (str, Path)) for item in items):
+        raise UsageError("images are given as paths or as arrays, not as both")
+    images = [as_image(item, position) for position, item in enumerate(items)]
+    if scale is not None:
+        images = [scaled(image, scale) for image in images]
+    return replace(method.extract(images), settings=settings_of(method))

@@ -1,0 +1,115 @@
+"""FeatureSet: what is kept of every image, as packed arrays whose first axis is the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that could not be read, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of n images.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method that made them.
+    arrays : mapping of str to ndarray
+        Packed features; the first axis of every array is the image (length n). The first array
+        is the main one.
+    settings : mapping
+        The method's settings, enough to make the method again.
+    files : tuple of str
+        Name of each image, where the images are files; else empty.
+    unreadable : tuple of Unreadable
+        Files that were to be read and could not be.
+    """
+
+    method: str
+    arrays: Mapping[str, NDArray[Any]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise UsageError(f"feature arrays of unequal length: {lengths}")
+        if self.files and len(self.files) != len(self):
+            raise UsageError(f"{len(self.files)} file names for {len(self)} images")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, rows: slice | NDArray[Any] | Sequence[int]) -> FeatureSet:
+        """The chosen images as a FeatureSet; a slice shares memory with this one."""
+        picked = {name: array[rows] for name, array in self.arrays.items()}
+        files: tuple[str, ...] = ()
+        if self.files:
+            files = tuple(np.array(self.files, dtype=object)[rows])
+        return replace(self, arrays=picked, files=files)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The main array, first axis = image."""
+        return next(iter(self.arrays.values()))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    @classmethod
+    def from_bits(cls, packed: NDArray[np.uint8], method: str = "imagehash") -> FeatureSet:
+        """Codes made elsewhere: one row of packed bits an image.
+
+        Parameters
+        ----------
+        packed : (n, bytes) uint8 ndarray
+            Bit codes, eight bits a byte (as `numpy.packbits` packs them).
+        method : str
+            The method that compares them by Hamming distance.
+
+        Raises
+        ------
+        UsageError
+            Not a two-dimensional uint8 array, or a method whose features are no bit codes.
+        """
+        codes = np.ascontiguousarray(packed)
+        if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] == 0:
+            raise UsageError(
+                f"from_bits needs a (n, bytes) uint8 array, got {codes.dtype} of shape {codes.shape}"
+            )
+        if method.casefold() != "imagehash":
+            raise UsageError(f"from_bits makes features of imagehash, not of {method!r}")
+        return cls("imagehash", {"bits": codes})
+
+
+def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
+    """The images of all `parts`, in order; at least one part is needed."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    arrays = {
+        name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays
+    }
+    return replace(
+        first,
+        arrays=arrays,
+        files=tuple(file for part in parts for file in part.files),
+        unreadable=tuple(file for part in parts for file in part.unreadable),
+    )

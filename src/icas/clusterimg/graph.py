@@ -1,0 +1,189 @@
+"""Links -> clusters: connected components, the maximum spanning forest, medoids and certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.similarity import Links, join_links, upper_tiles
+from icas.common.errors import UsageError
+
+Labels = NDArray[np.int64]
+"""(n,) int64: number of each image's cluster, -1 for an outlier."""
+
+
+def components(count: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels:
+    """Connected components of `count` images under the links (a, b), as numbered clusters.
+
+    A component of two images or more is a cluster; the others are outliers, -1. Cluster 0 is the
+    largest; clusters of one size are ordered by their first image.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if count == 0:
+        return np.empty(0, np.int64)
+    edges = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(count, count))
+    _, found = connected_components(edges, directed=False)
+    return number_clusters(found)
+
+
+def number_clusters(groups: NDArray[np.integer]) -> Labels:
+    """Groups numbered anyhow -> clusters numbered by size (largest 0), then by first image.
+
+    A group of a single image, or a negative number, becomes -1.
+    """
+    labels = np.full(len(groups), -1, np.int64)
+    inside = np.flatnonzero(groups >= 0)
+    if len(inside) == 0:
+        return labels
+    _, first, group, sizes = np.unique(
+        groups[inside], return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((first, -sizes))
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    number[sizes < 2] = -1
+    labels[inside] = number[group]
+    return labels
+
+
+def members_of(labels: Labels) -> list[NDArray[np.int64]]:
+    """For each cluster in turn the images in it, ascending."""
+    order = np.argsort(labels, kind="stable")
+    ends = np.searchsorted(labels[order], np.arange(labels.max(initial=-1) + 2))
+    return [order[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A maximum spanning forest: the clusters at every threshold from `floor` on.
+
+    Attributes
+    ----------
+    count : int
+        Number of images.
+    a, b : (m,) int64 ndarray
+        Ends of each edge, m < count.
+    similarity : (m,) float32 ndarray
+        Similarity of each edge, descending.
+    floor : float
+        Links below it were not looked at: a threshold below it cannot be answered.
+    """
+
+    count: int
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+    floor: float = -np.inf
+
+
+def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) -> Forest:
+    """The maximum spanning forest of all links in `parts`.
+
+    The parts are taken one after the other and only a forest is kept between them, so that memory
+    stays at one part and `count` edges.
+    """
+    kept = join_links([])
+    for part in parts:
+        kept = _thin(count, join_links([kept, part]))
+    order = np.lexsort((kept.b, kept.a, -kept.similarity.astype(np.float64)))
+    return Forest(count, kept.a[order], kept.b[order], kept.similarity[order], floor)
+
+
+def _thin(count: int, links: Links) -> Links:
+    """Those of `links` that a maximum spanning forest keeps."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    if len(links) == 0:
+        return links
+    # scipy looks for the least sum and takes a stored 0 for no edge: turn the sign, stay above 0.
+    cost = 1.0 + links.similarity.max(initial=1.0) - links.similarity.astype(np.float64)
+    edges = coo_array((cost, (links.a, links.b)), shape=(count, count)).tocsr()
+    position = coo_array((np.arange(1, len(links) + 1), (links.a, links.b)), shape=edges.shape)
+    tree = minimum_spanning_tree(edges).tocoo()
+    keep = np.sort(np.asarray(position.tocsr()[tree.row, tree.col]).ravel() - 1)
+    return Links(links.a[keep], links.b[keep], links.similarity[keep])
+
+
+def labels_at(forest: Forest, threshold: float) -> Labels:
+    """Clusters at `threshold`, without comparing anything again.
+
+    Returns
+    -------
+    (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+
+    Raises
+    ------
+    UsageError
+        `threshold` lies below the forest's floor.
+    """
+    if threshold < forest.floor:
+        raise UsageError(
+            f"threshold {threshold:g} is below {forest.floor:g}, the least similarity that was kept;"
+            " compare the images again at a lower threshold"
+        )
+    keep = forest.similarity >= np.float32(threshold)
+    return components(forest.count, forest.a[keep], forest.b[keep])
+
+
+@dataclass(frozen=True)
+class Cohesion:
+    """How one cluster hangs together.
+
+    Attributes
+    ----------
+    medoid : int
+        The member most similar to the others (greatest sum), the first of equals.
+    least_similar_pair : float
+        Similarity of the two members that are least alike.
+    """
+
+    medoid: int
+    least_similar_pair: float
+
+
+def cohesion(method: Method, features: FeatureSet, members: NDArray[np.int64]) -> Cohesion:
+    """Medoid and least similar pair of the images `members` (two or more) of `features`."""
+    inside = features[members]
+    total = np.zeros(len(members))
+    least = np.inf
+    for rows, columns in upper_tiles(len(members), method.tile):
+        values = method.similarity(inside[rows], inside[columns])
+        if rows == columns:
+            least = min(least, float(_off_diagonal(values).min(initial=np.inf)))
+            total[rows] += values.sum(axis=1, dtype=np.float64)
+        else:
+            least = min(least, float(values.min()))
+            total[rows] += values.sum(axis=1, dtype=np.float64)
+            total[columns] += values.sum(axis=0, dtype=np.float64)
+    return Cohesion(int(members[np.argmax(total)]), least)
+
+
+def _off_diagonal(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values[~np.eye(len(values), dtype=bool)]
+
+
+def weakest_links(labels: Labels, links: Links) -> list[float]:
+    """For each cluster the least similarity on its maximum spanning tree: where it would break first.
+
+    NaN where the links do not join the whole cluster (as in a folder put together by hand).
+    """
+    forest = spanning_forest(len(labels), [links])
+    clusters = int(labels.max(initial=-1)) + 1
+    inside = (labels[forest.a] == labels[forest.b]) & (labels[forest.a] >= 0)
+    cluster, similarity = labels[forest.a][inside], forest.similarity[inside]
+    weakest = np.full(clusters, np.inf)
+    np.minimum.at(weakest, cluster, similarity)
+    edges = np.bincount(cluster, minlength=clusters)
+    sizes = np.bincount(labels[labels >= 0], minlength=clusters)
+    weakest[edges != sizes - 1] = np.nan
+    return [float(value) for value in weakest]
+

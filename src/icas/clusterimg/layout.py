@@ -1,0 +1,115 @@
+"""Clusters -> the files of the result, planned whole before the disk is touched."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from icas.clusterimg.graph import Labels
+from icas.clusterimg.scan import ImageRef
+
+OUTLIERS = "outliers"
+LONGEST_NAME = 255
+"""Bytes that common file systems allow in one file name."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One image and the place in the result that it is to have.
+
+    Attributes
+    ----------
+    source : Path
+        The image.
+    target : PurePosixPath
+        Its place, relative to the result folder.
+    """
+
+    source: Path
+    target: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run is going to put into the result folder.
+
+    Attributes
+    ----------
+    root : Path
+        The result folder.
+    moves : tuple of Move
+        Every image once a tree (``result/``, ``batches/``), no target twice.
+    """
+
+    root: Path
+    moves: tuple[Move, ...]
+
+    def folders(self) -> Counter[PurePosixPath]:
+        """Folders that will hold images, with how many, in the plan's order."""
+        return Counter(move.target.parent for move in self.moves)
+
+    def bytes(self) -> int:
+        """Bytes that the images take."""
+        return sum(move.source.stat().st_size for move in self.moves if move.source.exists())
+
+
+def plan_tree(
+    root: Path, folder: PurePosixPath, images: Sequence[ImageRef], labels: Labels
+) -> Plan:
+    """One tree of ``cluster_0/ cluster_1/ … outliers/`` below ``root/folder``."""
+    moves = []
+    for name, members in _by_folder(labels):
+        place = folder / name
+        chosen = [images[member] for member in members]
+        for ref, file in zip(chosen, distinct_names(ref.path.name for ref in chosen), strict=True):
+            moves.append(Move(ref.path, place / file))
+    return Plan(root, tuple(moves))
+
+
+def join_plans(plans: Sequence[Plan]) -> Plan:
+    """All moves of `plans`, which share one result folder and write into different trees."""
+    return Plan(plans[0].root, tuple(move for plan in plans for move in plan.moves))
+
+
+def _by_folder(labels: Labels) -> Iterator[tuple[str, list[int]]]:
+    """Folder name and images of each cluster in turn, then of the outliers."""
+    members: dict[int, list[int]] = {}
+    for image, label in enumerate(labels.tolist()):
+        members.setdefault(label, []).append(image)
+    for label in sorted(members, key=lambda number: (number < 0, number)):
+        yield (f"cluster_{label}" if label >= 0 else OUTLIERS), members[label]
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """`names` with `` (2)``, `` (3)`` … before the suffix of those that came before.
+
+    Names that differ only in case or in Unicode form count as the same, because on some systems
+    they are.
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        candidate, number = name, 1
+        while _folded(candidate) in taken:
+            number += 1
+            candidate = _numbered(name, number)
+        taken.add(_folded(candidate))
+        found.append(candidate)
+    return found
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, suffix = os.path.splitext(name)
+    ending = f" ({number}){suffix}"
+    room = LONGEST_NAME - len(os.fsencode(ending))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + ending

@@ -1,0 +1,139 @@
+"""Batches -> one set of clusters: through representatives, or exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.batches import BatchClusters, cohesions_of, starts_of
+from icas.clusterimg.executors import Workers
+from icas.clusterimg.features import FeatureSet, concatenate
+from icas.clusterimg.graph import Cohesion, Labels, cohesion, components, members_of
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.similarity import ALONE, Links, join_links, links_between
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The clusters of all batches together; images are numbered through all batches.
+
+    Attributes
+    ----------
+    labels : (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+    links : Links
+        Links found across batches.
+    cohesions : tuple of Cohesion
+        One for each cluster.
+    compared : int
+        Pairs that were compared across batches.
+    """
+
+    labels: Labels
+    links: Links
+    cohesions: tuple[Cohesion, ...]
+    compared: int
+
+
+def merge_representatives(
+    method: Method,
+    batches: Sequence[BatchClusters],
+    standing: Sequence[FeatureSet],
+    threshold: float,
+    workers: Workers = ALONE,
+) -> Merged:
+    """Merge clusters whose representatives are linked across batches.
+
+    Parameters
+    ----------
+    batches : sequence of BatchClusters
+    standing : sequence of FeatureSet
+        Features of each batch's representatives, in the order of `BatchClusters.representatives`.
+    threshold : float
+        Representatives with a similarity at or above it are linked.
+    """
+    starts = starts_of([len(batch.labels) for batch in batches])
+    numbers = np.concatenate(
+        [batch.representatives + start for batch, start in zip(batches, starts, strict=False)]
+    )
+    links, compared = links_across(method, standing, threshold, workers)
+    links = links.renumbered(numbers)
+    labels = _joined(batches, starts, links)
+    cohesions = _joined_cohesions(
+        method, batches, starts, labels, concatenate(list(standing)), numbers
+    )
+    return Merged(labels, links, cohesions, compared)
+
+
+def merge_exactly(
+    method: Method,
+    batches: Sequence[BatchClusters],
+    features: Sequence[FeatureSet],
+    threshold: float,
+    workers: Workers = ALONE,
+) -> Merged:
+    """Compare all pairs across batches too: the same clusters as one big batch."""
+    starts = starts_of([len(batch.labels) for batch in batches])
+    links, compared = links_across(method, features, threshold, workers)
+    labels = _joined(batches, starts, links)
+    cohesions = cohesions_of(method, concatenate(list(features)), labels, workers)
+    return Merged(labels, links, cohesions, compared)
+
+
+def links_across(
+    method: Method, parts: Sequence[FeatureSet], threshold: float, workers: Workers
+) -> tuple[Links, int]:
+    """Links between images of different parts, and how many pairs were compared.
+
+    The images are numbered through all parts.
+    """
+    together = concatenate(list(parts))
+    starts = starts_of([len(part) for part in parts])
+    found, compared = [], 0
+    for start, end in zip(starts[1:-1], starts[2:], strict=True):
+        earlier, later = together[:start], together[start:end]
+        found.extend(links_between(method, earlier, later, threshold, workers))
+        compared += len(earlier) * len(later)
+    return join_links(found), compared
+
+
+def _joined(
+    batches: Sequence[BatchClusters], starts: NDArray[np.int64], across: Links
+) -> Labels:
+    """Components of the batches' clusters and the links across them."""
+    a, b = [across.a], [across.b]
+    for batch, start in zip(batches, starts, strict=False):
+        for members in members_of(batch.labels):
+            a.append(np.full(len(members) - 1, members[0] + start))
+            b.append(members[1:] + start)
+    return components(int(starts[-1]), np.concatenate(a), np.concatenate(b))
+
+
+def _joined_cohesions(
+    method: Method,
+    batches: Sequence[BatchClusters],
+    starts: NDArray[np.int64],
+    labels: Labels,
+    standing: FeatureSet,
+    numbers: NDArray[np.int64],
+) -> tuple[Cohesion, ...]:
+    """Cohesion of merged clusters from what was compared: their parts and their representatives."""
+    least: dict[int, float] = {}
+    medoid: dict[int, int] = {}
+    for batch, start in zip(batches, starts, strict=False):
+        for part in batch.cohesions:
+            cluster = int(labels[part.medoid + start])
+            least[cluster] = min(least.get(cluster, np.inf), part.least_similar_pair)
+            medoid[cluster] = part.medoid + int(start)
+    places = np.argsort(numbers)
+    found = []
+    for cluster, members in enumerate(members_of(labels[numbers[places]])):
+        if len(members) > 1:
+            among = cohesion(method, standing, places[members])
+            medoid[cluster] = int(numbers[among.medoid])
+            least[cluster] = min(least.get(cluster, np.inf), among.least_similar_pair)
+        found.append(Cohesion(medoid[cluster], least[cluster]))
+    return tuple(found)

@@ -1,0 +1,46 @@
+"""The methods of similarity: one row a method, one file a method."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from icas.clusterimg.methods.base import Method
+from icas.common.errors import UsageError
+from icas.common.options import flag_of
+from icas.common.registry import Entry, lookup
+
+_HERE = "icas.clusterimg.methods."
+METHODS: dict[str, Entry] = {
+    "ssim": Entry(_HERE + "ssim:Ssim", "structural similarity of the gray images at a common size"),
+    "minhash": Entry(_HERE + "minhash:MinHash", "MinHash of the places of Harris corners"),
+    "imagehash": Entry(_HERE + "imagehash:ImageHash", "perceptual hash; fastest, for edited copies"),
+    "orb": Entry(_HERE + "orb:Orb", "local features; survives crops, turns, scale and shifts"),
+    "tm": Entry(_HERE + "tm:TemplateMatching", "colour difference at a common size"),
+}
+
+
+def method_class(name: str) -> type[Any]:
+    """The class of the method called `name`; case does not matter."""
+    cls: type[Any] = lookup(METHODS, name, "method")[1].load()
+    return cls
+
+
+def make_method(name: str, **options: Any) -> Method:
+    """The method called `name` with its options; those not given keep their defaults.
+
+    Raises
+    ------
+    UsageError
+        No such method, an option that it does not have, or a value outside its limits.
+    """
+    cls = method_class(name)
+    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    for option in options:
+        if option not in known:
+            shown = ", ".join(flag_of(name) for name in sorted(known))
+            raise UsageError(
+                f"{flag_of(option)} is no option of method {name!r}; it has {shown}"
+            )
+    made: Method = cls(**options)
+    return made

@@ -1,0 +1,1 @@
+"""What both halves of icas share, and nothing else."""

@@ -1,0 +1,163 @@
+"""Settings live once, in a dataclass: default, help, unit and limits; flags and checks are made from it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from icas.common.errors import UsageError
+
+Size = tuple[int, int]
+"""Width and height in pixels, in the order in which people say them (64x48)."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one setting beside its name, type and default."""
+
+    help: str
+    unit: str = ""
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    metavar: str | None = None
+    default_text: str | None = None
+
+
+def option(default: Any, help: str, **details: Any) -> Any:
+    """A dataclass field that is also a flag.
+
+    `details` are the fields of `Option`; `parse` is taken from the default's type when not given.
+    """
+    if "parse" not in details and default is not None:
+        details["parse"] = type(default)
+    return dataclasses.field(default=default, metadata={"option": Option(help, **details)})
+
+
+def options_of(cls: type) -> dict[str, tuple[Any, Option]]:
+    """Name -> (default, Option) of the fields of `cls` that were made by `option`."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        if "option" in field.metadata:
+            found[field.name] = (field.default, field.metadata["option"])
+    return found
+
+
+def check_options(settings: Any) -> None:
+    """Compare every field of `settings` with its limits; called at birth, in ``__post_init__``.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its limits or not among its choices; the message names them.
+    """
+    for name, (default, option) in options_of(type(settings)).items():
+        value = getattr(settings, name)
+        if value is None and default is None:
+            continue
+        flag = flag_of(name)
+        if option.choices and value not in option.choices:
+            raise UsageError(f"{flag} {value}: choose from {', '.join(option.choices)}")
+        if option.minimum is None and option.maximum is None:
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise UsageError(f"{flag} {value!r}: a number is needed")
+            low = -float("inf") if option.minimum is None else option.minimum
+            high = float("inf") if option.maximum is None else option.maximum
+            if not low <= number <= high:
+                raise UsageError(f"{flag} {number}: must be {_range_text(option)}")
+
+
+def _range_text(option: Option) -> str:
+    if option.maximum is None:
+        return f"at least {option.minimum}"
+    if option.minimum is None:
+        return f"at most {option.maximum}"
+    return f"between {option.minimum} and {option.maximum}"
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def add_flags(
+    parser: argparse._ActionsContainer, cls: type, *, skip: Iterable[str] = (), prefix: str = ""
+) -> None:
+    """Add a flag to `parser` for every option of `cls`. The parser holds no default: the dataclass does."""
+    skipped = set(skip)
+    for name, (default, option) in options_of(cls).items():
+        if name in skipped:
+            continue
+        shown = option.default_text or _text(default)
+        unit = f" {option.unit}" if option.unit else ""
+        help_text = f"{prefix}{option.help} (default: {shown}{unit})".replace("%", "%%")
+        flag = flag_of(name)
+        if isinstance(default, bool):
+            parser.add_argument(
+                flag,
+                action=argparse.BooleanOptionalAction if default else "store_true",
+                help=help_text,
+                default=argparse.SUPPRESS,
+                dest=name,
+            )
+            continue
+        parser.add_argument(
+            flag,
+            type=_argument_type(option.parse, flag),
+            choices=option.choices or None,
+            metavar=option.metavar or (None if option.choices else _metavar(option.parse)),
+            help=help_text,
+            default=argparse.SUPPRESS,
+            dest=name,
+        )
+
+
+def _argument_type(parse: Callable[[str], Any], flag: str) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except (ValueError, OverflowError) as error:
+            wanted = {"int": "a whole number", "float": "a number"}.get(
+                getattr(parse, "__name__", ""), str(error)
+            )
+            raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is needed") from None
+
+    return convert
+
+
+def _metavar(parse: Callable[[str], Any]) -> str:
+    return {"int": "N", "float": "F", "parse_size": "WxH", "Path": "PATH"}.get(
+        getattr(parse, "__name__", ""), "TEXT"
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "x".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def parse_size(text: str | Size) -> Size:
+    """``"64x48"`` -> ``(64, 48)``: width and height.
+
+    Raises
+    ------
+    ValueError
+        Not two whole numbers with an x between them.
+    """
+    if not isinstance(text, str):
+        width, height = text
+        return int(width), int(height)
+    parts = text.lower().replace("*", "x").split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError("a size like 200x150 (width x height)")
+    return int(parts[0]), int(parts[1])

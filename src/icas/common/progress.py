@@ -1,0 +1,84 @@
+"""What a run says: result lines on stdout, warnings and progress bars on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Bar(Protocol):
+    """A progress bar."""
+
+    def update(self, steps: int) -> object:
+        """Go on by `steps`."""
+        ...
+
+
+class _NoBar:
+    def update(self, steps: int) -> None:
+        """Nothing is shown."""
+
+
+@dataclass(frozen=True)
+class Console:
+    """Where a run's words go.
+
+    Attributes
+    ----------
+    results : bool
+        Print result lines on stdout.
+    warnings : bool
+        Print warnings on stderr.
+    bars : bool
+        Show progress bars on stderr, if that is a terminal.
+    details : bool
+        Print result lines of the kind that only ``-v`` shows.
+    """
+
+    results: bool = False
+    warnings: bool = False
+    bars: bool = False
+    details: bool = False
+
+    def line(self, text: str) -> None:
+        """A result line."""
+        if self.results:
+            print(printable(text), flush=True)
+
+    def detail(self, text: str) -> None:
+        """A result line for those who asked for more."""
+        if self.details:
+            self.line(text)
+
+    def warn(self, text: str) -> None:
+        """A line that the user should see even where stdout goes into a file."""
+        if self.warnings:
+            print(printable(text), file=sys.stderr, flush=True)
+
+    @contextmanager
+    def bar(self, total: int, what: str, unit: str) -> Iterator[Bar]:
+        """A progress bar while the block runs; nothing where stderr is no terminal."""
+        if not self.bars or not sys.stderr.isatty() or total == 0:
+            yield _NoBar()
+            return
+        from tqdm import tqdm
+
+        with tqdm(total=total, desc=what, unit=f" {unit}", leave=False, file=sys.stderr) as bar:
+            yield bar
+
+
+def printable(text: str) -> str:
+    """`text` on one line, in characters that every stream takes.
+
+    File names may hold line breaks and bytes that are no UTF-8; both are shown escaped.
+    """
+    shown = "".join(character if character.isprintable() else _escaped(character) for character in text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
