@@ -15,7 +15,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -66,6 +66,10 @@ _READERS = {
 }
 _ORIENTATION = 274
 
+_LARGE_PIXELS = 1 << 26
+_ONE_LARGE = threading.Lock()
+"""Pictures above _LARGE_PIXELS are decoded one at a time: each takes some 7 bytes a pixel."""
+
 
 def read_image(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Image:
     """The picture in the file `path` as upright RGB.
@@ -92,8 +96,10 @@ def read_image(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Image:
         is the reason in a few words, without the file's name.
     """
     with _opened(path, max_pixels) as picture:
-        picture.load()
-        return upright_rgb(picture, _orientation(picture))
+        large = picture.size[0] * picture.size[1] > _LARGE_PIXELS
+        with _ONE_LARGE if large else nullcontext():
+            picture.load()
+            return upright_rgb(picture, _orientation(picture))
 
 
 def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
@@ -272,6 +278,9 @@ def _has_exif_chunk(file: IO[bytes]) -> bool:
     return False
 
 
+_UNKNOWN_TO_PILLOW = ("support not installed", "unknown pixel mode", "not supported", "Unsupported")
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory for its pixels"
@@ -280,8 +289,8 @@ def _reason(error: Exception) -> str:
     words = " ".join(str(error).split())[:120] or type(error).__name__
     if isinstance(error, EOFError) or "truncated" in words.lower():
         return "cut short: the file ends before its pixels do"
-    if "support not installed" in words:
-        return "this Pillow can't read pictures of this kind: save it as JPEG or PNG"
+    if any(part in words for part in _UNKNOWN_TO_PILLOW):
+        return f"of a rare kind that can't be read here ({words}): save it as JPEG or PNG"
     return f"damaged: {words}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -55,7 +56,7 @@ def picture_kind(head: bytes) -> str | None:
             return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if re.match(rb"P([1-6][\s#]|f\s)", head):
+    if re.match(rb"P[1-6f](\s*#|\s+[0-9])", head):
         return "PNM"
     # Two letters are too little: many a text begins with BM.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
@@ -125,7 +126,7 @@ def require_file(path: str | os.PathLike[str]) -> os.stat_result:
     try:
         status = Path(path).stat()
     except OSError as error:
-        if Path(path).is_symlink():
+        if error.errno in (errno.ENOENT, errno.ELOOP) and Path(path).is_symlink():
             raise UnreadableImageError("a link that leads nowhere") from error
         raise UnreadableImageError(os_reason(error)) from error
     except ValueError as error:
