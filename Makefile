@@ -7,7 +7,7 @@
 # make clean   remove what these targets made
 #
 # PYTHON=python3.12     another Python, 3.10 or later
-# EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch
+# EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch, 9 GB while pip works
 # TESTS=tests/common    a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN = $(VENV)/bin
 
-.PHONY: help demo test venv libraries window-libraries lint types bench quality format clean
+.PHONY: help demo test venv libraries lint types bench quality format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,7 +28,8 @@ demo: libraries
 	@$(PYTHON) scripts/environment.py $(DEMO_VENV)
 	@$(DEMO_VENV)/bin/clusterimg demo
 
-test: window-libraries venv
+test: WINDOWS = --windows
+test: venv
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
 
 # lint, types and the rest use the environment that `make test` uses
@@ -39,10 +40,7 @@ venv: libraries
 libraries:
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) scripts/environment.py
-	@$(PYTHON) scripts/system_libraries.py
-
-window-libraries: libraries
-	@$(PYTHON) scripts/system_libraries.py --windows
+	@$(PYTHON) scripts/system_libraries.py $(WINDOWS)
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -18,9 +18,9 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STAMP = ".icas-ready"
 GIGABYTE = 1e9
-# measured on Debian 12, Python 3.11: the environment, and what pip downloads on the way
-LIGHT_DISK, LIGHT_DOWNLOAD = 0.9, 0.4
-TORCH_DISK, TORCH_DOWNLOAD = 5.5, 3.0
+# measured on Debian 12 with Python 3.11: the environment, and what pip downloads on the way to it
+LIGHT_DISK, LIGHT_DOWNLOAD = 1.1, 0.4
+TORCH_DISK, TORCH_DOWNLOAD = 5.7, 3.0
 # macOS, Windows and ARM get a torch without CUDA
 PLAIN_TORCH_DISK, PLAIN_TORCH_DOWNLOAD = 1.2, 0.4
 TORCH_EXTRAS = {"all", "deep", "sam"}
@@ -156,6 +156,9 @@ def install(folder, extras, editable):
     target = TOP + ("[{}]".format(",".join(extras)) if extras else "")
     command = [python_of(folder), "-m", "pip", "install", "--quiet", "--progress-bar", "off"]
     command += ["--disable-pip-version-check"] + (["--editable"] if editable else []) + [target]
+    if large:
+        # pip's cache would hold the gigabytes a second time
+        command.append("--no-cache-dir")
     run(command, "pip failed (see above); with the network back, the same command goes on")
 
 

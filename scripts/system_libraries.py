@@ -140,13 +140,18 @@ def report(missing, manager):
     if not missing:
         return 0
     fatal = [name for name in missing if name in IMPORT_LIBRARIES]
-    outcome = "OpenCV cannot be imported" if fatal else "the window tests are skipped"
-    say("missing: {}; without {} {}".format(", ".join(missing), one_or_many(missing), outcome))
+    if fatal:
+        outcome = "OpenCV cannot be imported"
+    elif any(name in WINDOW_LIBRARIES for name in missing):
+        outcome = "no window can be opened"
+    else:
+        outcome = "the window tests are skipped"
+    say("missing: {}; without {} {}".format(", ".join(missing), it_or_them(missing), outcome))
     say("type: " + line_to_type(missing, manager))
     return 1 if fatal else 0
 
 
-def one_or_many(names):
+def it_or_them(names):
     return "it" if len(names) == 1 else "them"
 
 

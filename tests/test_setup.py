@@ -1,0 +1,136 @@
+"""The package as pip sees it: light to import, and its description true to its sources."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).resolve().parent.parent / "src" / "icas"
+HEAVY = ("torch", "cv2", "matplotlib", "skimage", "scipy", "sklearn", "PIL", "numba", "dask")
+EXTRAS = {"fast", "deep", "sam", "dask", "all", "test", "docs"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-contrib-python",
+    "distributed": "dask",
+    "mpl_toolkits": "matplotlib",
+    "segment_anything": "segment-anything",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
+
+
+def run_python(code: str, *flags: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def package() -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution("icas")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("icas is not installed here: pip install -e .")
+
+
+def test_import_loads_nothing_heavy() -> None:
+    loaded = run_python("import icas, sys; print(*sys.modules, sep='\\n')").split()
+    assert "icas" in loaded
+    assert not set(HEAVY).intersection(loaded)
+
+
+def test_import_installs_no_log_handler() -> None:
+    code = "import icas, logging; print(logging.root.handlers, logging.getLogger('icas').handlers)"
+    assert run_python(code).split() == ["[]", "[]"]
+
+
+def test_import_takes_under_300_ms_more_than_python() -> None:
+    def least_seconds(code: str) -> float:
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            run_python(code)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    assert least_seconds("import icas") - least_seconds("pass") < 0.3
+
+
+def test_public_names_can_all_be_had() -> None:
+    icas = importlib.import_module("icas")
+    for name in icas.__all__:
+        assert getattr(icas, name) is not None
+        assert name in dir(icas)
+
+
+def test_every_module_can_be_imported_without_any_extra() -> None:
+    code = """
+import importlib, pkgutil, sys
+for name in ("numba", "torch", "torchvision", "sklearn", "segment_anything", "dask", "distributed"):
+    sys.modules[name] = None
+import icas
+for module in pkgutil.walk_packages(icas.__path__, "icas."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+    assert "icas.clusterimg.methods.base" in run_python(code).split()
+
+
+def test_version_is_the_installed_one(package: importlib.metadata.Distribution) -> None:
+    icas = importlib.import_module("icas")
+    assert package.version == icas.__version__
+
+
+def test_extras_are_those_promised(package: importlib.metadata.Distribution) -> None:
+    assert set(package.metadata.get_all("Provides-Extra") or ()) == EXTRAS
+
+
+def test_commands_exist(package: importlib.metadata.Distribution) -> None:
+    commands = {point.name: point for point in package.entry_points}
+    assert set(commands) == {"clusterimg", "segmentimg"}
+    for point in commands.values():
+        assert callable(point.load())
+
+
+@pytest.mark.parametrize("command", ["clusterimg", "segmentimg"])
+def test_commands_run_as_modules(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"icas.{command}", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert importlib.import_module("icas").__version__ in done.stdout
+
+
+def test_what_is_imported_is_required(package: importlib.metadata.Distribution) -> None:
+    required = {
+        re.split(r"[^\w.-]", line)[0].lower()
+        for line in package.requires or ()
+        if not re.search(r"extra == ['\"](test|docs)['\"]", line)
+    }
+    imported = set().union(*(outside_imports(path) for path in SOURCES.rglob("*.py")))
+    assert {DISTRIBUTIONS.get(name, name).lower() for name in imported} <= required
+
+
+def outside_imports(path: Path) -> set[str]:
+    """Top-level names of the packages that the file imports, those of Python and icas left out."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"icas"}
