@@ -286,10 +286,11 @@ def _reason(error: Exception) -> str:
         return "not enough memory for its pixels"
     if isinstance(error, OSError) and error.errno is not None:
         return os_reason(error)
-    words = " ".join(str(error).split())[:120] or type(error).__name__
+    plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    words = " ".join(plain.split())[:120] or type(error).__name__
     if isinstance(error, EOFError) or "truncated" in words.lower():
         return "cut short: the file ends before its pixels do"
-    if any(part in words for part in _UNKNOWN_TO_PILLOW):
+    if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
         return f"of a rare kind that can't be read here ({words}): save it as JPEG or PNG"
     return f"damaged: {words}"
 

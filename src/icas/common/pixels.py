@@ -17,8 +17,8 @@ Image = NDArray[np.uint8]
 _BAND_PIXELS = 1 << 18
 """Pixels converted at a time: what lies between decoder and result stays in the cache."""
 
-_PhotometricInterpretation = 262
-_BitsPerSample = 258
+_PHOTOMETRIC = 262
+_BITS_PER_SAMPLE = 258
 _WHITE_IS_ZERO = 0
 
 
@@ -98,8 +98,8 @@ def _over_white(band: PillowImage.Image) -> NDArray[np.uint8]:
 
 def _deep_gray(picture: PillowImage.Image) -> _Converter:
     """16 bits, or the fewer that a TIFF declares, to 8."""
-    shift = max(0, _tiff_tag(picture, _BitsPerSample, 16) - 8)
-    inverted = _tiff_tag(picture, _PhotometricInterpretation, 1) == _WHITE_IS_ZERO
+    shift = max(0, _tiff_tag(picture, _BITS_PER_SAMPLE, 16) - 8)
+    inverted = _tiff_tag(picture, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
     clear = picture.info.get("transparency")  # PNG: the one gray that is transparent
 
     def convert(band: PillowImage.Image) -> NDArray[np.uint8]:
