@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import Cohesion, Labels, cohesion, components, members_of
+from icas.clusterimg.graph import (
+    Cohesion,
+    Labels,
+    cohesion,
+    components,
+    members_of,
+    number_clusters,
+    spanning_forest,
+)
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links, links_within
-from icas.common.progress import Bar
+from icas.clusterimg.similarity import ALONE, Links, join_links, links_within, upper_tiles
+from icas.common.progress import Console
 
 MOST_IMAGES = 10_000
 BATCH_BYTES = 2 * 1024**3
@@ -39,11 +47,14 @@ class BatchClusters:
         Links among the images.
     cohesions : tuple of Cohesion
         One for each cluster.
+    tree : Links
+        Maximum spanning trees of the clusters: what holds them together.
     """
 
     labels: Labels
     links: Links
     cohesions: tuple[Cohesion, ...]
+    tree: Links
 
     @property
     def representatives(self) -> NDArray[np.int64]:
@@ -57,17 +68,36 @@ def cluster_batch(
     features: FeatureSet,
     threshold: float,
     workers: Workers = ALONE,
-    bar: Bar | None = None,
+    console: Console | None = None,
 ) -> BatchClusters:
     """Links at or above `threshold` among `features`, and their connected components."""
+    tiles = sum(1 for _ in upper_tiles(len(features), method.tile))
     parts = []
-    for part in links_within(method, features, threshold, workers):
-        parts.append(part)
-        if bar is not None:
+    with (console or Console()).bar(tiles, "links", "tiles") as bar:
+        for part in links_within(method, features, threshold, workers):
+            parts.append(part)
             bar.update(1)
     links = join_links(parts)
     labels = components(len(features), links.a, links.b)
-    return BatchClusters(labels, links, cohesions_of(method, features, labels, workers))
+    tree = spanning_forest(len(features), [links]).links()
+    return BatchClusters(labels, links, cohesions_of(method, features, labels, workers), tree)
+
+
+def given_batch(
+    method: Method, features: FeatureSet, labels: Labels, workers: Workers = ALONE
+) -> BatchClusters:
+    """A batch whose clusters were put together by hand: no links are looked for.
+
+    What holds a cluster together is the maximum spanning tree of all its similarities, also below
+    any threshold.
+    """
+    labels = number_clusters(labels)
+    trees = []
+    for members in members_of(labels):
+        inside = links_within(method, features[members], -np.inf, workers)
+        trees.append(spanning_forest(len(members), inside).links().renumbered(members))
+    cohesions = cohesions_of(method, features, labels, workers)
+    return BatchClusters(labels, join_links([]), cohesions, join_links(trees))
 
 
 def cohesions_of(

@@ -82,6 +82,10 @@ class Forest:
     similarity: NDArray[np.float32]
     floor: float = -np.inf
 
+    def links(self) -> Links:
+        """The edges as links."""
+        return Links(self.a, self.b, self.similarity)
+
 
 def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) -> Forest:
     """The maximum spanning forest of all links in `parts`.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.clusterimg.features import Unreadable
-from icas.common.errors import UsageError
-from icas.common.images import find_files, why_not_an_image
+from icas.common.find import find_files, why_not_an_image
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,7 @@ def scan(source: Path, *, recursive: bool = False, exclude: Path | None = None) 
     UsageError
         No such folder, or one that cannot be read.
     """
-    if not source.is_dir():
-        what = "is a file, not a folder" if source.exists() else "does not exist"
-        raise UsageError(f"source folder {source} {what}")
-    try:
-        found = find_files(source, recursive=recursive, exclude=exclude)
-    except OSError as error:
-        raise UsageError(f"cannot read the source folder {source}: {error.strerror}") from None
+    found = find_files(source, recursive=recursive, exclude=exclude)
     return Scan(
         tuple(ImageRef(path, path.relative_to(source).as_posix()) for path in found.images),
         tuple(

@@ -8,13 +8,13 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from icas.clusterimg.executors import Workers
+from icas.clusterimg.executors import start_workers
 from icas.clusterimg.journal import Journal
-from icas.clusterimg.layout import Move, Plan
+from icas.clusterimg.layout import Plan
 from icas.common.errors import ConflictError, IcasError
 from icas.common.progress import Bar
 
@@ -62,7 +62,7 @@ def _check_room(plan: Plan, ground: Path) -> None:
         )
 
 
-def carry_out(plan: Plan, how: str, journal: Journal, workers: Workers, bar: Bar) -> None:
+def carry_out(plan: Plan, how: str, journal: Journal, jobs: int | None, bar: Bar) -> None:
     """Put every image of `plan` in its place.
 
     The journal must hold the plan already. A file appears under its name whole or not at all; a
@@ -78,27 +78,28 @@ def carry_out(plan: Plan, how: str, journal: Journal, workers: Workers, bar: Bar
     for folder in plan.folders():
         (plan.root / folder).mkdir(parents=True, exist_ok=True)
     done: list[str] = []
-    # Threads whatever the executor: this work waits for the disk.
-    carried = Workers(workers.executor if _shares_memory(workers) else None, workers.jobs).ordered(
-        _CARRIERS[how], ((move.source, plan.root / move.target) for move in plan.moves)
-    )
-    try:
+    pairs = ((move.source, plan.root / move.target) for move in plan.moves)
+    # Threads whatever computes: this work waits for the disk, and must run on this machine.
+    with start_workers("threads", jobs) as workers, _recorded(journal) as done:
+        carried = workers.ordered(_CARRIERS[how], pairs)
         for move, _ in zip(plan.moves, carried, strict=True):
             done.append(str(move.target))
             bar.update(1)
             if len(done) == _TOGETHER:
                 journal.done(done)
-                done = []
-    finally:
-        journal.done(done)
+                done.clear()
     for folder in plan.folders():
         sync_folder(plan.root / folder)
 
 
-def _shares_memory(workers: Workers) -> bool:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return isinstance(workers.executor, ThreadPoolExecutor)
+@contextmanager
+def _recorded(journal: Journal) -> Iterator[list[str]]:
+    """A list of targets that is written to the journal when the block is left, however it is."""
+    done: list[str] = []
+    try:
+        yield done
+    finally:
+        journal.done(done)
 
 
 @contextmanager
@@ -206,22 +207,3 @@ def sync_folder(folder: Path) -> None:
     finally:
         os.close(handle)
 
-
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a new file, whole or not at all.
-
-    Raises
-    ------
-    IcasError
-        It cannot be written, or exists already.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            with temporary.open("xb") as stream:
-                stream.writelines(chunks)
-                stream.flush()
-                os.fsync(stream.fileno())
-            place(temporary, path)
-    except OSError as error:
-        raise IcasError(f"cannot write {path}: {error.strerror or error}") from error

@@ -37,6 +37,8 @@ BLOCK = 1 << 16
 """Elements of a block of work: small enough for a core's cache."""
 FAR = 255
 """Distance of rows that hold no feature; more than any `match_bits`."""
+SURE_BITS = 32
+"""Bits up to which a match counts whole; from there its weight falls, to 0 past `match_bits`."""
 
 
 class Features(NamedTuple):
@@ -48,6 +50,10 @@ class Features(NamedTuple):
     angles: NDArray[np.uint8]
     levels: NDArray[np.int8]
 
+    def rows(self, rows: int | slice) -> Features:
+        """One image, or several, of several."""
+        return Features(*(array[rows] for array in self))
+
 
 class Matches(NamedTuple):
     """Mutual matches of one image with several, ordered by image, a structure of arrays."""
@@ -55,6 +61,7 @@ class Matches(NamedTuple):
     image: NDArray[np.int64]
     first: NDArray[np.int64]
     second: NDArray[np.int64]
+    bits: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ class Orb:
 
     A match is good when each of the two features is the other's nearest (Hamming distance of the
     256-bit descriptors, the lowest index among equals), they differ in `match_bits` bits or
-    fewer, and the match belongs to the largest set that agrees with the turn, scale and shift of
-    one of its members. Images with the same pixels have similarity 1, even without features; an
+    fewer, and the match belongs to the heaviest set that agrees with the turn, scale and shift of
+    one of its members. A match weighs 1 up to 32 bits, then less the more bits differ. Images with the same pixels have similarity 1, even without features; an
     image without features has 0 with any other.
 
     Source: E. Rublee, V. Rabaud, K. Konolige, G. Bradski, ORB: an efficient alternative to SIFT or
@@ -88,10 +95,10 @@ class Orb:
         metavar="WxH",
     )
     match_bits: int = option(
-        72, "bits in which two matched features may differ", unit="of 256", minimum=0, maximum=128
+        95, "bits in which two matched features may differ", unit="of 256", minimum=0, maximum=128
     )
     tolerance: float = option(
-        0.1,
+        0.12,
         "how far from where its hypothesis puts it a match may lie",
         unit="of the long side",
         minimum=0,
@@ -137,14 +144,14 @@ class Orb:
         (len(a), len(b)) float32 ndarray
             In [0, 1]; 1 for images with the same pixels.
         """
-        good = np.zeros((len(a), len(b)), np.int64)
+        good = np.zeros((len(a), len(b)), np.float64)
         mirrored = a is b
-        ours, theirs = _of(a), _of(b)
+        ours, theirs = features_of(a), features_of(b)
         for row in range(len(a)):
             start = row if mirrored else 0
-            one, many = _picked(ours, row), _picked(theirs, slice(start, None))
+            one, many = ours.rows(row), theirs.rows(slice(start, None))
             matches = mutual_matches(one, many, self.match_bits)
-            good[row, start:] = agreeing(one, many, matches, self.tolerance)
+            good[row, start:] = agreeing(one, many, matches, self._weights(), self.tolerance)
         if mirrored:
             good = np.maximum(good, good.T)
         features = ours.counts[:, None] + theirs.counts[None, :]
@@ -152,9 +159,15 @@ class Orb:
         share[a.arrays["digest"][:, None] == b.arrays["digest"][None, :]] = 1
         return share
 
+    def _weights(self) -> NDArray[np.float32]:
+        """Weight of a match by the number of bits that differ, in whole 256ths: exact in sums."""
+        sure = min(SURE_BITS, self.match_bits)
+        past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
+        return np.asarray(np.rint(256 * np.clip(past, 0, 1)) / 256, np.float32)
+
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)
-        count, none = self.keypoints, Features(*_empty(0))
+        count, none = self.keypoints, _zeros(0)
         if min(gray.shape) <= 2 * EDGE:
             return none
         orb = cv2.ORB_create(
@@ -187,7 +200,7 @@ class Orb:
 
 
 def spread(corners: Iterable[Any], side: int, count: int) -> list[Any]:
-    """`count` of the corners, evenly over the image: first the strongest of every cell, then the second.
+    """`count` of the corners, evenly over the image: the strongest of every cell, then the second.
 
     Parameters
     ----------
@@ -237,32 +250,32 @@ def _digest(image: Image) -> int:
     return int.from_bytes(state.digest(), "little")
 
 
-def _empty(*shape: int) -> Iterator[NDArray[Any]]:
-    """Zeros for the fields of Features; the last number of `shape` is that of the features."""
-    yield np.zeros((*shape, 32), np.uint8)
-    yield np.zeros(shape[:-1], np.int32)
-    yield np.zeros((*shape, 2), np.float32)
-    yield np.zeros(shape, np.uint8)
-    yield np.zeros(shape, np.int8)
+def _zeros(*shape: int) -> Features:
+    """Features that are all 0; the last number of `shape` is that of the features."""
+    return Features(
+        np.zeros((*shape, 32), np.uint8),
+        np.zeros(shape[:-1], np.int32),
+        np.zeros((*shape, 2), np.float32),
+        np.zeros(shape, np.uint8),
+        np.zeros(shape, np.int8),
+    )
 
 
 def _packed(found: list[Features], keypoints: int) -> Features:
-    packed = Features(*_empty(len(found), keypoints))
+    packed = _zeros(len(found), keypoints)
     for index, one in enumerate(found):
         count = int(one.counts)
         packed.counts[index] = count
-        for whole, part in zip(packed, one, strict=True):
-            if part.ndim:
-                whole[index, :count] = part
+        packed.descriptors[index, :count] = one.descriptors
+        packed.places[index, :count] = one.places
+        packed.angles[index, :count] = one.angles
+        packed.levels[index, :count] = one.levels
     return packed
 
 
-def _of(features: FeatureSet) -> Features:
+def features_of(features: FeatureSet) -> Features:
+    """The arrays of a FeatureSet that `Orb.extract` made."""
     return Features(*(features.arrays[name] for name in Features._fields))
-
-
-def _picked(features: Features, rows: int | slice) -> Features:
-    return Features(*(array[rows] for array in features))
 
 
 def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
@@ -281,18 +294,18 @@ def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
     """
     ours, count = _words(one.descriptors), int(one.counts)
     keypoints = many.descriptors.shape[1]
-    parts = []
+    parts = [np.empty((4, 0), np.int64)]
     width = max(1, BLOCK // (4 * keypoints))
     for start in range(0, len(many.descriptors), width):
-        some = _picked(many, slice(start, start + width))
+        some = many.rows(slice(start, start + width))
         nearest, distance, back = _nearest(ours[:count], some)
         rows, images = np.nonzero(distance <= most_bits)
         columns = nearest[rows, images]
         mutual = back[images, columns] == rows
-        parts.append(np.stack([images[mutual] + start, rows[mutual], columns[mutual]]))
-    image, first, second = np.concatenate(parts, axis=1)
-    order = np.argsort(image, kind="stable")
-    return Matches(image[order], first[order], second[order])
+        bits = distance[rows, images]
+        parts.append(np.stack([images + start, rows, columns, bits])[:, mutual])
+    found = np.concatenate(parts, axis=1)
+    return Matches(*found[:, np.argsort(found[0], kind="stable")])
 
 
 def _words(descriptors: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -339,7 +352,7 @@ def _distances(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[
 
     256 does not fit a byte: the sum over three words is held below 192, so that nothing wraps.
     """
-    total = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
+    total: NDArray[np.uint8] = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
     for word in (1, 2):
         total += np.bitwise_count(ours[:, word, None] ^ theirs[word])
     np.minimum(total, 191, out=total)
@@ -357,37 +370,48 @@ class Paired(NamedTuple):
 
 
 def agreeing(
-    one: Features, many: Features, matches: Matches, tolerance: float
-) -> NDArray[np.int64]:
-    """For each image of `many` the size of its largest set of matches that agree on one similarity.
+    one: Features,
+    many: Features,
+    matches: Matches,
+    weights: NDArray[np.float32],
+    tolerance: float,
+) -> NDArray[np.float32]:
+    """For each image of `many` the weight of its heaviest set of matches that agree.
 
     Every match says how the image would be turned, scaled and shifted: a hypothesis, with which
     the other matches of the two images agree or not. Changing places changes no bit of the
     answer: all sums are of one image or symmetric in the two.
 
+    Parameters
+    ----------
+    weights : (256,) float32 ndarray
+        Weight of a match by the bits that differ.
+    tolerance : float
+        How far a match may lie from where its hypothesis puts it, in units of the long side.
+
     Returns
     -------
-    (n,) int64 ndarray
+    (n,) float32 ndarray
         0 where there is no match.
     """
     pairs = len(many.descriptors)
     counts = np.bincount(matches.image, minlength=pairs)
     starts = np.cumsum(counts) - counts
-    best = np.zeros(pairs, np.int64)
+    best = np.zeros(pairs, np.float32)
     for group in _alike(counts):
         most = int(counts[group].max())
         held = np.arange(most) < counts[group, None]
         at = np.where(held, starts[group, None] + np.arange(most), 0)
         ours = _at(one, matches.first[at])
         theirs = _at(many, matches.second[at], matches.image[at])
-        agree = _agreement(ours, theirs, tolerance)
-        agree &= held[:, None, :] & held[:, :, None]
-        best[group] = np.count_nonzero(agree, axis=2).max(axis=1)
+        weight = np.where(held, weights[matches.bits[at]], np.float32(0))
+        agree = _agreement(ours, theirs, tolerance) & held[:, :, None]
+        best[group] = np.einsum("phm,pm->ph", agree.astype(np.float32), weight).max(axis=1)
     return best
 
 
 def _alike(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Indices of non-zero counts in groups of similar ones, each of at most BLOCK squared counts."""
+    """Indices of counts above 0 in groups of similar ones, as many as a block of work takes."""
     order = np.argsort(counts, kind="stable")
     order = order[np.searchsorted(counts[order], 1) :]
     end = len(order)
@@ -411,7 +435,7 @@ def _agreement(a: Paired, b: Paired, tolerance: float) -> NDArray[np.bool_]:
     grow = b.level - a.level
     # Differences of int8 wrap like angles do; -128, the half turn, stays outside after abs.
     turned = np.abs(turn[:, None, :] - turn[:, :, None]).view(np.uint8)
-    agree = turned <= ANGLE_TOLERANCE
+    agree: NDArray[np.bool_] = turned <= ANGLE_TOLERANCE
     agree &= np.abs(grow[:, None, :] - grow[:, :, None]) <= LEVEL_TOLERANCE
     ax, ay = _local(a)
     bx, by = _local(b)

@@ -1,0 +1,190 @@
+"""Features of batches -> clusters of all images: the middle of the story, without any disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.batches import (
+    BatchClusters,
+    cluster_batch,
+    given_batch,
+    starts_of,
+)
+from icas.clusterimg.executors import Workers
+from icas.clusterimg.features import FeatureSet, Unreadable
+from icas.clusterimg.graph import Cohesion, Labels, weakest_links
+from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.similarity import ALONE, Links, join_links
+from icas.common.progress import Console
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that each stage took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to stage `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Clusters of n images, numbered through all batches.
+
+    Attributes
+    ----------
+    files : tuple of str
+        The images that could be read (empty where the images were arrays).
+    unreadable : tuple of Unreadable
+        The others.
+    labels : (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+    batches : tuple of BatchClusters
+        Each batch by itself, its images numbered from 0.
+    starts : (batches + 1,) int64 ndarray
+        Number of the first image of each batch.
+    merged_links : Links
+        Links found across batches.
+    cohesions : tuple of Cohesion
+        One for each cluster.
+    compared : int
+        Pairs compared in search of links.
+    """
+
+    files: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...]
+    labels: Labels
+    batches: tuple[BatchClusters, ...]
+    starts: NDArray[np.int64]
+    merged_links: Links
+    cohesions: tuple[Cohesion, ...]
+    compared: int
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    @property
+    def batch(self) -> NDArray[np.int64]:
+        """(n,) batch of each image."""
+        return np.repeat(np.arange(len(self.batches)), np.diff(self.starts))
+
+    @property
+    def representative(self) -> NDArray[np.bool_]:
+        """(n,) whether an image stood for itself or its cluster when batches were merged."""
+        standing = np.zeros(self.count, bool)
+        for batch, start in zip(self.batches, self.starts, strict=False):
+            standing[batch.representatives + start] = True
+        return standing
+
+    def batch_links(self, number: int) -> Links:
+        """Links inside one batch; the images are numbered through all batches."""
+        links, start = self.batches[number].links, self.starts[number]
+        return Links(links.a + start, links.b + start, links.similarity)
+
+    def links(self) -> Links:
+        """All links that were found."""
+        inside = [self.batch_links(number) for number in range(len(self.batches))]
+        return join_links([*inside, self.merged_links])
+
+    def weakest_links(self) -> list[float]:
+        """For each cluster the similarity at which it would break."""
+        trees = [
+            Links(batch.tree.a + start, batch.tree.b + start, batch.tree.similarity)
+            for batch, start in zip(self.batches, self.starts, strict=False)
+        ]
+        return weakest_links(self.labels, join_links([*trees, self.merged_links]))
+
+
+def cluster_batches(
+    method: Method,
+    parts: Iterable[tuple[FeatureSet, Labels | None]],
+    threshold: float,
+    *,
+    merge: str = "representatives",
+    workers: Workers = ALONE,
+    watch: Stopwatch | None = None,
+    console: Console | None = None,
+) -> Clustering:
+    """Cluster batch by batch, then merge the batches.
+
+    Parameters
+    ----------
+    parts : iterable of (FeatureSet, labels or None)
+        Features of each batch, and its clusters where they are given (put together by hand).
+    threshold : float
+        Images with a similarity at or above it are linked.
+    merge : {"representatives", "exact", "none"}
+        ``none`` leaves each batch by itself: clusters are numbered through all batches.
+    """
+    watch, console = watch or Stopwatch(), console or Console()
+    batches: list[BatchClusters] = []
+    kept: list[FeatureSet] = []
+    files: list[str] = []
+    unreadable: list[Unreadable] = []
+    compared = 0
+    for features, given in parts:
+        with watch.stage("links"):
+            if given is None:
+                batch = cluster_batch(method, features, threshold, workers, console)
+                compared += len(features) * (len(features) - 1) // 2
+            else:
+                batch = given_batch(method, features, given, workers)
+        batches.append(batch)
+        files.extend(features.files)
+        unreadable.extend(features.unreadable)
+        kept.append(features if merge == "exact" else features[batch.representatives])
+    with watch.stage("merge"):
+        merged = _merged(method, batches, kept, threshold, merge, workers)
+    return Clustering(
+        tuple(files),
+        tuple(unreadable),
+        merged.labels,
+        tuple(batches),
+        starts_of([len(batch.labels) for batch in batches]),
+        merged.links,
+        merged.cohesions,
+        compared + merged.compared,
+    )
+
+
+def _merged(
+    method: Method,
+    batches: Sequence[BatchClusters],
+    kept: Sequence[FeatureSet],
+    threshold: float,
+    merge: str,
+    workers: Workers,
+) -> Merged:
+    if merge == "none" or len(batches) < 2:
+        return _side_by_side(batches)
+    join = merge_exactly if merge == "exact" else merge_representatives
+    return join(method, batches, kept, threshold, workers)
+
+
+def _side_by_side(batches: Sequence[BatchClusters]) -> Merged:
+    """The batches' own clusters, numbered through all batches in the order of the batches."""
+    labels: list[Labels] = [np.empty(0, np.int64)]
+    cohesions: list[Cohesion] = []
+    start = 0
+    for batch in batches:
+        labels.append(np.where(batch.labels < 0, -1, batch.labels + len(cohesions)))
+        cohesions.extend(
+            Cohesion(one.medoid + start, one.least_similar_pair) for one in batch.cohesions
+        )
+        start += len(batch.labels)
+    return Merged(np.concatenate(labels), join_links([]), tuple(cohesions), 0)

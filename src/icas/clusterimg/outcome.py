@@ -1,0 +1,225 @@
+"""What a run found and did, as one value: ClusterReport."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas._version import __version__
+from icas.clusterimg.clustering import Clustering, Stopwatch
+from icas.clusterimg.features import Unreadable
+from icas.clusterimg.graph import Labels
+from icas.clusterimg.methods.base import Method, settings_of
+from icas.clusterimg.settings import ClusterSettings
+
+STAGES = ("scan", "features", "links", "merge", "transfer")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How one cluster hangs together.
+
+    Attributes
+    ----------
+    cluster : int
+    images : int
+        How many.
+    weakest_link : float
+        The threshold above which the cluster would break in two.
+    least_similar_pair : float
+        Similarity of the two images that are least alike, of those that were compared: all pairs
+        of the cluster, or with merged representatives those within its batches and among its
+        representatives.
+    medoid : str
+        The image most similar to the others.
+    """
+
+    cluster: int
+    images: int
+    weakest_link: float
+    least_similar_pair: float
+    medoid: str
+
+
+@dataclass(frozen=True)
+class ClusterReport:
+    """What a run found and did.
+
+    Attributes
+    ----------
+    dst : Path
+        The result folder.
+    method : str
+    threshold : float
+    threshold_reason : str
+        Why that one.
+    files : tuple of str
+        The images that were read, relative to the source.
+    labels : (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+    batch : (n,) int64 ndarray
+        Batch of each image.
+    representative : (n,) bool ndarray
+        Whether an image stood for its cluster or itself when batches were merged.
+    certificates : tuple of Certificate
+        One for each cluster.
+    unreadable : tuple of Unreadable
+        Files that could not be read, with the reason.
+    ignored : tuple of str
+        Files known to lie beside images, which were left alone.
+    comparisons : dict
+        Pairs ``possible``, ``made`` and ``skipped``.
+    seconds : dict
+        Time by stage.
+    peak_memory_mb : float or None
+        Most memory that the process held, where the system tells.
+    settings, options : dict
+        Settings of the run and of its method.
+    source : str
+    written : bool
+        False after a dry run.
+    """
+
+    dst: Path
+    method: str
+    threshold: float
+    threshold_reason: str
+    files: tuple[str, ...]
+    labels: Labels
+    batch: NDArray[np.int64]
+    representative: NDArray[np.bool_]
+    certificates: tuple[Certificate, ...]
+    unreadable: tuple[Unreadable, ...]
+    ignored: tuple[str, ...]
+    comparisons: dict[str, int]
+    seconds: dict[str, float]
+    peak_memory_mb: float | None
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    source: str
+    written: bool = False
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters."""
+        return int(self.labels.max(initial=-1)) + 1
+
+    @property
+    def outliers(self) -> int:
+        """How many images lie in no cluster."""
+        return int((self.labels < 0).sum())
+
+    def members(self, cluster: int) -> tuple[str, ...]:
+        """Files of one cluster; -1 gives the outliers."""
+        return tuple(self.files[image] for image in np.flatnonzero(self.labels == cluster))
+
+    def summary(self) -> str:
+        """The line that a run ends with."""
+        place = self.dst if self.written else f"{self.dst} (dry run, nothing written)"
+        return (
+            f"{_counted(len(self.files), 'image')}, {_counted(self.clusters, 'cluster')}, "
+            f"{_counted(self.outliers, 'outlier')}, {len(self.unreadable)} unreadable -> {place}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``run.json`` holds."""
+        return {
+            "icas": __version__,
+            "method": self.method,
+            "threshold": self.threshold,
+            "threshold_reason": self.threshold_reason,
+            "settings": self.settings,
+            "options": self.options,
+            "source": self.source,
+            "dst": str(self.dst),
+            "images": len(self.files),
+            "clusters": self.clusters,
+            "outliers": self.outliers,
+            "unreadable": len(self.unreadable),
+            "comparisons": self.comparisons,
+            "seconds": self.seconds,
+            "peak_memory_mb": self.peak_memory_mb,
+        }
+
+    def __repr__(self) -> str:
+        return f"<ClusterReport: {self.summary()}>"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def make_report(
+    clustering: Clustering,
+    method: Method,
+    threshold: float,
+    why: str,
+    settings: ClusterSettings,
+    source: Path,
+    watch: Stopwatch,
+) -> ClusterReport:
+    """The report of a run whose files are not written yet."""
+    possible = clustering.count * (clustering.count - 1) // 2
+    return ClusterReport(
+        dst=Path(),
+        method=method.name,
+        threshold=threshold,
+        threshold_reason=why,
+        files=clustering.files,
+        labels=clustering.labels,
+        batch=clustering.batch,
+        representative=clustering.representative,
+        certificates=tuple(_certificates(clustering)),
+        unreadable=clustering.unreadable,
+        ignored=(),
+        comparisons={
+            "possible": possible,
+            "made": clustering.compared,
+            "skipped": possible - clustering.compared,
+        },
+        seconds=seconds_of(watch),
+        peak_memory_mb=peak_memory_mb(),
+        settings=_plain(asdict(settings)),
+        options=_plain(settings_of(method)),
+        source=str(source.absolute()),
+    )
+
+
+def seconds_of(watch: Stopwatch) -> dict[str, float]:
+    """Seconds of every stage, to the millisecond."""
+    return {stage: round(watch.seconds.get(stage, 0.0), 3) for stage in STAGES}
+
+
+def _certificates(clustering: Clustering) -> list[Certificate]:
+    sizes = np.bincount(clustering.labels[clustering.labels >= 0])
+    rows = zip(clustering.cohesions, clustering.weakest_links(), sizes.tolist(), strict=True)
+    return [
+        Certificate(
+            cluster, size, weakest, cohesion.least_similar_pair, clustering.files[cohesion.medoid]
+        )
+        for cluster, (cohesion, weakest, size) in enumerate(rows)
+    ]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON can hold them."""
+    return {
+        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if name != "options"
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """Most memory in MB that this process held so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)

@@ -1,0 +1,154 @@
+"""All settings of a run; flags, help, defaults and checks of the command are made from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from icas.clusterimg.executors import EXECUTORS
+from icas.clusterimg.methods import METHODS, make_method
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.transfer import TRANSFERS
+from icas.common.errors import UsageError
+from icas.common.images import MAX_PIXELS
+from icas.common.options import Size, check_options, option, parse_size
+
+DEFAULT_METHOD = "imagehash"
+STAGES = ("all", "batch", "merge")
+MERGES = ("representatives", "exact")
+
+
+def parse_threshold(text: str | float) -> float | str:
+    """A number, ``auto`` or ``pick``.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    if isinstance(text, str) and text.casefold() in ("auto", "pick"):
+        return text.casefold()
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number, auto or pick") from None
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Settings of a run.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its limits, two settings do not go together, or the method has no such
+        option.
+    """
+
+    dst: Path | None = option(
+        None,
+        "result folder; refused if it exists and is not empty",
+        parse=Path,
+        metavar="DIR",
+        default_text="<src>_clustered beside the source",
+    )
+    method: str | None = option(
+        None,
+        f"how images are compared: {', '.join(METHODS)}",
+        parse=str,
+        metavar="METHOD",
+        default_text=DEFAULT_METHOD,
+    )
+    threshold: float | str | None = option(
+        None,
+        "images with a similarity at or above it are linked: a number at most 1, or auto",
+        parse=parse_threshold,
+        metavar="F|auto",
+        default_text="auto",
+    )
+    batch_size: int | None = option(
+        None,
+        "images that are all compared with one another",
+        unit="images",
+        parse=int,
+        minimum=2,
+        default_text="as many as fit 2 GB of features, at most 10000",
+    )
+    size: Size | None = option(
+        None,
+        "size that images are brought to before features",
+        unit="pixels",
+        parse=parse_size,
+        minimum=1,
+        maximum=65535,
+        default_text="the method's",
+    )
+    scale: float | None = option(
+        None,
+        "bring images to this share of their size instead; methods that need one common size "
+        "take that share of the median size",
+        parse=float,
+        minimum=0.001,
+        maximum=100,
+    )
+    stage: str = option(
+        "all",
+        "batch stops after the batch folders; merge takes such a result, perhaps edited by hand",
+        choices=STAGES,
+    )
+    merge: str = option(
+        "representatives",
+        "how batches come together: through one image a cluster, or by all pairs",
+        choices=MERGES,
+    )
+    transfer: str = option("copy", "how images get into the result", choices=TRANSFERS)
+    keep_batches: bool = option(False, "write the batch folders beside the result too")
+    overwrite: bool = option(False, "remove first what an earlier run recorded that it made in --dst")
+    dry_run: bool = option(False, "say what would be written, write nothing")
+    recursive: bool = option(False, "sub-folders too")
+    jobs: int | None = option(
+        None, "workers", parse=int, minimum=1, default_text="all cores"
+    )
+    executor: str = option("threads", "what the workers are", choices=EXECUTORS)
+    scheduler: str | None = option(
+        None,
+        "Dask scheduler, such as tcp://host:8786",
+        metavar="ADDRESS",
+        default_text="a local Dask cluster",
+    )
+    device: str = option("cpu", "what computes; the methods that are there use the cpu")
+    max_pixels: int = option(
+        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
+    )
+    report: bool = option(True, "write report.html into the result")
+    seed: int = option(0, "where chance comes in (minhash), it starts here", minimum=0)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if isinstance(self.threshold, float) and not self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g}: no similarity is above 1")
+        if self.threshold == "pick":
+            raise UsageError(
+                "--threshold pick is not there yet: give a number, or auto for the method's default"
+            )
+        if self.device != "cpu":
+            raise UsageError(f"--device {self.device}: the methods that are there use the cpu")
+        if self.size is not None and self.scale is not None:
+            raise UsageError("--size and --scale exclude each other: give one of them")
+        if self.keep_batches and self.transfer == "move":
+            raise UsageError("--keep-batches needs every image twice: not with --transfer move")
+        if self.stage == "batch" and self.transfer == "none":
+            raise UsageError("--stage batch with --transfer none would leave no folders to merge")
+
+    def make_method(self) -> Method:
+        """The method with its options, `size` and `seed` among them."""
+        name = self.method or DEFAULT_METHOD
+        options = dict(self.options)
+        if self.size is not None:
+            options["size"] = self.size
+        if self.seed != 0 and name.casefold() == "minhash":
+            options.setdefault("seed", self.seed)
+        return make_method(name, **options)
