@@ -158,8 +158,10 @@ def it_or_them(names):
 def line_to_type(missing, manager):
     if manager is None:
         return "nothing known for this system; install what holds " + ", ".join(missing)
-    words = [INSTALL[manager], *packages_for(missing, manager)]
-    return ("" if os.geteuid() == 0 else "sudo ") + " ".join(words)
+    line = " ".join([INSTALL[manager], *packages_for(missing, manager)])
+    if os.geteuid() == 0:
+        return line
+    return "sudo " + line if shutil.which("sudo") else "su -c '{}'".format(line)
 
 
 def packages_for(missing, manager):

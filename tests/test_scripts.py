@@ -114,6 +114,7 @@ def test_missing_library_comes_with_the_line_to_type(
     code: int,
 ) -> None:
     monkeypatch.setattr(libraries.os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.setattr(libraries.shutil, "which", lambda program: f"/usr/bin/{program}")
     assert libraries.report(missing, "apt-get") == code
     said = capsys.readouterr().err
     assert outcome in said
