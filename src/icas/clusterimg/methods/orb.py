@@ -20,8 +20,8 @@ SIDE = 256
 FACTOR = 1.2
 """Ratio of the sizes of neighbouring pyramid levels (OpenCV's default)."""
 LEVELS = 8
-EDGE = 16
-"""Pixels beside the edge of a level without features: half a descriptor's patch."""
+EDGE = 12
+"""Pixels beside the edge of a level without features; OpenCV mirrors what descriptors lack."""
 PATCH = 31
 FAST_THRESHOLD = 7
 """Gray levels that a FAST corner must stand out by; low, so that soft images have features too."""
@@ -52,7 +52,13 @@ class Features(NamedTuple):
 
     def rows(self, rows: int | slice) -> Features:
         """One image, or several, of several."""
-        return Features(*(array[rows] for array in self))
+        return Features(
+            self.descriptors[rows],
+            self.counts[rows],
+            self.places[rows],
+            self.angles[rows],
+            self.levels[rows],
+        )
 
 
 class Matches(NamedTuple):
@@ -71,8 +77,9 @@ class Orb:
     A match is good when each of the two features is the other's nearest (Hamming distance of the
     256-bit descriptors, the lowest index among equals), they differ in `match_bits` bits or
     fewer, and the match belongs to the heaviest set that agrees with the turn, scale and shift of
-    one of its members. A match weighs 1 up to 32 bits, then less the more bits differ. Images with the same pixels have similarity 1, even without features; an
-    image without features has 0 with any other.
+    one of its members. A match counts whole up to 32 bits, then less the more bits differ.
+    Images with the same pixels have similarity 1, even without features; an image without
+    features has 0 with any other.
 
     Source: E. Rublee, V. Rabaud, K. Konolige, G. Bradski, ORB: an efficient alternative to SIFT or
     SURF, ICCV 2011; the features are OpenCV's. The count of agreeing matches is Hough-like voting
@@ -91,7 +98,7 @@ class Orb:
         "size images are brought to before features",
         parse=parse_size,
         minimum=1,
-        default_text=f"long side of {SIDE} pixels",
+        default_text="long side of 256 pixels",
         metavar="WxH",
     )
     match_bits: int = option(
@@ -163,14 +170,14 @@ class Orb:
         """Weight of a match by the number of bits that differ, in whole 256ths: exact in sums."""
         sure = min(SURE_BITS, self.match_bits)
         past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
-        return np.asarray(np.rint(256 * np.clip(past, 0, 1)) / 256, np.float32)
+        return np.asarray(np.rint(256 * np.clip(past, 0, 1)) / 256, dtype=np.float32)
 
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)
         count, none = self.keypoints, _zeros(0)
         if min(gray.shape) <= 2 * EDGE:
             return none
-        orb = cv2.ORB_create(
+        orb = cv2.ORB.create(
             nfeatures=count * CANDIDATES,
             scaleFactor=FACTOR,
             nlevels=LEVELS,
@@ -180,9 +187,9 @@ class Orb:
         )
         corners = spread(orb.detect(gray, None), max(gray.shape), count)
         points, descriptors = orb.compute(gray, corners)
-        if descriptors is None:
+        if not points:
             return none
-        return _described(points, descriptors, max(gray.shape))
+        return _described(points, np.asarray(descriptors, np.uint8), max(gray.shape))
 
     def _brought(self, image: Image) -> NDArray[np.uint8]:
         """The image in gray at the working size, slightly smoothed: descriptors hold better so."""
@@ -246,7 +253,7 @@ def _described(points: Iterable[Any], descriptors: NDArray[np.uint8], side: int)
 def _digest(image: Image) -> int:
     """64-bit fingerprint of shape and pixels."""
     state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
-    state.update(np.ascontiguousarray(image))
+    state.update(image.tobytes())
     return int.from_bytes(state.digest(), "little")
 
 
@@ -275,7 +282,10 @@ def _packed(found: list[Features], keypoints: int) -> Features:
 
 def features_of(features: FeatureSet) -> Features:
     """The arrays of a FeatureSet that `Orb.extract` made."""
-    return Features(*(features.arrays[name] for name in Features._fields))
+    found = features.arrays
+    return Features(
+        found["descriptors"], found["counts"], found["places"], found["angles"], found["levels"]
+    )
 
 
 def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
