@@ -170,7 +170,8 @@ class Orb:
         """Weight of a match by the number of bits that differ, in whole 256ths: exact in sums."""
         sure = min(SURE_BITS, self.match_bits)
         past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
-        return np.asarray(np.rint(256 * np.clip(past, 0, 1)) / 256, dtype=np.float32)
+        whole: NDArray[np.float64] = np.rint(256 * np.clip(past, 0, 1))
+        return (whole / 256).astype(np.float32)
 
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)
