@@ -110,9 +110,7 @@ def cohesions_of(
 
 def split(count: int, batch_size: int) -> list[slice]:
     """`count` images in batches of `batch_size`, the last may be smaller."""
-    return [
-        slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)
-    ]
+    return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
 
 
 def starts_of(lengths: Sequence[int]) -> NDArray[np.int64]:

@@ -83,7 +83,7 @@ def _outliers_apart(labels: Labels) -> Labels:
 
 @dataclass(frozen=True)
 class _Cells:
-    """The cells above 0 of a contingency table, with the cluster and the label that each lies in."""
+    """The cells above 0 of a contingency table, each with its cluster and label."""
 
     count: NDArray[np.float64]
     cluster: NDArray[np.int64]
@@ -206,7 +206,9 @@ class _Trees:
     def __init__(self, count: int, labels: NDArray[np.integer] | None) -> None:
         self.parent = list(range(count))
         self.size = [1] * count
-        self.held: list[dict[int, int]] = [{int(label): 1} for label in labels] if labels is not None else []
+        self.held: list[dict[int, int]] = (
+            [{int(label): 1} for label in labels] if labels is not None else []
+        )
         self.clusters = self.clustered = self.pairs = self.right_pairs = 0
 
     def root(self, image: int) -> int:
@@ -249,11 +251,12 @@ def read_labels(path: Path) -> dict[str, str]:
 
 def read_clusters(path: Path) -> dict[str, int]:
     """Cluster of each file from a ``clusters.csv`` or from a result folder that holds one."""
-    table = path / "clusters.csv" if path.is_dir() else path
+    place = path / "clusters.csv" if path.is_dir() else path
+    rows = read_table(place, ("file", "cluster"))
     try:
-        return {row["file"]: int(row["cluster"]) for row in read_table(table, ("file", "cluster"))}
+        return {row["file"]: int(row["cluster"]) for row in rows}
     except ValueError as error:
-        raise UsageError(f"{table}: a cluster is a whole number: {error}") from None
+        raise UsageError(f"{place}: a cluster is a whole number: {error}") from None
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -264,16 +267,16 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             rows = list(reader)
             names = reader.fieldnames or []
     except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
     missing = [name for name in columns if name not in names]
     if missing:
         raise UsageError(f"{path} has no column {missing[0]!r}; it needs {','.join(columns)}")
     return rows
 
 
-def match_labels(
-    clusters: Mapping[str, int], truth: Mapping[str, str]
-) -> tuple[Labels, list[str]]:
+def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple[Labels, list[str]]:
     """Clusters and labels of the files that have both, in the clusters' order.
 
     A label is found by the file's whole name; where a cluster's file lies in a sub-folder and no

@@ -104,9 +104,7 @@ def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
     first = parts[0]
     if len(parts) == 1:
         return first
-    arrays = {
-        name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays
-    }
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays}
     return replace(
         first,
         arrays=arrays,

@@ -1,9 +1,10 @@
-"""Links -> clusters: connected components, the maximum spanning forest, medoids and certificates."""
+"""Links -> clusters: connected components, the maximum spanning forest, medoids."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def members_of(labels: Labels) -> list[NDArray[np.int64]]:
     """For each cluster in turn the images in it, ascending."""
     order = np.argsort(labels, kind="stable")
     ends = np.searchsorted(labels[order], np.arange(labels.max(initial=-1) + 2))
-    return [order[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [order[start:end] for start, end in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def labels_at(forest: Forest, threshold: float) -> Labels:
     """
     if threshold < forest.floor:
         raise UsageError(
-            f"threshold {threshold:g} is below {forest.floor:g}, the least similarity that was kept;"
+            f"threshold {threshold:g} is below {forest.floor:g}, the least that was kept;"
             " compare the images again at a lower threshold"
         )
     keep = forest.similarity >= np.float32(threshold)
@@ -176,7 +177,7 @@ def _off_diagonal(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def weakest_links(labels: Labels, links: Links) -> list[float]:
-    """For each cluster the least similarity on its maximum spanning tree: where it would break first.
+    """For each cluster the least similarity on its maximum spanning tree: where it breaks first.
 
     NaN where the links do not join the whole cluster (as in a folder put together by hand).
     """
@@ -190,4 +191,3 @@ def weakest_links(labels: Labels, links: Links) -> list[float]:
     sizes = np.bincount(labels[labels >= 0], minlength=clusters)
     weakest[edges != sizes - 1] = np.nan
     return [float(value) for value in weakest]
-

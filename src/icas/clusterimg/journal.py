@@ -92,7 +92,11 @@ class Journal:
         )
         for target, how, source, size, mtime_ns in rows:
             yield Made(
-                os.fsdecode(target), how, None if source is None else os.fsdecode(source), size, mtime_ns
+                os.fsdecode(target),
+                how,
+                None if source is None else os.fsdecode(source),
+                size,
+                mtime_ns,
             )
 
     def about(self) -> dict[str, str]:
@@ -153,7 +157,7 @@ def _same_content(source: Path, copy: Path) -> bool:
 
 def remove_made(root: Path, recorded: Iterable[Made]) -> None:
     """Remove the `recorded` files, the folders that this leaves empty, and the journal."""
-    folders = set()
+    folders: set[Path] = set()
     for made in recorded:
         path = root / made.target
         path.unlink(missing_ok=True)

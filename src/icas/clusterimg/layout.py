@@ -107,7 +107,8 @@ def _folded(name: str) -> str:
 
 
 def _numbered(name: str, number: int) -> str:
-    stem, suffix = os.path.splitext(name)
+    suffix = PurePosixPath(name).suffix
+    stem = name.removesuffix(suffix)
     ending = f" ({number}){suffix}"
     room = LONGEST_NAME - len(os.fsencode(ending))
     while len(os.fsencode(stem)) > room:

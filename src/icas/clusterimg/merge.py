@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,17 +93,16 @@ def links_across(
     """
     together = concatenate(list(parts))
     starts = starts_of([len(part) for part in parts])
-    found, compared = [], 0
-    for start, end in zip(starts[1:-1], starts[2:], strict=True):
+    found: list[Links] = []
+    compared = 0
+    for start, end in pairwise(starts[1:]):
         earlier, later = together[:start], together[start:end]
         found.extend(links_between(method, earlier, later, threshold, workers))
         compared += len(earlier) * len(later)
     return join_links(found), compared
 
 
-def _joined(
-    batches: Sequence[BatchClusters], starts: NDArray[np.int64], across: Links
-) -> Labels:
+def _joined(batches: Sequence[BatchClusters], starts: NDArray[np.int64], across: Links) -> Labels:
     """Components of the batches' clusters and the links across them."""
     a, b = [across.a], [across.b]
     for batch, start in zip(batches, starts, strict=False):

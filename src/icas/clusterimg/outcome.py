@@ -186,7 +186,7 @@ def make_report(
         peak_memory_mb=peak_memory_mb(),
         settings=_plain(asdict(settings)),
         options=_plain(settings_of(method)),
-        source=str(source.absolute()),
+        source=str(source.resolve()),
     )
 
 
@@ -209,7 +209,11 @@ def _certificates(clustering: Clustering) -> list[Certificate]:
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them."""
     return {
-        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        name: str(value)
+        if isinstance(value, Path)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
         for name, value in values.items()
         if name != "options"
     }

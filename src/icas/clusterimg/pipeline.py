@@ -16,8 +16,8 @@ from icas.clusterimg.graph import Labels
 from icas.clusterimg.handmade import HandmadeBatch, earlier_run, read_batches
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.output import Destination, write_result
 from icas.clusterimg.outcome import ClusterReport, make_report
+from icas.clusterimg.output import Destination, write_result
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import IcasError
@@ -158,5 +158,3 @@ def _batches(
     size = settings.batch_size or default_batch_size(method)
     for part in split(len(source.images), size):
         yield source.images[part], None
-
-

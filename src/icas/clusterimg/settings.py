@@ -105,12 +105,12 @@ class ClusterSettings:
     )
     transfer: str = option("copy", "how images get into the result", choices=TRANSFERS)
     keep_batches: bool = option(False, "write the batch folders beside the result too")
-    overwrite: bool = option(False, "remove first what an earlier run recorded that it made in --dst")
+    overwrite: bool = option(
+        False, "remove first what an earlier run recorded that it made in --dst"
+    )
     dry_run: bool = option(False, "say what would be written, write nothing")
     recursive: bool = option(False, "sub-folders too")
-    jobs: int | None = option(
-        None, "workers", parse=int, minimum=1, default_text="all cores"
-    )
+    jobs: int | None = option(None, "workers", parse=int, minimum=1, default_text="all cores")
     executor: str = option("threads", "what the workers are", choices=EXECUTORS)
     scheduler: str | None = option(
         None,

@@ -1,4 +1,4 @@
-"""The errors of icas. Every one of them is a single line that says what, where, and what instead."""
+"""The errors of icas: each a single line that says what, where, and what instead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MissingExtraError(IcasError, ImportError):
 
 
 class UnreadableImageError(IcasError, OSError):
-    """One file could not be read as a picture; the message is the reason, without the file's name."""
+    """A file could not be read as a picture; the message is the reason, without its name."""
 
 
 class ConflictError(IcasError):

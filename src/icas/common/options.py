@@ -1,4 +1,4 @@
-"""Settings live once, in a dataclass: default, help, unit and limits; flags and checks are made from it."""
+"""Settings live once, in a dataclass: default, help, unit, limits. Flags and checks follow."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def flag_of(name: str) -> str:
 def add_flags(
     parser: argparse._ActionsContainer, cls: type, *, skip: Iterable[str] = (), prefix: str = ""
 ) -> None:
-    """Add a flag to `parser` for every option of `cls`. The parser holds no default: the dataclass does."""
+    """Add a flag to `parser` for every option of `cls`; defaults stay in the dataclass."""
     skipped = set(skip)
     for name, (default, option) in options_of(cls).items():
         if name in skipped:

@@ -75,10 +75,12 @@ def printable(text: str) -> str:
 
     File names may hold line breaks and bytes that are no UTF-8; both are shown escaped.
     """
-    shown = "".join(character if character.isprintable() else _escaped(character) for character in text)
+    shown = "".join(
+        character if character.isprintable() else _escaped(character) for character in text
+    )
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")

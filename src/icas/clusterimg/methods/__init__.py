@@ -14,7 +14,9 @@ _HERE = "icas.clusterimg.methods."
 METHODS: dict[str, Entry] = {
     "ssim": Entry(_HERE + "ssim:Ssim", "structural similarity of the gray images at a common size"),
     "minhash": Entry(_HERE + "minhash:MinHash", "MinHash of the places of Harris corners"),
-    "imagehash": Entry(_HERE + "imagehash:ImageHash", "perceptual hash; fastest, for edited copies"),
+    "imagehash": Entry(
+        _HERE + "imagehash:ImageHash", "perceptual hash; fastest, for edited copies"
+    ),
     "orb": Entry(_HERE + "orb:Orb", "local features; survives crops, turns, scale and shifts"),
     "tm": Entry(_HERE + "tm:TemplateMatching", "colour difference at a common size"),
 }
@@ -39,8 +41,6 @@ def make_method(name: str, **options: Any) -> Method:
     for option in options:
         if option not in known:
             shown = ", ".join(flag_of(name) for name in sorted(known))
-            raise UsageError(
-                f"{flag_of(option)} is no option of method {name!r}; it has {shown}"
-            )
+            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
     made: Method = cls(**options)
     return made

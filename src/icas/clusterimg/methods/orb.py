@@ -171,7 +171,8 @@ class Orb:
         sure = min(SURE_BITS, self.match_bits)
         past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
         whole: NDArray[np.float64] = np.rint(256 * np.clip(past, 0, 1))
-        return (whole / 256).astype(np.float32)
+        weights: NDArray[np.float32] = (whole / 256).astype(np.float32)
+        return weights
 
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)

@@ -1,0 +1,195 @@
+"""clusterimg from Python: a folder in one call, or step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg import pipeline
+from icas.clusterimg.executors import start_workers
+from icas.clusterimg.extract import features_of
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.outcome import ClusterReport
+from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.similarity import all_links, tiles
+from icas.common.errors import UsageError
+from icas.common.images import MAX_PIXELS
+from icas.common.options import parse_size
+from icas.common.progress import Console
+
+
+def cluster(
+    src: str | Path,
+    *,
+    dst: str | Path | None = None,
+    method: str | None = None,
+    threshold: float | str | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> ClusterReport:
+    """Sort a folder of images into folders of similar images, as ``clusterimg`` does.
+
+    Parameters
+    ----------
+    src : path
+        The folder.
+    dst : path, optional
+        Result folder; default ``<src>_clustered`` beside the source.
+    method : str, optional
+        ``imagehash`` (default), ``ssim``, ``minhash``, ``orb`` or ``tm``.
+    threshold : float or "auto", optional
+        Two images with a similarity at or above it are linked.
+    progress : bool
+        Show progress bars and warnings on stderr.
+    **settings
+        Every other flag of the command, dashes as underscores: ``transfer="move"``,
+        ``batch_size=5000``, ``hash_size=16``.
+
+    Returns
+    -------
+    ClusterReport
+
+    Raises
+    ------
+    UsageError
+        A setting that does not exist or is outside its limits; no such folder.
+    ConflictError
+        The result folder is in use.
+    IcasError
+        There is nothing to cluster, or the disk fails.
+    """
+    given = make_settings(dst=dst, method=method, threshold=threshold, **settings)
+    return pipeline.cluster(src, given, Console(warnings=progress, bars=progress))
+
+
+def make_settings(**given: Any) -> ClusterSettings:
+    """Settings from keywords as users type them; those not known to a run are the method's."""
+    known = {field.name for field in dataclasses.fields(ClusterSettings)} - {"options"}
+    own = {name: value for name, value in given.items() if name in known and value is not None}
+    if "dst" in own:
+        own["dst"] = Path(own["dst"])
+    if "size" in own:
+        own["size"] = parse_size(own["size"])
+    options = {name: value for name, value in given.items() if name not in known}
+    settings = ClusterSettings(**own, options=options)
+    if options or settings.stage != "merge":
+        settings.make_method()  # an option that the method does not have is told before any work
+    return settings
+
+
+def make_method_from(method: str, options: dict[str, Any]) -> Method:
+    """The method with options as users type them (``size="64x48"``)."""
+    if options.get("size") is not None:
+        options = {**options, "size": parse_size(options["size"])}
+    return make_method(method, **options)
+
+
+def features(
+    images: str | Path | Iterable[Any],
+    method: str = "imagehash",
+    *,
+    recursive: bool = False,
+    scale: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+    jobs: int | None = None,
+    executor: str = "threads",
+    scheduler: str | None = None,
+    **options: Any,
+) -> FeatureSet:
+    """Features of a folder, of a list of paths, or of a list of arrays.
+
+    Parameters
+    ----------
+    images : path, or iterable of paths, or iterable of uint8 ndarray
+        A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray.
+    method : str
+    **options
+        The method's own options.
+
+    Returns
+    -------
+    FeatureSet
+        With ``.array``, ``.files`` and ``.unreadable``.
+
+    Raises
+    ------
+    UsageError
+        No such folder, method or option; arrays that are no images.
+    """
+    chosen = make_method_from(method, options)
+    with start_workers(executor, jobs, scheduler) as workers:
+        return features_of(
+            chosen, images, workers, recursive=recursive, max_pixels=max_pixels, scale=scale
+        )
+
+
+def method_of(features: FeatureSet) -> Method:
+    """The method that made `features`, with the settings that it had."""
+    return make_method(features.method, **features.settings)
+
+
+def links(
+    features: FeatureSet, threshold: float, *, jobs: int | None = None, executor: str = "threads"
+) -> NDArray[Any]:
+    """Every pair of images at or above a threshold.
+
+    Returns
+    -------
+    (m,) structured ndarray
+        Fields ``a`` and ``b`` (int64, a < b) and ``similarity`` (float32), sorted by a, then b.
+    """
+    with start_workers(executor, jobs) as workers:
+        return all_links(method_of(features), features, threshold, workers).structured()
+
+
+def similarity_matrix(
+    a: FeatureSet | str | Path | Iterable[Any],
+    b: FeatureSet | str | Path | Iterable[Any] | None = None,
+    method: str = "imagehash",
+    *,
+    jobs: int | None = None,
+    **options: Any,
+) -> NDArray[np.float32]:
+    """Similarity of each image of `a` with each of `b`.
+
+    Parameters
+    ----------
+    a, b : FeatureSet, or what `features` takes
+        `b` not given: `a` with itself.
+    method : str
+    **options
+        The method's own options.
+
+    Returns
+    -------
+    (n, m) float32 ndarray
+        In the method's unit; 1 = same.
+
+    Raises
+    ------
+    UsageError
+        Features of different methods, or what `features` raises.
+    """
+    first = a if isinstance(a, FeatureSet) else features(a, method, jobs=jobs, **options)
+    second = first
+    if b is not None:
+        second = b if isinstance(b, FeatureSet) else features(b, method, jobs=jobs, **options)
+    if first.method != second.method or dict(first.settings) != dict(second.settings):
+        raise UsageError(f"features of {first.method} and of {second.method} cannot be compared")
+    chosen = method_of(first)
+    matrix = np.empty((len(first), len(second)), np.float32)
+    blocks = list(tiles(len(first), len(second), chosen.tile))
+    with start_workers("threads", jobs) as workers:
+        tasks = ((first[rows], second[columns]) for rows, columns in blocks)
+        for (rows, columns), values in zip(
+            blocks, workers.ordered(chosen.similarity, tasks), strict=True
+        ):
+            matrix[rows, columns] = values
+    return matrix

@@ -1,0 +1,226 @@
+"""The command ``clusterimg``: words on the command line -> one call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from icas._version import __version__
+from icas.common.commands import guarded
+from icas.common.errors import UsageError
+from icas.common.options import add_flags, options_of
+from icas.common.progress import Console
+
+SOME_UNREADABLE = 3
+DESCRIPTION = "Sort a folder of mixed images into folders of similar images."
+EPILOG = """\
+other commands: clusterimg demo | thresholds | evaluate, each with --help
+
+examples:
+  clusterimg --src photos --method orb
+  clusterimg photos --method imagehash --threshold 0.85 --dst sorted --transfer hardlink
+  clusterimg photos --method ssim --stage batch --dst parts   (edit the folders by hand, then)
+  clusterimg parts --stage merge --dst sorted
+
+exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some files could not be
+read, 130 interrupted"""
+
+_LATER = {
+    "train": "training a network on the folder",
+    "estimate": "the cost model",
+    "undo": "taking a run back",
+}
+_LATER_FLAGS = {
+    "--resume": "going on with a run that was killed",
+    "--cache": "keeping features between runs",
+    "--candidates": "a candidate stage",
+    "--memory": "a memory budget",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``clusterimg`` with `argv`; the exit code comes back."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "cluster": _cluster,
+        "demo": _demo,
+        "thresholds": _thresholds,
+        "evaluate": _evaluate,
+    }
+    if words and words[0] in _LATER:
+        return _not_there(f"'{words[0]}' ({_LATER[words[0]]})")
+    command = commands.get(words[0]) if words else None
+    run, rest = (command, words[1:]) if command else (_cluster, words)
+    return guarded("clusterimg", lambda: run(rest), debug="--debug" in words)
+
+
+def _not_there(what: str) -> int:
+    print(f"clusterimg: {what} is not there yet", file=sys.stderr)
+    return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and that knows what is still to come."""
+
+    def error(self, message: str) -> Any:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        for flag, what in _LATER_FLAGS.items():
+            if unknown != message and flag in unknown.split():
+                message = f"{flag} ({what}) is not there yet"
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=name,
+        description=description,
+        epilog=epilog,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"icas {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks (default: off)")
+    return parser
+
+
+def _add_source(parser: argparse.ArgumentParser, what: str = "folder with images") -> None:
+    parser.add_argument("src", nargs="?", metavar="DIR", help=what)
+    parser.add_argument("--src", dest="src_flag", metavar="DIR", help=what)
+
+
+def _source(given: dict[str, Any]) -> str:
+    by_flag, by_place = given.pop("src_flag", None), given.pop("src", None)
+    if by_flag is not None and by_place is not None and by_flag != by_place:
+        raise UsageError(f"two source folders: --src {by_flag} and {by_place}; give one")
+    source = by_flag if by_flag is not None else by_place
+    if not source:
+        raise UsageError("no source folder: clusterimg --src DIR (see clusterimg --help)")
+    return str(source)
+
+
+def _add_method_flags(parser: argparse.ArgumentParser, skip: set[str]) -> None:
+    """The flags of every method, each under the method's name; a shared flag stands once."""
+    from icas.clusterimg.methods import METHODS, method_class
+
+    added = set(skip)
+    for name, entry in METHODS.items():
+        cls = method_class(name)
+        group = parser.add_argument_group(f"method {name}", entry.help)
+        add_flags(group, cls, skip=added)
+        added.update(options_of(cls))
+
+
+def cluster_parser() -> argparse.ArgumentParser:
+    """The parser of ``clusterimg`` itself."""
+    from icas.clusterimg.settings import ClusterSettings
+
+    parser = _parser("clusterimg", DESCRIPTION, EPILOG)
+    _add_source(parser)
+    add_flags(parser, ClusterSettings)
+    parser.add_argument(
+        "--no-cache", action="store_true", help="features are not kept between runs (default: so)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name every file of the plan")
+    parser.add_argument(
+        "--json", action="store_true", help="the run's summary as one JSON object on stdout"
+    )
+    _add_method_flags(parser, set(options_of(ClusterSettings)))
+    return parser
+
+
+def _cluster(words: list[str]) -> int:
+    given = vars(cluster_parser().parse_args(words))
+    given.pop("debug", None)
+    given.pop("no_cache", None)
+    quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
+    as_json = given.pop("json", False)
+    source = _source(given)
+
+    from icas.clusterimg import pipeline
+    from icas.clusterimg.api import make_settings
+
+    console = Console(
+        results=not as_json, warnings=not quiet, bars=not quiet, details=verbose and not as_json
+    )
+    report = pipeline.cluster(source, make_settings(**given), console)
+    print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
+    return SOME_UNREADABLE if report.unreadable else 0
+
+
+def _one_line(text: str) -> str:
+    from icas.common.progress import printable
+
+    return printable(text)
+
+
+def _demo(words: list[str]) -> int:
+    parser = _parser(
+        "clusterimg demo", "Make a mixed folder from scikit-image's sample pictures and sort it."
+    )
+    parser.add_argument("--dst", type=Path, help="where (default: icas-demo)", metavar="DIR")
+    parser.add_argument("--method", help="(default: orb)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
+    given = vars(parser.parse_args(words))
+
+    from icas.clusterimg.demo import run_demo
+
+    quiet = given.get("quiet", False)
+    console = Console(results=True, warnings=not quiet, bars=not quiet)
+    run_demo(given.get("dst", Path("icas-demo")), given.get("method", "orb"), console)
+    return 0
+
+
+def _thresholds(words: list[str]) -> int:
+    parser = _parser(
+        "clusterimg thresholds",
+        "Links, clusters and clustered images at every threshold at which something changes.",
+    )
+    _add_source(parser)
+    parser.add_argument("--method", help="how images are compared (default: imagehash)")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="true labels: file,label")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there (CSV)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: all cores)")
+    parser.add_argument("--recursive", action="store_true", help="sub-folders too (default: off)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
+    _add_method_flags(parser, set())
+    given = vars(parser.parse_args(words))
+    given.pop("debug", None)
+    source, quiet = _source(given), given.pop("quiet", False)
+
+    from icas.clusterimg.thresholds import write_curve
+
+    console = Console(results=True, warnings=not quiet, bars=not quiet)
+    return SOME_UNREADABLE if write_curve(source, console, **given) else 0
+
+
+def _evaluate(words: list[str]) -> int:
+    parser = _parser(
+        "clusterimg evaluate", "Compare clusters with labels that are known to be true."
+    )
+    parser.add_argument(
+        "clusters", type=Path, metavar="DST_OR_CSV", help="a result or clusters.csv"
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="CSV", required=True, help="true labels: file,label"
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object (default: off)")
+    given = vars(parser.parse_args(words))
+
+    from icas.clusterimg.evaluate import evaluate, match_labels, read_clusters, read_labels
+
+    clusters, truth = read_clusters(given["clusters"]), read_labels(given["labels"])
+    found = evaluate(*match_labels(clusters, truth))
+    if given.get("json"):
+        print(json.dumps(found.as_dict()))
+        return 0
+    for name, value in found.as_dict().items():
+        print(
+            f"{name.replace('_', ' '):18} {value:.4f}" if name != "images" else f"{name:18} {value}"
+        )
+    return 0

@@ -1,0 +1,127 @@
+"""``clusterimg demo``: a mixed folder made from scikit-image's samples, sorted and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from icas.clusterimg.evaluate import Evaluation, evaluate
+from icas.clusterimg.outcome import ClusterReport
+from icas.clusterimg.pipeline import cluster
+from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.tables import table
+from icas.common.errors import ConflictError
+from icas.common.files import write_whole
+from icas.common.images import Image, resize, write_image
+from icas.common.progress import Console
+
+FAMILIES = (
+    "astronaut",
+    "brick",
+    "camera",
+    "chelsea",
+    "clock",
+    "coffee",
+    "coins",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "moon",
+    "page",
+    "rocket",
+    "text",
+)
+"""Sample pictures that scikit-image carries; each gets a family of variants."""
+SINGLES = ("cell", "colorwheel", "horse", "logo", "microaneurysms", "retina")
+LONG_SIDE = 400
+
+
+def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport, Evaluation]:
+    """Make the mixed folder, sort it, and compare the clusters with the truth.
+
+    Raises
+    ------
+    ConflictError
+        `folder` exists and is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ConflictError(f"{folder} is not empty: give the demo another place with --dst")
+    truth = make_mixed_folder(folder / "mixed", console)
+    write_whole(folder / "labels.csv", table(("file", "label"), sorted(truth.items())))
+    console.line(f"made {len(truth)} pictures of {len(set(truth.values()))} kinds")
+    settings = ClusterSettings(dst=folder / "sorted", method=method)
+    report = cluster(folder / "mixed", settings, console)
+    found = evaluate(report.labels, [truth[file] for file in report.files])
+    console.line(
+        f"against the known truth: precision {found.precision:.3f}, recall {found.recall:.3f},"
+        f" F1 {found.f1:.3f}"
+    )
+    console.line(f"look at {(folder / 'sorted' / 'report.html').absolute()}")
+    console.line(report.summary())
+    return report, found
+
+
+def make_mixed_folder(folder: Path, console: Console) -> dict[str, str]:
+    """Write the pictures under neutral names, in no order; the label of each file comes back."""
+    folder.mkdir(parents=True)
+    pictures = list(_pictures(console))
+    order = np.random.default_rng(0).permutation(len(pictures))
+    truth = {}
+    for place, number in enumerate(order):
+        label, suffix, picture = pictures[number]
+        file = f"img{place:03}{suffix}"
+        write_image(folder / file, picture)
+        truth[file] = label
+    return truth
+
+
+def _pictures(console: Console) -> Iterator[tuple[str, str, Image]]:
+    """Label, suffix and pixels of every picture of the demo."""
+    with console.bar(len(FAMILIES) + len(SINGLES), "making pictures", "kinds") as bar:
+        for name in FAMILIES:
+            for suffix, picture in _variants(_sample(name)):
+                yield name, suffix, picture
+            bar.update(1)
+        for name in SINGLES:
+            yield name, ".png", _sample(name)
+            bar.update(1)
+
+
+def _sample(name: str) -> Image:
+    """A sample picture as RGB, its long side at most `LONG_SIDE` pixels."""
+    from skimage import data
+
+    from icas.clusterimg.extract import as_image
+
+    made = getattr(data, name)()
+    if made.dtype == bool:
+        made = made.astype(np.uint8) * 255
+    picture = as_image(made)
+    share = min(1.0, LONG_SIDE / max(picture.shape[:2]))
+    return resize(picture, (round(picture.shape[1] * share), round(picture.shape[0] * share)))
+
+
+def _variants(picture: Image) -> Iterator[tuple[str, Image]]:
+    """What happens to pictures on their way: suffix and pixels of each variant."""
+    height, width = picture.shape[:2]
+    yield ".png", picture
+    yield ".jpg", picture  # JPEG at the writer's usual quality
+    yield ".png", picture[height // 10 : height * 9 // 10, width // 10 : width * 9 // 10].copy()
+    yield ".png", np.clip(picture.astype(np.int16) + 35, 0, 255).astype(np.uint8)
+    yield ".png", resize(picture, (width * 6 // 10, height * 6 // 10))
+    yield ".png", _warped(picture, degrees=4.0, shift=(0, 0))
+    yield ".png", _warped(picture, degrees=0.0, shift=(width // 16, height // 16))
+
+
+def _warped(picture: Image, degrees: float, shift: tuple[int, int]) -> Image:
+    """`picture` turned about its centre, then shifted right and down; gaps are mirrored."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    matrix[:, 2] += shift
+    turned = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(turned, np.uint8)

@@ -1,0 +1,206 @@
+"""ImageClusterer: the same clusters in scikit-learn's way, on paths or arrays, without any disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.api import make_method_from
+from icas.clusterimg.batches import default_batch_size, split
+from icas.clusterimg.clustering import Clustering, cluster_batches
+from icas.clusterimg.executors import start_workers
+from icas.clusterimg.extract import features_of
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.graph import Labels, spanning_forest
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.settings import MERGES, parse_threshold
+from icas.common.errors import UsageError
+from icas.common.images import MAX_PIXELS
+
+
+class ImageClusterer:
+    """Groups similar images: links above a threshold, connected components as clusters.
+
+    Follows scikit-learn's conventions (``get_params``, ``set_params``, ``clone``,
+    ``fit_predict``) without needing it.
+
+    Parameters
+    ----------
+    method : str
+        ``imagehash``, ``ssim``, ``minhash``, ``orb`` or ``tm``.
+    threshold : float or "auto"
+        Two images with a similarity at or above it are linked.
+    batch_size : int, optional
+        Images a batch; default by memory, at most 10,000.
+    merge : {"representatives", "exact"}
+    scale : float, optional
+        Bring images to this share of their size.
+    recursive : bool
+        Where a folder is given: its sub-folders too.
+    max_pixels : int
+        Pictures that claim more are not read.
+    jobs : int, optional
+        Workers; default all cores. The answer does not depend on it.
+    executor : {"threads", "processes", "dask"}
+    **options
+        The method's own options, such as ``hash_size=16`` or ``size="96x96"``.
+
+    Attributes
+    ----------
+    labels_ : (n,) int64 ndarray
+        Cluster of each image, 0 the largest; -1 = outlier.
+    links_ : (m,) structured ndarray
+        ``a``, ``b``, ``similarity``: the links found.
+    forest_ : Forest
+        For `icas.labels_at`: clusters at any higher threshold, without a new comparison.
+    medoids_ : (clusters,) int64 ndarray
+        The image of each cluster that is most similar to the others.
+    threshold_ : float
+        The number that was used.
+    files_ : tuple of str
+        The images' files; an image that cannot be read is left out here and is in `unreadable_`.
+    unreadable_ : tuple of Unreadable
+    n_clusters_ : int
+    """
+
+    _estimator_type = "clusterer"
+    _own = (
+        "method",
+        "threshold",
+        "batch_size",
+        "merge",
+        "scale",
+        "recursive",
+        "max_pixels",
+        "jobs",
+        "executor",
+    )
+
+    def __init__(
+        self,
+        method: str = "imagehash",
+        threshold: float | str = "auto",
+        *,
+        batch_size: int | None = None,
+        merge: str = "representatives",
+        scale: float | None = None,
+        recursive: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        jobs: int | None = None,
+        executor: str = "threads",
+        **options: Any,
+    ) -> None:
+        self.method = method
+        self.threshold = threshold
+        self.batch_size = batch_size
+        self.merge = merge
+        self.scale = scale
+        self.recursive = recursive
+        self.max_pixels = max_pixels
+        self.jobs = jobs
+        self.executor = executor
+        self._options = options
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name, the method's own options among them."""
+        return {**{name: getattr(self, name) for name in self._own}, **self._options}
+
+    def set_params(self, **params: Any) -> ImageClusterer:
+        """Set parameters by name; an option of the method that is None goes back to its default."""
+        for name, value in params.items():
+            if name in self._own:
+                setattr(self, name, value)
+            else:
+                self._options[name] = value
+        return self
+
+    def fit(self, X: str | Path | Iterable[Any], y: Any = None) -> ImageClusterer:
+        """Cluster the images `X`.
+
+        Parameters
+        ----------
+        X : path, or sequence of paths, or sequence of uint8 ndarray
+            A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray.
+        y : ignored
+
+        Raises
+        ------
+        UsageError
+            A parameter is wrong, or `X` holds no images.
+        """
+        method = self._method()
+        threshold = self._threshold(method)
+        with start_workers(self.executor, self.jobs) as workers:
+            features = features_of(
+                method,
+                X,
+                workers,
+                recursive=self.recursive,
+                max_pixels=self.max_pixels,
+                scale=self.scale,
+            )
+            found = cluster_batches(
+                method,
+                self._batches(method, features),
+                threshold,
+                merge=self.merge,
+                workers=workers,
+            )
+        self._keep(replace(found, unreadable=features.unreadable), threshold)
+        return self
+
+    def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
+        """Cluster the images `X` and give `labels_`."""
+        self.fit(X, y)
+        return self.labels_
+
+    def _method(self) -> Method:
+        if self.merge not in MERGES:
+            raise UsageError(f"no merge {self.merge!r}; choose from {', '.join(MERGES)}")
+        given = {name: value for name, value in self._options.items() if value is not None}
+        return make_method_from(self.method, given)
+
+    def _threshold(self, method: Method) -> float:
+        try:
+            threshold = parse_threshold(self.threshold)
+        except ValueError as error:
+            raise UsageError(f"threshold {self.threshold!r}: needed is {error}") from None
+        if threshold == "pick":
+            raise UsageError("threshold 'pick' is not there yet: give a number or 'auto'")
+        return method.default_threshold if isinstance(threshold, str) else threshold
+
+    def _batches(self, method: Method, features: FeatureSet) -> Iterator[tuple[FeatureSet, None]]:
+        size = default_batch_size(method) if self.batch_size is None else self.batch_size
+        if size < 2:
+            raise UsageError(f"batch_size {size}: at least 2")
+        for part in split(len(features), size):
+            yield features[part], None
+
+    def _keep(self, found: Clustering, threshold: float) -> None:
+        self.labels_: Labels = found.labels
+        self.threshold_ = threshold
+        self.links_: NDArray[Any] = found.links().structured()
+        self.forest_ = spanning_forest(found.count, [found.links()], threshold)
+        self.medoids_ = np.array([one.medoid for one in found.cohesions], np.int64)
+        self.files_ = found.files
+        self.unreadable_ = found.unreadable
+        self.n_clusters_ = len(found.cohesions)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"ImageClusterer({given})"
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks for from version 1.6 on."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="clusterer",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(two_d_array=False),
+        )

@@ -1,0 +1,146 @@
+"""Every threshold at once: the maximum spanning forest tells the clusters at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icas.clusterimg.api import make_method_from
+from icas.clusterimg.evaluate import CurvePoint, curve, match_labels, read_labels
+from icas.clusterimg.executors import Workers, start_workers
+from icas.clusterimg.extract import features_of
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.graph import Forest, spanning_forest
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.settings import DEFAULT_METHOD
+from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
+from icas.clusterimg.tables import number, table
+from icas.common.errors import IcasError
+from icas.common.files import write_whole
+from icas.common.progress import Console
+
+COLUMNS = ("threshold", "links", "clusters", "clustered_images")
+QUALITY = ("precision", "recall", "f1")
+
+
+def full_forest(
+    method: Method,
+    features: FeatureSet,
+    workers: Workers = ALONE,
+    console: Console | None = None,
+) -> tuple[Forest, LinkCounts]:
+    """The maximum spanning forest of all pairs, and how many pairs reach each similarity."""
+    tiles = sum(1 for _ in upper_tiles(len(features), method.tile))
+    counts = LinkCounts()
+    with (console or Console()).bar(tiles, "links", "tiles") as bar:
+
+        def parts() -> Any:
+            for part in links_within(method, features, -np.inf, workers):
+                counts.add(part.similarity)
+                bar.update(1)
+                yield part
+
+        forest = spanning_forest(len(features), parts())
+    return forest, counts
+
+
+class LinkCounts:
+    """How many pairs have each similarity; similarities are kept as they are, equal ones once."""
+
+    def __init__(self) -> None:
+        self._values = np.empty(0, np.float32)
+        self._counts = np.empty(0, np.int64)
+
+    def add(self, similarities: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        """Count these pairs too."""
+        values = np.concatenate([self._values, similarities])
+        counts = np.concatenate([self._counts, np.ones(len(similarities), np.int64)])
+        self._values, place = np.unique(values, return_inverse=True)
+        self._counts = np.bincount(place, counts, len(self._values)).astype(np.int64)
+
+    def at_least(self, thresholds: Sequence[float]) -> list[int]:
+        """For each threshold the pairs at or above it."""
+        above = np.concatenate([np.cumsum(self._counts[::-1])[::-1], [0]])
+        wanted = np.array(thresholds, np.float32)
+        return [int(count) for count in above[np.searchsorted(self._values, wanted)]]
+
+
+def write_curve(
+    src: str | Path,
+    console: Console,
+    *,
+    method: str = DEFAULT_METHOD,
+    labels: Path | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
+    recursive: bool = False,
+    **options: Any,
+) -> bool:
+    """Write the table of all thresholds, or print it; whether some files could not be read.
+
+    Raises
+    ------
+    UsageError
+        No such folder, method or option, or a wrong labels file.
+    IcasError
+        No images, or the table cannot be written.
+    """
+    truth = read_labels(labels) if labels is not None else None
+    chosen = make_method_from(method, options)
+    with start_workers("threads", jobs) as workers:
+        features = features_of(chosen, src, workers, recursive=recursive, console=console)
+        if len(features) == 0:
+            raise IcasError(f"no images in {src} could be read")
+        if truth is not None:
+            features, truth_of_each = _labelled(features, truth)
+        else:
+            truth_of_each = None
+        forest, counts = full_forest(chosen, features, workers, console)
+    points = curve(forest, truth_of_each)
+    content = _table(points, counts, with_quality=truth is not None)
+    if out is None:
+        console.line(content.decode())
+    else:
+        _save(out, content)
+    console.line(_last_line(points, len(features), out))
+    for one in features.unreadable:
+        console.warn(f"unreadable: {one.file}: {one.reason}")
+    return bool(features.unreadable)
+
+
+def _labelled(features: FeatureSet, truth: dict[str, str]) -> tuple[FeatureSet, list[str]]:
+    """The images that have a label, and their labels."""
+    numbers = {file: image for image, file in enumerate(features.files)}
+    rows, labels = match_labels(numbers, truth)
+    return features[rows], labels
+
+
+def _table(points: Sequence[CurvePoint], counts: LinkCounts, with_quality: bool) -> bytes:
+    links = counts.at_least([point.threshold for point in points])
+    rows: list[tuple[Any, ...]] = []
+    for point, count in zip(points, links, strict=True):
+        row = (number(point.threshold), count, point.clusters, point.clustered_images)
+        quality = (point.precision, point.recall, point.f1) if with_quality else ()
+        rows.append((*row, *(f"{value:.6f}" for value in quality if value is not None)))
+    return table((*COLUMNS, *(QUALITY if with_quality else ())), rows)
+
+
+def _save(out: Path, content: bytes) -> None:
+    try:
+        write_whole(out, content)
+    except OSError as error:
+        raise IcasError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _last_line(points: Sequence[CurvePoint], images: int, out: Path | None) -> str:
+    told = f"{images} images, {len(points)} thresholds"
+    best = max(points, key=lambda point: point.f1 or 0.0, default=None)
+    if best is not None and best.f1 is not None:
+        told += (
+            f", best pairwise F1 {best.f1:.4f} (precision {best.precision:.4f}, recall"
+            f" {best.recall:.4f}) at {number(best.threshold)}"
+        )
+    return told if out is None else f"{told} -> {out}"

@@ -1,0 +1,1 @@
+"""Cuts an image into segments and lets a person paint them."""
