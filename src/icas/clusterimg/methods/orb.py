@@ -162,7 +162,7 @@ class Orb:
         if mirrored:
             good = np.maximum(good, good.T)
         features = ours.counts[:, None] + theirs.counts[None, :]
-        share = (2 * good / np.maximum(features, 1)).astype(np.float32)
+        share: NDArray[np.float32] = (2 * good / np.maximum(features, 1)).astype(np.float32)
         share[a.arrays["digest"][:, None] == b.arrays["digest"][None, :]] = 1
         return share
 
@@ -171,8 +171,7 @@ class Orb:
         sure = min(SURE_BITS, self.match_bits)
         past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
         whole: NDArray[np.float64] = np.rint(256 * np.clip(past, 0, 1))
-        weights: NDArray[np.float32] = (whole / 256).astype(np.float32)
-        return weights
+        return (whole / 256).astype(np.float32)
 
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)
