@@ -1,0 +1,88 @@
+"""Evaluation is scikit-learn's, and B-cubed as its definition says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score, v_measure_score
+from sklearn.metrics.cluster import pair_confusion_matrix
+
+import icas
+from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_clusters, read_labels
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.graph import labels_at, spanning_forest
+from icas.clusterimg.methods import make_method
+from icas.clusterimg.similarity import all_links
+
+labelings = st.integers(1, 30).flatmap(
+    lambda count: st.tuples(
+        st.lists(st.integers(-1, 4), min_size=count, max_size=count),
+        st.lists(st.integers(0, 4), min_size=count, max_size=count),
+    )
+)
+
+
+@given(labelings)
+@settings(max_examples=150, deadline=None)
+def test_values_are_scikit_learns(case):
+    clusters, truth = np.array(case[0]), np.array(case[1])
+    apart = np.where(clusters < 0, 100 + np.arange(len(clusters)), clusters)
+    found = evaluate(clusters, truth)
+    (_, wrong), (missed, right) = pair_confusion_matrix(truth, apart)
+    assert found.precision == pytest.approx(right / (right + wrong) if right + wrong else 1)
+    assert found.recall == pytest.approx(right / (right + missed) if right + missed else 1)
+    assert found.adjusted_rand == pytest.approx(adjusted_rand_score(truth, apart))
+    assert found.v_measure == pytest.approx(v_measure_score(truth, apart), abs=1e-9)
+
+
+@given(labelings)
+@settings(max_examples=80, deadline=None)
+def test_b_cubed_is_the_mean_over_images(case):
+    clusters, truth = np.array(case[0]), np.array(case[1])
+    apart = np.where(clusters < 0, 100 + np.arange(len(clusters)), clusters)
+    found = evaluate(clusters, truth)
+    put, same = apart[:, None] == apart, truth[:, None] == truth
+    assert found.bcubed_precision == pytest.approx(((put & same).sum(1) / put.sum(1)).mean())
+    assert found.bcubed_recall == pytest.approx(((put & same).sum(1) / same.sum(1)).mean())
+
+
+@given(st.integers(2, 30), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_the_curve_says_what_evaluation_says_at_each_threshold(count, seed):
+    rng = np.random.default_rng(seed)
+    features = FeatureSet.from_bits(rng.integers(0, 256, (count, 1), dtype=np.uint8))
+    truth = rng.integers(0, 4, count)
+    links = all_links(make_method("imagehash"), features, -np.inf)
+    forest = spanning_forest(count, [links])
+    for point in curve(forest, truth):
+        labels = labels_at(forest, point.threshold)
+        expected = evaluate(labels, truth)
+        assert point.clusters == labels.max() + 1
+        assert point.clustered_images == (labels >= 0).sum()
+        assert point.precision == pytest.approx(expected.precision)
+        assert point.recall == pytest.approx(expected.recall)
+        assert point.f1 == pytest.approx(expected.f1)
+
+
+def test_files_are_matched_by_name_then_by_last_part():
+    clusters = {"a.jpg": 0, "sub/b.jpg": 0, "c.jpg": -1, "unlabelled.jpg": 1}
+    labels, truth = match_labels(clusters, {"a.jpg": "x", "b.jpg": "y", "c.jpg": "x"})
+    assert labels.tolist() == [0, 0, -1]
+    assert truth == ["x", "y", "x"]
+
+
+def test_wrong_files_are_told(tmp_path):
+    (tmp_path / "labels.csv").write_text("name,kind\na.jpg,x\n")
+    with pytest.raises(icas.UsageError, match="no column 'file'"):
+        read_labels(tmp_path / "labels.csv")
+    with pytest.raises(icas.UsageError, match="cannot read"):
+        read_clusters(tmp_path / "none.csv")
+    (tmp_path / "clusters.csv").write_text("file,cluster\na.jpg,first\n")
+    with pytest.raises(icas.UsageError, match="whole number"):
+        read_clusters(tmp_path)
+    with pytest.raises(icas.UsageError, match="no file"):
+        match_labels({"a.jpg": 0}, {"b.jpg": "x"})
+    with pytest.raises(icas.UsageError, match="2 images"):
+        evaluate(np.array([0, 0]), ["x"])
