@@ -60,5 +60,5 @@ format: venv
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-demo icas-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
