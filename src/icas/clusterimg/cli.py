@@ -163,16 +163,21 @@ def _demo(words: list[str]) -> int:
     parser = _parser(
         "clusterimg demo", "Make a mixed folder from scikit-image's sample pictures and sort it."
     )
-    parser.add_argument("--dst", type=Path, help="where (default: icas-demo)", metavar="DIR")
+    parser.add_argument(
+        "--dst",
+        type=Path,
+        help="where (default: icas-demo, or the next free icas-demo-2, …)",
+        metavar="DIR",
+    )
     parser.add_argument("--method", help="(default: orb)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
     given = vars(parser.parse_args(words))
 
-    from icas.clusterimg.demo import run_demo
+    from icas.clusterimg.demo import free_folder, run_demo
 
     quiet = given.get("quiet", False)
     console = Console(results=True, warnings=not quiet, bars=not quiet)
-    run_demo(given.get("dst", Path("icas-demo")), given.get("method", "orb"), console)
+    run_demo(given.get("dst") or free_folder(), given.get("method", "orb"), console)
     return 0
 
 
@@ -185,10 +190,14 @@ def _thresholds(words: list[str]) -> int:
     parser.add_argument("--method", help="how images are compared (default: imagehash)")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="true labels: file,label")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there (CSV)")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="images compared; 0 = all (default: 1000 images)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="draws the sample (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: all cores)")
     parser.add_argument("--recursive", action="store_true", help="sub-folders too (default: off)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
-    _add_method_flags(parser, set())
+    _add_method_flags(parser, {"seed"})
     given = vars(parser.parse_args(words))
     given.pop("debug", None)
     source, quiet = _source(given), given.pop("quiet", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,12 @@ FAMILIES = (
 """Sample pictures that scikit-image carries; each gets a family of variants."""
 SINGLES = ("cell", "colorwheel", "horse", "logo", "microaneurysms", "retina")
 LONG_SIDE = 400
+
+
+def free_folder() -> Path:
+    """``icas-demo`` here, or the next such name that is not taken."""
+    names = ("icas-demo" if number == 1 else f"icas-demo-{number}" for number in count(1))
+    return next(Path(name) for name in names if not Path(name).exists())
 
 
 def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport, Evaluation]:

@@ -92,7 +92,8 @@ class FeatureSet:
         codes = np.ascontiguousarray(packed)
         if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] == 0:
             raise UsageError(
-                f"from_bits needs a (n, bytes) uint8 array, got {codes.dtype} of shape {codes.shape}"
+                "from_bits needs a (n, bytes) uint8 array, got"
+                f" {codes.dtype} of shape {codes.shape}"
             )
         if method.casefold() != "imagehash":
             raise UsageError(f"from_bits makes features of imagehash, not of {method!r}")

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.evaluate import CurvePoint, curve, match_labels, read_labels
 from icas.clusterimg.executors import Workers, start_workers
-from icas.clusterimg.extract import features_of
+from icas.clusterimg.extract import extract
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Forest, spanning_forest
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
 from icas.clusterimg.tables import number, table
@@ -24,6 +26,9 @@ from icas.common.progress import Console
 
 COLUMNS = ("threshold", "links", "clusters", "clustered_images")
 QUALITY = ("precision", "recall", "f1")
+SAMPLE = 1000
+AT_ONCE = 1 << 22
+"""Similarities that are gathered before they are counted."""
 
 
 def full_forest(
@@ -53,16 +58,24 @@ class LinkCounts:
     def __init__(self) -> None:
         self._values = np.empty(0, np.float32)
         self._counts = np.empty(0, np.int64)
+        self._fresh: list[NDArray[np.float32]] = []
 
-    def add(self, similarities: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    def add(self, similarities: NDArray[np.float32]) -> None:
         """Count these pairs too."""
-        values = np.concatenate([self._values, similarities])
-        counts = np.concatenate([self._counts, np.ones(len(similarities), np.int64)])
-        self._values, place = np.unique(values, return_inverse=True)
+        self._fresh.append(similarities)
+        if sum(map(len, self._fresh)) > AT_ONCE:
+            self._count_fresh()
+
+    def _count_fresh(self) -> None:
+        fresh = np.concatenate([np.empty(0, np.float32), *self._fresh])
+        self._fresh = []
+        counts = np.concatenate([self._counts, np.ones(len(fresh), np.int64)])
+        self._values, place = np.unique(np.concatenate([self._values, fresh]), return_inverse=True)
         self._counts = np.bincount(place, counts, len(self._values)).astype(np.int64)
 
     def at_least(self, thresholds: Sequence[float]) -> list[int]:
         """For each threshold the pairs at or above it."""
+        self._count_fresh()
         above = np.concatenate([np.cumsum(self._counts[::-1])[::-1], [0]])
         wanted = np.array(thresholds, np.float32)
         return [int(count) for count in above[np.searchsorted(self._values, wanted)]]
@@ -75,11 +88,16 @@ def write_curve(
     method: str = DEFAULT_METHOD,
     labels: Path | None = None,
     out: Path | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
     jobs: int | None = None,
     recursive: bool = False,
     **options: Any,
 ) -> bool:
     """Write the table of all thresholds, or print it; whether some files could not be read.
+
+    Of a folder with more than `sample` images a sample is compared, drawn with `seed` from all of
+    them; `sample` 0 takes all.
 
     Raises
     ------
@@ -91,7 +109,10 @@ def write_curve(
     truth = read_labels(labels) if labels is not None else None
     chosen = make_method_from(method, options)
     with start_workers("threads", jobs) as workers:
-        features = features_of(chosen, src, workers, recursive=recursive, console=console)
+        found = scan(Path(src), recursive=recursive)
+        chosen_images = sampled(found.images, sample, seed)
+        with console.bar(len(chosen_images), "features", "images") as bar:
+            features = extract(chosen, chosen_images, workers, bar=bar)
         if len(features) == 0:
             raise IcasError(f"no images in {src} could be read")
         if truth is not None:
@@ -109,6 +130,14 @@ def write_curve(
     for one in features.unreadable:
         console.warn(f"unreadable: {one.file}: {one.reason}")
     return bool(features.unreadable)
+
+
+def sampled(images: Sequence[ImageRef], most: int, seed: int) -> list[ImageRef]:
+    """At most `most` of `images` (0: all), drawn with `seed`, in their order."""
+    if not 0 < most < len(images):
+        return list(images)
+    rows = np.random.default_rng(seed).choice(len(images), most, replace=False)
+    return [images[row] for row in np.sort(rows)]
 
 
 def _labelled(features: FeatureSet, truth: dict[str, str]) -> tuple[FeatureSet, list[str]]:

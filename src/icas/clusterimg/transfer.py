@@ -77,7 +77,6 @@ def carry_out(plan: Plan, how: str, journal: Journal, jobs: int | None, bar: Bar
         return
     for folder in plan.folders():
         (plan.root / folder).mkdir(parents=True, exist_ok=True)
-    done: list[str] = []
     pairs = ((move.source, plan.root / move.target) for move in plan.moves)
     # Threads whatever computes: this work waits for the disk, and must run on this machine.
     with start_workers("threads", jobs) as workers, _recorded(journal) as done:
@@ -145,7 +144,7 @@ def hardlink(source: Path, target: Path) -> None:
 def symlink(source: Path, target: Path) -> None:
     """A symbolic link at `target` that points to `source` by its whole path."""
     with _told(source, target):
-        target.symlink_to(os.path.abspath(source))
+        target.symlink_to(source.absolute())
 
 
 _CARRIERS: dict[str, Callable[[Path, Path], None]] = {

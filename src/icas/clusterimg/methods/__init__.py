@@ -23,7 +23,15 @@ METHODS: dict[str, Entry] = {
 
 
 def method_class(name: str) -> type[Any]:
-    """The class of the method called `name`; case does not matter."""
+    """The class of the method called `name`; case does not matter.
+
+    Raises
+    ------
+    UsageError
+        No such method.
+    """
+    if name.casefold() == "deep":
+        raise UsageError(f"method 'deep' is not there yet; choose from {', '.join(METHODS)}")
     cls: type[Any] = lookup(METHODS, name, "method")[1].load()
     return cls
 

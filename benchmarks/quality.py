@@ -1,0 +1,160 @@
+"""How good the methods are: best pairwise F1 on every image set, written into docs/methods.md.
+
+``python benchmarks/quality.py [--sets copies,multiview] [--methods orb] [--most 1000]`` with the
+image sets in ICAS_DATA (default ../shared/data beside the checkout). For every set and method all
+pairs are compared once; the maximum spanning forest then gives the clusters, and their F1, at every
+threshold. Beside the best F1 stands the one at the method's default threshold, which nothing here
+was told about the set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
+from icas.clusterimg.executors import start_workers
+from icas.clusterimg.extract import extract
+from icas.clusterimg.graph import labels_at
+from icas.clusterimg.methods import METHODS, make_method
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.scan import scan
+from icas.clusterimg.thresholds import full_forest
+
+TOP = Path(__file__).resolve().parent.parent
+PAGE = TOP / "docs" / "methods.md"
+BEGIN, END = "<!-- made by make quality -->", "<!-- end -->"
+AIMS = ("copies", "video-frames", "deeppcb-pairs", "multiview", "coil100", "faces-orl")
+COIL_OBJECTS = 17
+"""Of coil100 the objects of lowest label, as in the figures that these are compared with."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One method on one set."""
+
+    best_f1: float
+    best_threshold: float
+    default_f1: float
+    seconds: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sets", help="names with commas (default: all that have labels)")
+    parser.add_argument("--methods", default=",".join(METHODS), help="names with commas")
+    parser.add_argument("--most", type=int, default=1300, help="images of a set at most")
+    given = parser.parse_args()
+    data = Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+    if not data.is_dir():
+        print(f"quality: no image sets at {data}: set ICAS_DATA to their folder", file=sys.stderr)
+        return 2
+    sets = given.sets.split(",") if given.sets else sets_of(data)
+    methods = given.methods.split(",")
+    found = {
+        (name, method): measured(data / name, make_method(method), given.most)
+        for name in sets
+        for method in methods
+    }
+    lines = table(sets, methods, found, {name: counts(data / name, given.most) for name in sets})
+    if given.sets or given.methods != ",".join(METHODS):
+        print("\n".join(lines))
+    else:
+        write(lines)
+    return 0
+
+
+def sets_of(data: Path) -> list[str]:
+    """Sets with labels: those with an aim first, then the others by name."""
+    others = sorted(path.parent.name for path in data.glob("*/labels.csv"))
+    return [*AIMS, *(name for name in others if name not in AIMS)]
+
+
+def chosen_files(folder: Path, most: int) -> dict[str, str]:
+    """Label of each image that takes part; of a large set a sample drawn with a fixed seed."""
+    labels = read_labels(folder / "labels.csv")
+    if folder.name == "coil100":
+        objects = sorted(set(labels.values()), key=lambda label: int(label.removeprefix("obj")))
+        labels = {f: label for f, label in labels.items() if label in objects[:COIL_OBJECTS]}
+    if len(labels) <= most:
+        return labels
+    files = sorted(labels)
+    rows = np.sort(np.random.default_rng(0).choice(len(files), most, replace=False))
+    return {files[row]: labels[files[row]] for row in rows}
+
+
+def counts(folder: Path, most: int) -> str:
+    labels = chosen_files(folder, most)
+    whole = len(read_labels(folder / "labels.csv"))
+    of_all = "" if len(labels) == whole else f" of {whole}"
+    return f"{len(labels)}{of_all} images, {len(set(labels.values()))} labels"
+
+
+def measured(folder: Path, method: Method, most: int) -> Quality:
+    """Compare all pairs of a set once, and judge every threshold."""
+    labels = chosen_files(folder, most)
+    images = [ref for ref in scan(folder / "images").images if ref.file in labels]
+    start = time.perf_counter()
+    with start_workers() as workers:
+        features = extract(method, images, workers)
+        forest, _ = full_forest(method, features, workers)
+    seconds = time.perf_counter() - start
+    _, truth = match_labels(dict.fromkeys(features.files, 0), labels)
+    best = max(curve(forest, truth), key=lambda point: point.f1 or 0.0)
+    default = evaluate(labels_at(forest, method.default_threshold), truth)
+    print(f"{folder.name} {method.name}: {best.f1:.3f} at {best.threshold:.3f}", file=sys.stderr)
+    return Quality(best.f1 or 0.0, best.threshold, default.f1, seconds)
+
+
+def table(
+    sets: list[str],
+    methods: list[str],
+    found: dict[tuple[str, str], Quality],
+    sizes: dict[str, str],
+) -> list[str]:
+    """Markdown: a row a set, a column a method: best F1, its threshold, F1 at the default."""
+    lines = [f"| set | images | {' | '.join(methods)} |", f"|---|---|{'---|' * len(methods)}"]
+    for name in sets:
+        cells = [cell(found[name, method]) for method in methods]
+        lines.append(f"| {name} | {sizes[name]} | {' | '.join(cells)} |")
+    for title, chosen in (("mean of the first six", AIMS), ("mean of all", tuple(sets))):
+        present = [name for name in chosen if name in sets]
+        if present:
+            means = [mean_cell([found[name, method] for name in present]) for method in methods]
+            lines.append(f"| **{title}** | | {' | '.join(means)} |")
+    seconds = [f"{sum(found[name, method].seconds for name in sets):.0f} s" for method in methods]
+    lines.append(
+        f"| time for all sets, features and all pairs, 2 cores | | {' | '.join(seconds)} |"
+    )
+    defaults = [f"{make_method(method).default_threshold:g}" for method in methods]
+    lines.append(f"| default threshold | | {' | '.join(defaults)} |")
+    return lines
+
+
+def cell(quality: Quality) -> str:
+    return f"{quality.best_f1:.2f} @{quality.best_threshold:.2f} ({quality.default_f1:.2f})"
+
+
+def mean_cell(rows: list[Quality]) -> str:
+    best = float(np.mean([row.best_f1 for row in rows]))
+    default = float(np.mean([row.default_f1 for row in rows]))
+    return f"**{best:.3f}** ({default:.3f})"
+
+
+def write(lines: list[str]) -> None:
+    """Put the table between its two marks in docs/methods.md."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{after}", encoding="utf-8")
+    print(f"written into {PAGE}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
