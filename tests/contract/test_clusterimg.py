@@ -55,21 +55,19 @@ COLUMNS = {
     "similarities/batch_0.csv": ["a", "b", "similarity"],
     "similarities/merge.csv": ["a", "b", "similarity"],
 }
-RUN_KEYS = set(
-    [
-        "icas",
-        "method",
-        "threshold",
-        "settings",
-        "images",
-        "clusters",
-        "outliers",
-        "unreadable",
-        "comparisons",
-        "seconds",
-        "peak_memory_mb",
-    ]
-)
+RUN_KEYS = {
+    "icas",
+    "method",
+    "threshold",
+    "settings",
+    "images",
+    "clusters",
+    "outliers",
+    "unreadable",
+    "comparisons",
+    "seconds",
+    "peak_memory_mb",
+}
 
 
 @pytest.fixture(scope="module")
