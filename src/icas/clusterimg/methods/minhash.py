@@ -1,11 +1,11 @@
-"""MinHash: estimated Jaccard similarity of the sets of places where corners stand."""
+"""MinHash: how much the sets of places of two images' Harris corners have in common."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -13,36 +13,47 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Image, settings_of
+from icas.clusterimg.methods.checks import require_alike
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
 
-SIDE = 128
+SIDE = 96
 """Width and height in pixels that images are brought to where no size is asked for."""
-APART = 5
-"""Side in pixels of the square in which a corner has to be the strongest."""
+SMOOTHING = 1.0
+"""Gaussian smoothing in pixels before corners are looked for."""
 WINDOW = 3
-"""Side in pixels of the window over which Harris sums the gradients (blockSize)."""
-SOBEL = 3
-"""Side in pixels of the Sobel filter (ksize)."""
-HARRIS = 0.04
-"""Harris' k: what a response loses for an edge."""
-BLOCK = 1 << 17
-"""Pairs of a block of work: small enough for a core's cache."""
-
-Elements = NDArray[np.uint64]
+"""Side of the window over which a corner gathers gradients (blockSize of cornerHarris)."""
+APERTURE = 3
+HARRIS_K = 0.04
+FAINTEST = 1e-14
+"""Least response of a corner; rounding alone makes some 1e-28 of a flat image."""
+APART = 3
+"""A corner is the strongest pixel of a square of this side."""
+GRAY_SMOOTHING = 2.0
+GRAY_STEPS = np.array([-0.2, -0.07, 0.07, 0.2], np.float32)
+"""Gray beside that of the whole image, at which one gray class goes over into the next."""
+SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""The four grids, moved by so many half cells down and to the right."""
+ALONE = 1 << 63
+"""Set in the one element of an image without corners; no place has it."""
 
 
 @dataclass(frozen=True)
 class MinHash:
-    """Share of equal components of the MinHash signatures of the sets of corner places.
+    """Share of equal components of MinHash signatures of the sets of Harris corners' places.
 
-    Each component is the least of a set's elements under one of `permutations` hash functions, so
-    the share of equal ones estimates the Jaccard similarity J of the two sets, with standard
-    error sqrt(J (1 - J) / permutations). An image without corners stands for itself alone: it
-    equals images with the same pixels and no other.
+    An image's set holds, for each of its `corners` strongest corners, the cell in which it lies
+    in each of four grids (one moved by half a cell down, to the right, or both ways), together
+    with how bright the picture is there: one of five classes relative to its mean. Two corners
+    that lie half a cell apart so share some cells, whichever side of a line they are on. An
+    image without corners stands for itself alone: its set is a digest of its pixels.
 
-    Source: A. Broder, On the resemblance and containment of documents, 1997; the corners are those
-    of C. Harris, M. Stephens, A combined corner and edge detector, 1988, as OpenCV finds them.
+    The share estimates the Jaccard similarity J of the two sets, intersection over union, with a
+    standard error of sqrt(J (1 - J) / `permutations`).
+
+    Source: A. Broder, On the resemblance and containment of documents, 1997; C. Harris,
+    M. Stephens, A combined corner and edge detector, 1988 (OpenCV's cornerHarris). Permutations
+    are made by the mixing function of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
 
     Raises
     ------
@@ -50,24 +61,22 @@ class MinHash:
         An option is outside its limits.
     """
 
-    corners: int = option(150, "most corners kept of an image", minimum=1, maximum=65536)
-    permutations: int = option(
-        256, "components of a signature; more make it exacter", minimum=1, maximum=32767
-    )
-    grid: int = option(24, "cells along each side of the image", minimum=1, maximum=4096)
-    seed: int = option(0, "seed of the hash functions", minimum=0, maximum=2**63)
+    corners: int = option(200, "most Harris corners kept of an image", minimum=1)
+    permutations: int = option(256, "components of a signature", minimum=1, maximum=65536)
+    grid: int = option(8, "cells of a grid along each side", minimum=1, maximum=1 << 20)
+    seed: int = option(0, "number from which the permutations are drawn", minimum=0)
     size: Size | None = option(
         None,
         "size images are brought to before corners",
         parse=parse_size,
         minimum=1,
-        default_text=f"{SIDE}x{SIDE}",
+        default_text=f"{SIDE}x{SIDE} pixels",
         metavar="WxH",
     )
 
     name: ClassVar[str] = "minhash"
-    default_threshold: ClassVar[float] = 0.25
-    tile: ClassVar[int] = 1024
+    default_threshold: ClassVar[float] = 0.5
+    tile: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -80,118 +89,119 @@ class MinHash:
         FeatureSet
             With the array signatures, (n, `permutations`) uint32.
         """
-        keys = _mixed(np.arange(1, self.permutations + 1, dtype=np.uint64) + _start(self.seed))
-        found = [signature(self.corner_set(image), keys) for image in images]
+        keys = permutation_keys(self.permutations, self.seed)
+        found = [signature(self.places(image), keys) for image in images]
         signatures = np.array(found, np.uint32).reshape(len(found), self.permutations)
         return FeatureSet(self.name, {"signatures": signatures}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
-        """Share of equal components of each signature of `a` with each of `b`.
+        """Share of equal components of each image of `a` with each of `b`.
 
         Returns
         -------
         (len(a), len(b)) float32 ndarray
-            In [0, 1]; 1 for images with the same pixels.
+            In [0, 1]; 1 for images with the same set.
+
+        Raises
+        ------
+        UsageError
+            `a` and `b` have signatures of different length.
         """
-        ours = np.ascontiguousarray(a.array.T)
-        theirs = np.ascontiguousarray(b.array.T)
-        share = np.empty((len(a), len(b)), np.float32)
-        rows = max(1, BLOCK // max(1, len(b)))
-        for start in range(0, len(a), rows):
-            equal = _equal(ours[:, start : start + rows], theirs)
-            np.divide(equal, np.float32(len(ours)), out=share[start : start + rows])
-        return share
+        require_alike(a, b)
+        equal = np.empty((len(a), len(b)), np.int64)
+        for row, ours in enumerate(a.array):
+            equal[row] = np.count_nonzero(b.array == ours, axis=1)
+        return (equal / a.array.shape[1]).astype(np.float32)
 
-    def corner_sets(self, images: Iterable[Image]) -> list[Elements]:
-        """The exact set of each image, whose Jaccard similarity the signatures estimate."""
-        return [self.corner_set(image) for image in images]
-
-    def corner_set(self, image: Image) -> Elements:
-        """The sorted elements of an image's set, at least one, each once; (m,) uint64 ndarray."""
-        gray = self._brought(image)
-        rows, columns = strongest_corners(gray, self.corners)
+    def places(self, image: Image) -> NDArray[np.uint64]:
+        """The set of `image` that its signature stands for: (m,) uint64, ascending, m > 0."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
+        rows, columns = strongest_corners(brought, self.corners)
         if not len(rows):
-            return _itself(image)
-        height, width = gray.shape
-        cells = rows * self.grid // height * self.grid + columns * self.grid // width
-        return np.unique(cells).astype(np.uint64)
+            return np.array([digest(image)], np.uint64)
+        classes = gray_classes(brought)[rows, columns]
+        cells = [self._cells(rows, columns, brought.shape, shift) for shift in range(len(SHIFTS))]
+        elements = np.concatenate(cells) * (len(GRAY_STEPS) + 1) + np.tile(classes, len(SHIFTS))
+        return np.unique(elements).astype(np.uint64)
 
-    def _brought(self, image: Image) -> NDArray[np.uint8]:
-        wanted = self.size or (SIDE, SIDE)
-        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-        return resize(gray, wanted)
+    def _cells(
+        self,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        shape: tuple[int, ...],
+        shift: int,
+    ) -> NDArray[np.int64]:
+        """Numbers of the cells of one grid in which the corners lie; no two grids share one."""
+        down, right = SHIFTS[shift]
+        row = (2 * rows * self.grid // shape[0] + down) // 2
+        column = (2 * columns * self.grid // shape[1] + right) // 2
+        across = self.grid + 1
+        return (shift * across + row) * across + column
 
 
 def strongest_corners(
-    gray: NDArray[np.uint8], count: int
+    gray: NDArray[np.float32], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the strongest Harris corners, the strongest first.
+    """Rows and columns of the Harris corners of `gray`, strongest first, `most` of them or fewer.
 
     Parameters
     ----------
-    gray : (h, w) uint8 ndarray
-    count : int
-        Most corners to keep.
+    gray : (h, w) float32 ndarray
+        In [0, 1].
     """
-    response = cv2.cornerHarris(gray, WINDOW, SOBEL, HARRIS)
-    highest = cv2.dilate(response, np.ones((APART, APART), np.uint8))
-    rows, columns = np.nonzero((response == highest) & (response > 0))
-    order = np.argsort(-response[rows, columns], kind="stable")[:count]
+    smooth = cv2.GaussianBlur(gray, (0, 0), SMOOTHING)
+    response = cv2.cornerHarris(smooth, WINDOW, APERTURE, HARRIS_K)
+    peak = response == cv2.dilate(response, np.ones((APART, APART), np.uint8))
+    rows, columns = np.nonzero(peak & (response > FAINTEST))
+    # Stable: of equal corners the upper left ones, on every machine.
+    order = np.argsort(-response[rows, columns], kind="stable")[:most]
     return rows[order], columns[order]
 
 
-def signature(elements: Elements, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The least hash of a set under each of several hash functions.
+def gray_classes(gray: NDArray[np.float32]) -> NDArray[np.int64]:
+    """For each pixel the class (0 darkest to 4) of its surroundings, beside the mean of all."""
+    smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
+    return np.digitize(smooth - smooth.mean(), GRAY_STEPS).astype(np.int64)
+
+
+def digest(image: Image) -> int:
+    """64-bit fingerprint of shape and pixels, the highest bit set."""
+    state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
+    state.update(np.ascontiguousarray(image).data)
+    return int.from_bytes(state.digest(), "little") | ALONE
+
+
+def permutation_keys(count: int, seed: int) -> NDArray[np.uint64]:
+    """`count` numbers of 64 bits, one a permutation; the same for the same `seed`, everywhere."""
+    return np.random.Generator(np.random.PCG64(seed)).integers(0, 1 << 64, count, np.uint64)
+
+
+def signature(elements: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Least element of a set under each permutation: the low half of its mixed 64 bits.
 
     Parameters
     ----------
     elements : (m,) uint64 ndarray
-        The set, m at least 1.
-    keys : (permutations,) uint64 ndarray
-        One number a hash function.
+        The set; m > 0.
+    keys : (k,) uint64 ndarray
+        One a permutation.
 
     Returns
     -------
-    (permutations,) uint32 ndarray
-        The upper halves of the least 64-bit hashes.
+    (k,) uint32 ndarray
+        The low half is as good as random, even where the whole is a least value; two different
+        least elements agree in it once in 2^32.
     """
-    hashed = _mixed(_mixed(elements)[None, :] ^ keys[:, None])
-    least: NDArray[np.uint64] = hashed.min(axis=1)
-    return (least >> np.uint64(32)).astype(np.uint32)
-
-
-def jaccard(a: Elements, b: Elements) -> float:
-    """Elements in both sets over elements in either."""
-    both = len(np.intersect1d(a, b, assume_unique=True))
-    return both / (len(a) + len(b) - both)
+    least = _mixed(_mixed(elements) ^ keys[:, None]).min(axis=1)
+    return np.asarray(least & np.uint64(0xFFFFFFFF), np.uint32)
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finisher of splitmix64 (G. Steele and others, OOPSLA 2014): every bit moves every bit."""
-    values = values ^ (values >> np.uint64(30))
-    values *= np.uint64(0xBF58476D1CE4E5B9)
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(0x94D049BB133111EB)
-    values ^= values >> np.uint64(31)
-    return values
-
-
-def _start(seed: int) -> NDArray[np.uint64]:
-    return _mixed(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-
-
-def _equal(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.int16]:
-    """Components that are equal, of (p, r) with (p, c) signatures; (r, c) int16 ndarray."""
-    count = np.zeros((ours.shape[1], theirs.shape[1]), np.int16)
-    same = np.empty(count.shape, np.bool_)
-    for one, many in zip(ours, theirs, strict=True):
-        np.equal(one[:, None], many, out=same)
-        count += same
-    return count
-
-
-def _itself(image: Image) -> Elements:
-    """The set of an image without corners: one element, made of its shape and pixels."""
-    state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
-    state.update(image.tobytes())
-    return np.frombuffer(state.digest(), "<u8").astype(np.uint64)
+    """The finishing step of SplitMix64: a permutation of the 64-bit numbers."""
+    mixed = values ^ (values >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -1,11 +1,11 @@
-"""Structural similarity: gray values that vary together in every small window."""
+"""SSIM: structural similarity of the gray images at a common size."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,57 +13,62 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Image, settings_of
+from icas.clusterimg.methods.checks import require_alike
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
 
 WINDOW = 7
-"""Side of the window in pixels, scikit-image's default."""
+"""Side of the uniform window in pixels (scikit-image's default)."""
 PIXELS = WINDOW * WINDOW
-BORDER = WINDOW // 2
-# The constants of the formula for gray values up to 255, times what the sums below are too large by.
-LIGHT = (0.01 * 255) ** 2 * PIXELS * PIXELS
-STRUCTURE = (0.03 * 255) ** 2 * PIXELS * (PIXELS - 1)
+BRIGHT = (0.01 * 255) ** 2 * PIXELS**2
+"""C1 of the definition, for sums over a window in place of means."""
+VARIED = (0.03 * 255) ** 2 * PIXELS * (PIXELS - 1)
+"""C2 of the definition, for `PIXELS` (`PIXELS` - 1) times the sample (co)variance."""
 SMOOTHING = 1.5
-"""How much an image is smoothed before it is shrunk, in pixels of the small one."""
-BLOCK_BYTES = 1 << 19
-"""Bytes of a block of windows that is worked on at once: it should stay in a core's cache."""
+"""Pixels of the common size by which much larger images are smoothed (Gaussian)."""
+MAPPED = 1 << 22
+"""Pixels whose maps are held at a time, for each side of a tile."""
+BLOCK = 1 << 16
+"""Pixels of a block of work: small enough for a core's cache."""
 
 
-class Windows(NamedTuple):
-    """Sums over the windows of several images, (n, windows).
+class Maps(NamedTuple):
+    """What the windows of n images say on their own; h' and w' are h - 6 and w - 6."""
 
-    `mean` is 49 times the mean; `spread` is 49 * 48 times the variance.
-    """
-
-    mean: NDArray[np.int32]
-    spread: NDArray[np.float32]
+    pixels: NDArray[np.uint16]
+    """(n, h, w)"""
+    sums: NDArray[np.int32]
+    """(n, h', w'): sum over each window."""
+    squares: NDArray[np.float32]
+    """(n, h', w'): that sum squared."""
+    variances: NDArray[np.float32]
+    """(n, h', w'): sample variance of each window, times `PIXELS` (`PIXELS` - 1)."""
 
 
 @dataclass(frozen=True)
 class Ssim:
-    """Mean structural similarity of two gray images at a common size.
+    """`skimage.metrics.structural_similarity` of the gray images at the common size.
 
-    Equal to `skimage.metrics.structural_similarity` of the two (7x7 uniform window, sample
-    covariance, data range 255) to 1e-5. Images are brought to gray, smoothed as much as they are
-    going to be shrunk, and brought to the common size; an image that has that size already is
-    taken as it is. In [-1, 1].
+    Uniform 7x7 windows, data range 255, sample covariance, mean over all windows that lie within
+    the image. Gray is OpenCV's (0.299 R + 0.587 G + 0.114 B). An image of another size is turned
+    to gray, resized and, where that made it smaller, smoothed; one that has the common size is
+    compared as it is.
 
-    Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from error
-    visibility to structural similarity, IEEE Transactions on Image Processing 13 (2004).
+    Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from
+    error visibility to structural similarity, IEEE Transactions on Image Processing 13, 2004.
 
     Raises
     ------
     UsageError
-        An option is outside its limits.
+        The common size is smaller than the window.
     """
 
     size: Size = option(
         (96, 96),
-        "common size that images are brought to",
-        unit="pixels",
+        "common size of the images",
         parse=parse_size,
         minimum=WINDOW,
-        maximum=4096,
+        unit="pixels",
         metavar="WxH",
     )
 
@@ -75,100 +80,122 @@ class Ssim:
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Gray pixels of `images` at the common size, in their order.
+        """The gray images at the common size, in their order.
 
         Returns
         -------
         FeatureSet
-            With the array ``gray``, (n, height, width) uint8.
+            With the array gray, (n, height, width) uint8.
         """
         width, height = self.size
-        gray = [brought(image, self.size) for image in images]
-        stack = np.array(gray, np.uint8).reshape(len(gray), height, width)
-        return FeatureSet(self.name, {"gray": stack}, settings_of(self))
+        brought = [gray_at(image, self.size) for image in images]
+        gray = np.array(brought, np.uint8).reshape(len(brought), height, width)
+        return FeatureSet(self.name, {"gray": gray}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
-        """Structural similarity of each image of `a` with each of `b`.
+        """Mean structural similarity of each image of `a` with each of `b`.
 
         Returns
         -------
         (len(a), len(b)) float32 ndarray
-            In [-1, 1].
+            In [-1, 1]; 1 for images that are the same at the common size.
+
+        Raises
+        ------
+        UsageError
+            `a` and `b` were made at different sizes.
         """
-        values = np.empty((len(a), len(b)), np.float32)
-        mirrored = a is b
-        ours = windows_of(a.array)
-        theirs = ours if mirrored else windows_of(b.array)
-        images = max(1, BLOCK_BYTES // (4 * math.prod(self.size)))
-        for start in range(0, len(b), images):
-            block = slice(start, start + images)
-            many = Windows(theirs.mean[block], theirs.spread[block])
-            rows = min(start + images, len(a)) if mirrored else len(a)
-            for row in range(rows):
-                one = Windows(ours.mean[row], ours.spread[row])
-                products = sums(a.array[row].astype(np.float32) * b.array[block])
-                values[row, block] = _mean_similarity(one, many, products)
-        if mirrored:
-            values = np.triu(values) + np.triu(values, 1).T
-        return values
+        require_alike(a, b)
+        found = np.empty((len(a), len(b)), np.float32)
+        for rows in _parts(a.array, MAPPED):
+            ours = maps_of(a.array[rows])
+            for columns in _parts(b.array, MAPPED):
+                _compare(ours, maps_of(b.array[columns]), found[rows, columns])
+        return np.minimum(found, np.float32(1), out=found)
 
 
-def brought(image: Image, size: Size) -> NDArray[np.uint8]:
-    """`image` in gray at `size` (width, height), smoothed where it is shrunk."""
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = gray.shape
-    across, down = (_smoothing(old, new) for old, new in zip((width, height), size, strict=True))
-    if across or down:
-        # OpenCV takes 0 for "as the other": what is not to be smoothed gets next to nothing.
-        gray = cv2.GaussianBlur(gray, (0, 0), sigmaX=max(across, 0.01), sigmaY=max(down, 0.01))
-    return np.asarray(resize(gray, size), np.uint8)
+def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
+    """`image` in gray at `size` (width, height), (height, width) uint8.
 
-
-def _smoothing(old: int, new: int) -> float:
-    """Deviation of the Gaussian, in pixels of the image, for a side of `old` that becomes `new`.
-
-    Written so that an image that already has a blur of `SMOOTHING` pixels has it at any size.
+    Beside resizing, an image is smoothed as far as it was made smaller: not at all at the common
+    size or below, by almost `SMOOTHING` pixels when it was much larger. Fine detail never stands
+    at the same pixel in two pictures of one thing, and would drown what they share.
     """
-    return SMOOTHING * math.sqrt(max(0.0, (old / new) ** 2 - 1))
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    brought = resize(gray, size)
+    shrunk = gray.size / brought.size
+    if shrunk <= 1:
+        return brought
+    sigma = SMOOTHING * math.sqrt(1 - 1 / shrunk)
+    return np.asarray(cv2.GaussianBlur(brought, (0, 0), sigma), np.uint8)
 
 
-def sums(stack: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Sum over every whole window of each image of a stack.
+def maps_of(gray: NDArray[np.uint8]) -> Maps:
+    """Sums and variances of all windows of the images `gray`, (n, h, w) uint8; exact."""
+    pixels = gray.astype(np.uint16)
+    sums = np.ascontiguousarray(window_sums(pixels))
+    squares = sums * sums
+    # 49 * 49 * 255^2 is 156 million: all of this fits int32.
+    variances = PIXELS * window_sums(pixels * pixels) - squares
+    return Maps(pixels, sums, squares.astype(np.float32), variances.astype(np.float32))
 
-    Parameters
-    ----------
-    stack : (n, h, w) float32 ndarray
-        Whole numbers up to 255 * 255: the sums are exact.
 
-    Returns
-    -------
-    (n, (h - 6) * (w - 6)) int32 ndarray
-    """
+def window_sums(stack: NDArray[np.uint16]) -> NDArray[np.int32]:
+    """Sum over every 7x7 window within each image, (n, h, w) -> (n, h - 6, w - 6) int32, exact."""
     count, height, width = stack.shape
+    # The images on top of each other are one image for OpenCV; windows across a seam are cut off.
     tall = stack.reshape(count * height, width)
-    filtered = cv2.boxFilter(tall, cv2.CV_32F, (WINDOW, WINDOW), normalize=False)
-    inside = filtered.reshape(stack.shape)[:, BORDER : height - BORDER, BORDER : width - BORDER]
-    return inside.astype(np.int32).reshape(count, -1)
+    sums = cv2.boxFilter(tall, cv2.CV_32S, (WINDOW, WINDOW), normalize=False)
+    edge = WINDOW // 2
+    inner = sums.reshape(stack.shape)[:, edge : height - edge, edge : width - edge]
+    return np.asarray(inner, np.int32)
 
 
-def windows_of(gray: NDArray[np.uint8]) -> Windows:
-    """What the formula needs of each image alone."""
-    values = gray.astype(np.float32)
-    mean = sums(values)
-    spread = PIXELS * sums(values * values) - mean * mean
-    return Windows(mean, spread.astype(np.float32))
+def _parts(stack: NDArray[Any], pixels: int) -> Iterator[slice]:
+    """Runs of images that hold `pixels` pixels or fewer, one image at the least."""
+    step = max(1, pixels // math.prod(stack.shape[1:]))
+    for start in range(0, len(stack), step):
+        yield slice(start, start + step)
 
 
-def _mean_similarity(
-    one: Windows, many: Windows, products: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Structural similarity of one image with several, averaged over their windows."""
-    both = one.mean * many.mean
-    together = (PIXELS * products - both).astype(np.float32)
-    light = both.astype(np.float32)
-    own, other = one.mean.astype(np.float32), many.mean.astype(np.float32)
-    upper = (2 * light + np.float32(LIGHT)) * (2 * together + np.float32(STRUCTURE))
-    lower = own * own + other * other + np.float32(LIGHT)
-    lower *= one.spread + many.spread + np.float32(STRUCTURE)
-    upper /= lower
-    return np.minimum(1.0, upper.mean(axis=1, dtype=np.float64))
+def _compare(ours: Maps, theirs: Maps, found: NDArray[np.float32]) -> None:
+    """Fill `found` with the similarity of each image of `ours` with each of `theirs`."""
+    for columns in _parts(theirs.pixels, BLOCK):
+        many = _picked(theirs, columns)
+        for row in range(len(ours.pixels)):
+            one = _picked(ours, row)
+            found[row, columns] = _mean_similarity(one, many)
+
+
+def _picked(maps: Maps, images: int | slice) -> Maps:
+    return Maps(
+        maps.pixels[images], maps.sums[images], maps.squares[images], maps.variances[images]
+    )
+
+
+def _mean_similarity(one: Maps, many: Maps) -> NDArray[np.float64]:
+    """Similarity of one image with each of n, (n,).
+
+    All sums are integers and exact; every step after them is symmetric in the two images, bit
+    for bit.
+    """
+    means = one.sums * many.sums
+    covariances = window_sums(one.pixels * many.pixels) * np.int32(PIXELS)
+    covariances -= means
+    value = _twice(means, BRIGHT)
+    value *= _twice(covariances, VARIED)
+    below = one.squares + many.squares
+    below += np.float32(BRIGHT)
+    spread = one.variances + many.variances
+    spread += np.float32(VARIED)
+    below *= spread
+    value /= below
+    return np.asarray(value.reshape(len(value), -1).mean(axis=1, dtype=np.float64))
+
+
+def _twice(values: NDArray[np.int32], constant: float) -> NDArray[np.float32]:
+    """2 `values` + `constant`."""
+    doubled = values.astype(np.float32)
+    doubled += doubled
+    doubled += np.float32(constant)
+    return doubled
