@@ -178,7 +178,7 @@ def test_ctrl_c_gives_130(own_photos, tmp_path):
         "import os, signal, sys\n"
         "from icas.clusterimg import pipeline\n"
         "from icas.clusterimg.cli import main\n"
-        "def stop(*_): os.kill(os.getpid(), signal.SIGINT)\n"
+        "def stop(*_, **__): os.kill(os.getpid(), signal.SIGINT)\n"
         "pipeline.extract = stop\n"
         f"sys.exit(main([{str(own_photos)!r}, '--dst', {str(tmp_path / 'out')!r}]))\n"
     )
@@ -186,3 +186,15 @@ def test_ctrl_c_gives_130(own_photos, tmp_path):
     assert done.returncode == 130
     assert done.stderr.strip() == "clusterimg: interrupted"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_of_ours_is_one_line_too(photos, tmp_path, capsys, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise TypeError("what now")
+
+    monkeypatch.setattr("icas.clusterimg.pipeline.extract", broken)
+    assert main([str(photos), "--dst", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "TypeError: what now" in err
+    assert "--debug" in err

@@ -21,7 +21,7 @@ from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.similarity import all_links, tiles
 from icas.common.errors import UsageError
 from icas.common.images import MAX_PIXELS
-from icas.common.options import parse_size
+from icas.common.options import Size, parse_size
 from icas.common.progress import Console
 
 
@@ -76,7 +76,7 @@ def make_settings(**given: Any) -> ClusterSettings:
     if "dst" in own:
         own["dst"] = Path(own["dst"])
     if "size" in own:
-        own["size"] = parse_size(own["size"])
+        own["size"] = size_of(own["size"])
     options = {name: value for name, value in given.items() if name not in known}
     settings = ClusterSettings(**own, options=options)
     if options or settings.stage != "merge":
@@ -84,10 +84,24 @@ def make_settings(**given: Any) -> ClusterSettings:
     return settings
 
 
+def size_of(given: Any) -> Size:
+    """A size as users type it: ``"64x48"`` or ``(64, 48)``, width and height.
+
+    Raises
+    ------
+    UsageError
+        Something else.
+    """
+    try:
+        return parse_size(given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"size {given!r}: needed is {error}") from None
+
+
 def make_method_from(method: str, options: dict[str, Any]) -> Method:
     """The method with options as users type them (``size="64x48"``)."""
     if options.get("size") is not None:
-        options = {**options, "size": parse_size(options["size"])}
+        options = {**options, "size": size_of(options["size"])}
     return make_method(method, **options)
 
 

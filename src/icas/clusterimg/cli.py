@@ -88,6 +88,12 @@ def _parser(name: str, description: str, epilog: str | None = None) -> argparse.
     return parser
 
 
+def _add_quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no bars, no warnings (default: off)"
+    )
+
+
 def _add_source(parser: argparse.ArgumentParser, what: str = "folder with images") -> None:
     parser.add_argument("src", nargs="?", metavar="DIR", help=what)
     parser.add_argument("--src", dest="src_flag", metavar="DIR", help=what)
@@ -125,10 +131,12 @@ def cluster_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-cache", action="store_true", help="features are not kept between runs (default: so)"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
-    parser.add_argument("-v", "--verbose", action="store_true", help="name every file of the plan")
+    _add_quiet(parser)
     parser.add_argument(
-        "--json", action="store_true", help="the run's summary as one JSON object on stdout"
+        "-v", "--verbose", action="store_true", help="name every file of the plan (default: off)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="the summary as a JSON object on stdout (default: off)"
     )
     _add_method_flags(parser, set(options_of(ClusterSettings)))
     return parser
@@ -170,7 +178,7 @@ def _demo(words: list[str]) -> int:
         metavar="DIR",
     )
     parser.add_argument("--method", help="(default: orb)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
+    _add_quiet(parser)
     given = vars(parser.parse_args(words))
 
     from icas.clusterimg.demo import free_folder, run_demo
@@ -196,7 +204,7 @@ def _thresholds(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="draws the sample (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: all cores)")
     parser.add_argument("--recursive", action="store_true", help="sub-folders too (default: off)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings")
+    _add_quiet(parser)
     _add_method_flags(parser, {"seed"})
     given = vars(parser.parse_args(words))
     given.pop("debug", None)

@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 
 def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
-    """The exit code of `run`, with every expected error told in one line on stderr.
+    """The exit code of `run`, with every error told in one line on stderr.
 
     Parameters
     ----------
@@ -38,15 +38,18 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
             raise
         print(printable(f"{name}: {error}"), file=sys.stderr)
         return error.exit_code
-    except (OSError, MemoryError) as error:
+    except Exception as error:
         if debug:
             raise
         print(printable(f"{name}: {_words(error)}"), file=sys.stderr)
         return 1
 
 
-def _words(error: OSError | MemoryError) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory: try a smaller --batch-size, --size or --jobs"
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    kind = type(error).__name__
+    return f"this should not happen, please report it ({kind}: {error}); --debug shows where"
