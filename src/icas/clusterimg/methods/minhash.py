@@ -62,7 +62,7 @@ class MinHash:
     """
 
     corners: int = option(200, "most Harris corners kept of an image", minimum=1)
-    permutations: int = option(256, "components of a signature", minimum=1, maximum=65536)
+    permutations: int = option(512, "components of a signature", minimum=1, maximum=65536)
     grid: int = option(8, "cells of a grid along each side", minimum=1, maximum=1 << 20)
     seed: int = option(0, "number from which the permutations are drawn", minimum=0)
     size: Size | None = option(
@@ -75,7 +75,7 @@ class MinHash:
     )
 
     name: ClassVar[str] = "minhash"
-    default_threshold: ClassVar[float] = 0.5
+    default_threshold: ClassVar[float] = 0.53
     tile: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
@@ -111,11 +111,11 @@ class MinHash:
         equal = np.empty((len(a), len(b)), np.int64)
         for row, ours in enumerate(a.array):
             equal[row] = np.count_nonzero(b.array == ours, axis=1)
-        return (equal / a.array.shape[1]).astype(np.float32)
+        return np.asarray(equal / a.array.shape[1], np.float32)
 
     def places(self, image: Image) -> NDArray[np.uint64]:
         """The set of `image` that its signature stands for: (m,) uint64, ascending, m > 0."""
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
         rows, columns = strongest_corners(brought, self.corners)
         if not len(rows):
@@ -162,7 +162,7 @@ def strongest_corners(
 def gray_classes(gray: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each pixel the class (0 darkest to 4) of its surroundings, beside the mean of all."""
     smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
-    return np.digitize(smooth - smooth.mean(), GRAY_STEPS).astype(np.int64)
+    return np.asarray(np.digitize(smooth - smooth.mean(), GRAY_STEPS), np.int64)
 
 
 def digest(image: Image) -> int:
