@@ -1,0 +1,70 @@
+"""Small pieces of HTML: text made safe, counts, lists of names and values."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Mapping
+from math import isnan
+
+_JOINERS = "\u200c\u200d"  # they make one sign of several letters or emoji
+
+
+def text(value: object) -> str:
+    """`value` as text of a page, also inside quotes.
+
+    Line breaks, bytes that are no UTF-8 and signs that turn the direction of writing are shown as
+    escapes, so that every name can be encoded and none can pose as another.
+    """
+    plain = str(value)
+    if not plain.isprintable():
+        plain = "".join(map(_visible, plain))
+    return html.escape(plain, quote=True)
+
+
+def _visible(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python holds a byte that is no UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    hidden = unicodedata.category(letter) in ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp")
+    if not hidden or letter in _JOINERS:
+        return letter
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def counted(number: int, what: str) -> str:
+    """`number` things, as in "1 cluster" and "1,200 images"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def similarity(value: float) -> str:
+    """A similarity to three places; a dash for NaN."""
+    return "–" if isnan(value) else f"{value:.3f}"
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """A few names and values on one line."""
+    rows = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values.items()
+    )
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def pairs(title: str, values: Mapping[str, object], *, wide: bool = False) -> str:
+    """A card that lists names with their values."""
+    rows = "".join(
+        f"<div><dt>{text(name.replace('_', ' '))}</dt><dd>{_value(value)}</dd></div>"
+        for name, value in values.items()
+    )
+    content = f'<dl class="pairs">{rows}</dl>' if rows else '<p class="quiet">none</p>'
+    return f'<div class="card{" whole" if wide else ""}"><h3>{text(title)}</h3>{content}</div>'
+
+
+def _value(value: object) -> str:
+    """A setting in words: not every reader knows None and True."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return text("x".join(map(str, value)))
+    return text(value)

@@ -1,0 +1,114 @@
+"""Thumbnails of a run as JPEG data URIs: how many each group of images gets, and making them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from icas.clusterimg.executors import start_workers
+from icas.common.errors import UnreadableImageError
+from icas.common.images import thumbnail
+from icas.common.progress import Console
+
+SIDE = 112
+"""Longest side in CSS pixels at which a thumbnail is shown."""
+
+SHARP_SIDE = 224
+"""Longest side in pixels of a thumbnail where there are few: sharp on dense screens."""
+
+QUALITY = 70
+MOST = 2_000
+"""Thumbnails in one page."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture for a page.
+
+    Attributes
+    ----------
+    uri : str
+        ``data:image/jpeg;base64,…``
+    width, height : int
+        CSS pixels at which it is shown, at most `SIDE`.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+
+def fair_shares(wanted: Sequence[int], total: int) -> list[int]:
+    """How many of `total` things each group gets: as equal as can be, never more than it wants.
+
+    What does not divide evenly goes to the groups that come first.
+    """
+    wants = np.asarray(wanted, dtype=np.int64)
+    if wants.sum() <= total:
+        return [int(want) for want in wants]
+    level = _level(wants, total)
+    shares = np.minimum(wants, level)
+    hungry = np.flatnonzero(wants > level)
+    shares[hungry[: total - int(shares.sum())]] += 1
+    return [int(share) for share in shares]
+
+
+def _level(wants: np.ndarray[tuple[int], np.dtype[np.int64]], total: int) -> int:
+    """The most that every group may get without the sum going beyond `total`."""
+    low, high = 0, int(wants.max(initial=0))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if int(np.minimum(wants, middle).sum()) <= total:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def side_for(count: int) -> int:
+    """Longest side in pixels of each of `count` thumbnails: their pixels together stay bounded."""
+    return max(SIDE, min(SHARP_SIDE, int(SIDE * math.sqrt(MOST / max(1, count)))))
+
+
+def make_thumbnails(
+    paths: Sequence[Path], max_pixels: int, jobs: int | None, console: Console
+) -> list[Thumbnail | None]:
+    """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read."""
+    side = side_for(len(paths))
+    made = []
+    with (
+        start_workers("threads", jobs) as workers,
+        console.bar(len(paths), "report", "thumbnails") as bar,
+    ):
+        tasks = ((path, side, max_pixels) for path in paths)
+        for one in workers.ordered(make_thumbnail, tasks):
+            made.append(one)
+            bar.update(1)
+    return made
+
+
+def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
+    """The picture in `path` with neither side above `side` pixels; None if it cannot be read."""
+    try:
+        image = thumbnail(path, side, max_pixels=max_pixels)
+    except UnreadableImageError:
+        return None
+    stream = io.BytesIO()
+    PillowImage.fromarray(image).save(stream, "JPEG", quality=QUALITY)
+    text = base64.b64encode(stream.getvalue()).decode("ascii")
+    width, height = _shown_size(image.shape[1], image.shape[0])
+    return Thumbnail(f"data:image/jpeg;base64,{text}", width, height)
+
+
+def _shown_size(width: int, height: int) -> tuple[int, int]:
+    """Size on the page; tiny pictures are shown a whole number of times larger."""
+    longest = max(width, height)
+    scale = SIDE // longest if longest <= SIDE else SIDE / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
