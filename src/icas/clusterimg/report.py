@@ -36,6 +36,9 @@ SECTIONS = 5_000
 NAMES = 50_000
 """Names listed of images without a thumbnail."""
 
+FEW = 8
+"""So many names are not folded away where a cluster got no thumbnail."""
+
 ROWS = 5_000
 """Unreadable or ignored files listed."""
 
@@ -266,9 +269,11 @@ def _members(group: _Group, pictures: _Pictures, medoid: str | None) -> str:
     count = len(group.named) + group.left_out
     words = f"+{count:,} more" if shown else counted(count, "file name")
     names = f'<ul class="names">{"".join(map(item, group.named))}</ul>' if group.named else ""
-    note = f'<p class="quiet">{group.left_out:,} more are in clusters.csv.</p>'
+    note = f'<p class="quiet">{group.left_out:,} more in clusters.csv.</p>'
+    opened = " open" if not shown and count <= FEW else ""
     return (
-        f"{row}<details><summary>{words}</summary>{names}{note if group.left_out else ''}</details>"
+        f"{row}<details{opened}><summary>{words}</summary>{names}"
+        f"{note if group.left_out else ''}</details>"
     )
 
 
@@ -308,7 +313,7 @@ def _unreadable(report: ClusterReport) -> str:
     return (
         '<div class="card group"><table><thead><tr><th scope="col">File</th>'
         f'<th scope="col">Reason</th></tr></thead><tbody>{rows}</tbody></table>'
-        f"{_beyond(len(report.unreadable), 'are in unreadable.csv')}</div>"
+        f"{_beyond(len(report.unreadable), 'in unreadable.csv')}</div>"
     )
 
 
@@ -323,7 +328,7 @@ def _ignored(report: ClusterReport) -> str:
     return (
         '<details class="card group"><summary>'
         f"{counted(len(report.ignored), 'file')} of other kinds left alone</summary>"
-        f'<ul class="names">{names}</ul>{_beyond(len(report.ignored), "are not listed")}</details>'
+        f'<ul class="names">{names}</ul>{_beyond(len(report.ignored), "not listed")}</details>'
     )
 
 
