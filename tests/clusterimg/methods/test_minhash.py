@@ -195,3 +195,10 @@ def test_signatures_of_two_lengths_are_refused() -> None:
     b = MinHash(permutations=9).extract([ASTRONAUT])
     with pytest.raises(UsageError, match="can't be compared"):
         MinHash().similarity(a, b)
+
+
+def test_permutations_are_the_same_on_every_machine() -> None:
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # SplitMix64, seed 0
+    assert permutation_keys(3, 0).tolist() == published
+    assert permutation_keys(2, 7).tolist() == [0x863B891F4C0ABD4F, 0x4D58FBD282EAF415]
+    assert len(np.unique(permutation_keys(5000, 0))) == 5000

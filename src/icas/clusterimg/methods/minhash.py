@@ -64,7 +64,9 @@ class MinHash:
     corners: int = option(200, "most Harris corners kept of an image", minimum=1)
     permutations: int = option(512, "components of a signature", minimum=1, maximum=65536)
     grid: int = option(8, "cells of a grid along each side", minimum=1, maximum=1 << 20)
-    seed: int = option(0, "number from which the permutations are drawn", minimum=0)
+    seed: int = option(
+        0, "number from which the permutations are drawn", minimum=0, maximum=(1 << 63) - 1
+    )
     size: Size | None = option(
         None,
         "size images are brought to before corners",
@@ -75,7 +77,7 @@ class MinHash:
     )
 
     name: ClassVar[str] = "minhash"
-    default_threshold: ClassVar[float] = 0.53
+    default_threshold: ClassVar[float] = 0.5
     tile: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
@@ -174,7 +176,9 @@ def digest(image: Image) -> int:
 
 def permutation_keys(count: int, seed: int) -> NDArray[np.uint64]:
     """`count` numbers of 64 bits, one a permutation; the same for the same `seed`, everywhere."""
-    return np.random.Generator(np.random.PCG64(seed)).integers(0, 1 << 64, count, np.uint64)
+    # SplitMix64 itself: NumPy's generators may draw otherwise in another version.
+    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return _mixed(_mixed(np.array([seed], np.uint64)) + steps)
 
 
 def signature(elements: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint32]:

@@ -73,7 +73,7 @@ class Ssim:
     )
 
     name: ClassVar[str] = "ssim"
-    default_threshold: ClassVar[float] = 0.6
+    default_threshold: ClassVar[float] = 0.62
     tile: ClassVar[int] = 128
 
     def __post_init__(self) -> None:
