@@ -13,6 +13,7 @@ from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.pipeline import cluster
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.tables import table
+from icas.common.arrays import as_image
 from icas.common.errors import ConflictError
 from icas.common.files import write_whole
 from icas.common.images import Image, resize, write_image
@@ -100,8 +101,6 @@ def _pictures(console: Console) -> Iterator[tuple[str, str, Image]]:
 def _sample(name: str) -> Image:
     """A sample picture as RGB, its long side at most `LONG_SIDE` pixels."""
     from skimage import data
-
-    from icas.clusterimg.extract import as_image
 
     made = getattr(data, name)()
     if made.dtype == bool:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
 from icas.clusterimg.methods.base import Image, Method, settings_of
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.similarity import ALONE
+from icas.common.arrays import as_image
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.images import MAX_PIXELS, image_size, read_image, resize
 from icas.common.progress import Bar, Console
@@ -96,40 +96,6 @@ def with_common_scale(
     return resized
 
 
-def as_image(array: NDArray[Any], position: int = 0) -> Image:
-    """An array that a user hands over -> RGB uint8.
-
-    Parameters
-    ----------
-    array : (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) uint8 ndarray
-        Gray, RGB, or RGB with alpha, which is laid over white.
-    position : int
-        Number of the image, for the error.
-
-    Raises
-    ------
-    UsageError
-        Another shape or dtype.
-    """
-    given = np.asarray(array)
-    channels = 1 if given.ndim == 2 else given.shape[-1]
-    if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.size == 0:
-        raise UsageError(
-            f"image {position} is {given.dtype} of shape {given.shape}; needed: uint8, (h, w) gray"
-            " or (h, w, 3) RGB"
-        )
-    if channels == 3:
-        return np.ascontiguousarray(given)
-    if channels == 1:
-        return np.repeat(given.reshape(*given.shape[:2], 1), 3, axis=2)
-    if channels == 4:
-        from PIL import Image as Pictures
-
-        white = Pictures.new("RGBA", given.shape[1::-1], "white")
-        return np.array(Pictures.alpha_composite(white, Pictures.fromarray(given)).convert("RGB"))
-    raise UsageError(f"image {position} has {channels} channels; gray, RGB or RGBA is needed")
-
-
 def features_of(
     method: Method,
     source: str | Path | Iterable[Any],
@@ -168,7 +134,7 @@ def features_of(
 def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
     if any(isinstance(item, (str, Path)) for item in items):
         raise UsageError("images are given as paths or as arrays, not as both")
-    images = [as_image(item, position) for position, item in enumerate(items)]
+    images = [as_image(item, f"image {position}") for position, item in enumerate(items)]
     if scale is not None:
         images = [scaled(image, scale) for image in images]
     return replace(method.extract(images), settings=settings_of(method))

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from icas.common.errors import UsageError
@@ -60,6 +61,8 @@ def check_options(settings: Any) -> None:
         if value is None and default is None:
             continue
         flag = flag_of(name)
+        if option.parse is int and not isinstance(value, Integral):
+            raise UsageError(f"{flag} {value!r}: a whole number is needed")
         if option.choices and value not in option.choices:
             raise UsageError(f"{flag} {value}: choose from {', '.join(option.choices)}")
         if option.minimum is None and option.maximum is None:

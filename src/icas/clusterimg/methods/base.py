@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
@@ -31,6 +32,13 @@ class Method(Protocol):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
         ...
+
+
+def digest(image: Image) -> int:
+    """64-bit fingerprint of an image's shape and pixels."""
+    state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
+    state.update(np.ascontiguousarray(image).data)
+    return int.from_bytes(state.digest(), "little")
 
 
 def settings_of(method: Method) -> dict[str, Any]:

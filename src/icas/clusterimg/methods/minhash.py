@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.methods.base import Image, settings_of
+from icas.clusterimg.methods.base import Image, digest, settings_of
 from icas.clusterimg.methods.checks import require_alike
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
@@ -121,7 +120,7 @@ class MinHash:
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
         rows, columns = strongest_corners(brought, self.corners)
         if not len(rows):
-            return np.array([digest(image)], np.uint64)
+            return np.array([digest(image) | ALONE], np.uint64)
         classes = gray_classes(brought)[rows, columns]
         cells = [self._cells(rows, columns, brought.shape, shift) for shift in range(len(SHIFTS))]
         elements = np.concatenate(cells) * (len(GRAY_STEPS) + 1) + np.tile(classes, len(SHIFTS))
@@ -165,13 +164,6 @@ def gray_classes(gray: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each pixel the class (0 darkest to 4) of its surroundings, beside the mean of all."""
     smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
     return np.asarray(np.digitize(smooth - smooth.mean(), GRAY_STEPS), np.int64)
-
-
-def digest(image: Image) -> int:
-    """64-bit fingerprint of shape and pixels, the highest bit set."""
-    state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
-    state.update(np.ascontiguousarray(image).data)
-    return int.from_bytes(state.digest(), "little") | ALONE
 
 
 def permutation_keys(count: int, seed: int) -> NDArray[np.uint64]:

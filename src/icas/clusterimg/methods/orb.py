@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.methods.base import Image, settings_of
+from icas.clusterimg.methods.base import Image, digest, settings_of
 from icas.common.options import Size, check_options, option, parse_size
 
 SIDE = 256
@@ -138,7 +137,7 @@ class Orb:
         digests: list[int] = []
         for image in images:
             found.append(self._features(image))
-            digests.append(_digest(image))
+            digests.append(digest(image))
         arrays = _packed(found, self.keypoints)._asdict()
         arrays["digest"] = np.array(digests, np.uint64)
         return FeatureSet(self.name, arrays, settings_of(self))
@@ -249,13 +248,6 @@ def _described(points: Iterable[Any], descriptors: NDArray[np.uint8], side: int)
         (turns & 255).astype(np.uint8),
         values[:, 3].astype(np.int8),
     )
-
-
-def _digest(image: Image) -> int:
-    """64-bit fingerprint of shape and pixels."""
-    state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
-    state.update(image.tobytes())
-    return int.from_bytes(state.digest(), "little")
 
 
 def _zeros(*shape: int) -> Features:

@@ -1,0 +1,66 @@
+"""The segmenters: one row a method, one file a family."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, Protocol
+
+from icas.common.errors import UsageError
+from icas.common.images import Image
+from icas.common.options import flag_of
+from icas.common.registry import Entry, lookup
+from icas.segmentimg.labels import Labels
+
+_HERE = "icas.segmentimg.segmenters."
+SEGMENTERS: dict[str, Entry] = {
+    "superpixel": Entry(_HERE + "superpixels:Superpixels", "small even pieces along the edges"),
+    "edge": Entry(_HERE + "edges:Edges", "closed regions between strong gradients"),
+    "kmeans": Entry(_HERE + "kmeans:KMeans", "colours, with a weighted place"),
+    "slickmeans": Entry(_HERE + "kmeans:SlicKMeans", "superpixels, grouped by colour and place"),
+    "chanvese": Entry(_HERE + "chanvese:ChanVese", "level set between light and dark"),
+    "felzenszwalb": Entry(_HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"),
+    "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
+    "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
+}
+OTHER_SPELLINGS = {"chanvase": "chanvese"}
+
+
+class Segmenter(Protocol):
+    """A way to cut a picture. Its dataclass fields are its options; it holds no other state."""
+
+    name: ClassVar[str]
+
+    def groups(self, image: Image) -> Labels:
+        """Groups of pixels, numbered anyhow; pieces need not hang together; 0 = edge."""
+        ...
+
+
+def segmenter_class(name: str) -> type[Any]:
+    """The class of the method called `name`; case does not matter.
+
+    Raises
+    ------
+    UsageError
+        No such method; the message names the choices.
+    """
+    folded = OTHER_SPELLINGS.get(name.casefold(), name)
+    cls: type[Any] = lookup(SEGMENTERS, folded, "method")[1].load()
+    return cls
+
+
+def make_segmenter(name: str, **options: Any) -> Segmenter:
+    """The method called `name` with its options; those not given keep their defaults.
+
+    Raises
+    ------
+    UsageError
+        No such method, an option that it does not have, or a value outside its limits.
+    """
+    cls = segmenter_class(name)
+    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    for option in options:
+        if option not in known:
+            shown = ", ".join(flag_of(known_name) for known_name in sorted(known))
+            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
+    made: Segmenter = cls(**options)
+    return made

@@ -1,0 +1,269 @@
+"""k-means of colours, with the place of a pixel as far as one wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.arrays import as_image
+from icas.common.errors import UsageError
+from icas.common.images import Image
+from icas.common.options import check_options, option
+from icas.segmentimg.labels import Labels, absorb_small, connected, mean_colors, sizes_of
+from icas.segmentimg.segmenters.superpixels import Superpixels
+
+Points = NDArray[np.float32]
+SAMPLE = 20_000
+"""Pixels that centres are looked for among."""
+ROUNDS = 30
+AT_ONCE = 1 << 16
+"""Points whose nearest centres are looked for at a time."""
+FINE_BITS = 6
+"""Bits a channel of the colours that `kmeans_colors` tells apart while it looks for centres."""
+
+
+class KMeansColors(NamedTuple):
+    """Colours of a picture brought down to a few.
+
+    Attributes
+    ----------
+    labels : (h, w) int32 ndarray
+        Number of each pixel's centre, 0…k - 1.
+    centres : (k, 3) float64 ndarray
+        Colours of the centres, RGB, 0-255, in the order of their size, largest first.
+    picture : (h, w, 3) uint8 ndarray
+        The picture painted with the centres.
+    """
+
+    labels: Labels
+    centres: NDArray[np.float64]
+    picture: Image
+
+
+def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColors:
+    """The `k` colours that a picture is best painted with.
+
+    What scikit-learn's ``KMeans(n_clusters=k)`` gives on the pixels as rows, faster: centres are
+    looked for among the distinct colours, weighted by their pixels, of a picture with 6 bits a
+    channel (each standing for the mean of its pixels); every pixel then goes to its nearest
+    centre, and the centres become the means of their pixels.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 ndarray
+        RGB; gray and RGBA do too.
+    k : int
+        Number of colours, at least 1; fewer come back where the picture has fewer.
+    seed : int
+        Where chance comes in: the first centres.
+
+    Raises
+    ------
+    UsageError
+        `k` is below 1, or the array is no picture.
+    """
+    if k < 1:
+        raise UsageError(f"k {k}: at least 1 colour")
+    picture = as_image(image)
+    code = _codes(picture)
+    weight = np.bincount(code.ravel(), minlength=1 << 3 * FINE_BITS)
+    there = np.flatnonzero(weight)
+    sums = [np.bincount(code.ravel(), picture[..., c].ravel(), len(weight)) for c in range(3)]
+    colors = (np.stack(sums, axis=1)[there] / weight[there, None]).astype(np.float32)
+    centres = find_centres(colors, weight[there].astype(np.float64), k, seed)
+    number = np.zeros(len(weight), np.int32)
+    number[there] = nearest(colors, centres)
+    labels = number[code]
+    return _painted(picture, labels, len(centres))
+
+
+def _codes(picture: Image) -> NDArray[np.int32]:
+    """Number of each pixel's colour at `FINE_BITS` a channel."""
+    high = (picture >> (8 - FINE_BITS)).astype(np.int32)
+    return (high[..., 0] << 2 * FINE_BITS) | (high[..., 1] << FINE_BITS) | high[..., 2]
+
+
+def _painted(picture: Image, labels: Labels, count: int) -> KMeansColors:
+    means = mean_colors(picture, labels + 1)[1 : count + 1]
+    sizes = np.bincount(labels.ravel(), minlength=count)
+    order = np.lexsort((np.arange(count), -sizes))
+    order = order[sizes[order] > 0]
+    rank = np.zeros(count, np.int32)
+    rank[order] = np.arange(len(order))
+    centres = means[order]
+    ordered = rank[labels]
+    return KMeansColors(ordered, centres, np.rint(centres).astype(np.uint8)[ordered])
+
+
+def find_centres(points: Points, weights: NDArray[np.float64], k: int, seed: int) -> Points:
+    """Centres of k-means: k-means++ with a few tries a centre, then Lloyd's rounds until they rest.
+
+    Source: D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, SODA
+    2007. At most as many centres as there are points.
+    """
+    rng = np.random.default_rng(seed)
+    centres = _first_centres(points, weights, min(k, len(points)), rng)
+    for _ in range(ROUNDS):
+        label = nearest(points, centres)
+        mass = np.bincount(label, weights, len(centres))
+        sums = [np.bincount(label, weights * column, len(centres)) for column in points.T]
+        kept = mass > 0
+        moved = centres.copy()
+        moved[kept] = (np.stack(sums, axis=1)[kept] / mass[kept, None]).astype(np.float32)
+        if np.abs(moved - centres).max() < 1e-3:
+            return moved
+        centres = moved
+    return centres
+
+
+def _first_centres(
+    points: Points, weights: NDArray[np.float64], k: int, rng: np.random.Generator
+) -> Points:
+    tries = 2 + int(np.log(k))
+    chosen = [int(rng.choice(len(points), p=weights / weights.sum()))]
+    distance = _squared(points, points[chosen])[:, 0]
+    while len(chosen) < k:
+        mass = weights * distance
+        total = mass.sum()
+        if total <= 0:
+            break
+        picks = np.searchsorted(np.cumsum(mass), rng.random(tries) * total)
+        picks = np.minimum(picks, len(points) - 1)
+        closer = np.minimum(distance[:, None], _squared(points, points[picks]))
+        best = int(np.argmin(weights @ closer))
+        chosen.append(int(picks[best]))
+        distance = closer[:, best]
+    return points[chosen].copy()
+
+
+def _squared(points: Points, centres: Points) -> NDArray[np.float64]:
+    """Squared distance of each point to each centre."""
+    dot = points @ centres.T
+    own = (points * points).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)[None, :]
+    return np.asarray(np.maximum(own - 2 * dot, 0), np.float64)
+
+
+def nearest(points: Points, centres: Points) -> NDArray[np.int32]:
+    """Number of the nearest centre of each point; the lowest of equals."""
+    found = np.empty(len(points), np.int32)
+    offset = (centres * centres).sum(axis=1)
+    for start in range(0, len(points), AT_ONCE):
+        part = points[start : start + AT_ONCE]
+        found[start : start + AT_ONCE] = np.argmin(offset - 2 * (part @ centres.T), axis=1)
+    return found
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """Connected pieces of the clusters that k-means finds among colours and weighted places.
+
+    Colours are CIE Lab, places in units of the picture's longer side; a piece of fewer than
+    `min_size` pixels joins its neighbour of nearest colour.
+
+    Raises
+    ------
+    UsageError
+        An option is outside its limits.
+    """
+
+    k: int = option(80, "clusters", minimum=1, maximum=10_000)
+    color_importance: float = option(
+        1.0, "how much colour counts beside place", minimum=0, maximum=1000
+    )
+    position_weight: float = option(
+        0.5, "how much place counts beside colour; 0 = colours alone", minimum=0, maximum=1000
+    )
+    sigma: float = option(1.0, "smoothing before", unit="pixels", minimum=0, maximum=100)
+    min_size: int = option(40, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "draws the first centres", minimum=0)
+
+    name: ClassVar[str] = "kmeans"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.color_importance == 0 and self.position_weight == 0:
+            raise UsageError(
+                "--color-importance 0 and --position-weight 0 leave nothing to compare"
+            )
+
+    def groups(self, image: Image) -> Labels:
+        """Number of the connected piece of each pixel."""
+        points = self._points(image)
+        sample = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(np.int64)
+        rows = np.unique(np.random.default_rng(self.seed).permutation(len(points))[: len(sample)])
+        chosen = points[rows]
+        centres = find_centres(chosen, np.ones(len(chosen)), self.k, self.seed)
+        found = nearest(points, centres).reshape(image.shape[:2])
+        return absorb_small(image, connected(found), self.min_size)
+
+    def _points(self, image: Image) -> Points:
+        """A row a pixel: Lab times its weight, row and column times theirs."""
+        smooth = image if self.sigma == 0 else cv2.GaussianBlur(image, (0, 0), self.sigma)
+        lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab).astype(np.float32)
+        return _features(lab, self.color_importance, self.position_weight)
+
+
+PLACE = 255.0
+"""Colour units across the longer side at weights of 1."""
+
+
+def _features(lab: NDArray[np.float32], color: float, place: float) -> Points:
+    height, width = lab.shape[:2]
+    unit = PLACE / max(height, width)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32) * np.float32(unit * place)
+    return np.concatenate(
+        [lab.reshape(-1, 3) * np.float32(color), rows.reshape(-1, 1), columns.reshape(-1, 1)],
+        axis=1,
+    )
+
+
+@dataclass(frozen=True)
+class SlicKMeans:
+    """Superpixels first, then k-means of their mean colours and places.
+
+    Raises
+    ------
+    UsageError
+        An option is outside its limits.
+    """
+
+    region_size: int = option(
+        8, "side of a superpixel, about", unit="pixels", minimum=2, maximum=1000
+    )
+    ruler: float = option(10.0, "how much an even shape counts", minimum=0, maximum=1000)
+    k: int = option(200, "clusters of superpixels", minimum=1, maximum=10_000)
+    color_importance: float = option(
+        1.0, "how much colour counts beside place", minimum=0, maximum=1000
+    )
+    position_weight: float = option(
+        1.0, "how much place counts beside colour", minimum=0, maximum=1000
+    )
+    min_size: int = option(40, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "draws the first centres", minimum=0)
+
+    name: ClassVar[str] = "slickmeans"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def groups(self, image: Image) -> Labels:
+        """Number of the connected piece of each pixel."""
+        cut = Superpixels(algorithm="slic", region_size=self.region_size, ruler=self.ruler)
+        pieces = connected(cut.groups(image))
+        points = self._points(image, pieces)
+        weights = sizes_of(pieces)[1:].astype(np.float64)
+        centres = find_centres(points, weights, self.k, self.seed)
+        cluster = np.concatenate([[0], nearest(points, centres)]).astype(np.int32)
+        return absorb_small(image, connected(cluster[pieces]), self.min_size)
+
+    def _points(self, image: Image, pieces: Labels) -> Points:
+        """Mean colour and mean place of each superpixel."""
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
+        whole = _features(lab, self.color_importance, self.position_weight)
+        flat = pieces.ravel()
+        sums = [np.bincount(flat, column)[1:] for column in whole.T]
+        return (np.stack(sums, axis=1) / sizes_of(pieces)[1:, None]).astype(np.float32)
