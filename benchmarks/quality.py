@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
-from icas.clusterimg.executors import start_workers
 from icas.clusterimg.extract import extract
 from icas.clusterimg.graph import labels_at
 from icas.clusterimg.methods import METHODS, make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.scan import scan
 from icas.clusterimg.thresholds import full_forest
+from icas.common.executors import start_workers
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "methods.md"

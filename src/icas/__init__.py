@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from icas.clusterimg.estimator import ImageClusterer
     from icas.clusterimg.evaluate import Evaluation, evaluate
     from icas.clusterimg.features import FeatureSet
-    from icas.clusterimg.graph import Forest, labels_at
+    from icas.clusterimg.graph import Forest
     from icas.clusterimg.outcome import ClusterReport
     from icas.common.images import find_images, read_image
+    from icas.levels import labels_at
+    from icas.segmentimg.segment import segment
+    from icas.segmentimg.segmenters.kmeans import KMeansColors, kmeans_colors
+    from icas.segmentimg.tree import MergeTree, merge_tree
 
 _PLACES = {
     "ClusterReport": "icas.clusterimg.outcome",
@@ -32,13 +36,18 @@ _PLACES = {
     "FeatureSet": "icas.clusterimg.features",
     "Forest": "icas.clusterimg.graph",
     "ImageClusterer": "icas.clusterimg.estimator",
+    "KMeansColors": "icas.segmentimg.segmenters.kmeans",
+    "MergeTree": "icas.segmentimg.tree",
     "cluster": "icas.clusterimg.api",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
     "find_images": "icas.common.images",
-    "labels_at": "icas.clusterimg.graph",
+    "kmeans_colors": "icas.segmentimg.segmenters.kmeans",
+    "labels_at": "icas.levels",
     "links": "icas.clusterimg.api",
+    "merge_tree": "icas.segmentimg.tree",
     "read_image": "icas.common.images",
+    "segment": "icas.segmentimg.segment",
     "similarity_matrix": "icas.clusterimg.api",
 }
 
@@ -50,6 +59,8 @@ __all__ = [
     "Forest",
     "IcasError",
     "ImageClusterer",
+    "KMeansColors",
+    "MergeTree",
     "MissingExtraError",
     "UnreadableImageError",
     "UsageError",
@@ -58,9 +69,12 @@ __all__ = [
     "evaluate",
     "features",
     "find_images",
+    "kmeans_colors",
     "labels_at",
     "links",
+    "merge_tree",
     "read_image",
+    "segment",
     "similarity_matrix",
 ]
 

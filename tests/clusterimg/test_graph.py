@@ -12,7 +12,6 @@ from scipy.sparse.csgraph import connected_components
 
 import icas
 from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.executors import start_workers
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
     cohesion,
@@ -25,6 +24,7 @@ from icas.clusterimg.graph import (
 )
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.similarity import Links, all_links, join_links, links_within
+from icas.common.executors import start_workers
 
 METHOD = make_method("imagehash")
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg import pipeline
-from icas.clusterimg.executors import start_workers
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
@@ -20,6 +19,7 @@ from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.similarity import all_links, tiles
 from icas.common.errors import UsageError
+from icas.common.executors import start_workers
 from icas.common.images import MAX_PIXELS
 from icas.common.options import Size, parse_size
 from icas.common.progress import Console

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
     Cohesion,
@@ -21,6 +20,7 @@ from icas.clusterimg.graph import (
 )
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, Links, join_links, links_within, upper_tiles
+from icas.common.executors import Workers
 from icas.common.progress import Console
 
 MOST_IMAGES = 10_000

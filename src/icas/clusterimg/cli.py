@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from icas._version import __version__
-from icas.common.commands import guarded
+from icas.common.commands import LineParser, guarded
 from icas.common.errors import UsageError
 from icas.common.options import add_flags, options_of
 from icas.common.progress import Console
@@ -63,35 +62,8 @@ def _not_there(what: str) -> int:
     return 2
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and that knows what is still to come."""
-
-    def error(self, message: str) -> Any:
-        unknown = message.removeprefix("unrecognized arguments: ")
-        for flag, what in _LATER_FLAGS.items():
-            if unknown != message and flag in unknown.split():
-                message = f"{flag} ({what}) is not there yet"
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-def _parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=name,
-        description=description,
-        epilog=epilog,
-        argument_default=argparse.SUPPRESS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"icas {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks (default: off)")
-    return parser
-
-
-def _add_quiet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no bars, no warnings (default: off)"
-    )
+def _parser(name: str, description: str, epilog: str | None = None) -> LineParser:
+    return LineParser(name, description, epilog, _LATER_FLAGS)
 
 
 def _add_source(parser: argparse.ArgumentParser, what: str = "folder with images") -> None:
@@ -121,7 +93,7 @@ def _add_method_flags(parser: argparse.ArgumentParser, skip: set[str]) -> None:
         added.update(options_of(cls))
 
 
-def cluster_parser() -> argparse.ArgumentParser:
+def cluster_parser() -> LineParser:
     """The parser of ``clusterimg`` itself."""
     from icas.clusterimg.settings import ClusterSettings
 
@@ -131,7 +103,6 @@ def cluster_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-cache", action="store_true", help="features are not kept between runs (default: so)"
     )
-    _add_quiet(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="name every file of the plan (default: off)"
     )
@@ -178,7 +149,6 @@ def _demo(words: list[str]) -> int:
         metavar="DIR",
     )
     parser.add_argument("--method", help="(default: orb)")
-    _add_quiet(parser)
     given = vars(parser.parse_args(words))
 
     from icas.clusterimg.demo import free_folder, run_demo
@@ -204,7 +174,6 @@ def _thresholds(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="draws the sample (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: all cores)")
     parser.add_argument("--recursive", action="store_true", help="sub-folders too (default: off)")
-    _add_quiet(parser)
     _add_method_flags(parser, {"seed"})
     given = vars(parser.parse_args(words))
     given.pop("debug", None)

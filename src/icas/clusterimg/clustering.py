@@ -16,12 +16,12 @@ from icas.clusterimg.batches import (
     given_batch,
     starts_of,
 )
-from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Cohesion, Labels, weakest_links
 from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, Links, join_links
+from icas.common.executors import Workers
 from icas.common.progress import Console
 
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Clustering, cluster_batches
-from icas.clusterimg.executors import start_workers
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, spanning_forest
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, parse_threshold
 from icas.common.errors import UsageError
+from icas.common.executors import start_workers
 from icas.common.images import MAX_PIXELS
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
 from icas.clusterimg.methods.base import Image, Method, settings_of
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.similarity import ALONE
 from icas.common.arrays import as_image
 from icas.common.errors import UnreadableImageError, UsageError
+from icas.common.executors import Workers
 from icas.common.images import MAX_PIXELS, image_size, read_image, resize
 from icas.common.progress import Bar, Console
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.batches import BatchClusters, cohesions_of, starts_of
-from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Cohesion, Labels, cohesion, components, members_of
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, Links, join_links, links_between
+from icas.common.executors import Workers
 
 
 @dataclass(frozen=True)

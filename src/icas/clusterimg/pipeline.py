@@ -9,7 +9,6 @@ from typing import Any
 
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Stopwatch, cluster_batches
-from icas.clusterimg.executors import Workers, start_workers
 from icas.clusterimg.extract import extract, with_common_scale
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels
@@ -21,6 +20,7 @@ from icas.clusterimg.output import Destination, write_result
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import IcasError
+from icas.common.executors import Workers, start_workers
 from icas.common.progress import Console
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icas.clusterimg.executors import EXECUTORS
 from icas.clusterimg.methods import METHODS, make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer import TRANSFERS
 from icas.common.errors import UsageError
+from icas.common.executors import EXECUTORS
 from icas.common.images import MAX_PIXELS
 from icas.common.options import Size, check_options, option, parse_size
 

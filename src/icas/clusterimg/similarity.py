@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.executors import Workers
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Method
+from icas.common.executors import Workers
 
 ALONE = Workers(None, 1)
 LINK_DTYPE = np.dtype([("a", np.int64), ("b", np.int64), ("similarity", np.float32)])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.evaluate import CurvePoint, curve, match_labels, read_labels
-from icas.clusterimg.executors import Workers, start_workers
 from icas.clusterimg.extract import extract
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Forest, spanning_forest
@@ -21,6 +20,7 @@ from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
 from icas.clusterimg.tables import number, table
 from icas.common.errors import IcasError
+from icas.common.executors import Workers, start_workers
 from icas.common.files import write_whole
 from icas.common.progress import Console
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from icas.clusterimg.executors import start_workers
 from icas.common.errors import UnreadableImageError
+from icas.common.executors import start_workers
 from icas.common.images import thumbnail
 from icas.common.progress import Console
 

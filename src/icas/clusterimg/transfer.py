@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from icas.clusterimg.executors import start_workers
 from icas.clusterimg.journal import Journal
 from icas.clusterimg.layout import Plan
 from icas.common.errors import ConflictError, IcasError
+from icas.common.executors import start_workers
 from icas.common.progress import Bar
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NoReturn
 
-from icas.common.errors import IcasError
+from icas._version import __version__
+from icas.common.errors import IcasError, UsageError
 from icas.common.progress import printable
 
 INTERRUPTED = 130
+
+
+class LineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without defaults of its own, with the usual flags.
+
+    `later` names flags that are still to come, with what they will do.
+    """
+
+    def __init__(
+        self, name: str, description: str, epilog: str | None, later: Mapping[str, str]
+    ) -> None:
+        super().__init__(
+            prog=name,
+            description=description,
+            epilog=epilog,
+            argument_default=argparse.SUPPRESS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self._later = later
+        self.add_argument("--version", action="version", version=f"icas {__version__}")
+        self.add_argument("--debug", action="store_true", help="show tracebacks (default: off)")
+        self.add_argument(
+            "-q", "--quiet", action="store_true", help="no bars, no warnings (default: off)"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong as a UsageError."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        for flag, what in self._later.items():
+            if unknown != message and flag in unknown.split():
+                message = f"{flag} ({what}) is not there yet"
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def guarded(name: str, run: Callable[[], int], debug: bool) -> int:

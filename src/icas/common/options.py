@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -89,16 +89,30 @@ def flag_of(name: str) -> str:
 
 
 def add_flags(
-    parser: argparse._ActionsContainer, cls: type, *, skip: Iterable[str] = (), prefix: str = ""
+    parser: argparse._ActionsContainer,
+    cls: type,
+    *,
+    skip: Iterable[str] = (),
+    shared: Mapping[str, str] | None = None,
 ) -> None:
-    """Add a flag to `parser` for every option of `cls`; defaults stay in the dataclass."""
-    skipped = set(skip)
+    """Add a flag to `parser` for every option of `cls`; defaults stay in the dataclass.
+
+    Parameters
+    ----------
+    skip : iterable of str
+        Options without a flag.
+    shared : mapping of str to str
+        Options whose flag serves other classes too, with what to say of those. Numbers among them
+        are taken as they are typed; the class that gets them checks them.
+    """
+    skipped, shared = set(skip), shared or {}
     for name, (default, option) in options_of(cls).items():
         if name in skipped:
             continue
         shown = option.default_text or _text(default)
         unit = f" {option.unit}" if option.unit else ""
-        help_text = f"{prefix}{option.help} (default: {shown}{unit})".replace("%", "%%")
+        also = shared.get(name, "")
+        help_text = f"{option.help} (default: {shown}{unit}{also})".replace("%", "%%")
         flag = flag_of(name)
         if isinstance(default, bool):
             parser.add_argument(
@@ -111,7 +125,9 @@ def add_flags(
             continue
         parser.add_argument(
             flag,
-            type=_argument_type(option.parse, flag),
+            type=_argument_type(
+                number if name in shared and option.parse in (int, float) else option.parse
+            ),
             choices=option.choices or None,
             metavar=option.metavar or (None if option.choices else _metavar(option.parse)),
             help=help_text,
@@ -120,12 +136,20 @@ def add_flags(
         )
 
 
-def _argument_type(parse: Callable[[str], Any], flag: str) -> Callable[[str], Any]:
+def number(text: str) -> int | float:
+    """A whole number where the text is one, else a number."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         try:
             return parse(text)
         except (ValueError, OverflowError) as error:
-            wanted = {"int": "a whole number", "float": "a number"}.get(
+            wanted = {"int": "a whole number", "float": "a number", "number": "a number"}.get(
                 getattr(parse, "__name__", ""), str(error)
             )
             raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is needed") from None
@@ -134,7 +158,7 @@ def _argument_type(parse: Callable[[str], Any], flag: str) -> Callable[[str], An
 
 
 def _metavar(parse: Callable[[str], Any]) -> str:
-    return {"int": "N", "float": "F", "parse_size": "WxH", "Path": "PATH"}.get(
+    return {"int": "N", "float": "F", "number": "F", "parse_size": "WxH", "Path": "PATH"}.get(
         getattr(parse, "__name__", ""), "TEXT"
     )
 

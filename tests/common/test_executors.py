@@ -8,7 +8,7 @@ import time
 import pytest
 
 import icas
-from icas.clusterimg.executors import core_count, start_workers
+from icas.common.executors import core_count, start_workers
 
 
 def slow_square(number: int) -> int:

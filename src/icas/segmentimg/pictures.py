@@ -1,0 +1,65 @@
+"""Segments as pictures that a person can read: contours, and all methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.images import Image, resize
+from icas.segmentimg.labels import Labels
+
+LINE = (255, 214, 0)
+SHADE = (20, 20, 20)
+MARGIN, CAPTION = 12, 34
+
+
+def overlay(image: Image, labels: Labels) -> Image:
+    """The picture with the contours of its segments.
+
+    A bright line with a dark one beside it, so that one of the two shows on any ground. Edge
+    pixels (0) are painted bright too.
+    """
+    import cv2
+
+    line = contour(labels)
+    shade = cv2.dilate(line.astype(np.uint8), np.ones((2, 2), np.uint8)).astype(bool) & ~line
+    painted = image.copy()
+    painted[shade] = (0.45 * painted[shade] + 0.55 * np.array(SHADE)).astype(np.uint8)
+    painted[line] = LINE
+    return painted
+
+
+def contour(labels: Labels) -> NDArray[np.bool_]:
+    """(h, w) bool: the last pixel of a segment before the next one, and edge pixels."""
+    line = np.asarray(labels == 0)
+    line[:-1] |= labels[:-1] != labels[1:]
+    line[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return line
+
+
+def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int, width: int = 420) -> Image:
+    """Pictures of one shape in a grid on white, each with its caption below.
+
+    Parameters
+    ----------
+    cells : sequence of (caption, picture)
+    columns : int
+    width : int
+        Of one picture in the sheet, in pixels.
+    """
+    from PIL import Image as Pictures
+    from PIL import ImageDraw, ImageFont
+
+    height = max(1, round(width * cells[0][1].shape[0] / cells[0][1].shape[1]))
+    rows = -(-len(cells) // columns)
+    size = (columns * (width + MARGIN) + MARGIN, rows * (height + CAPTION + MARGIN) + MARGIN)
+    sheet = Pictures.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
+    for number, (caption, picture) in enumerate(cells):
+        left = MARGIN + number % columns * (width + MARGIN)
+        top = MARGIN + number // columns * (height + CAPTION + MARGIN)
+        sheet.paste(Pictures.fromarray(resize(picture, (width, height))), (left, top))
+        draw.text((left, top + height + 6), caption, fill=(30, 30, 30), font=font)
+    return np.array(sheet)

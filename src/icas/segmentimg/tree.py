@@ -1,0 +1,162 @@
+"""The merge tree: in which order neighbouring segments would be joined."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.arrays import as_image
+from icas.common.errors import UsageError
+from icas.segmentimg.labels import Labels, borders, count_of, mean_colors, sizes_of
+
+
+@dataclass(frozen=True)
+class MergeTree:
+    """Segments and how they join, the most alike first.
+
+    Attributes
+    ----------
+    labels : (h, w) int32 ndarray
+        The segments, 1…K; 0 = edge.
+    merges : (K - 1, 4) float64 ndarray
+        A row a merge: the two nodes that join, the cost, and the pixels of the new node. Segment s
+        is node s - 1, the node made in row r is K + r, as in `scipy.cluster.hierarchy.linkage`.
+        Costs never fall from row to row.
+    """
+
+    labels: Labels
+    merges: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        """Segments at the bottom, K."""
+        return len(self.merges) + 1 if self.labels.max(initial=0) else 0
+
+    def table(self, n: int) -> NDArray[np.int32]:
+        """(K + 1,) number of each segment's group where `n` groups are left; 0 stays 0.
+
+        Groups are numbered in the order of their lowest segment. A look-up of the label map in
+        this table gives the label map at that level.
+
+        Raises
+        ------
+        UsageError
+            `n` is below 1.
+        """
+        if n < 1:
+            raise UsageError(f"{n} segments: at least 1")
+        count = self.count
+        done = max(0, count - n)
+        root = np.arange(count + done)
+        for row in range(done - 1, -1, -1):
+            first, second = self.merges[row, :2].astype(np.int64)
+            root[first] = root[second] = root[count + row]
+        _, lowest, place = np.unique(root[:count], return_index=True, return_inverse=True)
+        rank = np.empty(len(lowest), np.int32)
+        rank[np.argsort(lowest)] = np.arange(1, len(lowest) + 1)
+        return np.concatenate([np.zeros(1, np.int32), rank[place]]).astype(np.int32)
+
+
+def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
+    """The order in which neighbouring segments of a picture would be joined.
+
+    The cheapest pair of neighbours joins first. A pair costs the squared distance of its mean
+    colours plus the squared mean contrast along the border that the two share, times Ward's weight
+    of the sizes (small pieces join early), over the root of the border's length (what touches
+    along a long border joins early).
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 ndarray
+    labels : (h, w) int32 ndarray
+        Segments, 1…K; 0 = edge.
+
+    Returns
+    -------
+    MergeTree
+
+    Raises
+    ------
+    UsageError
+        The two differ in size.
+    """
+    picture = as_image(image)
+    if labels.shape != picture.shape[:2]:
+        raise UsageError(f"labels are {labels.shape}, the picture {picture.shape[:2]}")
+    whole = np.asarray(labels, np.int32)
+    return MergeTree(whole, _Joining(picture, whole).run())
+
+
+def labels_at(tree: MergeTree, n: int) -> Labels:
+    """The label map where `n` segments are left (or as many as there are); a table look-up."""
+    return tree.table(n)[tree.labels]
+
+
+class _Joining:
+    """Neighbours in a heap; a pair is priced anew whenever one of its sides has grown."""
+
+    def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
+        import cv2
+
+        count = count_of(labels)
+        lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.uint8)
+        self.count = count
+        self.sizes = sizes_of(labels)[1:].astype(float).tolist()
+        self.colors = list(mean_colors(lab, labels)[1:])
+        self.around: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
+        touching = borders(lab, labels)
+        for a, b, length, contrast in zip(
+            (touching.a - 1).tolist(),
+            (touching.b - 1).tolist(),
+            touching.length.tolist(),
+            touching.contrast.tolist(),
+            strict=True,
+        ):
+            self.around[a][b] = self.around[b][a] = (length, length * contrast)
+
+    def run(self) -> NDArray[np.float64]:
+        heap = [
+            (self._cost(a, b), a, b) for a in range(self.count) for b in self.around[a] if a < b
+        ]
+        heapq.heapify(heap)
+        gone: set[int] = set()
+        merges: list[tuple[float, float, float, float]] = []
+        floor = 0.0
+        while heap:
+            cost, a, b = heapq.heappop(heap)
+            if a in gone or b in gone:
+                continue
+            floor = max(floor, cost)
+            new = self._join(a, b)
+            gone.update((a, b))
+            merges.append((a, b, floor, self.sizes[new]))
+            for other in self.around[new]:
+                heapq.heappush(heap, (self._cost(other, new), other, new))
+        return np.array(merges, np.float64).reshape(-1, 4)
+
+    def _cost(self, a: int, b: int) -> float:
+        length, steps = self.around[a][b]
+        weight = self.sizes[a] * self.sizes[b] / (self.sizes[a] + self.sizes[b])
+        apart = self.colors[a] - self.colors[b]
+        contrast = steps / length
+        return float(weight * (apart @ apart + contrast * contrast) / length**0.5)
+
+    def _join(self, a: int, b: int) -> int:
+        new, size = len(self.sizes), self.sizes[a] + self.sizes[b]
+        mixed = self.sizes[a] * self.colors[a] + self.sizes[b] * self.colors[b]
+        self.sizes.append(size)
+        self.colors.append(mixed / size)
+        self.around.append({})
+        for old in (a, b):
+            for other, (length, steps) in self.around[old].items():
+                if other in (a, b):
+                    continue
+                del self.around[other][old]
+                before = self.around[new].get(other, (0.0, 0.0))
+                shared = (before[0] + length, before[1] + steps)
+                self.around[new][other] = self.around[other][new] = shared
+        return new
