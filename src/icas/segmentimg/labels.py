@@ -78,24 +78,21 @@ class Borders:
 def borders(image: Image, labels: Labels) -> Borders:
     """Borders between segments; where edges lie between, the nearest segments touch."""
     whole = filled(labels)
-    firsts, seconds, steps = [], [], []
-    for axis in (0, 1):
-        before, after = _halves(whole, axis)
-        differ = before != after
-        firsts.append(before[differ])
-        seconds.append(after[differ])
-        steps.append(_color_step(image, axis)[differ])
-    return _gathered(np.concatenate(firsts), np.concatenate(seconds), np.concatenate(steps))
+    sides = [_sides(whole, axis) for axis in (0, 1)]
+    before = np.concatenate([one for one, _ in sides])
+    after = np.concatenate([other for _, other in sides])
+    flat, pixels = whole.ravel(), image.reshape(-1, 3)
+    step = pixels[before].astype(np.float32) - pixels[after]
+    return _gathered(flat[before], flat[after], np.sqrt((step * step).sum(axis=1)))
 
 
-def _halves(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All pixels that have a next one along `axis`, and those next ones."""
-    return (array[:-1], array[1:]) if axis == 0 else (array[:, :-1], array[:, 1:])
-
-
-def _color_step(image: Image, axis: int) -> NDArray[np.float32]:
-    before, after = _halves(image.astype(np.float32), axis)
-    return np.asarray(np.sqrt(((before - after) ** 2).sum(axis=2)), np.float32)
+def _sides(labels: Labels, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Flat places of the pixels whose next one along `axis` has another label, and of those."""
+    width = labels.shape[1]
+    differ = labels[:-1] != labels[1:] if axis == 0 else labels[:, :-1] != labels[:, 1:]
+    rows, columns = np.nonzero(differ)
+    before = rows * width + columns
+    return before, before + (width if axis == 0 else 1)
 
 
 def _gathered(
@@ -125,48 +122,70 @@ def filled(labels: Labels) -> Labels:
 def absorb_small(image: Image, labels: Labels, min_size: int) -> Labels:
     """Give every segment of fewer than `min_size` pixels to the neighbour nearest in colour.
 
-    Edge pixels stay edges. A picture that is one small segment stays as it is.
+    Edge pixels stay edges. A picture that is one small segment stays as it is. Pixels are looked
+    at once; the rounds of joining are done among segments.
     """
-    current = labels
+    sizes = sizes_of(labels).astype(float)
+    if not (sizes[1:] < min_size).any():
+        return labels
+    touching = borders(image, labels)
+    sums = mean_colors(image, labels) * sizes[:, None]
+    group = np.arange(len(sizes))
     while True:
-        sizes = sizes_of(current)
-        small = sizes < min_size
-        small[0] = False
-        touching = borders(image, current)
-        if not small[1:].any() or len(touching.a) == 0:
-            return current
-        current = _joined(image, current, small, touching)
+        joined = _join_small(group, sizes, sums, touching, min_size)
+        if joined is None:
+            return numbered(group)[labels]
+        group = joined
 
 
-def _joined(image: Image, labels: Labels, small: NDArray[np.bool_], touching: Borders) -> Labels:
-    """One round: each small segment joins its nearest neighbour in colour."""
-    colors = mean_colors(image, labels)
-    distance = np.linalg.norm(colors[touching.a] - colors[touching.b], axis=1)
-    source = np.concatenate([touching.a, touching.b])
-    target = np.concatenate([touching.b, touching.a])
-    order = np.lexsort((target, np.concatenate([distance, distance]), source))
-    source, target = source[order], target[order]
-    nearest = np.unique(source, return_index=True)[1]
-    source, target = source[nearest], target[nearest]
-    joins = small[source]
-    return merged(labels, source[joins], target[joins])
+def _join_small(
+    group: NDArray[np.int64],
+    sizes: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    touching: Borders,
+    min_size: int,
+) -> NDArray[np.int64] | None:
+    """One round: each small group joins its nearest neighbour in colour; None when all are large.
 
-
-def merged(labels: Labels, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels:
-    """Segments `a` and `b` joined, pair by pair; numbered 1…K in the order of their first pixel.
-
-    That order is the order of the lowest old number in each new segment, so one look-up does it.
+    Groups are numbered by their lowest segment, so that group 0 stays the edge.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count = count_of(labels) + 1
-    joins = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(count, count))
-    _, group = connected_components(joins, directed=False)
+    count = len(group)
+    size = np.bincount(group, sizes, count)
+    small = (size < min_size) & (size > 0)
+    small[0] = False
+    a, b = group[touching.a], group[touching.b]
+    apart = (a != b) & (small[a] | small[b])
+    if not apart.any():
+        return None
+    totals = np.stack([np.bincount(group, column, count) for column in sums.T], axis=1)
+    means = totals / np.maximum(size, 1)[:, None]
+    source = np.concatenate([a[apart], b[apart]])
+    target = np.concatenate([b[apart], a[apart]])
+    source, target = source[small[source]], target[small[source]]
+    distance = np.linalg.norm(means[source] - means[target], axis=1)
+    order = np.lexsort((target, distance, source))
+    nearest = order[np.unique(source[order], return_index=True)[1]]
+    joins = coo_array(
+        (np.ones(len(nearest), np.int8), (source[nearest], target[nearest])), shape=(count, count)
+    )
+    _, found = connected_components(joins, directed=False)
+    lowest = np.full(count, count)
+    np.minimum.at(lowest, found[group], np.arange(count))
+    return np.asarray(lowest[found[group]], np.int64)
+
+
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Look-up from old to new labels: groups 1…K in the order of their lowest segment.
+
+    Segments are numbered in the order of their first pixel; so are the groups then.
+    """
     _, lowest, place = np.unique(group[1:], return_index=True, return_inverse=True)
     rank = np.empty(len(lowest), np.int32)
     rank[np.argsort(lowest)] = np.arange(1, len(lowest) + 1)
-    return np.concatenate([[np.int32(0)], rank[place]]).astype(np.int32)[labels]
+    return np.concatenate([np.zeros(1, np.int32), rank[place]]).astype(np.int32)
 
 
 def border_band(labels: Labels, reach: int) -> NDArray[np.bool_]:

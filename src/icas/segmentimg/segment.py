@@ -65,7 +65,9 @@ def cut(image: Image, segmenter: Segmenter, work_size: int = WORK_SIZE) -> Label
         return connected(segmenter.groups(image), edges=True)
     small = resize(image, (max(1, round(width * share)), max(1, round(height * share))))
     labels = connected(segmenter.groups(small), edges=True)
-    return refined(image, enlarged(labels, (width, height)), reach=max(1, round(1 / share)))
+    colors = mean_colors(small, labels).astype(np.float32)
+    reach = max(1, round(1 / share))
+    return refined(image, enlarged(labels, (width, height)), colors, reach)
 
 
 def enlarged(labels: Labels, size: tuple[int, int]) -> Labels:
@@ -75,19 +77,19 @@ def enlarged(labels: Labels, size: tuple[int, int]) -> Labels:
     return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
-def refined(image: Image, labels: Labels, reach: int) -> Labels:
+def refined(image: Image, labels: Labels, colors: NDArray[np.float32], reach: int) -> Labels:
     """Borders moved, by up to `reach` pixels, to where the picture's own colours part.
 
     Every pixel within `reach` of a border goes to that one of the segments around it (its own
-    and those `reach` pixels up, down, left and right) whose mean colour is nearest to its own.
+    and those `reach` pixels up, down, left and right) whose mean colour is nearest to its own;
+    `colors` are the mean colours, a row a label.
     """
     rows, columns = np.nonzero(border_band(labels, reach))
     if len(rows) == 0:
         return labels
-    colors = mean_colors(image, labels).astype(np.float32)
     own = image[rows, columns].astype(np.float32)
-    best = labels[rows, columns].copy()
-    least = ((colors[best] - own) ** 2).sum(axis=1)
+    best = labels[rows, columns]
+    least = _apart(colors[best], own)
     edge = best == 0
     for down, right in ((-reach, 0), (reach, 0), (0, -reach), (0, reach)):
         place = (
@@ -95,9 +97,15 @@ def refined(image: Image, labels: Labels, reach: int) -> Labels:
             np.clip(columns + right, 0, labels.shape[1] - 1),
         )
         other = labels[place]
-        distance = ((colors[other] - own) ** 2).sum(axis=1)
+        distance = _apart(colors[other], own)
         better = (distance < least) & (other > 0) & ~edge
-        best[better], least[better] = other[better], distance[better]
+        best, least = np.where(better, other, best), np.where(better, distance, least)
     moved = labels.copy()
     moved[rows, columns] = best
     return absorb_small(image, connected(moved, edges=True), 4 * reach * reach)
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared distance of the colours in each row."""
+    step = a - b
+    return np.asarray(np.einsum("ij,ij->i", step, step), np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.common.arrays import as_image
 from icas.common.errors import UsageError
-from icas.segmentimg.labels import Labels, borders, count_of, mean_colors, sizes_of
+from icas.segmentimg.labels import Labels, borders, count_of, mean_colors, numbered, sizes_of
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,7 @@ class MergeTree:
         for row in range(done - 1, -1, -1):
             first, second = self.merges[row, :2].astype(np.int64)
             root[first] = root[second] = root[count + row]
-        _, lowest, place = np.unique(root[:count], return_index=True, return_inverse=True)
-        rank = np.empty(len(lowest), np.int32)
-        rank[np.argsort(lowest)] = np.arange(1, len(lowest) + 1)
-        return np.concatenate([np.zeros(1, np.int32), rank[place]]).astype(np.int32)
+        return numbered(np.concatenate([[-1], root[:count]]))
 
 
 def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:

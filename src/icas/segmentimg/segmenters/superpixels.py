@@ -55,9 +55,18 @@ class Superpixels:
         height, width = image.shape[:2]
         if min(height, width) < LEAST_SIDE:
             return np.ones((height, width), np.int32)
-        made = self._seeds(image) if self.algorithm == "seeds" else self._by_centres(image)
+        seeds = self.algorithm == "seeds" and self._seeds_have_room(width, height)
+        made = self._seeds(image) if seeds else self._by_centres(image)
         cut = connected(np.asarray(made.getLabels(), np.int32))
         return absorb_small(image, cut, max(2, self.region_size**2 // 16))
+
+    def _seeds_have_room(self, width: int, height: int) -> bool:
+        """Whether SEEDS' first grid has two cells along the shorter side.
+
+        Without a whole cell there OpenCV crashes; such narrow pictures are cut by SLIC.
+        """
+        cells = width * height / self.region_size**2
+        return cells * min(width, height) / max(width, height) >= 4
 
     def _seeds(self, image: Image) -> Any:
         height, width = image.shape[:2]
@@ -76,12 +85,14 @@ class Superpixels:
 
     def _by_centres(self, image: Image) -> Any:
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
+        # Steps longer than a side make OpenCV crash.
+        step = max(2, min(self.region_size, min(image.shape[:2]) // 2))
         made: Any
         if self.algorithm == "lsc":
-            made = cv2.ximgproc.createSuperpixelLSC(lab, self.region_size, self.ratio)
+            made = cv2.ximgproc.createSuperpixelLSC(lab, step, self.ratio)
         else:
             kind = cv2.ximgproc.SLICO if self.algorithm == "slico" else cv2.ximgproc.SLIC
-            made = cv2.ximgproc.createSuperpixelSLIC(lab, kind, self.region_size, self.ruler)
+            made = cv2.ximgproc.createSuperpixelSLIC(lab, kind, step, self.ruler)
         made.iterate(self.iterations)
         made.enforceLabelConnectivity(25)
         return made
