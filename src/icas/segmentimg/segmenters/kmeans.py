@@ -22,8 +22,18 @@ SAMPLE = 20_000
 ROUNDS = 30
 AT_ONCE = 1 << 16
 """Points whose nearest centres are looked for at a time."""
+REST = 0.1
+"""Centres that move by less have come to rest, in the points' unit."""
 FINE_BITS = 6
-"""Bits a channel of the colours that `kmeans_colors` tells apart while it looks for centres."""
+"""Bits a channel of the colours that `kmeans_colors` tells apart."""
+COARSE_BITS = 5
+"""Bits a channel while it looks for a good start."""
+LOOKED_AT = 12_000
+"""Pixels of the picture that centres are looked for among."""
+LAST_ROUNDS = 8
+"""Rounds from that start, among all colours."""
+RUNS = 3
+"""Runs from different first centres, of which the best is taken."""
 
 
 class KMeansColors(NamedTuple):
@@ -48,9 +58,9 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     """The `k` colours that a picture is best painted with.
 
     What scikit-learn's ``KMeans(n_clusters=k)`` gives on the pixels as rows, faster: centres are
-    looked for among the distinct colours, weighted by their pixels, of a picture with 6 bits a
-    channel (each standing for the mean of its pixels); every pixel then goes to its nearest
-    centre, and the centres become the means of their pixels.
+    looked for among the distinct colours, at 6 bits a channel, of some 12,000 evenly spread
+    pixels, each weighted by its pixels and standing at their mean; the start is the best of
+    several. Every pixel then goes to its nearest centre, and the centres to the means of theirs.
 
     Parameters
     ----------
@@ -69,55 +79,99 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     if k < 1:
         raise UsageError(f"k {k}: at least 1 colour")
     picture = as_image(image)
-    code = _codes(picture)
-    weight = np.bincount(code.ravel(), minlength=1 << 3 * FINE_BITS)
-    there = np.flatnonzero(weight)
-    sums = [np.bincount(code.ravel(), picture[..., c].ravel(), len(weight)) for c in range(3)]
-    colors = (np.stack(sums, axis=1)[there] / weight[there, None]).astype(np.float32)
-    centres = find_centres(colors, weight[there].astype(np.float64), k, seed)
-    number = np.zeros(len(weight), np.int32)
-    number[there] = nearest(colors, centres)
-    labels = number[code]
-    return _painted(picture, labels, len(centres))
+    colors, weights = _distinct(picture.reshape(-1, 3)[:: max(1, picture.size // 3 // LOOKED_AT)])
+    start = _best_start(colors, weights, k, seed)
+    centres = lloyd(colors, weights, start, LAST_ROUNDS)
+    return _painted(picture, centres)
 
 
-def _codes(picture: Image) -> NDArray[np.int32]:
-    """Number of each pixel's colour at `FINE_BITS` a channel."""
-    high = (picture >> (8 - FINE_BITS)).astype(np.int32)
-    return (high[..., 0] << 2 * FINE_BITS) | (high[..., 1] << FINE_BITS) | high[..., 2]
+def _distinct(pixels: NDArray[np.uint8]) -> tuple[Points, NDArray[np.float64]]:
+    """Mean colour and pixels of every colour that is there, at `FINE_BITS` a channel."""
+    high = (pixels >> (8 - FINE_BITS)).astype(np.int32)
+    code = (high[:, 0] << 2 * FINE_BITS) | (high[:, 1] << FINE_BITS) | high[:, 2]
+    return _means(np.unique(code, return_inverse=True)[1], pixels, np.ones(len(pixels)))
 
 
-def _painted(picture: Image, labels: Labels, count: int) -> KMeansColors:
-    means = mean_colors(picture, labels + 1)[1 : count + 1]
-    sizes = np.bincount(labels.ravel(), minlength=count)
-    order = np.lexsort((np.arange(count), -sizes))
-    order = order[sizes[order] > 0]
-    rank = np.zeros(count, np.int32)
+def _means(
+    cell: NDArray[np.int64], points: NDArray[Any], weights: NDArray[np.float64]
+) -> tuple[Points, NDArray[np.float64]]:
+    """Weighted mean of the points in each cell, and its weight."""
+    mass = np.bincount(cell, weights)
+    sums = [np.bincount(cell, weights * column) for column in points.T]
+    return (np.stack(sums, axis=1) / mass[:, None]).astype(np.float32), mass
+
+
+def _best_start(points: Points, weights: NDArray[np.float64], k: int, seed: int) -> Points:
+    """The best of several runs of k-means on colours brought down further.
+
+    One run may rest in a poor place; several are cheap on a few hundred colours.
+    """
+    shift = float(1 << 8 - COARSE_BITS)
+    code = np.floor(points / shift).astype(np.int64) @ np.array([1, 64, 4096])
+    coarse, mass = _means(np.unique(code, return_inverse=True)[1], points, weights)
+    if len(coarse) < k:
+        return find_centres(points, weights, k, seed)
+    runs = [find_centres(coarse, mass, k, [seed, run]) for run in range(RUNS)]
+    return min(runs, key=lambda centres: inertia(coarse, mass, centres))
+
+
+def _painted(picture: Image, centres: Points) -> KMeansColors:
+    """Every pixel with its nearest centre; the centres, by size, become the means of theirs."""
+    planes = np.stack(cv2.split(picture)).reshape(3, -1).astype(np.float32)
+    label = _nearest_by_plane(planes, centres)
+    mass = np.bincount(label, minlength=len(centres))
+    order = np.argsort(-mass, kind="stable")
+    order = order[mass[order] > 0]
+    rank = np.zeros(len(centres), np.int32)
     rank[order] = np.arange(len(order))
-    centres = means[order]
-    ordered = rank[labels]
-    return KMeansColors(ordered, centres, np.rint(centres).astype(np.uint8)[ordered])
+    sums = [np.bincount(label, plane, len(centres)) for plane in planes]
+    means = np.stack(sums, axis=1)[order] / mass[order, None]
+    labels = rank[label].reshape(picture.shape[:2])
+    return KMeansColors(labels, means, np.take(np.rint(means).astype(np.uint8), labels, axis=0))
 
 
-def find_centres(points: Points, weights: NDArray[np.float64], k: int, seed: int) -> Points:
+def _nearest_by_plane(planes: Points, centres: Points) -> NDArray[np.int64]:
+    """Number of the nearest centre of each column of `planes`; the lowest of equals."""
+    distance = (centres * centres).sum(axis=1)[:, None] - 2 * (centres @ planes)
+    least, label = distance[0], np.zeros(planes.shape[1], np.int64)
+    for number in range(1, len(centres)):
+        closer = distance[number] < least
+        np.copyto(label, number, where=closer)
+        np.minimum(least, distance[number], out=least)
+    return label
+
+
+def find_centres(
+    points: Points, weights: NDArray[np.float64], k: int, seed: int | list[int]
+) -> Points:
     """Centres of k-means: k-means++ with a few tries a centre, then Lloyd's rounds until they rest.
 
     Source: D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, SODA
     2007. At most as many centres as there are points.
     """
     rng = np.random.default_rng(seed)
-    centres = _first_centres(points, weights, min(k, len(points)), rng)
-    for _ in range(ROUNDS):
+    return lloyd(points, weights, _first_centres(points, weights, min(k, len(points)), rng), ROUNDS)
+
+
+def lloyd(points: Points, weights: NDArray[np.float64], centres: Points, rounds: int) -> Points:
+    """Centres moved to the mean of their points until they rest, `rounds` times at most."""
+    weighted = np.concatenate([points, np.ones((len(points), 1), np.float32)], axis=1)
+    weighted *= weights[:, None].astype(np.float32)
+    numbers = np.arange(len(centres))[:, None]
+    for _ in range(rounds):
         label = nearest(points, centres)
-        mass = np.bincount(label, weights, len(centres))
-        sums = [np.bincount(label, weights * column, len(centres)) for column in points.T]
-        kept = mass > 0
-        moved = centres.copy()
-        moved[kept] = (np.stack(sums, axis=1)[kept] / mass[kept, None]).astype(np.float32)
-        if np.abs(moved - centres).max() < 1e-3:
-            return moved
-        centres = moved
+        sums = (label == numbers).astype(np.float32) @ weighted
+        kept = sums[:, -1:] > 0
+        moved = np.where(kept, sums[:, :-1] / np.maximum(sums[:, -1:], 1e-9), centres)
+        if np.abs(moved - centres).max() < REST:
+            return np.asarray(moved, np.float32)
+        centres = np.asarray(moved, np.float32)
     return centres
+
+
+def inertia(points: Points, weights: NDArray[np.float64], centres: Points) -> float:
+    """Weighted sum of squared distances to the nearest centre."""
+    return float(weights @ _squared(points, centres).min(axis=1))
 
 
 def _first_centres(
