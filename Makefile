@@ -54,6 +54,7 @@ bench: venv
 
 quality: venv
 	@$(BIN)/python benchmarks/quality.py
+	@$(BIN)/python benchmarks/segment_quality.py
 
 format: venv
 	@$(BIN)/ruff check --fix .

@@ -1,18 +1,166 @@
-"""segmentimg says plainly what is there."""
+"""The command segmentimg: files, words, exit codes."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
-from icas.segmentimg.cli import main
+import icas
+from icas.segmentimg import pipeline
+from icas.segmentimg.cli import main, segment_parser
 
 
-def test_it_says_which_methods_are_there(capsys):
-    assert main(["photo.jpg", "--method", "sam"]) == 2
+@pytest.fixture
+def folder(photos, tmp_path):
+    made = tmp_path / "pictures"
+    made.mkdir()
+    for name in ("coffee-1.png", "rocket-2.jpg", "astronaut-10.bmp"):
+        shutil.copy(photos / name, made / name)
+    return made
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_gives_three_files_a_picture(folder, capsys):
+    assert main([str(folder), "--method", "graph", "--no-gui"]) == 0
+    out = folder.parent / "pictures_segmented"
+    names = [
+        f"{name}{ending}"
+        for name in ("astronaut-10", "coffee-1", "rocket-2")
+        for ending in (".json", "_overlay.png", "_segments.png")
+    ]
+    assert files(out) == sorted(names)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("3 pictures, ")
+    assert last.endswith(f"0 unreadable -> {out}")
+    labels = cv2.imread(str(out / "coffee-1_segments.png"), cv2.IMREAD_UNCHANGED)
+    image = icas.read_image(folder / "coffee-1.png")
+    assert labels.dtype == np.uint16
+    assert (labels == icas.segment(image, "graph")).all()
+    told = json.loads((out / "coffee-1.json").read_text())
+    assert told["segments"] == labels.max()
+    assert told["sha256"] == hashlib.sha256((folder / "coffee-1.png").read_bytes()).hexdigest()
+    assert (told["width"], told["height"], told["method"]) == (240, 180, "graph")
+    overlay = icas.read_image(out / "coffee-1_overlay.png")
+    assert overlay.shape == image.shape
+    assert 0.01 < (overlay != image).any(axis=2).mean() < 0.9
+
+
+def test_resume_cuts_nothing_twice(folder, monkeypatch, capsys):
+    words = [str(folder), "--method", "graph", "--no-gui"]
+    assert main(words) == 0
+    cuts = []
+    real = pipeline.cut
+    monkeypatch.setattr(pipeline, "cut", lambda *given: cuts.append(1) or real(*given))
+    assert main([*words, "--resume"]) == 0
+    assert cuts == []
+    assert "3 pictures (3 from before)" in capsys.readouterr().out
+    out = folder.parent / "pictures_segmented"
+    (out / "coffee-1_overlay.png").unlink()
+    shutil.copy(folder / "rocket-2.jpg", folder / "astronaut-10.bmp")
+    assert main([*words, "--resume"]) == 0
+    assert len(cuts) == 2
+    assert main([*words, "--resume", "--min-size", "80"]) == 0
+    assert len(cuts) == 5
+
+
+def test_names_that_two_pictures_share_keep_their_suffix(folder):
+    Image.open(folder / "coffee-1.png").save(folder / "coffee-1.jpg")
+    out = folder.parent / "o"
+    assert main([str(folder / "coffee-1.png"), "--no-gui", "--out", str(out)]) == 0
+    assert files(out)[0] == "coffee-1.png.json"
+
+
+def test_unreadable_pictures_are_told(folder, capsys):
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    assert main([str(folder), "--no-gui"]) == 3
+    out, err = capsys.readouterr()
+    assert "broken.jpg" in err
+    assert "1 unreadable" in out
+
+
+def test_centres_are_saved(folder):
+    out = folder.parent / "o"
+    words = ["--method", "kmeans", "--k", "5", "--position-weight", "0", "--no-gui"]
+    words += ["--save", "centres,json", "--out", str(out)]
+    assert main([str(folder / "coffee-1.png"), *words]) == 0
+    assert files(out) == ["coffee-1.json", "coffee-1_centres.png"]
+    made = icas.kmeans_colors(icas.read_image(folder / "coffee-1.png"), 5, seed=0)
+    assert (icas.read_image(out / "coffee-1_centres.png") == made.picture).all()
+    told = json.loads((out / "coffee-1.json").read_text())
+    assert np.allclose(told["centres"], made.centres, atol=0.01)
+
+
+def test_preview_shows_all_methods(folder, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert main([str(folder / "coffee-1.png"), "--preview", str(sheet)]) == 0
+    out = capsys.readouterr().out
+    for method in ("superpixel", "edge", "chanvese", "graph"):
+        assert f"{method}: " in out
+    assert min(icas.read_image(sheet).shape[:2]) > 800
+
+
+def test_evaluate_prints_the_three_measures(data, capsys):
+    words = ["evaluate", "--images", str(data / "seg-bsds500" / "images")]
+    words += ["--truth", str(data / "seg-bsds500" / "gt_png"), "--method", "graph", "--json"]
+    assert main(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pictures"] == 30
+    assert told["achievable_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "no picture"),
+        (["{picture}"], 2, "not there yet: give --no-gui"),
+        (["nowhere.jpg", "--no-gui"], 2, "does not exist"),
+        (["{empty}", "--no-gui"], 1, "no pictures"),
+        (["{picture}", "--method", "sam", "--no-gui"], 2, "not there yet; methods that are there"),
+        (["{picture}", "--method", "magic", "--no-gui"], 2, "choose from"),
+        (["{picture}", "--templates", "x"], 2, "template painting"),
+        (["{picture}", "--no-gui", "--ruler", "5", "--method", "graph"], 2, "no option of method"),
+        (["{picture}", "--no-gui", "--k", "0", "--method", "kmeans"], 2, "between 1 and"),
+        (["{picture}", "--no-gui", "--save", "masks"], 2, "segments, overlay"),
+        (["{picture}", "--no-gui", "--save", "centres"], 2, "kmeans"),
+        (["{empty}", "--preview", "x.png"], 2, "takes one picture"),
+        (["evaluate", "--images", "{empty}", "--truth", "{empty}"], 2, "label map"),
+    ],
+)
+def test_errors_are_one_line(folder, tmp_path, capsys, words, code, told):
+    (tmp_path / "empty").mkdir()
+    places = {"picture": folder / "coffee-1.png", "empty": tmp_path / "empty"}
+    assert main([word.format(**places) for word in words]) == code
     err = capsys.readouterr().err
+    assert told in err
     assert err.startswith("segmentimg: ")
-    assert "methods that are there" in err
     assert err.count("\n") == 1
+
+
+def test_help_names_every_flag_with_its_default():
+    parser = segment_parser()
+    known = {flag for action in parser._actions for flag in action.option_strings}
+    wanted = "--region-size --ruler --k --color-importance --scale --sigma --min-size"
+    assert set(f"{wanted} --kernel-size --max-dist --ratio --bins --mu".split()) <= known
+    for action in parser._actions:
+        if action.option_strings and action.dest not in ("help", "version"):
+            assert "default: " in (action.help or ""), action.option_strings
+
+
+def test_a_flag_that_two_methods_share_serves_both(folder):
+    out = folder.parent / "o"
+    picture = str(folder / "coffee-1.png")
+    words = ["--no-gui", "--out", str(out)]
+    assert main([picture, "--method", "graph", "--k", "60.5", *words]) == 0
+    assert main([picture, "--method", "kmeans", "--k", "12", *words]) == 0
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

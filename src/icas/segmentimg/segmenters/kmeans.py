@@ -13,7 +13,7 @@ from icas.common.arrays import as_image
 from icas.common.errors import UsageError
 from icas.common.images import Image
 from icas.common.options import check_options, option
-from icas.segmentimg.labels import Labels, absorb_small, connected, mean_colors, sizes_of
+from icas.segmentimg.labels import Labels, absorb_small, connected, sizes_of
 from icas.segmentimg.segmenters.superpixels import Superpixels
 
 Points = NDArray[np.float32]

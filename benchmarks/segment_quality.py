@@ -1,0 +1,133 @@
+"""How good the segmenters are on real pictures, written into docs/segmenters.md.
+
+``python benchmarks/segment_quality.py`` with the image sets in ICAS_DATA (default ../shared/data
+beside the checkout). One picture at a time on one thread, so that milliseconds compare.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import icas
+from icas.common.find import find_images
+from icas.common.images import Image, read_image
+from icas.segmentimg.judging import judge
+from icas.segmentimg.labels import count_of
+from icas.segmentimg.segment import cut
+from icas.segmentimg.segmenters import SEGMENTERS, make_segmenter
+
+TOP = Path(__file__).resolve().parent.parent
+PAGE = TOP / "docs" / "segmenters.md"
+LARGE = (4000, 3000)
+COLORS = (2, 5, 12)
+
+
+def main() -> int:
+    data = Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+    folder = data / "seg-bsds500"
+    if not folder.is_dir():
+        print(f"segment_quality: no pictures at {folder}: set ICAS_DATA", file=sys.stderr)
+        return 2
+    cv2.setNumThreads(1)
+    text = PAGE.read_text(encoding="utf-8")
+    text = between(text, "table", methods_table(folder))
+    text = between(text, "tree", tree_table(folder))
+    text = between(text, "colours", colours_table(folder))
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"written into {PAGE}", file=sys.stderr)
+    return 0
+
+
+def between(text: str, name: str, lines: list[str]) -> str:
+    """`text` with `lines` between the marks called `name`."""
+    begin, end = f"<!-- {name}: made by make quality -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{chr(10).join(lines)}\n\n{end}{after}"
+
+
+def methods_table(folder: Path) -> list[str]:
+    """A row a method: segments, recall, undersegmentation, ASA, time small and large."""
+    lines = [
+        "| method | segments, mean (most) | boundary recall | undersegmentation | ASA | ms |"
+        " 12 megapixels, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    large = enlarged(read_image(find_images(folder / "images")[0]))
+    for name in SEGMENTERS:
+        segmenter = make_segmenter(name)
+        found = judge(folder / "images", folder / "gt_npz", segmenter, jobs=1)
+        start = time.perf_counter()
+        cut(large, segmenter)
+        seconds = time.perf_counter() - start
+        one = found.evaluation
+        lines.append(
+            f"| `{name}` | {one.segments:.0f} ({found.most_segments}) | {one.recall:.3f} |"
+            f" {one.undersegmentation:.3f} | {one.accuracy:.3f} | {found.milliseconds:.0f} |"
+            f" {seconds:.1f} |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def enlarged(image: Image) -> Image:
+    size = LARGE if image.shape[1] >= image.shape[0] else LARGE[::-1]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def tree_table(folder: Path) -> list[str]:
+    """ASA where the merge tree of the superpixels is cut at a few segments."""
+    from icas.segmentimg.evaluate import evaluate
+    from icas.segmentimg.judging import read_truth
+
+    levels = (20, 50, 100, 200)
+    found: dict[int, list[float]] = {level: [] for level in levels}
+    for path in find_images(folder / "images"):
+        image, truth = read_image(path), read_truth(folder / "gt_npz" / f"{path.stem}.npz")
+        tree = icas.merge_tree(image, icas.segment(image))
+        for level in levels:
+            labels = icas.labels_at(tree, level)
+            found[level].append(evaluate(labels, truth).accuracy)
+            assert count_of(labels) <= level
+    cells = " | ".join(f"{np.mean(found[level]):.3f}" for level in levels)
+    heads = " | ".join(f"{level} segments" for level in levels)
+    return [f"| | {heads} |", f"|---|{'---|' * len(levels)}", f"| ASA | {cells} |"]
+
+
+def colours_table(folder: Path) -> list[str]:
+    """k-means colours against scikit-learn: inertia and time, a row a k."""
+    from sklearn.cluster import KMeans
+
+    lines = [
+        "| k | inertia / scikit-learn's, worst (mean) of 10 pictures | times as fast, median |",
+        "|---|---|---|",
+    ]
+    for k in COLORS:
+        inertias, speeds = [], []
+        for path in find_images(folder / "images")[:10]:
+            image = read_image(path)
+            start = time.perf_counter()
+            rows = image.reshape(-1, 3) / 255.0
+            theirs = KMeans(n_clusters=k, random_state=0).fit(rows)
+            _ = theirs.cluster_centers_[theirs.labels_]
+            middle = time.perf_counter()
+            ours = icas.kmeans_colors(image, k, seed=0)
+            end = time.perf_counter()
+            speeds.append((middle - start) / (end - middle))
+            apart = rows - ours.centres[ours.labels.ravel()] / 255.0
+            inertias.append(float((apart**2).sum()) / theirs.inertia_)
+        lines.append(
+            f"| {k} | {max(inertias):.4f} ({np.mean(inertias):.4f}) | {np.median(speeds):.1f} |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
