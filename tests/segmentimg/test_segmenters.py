@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -128,3 +131,21 @@ def test_what_is_no_picture_is_told():
         icas.segment(np.zeros((4, 4)))
     with pytest.raises(icas.UsageError, match="work-size"):
         icas.segment(samples.coffee(), work_size=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SEGMENTERS)
+def test_the_law_on_twelve_megapixels_in_two_gigabytes(method):
+    code = (
+        "import resource, cv2, icas, numpy as np\n"
+        "from skimage import data\n"
+        "from skimage.measure import label\n"
+        "image = cv2.resize(data.coffee(), (4000, 3000), interpolation=cv2.INTER_CUBIC)\n"
+        f"labels = icas.segment(image, {method!r})\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "assert peak < 2000, peak\n"
+        "assert labels.shape == (3000, 4000) and labels.min() >= 0\n"
+        "assert label(labels, background=0, connectivity=1).max() == labels.max()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.images import Image, resize
+from icas.common.images import Image
 from icas.segmentimg.labels import Labels
 
 LINE = (255, 214, 0)
 SHADE = (20, 20, 20)
-MARGIN, CAPTION = 12, 34
+WIDTH, MARGIN, CAPTION = 420, 12, 34
 
 
 def overlay(image: Image, labels: Labels) -> Image:
@@ -39,20 +39,23 @@ def contour(labels: Labels) -> NDArray[np.bool_]:
     return line
 
 
-def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int, width: int = 420) -> Image:
-    """Pictures of one shape in a grid on white, each with its caption below.
+def cell_size(image: Image) -> tuple[int, int]:
+    """Width and height that a picture has in a contact sheet."""
+    return WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1]))
+
+
+def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int) -> Image:
+    """Pictures of one size in a grid on white, each with its caption below.
 
     Parameters
     ----------
     cells : sequence of (caption, picture)
     columns : int
-    width : int
-        Of one picture in the sheet, in pixels.
     """
     from PIL import Image as Pictures
     from PIL import ImageDraw, ImageFont
 
-    height = max(1, round(width * cells[0][1].shape[0] / cells[0][1].shape[1]))
+    height, width = cells[0][1].shape[:2]
     rows = -(-len(cells) // columns)
     size = (columns * (width + MARGIN) + MARGIN, rows * (height + CAPTION + MARGIN) + MARGIN)
     sheet = Pictures.new("RGB", size, "white")
@@ -60,6 +63,6 @@ def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int, width: int =
     for number, (caption, picture) in enumerate(cells):
         left = MARGIN + number % columns * (width + MARGIN)
         top = MARGIN + number // columns * (height + CAPTION + MARGIN)
-        sheet.paste(Pictures.fromarray(resize(picture, (width, height))), (left, top))
+        sheet.paste(Pictures.fromarray(picture), (left, top))
         draw.text((left, top + height + 6), caption, fill=(30, 30, 30), font=font)
     return np.array(sheet)

@@ -16,12 +16,12 @@ from icas._version import __version__
 from icas.common.errors import IcasError, UnreadableImageError
 from icas.common.executors import start_workers
 from icas.common.files import write_whole
-from icas.common.images import Image, read_image, write_image
+from icas.common.images import Image, read_image, resize, write_image
 from icas.common.progress import Console
 from icas.segmentimg.inputs import Picture, find_pictures
 from icas.segmentimg.labels import Labels, count_of
-from icas.segmentimg.pictures import contact_sheet, overlay
-from icas.segmentimg.segment import cut
+from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
+from icas.segmentimg.segment import cut, enlarged
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.settings import SegmentSettings
@@ -191,14 +191,16 @@ def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Con
         The picture cannot be read.
     """
     image = read_image(path, max_pixels=settings.max_pixels)
-    cells, lines = [(path.name, image)], []
+    size = cell_size(image)
+    small = resize(image, size)
+    cells, lines = [(path.name, small)], []
     with console.bar(len(SEGMENTERS), "preview", "methods") as bar:
         for name in SEGMENTERS:
             start = time.perf_counter()
             labels = cut(image, make_segmenter(name), settings.work_size)
             seconds = time.perf_counter() - start
             lines.append(f"{name}: {count_of(labels)} segments, {seconds:.2f} s")
-            cells.append((lines[-1], overlay(image, labels)))
+            cells.append((lines[-1], overlay(small, enlarged(labels, size))))
             bar.update(1)
     write_image(out, contact_sheet(cells, columns=3))
     return lines

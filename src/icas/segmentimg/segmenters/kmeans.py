@@ -96,7 +96,7 @@ def _means(
     cell: NDArray[np.int64], points: NDArray[Any], weights: NDArray[np.float64]
 ) -> tuple[Points, NDArray[np.float64]]:
     """Weighted mean of the points in each cell, and its weight."""
-    mass = np.bincount(cell, weights)
+    mass = np.asarray(np.bincount(cell, weights), np.float64)
     sums = [np.bincount(cell, weights * column) for column in points.T]
     return (np.stack(sums, axis=1) / mass[:, None]).astype(np.float32), mass
 
