@@ -160,6 +160,8 @@ def test_thresholds_gives_the_table_of_all(photos, tmp_path, capsys):
     assert main([*command, "--out", str(out)]) == 0
     assert "best pairwise F1" in capsys.readouterr().out
     lines = out.read_text().splitlines()
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == lines
     assert lines[0] == "threshold,links,clusters,clustered_images,precision,recall,f1"
     table = [[float(cell) for cell in line.split(",")] for line in lines[1:]]
     assert [row[0] for row in table] == sorted((row[0] for row in table), reverse=True)

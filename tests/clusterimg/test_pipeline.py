@@ -225,6 +225,9 @@ def test_recursive_runs_keep_equal_names_apart(photos, tmp_path):
     }
     again = icas.cluster(src, recursive=True, dst=src / "sorted", overwrite=True)
     assert again.files == report.files
+    elsewhere = icas.cluster(src, recursive=True, dst=tmp_path / "other")
+    assert elsewhere.files == report.files  # the copies of the earlier run are not sources
+    assert elsewhere.ignored == ("sorted",)
 
 
 def test_batch_then_merge_is_one_run(photos, tmp_path):
@@ -329,7 +332,9 @@ def test_only_unreadable_files_is_a_result_too(tmp_path):
     ("settings", "words"),
     [
         ({"method": "sift"}, "choose from ssim, minhash, imagehash, orb, tm"),
-        ({"threshold": 1.5}, "no similarity is above 1"),
+        ({"threshold": 1.5}, "a number up to 1"),
+        ({"threshold": "high"}, "a number, auto or pick"),
+        ({"threshold": float("nan")}, "a number up to 1"),
         ({"threshold": "pick"}, "not there yet"),
         ({"batch_size": 1}, "--batch-size 1: must be at least 2"),
         ({"size": "12"}, "size"),

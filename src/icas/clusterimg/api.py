@@ -16,7 +16,7 @@ from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.outcome import ClusterReport
-from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.settings import ClusterSettings, threshold_of
 from icas.clusterimg.similarity import all_links, tiles
 from icas.common.errors import UsageError
 from icas.common.executors import start_workers
@@ -75,6 +75,8 @@ def make_settings(**given: Any) -> ClusterSettings:
     own = {name: value for name, value in given.items() if name in known and value is not None}
     if "dst" in own:
         own["dst"] = Path(own["dst"])
+    if "threshold" in own:
+        own["threshold"] = threshold_of(own["threshold"])
     if "size" in own:
         own["size"] = size_of(own["size"])
     options = {name: value for name, value in given.items() if name not in known}

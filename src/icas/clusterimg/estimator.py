@@ -17,7 +17,7 @@ from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, spanning_forest
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.settings import MERGES, parse_threshold
+from icas.clusterimg.settings import MERGES, threshold_of
 from icas.common.errors import UsageError
 from icas.common.executors import start_workers
 from icas.common.images import MAX_PIXELS
@@ -166,10 +166,7 @@ class ImageClusterer:
         return make_method_from(self.method, given)
 
     def _threshold(self, method: Method) -> float:
-        try:
-            threshold = parse_threshold(self.threshold)
-        except ValueError as error:
-            raise UsageError(f"threshold {self.threshold!r}: needed is {error}") from None
+        threshold = threshold_of(self.threshold)
         if threshold == "pick":
             raise UsageError("threshold 'pick' is not there yet: give a number or 'auto'")
         return method.default_threshold if isinstance(threshold, str) else threshold

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.common.errors import ConflictError
+from icas.common.find import RESULT_MARK
 
-FOLDER = ".icas"
+FOLDER = RESULT_MARK
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS made (

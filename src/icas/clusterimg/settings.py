@@ -20,6 +20,20 @@ STAGES = ("all", "batch", "merge")
 MERGES = ("representatives", "exact")
 
 
+def threshold_of(given: str | float) -> float | str:
+    """A threshold as users type it: a number, ``auto`` or ``pick``.
+
+    Raises
+    ------
+    UsageError
+        Something else.
+    """
+    try:
+        return parse_threshold(given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"threshold {given!r}: needed is {error}") from None
+
+
 def parse_threshold(text: str | float) -> float | str:
     """A number, ``auto`` or ``pick``.
 
@@ -128,8 +142,8 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if isinstance(self.threshold, float) and not self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold:g}: no similarity is above 1")
+        if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
         if self.threshold == "pick":
             raise UsageError(
                 "--threshold pick is not there yet: give a number, or auto for the method's default"

@@ -123,7 +123,8 @@ def write_curve(
     points = curve(forest, truth_of_each)
     content = _table(points, counts, with_quality=truth is not None)
     if out is None:
-        console.line(content.decode())
+        for row in content.decode("utf-8", "surrogateescape").splitlines():
+            console.line(row)
     else:
         _save(out, content)
     console.line(_last_line(points, len(features), out))

@@ -34,13 +34,17 @@ COMPANION_NAMES = frozenset(
 """Whole names, lower case, that are passed over too."""
 
 
+RESULT_MARK = ".icas"
+"""Folder by which the result of an earlier run is known."""
+
+
 @dataclass(frozen=True)
 class Found:
     """The files of a folder, each list in natural order.
 
     `images`: images by suffix or content (also what is named like one and can't be read);
     `others`: neither image nor companion, and sub-folders that may not be entered
-    (`why_not_an_image` says why); `ignored`: companions.
+    (`why_not_an_image` says why); `ignored`: companions, and results of earlier runs.
     """
 
     images: list[Path]
@@ -84,8 +88,8 @@ def find_files(
     root = Path(folder)
     _require_folder(root)
     lists: dict[str, list[str]] = {"image": [], "other": [], "companion": []}
-    for relative, is_folder in _walk(root, recursive, _identity(exclude)):
-        lists["other" if is_folder else _sort_of(root, relative)].append(relative)
+    for relative, sort in _walk(root, recursive, _identity(exclude)):
+        lists[sort or _sort_of(root, relative)].append(relative)
     images, others, ignored = (
         [root / relative for relative in sorted(names, key=natural_key)] for names in lists.values()
     )
@@ -145,8 +149,12 @@ def _identity(folder: str | os.PathLike[str] | None) -> os.stat_result | None:
 
 def _walk(
     root: Path, recursive: bool, excluded: os.stat_result | None
-) -> Iterator[tuple[str, bool]]:
-    """Paths relative to `root`: (file, False), and (sub-folder that can't be read, True)."""
+) -> Iterator[tuple[str, str | None]]:
+    """Paths relative to `root`, with what they are where that needs no look inside a file.
+
+    Files have None; a sub-folder that can't be read is "other", the result of an earlier run a
+    "companion": its images are copies of those beside it.
+    """
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -154,14 +162,17 @@ def _walk(
             with os.scandir(root / below) as entries:
                 found = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError:
-            yield below, True
+            yield below, "other"
             continue
         for entry in found:
             relative = f"{below}{os.sep}{entry.name}" if below else entry.name
             if not _is_folder(entry):
-                yield relative, False
+                yield relative, None
             elif recursive and _may_enter(entry, excluded):
-                waiting.append(relative)
+                if Path(entry.path, RESULT_MARK).is_dir():
+                    yield relative, "companion"
+                else:
+                    waiting.append(relative)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
