@@ -84,6 +84,23 @@ def _range_text(option: Option) -> str:
     return f"between {option.minimum} and {option.maximum}"
 
 
+def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
+    """An object of the method class `cls`, which users call `name`, with `options`.
+
+    Raises
+    ------
+    UsageError
+        The class has no such option (the message names those that it has), or a value is outside
+        its limits.
+    """
+    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    for option in options:
+        if option not in known:
+            shown = ", ".join(flag_of(known_name) for known_name in sorted(known))
+            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
+    return cls(**options)
+
+
 def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from icas.clusterimg.methods.base import Method
 from icas.common.errors import UsageError
-from icas.common.options import flag_of
+from icas.common.options import construct
 from icas.common.registry import Entry, lookup
 
 _HERE = "icas.clusterimg.methods."
@@ -44,11 +43,5 @@ def make_method(name: str, **options: Any) -> Method:
     UsageError
         No such method, an option that it does not have, or a value outside its limits.
     """
-    cls = method_class(name)
-    known = {field.name for field in dataclasses.fields(cls) if field.init}
-    for option in options:
-        if option not in known:
-            shown = ", ".join(flag_of(name) for name in sorted(known))
-            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
-    made: Method = cls(**options)
+    made: Method = construct(method_class(name), name, options)
     return made

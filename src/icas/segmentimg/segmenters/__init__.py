@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar, Protocol
 
-from icas.common.errors import UsageError
 from icas.common.images import Image
-from icas.common.options import flag_of
+from icas.common.options import construct
 from icas.common.registry import Entry, lookup
 from icas.segmentimg.labels import Labels
 
@@ -56,11 +54,5 @@ def make_segmenter(name: str, **options: Any) -> Segmenter:
     UsageError
         No such method, an option that it does not have, or a value outside its limits.
     """
-    cls = segmenter_class(name)
-    known = {field.name for field in dataclasses.fields(cls) if field.init}
-    for option in options:
-        if option not in known:
-            shown = ", ".join(flag_of(known_name) for known_name in sorted(known))
-            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
-    made: Segmenter = cls(**options)
+    made: Segmenter = construct(segmenter_class(name), name, options)
     return made
