@@ -111,7 +111,9 @@ def by_datasketch(method: Method, pictures: Sequence[Image]) -> Callable[[Pair],
     from datasketch import MinHash
 
     signatures = method.extract(pictures).array
-    sketches = [MinHash(len(row), hashvalues=row.astype(np.uint64)) for row in signatures]
+    sketches = [MinHash(len(row)) for row in signatures]
+    for sketch, row in zip(sketches, signatures, strict=True):
+        sketch.hashvalues = row.astype(np.uint64)
     return lambda pair: sketches[pair[0]].jaccard(sketches[pair[1]])
 
 
