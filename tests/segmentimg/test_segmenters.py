@@ -91,6 +91,13 @@ def test_kept_edges_are_zero_and_between_segments():
     obeys_the_law(labels, labels.shape)
 
 
+@pytest.mark.parametrize("smoother", ["bilateral", "nlmeans", "none"])
+def test_edges_behind_any_smoother(smoother):
+    labels = icas.segment(samples.chelsea(), "edge", smoother=smoother)
+    obeys_the_law(labels, labels.shape)
+    assert labels.max() > 50
+
+
 @pytest.mark.parametrize("algorithm", ["seeds", "slic", "slico", "lsc"])
 def test_superpixels_by_any_algorithm(algorithm):
     image = samples.astronaut()

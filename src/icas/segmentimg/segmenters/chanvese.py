@@ -42,7 +42,7 @@ class ChanVese:
     max_num_iter: int = option(50, "rounds", minimum=1, maximum=10_000)
     dt: float = option(0.5, "step", minimum=0.001, maximum=10)
     init_level_set: str = option("checkerboard", "start", choices=STARTS)
-    min_size: int = option(40, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
+    min_size: int = option(60, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
 
     name: ClassVar[str] = "chanvese"
 

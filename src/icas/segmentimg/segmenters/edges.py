@@ -54,7 +54,7 @@ class Edges:
     closing: int = option(
         3, "side of the square that closes gaps in edges, odd", unit="pixels", minimum=1, maximum=99
     )
-    min_size: int = option(10, "least region", unit="pixels", minimum=1, maximum=1_000_000)
+    min_size: int = option(20, "least region", unit="pixels", minimum=1, maximum=1_000_000)
     keep_edges: bool = option(False, "leave the ridges between regions as edge (0)")
 
     name: ClassVar[str] = "edge"
@@ -83,10 +83,11 @@ class Edges:
         if self.smoother == "bilateral":
             made = cv2.bilateralFilter(image, self.d, self.sigma_color, self.sigma_space)
         elif self.smoother == "nlmeans":
-            made = cv2.fastNlMeansDenoisingColored(image, None, self.h, self.h, 5, 11)
+            bgr = np.ascontiguousarray(image[..., ::-1])
+            made = cv2.fastNlMeansDenoisingColored(bgr, None, self.h, self.h, 5, 11)[..., ::-1]
         else:
             return image
-        return np.asarray(made, np.uint8)
+        return np.ascontiguousarray(made, np.uint8)
 
     def _edges(self, slope: NDArray[np.float32]) -> NDArray[np.bool_]:
         mean = cv2.boxFilter(slope, -1, (self.window, self.window))

@@ -90,7 +90,7 @@ class Quickshift:
         10.0, "farthest step to a mode; higher = fewer segments", minimum=0.5, maximum=1000
     )
     sigma: float = option(0.0, "smoothing before", unit="pixels", minimum=0, maximum=100)
-    min_size: int = option(30, "least segment", unit="pixels", minimum=1, maximum=1_000_000)
+    min_size: int = option(50, "least segment", unit="pixels", minimum=1, maximum=1_000_000)
     seed: int = option(0, "breaks ties", minimum=0)
 
     name: ClassVar[str] = "quickshift"
