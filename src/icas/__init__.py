@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from icas.clusterimg.outcome import ClusterReport
     from icas.common.images import find_images, read_image
     from icas.levels import labels_at
+    from icas.segmentimg.document import PaintDocument
     from icas.segmentimg.segment import segment
     from icas.segmentimg.segmenters.kmeans import KMeansColors, kmeans_colors
     from icas.segmentimg.tree import MergeTree, merge_tree
@@ -38,6 +39,7 @@ _PLACES = {
     "ImageClusterer": "icas.clusterimg.estimator",
     "KMeansColors": "icas.segmentimg.segmenters.kmeans",
     "MergeTree": "icas.segmentimg.tree",
+    "PaintDocument": "icas.segmentimg.document",
     "cluster": "icas.clusterimg.api",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
@@ -62,6 +64,7 @@ __all__ = [
     "KMeansColors",
     "MergeTree",
     "MissingExtraError",
+    "PaintDocument",
     "UnreadableImageError",
     "UsageError",
     "__version__",

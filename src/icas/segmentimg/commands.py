@@ -1,0 +1,115 @@
+"""What a command does to a document, as a small change that can be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+"""Rectangle of pixels: first row, row behind the last, first column, column behind the last."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of a map before and after."""
+
+    box: Box
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.before.nbytes + self.after.nbytes
+
+    def put(self, target: NDArray[Any], *, back: bool) -> None:
+        """Write the rectangle into `target`."""
+        target[rows_of(self.box)] = self.before if back else self.after
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one command changed: classes of segments, labels, pixels painted by hand.
+
+    Attributes
+    ----------
+    segments : (n,) int32 ndarray
+        Segments whose class changed; `before` and `after` are their classes (0 = not painted).
+    counts : (int, int)
+        Number of segments before and after.
+    labels, overrides : Patch or None
+    box : Box
+        Where the picture looks different.
+    """
+
+    segments: NDArray[np.int32]
+    before: NDArray[np.int16]
+    after: NDArray[np.int16]
+    counts: tuple[int, int]
+    box: Box
+    labels: Patch | None = None
+    overrides: Patch | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, about."""
+        patches = [patch.nbytes for patch in (self.labels, self.overrides) if patch is not None]
+        return self.segments.nbytes + self.before.nbytes + self.after.nbytes + sum(patches) + 200
+
+
+def rows_of(box: Box) -> tuple[slice, slice]:
+    """The rectangle as an index of an array."""
+    return slice(box[0], box[1]), slice(box[2], box[3])
+
+
+def around(mask: NDArray[np.bool_]) -> Box | None:
+    """The least rectangle that holds all pixels of `mask`; None where there are none."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def union(boxes: list[Box]) -> Box:
+    """The least rectangle that holds all `boxes`."""
+    tops, bottoms, lefts, rights = zip(*boxes, strict=True)
+    return min(tops), max(bottoms), min(lefts), max(rights)
+
+
+class History:
+    """Entries of changes, to be taken back and done again; bounded by bytes, not by count."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._past: list[list[Change]] = []
+        self._future: list[list[Change]] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all entries take."""
+        return sum(change.nbytes for entry in self._past for change in entry)
+
+    def add(self, entry: list[Change]) -> None:
+        """A new entry; those taken back are gone now, and the oldest where there is no room."""
+        self._future.clear()
+        self._past.append(entry)
+        while len(self._past) > 1 and self.nbytes > self._limit:
+            del self._past[0]
+
+    def back(self) -> list[Change] | None:
+        """The last entry, to be taken back."""
+        if not self._past:
+            return None
+        self._future.append(self._past.pop())
+        return self._future[-1]
+
+    def forth(self) -> list[Change] | None:
+        """The entry taken back last, to be done again."""
+        if not self._future:
+            return None
+        self._past.append(self._future.pop())
+        return self._past[-1]
