@@ -13,14 +13,8 @@ from numpy.typing import NDArray
 from skimage import data as samples
 
 from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.methods.orb import (
-    Features,
-    Orb,
-    agreeing,
-    features_of,
-    mutual_matches,
-    spread,
-)
+from icas.clusterimg.methods.matching import Features, agreeing, mutual_matches
+from icas.clusterimg.methods.orb import Orb, features_of, spread
 from icas.common.errors import UsageError
 
 

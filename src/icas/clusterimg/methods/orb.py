@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Image, digest, settings_of
+from icas.clusterimg.methods.matching import FACTOR, FAR, LEVELS, Features, agreeing, mutual_matches
 from icas.common.options import Size, check_options, option, parse_size
 
 SIDE = 256
 """Long side in pixels that images are brought to where no size is asked for."""
-FACTOR = 1.2
-"""Ratio of the sizes of neighbouring pyramid levels (OpenCV's default)."""
-LEVELS = 8
 EDGE = 12
 """Pixels beside the edge of a level without features; OpenCV mirrors what descriptors lack."""
 PATCH = 31
@@ -28,45 +26,8 @@ CELLS = 8
 """Cells along the long side, over which the features are spread."""
 CANDIDATES = 10
 """Corners found for each feature kept: the choice that spreading has."""
-ANGLE_TOLERANCE = 20
-"""256ths of a turn (28 degrees) by which a match may turn otherwise than its hypothesis."""
-LEVEL_TOLERANCE = 2
-"""Pyramid levels (a factor of 1.44) by which a match may scale otherwise than its hypothesis."""
-BLOCK = 1 << 16
-"""Elements of a block of work: small enough for a core's cache."""
-FAR = 255
-"""Distance of rows that hold no feature; more than any `match_bits`."""
 SURE_BITS = 32
 """Bits up to which a match counts whole; from there its weight falls, to 0 past `match_bits`."""
-
-
-class Features(NamedTuple):
-    """Features of one image or, with one axis more in front, of several."""
-
-    descriptors: NDArray[np.uint8]
-    counts: NDArray[np.int32]
-    places: NDArray[np.float32]
-    angles: NDArray[np.uint8]
-    levels: NDArray[np.int8]
-
-    def rows(self, rows: int | slice) -> Features:
-        """One image, or several, of several."""
-        return Features(
-            self.descriptors[rows],
-            self.counts[rows],
-            self.places[rows],
-            self.angles[rows],
-            self.levels[rows],
-        )
-
-
-class Matches(NamedTuple):
-    """Mutual matches of one image with several, ordered by image, a structure of arrays."""
-
-    image: NDArray[np.int64]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    bits: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -279,192 +240,3 @@ def features_of(features: FeatureSet) -> Features:
     return Features(
         found["descriptors"], found["counts"], found["places"], found["angles"], found["levels"]
     )
-
-
-def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
-    """Pairs of features that are each other's nearest, of one image with several.
-
-    The lowest index wins among equally near features, both ways; so the pairs are those of
-    ``cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)`` up to `most_bits`, and stay the same
-    when the images change places.
-
-    Parameters
-    ----------
-    one, many : Features
-        Of one image and of n images.
-    most_bits : int
-        Largest Hamming distance, at most 128.
-    """
-    ours, count = _words(one.descriptors), int(one.counts)
-    keypoints = many.descriptors.shape[1]
-    parts = [np.empty((4, 0), np.int64)]
-    width = max(1, BLOCK // (4 * keypoints))
-    for start in range(0, len(many.descriptors), width):
-        some = many.rows(slice(start, start + width))
-        nearest, distance, back = _nearest(ours[:count], some)
-        rows, images = np.nonzero(distance <= most_bits)
-        columns = nearest[rows, images]
-        mutual = back[images, columns] == rows
-        bits = distance[rows, images]
-        parts.append(np.stack([images + start, rows, columns, bits])[:, mutual])
-    found = np.concatenate(parts, axis=1)
-    return Matches(*found[:, np.argsort(found[0], kind="stable")])
-
-
-def _words(descriptors: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(..., 32) bytes as (..., 4) words."""
-    return np.ascontiguousarray(descriptors).view(np.uint64)
-
-
-def _nearest(
-    ours: NDArray[np.uint64], many: Features
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Nearest features both ways, each by one minimum over keys that hold distance and index.
-
-    Returns
-    -------
-    nearest, distance : (count, n) int64 ndarray
-        For each of our features and each image.
-    back : (n, K) int64 ndarray
-        Our feature nearest to each of theirs.
-    """
-    images, keypoints = many.descriptors.shape[:2]
-    most = max(len(ours), keypoints)
-    key, base = (np.uint16, 256) if most <= 256 else (np.uint32, 65536)
-    theirs = np.ascontiguousarray(_words(many.descriptors).reshape(-1, 4).T)
-    absent = (np.arange(keypoints) >= many.counts[:, None]).ravel() * np.uint8(FAR)
-    column = np.tile(np.arange(keypoints, dtype=key), images)
-    forth = np.empty((len(ours), images), key)
-    back = np.full(images * keypoints, np.iinfo(key).max, key)
-    step = max(1, BLOCK // theirs.shape[1])
-    for start in range(0, len(ours), step):
-        block = _distances(ours[start : start + step], theirs)
-        np.maximum(block, absent, out=block)
-        keys = np.multiply(block, key(base), dtype=key)
-        row = np.arange(start, start + len(block), dtype=key)[:, None]
-        np.minimum(back, (keys + row).min(axis=0), out=back)
-        keys += column
-        forth[start : start + step] = keys.reshape(len(block), images, keypoints).min(axis=2)
-    nearest, distance = forth % key(base), forth // key(base)
-    returned = (back % key(base)).reshape(images, keypoints)
-    return nearest.astype(np.int64), distance.astype(np.int64), returned.astype(np.int64)
-
-
-def _distances(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Hamming distances of (r, 4) with (4, c) words, exact below 191 and at least 191 above.
-
-    256 does not fit a byte: the sum over three words is held below 192, so that nothing wraps.
-    """
-    total: NDArray[np.uint8] = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
-    for word in (1, 2):
-        total += np.bitwise_count(ours[:, word, None] ^ theirs[word])
-    np.minimum(total, 191, out=total)
-    total += np.bitwise_count(ours[:, 3, None] ^ theirs[3])
-    return total
-
-
-class Paired(NamedTuple):
-    """Matches as (pairs of images, matches) arrays, for each of the two images in turn."""
-
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    angle: NDArray[np.uint8]
-    level: NDArray[np.int8]
-
-
-def agreeing(
-    one: Features,
-    many: Features,
-    matches: Matches,
-    weights: NDArray[np.float32],
-    tolerance: float,
-) -> NDArray[np.float32]:
-    """For each image of `many` the weight of its heaviest set of matches that agree.
-
-    Every match says how the image would be turned, scaled and shifted: a hypothesis, with which
-    the other matches of the two images agree or not. Changing places changes no bit of the
-    answer: all sums are of one image or symmetric in the two.
-
-    Parameters
-    ----------
-    weights : (256,) float32 ndarray
-        Weight of a match by the bits that differ.
-    tolerance : float
-        How far a match may lie from where its hypothesis puts it, in units of the long side.
-
-    Returns
-    -------
-    (n,) float32 ndarray
-        0 where there is no match.
-    """
-    pairs = len(many.descriptors)
-    counts = np.bincount(matches.image, minlength=pairs)
-    starts = np.cumsum(counts) - counts
-    best = np.zeros(pairs, np.float32)
-    for group in _alike(counts):
-        most = int(counts[group].max())
-        held = np.arange(most) < counts[group, None]
-        at = np.where(held, starts[group, None] + np.arange(most), 0)
-        ours = _at(one, matches.first[at])
-        theirs = _at(many, matches.second[at], matches.image[at])
-        weight = np.where(held, weights[matches.bits[at]], np.float32(0))
-        agree = _agreement(ours, theirs, tolerance) & held[:, :, None]
-        best[group] = np.einsum("phm,pm->ph", agree.astype(np.float32), weight).max(axis=1)
-    return best
-
-
-def _alike(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Indices of counts above 0 in groups of similar ones, as many as a block of work takes."""
-    order = np.argsort(counts, kind="stable")
-    order = order[np.searchsorted(counts[order], 1) :]
-    end = len(order)
-    while end:
-        largest = int(counts[order[end - 1]])
-        start = max(end - max(1, BLOCK // largest**2), 0)
-        start = max(start, int(np.searchsorted(counts[order[:end]], largest * 3 // 4)))
-        yield order[start:end]
-        end = start
-
-
-def _at(features: Features, feature: NDArray[np.int64], *image: NDArray[np.int64]) -> Paired:
-    where = (*image, feature)
-    places = features.places[where]
-    return Paired(places[..., 0], places[..., 1], features.angles[where], features.levels[where])
-
-
-def _agreement(a: Paired, b: Paired, tolerance: float) -> NDArray[np.bool_]:
-    """Which matches (last axis) agree with which hypothesis (axis before), (pairs, m, m) bool."""
-    turn = (b.angle - a.angle).view(np.int8)
-    grow = b.level - a.level
-    # Differences of int8 wrap like angles do; -128, the half turn, stays outside after abs.
-    turned = np.abs(turn[:, None, :] - turn[:, :, None]).view(np.uint8)
-    agree: NDArray[np.bool_] = turned <= ANGLE_TOLERANCE
-    agree &= np.abs(grow[:, None, :] - grow[:, :, None]) <= LEVEL_TOLERANCE
-    ax, ay = _local(a)
-    bx, by = _local(b)
-    ax -= bx
-    ay -= by
-    allowed = np.float32(tolerance) * _shrink(a) * (np.float32(tolerance) * _shrink(b))
-    agree &= ax * ax + ay * ay <= allowed[:, :, None]
-    return agree
-
-
-def _shrink(points: Paired) -> NDArray[np.float32]:
-    """One over the size of each feature, relative to one of level 0."""
-    sizes = FACTOR ** -np.arange(LEVELS, dtype=np.float64)
-    return np.asarray(sizes.astype(np.float32)[points.level])
-
-
-def _local(points: Paired) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Places of all features (last axis) seen from each (axis before): turned, scaled, shifted.
-
-    Angles are whole 256ths of a turn, looked up: a sine computed in place could differ in its
-    last bit with the place in the array.
-    """
-    turns = np.arange(256) * (2 * np.pi / 256)
-    shrink = _shrink(points)
-    cos = (np.cos(turns).astype(np.float32)[points.angle] * shrink)[:, :, None]
-    sin = (np.sin(turns).astype(np.float32)[points.angle] * shrink)[:, :, None]
-    x = points.x[:, None, :] - points.x[:, :, None]
-    y = points.y[:, None, :] - points.y[:, :, None]
-    return cos * x + sin * y, cos * y - sin * x
