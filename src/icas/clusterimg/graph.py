@@ -13,6 +13,7 @@ from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import Links, join_links, upper_tiles
 from icas.common.errors import UsageError
+from icas.common.unions import graph_of, unions
 
 Labels = NDArray[np.int64]
 """(n,) int64: number of each image's cluster, -1 for an outlier."""
@@ -24,14 +25,9 @@ def components(count: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels
     A component of two images or more is a cluster; the others are outliers, -1. Cluster 0 is the
     largest; clusters of one size are ordered by their first image.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if count == 0:
         return np.empty(0, np.int64)
-    edges = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(count, count))
-    _, found = connected_components(edges, directed=False)
-    return number_clusters(found)
+    return number_clusters(unions(count, a, b))
 
 
 def number_clusters(groups: NDArray[np.integer]) -> Labels:
@@ -103,17 +99,15 @@ def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) 
 
 def _thin(count: int, links: Links) -> Links:
     """Those of `links` that a maximum spanning forest keeps."""
-    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     if len(links) == 0:
         return links
     # scipy looks for the least sum and takes a stored 0 for no edge: turn the sign, stay above 0.
     cost = 1.0 + links.similarity.max(initial=1.0) - links.similarity.astype(np.float64)
-    edges = coo_array((cost, (links.a, links.b)), shape=(count, count)).tocsr()
-    position = coo_array((np.arange(1, len(links) + 1), (links.a, links.b)), shape=edges.shape)
-    tree = minimum_spanning_tree(edges).tocoo()
-    keep = np.sort(np.asarray(position.tocsr()[tree.row, tree.col]).ravel() - 1)
+    tree = minimum_spanning_tree(graph_of(count, links.a, links.b, cost)).tocoo()
+    position = graph_of(count, links.a, links.b, np.arange(1, len(links) + 1))
+    keep = np.sort(np.asarray(position[tree.row, tree.col]).ravel() - 1)
     return Links(links.a[keep], links.b[keep], links.similarity[keep])
 
 

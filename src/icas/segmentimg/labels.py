@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.images import Image
+from icas.common.unions import unions
 
 Labels = NDArray[np.int32]
 """(h, w) int32: 0 = edge, 1…K = segments, each one connected piece."""
@@ -149,9 +150,6 @@ def _join_small(
 
     Groups are numbered by their lowest segment, so that group 0 stays the edge.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     count = len(group)
     size = np.bincount(group, sizes, count)
     small = (size < min_size) & (size > 0)
@@ -168,10 +166,7 @@ def _join_small(
     distance = np.linalg.norm(means[source] - means[target], axis=1)
     order = np.lexsort((target, distance, source))
     nearest = order[np.unique(source[order], return_index=True)[1]]
-    joins = coo_array(
-        (np.ones(len(nearest), np.int8), (source[nearest], target[nearest])), shape=(count, count)
-    )
-    _, found = connected_components(joins, directed=False)
+    found = unions(count, source[nearest], target[nearest])
     lowest = np.full(count, count)
     np.minimum.at(lowest, found[group], np.arange(count))
     return np.asarray(lowest[found[group]], np.int64)
