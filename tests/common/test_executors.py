@@ -57,3 +57,22 @@ def test_wrong_workers_are_told():
     for wrong in (("thread", 1, None), ("threads", 0, None), ("threads", 1, "tcp://x:1")):
         with pytest.raises(icas.UsageError), start_workers(*wrong):
             pass
+
+
+def test_dask_workers_give_the_same(photos, tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    tables = []
+    for number, executor in enumerate(("threads", "dask")):
+        dst = tmp_path / str(number)
+        icas.cluster(
+            photos, method="orb", dst=dst, executor=executor, jobs=2, transfer="none", report=False
+        )
+        tables.append((dst / "clusters.csv").read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_a_dask_scheduler_that_is_not_there_is_told(photos, tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    with pytest.raises(icas.IcasError, match="scheduler"):
+        icas.cluster(photos, dst=tmp_path / "out", executor="dask", scheduler="tcp://127.0.0.1:9")
+    assert not (tmp_path / "out").exists()

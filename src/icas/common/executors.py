@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from icas.common.errors import UsageError
+from icas.common.errors import IcasError, UsageError
 from icas.common.registry import need
 
 T = TypeVar("T")
@@ -111,7 +111,11 @@ def _dask_workers(count: int, scheduler: str | None) -> Iterator[Workers]:
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
-        with Client(scheduler, timeout="10s") as client:
+        try:
+            client = Client(scheduler, timeout="10s")
+        except (OSError, ValueError) as error:
+            raise IcasError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        with client:
             total = sum(client.nthreads().values()) or count
             yield Workers(client.get_executor(), total)
         return
