@@ -14,7 +14,7 @@ from icas.clusterimg.layout import Plan, join_plans, plan_tree
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.tables import links_table, number, run_json, table
+from icas.clusterimg.tables import links_table, run_json, shown, table
 from icas.clusterimg.transfer import carry_out, check_plan
 from icas.common.errors import ConflictError, IcasError
 from icas.common.files import write_whole
@@ -125,9 +125,9 @@ def make_plan(
     if settings.stage != "batch":
         plans.append(plan_tree(root, PurePosixPath("result"), images, clustering.labels))
     if settings.stage == "batch" or settings.keep_batches:
-        for number_, batch in enumerate(clustering.batches):
-            part = slice(clustering.starts[number_], clustering.starts[number_ + 1])
-            folder = PurePosixPath("batches") / f"batch_{number_}"
+        for number, batch in enumerate(clustering.batches):
+            part = slice(clustering.starts[number], clustering.starts[number + 1])
+            folder = PurePosixPath("batches") / f"batch_{number}"
             plans.append(plan_tree(root, folder, images[part], batch.labels))
     return join_plans(plans)
 
@@ -198,7 +198,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _table_names(clustering: Clustering, settings: ClusterSettings) -> list[str]:
-    links = [f"similarities/batch_{number_}.csv" for number_ in range(len(clustering.batches))]
+    links = [f"similarities/batch_{number}.csv" for number in range(len(clustering.batches))]
     if settings.stage == "merge":
         links = []
     if settings.stage != "batch":
@@ -211,8 +211,8 @@ def _tables(
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every table."""
     names = _table_names(clustering, settings)
-    for number_, name in enumerate(name for name in names if name.startswith("similarities/b")):
-        yield name, links_table(clustering.batch_links(number_), report.files)
+    for number, name in enumerate(name for name in names if name.startswith("similarities/b")):
+        yield name, links_table(clustering.batch_links(number), report.files)
     if "similarities/merge.csv" in names:
         yield "similarities/merge.csv", links_table(clustering.merged_links, report.files)
     columns = (report.files, report.labels, report.batch, report.representative.astype(np.int64))
@@ -228,8 +228,8 @@ def _tables(
                 (
                     one.cluster,
                     one.images,
-                    number(one.weakest_link),
-                    number(one.least_similar_pair),
+                    shown(one.weakest_link),
+                    shown(one.least_similar_pair),
                     one.medoid,
                 )
                 for one in report.certificates

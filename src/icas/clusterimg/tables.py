@@ -27,11 +27,11 @@ def links_table(links: Links, files: Sequence[str]) -> bytes:
     rows = zip(links.a.tolist(), links.b.tolist(), links.similarity, strict=True)
     return table(
         ("a", "b", "similarity"),
-        ((files[a], files[b], number(similarity)) for a, b, similarity in rows),
+        ((files[a], files[b], shown(similarity)) for a, b, similarity in rows),
     )
 
 
-def number(value: float) -> str:
+def shown(value: float) -> str:
     """A similarity as the shortest text that gives the same float32; empty for NaN."""
     return "" if np.isnan(value) else str(np.float32(value))
 

@@ -18,7 +18,7 @@ from icas.clusterimg.methods.base import Method
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
-from icas.clusterimg.tables import number, table
+from icas.clusterimg.tables import shown, table
 from icas.common.errors import IcasError
 from icas.common.executors import Workers, start_workers
 from icas.common.files import write_whole
@@ -152,7 +152,7 @@ def _table(points: Sequence[CurvePoint], counts: LinkCounts, with_quality: bool)
     links = counts.at_least([point.threshold for point in points])
     rows: list[tuple[Any, ...]] = []
     for point, count in zip(points, links, strict=True):
-        row = (number(point.threshold), count, point.clusters, point.clustered_images)
+        row = (shown(point.threshold), count, point.clusters, point.clustered_images)
         quality = (point.precision, point.recall, point.f1) if with_quality else ()
         rows.append((*row, *(f"{value:.6f}" for value in quality if value is not None)))
     return table((*COLUMNS, *(QUALITY if with_quality else ())), rows)
@@ -171,6 +171,6 @@ def _last_line(points: Sequence[CurvePoint], images: int, out: Path | None) -> s
     if best is not None and best.f1 is not None:
         told += (
             f", best pairwise F1 {best.f1:.4f} (precision {best.precision:.4f}, recall"
-            f" {best.recall:.4f}) at {number(best.threshold)}"
+            f" {best.recall:.4f}) at {shown(best.threshold)}"
         )
     return told if out is None else f"{told} -> {out}"
