@@ -1,4 +1,4 @@
-"""Tables of named things (methods, segmenters): look-up by name, and the extra that a row needs."""
+"""Tables of named things (methods, segmenters): look-up by name; and missing extras told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from icas.common.errors import MissingExtraError, UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a table: where the thing lives and what it needs.
+    """One row of a table: where the thing lives, and what it is for in a few words.
 
     The thing itself is named as ``module:attribute`` and loaded at first use, so that a table
     costs nothing to import.
@@ -21,8 +21,6 @@ class Entry:
 
     target: str
     help: str
-    extra: str | None = None
-    needs: tuple[str, ...] = ()
 
     def load(self) -> Any:
         module, attribute = self.target.split(":")
