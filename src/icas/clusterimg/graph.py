@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import Links, join_links, upper_tiles
+from icas.clusterimg.similarity import Links, join_links, sides_of, upper_tiles
 from icas.common.errors import UsageError
 from icas.common.unions import graph_of, unions
 
@@ -155,13 +155,12 @@ def cohesion(method: Method, features: FeatureSet, members: NDArray[np.int64]) -
     total = np.zeros(len(members))
     least = np.inf
     for rows, columns in upper_tiles(len(members), method.tile):
-        values = method.similarity(inside[rows], inside[columns])
+        values = method.similarity(*sides_of(inside, rows, columns))
+        total[rows] += values.sum(axis=1, dtype=np.float64)
         if rows == columns:
             least = min(least, float(_off_diagonal(values).min(initial=np.inf)))
-            total[rows] += values.sum(axis=1, dtype=np.float64)
         else:
             least = min(least, float(values.min()))
-            total[rows] += values.sum(axis=1, dtype=np.float64)
             total[columns] += values.sum(axis=0, dtype=np.float64)
     return Cohesion(int(members[np.argmax(total)]), least)
 

@@ -72,6 +72,12 @@ def upper_tiles(count: int, side: int) -> Iterator[tuple[slice, slice]]:
             yield rows, columns
 
 
+def sides_of(features: FeatureSet, rows: slice, columns: slice) -> tuple[FeatureSet, FeatureSet]:
+    """Both sides of a tile; on the diagonal one and the same, of which a method may do half."""
+    side = features[rows]
+    return side, side if rows == columns else features[columns]
+
+
 def links_within(
     method: Method, features: FeatureSet, threshold: float, workers: Workers | None = None
 ) -> Iterator[Links]:
@@ -79,10 +85,9 @@ def links_within(
 
     Every pair is compared once. Nothing larger than a tile a worker is held, beside the links.
     """
-    blocks = list(upper_tiles(len(features), method.tile))
     tasks = (
-        (method, features[rows], features[columns], threshold, rows.start, columns.start)
-        for rows, columns in blocks
+        (method, *sides_of(features, rows, columns), threshold, rows.start, columns.start)
+        for rows, columns in upper_tiles(len(features), method.tile)
     )
     yield from (workers or ALONE).ordered(_tile_links, tasks)
 
