@@ -100,10 +100,6 @@ class Journal:
                 mtime_ns,
             )
 
-    def about(self) -> dict[str, str]:
-        """What was written down of the run itself."""
-        return dict(self._database.execute("SELECT key, value FROM run"))
-
 
 def _bytes(name: str | None) -> bytes | None:
     return None if name is None else os.fsencode(name)

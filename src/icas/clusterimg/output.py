@@ -17,7 +17,7 @@ from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.tables import links_table, run_json, shown, table
 from icas.clusterimg.transfer import carry_out, check_plan
 from icas.common.errors import ConflictError, IcasError
-from icas.common.files import write_whole
+from icas.common.files import beside, write_whole
 from icas.common.progress import Console
 
 ALSO_UNREADABLE = 8
@@ -47,7 +47,7 @@ class Destination:
         ConflictError
             It is a file, or is not empty and may not be cleared.
         """
-        root = settings.dst if settings.dst is not None else _beside(source)
+        root = settings.dst if settings.dst is not None else beside(source, "_clustered")
         if not root.exists():
             return cls(root)
         if not root.is_dir():
@@ -60,11 +60,6 @@ class Destination:
                 " what an earlier run made there"
             )
         return cls(root, tuple(check_removable(root)))
-
-
-def _beside(source: Path) -> Path:
-    whole = source.resolve()
-    return whole.parent / f"{whole.name or 'images'}_clustered"
 
 
 def write_result(

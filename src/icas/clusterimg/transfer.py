@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from icas.clusterimg.journal import Journal
 from icas.clusterimg.layout import Plan
 from icas.common.errors import ConflictError, IcasError
 from icas.common.executors import start_workers
+from icas.common.files import unfinished
 from icas.common.progress import Bar
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")
@@ -171,7 +171,7 @@ def _second_name(source: Path, target: Path) -> bool:
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A short name beside `target`, gone afterwards whatever happens."""
-    path = target.parent / f".icas-{secrets.token_hex(6)}.part"
+    path = unfinished(target)
     try:
         yield path
     finally:

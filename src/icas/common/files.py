@@ -7,6 +7,20 @@ import secrets
 from pathlib import Path
 
 
+def beside(folder: Path, ending: str) -> Path:
+    """``<folder><ending>`` beside `folder`: where results go that nobody gave a place."""
+    whole = folder.resolve()
+    return whole.parent / f"{whole.name or 'images'}{ending}"
+
+
+def unfinished(target: Path) -> Path:
+    """A new name in the folder of `target` for a file that is not whole yet.
+
+    It is short, for the target's own may be as long as the file system allows.
+    """
+    return target.with_name(f".icas-{secrets.token_hex(6)}.part")
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Put `data` into the file `path` so that at no moment a part of it stands under that name.
 
@@ -18,8 +32,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         The folder is missing, full or not writable; the new file is gone then.
     """
     target = Path(path)
-    # A short name: the target's own may be as long as the file system allows.
-    part = target.with_name(f".icas-{secrets.token_hex(4)}.part")
+    part = unfinished(target)
     try:
         with part.open("xb") as file:
             file.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,26 +86,25 @@ class History:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._past: list[list[Change]] = []
+        self.nbytes = 0
+        """Bytes that the entries to be taken back take."""
+        self._past: deque[list[Change]] = deque()
         self._future: list[list[Change]] = []
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that all entries take."""
-        return sum(change.nbytes for entry in self._past for change in entry)
 
     def add(self, entry: list[Change]) -> None:
         """A new entry; those taken back are gone now, and the oldest where there is no room."""
         self._future.clear()
         self._past.append(entry)
+        self.nbytes += _bytes_of(entry)
         while len(self._past) > 1 and self.nbytes > self._limit:
-            del self._past[0]
+            self.nbytes -= _bytes_of(self._past.popleft())
 
     def back(self) -> list[Change] | None:
         """The last entry, to be taken back."""
         if not self._past:
             return None
         self._future.append(self._past.pop())
+        self.nbytes -= _bytes_of(self._future[-1])
         return self._future[-1]
 
     def forth(self) -> list[Change] | None:
@@ -112,4 +112,9 @@ class History:
         if not self._future:
             return None
         self._past.append(self._future.pop())
+        self.nbytes += _bytes_of(self._past[-1])
         return self._past[-1]
+
+
+def _bytes_of(entry: list[Change]) -> int:
+    return sum(change.nbytes for change in entry)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.common.errors import IcasError, UsageError
+from icas.common.files import beside
 from icas.common.find import find_images
 
 
@@ -56,15 +57,12 @@ def find_pictures(
         )
     if not found:
         raise IcasError(f"no pictures in {', '.join(map(str, paths))}")
-    pictures = [Picture(path, out or beside(path.parent), name) for path, name in _named(found)]
+    pictures = [
+        Picture(path, out or beside(path.parent, "_segmented"), name)
+        for path, name in _named(found)
+    ]
     _refuse_equal_files(pictures)
     return pictures
-
-
-def beside(folder: Path) -> Path:
-    """``<folder>_segmented`` beside `folder`."""
-    whole = folder.resolve()
-    return whole.parent / f"{whole.name or 'images'}_segmented"
 
 
 def _named(paths: Iterable[Path]) -> list[tuple[Path, str]]:

@@ -189,7 +189,12 @@ def border_band(labels: Labels, reach: int) -> NDArray[np.bool_]:
 
     side = 2 * reach + 1
     square = np.ones((side, side), np.uint8)
-    changed = np.zeros(labels.shape, np.uint8)
-    changed[:-1] |= labels[:-1] != labels[1:]
-    changed[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return np.asarray(cv2.dilate(changed, square), bool)
+    return np.asarray(cv2.dilate(last_pixels(labels).astype(np.uint8), square), bool)
+
+
+def last_pixels(labels: Labels) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels whose next one to the right or below has another label."""
+    last = np.zeros(labels.shape, bool)
+    last[:-1] |= labels[:-1] != labels[1:]
+    last[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return last

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.images import Image
-from icas.segmentimg.labels import Labels
+from icas.segmentimg.labels import Labels, last_pixels
 
 LINE = (255, 214, 0)
 SHADE = (20, 20, 20)
@@ -33,10 +33,7 @@ def overlay(image: Image, labels: Labels) -> Image:
 
 def contour(labels: Labels) -> NDArray[np.bool_]:
     """(h, w) bool: the last pixel of a segment before the next one, and edge pixels."""
-    line = np.asarray(labels == 0)
-    line[:-1] |= labels[:-1] != labels[1:]
-    line[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return line
+    return np.asarray(last_pixels(labels) | (labels == 0))
 
 
 def cell_size(image: Image) -> tuple[int, int]:

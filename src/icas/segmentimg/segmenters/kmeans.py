@@ -18,7 +18,7 @@ from icas.segmentimg.segmenters.superpixels import Superpixels
 
 Points = NDArray[np.float32]
 SAMPLE = 20_000
-"""Pixels that centres are looked for among."""
+"""Pixels that `KMeans` looks for centres among."""
 ROUNDS = 30
 AT_ONCE = 1 << 16
 """Points whose nearest centres are looked for at a time."""
@@ -29,7 +29,7 @@ FINE_BITS = 6
 COARSE_BITS = 5
 """Bits a channel while it looks for a good start."""
 LOOKED_AT = 12_000
-"""Pixels of the picture that centres are looked for among."""
+"""Pixels that `kmeans_colors` looks for centres among."""
 LAST_ROUNDS = 8
 """Rounds from that start, among all colours."""
 RUNS = 3
@@ -247,9 +247,8 @@ class KMeans:
     def groups(self, image: Image) -> Labels:
         """Number of the connected piece of each pixel."""
         points = self._points(image)
-        sample = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(np.int64)
-        rows = np.unique(np.random.default_rng(self.seed).permutation(len(points))[: len(sample)])
-        chosen = points[rows]
+        drawn = np.random.default_rng(self.seed).permutation(len(points))[:SAMPLE]
+        chosen = points[np.sort(drawn)]
         centres = find_centres(chosen, np.ones(len(chosen)), self.k, self.seed)
         found = nearest(points, centres).reshape(image.shape[:2])
         return absorb_small(image, connected(found), self.min_size)
