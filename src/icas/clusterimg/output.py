@@ -61,6 +61,22 @@ class Destination:
             )
         return cls(root, tuple(check_removable(root)))
 
+    def check_spares(self, images: Sequence[ImageRef]) -> None:
+        """Make sure that no image to be clustered is among the files to be removed.
+
+        Raises
+        ------
+        ConflictError
+            One is: the result folder holds the source, or the source links into it.
+        """
+        going = {(self.root / made.target).resolve() for made in self.earlier}
+        for ref in images if going else ():
+            if ref.path.resolve() in going:
+                raise ConflictError(
+                    f"{ref.path} is to be clustered, and --overwrite would remove it from"
+                    f" {self.root}: choose another --dst"
+                )
+
 
 def write_result(
     destination: Destination,

@@ -61,6 +61,7 @@ def cluster(
     destination = Destination.of(source_folder, settings)
     with watch.stage("scan"):
         source = _read_source(source_folder, destination.root, settings)
+        destination.check_spares(source.images)
     method, threshold, why = _method_and_threshold(source_folder, source, settings)
     console.line(f"threshold {threshold:g}: {why}")
     with start_workers(settings.executor, settings.jobs, settings.scheduler) as workers:
