@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from icas.segmentimg.document import PaintDocument
     from icas.segmentimg.segment import segment
     from icas.segmentimg.segmenters.kmeans import KMeansColors, kmeans_colors
+    from icas.segmentimg.template_paint import TemplatePaint, paint_templates
+    from icas.segmentimg.templates import Template, make_template
     from icas.segmentimg.tree import MergeTree, merge_tree
 
 _PLACES = {
@@ -40,6 +42,8 @@ _PLACES = {
     "KMeansColors": "icas.segmentimg.segmenters.kmeans",
     "MergeTree": "icas.segmentimg.tree",
     "PaintDocument": "icas.segmentimg.document",
+    "Template": "icas.segmentimg.templates",
+    "TemplatePaint": "icas.segmentimg.template_paint",
     "cluster": "icas.clusterimg.api",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
@@ -47,7 +51,9 @@ _PLACES = {
     "kmeans_colors": "icas.segmentimg.segmenters.kmeans",
     "labels_at": "icas.levels",
     "links": "icas.clusterimg.api",
+    "make_template": "icas.segmentimg.templates",
     "merge_tree": "icas.segmentimg.tree",
+    "paint_templates": "icas.segmentimg.template_paint",
     "read_image": "icas.common.images",
     "segment": "icas.segmentimg.segment",
     "similarity_matrix": "icas.clusterimg.api",
@@ -65,6 +71,8 @@ __all__ = [
     "MergeTree",
     "MissingExtraError",
     "PaintDocument",
+    "Template",
+    "TemplatePaint",
     "UnreadableImageError",
     "UsageError",
     "__version__",
@@ -75,7 +83,9 @@ __all__ = [
     "kmeans_colors",
     "labels_at",
     "links",
+    "make_template",
     "merge_tree",
+    "paint_templates",
     "read_image",
     "segment",
     "similarity_matrix",

@@ -131,10 +131,10 @@ def add_flags(
         also = shared.get(name, "")
         help_text = f"{option.help} (default: {shown}{unit}{also})".replace("%", "%%")
         flag = flag_of(name)
-        if isinstance(default, bool):
+        if isinstance(default, bool) or option.parse is bool:
             parser.add_argument(
                 flag,
-                action=argparse.BooleanOptionalAction if default else "store_true",
+                action="store_true" if default is False else argparse.BooleanOptionalAction,
                 help=help_text,
                 default=argparse.SUPPRESS,
                 dest=name,

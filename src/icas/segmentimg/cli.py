@@ -14,29 +14,28 @@ from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.options import add_flags, options_of
 from icas.common.progress import Console
 
+FAILED = 1
 SOME_UNREADABLE = 3
-DESCRIPTION = "Cut pictures into segments."
+DESCRIPTION = "Cut pictures into segments, and paint them in windows (h shows the keys)."
 EPILOG = """\
 other commands: segmentimg evaluate, with --help
 
 examples:
+  segmentimg photos
+  segmentimg photos --palette classes.txt --save masks,coco
   segmentimg photos --no-gui
   segmentimg img.jpg --method graph --k 60 --no-gui
   segmentimg img.jpg --method kmeans --k 5 --position-weight 0 --no-gui --save centres
   segmentimg img.jpg --preview methods.png
 
-not there yet: the windows (give --no-gui), the methods grabcut and sam, templates
+not there yet: the methods grabcut and sam
 
 exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some files could not be
 read, 130 interrupted"""
 LATER_FLAGS = {
-    "--templates": "template painting",
-    "--attentions": "template painting",
-    "--masks": "template painting",
     "--sam-checkpoint": "Segment Anything",
     "--box": "GrabCut",
     "--point": "GrabCut",
-    "--palette": "painting",
 }
 LATER_METHODS = ("grabcut", "sam")
 
@@ -112,19 +111,34 @@ def _segment(words: list[str]) -> int:
     quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
     no_gui, preview = given.pop("no_gui", False), given.pop("preview", None)
     if not paths:
-        raise UsageError("no picture: segmentimg img.jpg --no-gui (see segmentimg --help)")
+        raise UsageError("no picture: segmentimg img.jpg (see segmentimg --help)")
     console = Console(results=True, warnings=not quiet, bars=not quiet, details=verbose)
     settings = make_settings(given)
     if preview is not None:
         return _preview(paths, preview, settings, console)
     if not no_gui:
-        raise UsageError("the painting windows are not there yet: give --no-gui")
+        return _paint(paths, settings, console)
 
     from icas.segmentimg.pipeline import segment_files
 
     report = segment_files(paths, settings, console)
     console.line(report.summary())
     return SOME_UNREADABLE if report.failed else 0
+
+
+def _paint(paths: list[str], settings: Any, console: Console) -> int:
+    """The windows; 1 where painting could not be saved, for that is worse than anything else."""
+    from icas.segmentimg.painting import paint_files
+
+    summary = paint_files(paths, settings, console)
+    for path, reason in summary.unreadable.items():
+        console.warn(f"unreadable: {path}: {reason}")
+    for path, reason in summary.failed.items():
+        console.warn(f"not saved: {path}: {reason}")
+    console.line(summary.line())
+    if summary.failed:
+        return FAILED
+    return SOME_UNREADABLE if summary.unreadable else 0
 
 
 def make_settings(given: dict[str, Any]) -> Any:

@@ -85,7 +85,8 @@ class History:
     """Entries of changes, to be taken back and done again; bounded by bytes, not by count."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
+        """Bytes that the entries to be taken back may take."""
         self.nbytes = 0
         """Bytes that the entries to be taken back take."""
         self._past: deque[list[Change]] = deque()
@@ -96,7 +97,7 @@ class History:
         self._future.clear()
         self._past.append(entry)
         self.nbytes += _bytes_of(entry)
-        while len(self._past) > 1 and self.nbytes > self._limit:
+        while len(self._past) > 1 and self.nbytes > self.limit:
             self.nbytes -= _bytes_of(self._past.popleft())
 
     def back(self) -> list[Change] | None:

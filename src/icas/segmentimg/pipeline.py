@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from icas._version import __version__
 from icas.common.errors import IcasError, UnreadableImageError
 from icas.common.executors import start_workers
 from icas.common.files import write_whole
 from icas.common.images import Image, read_image, resize, write_image
+from icas.common.kinds import os_reason
 from icas.common.progress import Console
 from icas.segmentimg.inputs import Picture, find_pictures
+from icas.segmentimg.keeping import keep, place_of
 from icas.segmentimg.labels import Labels, count_of
+from icas.segmentimg.masks import saved_json
+from icas.segmentimg.opening import Work
 from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
+from icas.segmentimg.records import digest_of, method_record, picture_record
+from icas.segmentimg.saving import Saving, kept_of, save_work
 from icas.segmentimg.segment import cut, enlarged
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.settings import SegmentSettings
+from icas.segmentimg.template_files import TemplateSet
 
 MOST_SEGMENTS = 65_535
 ENDINGS = {
@@ -37,13 +42,17 @@ ENDINGS = {
 
 @dataclass(frozen=True)
 class Cut:
-    """What became of one picture: `segments` of it, or an `error`; `kept` from an earlier run."""
+    """What became of one picture: `segments` of it, or an `error`; `kept` from an earlier run.
+
+    `places` are those at which templates were found.
+    """
 
     picture: Picture
     segments: int = 0
     seconds: float = 0.0
     error: str = ""
     kept: bool = False
+    places: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,11 @@ class SegmentReport:
         places = sorted({str(one.picture.out) for one in self.cuts})
         kept = sum(one.kept for one in good)
         kept_text = f" ({kept} from before)" if kept else ""
+        found = sum(one.places for one in good)
+        places_text = f" {found} places of templates," if found else ""
         return (
             f"{len(good)} pictures{kept_text}, {sum(one.segments for one in good)} segments,"
-            f" {len(self.failed)} unreadable -> {', '.join(places)}"
+            f"{places_text} {len(self.failed)} unreadable -> {', '.join(places)}"
         )
 
 
@@ -85,13 +96,14 @@ def segment_files(
     """
     settings, console = settings or SegmentSettings(), console or Console()
     segmenter = settings.make_segmenter()
+    templates = settings.template_set()
     pictures = find_pictures(paths, settings.out, settings.recursive)
     cuts = []
     with (
         start_workers("threads", settings.jobs) as workers,
         console.bar(len(pictures), settings.method, "pictures") as bar,
     ):
-        tasks = ((picture, segmenter, settings) for picture in pictures)
+        tasks = ((picture, segmenter, settings, templates) for picture in pictures)
         for one in workers.ordered(cut_file, tasks):
             cuts.append(one)
             bar.update(1)
@@ -102,54 +114,73 @@ def segment_files(
     return SegmentReport(tuple(cuts))
 
 
-def cut_file(picture: Picture, segmenter: Segmenter, settings: SegmentSettings) -> Cut:
-    """Read, cut and write one picture."""
-    about: dict[str, Any] = {
-        "method": segmenter.name,
-        "options": asdict(segmenter),  # type: ignore[call-overload]
-        "work_size": settings.work_size,
-    }
+def cut_file(
+    picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+) -> Cut:
+    """Read, cut and write one picture; paint its templates where there are any."""
+    about = {**method_record(segmenter, settings.work_size), **templates.record()}
     try:
-        digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
+        digest = digest_of(picture.path)
         if settings.resume and (kept := _kept(picture, digest, about, settings)) is not None:
             return Cut(picture, kept, kept=True)
+        if settings.paints:
+            return _paint_file(picture, segmenter, settings, templates)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
     except UnreadableImageError as error:
         return Cut(picture, error=str(error))
-    except OSError as error:
-        return Cut(picture, error=error.strerror or str(error))
     start = time.perf_counter()
     labels = cut(image, segmenter, settings.work_size)
     seconds = time.perf_counter() - start
-    count = count_of(labels)
-    if count > MOST_SEGMENTS:
-        raise IcasError(
-            f"{picture.path} falls into {count} segments, more than the {MOST_SEGMENTS} that"
-            " NAME_segments.png can number: choose larger segments"
-        )
-    told = {
-        "icas": __version__,
-        "image": picture.path.name,
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "sha256": digest,
-        **about,
-        "segments": count,
-        "seconds": round(seconds, 3),
-    }
-    _write(picture, image, labels, segmenter, told, settings.save)
-    return Cut(picture, count, seconds)
+    told = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
+    _write(picture, image, labels, segmenter, told, settings.cut_saves)
+    return Cut(picture, count_of(labels), seconds)
+
+
+def _paint_file(
+    picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+) -> Cut:
+    """What was painted before, the templates over it, and all of that on disk."""
+    start = time.perf_counter()
+    work = settings.make_opener().open(picture)
+    document, places = work.document, 0
+    if templates.templates:
+        found = templates.find(document.image)
+        places = len(found.places)
+        for color, mask in found.stamps():
+            document.stamp(mask, color)
+    work.record.update(templates.record())
+    told = dict(work.record)
+    _write(picture, document.image, document.first, segmenter, told, settings.cut_saves)
+    if settings.painted_saves:
+        save_work(work, Saving(settings.painted_saves, settings.portable_names))
+        _keep_again(work)
+    seconds = time.perf_counter() - start
+    return Cut(picture, count_of(document.first), seconds, places=places)
+
+
+def _keep_again(work: Work) -> None:
+    """What the windows kept of this picture is older than its masks now."""
+    place = place_of(work.picture)
+    if place.exists():
+        try:
+            keep(place, kept_of(work))
+        except OSError as error:
+            raise IcasError(f"cannot write {place}: {os_reason(error)}") from error
 
 
 def _kept(
     picture: Picture, digest: str, about: dict[str, Any], settings: SegmentSettings
 ) -> int | None:
     """Segments that an earlier run with the same settings found in the same picture."""
-    wanted = [picture.file(ENDINGS[name]) for name in settings.save]
+    wanted = [picture.file(ENDINGS[name]) for name in settings.cut_saves]
     try:
         told = json.loads(picture.file(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if settings.paints:
+            wanted += [picture.out / name for name in told["painted_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    # through JSON, as the file went, so that (1, 2) equals [1, 2]
+    about = json.loads(json.dumps(about))
     same = isinstance(told, dict) and all(told.get(key) == about[key] for key in about)
     if not same or told.get("sha256") != digest or not all(file.exists() for file in wanted):
         return None
@@ -164,7 +195,16 @@ def _write(
     told: dict[str, Any],
     saves: Iterable[str],
 ) -> None:
-    """Write what is asked for; the JSON last, because it says that the others are there."""
+    """Write what is asked for; the JSON last, because it says that the others are there.
+
+    What NAME.json told of a painting stays.
+    """
+    if "segments" in saves and count_of(labels) > MOST_SEGMENTS:
+        raise IcasError(
+            f"{picture.path} falls into {count_of(labels)} segments, more than the {MOST_SEGMENTS}"
+            " that NAME_segments.png can number: choose larger segments"
+        )
+    before = saved_json(picture) or {} if "json" in saves else {}
     try:
         picture.out.mkdir(parents=True, exist_ok=True)
         if "segments" in saves:
@@ -176,7 +216,7 @@ def _write(
             write_image(picture.file(ENDINGS["centres"]), made.picture)
             told["centres"] = made.centres.round(2).tolist()
         if "json" in saves:
-            content = json.dumps(told, indent=2) + "\n"
+            content = json.dumps({**before, **told}, indent=2) + "\n"
             write_whole(picture.file(ENDINGS["json"]), content.encode())
     except OSError as error:
         raise IcasError(f"cannot write into {picture.out}: {error.strerror or error}") from error

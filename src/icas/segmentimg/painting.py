@@ -1,0 +1,71 @@
+"""A run with windows: pictures, classes, templates -> a session at the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from icas.common.display import require_windows, screen_size
+from icas.common.errors import UsageError
+from icas.common.executors import core_count
+from icas.common.progress import Console
+from icas.segmentimg.inputs import find_pictures
+from icas.segmentimg.saving import Saving
+from icas.segmentimg.session import Session, Summary
+from icas.segmentimg.settings import CUT_SAVES, SegmentSettings
+from icas.segmentimg.windows.colours import WIDTH as COLORS_WIDTH
+
+WITHOUT = "give --no-gui to cut pictures without one"
+ROOM = (COLORS_WIDTH + 60, 120)
+"""Width and height of the screen that the colour window, bars and frames take."""
+LEAST = (480, 360)
+
+
+def paint_files(
+    paths: Sequence[str | Path],
+    settings: SegmentSettings | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Let a person paint pictures in windows; what was painted is saved where they say so.
+
+    All that can be wrong with files and settings is told before a window opens.
+
+    Raises
+    ------
+    UsageError
+        A path or an option is wrong, or no window can be opened here.
+    IcasError
+        There are no pictures.
+    """
+    settings, console = settings or SegmentSettings(), console or Console()
+    wrong = [name for name in settings.save or () if name in CUT_SAVES and name != "json"]
+    if wrong:
+        raise UsageError(f"--save {','.join(wrong)} goes with --no-gui")
+    opener = settings.make_opener()
+    templates = settings.template_set()
+    pictures = find_pictures(paths, settings.out, settings.recursive)
+    require_windows(WITHOUT)
+
+    from icas.segmentimg.windows.desk import Desk
+    from icas.segmentimg.windows.painter import run
+    from icas.segmentimg.windows.screen import HighGui
+
+    session = Session(
+        pictures,
+        opener,
+        Saving(settings.painted_saves, settings.portable_names),
+        ahead=settings.ahead,
+        jobs=settings.jobs or max(1, core_count() - 1),
+    )
+    desk = Desk(session, opener.palette, templates, most=window_room(), console=console)
+    try:
+        run(desk, HighGui())
+    finally:
+        summary = session.close()
+    return summary
+
+
+def window_room() -> tuple[int, int]:
+    """Height and width that the painting window may have."""
+    width, height = screen_size()
+    return max(LEAST[1], height - ROOM[1]), max(LEAST[0], width - ROOM[0])

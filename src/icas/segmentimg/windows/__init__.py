@@ -1,0 +1,1 @@
+"""The windows in which pictures are painted: thin loops over OpenCV's HighGUI."""

@@ -1,0 +1,168 @@
+"""OpenCV's HighGUI as a screen: pictures go in, events come out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from typing import Protocol
+
+from icas.common.display import font_folder
+from icas.common.images import Image
+from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse
+
+PLACES = {"Colours": (6, 36), "Painting": (276, 36), "Debug": (320, 90)}
+"""Where windows open, (x, y) on the screen."""
+
+# codes of cv2.waitKeyEx, which differ by window system: Qt and GTK, Windows, macOS
+_NAMES = {
+    9: "tab",
+    13: "enter",
+    27: "escape",
+    32: "space",
+    0xFF51: "left",
+    0xFF52: "up",
+    0xFF53: "right",
+    0xFF54: "down",
+    0x250000: "left",
+    0x260000: "up",
+    0x270000: "right",
+    0x280000: "down",
+    63234: "left",
+    63232: "up",
+    63235: "right",
+    63233: "down",
+}
+
+
+class Screen(Protocol):
+    """Somewhere to show windows, where a person may be."""
+
+    def show(self, window: str, picture: Image) -> None:
+        """Show a picture in a window, which opens if it is not there."""
+        ...
+
+    def hide(self, window: str) -> None:
+        """Close a window, if it is there."""
+        ...
+
+    def events(self, seconds: float) -> list[Event]:
+        """What was done since the last call, waiting up to some seconds for the first event."""
+        ...
+
+    def close(self) -> None:
+        """Close all windows."""
+        ...
+
+
+class HighGui:
+    """Windows of OpenCV; only for the main thread, and where `require_windows` has passed."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        self._open: set[str] = set()
+        self._waiting: deque[Event] = deque()
+        folder = font_folder()
+        if folder is not None and sys.platform.startswith("linux"):
+            os.environ["QT_QPA_FONTDIR"] = str(folder)  # OpenCV 5 ships no fonts of its own
+
+    def show(self, window: str, picture: Image) -> None:
+        """Show an RGB picture, pixel by pixel."""
+        cv2 = self._cv2
+        if window not in self._open:
+            # the plain kind of window: the other one has a bar of tools that shifts coordinates
+            cv2.namedWindow(window, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+            cv2.setMouseCallback(window, self._listener(window))
+            if window in PLACES:
+                cv2.moveWindow(window, *PLACES[window])
+            self._open.add(window)
+        cv2.imshow(window, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def hide(self, window: str) -> None:
+        """Close a window, if it is there."""
+        if window in self._open:
+            self._open.remove(window)
+            if self._is_visible(window):
+                self._cv2.destroyWindow(window)
+
+    def events(self, seconds: float) -> list[Event]:
+        """Let the window system work for up to some seconds; a key ends that at once."""
+        code = self._cv2.waitKeyEx(max(1, round(1000 * seconds)))
+        name = key_name(code)
+        if name:
+            self._waiting.append(Key(name))
+        for window in sorted(self._open):
+            if not self._is_visible(window):
+                self._open.remove(window)
+                self._waiting.append(Closed(window))
+        found = list(self._waiting)
+        self._waiting.clear()
+        return found
+
+    def close(self) -> None:
+        """Close all windows."""
+        for window in sorted(self._open):
+            self.hide(window)
+        self._cv2.waitKeyEx(1)  # lets the window system carry it out
+
+    def _listener(self, window: str) -> object:
+        def listen(event: int, x: int, y: int, flags: int, _: object) -> None:
+            self._waiting.append(mouse_event(window, event, x, y, flags))
+
+        return listen
+
+    def _is_visible(self, window: str) -> bool:
+        try:
+            return bool(self._cv2.getWindowProperty(window, self._cv2.WND_PROP_VISIBLE) > 0)
+        except self._cv2.error:
+            return False
+
+
+def key_name(code: int) -> str:
+    """A character or a name for a code of `cv2.waitKeyEx`; "" for no key and keys without one."""
+    if code < 0:
+        return ""
+    if code in _NAMES:
+        return _NAMES[code]
+    return chr(code) if 32 < code < 127 else ""
+
+
+def mouse_event(window: str, event: int, x: int, y: int, flags: int) -> Mouse:
+    """What HighGUI tells of the mouse, in our words."""
+    kind, button = _EVENTS.get(event, ("move", ""))
+    wheel = 0
+    if kind == "wheel":
+        wheel = (1 if flags > 0 else -1) * max(1, abs(flags >> 16) // 120)
+    elif kind == "move":
+        button = next((name for bit, name in _HELD if flags & bit), "")
+    return Mouse(
+        window,
+        kind,
+        x,
+        y,
+        button,
+        wheel,
+        sideways=event == 11,
+        ctrl=bool(flags & 8),
+        shift=bool(flags & 16),
+    )
+
+
+_EVENTS: dict[int, tuple[Kind, Button]] = {
+    0: ("move", ""),
+    1: ("down", "left"),
+    2: ("down", "right"),
+    3: ("down", "middle"),
+    4: ("up", "left"),
+    5: ("up", "right"),
+    6: ("up", "middle"),
+    7: ("double", "left"),
+    8: ("double", "right"),
+    9: ("double", "middle"),
+    10: ("wheel", ""),
+    11: ("wheel", ""),
+}
+"""Numbers of cv2.EVENT_…, which have not changed since OpenCV 2."""
+_HELD: tuple[tuple[int, Button], ...] = ((1, "left"), (2, "right"), (4, "middle"))

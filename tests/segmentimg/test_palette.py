@@ -1,0 +1,180 @@
+"""Classes and colours: ours, from pictures, from texts; what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+from icas import UsageError
+from icas.segmentimg.palette import (
+    PaintClass,
+    Painting,
+    Palette,
+    class_of,
+    default_palette,
+    read_palette,
+)
+
+RED, BLUE = PaintClass("red", (204, 0, 0)), PaintClass("blue", (0, 0, 255))
+
+
+def text_file(tmp_path, content):
+    path = tmp_path / "classes.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def flat_picture(colors, side=40):
+    """Squares of flat colours in rows of four."""
+    rows = -(-len(colors) // 4)
+    image = np.full((rows * side, 4 * side, 3), colors[-1], np.uint8)
+    for number, color in enumerate(colors):
+        row, column = divmod(number, 4)
+        image[row * side : (row + 1) * side, column * side : (column + 1) * side] = color
+    return image
+
+
+def lab_of(colors):
+    return rgb2lab(np.array(colors, float)[None] / 255)[0]
+
+
+def test_each_of_our_colours_is_the_farthest_from_those_before():
+    ours = [one.color for one in default_palette()]
+    axis = range(0, 256, 51)
+    grid = [(red, green, blue) for red in axis for green in axis for blue in axis]
+    chosen = [(204, 0, 0), (0, 0, 0), (255, 255, 255)]
+    lab = lab_of(grid)
+    while len(chosen) < len(ours):
+        apart = np.linalg.norm(lab[:, None] - lab_of(chosen)[None], axis=2).min(axis=1)
+        chosen.append(grid[int(np.argmax(np.round(apart, 3)))])
+    assert ours == [chosen[0], *chosen[3:], *chosen[1:3]]
+
+
+def test_our_colours_are_easy_to_tell_apart():
+    palette = default_palette()
+    lab = lab_of([one.color for one in palette])
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1000 * np.eye(len(palette))
+    assert len(palette) == 24
+    assert apart.min() > 35
+    assert palette[0] == RED
+    assert {"black", "white"} <= {one.name for one in palette}
+
+
+@pytest.mark.parametrize("color", [(256, 0, 0), (0, -1, 0), (0, 0), (0, 0, 0, 0)])
+def test_a_colour_that_is_none_is_refused(color):
+    with pytest.raises(UsageError, match="between 0 and 255"):
+        PaintClass("car", color)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb"])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(UsageError, match="class name"):
+        PaintClass(name, (0, 0, 0))
+
+
+def test_numpy_colours_become_plain_ones():
+    assert PaintClass("x", tuple(np.array([1, 2, 3], np.uint8))) == PaintClass("x", (1, 2, 3))
+
+
+def test_a_palette_holds_no_colour_and_no_name_twice():
+    with pytest.raises(UsageError, match="share the colour #cc0000"):
+        Palette([RED, PaintClass("car", RED.color)])
+    with pytest.raises(UsageError, match="two classes are called 'red'"):
+        Palette([RED, PaintClass("red", (1, 2, 3))])
+
+
+def test_joined_keeps_numbers_adds_new_colours_and_makes_names_differ():
+    joined = Palette([RED]).joined([PaintClass("car", RED.color), PaintClass("red", (1, 2, 3))])
+    assert joined == (RED, PaintClass("red (2)", (1, 2, 3)))
+    assert joined.numbers() == {RED.color: 1, (1, 2, 3): 2}
+
+
+def test_a_colour_without_a_name_gets_ours_or_its_number():
+    assert class_of((204, 0, 0)) == RED
+    assert class_of((1, 2, 255)).name == "#0102ff"
+
+
+@pytest.mark.parametrize(
+    ("class_map", "words"),
+    [
+        (np.array([[0, 3]]), "0…3, but there are 2"),
+        (np.array([[-1, 0]]), "-1…0"),
+        (np.zeros((2, 2)), "float64"),
+        (np.zeros((0, 2), int), "shape"),
+        (np.zeros(4, int), "shape"),
+    ],
+)
+def test_a_painting_is_checked_at_birth(class_map, words):
+    with pytest.raises(UsageError, match=words):
+        Painting(class_map, (RED, BLUE))
+
+
+def test_painted_counts_pixels():
+    assert Painting(np.array([[0, 2, 2]]), (RED, BLUE)).painted() == {2: 2}
+
+
+def test_a_text_gives_a_class_a_line(tmp_path):
+    content = "\ufeff# classes of the yard\r\n\r\n#\r\ncar,#CC0000\r\n house, big ,#0000ff\r\n"
+    expected = (PaintClass("car", (204, 0, 0)), PaintClass("house, big", (0, 0, 255)))
+    assert read_palette(text_file(tmp_path, content)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("car,#cc0000\ntree,#12345\n", "line 2: colour '#12345' is not like #cc0000"),
+        ("car,#cc0000\ntree\n", "line 2: 'tree' is not like car,#cc0000"),
+        (",#cc0000\n", "line 1: "),
+        ("car,#cc0000\n\ncar,#0000ff\n", "line 3: the name 'car' stands in line 1 already"),
+        ("car,#cc0000\ntree,#CC0000\n", "line 2: the colour #cc0000 stands in line 1 already"),
+        ("# nothing\n\n", "holds no class"),
+        ("", "holds no class"),
+        (b"\xff\xfec\x00a\x00r\x00", "neither a picture nor text"),
+    ],
+)
+def test_a_wrong_text_is_told_with_file_and_line(tmp_path, content, words):
+    path = text_file(tmp_path, content)
+    with pytest.raises(UsageError, match=words) as told:
+        read_palette(path)
+    assert str(path) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_missing_palette_is_told(tmp_path):
+    with pytest.raises(UsageError, match="no such file"):
+        read_palette(tmp_path / "nothing.png")
+
+
+def test_a_cut_off_picture_is_told(tmp_path):
+    Image.fromarray(flat_picture([(1, 2, 3)] * 4)).save(tmp_path / "p.png")
+    data = (tmp_path / "p.png").read_bytes()
+    (tmp_path / "p.png").write_bytes(data[: len(data) - 40])
+    with pytest.raises(UsageError, match="can't be read"):
+        read_palette(tmp_path / "p.png")
+
+
+@pytest.mark.parametrize("count", [1, 5, 24, 40])
+def test_a_flat_picture_gives_exactly_its_colours_in_reading_order(tmp_path, count):
+    rng = np.random.default_rng(count)
+    colors = [tuple(map(int, color)) for color in rng.choice(256, (count, 3), replace=True)]
+    Image.fromarray(flat_picture(colors)).save(tmp_path / "p.png")
+    assert [one.color for one in read_palette(tmp_path / "p.png")] == colors
+
+
+def test_a_jpeg_of_flat_colours_gives_about_these(tmp_path):
+    colors = [one.color for one in default_palette()][:8]
+    Image.fromarray(flat_picture(colors, 60)).save(tmp_path / "p.jpg", quality=85)
+    found = [one.color for one in read_palette(tmp_path / "p.jpg")]
+    assert len(found) == len(colors)
+    assert np.abs(np.array(found) - np.array(colors)).max() <= 4
+
+
+def test_a_photo_gives_a_few_different_colours(photos):
+    palette = read_palette(photos / "coffee-1.png")
+    colors = np.array([one.color for one in palette], float)
+    apart = np.linalg.norm(colors[:, None] - colors[None], axis=2) + 1000 * np.eye(len(colors))
+    assert 4 <= len(palette) <= 32
+    assert apart.min() > 10
+    assert palette == read_palette(photos / "coffee-1.png")
