@@ -51,10 +51,12 @@ types: venv
 
 bench: venv
 	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/painter.py
 
 quality: venv
 	@$(BIN)/python benchmarks/quality.py
 	@$(BIN)/python benchmarks/segment_quality.py
+	@$(BIN)/python benchmarks/templates.py
 
 format: venv
 	@$(BIN)/ruff check --fix .
