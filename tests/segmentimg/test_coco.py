@@ -1,4 +1,4 @@
-"""COCO: run lengths against a plain loop and pycocotools; ids that stay; files that are not ours."""
+"""COCO: run lengths against a plain loop and pycocotools; ids that stay; foreign files."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ class Ahead(Generic[T]):
     size_of : callable
         Bytes that a thing takes.
     limit : int
-        Bytes that the things waiting to be fetched may take together. The most wanted one is made
-        in any case.
+        Bytes that the things waiting to be fetched may take together, as far as the largest one
+        so far tells how large the next will be. The most wanted one is made in any case.
     jobs : int
         Threads.
     """
@@ -123,8 +123,10 @@ class Ahead(Generic[T]):
         """What to make next; None where all is made or there is no room."""
         held = sum(map(self._size_of, self._made.values()))
         room = self._limit - held - len(self._under_way) * self._largest
+        guessing = self._largest == 0 and bool(self._under_way)
         for place, number in enumerate(self._wanted):
             if number in self._made or number in self._failed or number in self._under_way:
                 continue
-            return number if place == 0 or room >= self._largest else None
+            fits = room >= self._largest and not guessing
+            return number if place == 0 or fits else None
         return None

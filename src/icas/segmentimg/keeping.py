@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError
 from icas.common.files import write_whole
 from icas.common.find import RESULT_MARK
-from icas.segmentimg.document import PaintState
+from icas.segmentimg.document import NOT_TOUCHED, PaintState
 from icas.segmentimg.inputs import Picture
 
 SUFFIX = ".paint"
@@ -25,6 +27,7 @@ FORMAT = 1
 
 Stamps = Mapping[str, tuple[int, int]]
 """Size and time of change (ns) of files, by name."""
+_PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_labelme\.json", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,57 @@ def read_kept(path: Path) -> Kept | None:
         The file is damaged, or a later version of icas wrote it.
     """
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        return _unpacked(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    # Broken files make the readers of ZIP and of arrays raise nearly anything.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise IcasError(f"{path} cannot be read ({reason}): move it away to begin anew") from error
+
+
+def set_aside(path: Path) -> Path:
+    """Give a document that was kept another name, ``NAME.paint.old``; no older one goes for it.
+
+    Raises
+    ------
+    OSError
+        The folder is not writable.
+    """
+    ends = itertools.chain([""], itertools.count(2))
+    names = (path.with_name(f"{path.name}.old{end}") for end in ends)
+    free = next(name for name in names if not name.exists())
+    return path.replace(free)
+
+
+def paint_stamps(picture: Picture) -> dict[str, tuple[int, int]]:
+    """Size and time of change of all files that are loaded as paint of a picture.
+
+    Those of a painting that was saved, until somebody changes, takes away or adds one.
+    """
     try:
-        return _unpacked(data)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise IcasError(f"{path} cannot be read ({error}): move it away to begin anew") from error
-
-
-def stamps_of(files: list[Path]) -> dict[str, tuple[int, int]]:
-    """Size and time of change of each file."""
+        files = [
+            entry
+            for entry in picture.out.iterdir()
+            if entry.name.startswith(picture.name)
+            and _PAINT.fullmatch(entry.name, len(picture.name))
+        ]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     stats = {file.name: file.stat() for file in files}
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
-def unchanged(folder: Path, files: Stamps) -> bool:
-    """Whether all files still have their size and time."""
+def saved_since(picture: Picture, kept: Kept) -> bool:
+    """Whether a painting was saved after a document was kept, which does not know of it.
+
+    So it is where a process died, or the disk failed, right after a save.
+    """
     try:
-        return stamps_of([folder / name for name in files]) == dict(files)
+        later = picture.file(".json").stat().st_mtime_ns > place_of(picture).stat().st_mtime_ns
     except OSError:
         return False
+    return later and paint_stamps(picture) != dict(kept.files)
 
 
 class Keeper:
@@ -129,6 +162,7 @@ def _packed(kept: Kept) -> bytes:
         "about": dict(kept.about),
         "saved": kept.saved,
         "files": dict(kept.files),
+        "arrays": sorted(arrays),
     }
     target = io.BytesIO()
     # the fastest level: label maps shrink to a hundredth with any
@@ -149,28 +183,31 @@ def _unpacked(data: bytes) -> Kept:
         told = json.loads(box.read("document.json"))
         if told["format"] != FORMAT:
             raise ValueError(f"its format is {told['format']}, this version knows {FORMAT}")
+        # by the names that the document lists: one that is missing must not go unnoticed
         arrays = {
-            name.removesuffix(".npy"): np.lib.format.read_array(
-                io.BytesIO(box.read(name)), allow_pickle=False
-            )
-            for name in box.namelist()
-            if name.endswith(".npy")
+            name: np.lib.format.read_array(io.BytesIO(box.read(f"{name}.npy")), allow_pickle=False)
+            for name in told["arrays"]
         }
     first = arrays["first"].astype(np.int32)
     labels = arrays["labels"].astype(np.int32) if "labels" in arrays else first
     colors = tuple((int(red), int(green), int(blue)) for red, green, blue in told["colors"])
     state = PaintState(first, labels, arrays["classes"], arrays.get("overrides"), colors)
-    _check(state)
+    _check(state, told["names"])
     files = {name: (int(size), int(time)) for name, (size, time) in told["files"].items()}
     return Kept(state, tuple(told["names"]), told["about"], bool(told["saved"]), files)
 
 
-def _check(state: PaintState) -> None:
+def _check(state: PaintState, names: list[str]) -> None:
     """Refuse what does not fit together, rather than fail while someone paints."""
     maps: list[NDArray[Any]] = [state.first, state.labels]
     maps += [] if state.overrides is None else [state.overrides]
     top = max(int(state.first.max(initial=0)), int(state.labels.max(initial=0)))
-    if len({array.shape for array in maps}) != 1 or len(state.classes) <= top:
-        raise ValueError("its maps do not fit together")
-    if state.classes.max(initial=0) > len(state.colors):
+    least = min(int(state.first.min(initial=0)), int(state.labels.min(initial=0)))
+    fit = len({array.shape for array in maps}) == 1 and 0 <= least <= top < len(state.classes)
+    if not fit or len(names) != len(state.colors):
+        raise ValueError("its parts do not fit together")
+    by_hand = NOT_TOUCHED if state.overrides is None else state.overrides
+    low = min(int(state.classes.min(initial=0)), int(np.min(by_hand, initial=0)) - NOT_TOUCHED)
+    high = max(int(state.classes.max(initial=0)), int(np.max(by_hand, initial=0)))
+    if low < 0 or high > len(state.colors):
         raise ValueError("it has classes without a colour")

@@ -160,7 +160,7 @@ def _label(one: dict[str, Any]) -> str:
     label = one["label"]
     if not isinstance(label, str):
         raise UsageError(f"label {label!r}")
-    return label
+    return PaintClass(label, (0, 0, 0)).name  # checked
 
 
 def _numbered(label: str, classes: Palette, path: Path) -> tuple[Palette, int]:

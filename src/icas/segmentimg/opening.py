@@ -15,14 +15,25 @@ from icas.common.images import Image, read_image
 from icas.segmentimg.document import NOT_TOUCHED, PaintDocument, PaintState
 from icas.segmentimg.growth import Growth
 from icas.segmentimg.inputs import Picture
-from icas.segmentimg.keeping import Kept, Stamps, place_of, read_kept, unchanged
+from icas.segmentimg.keeping import (
+    Kept,
+    Stamps,
+    paint_stamps,
+    place_of,
+    read_kept,
+    saved_since,
+    set_aside,
+)
 from icas.segmentimg.labels import count_of, sizes_of
-from icas.segmentimg.masks import load_painting
+from icas.segmentimg.mask_loading import load_painting
 from icas.segmentimg.palette import PaintClass, Painting, Palette
 from icas.segmentimg.records import Record, digest_of, method_record, picture_record
 from icas.segmentimg.segment import cut
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.tree import MergeTree, merge_tree
+
+NOT_KEPT = -1
+"""Revision where nothing on the disk holds a document as it is."""
 
 
 @dataclass
@@ -119,7 +130,7 @@ class Opener:
         """
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=self.max_pixels)
-        kept = self._kept(picture)
+        kept, note = self._kept(picture)
         method = method_record(self.segmenter, self.work_size)
         if kept is not None and _same(kept.about, method, digest):
             work = self._restored(picture, image, kept)
@@ -130,16 +141,18 @@ class Opener:
                 return work
         if self.resume and work.note == "":
             self._load(work)
+        work.note = "; ".join(filter(None, [work.note, note]))
         return work
 
-    def _kept(self, picture: Picture) -> Kept | None:
+    def _kept(self, picture: Picture) -> tuple[Kept | None, str]:
+        """What was kept and counts, and what has to be told of it."""
         place = place_of(picture)
         kept = read_kept(place)
-        if kept is None or self.resume:
-            return kept
-        if not kept.saved:
-            place.replace(place.with_name(f"{place.name}.old"))
-        return None
+        if kept is None or (self.resume and (kept.saved or not saved_since(picture, kept))):
+            return kept, ""
+        if kept.saved:
+            return None, ""
+        return None, f"older painting that was not saved is {set_aside(place).name} now"
 
     def _restored(self, picture: Picture, image: Image, kept: Kept) -> Work:
         """As it was kept; painted, unless someone has changed the masks since."""
@@ -149,8 +162,8 @@ class Opener:
         work = _work(picture, document, classes, dict(kept.about))
         if not kept.saved:
             work.note = "goes on with painting that was not saved"
-            work.saved_revision = -1
-        elif unchanged(picture.out, kept.files):
+            work.saved_revision = NOT_KEPT
+        elif paint_stamps(picture) == dict(kept.files):
             work.note, work.files = "painted before", kept.files
         return work
 
@@ -205,9 +218,9 @@ def _paint_over(work: Work, kept: Kept) -> None:
             f"{place_of(work.picture)} keeps unsaved painting of {size[1]}x{size[0]} pixels, and"
             f" the picture has {now[1]}x{now[0]} now: move that file away to begin anew"
         )
-    before = PaintDocument.restored(work.document.image, kept.state)
-    classes = map(PaintClass, kept.names, kept.state.colors)
-    _take_over(work, Painting(before.class_map(), Palette(classes)))
+    classes = work.classes.joined(map(PaintClass, kept.names, kept.state.colors))
+    before = PaintDocument.restored(work.document.image, _renumbered(kept.state, classes))
+    _take_over(work, Painting(before.class_map(), classes))
     work.note = "goes on with painting that was not saved, over new segments"
 
 

@@ -23,6 +23,8 @@ LEAST_SHARE = 0.002
 """Part of a picture below which a colour is no dominant one, but a border or noise."""
 LEAST_APART = 32.0
 """Distance, in gray levels, below which two dominant colours are one."""
+NOISE = 16
+"""Gray levels by which JPEG may change a flat colour."""
 LOOKED_AT = 1 << 20
 """Pixels of a photo that are looked at for its dominant colours."""
 _COLOR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
@@ -293,8 +295,12 @@ def _dominant(image: Image) -> NDArray[np.int32]:
     """The colour that is most frequent in each large cluster of colours, in reading order."""
     from icas.segmentimg.segmenters.kmeans import kmeans_colors
 
-    clusters = kmeans_colors(np.ascontiguousarray(image), MOST_DOMINANT)
-    labels, codes = clusters.labels.ravel(), _coded(image)
+    codes = _coded(image)
+    pixels = image.reshape(1, -1, 3)
+    if _is_flat(codes) and (inner := _away_from_borders(image)).any():
+        codes, pixels = codes[inner], pixels[:, inner]
+    clusters = kmeans_colors(np.ascontiguousarray(pixels), MOST_DOMINANT)
+    labels = clusters.labels.ravel()
     kept: list[int] = []
     for number, centre in enumerate(clusters.centres):
         apart = np.linalg.norm(clusters.centres[kept] - centre, axis=1)
@@ -303,6 +309,21 @@ def _dominant(image: Image) -> NDArray[np.int32]:
             kept.append(number)
     kept.sort(key=lambda number: int(np.argmax(labels == number)))
     return np.array([_most_frequent(codes[labels == number]) for number in kept], np.int32)
+
+
+def _is_flat(codes: NDArray[np.int32]) -> bool:
+    """Whether few colours hold half of the pixels: a palette saved as JPEG, not a photo."""
+    _, counts = np.unique(codes, return_counts=True)
+    return int(np.sort(counts)[-MOST_FLAT:].sum()) >= len(codes) / 2
+
+
+def _away_from_borders(image: Image) -> NDArray[np.bool_]:
+    """(h * w,) bool: the colours around a pixel are near its own; at borders JPEG mixes them."""
+    import cv2
+
+    square = np.ones((5, 5), np.uint8)
+    reach = cv2.dilate(image, square) - cv2.erode(image, square)
+    return np.asarray((reach <= NOISE).all(axis=2).ravel())
 
 
 def _most_frequent(values: NDArray[np.int32]) -> int:

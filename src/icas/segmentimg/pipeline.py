@@ -20,7 +20,7 @@ from icas.common.progress import Console
 from icas.segmentimg.inputs import Picture, find_pictures
 from icas.segmentimg.keeping import keep, place_of
 from icas.segmentimg.labels import Labels, count_of
-from icas.segmentimg.masks import saved_json
+from icas.segmentimg.mask_files import saved_json
 from icas.segmentimg.opening import Work
 from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
 from icas.segmentimg.records import digest_of, method_record, picture_record
@@ -99,8 +99,10 @@ def segment_files(
     templates = settings.template_set()
     pictures = find_pictures(paths, settings.out, settings.recursive)
     cuts = []
+    # one after the other into the one COCO file, so that its ids do not hang on who comes first
+    jobs = 1 if "coco" in settings.painted_saves else settings.jobs
     with (
-        start_workers("threads", settings.jobs) as workers,
+        start_workers("threads", jobs) as workers,
         console.bar(len(pictures), settings.method, "pictures") as bar,
     ):
         tasks = ((picture, segmenter, settings, templates) for picture in pictures)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from icas.segmentimg.keeping import Kept, stamps_of
+from icas.segmentimg.keeping import Kept, paint_stamps
 from icas.segmentimg.masks import save_painting
 from icas.segmentimg.opening import Work
-
-PAINT_ENDINGS = (".png", "_labelme.json")
-"""Of the files that a save writes, those that a picture is painted from later."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ def save_work(work: Work, saving: Saving) -> list[Path]:
     painting = work.painting()
     files = save_painting(work.picture, painting, work.record, saving.saves, saving.portable)
     work.saved_revision = work.document.revision
-    work.files = stamps_of([one for one in files if one.name.endswith(PAINT_ENDINGS)])
+    work.files = paint_stamps(work.picture)
     return files
 
 

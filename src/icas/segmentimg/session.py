@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icas.common.errors import IcasError
 from icas.segmentimg.ahead import Ahead
 from icas.segmentimg.inputs import Picture
-from icas.segmentimg.opening import Opener, Work
+from icas.segmentimg.opening import NOT_KEPT, Opener, Work
 from icas.segmentimg.saving import Saving, save_work
 from icas.segmentimg.shelf import Shelf
 
@@ -95,16 +95,11 @@ class Session:
         self.pictures = list(pictures)
         self.place = 0
         self.errors: dict[int, str] = {}
-        self._saving, self._reach = saving or Saving(), ahead
+        self._opener, self._saving, self._reach = opener, saving or Saving(), ahead
         self._saved: set[int] = set()
         self._save_errors: dict[int, str] = {}
         self._shelf = Shelf(held_bytes, clock)
-        self._ahead: Ahead[Work] = Ahead(
-            lambda place: opener.open(self.pictures[place]),
-            lambda work: work.nbytes,
-            held_bytes,
-            jobs,
-        )
+        self._ahead: Ahead[Work] = Ahead(self._open, lambda work: work.nbytes, held_bytes, jobs)
         self._ask()
 
     @property
@@ -157,12 +152,13 @@ class Session:
             raise
         self._save_errors.pop(self.place, None)
         self._saved.add(self.place)
+        work.kept_revision = NOT_KEPT  # what is kept does not know that it is saved
         self._shelf.keep(self.place, again=True)
         return files
 
     def tick(self) -> str:
         """What has to be done from time to time; a message where keeping fails, else ""."""
-        told = self._shelf.tick(self.place)
+        told = self._shelf.tick()
         self._shelf.forget([self.place])
         return told
 
@@ -179,6 +175,12 @@ class Session:
             {self.pictures[place].path: error for place, error in sorted(failed.items())},
             tuple(sorted({picture.out for picture in self.pictures})),
         )
+
+    def _open(self, place: int) -> Work:
+        """Open a picture; what was painted there in this session counts in any case."""
+        again = place in self._shelf.written
+        opener = replace(self._opener, resume=True) if again else self._opener
+        return opener.open(self.pictures[place])
 
     def _ask(self) -> None:
         """Have the current picture opened, then the next, the previous, and those further on."""

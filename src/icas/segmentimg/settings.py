@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from icas.common.errors import UsageError
 from icas.common.images import MAX_PIXELS
 from icas.common.options import check_options, flag_of, option
+from icas.segmentimg.mask_files import PAINT_SAVES
 from icas.segmentimg.segment import WORK_SIZE
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from icas.segmentimg.template_files import TemplateSet
 
 DEFAULT_METHOD = "superpixel"
-PAINT_SAVES = ("masks", "labels", "coco", "labelme")
 CUT_SAVES = ("segments", "overlay", "json", "centres")
 SAVES = PAINT_SAVES + CUT_SAVES
 

@@ -30,6 +30,8 @@ class Shelf:
     ----------
     errors : dict
         Place -> why the painting there could not be kept.
+    written : set of int
+        Places whose documents were written since the session began.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
@@ -40,6 +42,7 @@ class Shelf:
         self._due = 0.0
         self._left_unsaved: set[int] = set()
         self.errors: dict[int, str] = {}
+        self.written: set[int] = set()
 
     def __contains__(self, place: int) -> bool:
         return place in self._works
@@ -68,13 +71,13 @@ class Shelf:
             return
         self._writing[place] = self._keeper.submit(place_of(work.picture), kept_of(work)), revision
 
-    def tick(self, place: int) -> str:
-        """Keep the picture at a place if it is time; a message where that has failed, else ""."""
+    def tick(self) -> str:
+        """Keep what has changed if it is time; a message where that has failed, else ""."""
         told = self._settle()
         now = self._clock()
         if now >= self._due and not self._writing:
             self._due = now + KEEP_SECONDS
-            self.keep(place)
+            self._keep_all()
         return told
 
     def forget(self, near: list[int]) -> None:
@@ -91,10 +94,13 @@ class Shelf:
 
     def close(self) -> None:
         """Keep all that has changed, and wait for the disk."""
-        for place in self._works:
-            self.keep(place)
+        self._keep_all()
         self._keeper.close()
         self._settle()
+
+    def _keep_all(self) -> None:
+        for place in self._works:
+            self.keep(place)
 
     def _settle(self) -> str:
         """Note which documents are on the disk now."""
@@ -106,12 +112,13 @@ class Shelf:
             error = future.exception()
             if error is None:
                 self._works[place].kept_revision = revision
+                self.written.add(place)
                 self.errors.pop(place, None)
                 continue
             reason = os_reason(error) if isinstance(error, OSError) else str(error)
             folder = place_of(self._works[place].picture).parent
             text = f"painting cannot be kept in {folder}: {reason}"
-            told = text if place not in self.errors else ""
+            told = told if place in self.errors else text
             self.errors[place] = text
             self._due = self._clock() + AGAIN_SECONDS
         return told

@@ -99,10 +99,18 @@ class Canvas:
         if self.look.borders:
             _mix(drawn, self._borders(box), BORDER, BORDER_SHARE)
         if len(self.lit):
-            lit = within(labels, self.lit)
+            lit, rim = self._lit(box)
             _mix(drawn, lit, LIGHT, LIGHT_SHARE)
-            _mix(drawn, lit & _rim(lit), LIGHT, 1.0)
+            _mix(drawn, rim, LIGHT, 1.0)
         self.picture[rows_of(box)] = drawn
+
+    def _lit(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Pixels of the lit segments, and those of them with another one beside them."""
+        top, left = max(0, box[0] - 1), max(0, box[2] - 1)
+        # a pixel around: what lies beside the rectangle tells where the rim is
+        lit = within(self._labels[top : box[1] + 1, left : box[3] + 1], self.lit)
+        inside = rows_of((box[0] - top, box[1] - top, box[2] - left, box[3] - left))
+        return lit[inside], (lit & _rim(lit))[inside]
 
     def _borders(self, box: Box) -> NDArray[np.bool_]:
         """The last pixel of a segment in the window before the next one, and edges."""

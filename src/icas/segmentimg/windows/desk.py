@@ -17,7 +17,13 @@ from icas.segmentimg.palette import Palette
 from icas.segmentimg.session import Session
 from icas.segmentimg.template_files import TemplateSet
 from icas.segmentimg.template_paint import TemplatePaint
-from icas.segmentimg.windows.colours import Status, class_under, color_picture, rows_of_classes
+from icas.segmentimg.windows.colours import (
+    MOST_ROWS,
+    Status,
+    class_under,
+    color_picture,
+    rows_of_classes,
+)
 from icas.segmentimg.windows.debug import debug_picture
 from icas.segmentimg.windows.easel import ZOOM, Easel, Hand
 from icas.segmentimg.windows.events import Closed, Event, Key, Mouse
@@ -167,13 +173,13 @@ class Desk:
     def _painting(self, event: Mouse) -> None:
         if self._help and event.kind == "down":
             self._toggle_help()
-        elif self._easel is not None and not self._help:
+        elif self._easel is not None and (event.kind == "up" or not self._help):
             self._easel.mouse(event)
 
     def _choose(self, event: Mouse) -> None:
         classes = self._classes()
         if event.kind == "wheel":
-            last = max(0, rows_of_classes(classes) - 1)
+            last = max(0, rows_of_classes(classes) - MOST_ROWS)
             self._first_row = min(max(self._first_row - event.wheel, 0), last)
         elif event.kind in ("down", "double"):
             place = class_under(event.x, event.y, self._first_row, classes)
@@ -199,11 +205,18 @@ class Desk:
     def _go(self, step: int) -> None:
         if self._easel is not None:
             self._easel.leave()
-        if self._session.go(step):
-            self._easel, self._said, self._debug = None, "", False
-            self._shown.pop(PAINTING, None)
+        if self._turn(step):
+            self._said = ""
         else:
             self.say("this is the last picture" if step > 0 else "this is the first picture")
+
+    def _turn(self, step: int) -> bool:
+        """Put another picture on; whether there is one."""
+        if not self._session.go(step):
+            return False
+        self._easel, self._debug = None, False
+        self._shown.pop(PAINTING, None)
+        return True
 
     def _save(self) -> bool:
         """Save the current picture; whether that went well."""
@@ -224,10 +237,7 @@ class Desk:
         if not self._save():
             return
         told = self._said
-        if self._session.go(1):
-            self._easel = None
-            self._shown.pop(PAINTING, None)
-        else:
+        if not self._turn(1):
             self.say(f"{told}; this is the last picture, q quits")
 
     def _quit(self) -> None:
@@ -245,8 +255,10 @@ class Desk:
         templates = self._templates.templates
         if not templates:
             self.say("no templates: start with --templates DIR")
-        elif self._easel is not None and self._search is None:
+        elif self._easel is not None:
             work = self._easel.work
+            if self._search is not None and self._search[0] is work:
+                return
             self._search = work, self._searcher.submit(self._templates.find, work.document.image)
             self.say(f"looking for {len(templates)} templates …")
 

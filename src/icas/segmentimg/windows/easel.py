@@ -110,8 +110,8 @@ class Easel:
             self._wheel(event)
         elif event.kind == "down":
             self._down(event)
-        elif event.kind == "double" and event.button in ("left", "right"):
-            self._double("left" if event.button == "left" else "right")
+        elif event.kind == "double":
+            self._double(event)
         elif event.kind == "up":
             self._up(event)
         self._move(event.x, event.y)
@@ -207,10 +207,10 @@ class Easel:
         if event.sideways:
             self.pan(-80 * event.wheel, 0)
         elif event.ctrl:
-            self._pointer = (event.x, event.y)
+            self._point(event.x, event.y)
             self.grow(1 if event.wheel > 0 else -1)
         else:
-            self._pointer = (event.x, event.y)
+            self._point(event.x, event.y)
             self.zoom(ZOOM**event.wheel)
 
     def _down(self, event: Mouse) -> None:
@@ -222,22 +222,30 @@ class Easel:
             return
         if event.button not in ("left", "right"):
             return
+        self.changed |= self.cut_from is not None
         self.cut_from = None
         self._pressed = "left" if event.button == "left" else "right"
         self._press_at, self._dragging = (event.x, event.y), False
+        self._brushed = None
         if self.continuous is None:
             self.work.document.end_stroke()
             self.work.document.begin_stroke()
         self._paint(event.x, event.y, self._pressed)
 
-    def _double(self, side: Side) -> None:
+    def _double(self, event: Mouse) -> None:
+        """The second press of a double click; some systems tell it as ``down`` too, not all."""
+        if event.button not in ("left", "right") or event.shift:
+            return
+        side: Side = "left" if event.button == "left" else "right"
         if not self._hand.brush:
             self._continue(None if self.continuous == side else side)
+        elif self._pressed is None:
+            self._down(event)  # a brush knows no double click: the second dab of two
 
     def _continue(self, side: Side | None) -> None:
         """Begin or end continuous painting; what comes between is one stroke."""
         self.work.document.end_stroke()
-        self.continuous = side
+        self.continuous, self._pressed = side, None
         if side is not None:
             self.work.document.begin_stroke()
         self.changed = True
@@ -257,16 +265,25 @@ class Easel:
             self._drag(x, y, self._pressed)
         elif self.continuous is not None:
             self._paint(x, y, self.continuous)
+        self._point(x, y)
+        self._light()
+
+    def _point(self, x: int, y: int) -> None:
         moved = self._pointer != (x, y)
         self._pointer = (x, y)
         self.changed |= moved and (self._hand.brush or self.cut_from is not None)
-        self._light()
 
     def _drag(self, x: int, y: int, side: Side) -> None:
         far = max(abs(x - self._press_at[0]), abs(y - self._press_at[1])) >= DRAG
         self._dragging |= far or self._hand.brush
-        if self._dragging:
+        if not self._dragging:
+            return
+        if self._hand.brush:
             self._paint(x, y, side)
+        else:
+            color = self._hand.color if side == "left" else None
+            crossed = self._crossed(self._pointer or (x, y), (x, y))
+            self._show_change(self.work.document.fill_segments(crossed, color))
 
     def _paint(self, x: int, y: int, side: Side) -> None:
         row, col = self.viewport.to_picture(x, y)
@@ -300,6 +317,21 @@ class Easel:
         group = self.work.growth.group(document.origin_of(segment), self.level)
         # alone, a piece of a cut segment stays alone
         return document.pieces_of(group) if len(group) > 1 else np.array([segment], np.int32)
+
+    def _crossed(self, start: tuple[int, int], end: tuple[int, int]) -> NDArray[np.int32]:
+        """Segments that a drag from one place (x, y) in the window to another paints.
+
+        All of the line counts: a fast hand is told of at few places. Beyond the window nothing is.
+        """
+        count = max(abs(end[0] - start[0]), abs(end[1] - start[1])) + 1
+        x, y = (np.rint(np.linspace(*ends, count)) for ends in zip(start, end, strict=True))
+        height, width = self.viewport.size
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        rows = self.viewport.rows(0, height)[y[inside].astype(np.intp)]
+        columns = self.viewport.columns(0, width)[x[inside].astype(np.intp)]
+        _, first = np.unique(self.work.document.labels[rows, columns], return_index=True)
+        groups = [self._group(int(rows[at]), int(columns[at])) for at in first]
+        return np.concatenate([NOTHING, *groups])
 
     def _origin(self) -> int:
         if self._pointer is None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections import deque
 from typing import Protocol
 
-from icas.common.display import font_folder
+from icas.common.display import font_folder, gui_backend
 from icas.common.images import Image
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse
 
 PLACES = {"Colours": (6, 36), "Painting": (276, 36), "Debug": (320, 90)}
 """Where windows open, (x, y) on the screen."""
+SETTLED = 0.5
+"""Seconds after which the window manager has put a new window where it stays."""
+WIDEST_FRAME = 64
+"""Pixels that a window's frame takes at most on the left and on the top."""
+
+SETTLE = 0.15
+"""Seconds that the window system gets to bring a new window up before Qt asks it for news; without,
+the window may stay black on a busy machine that has no window manager."""
 
 # codes of cv2.waitKeyEx, which differ by window system: Qt and GTK, Windows, macOS
 _NAMES = {
@@ -62,7 +71,11 @@ class HighGui:
         import cv2
 
         self._cv2 = cv2
-        self._open: set[str] = set()
+        self._open: dict[str, float] = {}
+        self._pictures: dict[str, Image] = {}
+        self._places = dict(PLACES)
+        self._frames: dict[str, tuple[int, int]] = {}
+        self._magnifies = gui_backend().startswith("QT")
         self._waiting: deque[Event] = deque()
         folder = font_folder()
         if folder is not None and sys.platform.startswith("linux"):
@@ -71,19 +84,23 @@ class HighGui:
     def show(self, window: str, picture: Image) -> None:
         """Show an RGB picture, pixel by pixel."""
         cv2 = self._cv2
-        if window not in self._open:
+        new = window not in self._open
+        if new:
             # the plain kind of window: the other one has a bar of tools that shifts coordinates
             cv2.namedWindow(window, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             cv2.setMouseCallback(window, self._listener(window))
-            if window in PLACES:
-                cv2.moveWindow(window, *PLACES[window])
-            self._open.add(window)
+            if window in self._places:
+                cv2.moveWindow(window, *self._places[window])
+            self._open[window] = time.monotonic()
+        self._pictures[window] = picture
         cv2.imshow(window, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if new:
+            time.sleep(SETTLE)
 
     def hide(self, window: str) -> None:
         """Close a window, if it is there."""
         if window in self._open:
-            self._open.remove(window)
+            del self._open[window]
             if self._is_visible(window):
                 self._cv2.destroyWindow(window)
 
@@ -95,10 +112,12 @@ class HighGui:
             self._waiting.append(Key(name))
         for window in sorted(self._open):
             if not self._is_visible(window):
-                self._open.remove(window)
+                del self._open[window]
                 self._waiting.append(Closed(window))
         found = list(self._waiting)
         self._waiting.clear()
+        for window in sorted(self._magnified(found)):
+            self._renew(window)
         return found
 
     def close(self) -> None:
@@ -106,6 +125,27 @@ class HighGui:
         for window in sorted(self._open):
             self.hide(window)
         self._cv2.waitKeyEx(1)  # lets the window system carry it out
+
+    def _magnified(self, events: list[Event]) -> set[str]:
+        """Windows that have enlarged their picture by themselves, as OpenCV's of Qt do."""
+        wheels = [one for one in events if isinstance(one, Mouse) and one.kind == "wheel"]
+        larger = {one.window for one in wheels if one.wheel > 0 or one.sideways}
+        return larger & set(self._open) if self._magnifies else set()
+
+    def _renew(self, window: str) -> None:
+        """Open a window anew where it is: nothing else takes its own enlargement back."""
+        if window in self._places and time.monotonic() - self._open[window] > SETTLED:
+            self._places[window] = self._place_of(window)
+        self.hide(window)
+        self.show(window, self._pictures[window])
+
+    def _place_of(self, window: str) -> tuple[int, int]:
+        """Where a window is, (x, y) of its frame."""
+        x, y = self._cv2.getWindowImageRect(window)[:2]
+        right, down = x - self._places[window][0], y - self._places[window][1]
+        known = 0 <= right <= WIDEST_FRAME and 0 <= down <= WIDEST_FRAME
+        frame = self._frames.setdefault(window, (right, down) if known else (0, 0))
+        return x - frame[0], y - frame[1]
 
     def _listener(self, window: str) -> object:
         def listen(event: int, x: int, y: int, flags: int, _: object) -> None:

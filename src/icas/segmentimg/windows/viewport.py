@@ -59,17 +59,24 @@ class Viewport:
         return height, width
 
     def to_picture(self, x: int, y: int) -> tuple[int, int]:
-        """Row and column of the picture's pixel at a place in the window; may lie outside."""
+        """Row and column of the picture's pixel that a place in the window shows.
+
+        A place outside the window may lie outside the picture.
+        """
+        height, width = self.size
+        row = math.floor(self.top + (y + 0.5) / self.scale)
+        col = math.floor(self.left + (x + 0.5) / self.scale)
+        # the window's last pixels may reach a little beyond the picture
         return (
-            math.floor(self.top + (y + 0.5) / self.scale),
-            math.floor(self.left + (x + 0.5) / self.scale),
+            min(row, self.shape[0] - 1) if y < height else row,
+            min(col, self.shape[1] - 1) if x < width else col,
         )
 
     def to_window(self, row: int, col: int) -> tuple[int, int]:
         """Place (x, y) in the window of the middle of a picture's pixel; may lie outside."""
         return (
-            math.floor((col + 0.5 - self.left) * self.scale),
-            math.floor((row + 0.5 - self.top) * self.scale),
+            math.ceil((col + 0.5 - self.left) * self.scale) - 1,
+            math.ceil((row + 0.5 - self.top) * self.scale) - 1,
         )
 
     def box_in_window(self, box: Box) -> Box:

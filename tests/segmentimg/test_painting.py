@@ -1,0 +1,156 @@
+"""Painting from the command line without a window: templates, earlier paint, what is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as samples
+
+import icas
+from icas.common.images import write_image
+from icas.segmentimg.cli import main
+from icas.segmentimg.inputs import find_pictures
+from icas.segmentimg.keeping import keep, place_of, read_kept
+from icas.segmentimg.saving import kept_of
+from icas.segmentimg.settings import SegmentSettings
+
+RED, BLUE = (204, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A folder `pictures` with two pictures, and a folder `templates` with a part of one."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "templates").mkdir()
+    write_image(tmp_path / "pictures" / "cat.png", samples.chelsea()[:240, 60:360])
+    write_image(tmp_path / "pictures" / "cup.png", samples.coffee()[100:340, 100:400])
+    write_image(tmp_path / "templates" / "eye.png", samples.chelsea()[80:120, 160:210])
+    return tmp_path
+
+
+def mask_of(out, name, color=RED):
+    path = out / f"{name}_mask_(R:{color[0]},G:{color[1]},B:{color[2]}).png"
+    return np.array(Image.open(path)) > 0
+
+
+def run(desk, *words):
+    return main(
+        [str(desk / "pictures"), "--no-gui", "--templates", str(desk / "templates"), *words]
+    )
+
+
+def test_templates_are_found_and_painted(desk, capsys):
+    assert run(desk, "--template-threshold", "0.001") == 0
+    out = desk / "pictures_segmented"
+    mask = mask_of(out, "cat")
+    rows, columns = np.nonzero(mask)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (80, 119, 100, 149)
+    assert "1 places of templates" in capsys.readouterr().out
+    told = json.loads((out / "cup.json").read_text())
+    assert told["classes"] == []
+    assert told["painted_files"] == ["cup_labels.png"]
+    assert not np.array(Image.open(out / "cup_labels.png")).any()
+    assert (out / "cat_segments.png").exists()
+
+
+def test_the_best_place_is_painted_without_a_threshold(desk):
+    assert run(desk) == 0
+    out = desk / "pictures_segmented"
+    assert mask_of(out, "cat").sum() == mask_of(out, "cup").sum() > 0
+
+
+def test_resume_leaves_finished_pictures_out_and_other_templates_do_not(desk, capsys):
+    assert run(desk) == 0
+    capsys.readouterr()
+    assert run(desk, "--resume") == 0
+    assert "(2 from before)" in capsys.readouterr().out
+    assert run(desk, "--resume", "--template-threshold", "0.2") == 0
+    assert "from before" not in capsys.readouterr().out
+
+
+def opened(desk, **options):
+    settings = SegmentSettings(**options)
+    [picture, *_] = find_pictures([desk / "pictures" / "cat.png"])
+    return settings.make_opener().open(picture)
+
+
+def test_what_was_painted_by_hand_stays_under_the_templates(desk):
+    work = opened(desk)
+    work.document.fill(200, 20, BLUE)
+    painted = work.document.masks()[BLUE]
+    place_of(work.picture).parent.mkdir(parents=True)
+    keep(place_of(work.picture), kept_of(work))
+    assert run(desk) == 0
+    out = desk / "pictures_segmented"
+    assert (mask_of(out, "cat", BLUE) == painted).all()
+    kept = read_kept(place_of(work.picture))
+    assert kept is not None
+    assert kept.saved
+    again = opened(desk)
+    assert set(again.document.masks()) == {RED, BLUE}
+    assert not again.unsaved
+
+
+def test_no_resume_begins_anew(desk):
+    assert run(desk) == 0
+    shutil.rmtree(desk / "templates")
+    words = [str(desk / "pictures"), "--no-gui", "--save", "masks,labels", "--no-resume"]
+    assert main(words) == 0
+    out = desk / "pictures_segmented"
+    assert not list(out.glob("*_mask_*"))
+    assert not np.array(Image.open(out / "cat_labels.png")).any()
+
+
+def test_masks_become_coco_and_labelme_later(desk):
+    assert run(desk) == 0
+    pictures, out = str(desk / "pictures"), desk / "pictures_segmented"
+    assert main([pictures, "--no-gui", "--save", "masks,coco,labelme"]) == 0
+    told = json.loads((out / "coco.json").read_text())
+    assert [one["file_name"] for one in told["images"]] == ["cat.png", "cup.png"]
+    assert [one["area"] for one in told["annotations"]] == [mask_of(out, "cat").sum()] * 2
+    shapes = json.loads((out / "cat_labelme.json").read_text())["shapes"]
+    assert [shape["shape_type"] for shape in shapes] == ["mask"]
+
+
+def test_a_palette_names_the_classes(desk):
+    (desk / "classes.txt").write_text("eye,#0000ff\nfur,#808080\n")
+    assert run(desk, "--palette", str(desk / "classes.txt"), "--portable-names") == 0
+    out = desk / "pictures_segmented"
+    assert (out / "cat_mask_(R=0,G=0,B=255).png").exists()
+    told = json.loads((out / "cat.json").read_text())
+    assert told["classes"][0]["name"] == "eye"
+    assert np.array(Image.open(out / "cat_labels.png")).max() == 1
+
+
+def test_an_exif_turn_gives_upright_masks(desk):
+    picture = Image.fromarray(samples.chelsea()[:240, 60:360])
+    exif = picture.getexif()
+    exif[274] = 6
+    picture.save(desk / "pictures" / "turned.jpg", exif=exif, quality=95)
+    assert run(desk) == 0
+    upright = icas.read_image(desk / "pictures" / "turned.jpg")
+    assert upright.shape[:2] == (300, 240)
+    assert mask_of(desk / "pictures_segmented", "turned").shape == (300, 240)
+
+
+def test_templates_that_do_not_fit_are_told_before_any_work(desk, capsys):
+    write_image(desk / "templates" / "more.png", samples.coffee()[:20, :20])
+    (desk / "segments").mkdir()
+    write_image(desk / "segments" / "eye.png", samples.coffee()[:40, :50] // 255 * 255)
+    assert run(desk, "--segments", str(desk / "segments")) == 2
+    assert "2 templates" in capsys.readouterr().err
+    assert not (desk / "pictures_segmented").exists()
+
+
+def test_paint_templates_in_python():
+    image = samples.chelsea()
+    found = icas.paint_templates(image, [image[80:120, 160:210]], threshold=0.001)
+    [place] = found.places
+    assert (place.row, place.col, place.similarity) == (80, 160, 1.0)
+    [(color, mask)] = found.masks.items()
+    assert color == RED
+    assert mask.sum() <= 40 * 50

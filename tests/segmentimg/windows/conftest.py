@@ -1,0 +1,234 @@
+"""A painting table without a display: a small picture, its segments, and a screen that plays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from icas.common.images import MAX_PIXELS, Image, write_image
+from icas.common.progress import Console
+from icas.segmentimg.document import PaintDocument
+from icas.segmentimg.inputs import find_pictures
+from icas.segmentimg.opening import Opener, Work
+from icas.segmentimg.palette import default_palette
+from icas.segmentimg.saving import Saving
+from icas.segmentimg.session import Session, Summary
+from icas.segmentimg.windows.desk import PAINTING, Desk
+from icas.segmentimg.windows.events import Button, Closed, Event, Key, Mouse
+from icas.segmentimg.windows.painter import run
+
+HEIGHT, WIDTH, SIDE = 24, 32, 8
+SCALE = 15
+"""Window pixels to a pixel of the small picture: 480 // 32."""
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A method of which everyone knows what it gives: squares, 1, 2, 3 … along the rows."""
+
+    name: ClassVar[str] = "squares"
+    side: int = SIDE
+
+    def groups(self, image: Image) -> Any:
+        rows, columns = (np.arange(length) // self.side for length in image.shape[:2])
+        return (rows[:, None] * 1000 + columns + 1).astype(np.int32)
+
+
+class Person:
+    """What a hand does, as events; places are (x, y) in the window."""
+
+    @staticmethod
+    def at(row: int, col: int) -> tuple[int, int]:
+        """Place in the window of a pixel of the small picture, shown whole."""
+        return col * SCALE + SCALE // 2, row * SCALE + SCALE // 2
+
+    @staticmethod
+    def mouse(kind: Any, place: tuple[int, int], button: Button = "", **held: Any) -> Mouse:
+        return Mouse(PAINTING, kind, *place, button, **held)
+
+    def click(self, place: tuple[int, int], button: Button = "left", **held: Any) -> list[Event]:
+        return [self.mouse(kind, place, button, **held) for kind in ("down", "up")]
+
+    def double(
+        self, place: tuple[int, int], button: Button = "left", order: str = "double down up"
+    ) -> list[Event]:
+        """Two clicks; what the second one is told as differs by window system."""
+        second = [self.mouse(kind, place, button) for kind in order.split()]
+        return [*self.click(place, button), *second]
+
+    def move(self, *places: tuple[int, int], button: Button = "") -> list[Event]:
+        return [self.mouse("move", place, button) for place in places]
+
+    def drag(self, *places: tuple[int, int], button: Button = "left", **held: Any) -> list[Event]:
+        down = self.mouse("down", places[0], button, **held)
+        moves = [self.mouse("move", place, button, **held) for place in places[1:]]
+        return [down, *moves, self.mouse("up", places[-1], button, **held)]
+
+    def wheel(self, place: tuple[int, int], steps: int, **held: Any) -> Mouse:
+        return self.mouse("wheel", place, wheel=steps, **held)
+
+    @staticmethod
+    def keys(*names: str) -> list[Event]:
+        return [Key(name) for name in names]
+
+
+@pytest.fixture(scope="session")
+def person() -> Person:
+    return Person()
+
+
+class Playing:
+    """A screen on which a script is played: what it yields happens, then windows are drawn."""
+
+    def __init__(self, script: Iterator[Any]) -> None:
+        self._script = script
+        self.shown: dict[str, Image] = {}
+        self.hidden: list[str] = []
+        self.frames = 0
+        self.closed = False
+
+    def show(self, window: str, picture: Image) -> None:
+        assert picture.dtype == np.uint8
+        assert picture.ndim == 3
+        self.shown[window] = picture.copy()
+        self.frames += 1
+
+    def hide(self, window: str) -> None:
+        self.shown.pop(window, None)
+        self.hidden.append(window)
+
+    def events(self, seconds: float) -> list[Event]:
+        done = next(self._script, Closed(PAINTING))
+        if done is None:
+            time.sleep(0.001)
+            return []
+        found = list(done) if isinstance(done, list) else [done]
+        for event in found:
+            if isinstance(event, Closed):
+                self.shown.pop(event.window, None)
+        return found
+
+    def close(self) -> None:
+        self.shown.clear()
+        self.closed = True
+
+
+@dataclass
+class Table:
+    """A session at a desk; `play` lets a script be the person."""
+
+    session: Session
+    desk: Desk
+    screen: Playing | None = None
+    summary: Summary | None = None
+
+    @property
+    def doc(self) -> PaintDocument:
+        work = self.session.work
+        assert work is not None
+        return work.document
+
+    def opened(self) -> Iterator[None]:
+        """Wait until the current picture is open, or cannot be, and lies in the window."""
+        until = time.monotonic() + 10
+        while self.session.work is None and not self.session.error:
+            assert time.monotonic() < until, "the picture does not open"
+            yield None
+        yield None
+
+    def play(self, script: Callable[[Table], Iterator[Any]]) -> Summary:
+        self.screen = Playing(self._whole(script))
+        try:
+            run(self.desk, self.screen)
+        finally:
+            self.summary = self.session.close()
+        assert self.screen.closed
+        return self.summary
+
+    def _whole(self, script: Callable[[Table], Iterator[Any]]) -> Iterator[Any]:
+        yield from self.opened()
+        yield from script(self)
+
+    @property
+    def shown(self) -> dict[str, Image]:
+        assert self.screen is not None
+        return self.screen.shown
+
+
+def small_image(seed: int = 0, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Image:
+    """Noise on blocks of colour, so that segments differ."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(30, 226, (shape[0] // SIDE + 1, shape[1] // SIDE + 1, 3))
+    whole = blocks.repeat(SIDE, axis=0).repeat(SIDE, axis=1)[: shape[0], : shape[1]]
+    return (whole + rng.integers(-9, 10, (*shape, 3))).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three small pictures, a.png to c.png."""
+    made = tmp_path / "small"
+    made.mkdir()
+    for seed, name in enumerate("abc"):
+        write_image(made / f"{name}.png", small_image(seed))
+    return made
+
+
+@pytest.fixture
+def squares() -> Opener:
+    return Opener(Squares(), 1_500_000, MAX_PIXELS, default_palette())
+
+
+@pytest.fixture(scope="session")
+def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Work]:
+    """Open the small picture, cut into squares of a side; for tests that leave it as it is."""
+
+    def opening(side: int) -> Work:
+        path = tmp_path_factory.mktemp("squares") / "small.png"
+        write_image(path, small_image())
+        return Opener(Squares(side), 1_500_000, MAX_PIXELS, default_palette()).open(
+            find_pictures([path])[0]
+        )
+
+    return opening
+
+
+@pytest.fixture
+def laid(folder: Path, squares: Opener) -> Callable[..., Table]:
+    """Make a table; sessions that a test does not play to their end are closed."""
+    made: list[Table] = []
+
+    def lay(
+        paths: Sequence[Path] = (), opener: Opener = squares, templates: Any = None, **given: Any
+    ) -> Table:
+        saving = Saving(given.pop("saves", ("masks", "labels")))
+        desk = {name: given.pop(name) for name in ("clock", "console") if name in given}
+        if "clock" in desk:
+            given["clock"] = desk["clock"]
+        session = Session(find_pictures(list(paths) or [folder]), opener, saving, **given)
+        desk.setdefault("console", Console(warnings=True))
+        table = Table(session, Desk(session, opener.palette, templates, most=(700, 900), **desk))
+        made.append(table)
+        return table
+
+    yield lay
+    for table in made:
+        if table.summary is None:
+            table.desk.close()
+            table.session.close()
+
+
+@pytest.fixture
+def opened(folder: Path, squares: Opener) -> Callable[..., Work]:
+    """Open the small picture of a name."""
+
+    def opening(name: str = "a", opener: Opener = squares) -> Work:
+        picture = find_pictures([folder / f"{name}.png"])[0]
+        return opener.open(picture)
+
+    return opening

@@ -1,0 +1,197 @@
+"""What the small windows show, which key is which, and how HighGUI's words are understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icas.common.images import write_image
+from icas.segmentimg.palette import PaintClass, Palette, default_palette
+from icas.segmentimg.windows import keymap
+from icas.segmentimg.windows.colours import MOST_ROWS, WIDTH, Status, class_under, color_picture
+from icas.segmentimg.windows.debug import debug_picture
+from icas.segmentimg.windows.desk import _EASEL_ACTIONS, _SESSION_ACTIONS
+from icas.segmentimg.windows.events import Mouse
+from icas.segmentimg.windows.lettering import blank, laid_over, notice, table_panel, wrapped, write
+from icas.segmentimg.windows.screen import key_name, mouse_event
+from icas.segmentimg.windows.waiting import LEAST, waiting_picture
+
+
+def classes(count):
+    return Palette(
+        PaintClass(f"a class of number {n}", (n % 256, 50 + n // 256, 250)) for n in range(count)
+    )
+
+
+def status(palette, chosen=0, first_row=0, **given):
+    told = {
+        "name": "picture.jpg",
+        "number": 3,
+        "pictures": 14,
+        "mode": "fill",
+        "details": ("3 segments painted", "h shows the keys"),
+        "unsaved": False,
+        **given,
+    }
+    return Status(palette, chosen, first_row, **told)
+
+
+@given(st.integers(1, 90), st.integers(0, 40), st.data())
+@settings(max_examples=30, deadline=None)
+def test_a_click_on_a_colour_gives_that_colour(count, first_row, data):
+    palette = classes(count)
+    first_row = min(first_row, max(0, -(-count // 2) - MOST_ROWS))
+    picture = color_picture(status(palette, data.draw(st.integers(0, count - 1)), first_row))
+    assert picture.shape[1] == WIDTH
+    seen = set()
+    for y in range(1, min(picture.shape[0], 30 * MOST_ROWS), 7):
+        for x in range(1, WIDTH, 5):
+            place = class_under(x, y, first_row, palette)
+            if place is None:
+                continue
+            seen.add(place)
+            swatches = [tuple(one) for one in picture[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)]
+            if len(set(swatches)) == 1 and swatches[0][2] == 250:
+                assert swatches[0] == palette[place].color
+    assert seen == set(range(2 * first_row, min(count, 2 * (first_row + MOST_ROWS))))
+
+
+def test_nothing_lies_outside_the_colours():
+    palette = default_palette()
+    for place in ((-1, 20), (20, -1), (WIDTH, 20), (WIDTH - 1, 20), (20, 900), (2, 2)):
+        assert class_under(*place, 0, palette) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 24, 64, 300])
+def test_the_colour_window_has_room_for_what_it_tells(count):
+    palette = classes(count)
+    plain = color_picture(status(palette, chosen=count - 1))
+    assert plain.shape[0] < 700
+    for other in (
+        status(palette, chosen=count - 1, unsaved=True),
+        status(palette, chosen=count - 1, mode="brush, radius 8"),
+        status(palette, chosen=count - 1, name="a_very_long_name" * 9 + ".jpg"),
+        status(palette, chosen=count - 1, name="ärger 図.png"),
+        status(palette, chosen=count - 1, number=14),
+    ):
+        picture = color_picture(other)
+        assert picture.shape != plain.shape or (picture != plain).any()
+
+
+def test_each_key_has_one_action_and_each_action_a_deed():
+    keys = [key for row in keymap.PAINTING for key in row.keys]
+    assert len(keys) == len(set(keys))
+    actions = [row.action for row in keymap.PAINTING]
+    assert len(actions) == len(set(actions))
+    assert {*actions} == {*_SESSION_ACTIONS, *_EASEL_ACTIONS, "color"}
+    for row in keymap.PAINTING:
+        assert {keymap.action_of(key) for key in row.keys} == {row.action}
+    assert keymap.action_of("Q") == "quit"
+    assert keymap.action_of("tab") is None
+    contract = {"q": "quit", "n": "next", "p": "previous", "space": "save_next", "z": "undo"}
+    more = {"y": "redo", "r": "reset", "d": "debug", "t": "templates", "h": "help"}
+    for key, action in {**contract, **more}.items():
+        assert keymap.action_of(key) == action
+    told = keymap.help_lines()
+    assert told[:4] == list(keymap.MOUSE)
+    assert all(key and words for key, words in told)
+    assert ("1 … 9", "colour 1 to 9") in told
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (-1, ""),
+        (ord("q"), "q"),
+        (ord("Q"), "Q"),
+        (ord("]"), "]"),
+        (32, "space"),
+        (27, "escape"),
+        (0xFF51, "left"),
+        (0x280000, "down"),
+        (63233, "down"),
+        (0xFFE1, ""),
+        (200, ""),
+        (0, ""),
+    ],
+)
+def test_codes_of_keys(code, name):
+    assert key_name(code) == name
+
+
+def test_words_of_the_mouse():
+    left, ctrl, shift = (
+        getattr(cv2, f"EVENT_FLAG_{name}") for name in ("LBUTTON", "CTRLKEY", "SHIFTKEY")
+    )
+    for number, expected in (
+        ((cv2.EVENT_LBUTTONDOWN, left), ("down", "left")),
+        ((cv2.EVENT_RBUTTONUP, 0), ("up", "right")),
+        ((cv2.EVENT_MBUTTONDOWN, 0), ("down", "middle")),
+        ((cv2.EVENT_LBUTTONDBLCLK, left), ("double", "left")),
+        ((cv2.EVENT_MOUSEMOVE, left), ("move", "left")),
+        ((cv2.EVENT_MOUSEMOVE, 0), ("move", "")),
+    ):
+        event = mouse_event("w", number[0], 5, 6, number[1])
+        assert (event.kind, event.button, event.x, event.y) == (*expected, 5, 6)
+    for steps in (1, -1, 3, -2):
+        flags = (steps * 120) << 16 | ctrl
+        event = mouse_event("w", cv2.EVENT_MOUSEWHEEL, 5, 6, flags)
+        assert event == Mouse("w", "wheel", 5, 6, wheel=steps, ctrl=True)
+    tilted = mouse_event("w", cv2.EVENT_MOUSEHWHEEL, 5, 6, (-120 << 16) | shift)
+    assert (tilted.wheel, tilted.sideways, tilted.shift) == (-1, True, True)
+
+
+def test_words_stay_inside_their_picture():
+    for size, place in (((40, 20), (35, 15)), ((40, 20), (39, 19)), ((3, 3), (0, 0))):
+        picture = blank(size)
+        write(picture, place, "Weit über den Rand", 14)
+        assert picture.shape == (size[1], size[0], 3)
+    picture = blank((200, 40))
+    write(picture, (5, 5), "words", 14)
+    assert (picture[:, 120:] == blank((80, 40))).all()
+    assert picture.max() > 200
+    tiny = np.full((4, 300, 3), 90, np.uint8)
+    notice(tiny, "more lines than there is room for " * 4)
+    assert tiny.shape == (4, 300, 3)
+    wide = np.full((200, 400, 3), 90, np.uint8)
+    notice(wide, "one line")
+    assert (wide[:160] == 90).all()
+    assert (wide[-20:] != 90).any()
+    assert wrapped("", 100, 12) == [""]
+    assert all(len(line) <= 20 for line in wrapped("one two three four five six", 130, 12))
+
+
+def test_a_panel_has_room_over_small_and_large_pictures():
+    panel = table_panel("Keys", keymap.help_lines())
+    for shape in ((30, 40), (900, 1200)):
+        whole = laid_over(np.full((*shape, 3), 200, np.uint8), panel)
+        assert whole.shape[0] == max(shape[0], panel.shape[0])
+        assert whole.shape[1] == max(shape[1], panel.shape[1])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (60, 700), (700, 60), (1500, 2000)])
+def test_the_waiting_picture_is_as_large_as_the_painted_one_will_be(tmp_path, shape):
+    path = tmp_path / "img.png"
+    write_image(path, np.full((*shape, 3), 210, np.uint8))
+    for error in ("", "a reason of many words " * 8):
+        picture = waiting_picture(path, error, (600, 800))
+        assert picture.shape[0] <= max(600, LEAST[0])
+        assert picture.shape[1] <= max(800, LEAST[1])
+        assert picture.min() < 60
+        assert picture.max() > 200
+    assert waiting_picture(Path("none.png"), "it is gone", (600, 800)).shape == (*LEAST, 3)
+
+
+def test_the_debug_picture_shows_what_is_there(opened):
+    work = opened()
+    work.document.fill(4, 4, (204, 0, 0))
+    first = debug_picture(work, (600, 900))
+    assert first.shape[0] <= 600
+    assert first.shape[1] <= 900
+    work.document.cut((0, 0), (23, 31))
+    assert (debug_picture(work, (600, 900)) != first).any()
