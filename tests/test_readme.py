@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from icas.segmentimg.windows.keymap import help_lines
+from icas.segmentimg.windows.keymap import help_rows
 
 TOP = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", *(str(page.relative_to(TOP)) for page in sorted(TOP.glob("docs/*.md")))]
@@ -96,4 +96,4 @@ def test_pictures_and_pages_that_it_links_are_there(page):
 def test_the_page_on_painting_has_the_keys_of_the_program():
     text = (TOP / "docs" / "painting.md").read_text(encoding="utf-8")
     shown = text.split("|---|---|\n")[1].split("<!--")[0]
-    assert shown == "".join(f"| {key} | {words} |\n" for key, words in help_lines())
+    assert shown == "".join(f"| {key} | {words} |\n" for key, words in help_rows())

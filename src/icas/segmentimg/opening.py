@@ -24,12 +24,12 @@ from icas.segmentimg.keeping import (
     saved_since,
     set_aside,
 )
-from icas.segmentimg.labels import count_of, sizes_of
+from icas.segmentimg.labels import Labels, count_of, sizes_of
 from icas.segmentimg.mask_loading import load_painting
 from icas.segmentimg.palette import PaintClass, Painting, Palette
 from icas.segmentimg.records import Record, digest_of, method_record, picture_record
 from icas.segmentimg.segment import cut
-from icas.segmentimg.segmenters import Segmenter
+from icas.segmentimg.segmenters import AsksFirst, Segmenter
 from icas.segmentimg.tree import MergeTree, merge_tree
 
 NOT_KEPT = -1
@@ -54,6 +54,10 @@ class Work:
         What ``NAME.json`` tells of the picture.
     note : str
         What it was painted from, for the person at the window; "" for nothing.
+    guide : object
+        What makes segments of a person's marks; None where the method needs none.
+    annotate : bool
+        A person has to say what is meant before there are segments.
     files : mapping
         Size and time of the files that a save wrote.
     saved_revision, kept_revision : int
@@ -67,6 +71,8 @@ class Work:
     classes: Palette
     record: Record
     note: str = ""
+    guide: Any = None
+    annotate: bool = False
     files: Stamps = field(default_factory=dict)
     saved_revision: int = 0
     kept_revision: int = 0
@@ -85,6 +91,18 @@ class Work:
     def nbytes(self) -> int:
         """Bytes that it takes, about."""
         return self.document.nbytes + self.tree.merges.nbytes
+
+    def recut(self, labels: Labels) -> None:
+        """Paint on other segments from now on; what was painted stays where it is."""
+        before, unsaved = self.document, self.unsaved
+        self.document = PaintDocument(before.image, labels, colors=before.colors)
+        if before.painted:
+            self.document.take_over(before.class_map())
+        self.tree, self.growth = _grown(self.document)
+        self.record["segments"] = count_of(labels)
+        self.annotate = False
+        self.saved_revision = NOT_KEPT if unsaved else self.document.revision
+        self.kept_revision = NOT_KEPT
 
     def name_colors(self) -> None:
         """Make classes of the document's colours that have none, named after themselves."""
@@ -110,6 +128,8 @@ class Opener:
         Classes 1…n of every picture.
     resume : bool
         Go on with what was painted before.
+    by_hand : bool
+        There is a person who can be asked what is meant.
     """
 
     segmenter: Segmenter
@@ -117,6 +137,7 @@ class Opener:
     max_pixels: int
     palette: Palette = field(default_factory=Palette)
     resume: bool = True
+    by_hand: bool = False
 
     def open(self, picture: Picture) -> Work:
         """Read and cut a picture; paint it as it was kept or saved before.
@@ -132,13 +153,17 @@ class Opener:
         image = read_image(picture.path, max_pixels=self.max_pixels)
         kept, note = self._kept(picture)
         method = method_record(self.segmenter, self.work_size)
+        asking = self._asks()
+        guide = None if asking is None else asking.guide(image)
         if kept is not None and _same(kept.about, method, digest):
             work = self._restored(picture, image, kept)
         else:
             work = self._cut(picture, image, digest, method)
             if kept is not None and not kept.saved:
                 _paint_over(work, kept)
+                work.guide = guide
                 return work
+        work.guide = guide
         if self.resume and work.note == "":
             self._load(work)
         work.note = "; ".join(filter(None, [work.note, note]))
@@ -169,11 +194,23 @@ class Opener:
 
     def _cut(self, picture: Picture, image: Image, digest: str, method: Record) -> Work:
         start = time.perf_counter()
-        labels = cut(image, self.segmenter, self.work_size)
+        asks = self._asks() is not None
+        labels = (
+            np.ones(image.shape[:2], np.int32)
+            if asks
+            else cut(image, self.segmenter, self.work_size)
+        )
         seconds = time.perf_counter() - start
         record = picture_record(picture.path, image, digest, method, count_of(labels), seconds)
         document = PaintDocument(image, labels, colors=[one.color for one in self.palette])
-        return _work(picture, document, self.palette, record)
+        work = _work(picture, document, self.palette, record)
+        work.annotate = asks
+        return work
+
+    def _asks(self) -> AsksFirst | None:
+        """The segmenter, if a person at the windows has to tell it what is meant."""
+        one = self.segmenter
+        return one if self.by_hand and isinstance(one, AsksFirst) and one.asks else None
 
     def _load(self, work: Work) -> None:
         """Paint what lies in the folder as masks, labels or labelme's shapes."""
@@ -189,10 +226,14 @@ class Opener:
         work.saved_revision = work.kept_revision = work.document.revision
 
 
-def _work(picture: Picture, document: PaintDocument, classes: Palette, record: Record) -> Work:
+def _grown(document: PaintDocument) -> tuple[MergeTree, Growth]:
     tree = merge_tree(document.image, document.first)
-    growth = Growth(tree, sizes_of(document.first))
     document.box_of(1)  # finds those of all segments, so that no click has to wait for it
+    return tree, Growth(tree, sizes_of(document.first))
+
+
+def _work(picture: Picture, document: PaintDocument, classes: Palette, record: Record) -> Work:
+    tree, growth = _grown(document)
     return Work(picture, document, tree, growth, classes, record)
 
 

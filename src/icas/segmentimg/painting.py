@@ -41,7 +41,7 @@ def paint_files(
     wrong = [name for name in settings.save or () if name in CUT_SAVES and name != "json"]
     if wrong:
         raise UsageError(f"--save {','.join(wrong)} goes with --no-gui")
-    opener = settings.make_opener()
+    opener = settings.make_opener(by_hand=True)
     templates = settings.template_set()
     pictures = find_pictures(paths, settings.out, settings.recursive)
     require_windows(WITHOUT)

@@ -165,8 +165,8 @@ class SegmentSettings:
         """The method with its options."""
         return make_segmenter(self.method, **self.options)
 
-    def make_opener(self) -> Opener:
-        """How pictures of a run are opened to be painted.
+    def make_opener(self, *, by_hand: bool = False) -> Opener:
+        """How pictures of a run are opened to be painted; `by_hand` in windows.
 
         Raises
         ------
@@ -181,6 +181,7 @@ class SegmentSettings:
             self.max_pixels,
             self.classes(),
             self.resume is not False,
+            by_hand,
         )
 
     def classes(self) -> Palette:

@@ -97,8 +97,8 @@ def test_each_key_has_one_action_and_each_action_a_deed():
     more = {"y": "redo", "r": "reset", "d": "debug", "t": "templates", "h": "help"}
     for key, action in {**contract, **more}.items():
         assert keymap.action_of(key) == action
-    told = keymap.help_lines()
-    assert told[:4] == list(keymap.MOUSE)
+    told = keymap.help_rows()
+    assert told[:4] == keymap.MOUSE
     assert all(key and words for key, words in told)
     assert ("1 … 9", "colour 1 to 9") in told
 
@@ -167,7 +167,7 @@ def test_words_stay_inside_their_picture():
 
 
 def test_a_panel_has_room_over_small_and_large_pictures():
-    panel = table_panel("Keys", keymap.help_lines())
+    panel = table_panel("Keys", keymap.help_rows())
     for shape in ((30, 40), (900, 1200)):
         whole = laid_over(np.full((*shape, 3), 200, np.uint8), panel)
         assert whole.shape[0] == max(shape[0], panel.shape[0])

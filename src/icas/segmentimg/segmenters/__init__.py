@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from icas.common.images import Image
 from icas.common.options import construct
@@ -30,6 +30,20 @@ class Segmenter(Protocol):
 
     def groups(self, image: Image) -> Labels:
         """Groups of pixels, numbered anyhow; pieces need not hang together; 0 = edge."""
+        ...
+
+
+@runtime_checkable
+class AsksFirst(Protocol):
+    """A way to cut a picture that a person tells what is meant."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether nothing was said yet: neither boxes nor points among the options."""
+        ...
+
+    def guide(self, image: Image) -> Any:
+        """What makes segments of a person's marks on a picture; may take a while to make."""
         ...
 
 

@@ -17,6 +17,7 @@ from icas.segmentimg.palette import Palette
 from icas.segmentimg.session import Session
 from icas.segmentimg.template_files import TemplateSet
 from icas.segmentimg.template_paint import TemplatePaint
+from icas.segmentimg.windows.annotating import Annotating
 from icas.segmentimg.windows.colours import (
     MOST_ROWS,
     Status,
@@ -26,8 +27,8 @@ from icas.segmentimg.windows.colours import (
 )
 from icas.segmentimg.windows.debug import debug_picture
 from icas.segmentimg.windows.easel import ZOOM, Easel, Hand
-from icas.segmentimg.windows.events import Closed, Event, Key, Mouse
-from icas.segmentimg.windows.keymap import action_of, help_lines
+from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider
+from icas.segmentimg.windows.keymap import action_of, help_rows
 from icas.segmentimg.windows.lettering import laid_over, notice, table_panel
 from icas.segmentimg.windows.viewport import Shape
 from icas.segmentimg.windows.waiting import waiting_picture
@@ -74,6 +75,8 @@ class Desk:
         self._console, self._clock = console or Console(), clock
         self._hand = Hand(palette[0].color)
         self._easel: Easel | None = None
+        self._annotating: Annotating | None = None
+        self._to_close: set[str] = set()
         self._first_row = 0
         self._said, self._said_until = "", 0.0
         self._help = self._debug = self._colors_closed = self._asked_to_quit = False
@@ -86,13 +89,17 @@ class Desk:
         """Do what a person did; nothing any more once the desk is finished."""
         if self.finished:
             return
-        if isinstance(event, Closed):
+        if self._annotating is not None:
+            self._annotate(self._annotating, event)
+        elif isinstance(event, Closed):
             self._closed(event.window)
         elif isinstance(event, Key):
             action = action_of(event.name)
             if action is not None:
                 self._asked_to_quit &= action == "quit"
                 self._act(action, event.name)
+        elif isinstance(event, Slider):
+            return  # of a window that is gone
         elif event.window == COLORS:
             self._choose(event)
         elif event.window == PAINTING:
@@ -102,6 +109,8 @@ class Desk:
     def tick(self) -> None:
         """What has to be done from time to time, events or not."""
         self._open()
+        if self._annotating is not None:
+            self._annotating.tick()
         told = self._session.tick()
         if told:
             self.say(told, warn=True)
@@ -114,7 +123,10 @@ class Desk:
 
     def frames(self) -> dict[str, Image | None]:
         """Windows that look different now, with their pictures; None closes a window."""
-        made: dict[str, Image | None] = {}
+        made: dict[str, Image | None] = dict.fromkeys(self._to_close)
+        self._to_close = set()
+        if self._annotating is not None:
+            return made | self._annotating.frames()
         if PAINTING not in self._shown or (self._easel is not None and self._easel.changed):
             self._shown[PAINTING] = True
             made[PAINTING] = self._painting_picture()
@@ -130,6 +142,8 @@ class Desk:
     def say(self, text: str, *, warn: bool = False) -> None:
         """Show a message in the painting window for a while; warnings go to stderr too."""
         self._said, self._said_until = text, self._clock() + SAID_SECONDS
+        if self._annotating is not None:
+            self._annotating.say(text)
         self._shown.pop(PAINTING, None)
         if warn:
             self._console.warn(text)
@@ -139,24 +153,64 @@ class Desk:
         self._searcher.shutdown(wait=False, cancel_futures=True)
         if self._easel is not None:
             self._easel.leave()
+        self._end_annotating()
+
+    def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
+        """Window, name, value and most of each slider."""
+        return () if self._annotating is None else self._annotating.sliders()
 
     def _open(self) -> None:
         """Put the current picture on the easel as soon as it is there."""
         work = self._session.work
-        on_easel = None if self._easel is None else self._easel.work
+        on_easel = self._on_easel()
         if work is on_easel:
             if work is None and self._shown.get("waiting") != self._waiting():
                 self._shown["waiting"] = self._waiting()
                 self._shown.pop(PAINTING, None)
             return
-        self._easel = None if work is None else Easel(work, self._most, self._hand)
-        self._debug = False
+        self._easel, self._debug = None, False
         self._shown.pop(PAINTING, None)
-        if work is not None:
+        if work is not None and work.annotate:
+            self._begin_annotating(work)
+        elif work is not None:
+            self._easel = Easel(work, self._most, self._hand)
             if self._hand.color not in {one.color for one in work.classes}:
                 self._hand.color = work.classes[0].color
             if work.note:
                 self.say(work.note)
+
+    def _on_easel(self) -> Work | None:
+        on = self._easel or self._annotating
+        return None if on is None else on.work
+
+    def _begin_annotating(self, work: Work) -> None:
+        self._annotating = Annotating(work, self._most, self._clock)
+        self._to_close = {window for window in (PAINTING, COLORS, DEBUG) if self._shown.get(window)}
+        self._shown.clear()
+
+    def _end_annotating(self) -> None:
+        if self._annotating is not None:
+            self._to_close |= self._annotating.close()
+            self._annotating = None
+
+    def _annotate(self, annotating: Annotating, event: Event) -> None:
+        """An event while a person says what is meant."""
+        action = annotating.handle(event)
+        self._asked_to_quit &= not isinstance(event, Key) or action == "quit"
+        if action == "finish" and annotating.finish():
+            self._end_annotating()
+        elif action in ("next", "previous", "quit"):
+            _SESSION_ACTIONS[action](self)
+        elif action == "closed":
+            self.finished = True
+
+    def _annotate_again(self, easel: Easel) -> None:
+        if easel.work.guide is None:
+            self.say(f"method {easel.work.record['method']} cuts by itself")
+            return
+        easel.leave()
+        easel.work.annotate = True
+        self._easel = None
 
     def _waiting(self) -> tuple[int, str]:
         return self._session.place, self._session.error
@@ -214,6 +268,7 @@ class Desk:
         """Put another picture on; whether there is one."""
         if not self._session.go(step):
             return False
+        self._end_annotating()
         self._easel, self._debug = None, False
         self._shown.pop(PAINTING, None)
         return True
@@ -319,7 +374,7 @@ class Desk:
         if self._said:
             notice(picture, self._said)
         if self._help:
-            picture = laid_over(picture, table_panel("Keys and buttons (h closes)", help_lines()))
+            picture = laid_over(picture, table_panel("Keys and buttons (h closes)", help_rows()))
         return picture
 
     def _debug_picture(self) -> Image | None:
@@ -390,6 +445,7 @@ _EASEL_ACTIONS: dict[str, Callable[[Desk, Easel], object]] = {
     "pan_right": lambda desk, easel: easel.pan(PAN, 0),
     "pan_up": lambda desk, easel: easel.pan(0, -PAN),
     "pan_down": lambda desk, easel: easel.pan(0, PAN),
+    "annotate": Desk._annotate_again,
     "opacity": Desk._turn_opacity,
     "borders": Desk._turn_borders,
 }

@@ -56,4 +56,13 @@ class Closed:
     window: str
 
 
-Event = Mouse | Key | Closed
+@dataclass(frozen=True)
+class Slider:
+    """A person moved a slider."""
+
+    window: str
+    name: str
+    value: int
+
+
+Event = Mouse | Key | Closed | Slider

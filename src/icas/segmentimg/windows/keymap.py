@@ -38,11 +38,29 @@ PAINTING = (
     Binding("color", tuple("123456789"), "colour 1 to 9"),
     Binding("opacity", ("o",), "paint more or less transparent"),
     Binding("borders", ("e",), "borders of segments on and off"),
+    Binding("annotate", ("a",), "point and draw again (methods grabcut and sam)"),
     Binding("templates", ("t",), "find the templates and paint them"),
     Binding("colors", ("c",), "show the colour window again"),
     Binding("debug", ("d",), "debug pictures on and off"),
     Binding("help", ("h",), "this help on and off"),
     Binding("escape", ("escape",), "end a cut line, continuous painting or this help"),
+)
+_ZOOM = tuple(row for row in PAINTING if row.action.startswith(("zoom", "whole", "pan")))
+_GOING = (
+    Binding("finish", ("f",), "go on to painting"),
+    Binding("undo", ("z",), "undo"),
+    Binding("reset", ("r",), "begin anew"),
+    Binding("next", ("n",), "next picture"),
+    Binding("previous", ("p",), "previous picture"),
+    Binding("quit", ("q",), "quit; twice where something is not saved"),
+    Binding("help", ("h",), "this help on and off"),
+    *_ZOOM,
+)
+CUTTING = (Binding("round", ("space",), "one round of GrabCut"), *_GOING)
+POINTING = (
+    Binding("round", ("space",), "predict, and show the mask"),
+    Binding("candidate", ("m",), "the next candidate for the mask"),
+    *_GOING,
 )
 MOUSE = (
     ("left click", "fill the segment (drag: all that are crossed)"),
@@ -51,18 +69,29 @@ MOUSE = (
     ("middle click", "cut: a line between this and the last middle click"),
 )
 
+CUTTING_MOUSE = (
+    ("left drag", "stroke on the object (with Ctrl: probably)"),
+    ("right drag", "stroke on the background (with Ctrl: probably)"),
+    ("middle drag", "box around the object"),
+)
+POINTING_MOUSE = (
+    ("left click", "point on the object"),
+    ("right click", "point that is not on it"),
+    ("middle drag", "box around the object"),
+)
+_MICE = {PAINTING: MOUSE, CUTTING: CUTTING_MOUSE, POINTING: POINTING_MOUSE}
 _SHOWN = {"left": "arrows", "escape": "Esc"}
 
 
-def action_of(key: str) -> str | None:
-    """The action of a key in the painting window; capital letters count as small ones."""
+def action_of(key: str, table: tuple[Binding, ...] = PAINTING) -> str | None:
+    """The action of a key in a window; capital letters count as small ones."""
     folded = key.lower()
-    return next((row.action for row in PAINTING if folded in row.keys), None)
+    return next((row.action for row in table if folded in row.keys), None)
 
 
-def help_lines() -> list[tuple[str, str]]:
+def help_rows(table: tuple[Binding, ...] = PAINTING) -> tuple[tuple[str, str], ...]:
     """(key or button, what it does), mouse first."""
-    return [*MOUSE, *((_shown(row.keys), row.help) for row in PAINTING if row.help)]
+    return (*_MICE[table], *((_shown(row.keys), row.help) for row in table if row.help))
 
 
 def _shown(keys: tuple[str, ...]) -> str:

@@ -24,6 +24,8 @@ def run(desk: Desk, screen: Screen, clock: Callable[[], float] = time.monotonic)
                     screen.hide(window)
                 else:
                     screen.show(window, picture)
+            for window, name, value, most in desk.sliders():
+                screen.slider(window, name, value, most)
             events = screen.events(LIVELY if clock() - last < IDLE_AFTER else IDLE)
             if events:
                 last = clock()
