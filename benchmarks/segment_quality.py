@@ -20,7 +20,7 @@ from icas.common.images import Image, read_image
 from icas.segmentimg.judging import judge
 from icas.segmentimg.labels import count_of
 from icas.segmentimg.segment import cut
-from icas.segmentimg.segmenters import SEGMENTERS, make_segmenter
+from icas.segmentimg.segmenters import AUTOMATIC, make_segmenter
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "segmenters.md"
@@ -60,7 +60,7 @@ def methods_table(folder: Path) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     large = enlarged(read_image(find_images(folder / "images")[0]))
-    for name in SEGMENTERS:
+    for name in AUTOMATIC:
         segmenter = make_segmenter(name)
         found = judge(folder / "images", folder / "gt_npz", segmenter, jobs=1)
         start = time.perf_counter()

@@ -124,7 +124,7 @@ def test_evaluate_prints_the_three_measures(data, capsys):
         (["{picture}", "--save", "overlay"], 2, "goes with --no-gui"),
         (["nowhere.jpg", "--no-gui"], 2, "does not exist"),
         (["{empty}", "--no-gui"], 1, "no pictures"),
-        (["{picture}", "--method", "sam", "--no-gui"], 2, "not there yet; methods that are there"),
+        (["{picture}", "--method", "sam", "--no-gui"], 2, "needs --sam-checkpoint"),
         (["{picture}", "--method", "magic", "--no-gui"], 2, "choose from"),
         (["{picture}", "--templates", "x"], 2, "no folder"),
         (["{picture}", "--attentions", "x"], 2, "goes with --templates"),

@@ -95,6 +95,15 @@ def test_what_was_painted_by_hand_stays_under_the_templates(desk):
     assert not again.unsaved
 
 
+def test_another_run_begins_anew_where_no_hand_has_painted(desk):
+    assert run(desk) == 0
+    out = desk / "pictures_segmented"
+    assert mask_of(out, "cup").any()
+    assert run(desk, "--template-threshold", "0.001") == 0
+    assert not list(out.glob("cup_mask_*"))
+    assert mask_of(out, "cat").any()
+
+
 def test_no_resume_begins_anew(desk):
     assert run(desk) == 0
     shutil.rmtree(desk / "templates")

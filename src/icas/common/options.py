@@ -27,6 +27,12 @@ class Option:
     maximum: float | None = None
     metavar: str | None = None
     default_text: str | None = None
+    flag: str = ""
+    repeat: bool = False
+
+    def flag_of(self, name: str) -> str:
+        """Its flag, by which messages call it; made of the field's name unless it has its own."""
+        return self.flag or flag_of(name)
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
@@ -60,7 +66,7 @@ def check_options(settings: Any) -> None:
         value = getattr(settings, name)
         if value is None and default is None:
             continue
-        flag = flag_of(name)
+        flag = option.flag_of(name)
         if option.parse is int and not isinstance(value, Integral):
             raise UsageError(f"{flag} {value!r}: a whole number is needed")
         if option.choices and value not in option.choices:
@@ -93,10 +99,11 @@ def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
         The class has no such option (the message names those that it has), or a value is outside
         its limits.
     """
-    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
+    known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
     for option in options:
         if option not in known:
-            shown = ", ".join(flag_of(known_name) for known_name in sorted(known))
+            shown = ", ".join(sorted(known.values()))
             raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
     return cls(**options)
 
@@ -130,7 +137,7 @@ def add_flags(
         unit = f" {option.unit}" if option.unit else ""
         also = shared.get(name, "")
         help_text = f"{option.help} (default: {shown}{unit}{also})".replace("%", "%%")
-        flag = flag_of(name)
+        flag = option.flag_of(name)
         if isinstance(default, bool) or option.parse is bool:
             parser.add_argument(
                 flag,
@@ -142,6 +149,7 @@ def add_flags(
             continue
         parser.add_argument(
             flag,
+            action="append" if option.repeat else "store",
             type=_argument_type(
                 number if name in shared and option.parse in (int, float) else option.parse
             ),

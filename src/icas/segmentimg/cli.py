@@ -28,16 +28,11 @@ examples:
   segmentimg img.jpg --method kmeans --k 5 --position-weight 0 --no-gui --save centres
   segmentimg img.jpg --preview methods.png
 
-not there yet: the methods grabcut and sam
+not there yet: the method grabcut
 
 exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some files could not be
 read, 130 interrupted"""
-LATER_FLAGS = {
-    "--sam-checkpoint": "Segment Anything",
-    "--box": "GrabCut",
-    "--point": "GrabCut",
-}
-LATER_METHODS = ("grabcut", "sam")
+LATER_METHODS = ("grabcut",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(name: str, description: str, epilog: str | None = None) -> LineParser:
-    return LineParser(name, description, epilog, LATER_FLAGS)
+    return LineParser(name, description, epilog, {})
 
 
 def _add_method_flags(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.common.errors import IcasError
 from icas.common.images import Image, read_image
@@ -24,7 +25,7 @@ from icas.segmentimg.keeping import (
     saved_since,
     set_aside,
 )
-from icas.segmentimg.labels import Labels, count_of, sizes_of
+from icas.segmentimg.labels import Labels, connected, count_of, sizes_of
 from icas.segmentimg.mask_loading import load_painting
 from icas.segmentimg.palette import PaintClass, Painting, Palette
 from icas.segmentimg.records import Record, digest_of, method_record, picture_record
@@ -58,6 +59,8 @@ class Work:
         What makes segments of a person's marks; None where the method needs none.
     annotate : bool
         A person has to say what is meant before there are segments.
+    meant : (n,) int32 ndarray
+        Segments that the boxes and points of the command line mean.
     files : mapping
         Size and time of the files that a save wrote.
     saved_revision, kept_revision : int
@@ -73,6 +76,7 @@ class Work:
     note: str = ""
     guide: Any = None
     annotate: bool = False
+    meant: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     files: Stamps = field(default_factory=dict)
     saved_revision: int = 0
     kept_revision: int = 0
@@ -166,6 +170,8 @@ class Opener:
         work.guide = guide
         if self.resume and work.note == "":
             self._load(work)
+        if self.by_hand and not work.document.painted:
+            work.document.fill_segments(work.meant, self.palette[0].color)
         work.note = "; ".join(filter(None, [work.note, note]))
         return work
 
@@ -194,17 +200,22 @@ class Opener:
 
     def _cut(self, picture: Picture, image: Image, digest: str, method: Record) -> Work:
         start = time.perf_counter()
+        one, meant = self.segmenter, None
         asks = self._asks() is not None
-        labels = (
-            np.ones(image.shape[:2], np.int32)
-            if asks
-            else cut(image, self.segmenter, self.work_size)
-        )
+        if asks:
+            labels = np.ones(image.shape[:2], np.int32)
+        elif isinstance(one, AsksFirst) and one.told:
+            meant = one.meant(image)
+            labels = connected(meant.astype(np.int32))
+        else:
+            labels = cut(image, one, self.work_size)
         seconds = time.perf_counter() - start
         record = picture_record(picture.path, image, digest, method, count_of(labels), seconds)
         document = PaintDocument(image, labels, colors=[one.color for one in self.palette])
         work = _work(picture, document, self.palette, record)
         work.annotate = asks
+        if meant is not None:
+            work.meant = np.unique(labels[meant])
         return work
 
     def _asks(self) -> AsksFirst | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from icas.common.files import write_whole
 from icas.common.images import Image, read_image, resize, write_image
 from icas.common.kinds import os_reason
 from icas.common.progress import Console
+from icas.segmentimg.document import PaintDocument
 from icas.segmentimg.inputs import Picture, find_pictures
 from icas.segmentimg.keeping import keep, place_of
 from icas.segmentimg.labels import Labels, count_of
@@ -26,12 +28,14 @@ from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
 from icas.segmentimg.records import digest_of, method_record, picture_record
 from icas.segmentimg.saving import Saving, kept_of, save_work
 from icas.segmentimg.segment import cut, enlarged
-from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
+from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.settings import SegmentSettings
 from icas.segmentimg.template_files import TemplateSet
 
 MOST_SEGMENTS = 65_535
+UNATTENDED = "unattended"
+"""Key of NAME.json: digest of a painting that no hand has touched."""
 ENDINGS = {
     "segments": "_segments.png",
     "overlay": "_overlay.png",
@@ -143,13 +147,19 @@ def _paint_file(
 ) -> Cut:
     """What was painted before, the templates over it, and all of that on disk."""
     start = time.perf_counter()
-    work = settings.make_opener().open(picture)
+    opener = settings.make_opener()
+    work = opener.open(picture)
     document, places = work.document, 0
+    unattended = not document.painted or _is_unattended(work)
+    if unattended and (templates.templates or len(work.meant)):
+        document.take_over(np.zeros(document.labels.shape, np.int16))
+    document.fill_segments(work.meant, opener.palette[0].color)
     if templates.templates:
         found = templates.find(document.image)
         places = len(found.places)
         for color, mask in found.stamps():
             document.stamp(mask, color)
+    work.record[UNATTENDED] = _digest_of(document) if unattended else None
     work.record.update(templates.record())
     told = dict(work.record)
     _write(picture, document.image, document.first, segmenter, told, settings.cut_saves)
@@ -158,6 +168,17 @@ def _paint_file(
         _keep_again(work)
     seconds = time.perf_counter() - start
     return Cut(picture, count_of(document.first), seconds, places=places)
+
+
+def _is_unattended(work: Work) -> bool:
+    """Whether all paint is that of an earlier run without a window: such a run begins anew."""
+    before = saved_json(work.picture) or {}
+    return before.get(UNATTENDED) == _digest_of(work.document)
+
+
+def _digest_of(document: PaintDocument) -> str:
+    colors = repr(document.colors).encode()
+    return hashlib.sha256(colors + document.class_map().tobytes()).hexdigest()
 
 
 def _keep_again(work: Work) -> None:
@@ -236,8 +257,8 @@ def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Con
     size = cell_size(image)
     small = resize(image, size)
     cells, lines = [(path.name, small)], []
-    with console.bar(len(SEGMENTERS), "preview", "methods") as bar:
-        for name in SEGMENTERS:
+    with console.bar(len(AUTOMATIC), "preview", "methods") as bar:
+        for name in AUTOMATIC:
             start = time.perf_counter()
             labels = cut(image, make_segmenter(name), settings.work_size)
             seconds = time.perf_counter() - start

@@ -61,7 +61,7 @@ def cut(image: Image, segmenter: Segmenter, work_size: int = WORK_SIZE) -> Label
         raise UsageError(f"--work-size {work_size}: at least 1 pixel")
     height, width = image.shape[:2]
     share = min(1.0, (work_size / (height * width)) ** 0.5)
-    if share == 1:
+    if share == 1 or getattr(segmenter, "full_size", False):
         return connected(segmenter.groups(image), edges=True)
     small = resize(image, (max(1, round(width * share)), max(1, round(height * share))))
     labels = connected(segmenter.groups(small), edges=True)

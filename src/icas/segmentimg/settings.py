@@ -159,7 +159,8 @@ class SegmentSettings:
     @property
     def paints(self) -> bool:
         """Whether a run without a window writes a painting too."""
-        return self.templates is not None or bool(self.save and self.painted_saves)
+        told = any(self.options.get(name) for name in ("boxes", "points"))
+        return self.templates is not None or told or bool(self.save and self.painted_saves)
 
     def make_segmenter(self) -> Segmenter:
         """The method with its options."""

@@ -90,6 +90,7 @@ class Playing:
         self._script = script
         self.shown: dict[str, Image] = {}
         self.hidden: list[str] = []
+        self.sliders: dict[tuple[str, str], int] = {}
         self.frames = 0
         self.closed = False
 
@@ -98,6 +99,10 @@ class Playing:
         assert picture.ndim == 3
         self.shown[window] = picture.copy()
         self.frames += 1
+
+    def slider(self, window: str, name: str, value: int, most: int) -> None:
+        assert window in self.shown
+        self.sliders[window, name] = value
 
     def hide(self, window: str) -> None:
         self.shown.pop(window, None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from icas.common.images import Image
 from icas.common.options import construct
 from icas.common.registry import Entry, lookup
@@ -19,7 +22,11 @@ SEGMENTERS: dict[str, Entry] = {
     "felzenszwalb": Entry(_HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"),
     "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
     "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
+    "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
 }
+AUTOMATIC = tuple(name for name in SEGMENTERS if name not in ("grabcut", "sam"))
+"""Methods that need neither a person nor weights."""
+
 OTHER_SPELLINGS = {"chanvase": "chanvese"}
 
 
@@ -39,7 +46,16 @@ class AsksFirst(Protocol):
 
     @property
     def asks(self) -> bool:
-        """Whether nothing was said yet: neither boxes nor points among the options."""
+        """Whether a person has to say it first, for the options do not."""
+        ...
+
+    @property
+    def told(self) -> bool:
+        """Whether there are boxes or points among the options."""
+        ...
+
+    def meant(self, image: Image) -> NDArray[np.bool_]:
+        """(h, w) bool: what the boxes and points among the options mean."""
         ...
 
     def guide(self, image: Image) -> Any:

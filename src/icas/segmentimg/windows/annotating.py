@@ -40,7 +40,6 @@ class Annotating:
         self._keys = KEYS[method]
         make = ANNOTATORS[method].load()
         self._annotator: Annotator = make(work.document.image, work.guide, most, clock)
-        self._open: set[str] = set()
 
     def handle(self, event: Event) -> str:
         """Do what a person did; one of `LEAVING` where the desk has to do it, else ""."""
@@ -67,9 +66,7 @@ class Annotating:
 
     def frames(self) -> dict[str, Image]:
         """Windows that look different now."""
-        made = self._annotator.frames()
-        self._open |= made.keys()
-        return made
+        return self._annotator.frames()
 
     def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
         """Window, name, value and most of each slider."""
@@ -83,7 +80,6 @@ class Annotating:
         self.work.recut(labels)
         return True
 
-    def close(self) -> set[str]:
-        """End the stage; the windows that are to be closed."""
+    def close(self) -> None:
+        """End the stage."""
         self._annotator.close()
-        return self._open

@@ -76,6 +76,7 @@ class Desk:
         self._hand = Hand(palette[0].color)
         self._easel: Easel | None = None
         self._annotating: Annotating | None = None
+        self._windows: set[str] = set()
         self._to_close: set[str] = set()
         self._first_row = 0
         self._said, self._said_until = "", 0.0
@@ -125,8 +126,14 @@ class Desk:
         """Windows that look different now, with their pictures; None closes a window."""
         made: dict[str, Image | None] = dict.fromkeys(self._to_close)
         self._to_close = set()
-        if self._annotating is not None:
-            return made | self._annotating.frames()
+        made |= self._painting_frames() if self._annotating is None else self._annotating.frames()
+        self._windows = {
+            window for window in (*self._windows, *made) if made.get(window, 0) is not None
+        }
+        return made
+
+    def _painting_frames(self) -> dict[str, Image | None]:
+        made: dict[str, Image | None] = {}
         if PAINTING not in self._shown or (self._easel is not None and self._easel.changed):
             self._shown[PAINTING] = True
             made[PAINTING] = self._painting_picture()
@@ -185,12 +192,13 @@ class Desk:
 
     def _begin_annotating(self, work: Work) -> None:
         self._annotating = Annotating(work, self._most, self._clock)
-        self._to_close = {window for window in (PAINTING, COLORS, DEBUG) if self._shown.get(window)}
+        self._to_close |= self._windows
         self._shown.clear()
 
     def _end_annotating(self) -> None:
         if self._annotating is not None:
-            self._to_close |= self._annotating.close()
+            self._annotating.close()
+            self._to_close |= self._windows
             self._annotating = None
 
     def _annotate(self, annotating: Annotating, event: Event) -> None:

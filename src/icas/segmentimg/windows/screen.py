@@ -10,9 +10,15 @@ from typing import Protocol
 
 from icas.common.display import font_folder, gui_backend
 from icas.common.images import Image
-from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse
+from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse, Slider
 
-PLACES = {"Colours": (6, 36), "Painting": (276, 36), "Debug": (320, 90)}
+PLACES = {
+    "Colours": (6, 36),
+    "Painting": (276, 36),
+    "Debug": (320, 90),
+    "Annotations": (6, 36),
+    "Segments": (646, 36),
+}
 """Where windows open, (x, y) on the screen."""
 SETTLED = 0.5
 """Seconds after which the window manager has put a new window where it stays."""
@@ -51,6 +57,10 @@ class Screen(Protocol):
         """Show a picture in a window, which opens if it is not there."""
         ...
 
+    def slider(self, window: str, name: str, value: int, most: int) -> None:
+        """Give a window that is shown a slider from 0 to `most`, if it has none of that name."""
+        ...
+
     def hide(self, window: str) -> None:
         """Close a window, if it is there."""
         ...
@@ -73,6 +83,8 @@ class HighGui:
         self._cv2 = cv2
         self._open: dict[str, float] = {}
         self._pictures: dict[str, Image] = {}
+        self._sliders: dict[tuple[str, str], int] = {}
+        self._with_slider: set[tuple[str, str]] = set()
         self._places = dict(PLACES)
         self._frames: dict[str, tuple[int, int]] = {}
         self._magnifies = gui_backend().startswith("QT")
@@ -97,10 +109,26 @@ class HighGui:
         if new:
             time.sleep(SETTLE)
 
+    def slider(self, window: str, name: str, value: int, most: int) -> None:
+        """Give a window that is shown a slider from 0 to `most`, if it has none of that name.
+
+        One that it had before it was closed stands where it stood then.
+        """
+        if window not in self._open or (window, name) in self._with_slider:
+            return
+
+        def moved(value: int) -> None:
+            self._sliders[window, name] = value
+            self._waiting.append(Slider(window, name, value))
+
+        self._with_slider.add((window, name))
+        start = self._sliders.get((window, name), value)
+        self._cv2.createTrackbar(name, window, start, most, moved)
+
     def hide(self, window: str) -> None:
         """Close a window, if it is there."""
         if window in self._open:
-            del self._open[window]
+            self._forget(window)
             if self._is_visible(window):
                 self._cv2.destroyWindow(window)
 
@@ -112,7 +140,7 @@ class HighGui:
             self._waiting.append(Key(name))
         for window in sorted(self._open):
             if not self._is_visible(window):
-                del self._open[window]
+                self._forget(window)
                 self._waiting.append(Closed(window))
         found = list(self._waiting)
         self._waiting.clear()
@@ -125,6 +153,10 @@ class HighGui:
         for window in sorted(self._open):
             self.hide(window)
         self._cv2.waitKeyEx(1)  # lets the window system carry it out
+
+    def _forget(self, window: str) -> None:
+        del self._open[window]
+        self._with_slider = {one for one in self._with_slider if one[0] != window}
 
     def _magnified(self, events: list[Event]) -> set[str]:
         """Windows that have enlarged their picture by themselves, as OpenCV's of Qt do."""

@@ -1,0 +1,1 @@
+"""Segment Anything: checkpoints, embeddings kept between runs, prompts, automatic masks."""
