@@ -7,13 +7,16 @@ import pytest
 from skimage import data as samples
 
 import icas
+import icas.common.images
 from icas.segmentimg.cli import main, segment_parser
 
 METHODS = "edge superpixel kmeans slickmeans chanvese chanvase felzenszwalb quickshift graph"
 FLAGS = (
     "--method --out --no-gui --preview --save --jobs --resume -q -v --debug --region-size --ruler"
     " --k --color-importance --scale --sigma --min-size --kernel-size --max-dist --ratio"
-    " --work-size --bins --version --help"
+    " --work-size --bins --version --help --sam-checkpoint --sam-model --sam-mode --device --box"
+    " --point --templates --attentions --segments --masks --template-threshold --palette"
+    " --portable-names --ahead"
 )
 
 
@@ -48,3 +51,37 @@ def test_files(photos, tmp_path):
         "coffee-1_overlay.png",
         "coffee-1_segments.png",
     ]
+
+
+def test_painting_from_python():
+    image = samples.coffee()[:120, :160]
+    doc = icas.PaintDocument(image, icas.segment(image))
+    doc.fill(60, 80, (204, 0, 0))
+    doc.cut((0, 0), (119, 159))
+    doc.undo()
+    doc.redo()
+    doc.unfill(10, 100)
+    assert set(doc.masks()) == {(204, 0, 0)}
+    assert doc.masks()[204, 0, 0].shape == (120, 160)
+    found = icas.paint_templates(image, [image[20:50, 30:70]], threshold=0.05)
+    assert (found.places[0].row, found.places[0].col) == (20, 30)
+    assert list(found.masks) == [(204, 0, 0)]
+
+
+def test_files_of_painting(photos, tmp_path):
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    cup = icas.read_image(photos / "coffee-1.png")[60:100, 90:150]
+    icas.common.images.write_image(templates / "cup.png", cup)
+    words = [str(photos / "coffee-1.png"), "--no-gui", "--templates", str(templates), "-q"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {
+        "coffee-1.json",
+        "coffee-1_labels.png",
+        "coffee-1_mask_(R:204,G:0,B:0).png",
+        "coffee-1_overlay.png",
+        "coffee-1_segments.png",
+    } == names
+    assert main([*words, "--out", str(tmp_path / "other"), "--portable-names"]) == 0
+    assert (tmp_path / "other" / "coffee-1_mask_(R=204,G=0,B=0).png").exists()

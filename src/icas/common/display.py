@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -130,6 +131,20 @@ def _x11_size() -> tuple[int, int] | None:
     size = library.XDisplayWidth(pointer, 0), library.XDisplayHeight(pointer, 0)
     library.XCloseDisplay(pointer)
     return int(size[0]), int(size[1])
+
+
+def share_x11() -> None:
+    """Have Qt in OpenCV use the system's libX11-xcb, where there is one; before the first window.
+
+    OpenCV's wheels bring an old one, which does not fit newer releases of Xlib: it fails to tell
+    Xlib that Qt wants all events. Xlib then takes some away at times. About one window in five
+    never heard that it was open, and stayed black.
+    """
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        with suppress(OSError):
+            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def _probe() -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from icas.common.display import require_windows, screen_size
@@ -33,7 +34,8 @@ def paint_files(
     Raises
     ------
     UsageError
-        A path or an option is wrong, or no window can be opened here.
+        A path or an option is wrong, nothing can be written where masks shall go, or no window can
+        be opened here.
     IcasError
         There are no pictures.
     """
@@ -44,6 +46,7 @@ def paint_files(
     opener = settings.make_opener(by_hand=True)
     templates = settings.template_set()
     pictures = find_pictures(paths, settings.out, settings.recursive)
+    _require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT)
 
     from icas.segmentimg.windows.desk import Desk
@@ -63,6 +66,16 @@ def paint_files(
     finally:
         summary = session.close()
     return summary
+
+
+def _require_writable(folders: Iterable[Path]) -> None:
+    """Refuse folders that cannot be made or written into, before anyone has painted."""
+    for folder in sorted(folders):
+        whole = folder.resolve()
+        there = next(one for one in (whole, *whole.parents) if one.exists())
+        why = "is no folder" if not there.is_dir() else "is not writable"
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise UsageError(f"masks cannot go into {folder}: {there} {why}; give another --out")
 
 
 def window_room() -> tuple[int, int]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from icas.common.display import font_folder, gui_backend
+from icas.common.display import font_folder, gui_backend, share_x11
 from icas.common.images import Image
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse, Slider
 
@@ -24,10 +24,6 @@ SETTLED = 0.5
 """Seconds after which the window manager has put a new window where it stays."""
 WIDEST_FRAME = 64
 """Pixels that a window's frame takes at most on the left and on the top."""
-
-SETTLE = 0.15
-"""Seconds that the window system gets to bring a new window up before Qt asks it for news; without,
-the window may stay black on a busy machine that has no window manager."""
 
 # codes of cv2.waitKeyEx, which differ by window system: Qt and GTK, Windows, macOS
 _NAMES = {
@@ -92,12 +88,12 @@ class HighGui:
         folder = font_folder()
         if folder is not None and sys.platform.startswith("linux"):
             os.environ["QT_QPA_FONTDIR"] = str(folder)  # OpenCV 5 ships no fonts of its own
+        share_x11()
 
     def show(self, window: str, picture: Image) -> None:
         """Show an RGB picture, pixel by pixel."""
         cv2 = self._cv2
-        new = window not in self._open
-        if new:
+        if window not in self._open:
             # the plain kind of window: the other one has a bar of tools that shifts coordinates
             cv2.namedWindow(window, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             cv2.setMouseCallback(window, self._listener(window))
@@ -106,8 +102,6 @@ class HighGui:
             self._open[window] = time.monotonic()
         self._pictures[window] = picture
         cv2.imshow(window, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        if new:
-            time.sleep(SETTLE)
 
     def slider(self, window: str, name: str, value: int, most: int) -> None:
         """Give a window that is shown a slider from 0 to `most`, if it has none of that name.
