@@ -140,10 +140,8 @@ def written(first: Floats, later: Floats) -> None:
         "import numpy as np",
     ]
     for name, weights in (("FIRST", first), ("LATER", later)):
-        rows = [weights[:1], *np.split(weights[1:], range(5, len(weights) - 1, 5))]
-        lines += ["", f"{name} = np.array(", "    [  # fmt: skip"]
-        lines += ["        " + " ".join(f"{value:.4f}," for value in row) for row in rows]
-        lines += ["    ]", ")"]
+        numbers = [f"        {value:.4f}," for value in weights]
+        lines += ["", f"{name} = np.array(", "    [", *numbers, "    ]", ")"]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

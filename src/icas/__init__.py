@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from icas.common.images import find_images, read_image
     from icas.levels import labels_at
     from icas.segmentimg.document import PaintDocument
+    from icas.segmentimg.grabcut import grabcut
     from icas.segmentimg.segment import segment
     from icas.segmentimg.segmenters.kmeans import KMeansColors, kmeans_colors
     from icas.segmentimg.template_paint import TemplatePaint, paint_templates
@@ -48,6 +49,7 @@ _PLACES = {
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
     "find_images": "icas.common.images",
+    "grabcut": "icas.segmentimg.grabcut",
     "kmeans_colors": "icas.segmentimg.segmenters.kmeans",
     "labels_at": "icas.levels",
     "links": "icas.clusterimg.api",
@@ -80,6 +82,7 @@ __all__ = [
     "evaluate",
     "features",
     "find_images",
+    "grabcut",
     "kmeans_colors",
     "labels_at",
     "links",

@@ -163,3 +163,26 @@ def test_paint_templates_in_python():
     [(color, mask)] = found.masks.items()
     assert color == RED
     assert mask.sum() <= 40 * 50
+
+
+def test_grabcut_by_box_and_points_gives_segments_and_a_mask(desk):
+    out = desk / "cut"
+    words = ["--method", "grabcut", "--no-gui", "--box", "60,40,240,220", "--point", "150,150,1"]
+    assert main([str(desk / "pictures" / "cup.png"), *words, "--out", str(out)]) == 0
+    image = icas.read_image(desk / "pictures" / "cup.png")
+    labels = icas.segment(image, "grabcut", boxes=[(60, 40, 240, 220)], points=[(150, 150, 1)])
+    assert (np.array(Image.open(out / "cup_segments.png")) == labels).all()
+    mask = mask_of(out, "cup")
+    assert mask[150, 150]
+    assert not mask[:40].any()
+    assert {*labels[mask]}.isdisjoint({*labels[~mask]})
+    other = ["--method", "grabcut", "--no-gui", "--box", "80,60,230,200", "--out", str(out)]
+    assert main([str(desk / "pictures" / "cup.png"), *other]) == 0
+    again = np.array(Image.open(out / "cup_labels.png"))  # the box of before is forgotten
+    assert (again == icas.grabcut(image, (80, 60, 230, 200))).all()
+
+
+def test_a_method_that_is_told_nothing_says_so(desk, capsys):
+    words = [str(desk / "pictures" / "cup.png"), "--method", "grabcut", "--no-gui"]
+    assert main(words) == 2
+    assert "nothing is annotated" in capsys.readouterr().err

@@ -27,12 +27,11 @@ examples:
   segmentimg img.jpg --method graph --k 60 --no-gui
   segmentimg img.jpg --method kmeans --k 5 --position-weight 0 --no-gui --save centres
   segmentimg img.jpg --preview methods.png
-
-not there yet: the method grabcut
+  segmentimg photos --method grabcut
+  segmentimg img.jpg --method grabcut --no-gui --box 60,40,200,150
 
 exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some files could not be
 read, 130 interrupted"""
-LATER_METHODS = ("grabcut",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,13 +137,8 @@ def _paint(paths: list[str], settings: Any, console: Console) -> int:
 
 def make_settings(given: dict[str, Any]) -> Any:
     """Settings from flags; those not known to a run are the method's."""
-    from icas.segmentimg.segmenters import SEGMENTERS
     from icas.segmentimg.settings import SegmentSettings
 
-    method = str(given.get("method", ""))
-    if method.casefold() in LATER_METHODS:
-        there = ", ".join(SEGMENTERS)
-        raise UsageError(f"method {method!r} is not there yet; methods that are there: {there}")
     known = set(options_of(SegmentSettings))
     own = {name: value for name, value in given.items() if name in known}
     options = {name: value for name, value in given.items() if name not in known}

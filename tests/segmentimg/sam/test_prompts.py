@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam.prompts import Prompt, Prompts, parse_box, parse_point
+from icas.segmentimg.sam.prompts import Prompt, Prompts
 
 A, B = (10.0, 10.0, 40.0, 40.0), (60.0, 20.0, 90.0, 50.0)
 
@@ -64,8 +64,6 @@ def test_values_come_in_order_and_of_one_type():
     assert type(made.points[0][2]) is int
     assert made
     assert not Prompts()
-    assert parse_box("10,10,40,40") == A
-    assert parse_point(" 3, 4.5,0") == (3.0, 4.5, 0)
 
 
 @pytest.mark.parametrize(
@@ -93,18 +91,3 @@ def test_what_lies_outside_the_picture_is_told_or_cut():
         Prompts(points=((100, 5, 1),)).within((50, 100))
     with pytest.raises(icas.UsageError, match="box 0,60,9,70 lies outside"):
         Prompts(((0, 60, 9, 70),)).within((50, 100))
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "words"),
-    [
-        (parse_box, "1,2,3", "a box like 10,20,200,180"),
-        (parse_box, "1,2,1,4", "a box like"),
-        (parse_point, "1;2;1", "a point like 120,80,1"),
-        (parse_point, "1,2,2", "a point like"),
-    ],
-)
-def test_what_is_typed_wrongly_is_told(parse, text, words):
-    with pytest.raises(ValueError, match=words) as error:
-        parse(text)
-    assert not isinstance(error.value, icas.UsageError)  # argparse makes the line

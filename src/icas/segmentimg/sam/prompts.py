@@ -138,34 +138,6 @@ def as_point(given: Sequence[Any]) -> Point:
     return x, y, int(label)
 
 
-def parse_box(text: str) -> Box:
-    """``"10,20,200,180"`` -> a box.
-
-    Raises
-    ------
-    ValueError
-        Of another form.
-    """
-    try:
-        return as_box(text.split(","))
-    except UsageError:
-        raise ValueError("a box like 10,20,200,180 (left, top, right, bottom)") from None
-
-
-def parse_point(text: str) -> Point:
-    """``"120,80,1"`` -> a point.
-
-    Raises
-    ------
-    ValueError
-        Of another form.
-    """
-    try:
-        return as_point(text.split(","))
-    except UsageError:
-        raise ValueError("a point like 120,80,1 (x, y, label 1 or 0)") from None
-
-
 def _numbers(given: Sequence[Any], count: int, what: str, form: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(one) for one in given)

@@ -22,6 +22,7 @@ SEGMENTERS: dict[str, Entry] = {
     "felzenszwalb": Entry(_HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"),
     "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
     "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
+    "grabcut": Entry(_HERE + "grabcut:GrabCut", "one object, by boxes, strokes and clicks"),
     "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
 }
 AUTOMATIC = tuple(name for name in SEGMENTERS if name not in ("grabcut", "sam"))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 from icas.common.images import Image
 from icas.common.options import option
+from icas.segmentimg.cutout.annotation import parse_box, parse_point
 from icas.segmentimg.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
@@ -21,7 +22,7 @@ from icas.segmentimg.sam.devices import check_device
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
 from icas.segmentimg.sam.loaded import load_shared
 from icas.segmentimg.sam.predictor import Predictor
-from icas.segmentimg.sam.prompts import Prompts, parse_box, parse_point
+from icas.segmentimg.sam.prompts import Prompts
 
 NO_CACHE = "none"
 

@@ -1,0 +1,163 @@
+"""How well one object is cut out, and how many clicks it takes; written into docs/segmenters.md.
+
+``python benchmarks/cutout.py`` with the image sets in ICAS_DATA (default ../shared/data beside the
+checkout). ``--no-large`` leaves out the 12-megapixel pictures, on which OpenCV alone takes minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from cutout_clicks import WAYS, clicks_needed
+from cutout_strokes import Case, Mask, cases, drawn, iou, read_strokes
+from segment_quality import PAGE, TOP, between, enlarged
+
+from icas.common.images import Image
+from icas.segmentimg.commands import Box, around
+from icas.segmentimg.cutout.annotation import BACKGROUND, FOREGROUND, Annotation
+from icas.segmentimg.grabcut import CutOut, grabcut
+
+MARGIN = 4
+GOALS = (0.85, 0.90)
+CAP = 20
+
+
+def main() -> int:
+    data = Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+    if not (data / "seg-grabcut").is_dir():
+        print(f"cutout: no pictures at {data / 'seg-grabcut'}: set ICAS_DATA", file=sys.stderr)
+        return 2
+    photos, horses = cases(data / "seg-grabcut"), cases(data / "seg-horses")[1::2]
+    text = PAGE.read_text(encoding="utf-8")
+    text = between(text, "cutout", strokes_table(data, photos, horses))
+    text = between(text, "clicks", clicks_table(photos, horses))
+    if "--no-large" not in sys.argv:
+        text = between(text, "cutout12", large_table(photos))
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"written into {PAGE}", file=sys.stderr)
+    return 0
+
+
+def strokes_table(data: Path, photos: list[Case], horses: list[Case]) -> list[str]:
+    """A row a kind of annotation: OpenCV alone, one round of ours, five rounds."""
+    lines = [
+        "| pictures | annotation | OpenCV, 5 rounds | one round | five rounds | ms a round |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows: list[tuple[str, str, list[Case], list[Annotation]]] = []
+    for kind in ("scribbles1", "scribbles2"):
+        strokes = [read_strokes(data / "seg-grabcut", kind, case.name) for case in photos]
+        rows.append(("seg-grabcut", kind, photos, [Annotation((), one) for one in strokes]))
+    rows.append(("seg-grabcut", "rectangle", photos, [boxed(case) for case in photos]))
+    for style in ("few lines", "many lines"):
+        strokes = drawn(style, horses, seed=2)
+        rows.append(("seg-horses", style, horses, [Annotation((), one) for one in strokes]))
+    rows.append(("seg-horses", "rectangle", horses, [boxed(case) for case in horses]))
+    for folder, kind, given, said in rows:
+        figures = np.array([_one(*pair) for pair in zip(given, said, strict=True)])
+        theirs, one, five, seconds = figures.mean(axis=0)
+        lines.append(
+            f"| {folder} | {kind} | {theirs:.3f} | {one:.3f} | {five:.3f} | {seconds * 1000:.0f} |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def _one(case: Case, said: Annotation) -> tuple[float, float, float, float]:
+    cutout = CutOut(case.image)
+    start = time.perf_counter()
+    one = cutout.round(said)
+    seconds = time.perf_counter() - start
+    five = CutOut(case.image).run(said, 5)
+    theirs = opencv(case.image, said, 5)
+    return iou(case, theirs), iou(case, one), iou(case, five), seconds
+
+
+def boxed(case: Case) -> Annotation:
+    """The object's bounding box, a little larger."""
+    found = around(case.object)
+    assert found is not None
+    return Annotation((grown(found, case.object.shape),), np.zeros(case.object.shape, np.uint8))
+
+
+def grown(box: Box, shape: tuple[int, ...]) -> Box:
+    height, width = shape
+    return (
+        max(1, box[0] - MARGIN),
+        min(height - 1, box[1] + MARGIN),
+        max(1, box[2] - MARGIN),
+        min(width - 1, box[3] + MARGIN),
+    )
+
+
+def opencv(image: Image, said: Annotation, rounds: int) -> Mask:
+    """``cv2.grabCut`` alone: unknown is probably foreground in a box, else probably background."""
+    kinds = np.full(said.strokes.shape, cv2.GC_PR_BGD, np.uint8)
+    if said.boxes:
+        kinds = np.where(said.inside(), cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    kinds[said.strokes == FOREGROUND] = cv2.GC_FGD
+    kinds[said.strokes == BACKGROUND] = cv2.GC_BGD
+    back, front = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    cv2.grabCut(bgr, kinds, None, back, front, rounds, cv2.GC_INIT_WITH_MASK)
+    return np.asarray(kinds & 1, bool)
+
+
+def large_table(photos: list[Case]) -> list[str]:
+    """One round on 12 megapixels from a rectangle: OpenCV alone and ours."""
+    lines = [
+        "| picture | OpenCV, s | ours, s | times | IoU between them |",
+        "|---|---|---|---|---|",
+    ]
+    for case in photos:
+        if case.name not in LARGE:
+            continue
+        image, small = enlarged(case.image), boxed(case)
+        scale = image.shape[0] / case.image.shape[0]
+        corners = [round(value * scale) for value in small.boxes[0]]
+        box = (corners[2], corners[0], corners[3], corners[1])
+        start = time.perf_counter()
+        ours = grabcut(image, box, rounds=1)
+        middle = time.perf_counter()
+        theirs = opencv(image, Annotation((tuple(corners),), np.zeros(ours.shape, np.uint8)), 1)
+        end = time.perf_counter()
+        both = (ours & theirs).sum() / max(1, (ours | theirs).sum())
+        lines.append(
+            f"| {case.name} | {end - middle:.1f} | {middle - start:.2f} |"
+            f" {(end - middle) / (middle - start):.0f} | {both:.3f} |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+LARGE = ("21077", "304074", "388016")
+
+
+def clicks_table(photos: list[Case], horses: list[Case]) -> list[str]:
+    """Mean clicks of a simulated user until an IoU is reached, and who never got there."""
+    heads = [
+        f"{name}: clicks to {goal:.2f} (never)"
+        for name in ("photographs", "horses")
+        for goal in GOALS
+    ]
+    lines = [f"| way | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for way, start in WAYS.items():
+        cells = []
+        for given in (photos, horses):
+            needed = np.array([clicks_needed(case, start(case), GOALS, CAP) for case in given])
+            for goal in range(len(GOALS)):
+                column = needed[:, goal]
+                cells.append(f"{np.minimum(column, CAP).mean():.1f} ({(column > CAP).mean():.0%})")
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Cutting one object out of a picture, from rectangles and strokes; no windows."""

@@ -1,0 +1,63 @@
+"""Figures that hold on real photographs with true objects."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from icas.common.find import find_images
+from icas.common.images import read_image
+from icas.segmentimg.commands import around
+from icas.segmentimg.grabcut import grabcut
+
+
+def photographs(data):
+    folder = data / "seg-grabcut"
+    if not folder.is_dir():
+        pytest.skip(f"no photographs at {folder}")
+    for path in find_images(folder / "images"):
+        truth = read_image(folder / "masks" / f"{path.stem}.png")[..., 0]
+        yield path.stem, read_image(path), truth
+
+
+def iou(mask, truth):
+    counted, true = truth != 128, truth == 255
+    return (mask & true).sum() / ((mask | true) & counted).sum()
+
+
+def opencv(image, kinds, rounds=5):
+    found, back, front = kinds.copy(), np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    cv2.grabCut(bgr, found, None, back, front, rounds, cv2.GC_INIT_WITH_MASK)
+    return (found & 1) > 0
+
+
+@pytest.mark.parametrize(("kind", "least"), [("scribbles1", 0.74), ("scribbles2", 0.88)])
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_strokes_alone(data, kind, least, rounds):
+    figures = []
+    for name, image, truth in photographs(data):
+        strokes = read_image(data / "seg-grabcut" / kind / f"{name}.png")[..., 0]
+        mask = grabcut(image, foreground=strokes == 1, background=strokes == 2, rounds=rounds)
+        assert mask[strokes == 1].all()
+        assert not mask[strokes == 2].any()
+        figures.append(iou(mask, truth))
+    assert np.mean(figures) >= least
+
+
+def test_a_rectangle_alone_is_as_good_as_opencv(data):
+    ours, theirs = [], []
+    for _, image, truth in photographs(data):
+        row0, row1, column0, column1 = around(truth == 255)
+        height, width = truth.shape
+        rows = slice(max(1, row0 - 4), min(height - 1, row1 + 4))
+        columns = slice(max(1, column0 - 4), min(width - 1, column1 + 4))
+        kinds = np.zeros(truth.shape, np.uint8)
+        kinds[rows, columns] = cv2.GC_PR_FGD
+        box = (columns.start, rows.start, columns.stop, rows.stop)
+        ours.append(iou(grabcut(image, box), truth))
+        theirs.append(iou(opencv(image, kinds), truth))
+    assert np.mean(ours) >= np.mean(theirs) - 0.01
+    assert np.abs(np.subtract(ours, theirs)).max() < 0.05
