@@ -99,6 +99,22 @@ def many_lines(case: Case, rng: np.random.Generator) -> Strokes:
     return strokes
 
 
+def one_side(case: Case, rng: np.random.Generator) -> Strokes:
+    """Strokes of the object as by the other styles, an arc around one half of it."""
+    style = few_lines if rng.uniform() < 0.5 else many_lines
+    strokes = style(case, rng)
+    strokes[strokes == BACKGROUND] = 0
+    outward = distance_transform_edt(case.counted & ~case.object)
+    centre = np.argwhere(case.object).mean(axis=0)
+    rows, columns = np.indices(strokes.shape)
+    angle = np.arctan2(rows - centre[0], columns - centre[1])
+    apart = np.abs(np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi)))))
+    ring = np.abs(outward - rng.uniform(12, 22)) < 2.5
+    here = ring & (apart < rng.uniform(0.5, 1.5))
+    strokes[here if here.any() else ring] = BACKGROUND
+    return strokes
+
+
 def some_clicks(case: Case, rng: np.random.Generator) -> Strokes:
     """One to four clicks in the object, one to five around it."""
     inward = distance_transform_edt(np.pad(case.object, 1))[1:-1, 1:-1]
@@ -114,6 +130,7 @@ def some_clicks(case: Case, rng: np.random.Generator) -> Strokes:
 STYLES: dict[str, Callable[[Case, np.random.Generator], Strokes]] = {
     "few lines": few_lines,
     "many lines": many_lines,
+    "one side": one_side,
     "clicks": some_clicks,
 }
 

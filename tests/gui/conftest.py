@@ -177,13 +177,13 @@ class Hand:
 
     def find(self, window: str) -> str:
         """The number of a window; "" where it does not show."""
-        told = self._xdotool("search", "--onlyvisible", "--name", f"^{window}$", check=False)
+        told = self._xdotool(*_found(window), check=False)
         return (told.split() or [""])[0]
 
     def box(self, window: str) -> tuple[int, int, int, int]:
         """Left, top, width and height of a window; zeros where it does not show."""
-        number = self.find(window)
-        told = self._xdotool("getwindowgeometry", "--shell", number, check=False) if number else ""
+        words = [*_found(window), "getwindowgeometry", "--shell", "%1"]
+        told = self._xdotool(*words, check=False)
         parts = dict(line.split("=") for line in told.split())
         left, top, width, height = (int(parts.get(n, 0)) for n in ("X", "Y", "WIDTH", "HEIGHT"))
         return left, top, width, height
@@ -196,12 +196,8 @@ class Hand:
     def move(self, place: Point, window: str = "Painting") -> None:
         """Put the pointer on a pixel of a window, (row, column)."""
         row, col = place
-        self._xdotool("mousemove", "--window", self.find(window), str(col), str(row))
+        self._xdotool(*_found(window), "mousemove", "--window", "%1", str(col), str(row))
         self._settle()
-
-    def away(self) -> None:
-        """Put the pointer where no window is."""
-        self.move((858, 998))
 
     def click(
         self,
@@ -219,35 +215,46 @@ class Hand:
         held = ["keydown", hold, *words, "keyup", hold] if hold else words
         self._do(held, f"{button} click at {place} shows", shows)
 
-    def drag(self, places: Sequence[Point], button: str = "left", hold: str = "") -> None:
+    def drag(
+        self,
+        places: Sequence[Point],
+        button: str = "left",
+        *,
+        window: str = "Painting",
+        hold: str = "",
+    ) -> None:
         """Press a button at the first place and let it go at the last."""
-        self.move(places[0])
+        self.move(places[0], window)
         if hold:
             self._do(["keydown", hold], "", False)
         self._do(["mousedown", BUTTONS[button]], "", False)
         for place in places[1:]:
-            self.move(place)
+            self.move(place, window)
         self._do(["mouseup", BUTTONS[button]], "", False)
         if hold:
             self._do(["keyup", hold], "", False)
 
-    def press(self, key: str, *, shows: bool = True) -> None:
+    def press(self, key: str, *, window: str = "Painting", shows: bool = True) -> None:
         """Press a key by its X name; `shows`: whether anything will change."""
-        self._do(self._key(key), f"key {key} shows", shows)
+        self._do(self._key(key, window), f"key {key} shows", shows)
 
-    def _key(self, key: str) -> list[str]:
+    def type(self, key: str, window: str = "Painting") -> None:
+        """Press a key and wait for nothing."""
+        self._xdotool(*self._key(key, window))
+
+    def _key(self, key: str, window: str) -> list[str]:
         # no window manager gives a window the keyboard here
-        return ["windowfocus", "--sync", self.find("Painting"), "key", key]
+        return ["windowfocus", "--sync", self.find(window), "key", key]
 
     def cross(self, window: str) -> None:
         """Close a window by its cross."""
         words = [sys.executable, "-c", CROSS, self.find(window)]
         subprocess.run(words, env=self._env, check=True, timeout=DEADLINE)
 
-    def end(self, key: str = "") -> Ended:
+    def end(self, key: str = "", window: str = "Painting") -> Ended:
         """Wait for the end, after a last key."""
         if key:
-            self._xdotool(*self._key(key))
+            self.type(key, window)
         wait_for("the program ends", lambda: self.process.poll() is not None)
         for reader in self._readers:
             reader.join()
@@ -262,15 +269,7 @@ class Hand:
         before = self._display.picture()
         self._xdotool(*words)
         if shows:
-            try:
-                self.until(what, lambda: (self._display.picture() != before).any(), 5)
-            except BaseException:
-                from PIL import Image as P
-                import secrets
-                n = secrets.token_hex(3)
-                P.fromarray(before).save(f"/tmp/q/gui/fail_{n}_a.png")
-                P.fromarray(self._display.picture()).save(f"/tmp/q/gui/fail_{n}_b.png")
-                raise
+            self.until(what, lambda: (self._display.picture() != before).any())
         self._settle()
 
     def _settle(self) -> None:
@@ -289,6 +288,11 @@ class Hand:
         if check and done.returncode:
             pytest.fail(f"xdotool {' '.join(words)}: {done.stderr} {self.err}")
         return done.stdout
+
+
+def _found(window: str) -> list[str]:
+    """Words of xdotool after which %1 is a window."""
+    return ["search", "--onlyvisible", "--name", f"^{window}$"]
 
 
 @pytest.fixture(scope="session")

@@ -165,10 +165,10 @@ def test_colours_are_chosen_in_their_window(sit, tmp_path):
     one.hand.click(first)
     one.document.fill(*first, (17, 128, 255 - 17))
     one.hand.click(cell(17, 40), "wheel down", window="Colours", times=8)
-    one.hand.click(cell(39, 40, first_row=8), window="Colours")
+    one.hand.click(cell(39, 40, first_row=6), window="Colours")
     one.hand.click(second)
     one.document.fill(*second, (39, 128, 255 - 39))
-    one.hand.click((cell(39, 40, 8)[0], 2), window="Colours", shows=False)
+    one.hand.click((cell(39, 40, 6)[0], 2), window="Colours", shows=False)
     one.hand.click(third)
     one.document.fill(*third, (39, 128, 255 - 39))
     one.save()
@@ -188,6 +188,7 @@ def check_window(one, viewport, pointer=MIDDLE):
     height, width = viewport.size
     rows, columns = viewport.rows(0, height), viewport.columns(0, width)
     image, labels = one.document.image[rows][:, columns], one.document.labels[rows][:, columns]
+    one.hand.press("Escape", shows=False)  # takes a message away
     one.hand.press("e")
     shown = one.hand.shown()
     assert shown.shape == image.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -84,13 +85,20 @@ class Ahead(Generic[T]):
         with self._changed:
             return sum(map(self._size_of, self._made.values()))
 
-    def close(self) -> None:
-        """Start nothing more. What is under way ends with the process at the latest."""
+    def close(self, seconds: float = 0.5) -> bool:
+        """Start nothing more; whether all has ended, which is waited for up to some seconds.
+
+        What is still under way then ends with the process at the latest.
+        """
         with self._changed:
             self._closed = True
             self._wanted = []
             self._made.clear()
             self._changed.notify_all()
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
         while True:

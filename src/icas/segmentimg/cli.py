@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from icas.common.commands import LineParser, guarded
 from icas.common.errors import UnreadableImageError, UsageError
@@ -130,9 +131,21 @@ def _paint(paths: list[str], settings: Any, console: Console) -> int:
     for path, reason in summary.failed.items():
         console.warn(f"not saved: {path}: {reason}")
     console.line(summary.line())
-    if summary.failed:
-        return FAILED
-    return SOME_UNREADABLE if summary.unreadable else 0
+    code = FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+    if not summary.ended:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process though a thread still cuts a picture that nobody wants any more.
+
+    All is saved and told by now. Python's own way out would have to wait for that thread, or
+    abort in the middle of a library's.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def make_settings(given: dict[str, Any]) -> Any:

@@ -34,6 +34,8 @@ class Summary:
         Path -> why its painting could not be saved or kept.
     out : tuple of Path
         Folders of the files.
+    ended : bool
+        Whether no picture is being opened any more in the background.
     """
 
     pictures: int
@@ -42,6 +44,7 @@ class Summary:
     unreadable: dict[Path, str]
     failed: dict[Path, str]
     out: tuple[Path, ...]
+    ended: bool
 
     def line(self) -> str:
         """The line that a session ends with."""
@@ -164,7 +167,7 @@ class Session:
 
     def close(self) -> Summary:
         """Keep all painting, and end the work in the background."""
-        self._ahead.close()
+        ended = self._ahead.close()
         self._shelf.close()
         failed = {**self._shelf.errors, **self._save_errors}
         return Summary(
@@ -174,6 +177,7 @@ class Session:
             {self.pictures[place].path: error for place, error in sorted(self.errors.items())},
             {self.pictures[place].path: error for place, error in sorted(failed.items())},
             tuple(sorted({picture.out for picture in self.pictures})),
+            ended,
         )
 
     def _open(self, place: int) -> Work:

@@ -24,6 +24,7 @@ CLUES = (
     "foreground way",
     "border of the picture",
     "random walker",
+    "way from the border by edges",
 )
 """Names of the columns of `clues_of`."""
 
@@ -36,7 +37,7 @@ _WALKED = 10.0
 
 
 def clues_of(pieces: Pieces, foreground: Flags, background: Flags) -> Floats:
-    """(n, 15) clues of each piece; the columns are `CLUES`.
+    """(n, 16) clues of each piece; the columns are `CLUES`.
 
     Ratios are logarithms, positive where foreground is more likely. Ways are geodesic distances
     on the graph of pieces (Bai & Sapiro 2007; Gulshan et al. 2010).
@@ -58,7 +59,11 @@ def clues_of(pieces: Pieces, foreground: Flags, background: Flags) -> Floats:
         to_front = np.log(_ways(pieces, costs, foreground) + floor)
         to_back = np.log(_ways(pieces, costs, background) + floor)
         columns += [to_back - to_front, to_front]
+    to_front, rim = columns[CLUES.index("foreground way by edges")], pieces.rim & ~foreground
     columns += [_from_border(pieces), _random_walker(pieces, foreground, background)]
+    costs, floor = _costs(pieces, likely)[1]
+    to_rim = np.log(_ways(pieces, costs, rim) + floor) if rim.any() else to_front
+    columns.append(to_rim - to_front)
     return np.stack(columns, axis=1)
 
 

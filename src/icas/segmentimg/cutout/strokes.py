@@ -88,12 +88,12 @@ def _unlike(pieces: Pieces, foreground: Flags) -> Flags:
 
 
 def first_clues(pieces: Pieces, known: Known) -> Floats:
-    """(n, 15) clues from strokes alone."""
+    """(n, 16) clues from strokes alone."""
     return clues_of(pieces, known.foreground, known.background)
 
 
 def later_clues(pieces: Pieces, known: Known, first: Floats, guess: Guess) -> Floats:
-    """(n, 31) clues from strokes, from what the round before is sure of, and its shares."""
+    """(n, 33) clues from strokes, from what the round before is sure of, and its shares."""
     front = pieces.share(guess.mask) > 0.5
     sure = (known.foreground | (front & (guess.share > 0.7))) & ~known.background
     not_it = (known.background | (~front & (guess.share < 0.2))) & ~known.foreground
@@ -155,16 +155,11 @@ class StrokeCut:
         if not known.background.any():
             return np.asarray(strokes != BACKGROUND, bool)
         clues = first_clues(pieces, known)
-        first = self._guess(known, clues, FIRST, strokes, Mixtures())
-        later = later_clues(pieces, known, clues, first)
-        return self._guess(known, later, LATER, strokes, self._mixtures).mask
-
-    def _guess(
-        self, known: Known, clues: Floats, weights: Floats, strokes: Strokes, mixtures: Mixtures
-    ) -> Guess:
-        pieces = self._pieces
-        assert pieces is not None
-        return guess(self._image, pieces, known, clues, weights, strokes, mixtures, self._seed)
+        first = guess(self._image, pieces, known, clues, FIRST, strokes, Mixtures(), self._seed)
+        anew = later_clues(pieces, known, clues, first)
+        return guess(
+            self._image, pieces, known, anew, LATER, strokes, self._mixtures, self._seed
+        ).mask
 
 
 def guess(

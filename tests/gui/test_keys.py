@@ -1,0 +1,180 @@
+"""Each key of the painting window does what the table of keys says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from icas.segmentimg.windows.keymap import PAINTING
+
+pytestmark = pytest.mark.gui
+
+RED, BLUE = (204, 0, 0), (0, 0, 255)
+NAMES = {"]": "bracketright", "[": "bracketleft", ",": "comma", ".": "period"}
+NAMES |= {"+": "plus", "=": "equal", "-": "minus", "escape": "Escape"}
+NAMES |= {name: name.capitalize() for name in ("left", "right", "up", "down")}
+PRESSED: dict[str, tuple[str, ...]] = {
+    row.action: tuple(NAMES.get(key, key) for key in row.keys) for row in PAINTING
+}
+
+
+def test_undo_redo_reset_and_escape(sit):
+    one = sit()
+    hand, document = one.hand, one.document
+    first, second = one.places(2)
+    hand.click(first)
+    document.fill(*first, RED)
+    hand.click(second)
+    document.fill(*second, RED)
+    for key, command in (
+        ("undo", document.undo),
+        ("undo", document.undo),
+        ("redo", document.redo),
+        ("reset", document.reset),
+        ("undo", document.undo),
+    ):
+        hand.press(*PRESSED[key])
+        command()
+        one.save()
+    hand.click((80, 20), "middle")
+    hand.press(*PRESSED["escape"])
+    hand.click((80, 200), "middle")
+    hand.press(*PRESSED["escape"])
+    one.save()
+
+
+def test_colours_1_to_9(sit):
+    one = sit()
+    places = one.places(9)
+    colors = [(204, 0, 0), (0, 0, 255), (0, 255, 0), (204, 0, 153), (255, 204, 0), (0, 102, 0)]
+    colors += [(0, 153, 255), (0, 255, 204), (0, 0, 102)]
+    for key, place, color in zip(PRESSED["color"], places, colors, strict=True):
+        one.hand.press(key, shows=key != "1")
+        one.hand.click(place)
+        one.document.fill(*place, color)
+    one.save()
+
+
+def test_growing_and_shrinking(sit):
+    one = sit()
+    place = one.places(8)[7]
+    one.hand.move(place)
+    one.hand.press(*PRESSED["grow"])
+    one.hand.press(*PRESSED["grow"])
+    one.hand.press(*PRESSED["shrink"])
+    one.hand.click(place)
+    one.hand.press("s")
+    (mask,) = one.saved().values()
+    labels = one.document.labels
+    assert len(np.unique(labels[mask])) > 1
+    assert mask[labels == labels[place]].all()
+    for _ in range(2):
+        one.hand.press(*PRESSED["shrink"], shows=False)
+    one.hand.click(place, "right")
+    one.hand.press("s")
+    assert (one.saved()[RED] == (mask & (labels != labels[place]))).all()
+
+
+def test_brush_thinner_and_thicker(sit):
+    one = sit()
+    one.hand.press(*PRESSED["brush"])
+    one.hand.press(*PRESSED["thicker"])
+    one.hand.click((40, 60))
+    one.document.brush(40, 60, 12, RED)
+    one.hand.press("2")
+    one.hand.press(*PRESSED["thinner"])
+    one.hand.press(*PRESSED["thinner"])
+    one.hand.click((100, 60))
+    one.document.brush(100, 60, 6, BLUE)
+    one.save()
+
+
+def test_zoom_and_arrows(sit):
+    one = sit()
+    one.hand.press(*PRESSED["borders"])
+    whole = one.hand.shown()
+    assert (whole == one.document.image).all()
+    for key in PRESSED["zoom_in"]:
+        one.hand.press(key)
+    assert one.hand.shown().shape == (250, 375, 3)
+    one.hand.press(*PRESSED["zoom_out"])
+    assert one.hand.shown().shape == (200, 300, 3)
+    one.hand.press(*PRESSED["whole"])
+    assert (one.hand.shown() == whole).all()
+    for _ in range(9):
+        one.hand.press(PRESSED["zoom_in"][0])
+    there = one.hand.shown()
+    for way, back in (("pan_left", "pan_right"), ("pan_up", "pan_down")):
+        one.hand.press(*PRESSED[way])
+        moved = one.hand.shown()
+        one.hand.press(*PRESSED[back])
+        assert (one.hand.shown() == there).all()
+        assert way in _moves(there, moved)
+
+
+def _moves(before, after):
+    """Which way the view moved by 80 pixels."""
+    ways = {
+        "pan_left": (after[:, 80:], before[:, :-80]),
+        "pan_right": (after[:, :-80], before[:, 80:]),
+        "pan_up": (after[80:], before[:-80]),
+        "pan_down": (after[:-80], before[80:]),
+    }
+    return {way for way, (now, then) in ways.items() if (now == then).all()}
+
+
+def test_opacity_and_borders(sit):
+    one = sit()
+    place, other = one.places(2)
+    one.hand.click(place)
+    one.document.fill(*place, RED)
+    one.hand.move(other)
+    one.hand.press(*PRESSED["borders"])
+    mask = one.document.masks()[RED]
+    image = one.document.image
+    for share in (0.75, 1.0, 0.0, 0.25, 0.5):
+        one.hand.press(*PRESSED["opacity"])
+        one.hand.press("Escape")
+        shown = one.hand.shown()
+        mixed = (1 - share) * image + share * np.array(RED)
+        wanted = np.where(mask[..., None], mixed, image)
+        unlit = one.document.labels != one.document.labels[other]
+        assert np.abs(shown - wanted)[unlit].max() <= 0.5
+
+
+def test_help_takes_a_click_and_paints_nothing(sit):
+    one = sit()
+    before = one.hand.shown()
+    one.hand.press(*PRESSED["help"])
+    assert one.hand.shown().shape != before.shape
+    one.hand.press(*PRESSED["help"])
+    assert (one.hand.shown() == before).all()
+    one.hand.press(*PRESSED["help"])
+    one.hand.click(one.places(1)[0])
+    assert one.hand.shown().shape == before.shape
+    assert one.hand.end("q").code == 0
+    assert not one.out.exists()
+
+
+def test_debug_pictures_and_the_colour_window_again(sit):
+    one = sit()
+    one.hand.press(*PRESSED["debug"])
+    one.hand.until("the debug window is there", lambda: one.hand.shown("Debug").mean() > 20)
+    one.hand.press(*PRESSED["debug"])
+    one.hand.until("the debug window is gone", lambda: not one.hand.find("Debug"))
+    one.hand.cross("Colours")
+    one.hand.until("the colour window is gone", lambda: not one.hand.find("Colours"))
+    one.hand.press(*PRESSED["colors"])
+    one.hand.until("the colour window is back", lambda: one.hand.find("Colours"))
+    one.hand.press("2")
+    place = one.places(1)[0]
+    one.hand.click(place)
+    one.document.fill(*place, BLUE)
+    one.save()
+
+
+def test_no_key_of_the_table_is_left_out():
+    here = "undo redo reset escape color grow shrink brush thinner thicker zoom_in zoom_out whole"
+    here += " pan_left pan_right pan_up pan_down opacity borders help debug colors save"
+    elsewhere = "save_next next previous quit templates annotate"
+    assert set(PRESSED) <= {*here.split(), *elsewhere.split()}
