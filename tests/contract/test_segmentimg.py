@@ -85,3 +85,17 @@ def test_files_of_painting(photos, tmp_path):
     } == names
     assert main([*words, "--out", str(tmp_path / "other"), "--portable-names"]) == 0
     assert (tmp_path / "other" / "coffee-1_mask_(R=204,G=0,B=0).png").exists()
+
+
+def test_grabcut_from_python():
+    image = samples.coffee()[:200, :300]
+    strokes = np.zeros(image.shape[:2], bool)
+    strokes[90:110, 140:160] = True
+    outside = np.zeros(image.shape[:2], bool)
+    outside[:5] = True
+    mask = icas.grabcut(image, box=None, foreground=strokes, background=outside, rounds=5)
+    assert mask.dtype == bool
+    assert mask.shape == image.shape[:2]
+    assert mask[strokes].all()
+    assert not mask[outside].any()
+    assert not icas.grabcut(image, (20, 20, 280, 180))[:20].any()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import select
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,44 +19,16 @@ from numpy.typing import NDArray
 
 import icas
 
-DEADLINE = 30.0
-"""Seconds after which a thing that is waited for will not come any more."""
-STILL = 0.05
-"""Seconds without a change on the screen after which a program has done what it was told."""
-BUTTONS = {"left": "1", "middle": "2", "right": "3", "wheel up": "4", "wheel down": "5"}
 SIZES = {"coffee": (240, 160), "astronaut": (200, 210), "chelsea": (230, 170)}
 MASK = re.compile(r"_mask_\(R[:=](\d+),G[:=](\d+),B[:=](\d+)\)\.png$")
-# xdotool of 2016, which Debian 12 has, cannot ask a window to close. A process of its own, for
-# Xlib ends the one that names a window which is gone.
-CROSS = """
-import ctypes, sys
-class Message(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("send_event", ctypes.c_int),
-        ("display", ctypes.c_void_p), ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong),
-        ("format", ctypes.c_int), ("data", ctypes.c_long * 5), ("rest", ctypes.c_long * 24)]
-x = ctypes.CDLL("libX11.so.6")
-x.XOpenDisplay.restype = ctypes.c_void_p
-x.XInternAtom.restype = ctypes.c_ulong
-display, window = ctypes.c_void_p(x.XOpenDisplay(None)), int(sys.argv[1])
-atom = [x.XInternAtom(display, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")]
-message = Message(type=33, window=window, message_type=atom[0], format=32)
-message.data[0] = atom[1]
-x.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(message))
-x.XCloseDisplay(display)
-"""
+
+_SPEC = importlib.util.spec_from_file_location("hand", Path(__file__).with_name("hand.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+hands = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(hands)
 
 Point = tuple[int, int]
-Image = NDArray[np.uint8]
-
-
-def wait_for(what: str, met: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """What `met` gives as soon as that is true."""
-    end = time.monotonic() + seconds
-    while not (found := met()):
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.01)
-    return found
 
 
 class Display:
@@ -80,7 +50,7 @@ class Display:
     def _number(self) -> int:
         told = b""
         while not told.endswith(b"\n"):
-            ready, _, _ = select.select([self._pipe], [], [], DEADLINE)
+            ready, _, _ = select.select([self._pipe], [], [], hands.DEADLINE)
             piece = os.read(self._pipe, 16) if ready else b""
             if not piece:
                 self.close()
@@ -97,7 +67,7 @@ class Display:
         rows = whole[start : start + row * height].reshape(height, row)
         return rows[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
 
-    def picture(self) -> Image:
+    def picture(self) -> NDArray[np.uint8]:
         """What is on the screen now."""
         return np.array(self._pixels)
 
@@ -115,186 +85,6 @@ class Display:
         os.close(self._pipe)
 
 
-class Ended(NamedTuple):
-    """How a program ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Hand:
-    """``segmentimg`` in a process of its own, and a hand on its mouse and keyboard.
-
-    Everything that is done waits until the screen shows it and then stands still, for Qt keeps
-    only the last of several keys and moves that come while the program is busy.
-    """
-
-    def __init__(self, display: Display, words: Sequence[str | Path]) -> None:
-        self._display, self._env = display, display.env
-        self._xdotool("mousemove", "1275", "895")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "icas.segmentimg", *map(str, words)],
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._told: dict[str, list[str]] = {"out": [], "err": []}
-        self._readers = [
-            self._reader(self.process.stdout, "out"),
-            self._reader(self.process.stderr, "err"),
-        ]
-
-    def _reader(self, stream: IO[str] | None, name: str) -> threading.Thread:
-        thread = threading.Thread(target=lambda: self._told[name].extend(stream or ()))
-        thread.start()
-        return thread
-
-    @property
-    def err(self) -> str:
-        """What it has told on stderr so far."""
-        return "".join(self._told["err"])
-
-    def open(self, size: tuple[int, int]) -> Hand:
-        """Wait until the painting window shows a picture of a size (width, height)."""
-        self.until("the picture is open", lambda: self.box("Painting")[2:] == size)
-        self.until("the colours are there", lambda: self.find("Colours"))
-        self._settle()
-        return self
-
-    def until(self, what: str, met: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-        """Wait for something while the program runs."""
-
-        def there() -> Any:
-            found = met()
-            if not found and self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode} before {what}: {self.err}")
-            return found
-
-        return wait_for(what, there, seconds)
-
-    def find(self, window: str) -> str:
-        """The number of a window; "" where it does not show."""
-        told = self._xdotool(*_found(window), check=False)
-        return (told.split() or [""])[0]
-
-    def box(self, window: str) -> tuple[int, int, int, int]:
-        """Left, top, width and height of a window; zeros where it does not show."""
-        words = [*_found(window), "getwindowgeometry", "--shell", "%1"]
-        told = self._xdotool(*words, check=False)
-        parts = dict(line.split("=") for line in told.split())
-        left, top, width, height = (int(parts.get(n, 0)) for n in ("X", "Y", "WIDTH", "HEIGHT"))
-        return left, top, width, height
-
-    def shown(self, window: str = "Painting") -> Image:
-        """(h, w, 3): what a window shows."""
-        left, top, width, height = self.box(window)
-        return self._display.picture()[top : top + height, left : left + width]
-
-    def move(self, place: Point, window: str = "Painting") -> None:
-        """Put the pointer on a pixel of a window, (row, column)."""
-        row, col = place
-        self._xdotool(*_found(window), "mousemove", "--window", "%1", str(col), str(row))
-        self._settle()
-
-    def click(
-        self,
-        place: Point,
-        button: str = "left",
-        *,
-        window: str = "Painting",
-        times: int = 1,
-        hold: str = "",
-        shows: bool = True,
-    ) -> None:
-        """Click on a pixel; `hold` is a key held down, `shows` whether anything will change."""
-        self.move(place, window)
-        words = ["click", "--repeat", str(times), "--delay", "60", BUTTONS[button]]
-        held = ["keydown", hold, *words, "keyup", hold] if hold else words
-        self._do(held, f"{button} click at {place} shows", shows)
-
-    def drag(
-        self,
-        places: Sequence[Point],
-        button: str = "left",
-        *,
-        window: str = "Painting",
-        hold: str = "",
-    ) -> None:
-        """Press a button at the first place and let it go at the last."""
-        self.move(places[0], window)
-        if hold:
-            self._do(["keydown", hold], "", False)
-        self._do(["mousedown", BUTTONS[button]], "", False)
-        for place in places[1:]:
-            self.move(place, window)
-        self._do(["mouseup", BUTTONS[button]], "", False)
-        if hold:
-            self._do(["keyup", hold], "", False)
-
-    def press(self, key: str, *, window: str = "Painting", shows: bool = True) -> None:
-        """Press a key by its X name; `shows`: whether anything will change."""
-        self._do(self._key(key, window), f"key {key} shows", shows)
-
-    def type(self, key: str, window: str = "Painting") -> None:
-        """Press a key and wait for nothing."""
-        self._xdotool(*self._key(key, window))
-
-    def _key(self, key: str, window: str) -> list[str]:
-        # no window manager gives a window the keyboard here
-        return ["windowfocus", "--sync", self.find(window), "key", key]
-
-    def cross(self, window: str) -> None:
-        """Close a window by its cross."""
-        words = [sys.executable, "-c", CROSS, self.find(window)]
-        subprocess.run(words, env=self._env, check=True, timeout=DEADLINE)
-
-    def end(self, key: str = "", window: str = "Painting") -> Ended:
-        """Wait for the end, after a last key."""
-        if key:
-            self.type(key, window)
-        wait_for("the program ends", lambda: self.process.poll() is not None)
-        for reader in self._readers:
-            reader.join()
-        return Ended(self.process.returncode, "".join(self._told["out"]), self.err)
-
-    def kill(self, signal_number: int = signal.SIGKILL) -> None:
-        """Send a signal if it still runs."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal_number)
-
-    def _do(self, words: list[str], what: str, shows: bool) -> None:
-        before = self._display.picture()
-        self._xdotool(*words)
-        if shows:
-            self.until(what, lambda: (self._display.picture() != before).any())
-        self._settle()
-
-    def _settle(self) -> None:
-        """Wait until the screen stands still."""
-        last, since = self._display.picture(), time.monotonic()
-        while time.monotonic() - since < STILL:
-            time.sleep(0.01)
-            now = self._display.picture()
-            if (now != last).any():
-                last, since = now, time.monotonic()
-
-    def _xdotool(self, *words: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["xdotool", *words], env=self._env, capture_output=True, text=True, timeout=DEADLINE
-        )
-        if check and done.returncode:
-            pytest.fail(f"xdotool {' '.join(words)}: {done.stderr} {self.err}")
-        return done.stdout
-
-
-def _found(window: str) -> list[str]:
-    """Words of xdotool after which %1 is a window."""
-    return ["search", "--onlyvisible", "--name", f"^{window}$"]
-
-
 @pytest.fixture(scope="session")
 def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
     if not sys.platform.startswith("linux"):
@@ -308,16 +98,16 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
 
 
 @pytest.fixture
-def start(display: Display) -> Iterator[Callable[..., Hand]]:
+def start(display: Display) -> Iterator[Callable[..., Any]]:
     """Starts ``segmentimg`` with the words given; what still runs in the end is killed."""
-    hands: list[Hand] = []
+    begun: list[Any] = []
 
-    def begin(*words: str | Path) -> Hand:
-        hands.append(Hand(display, words))
-        return hands[-1]
+    def begin(*words: str | Path) -> Any:
+        begun.append(hands.Hand(display, words))
+        return begun[-1]
 
     yield begin
-    for hand in hands:
+    for hand in begun:
         hand.kill()
         hand.end()
 
@@ -345,7 +135,7 @@ class Sitting:
         What has to come out; tests give it the commands that they give the hand.
     """
 
-    def __init__(self, hand: Hand, picture: Path, out: Path, method: str) -> None:
+    def __init__(self, hand: Any, picture: Path, out: Path, method: str) -> None:
         self.hand, self._name, self.out = hand, picture.stem, out
         image = icas.read_image(picture)
         self.document = icas.PaintDocument(image, icas.segment(image, method))
@@ -396,7 +186,7 @@ def _white(path: Path) -> NDArray[np.bool_]:
 
 
 @pytest.fixture
-def sit(start: Callable[..., Hand], pictures: Path, tmp_path: Path) -> Callable[..., Sitting]:
+def sit(start: Callable[..., Any], pictures: Path, tmp_path: Path) -> Callable[..., Sitting]:
     """Opens one of the pictures, or the whole folder at its first one, to be painted."""
 
     def open_(name: str = "coffee", *words: str | Path, method: str = "superpixel") -> Sitting:

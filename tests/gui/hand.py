@@ -1,0 +1,216 @@
+"""A hand on the mouse and the keyboard of a program with windows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+DEADLINE = 30.0
+"""Seconds after which a thing that is waited for will not come any more."""
+STILL = 0.05
+"""Seconds without a change on the screen after which a program has done what it was told."""
+BUTTONS = {"left": "1", "middle": "2", "right": "3", "wheel up": "4", "wheel down": "5"}
+CLOSE_WINDOW = Path(__file__).with_name("close_window.py")
+
+Point = tuple[int, int]
+Image = NDArray[np.uint8]
+
+
+def wait_for(what: str, met: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+    """What `met` gives as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (found := met()):
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.01)
+    return found
+
+
+class Ended(NamedTuple):
+    """How a program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Hand:
+    """``segmentimg`` in a process of its own, and a hand on its mouse and keyboard.
+
+    Everything that is done waits until the screen shows it and then stands still, for Qt keeps
+    only the last of several keys and moves that come while the program is busy.
+    """
+
+    def __init__(self, display: Any, words: Sequence[str | Path]) -> None:
+        self._display, self._env = display, display.env
+        self._xdotool("mousemove", "1275", "895")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "icas.segmentimg", *map(str, words)],
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._told: dict[str, list[str]] = {"out": [], "err": []}
+        self._readers = [
+            self._reader(self.process.stdout, "out"),
+            self._reader(self.process.stderr, "err"),
+        ]
+
+    def _reader(self, stream: IO[str] | None, name: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: self._told[name].extend(stream or ()))
+        thread.start()
+        return thread
+
+    @property
+    def err(self) -> str:
+        """What it has told on stderr so far."""
+        return "".join(self._told["err"])
+
+    def open(self, size: tuple[int, int]) -> Hand:
+        """Wait until the painting window shows a picture of a size (width, height)."""
+        self.until("the picture is open", lambda: self.box("Painting")[2:] == size)
+        self.until("the colours are there", lambda: self.find("Colours"))
+        self._settle()
+        return self
+
+    def until(self, what: str, met: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+        """Wait for something while the program runs."""
+
+        def there() -> Any:
+            found = met()
+            if not found and self.process.poll() is not None:
+                pytest.fail(f"ended with {self.process.returncode} before {what}: {self.err}")
+            return found
+
+        return wait_for(what, there, seconds)
+
+    def find(self, window: str) -> str:
+        """The number of a window; "" where it does not show."""
+        told = self._xdotool(*_found(window), check=False)
+        return (told.split() or [""])[0]
+
+    def box(self, window: str) -> tuple[int, int, int, int]:
+        """Left, top, width and height of a window; zeros where it does not show."""
+        words = [*_found(window), "getwindowgeometry", "--shell", "%1"]
+        told = self._xdotool(*words, check=False)
+        parts = dict(line.split("=") for line in told.split())
+        left, top, width, height = (int(parts.get(n, 0)) for n in ("X", "Y", "WIDTH", "HEIGHT"))
+        return left, top, width, height
+
+    def shown(self, window: str = "Painting") -> Image:
+        """(h, w, 3): what a window shows."""
+        left, top, width, height = self.box(window)
+        return self._display.picture()[top : top + height, left : left + width]
+
+    def move(self, place: Point, window: str = "Painting") -> None:
+        """Put the pointer on a pixel of a window, (row, column)."""
+        row, col = place
+        self._xdotool(*_found(window), "mousemove", "--window", "%1", str(col), str(row))
+        self._settle()
+
+    def click(
+        self,
+        place: Point,
+        button: str = "left",
+        *,
+        window: str = "Painting",
+        times: int = 1,
+        hold: str = "",
+        shows: bool = True,
+    ) -> None:
+        """Click on a pixel; `hold` is a key held down, `shows` whether anything will change."""
+        self.move(place, window)
+        words = ["click", "--repeat", str(times), "--delay", "60", BUTTONS[button]]
+        held = ["keydown", hold, *words, "keyup", hold] if hold else words
+        self._do(held, f"{button} click at {place} shows", shows)
+
+    def drag(
+        self,
+        places: Sequence[Point],
+        button: str = "left",
+        *,
+        window: str = "Painting",
+        hold: str = "",
+    ) -> None:
+        """Press a button at the first place and let it go at the last."""
+        self.move(places[0], window)
+        if hold:
+            self._do(["keydown", hold], "", False)
+        self._do(["mousedown", BUTTONS[button]], "", False)
+        for place in places[1:]:
+            self.move(place, window)
+        self._do(["mouseup", BUTTONS[button]], "", False)
+        if hold:
+            self._do(["keyup", hold], "", False)
+
+    def press(self, key: str, *, window: str = "Painting", shows: bool = True) -> None:
+        """Press a key by its X name; `shows`: whether anything will change."""
+        self._do(self._key(key, window), f"key {key} shows", shows)
+
+    def type(self, key: str, window: str = "Painting") -> None:
+        """Press a key and wait for nothing."""
+        self._xdotool(*self._key(key, window))
+
+    def _key(self, key: str, window: str) -> list[str]:
+        # no window manager gives a window the keyboard here
+        return ["windowfocus", "--sync", self.find(window), "key", key]
+
+    def cross(self, window: str) -> None:
+        """Close a window by its cross."""
+        words = [sys.executable, str(CLOSE_WINDOW), self.find(window)]
+        subprocess.run(words, env=self._env, check=True, timeout=DEADLINE)
+
+    def end(self, key: str = "", window: str = "Painting") -> Ended:
+        """Wait for the end, after a last key."""
+        if key:
+            self.type(key, window)
+        wait_for("the program ends", lambda: self.process.poll() is not None)
+        for reader in self._readers:
+            reader.join()
+        return Ended(self.process.returncode, "".join(self._told["out"]), self.err)
+
+    def kill(self, signal_number: int = signal.SIGKILL) -> None:
+        """Send a signal if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+
+    def _do(self, words: list[str], what: str, shows: bool) -> None:
+        before = self._display.picture()
+        self._xdotool(*words)
+        if shows:
+            self.until(what, lambda: (self._display.picture() != before).any())
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until the screen stands still."""
+        last, since = self._display.picture(), time.monotonic()
+        while time.monotonic() - since < STILL:
+            time.sleep(0.01)
+            now = self._display.picture()
+            if (now != last).any():
+                last, since = now, time.monotonic()
+
+    def _xdotool(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=self._env, capture_output=True, text=True, timeout=DEADLINE
+        )
+        if check and done.returncode:
+            pytest.fail(f"xdotool {' '.join(words)}: {done.stderr} {self.err}")
+        return done.stdout
+
+
+def _found(window: str) -> list[str]:
+    """Words of xdotool after which %1 is a window."""
+    return ["search", "--onlyvisible", "--name", f"^{window}$"]
