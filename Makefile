@@ -9,10 +9,12 @@
 # PYTHON=python3.12     another Python, 3.10 or later
 # EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch, 9 GB while pip works
 # TESTS=tests/common    a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
+# WORKERS=0             tests one after the other; else as many at a time as there are cores
 
 PYTHON ?= python3
 EXTRAS ?= all,test
 TESTS ?= tests
+WORKERS ?= auto
 PYTEST_ARGS ?=
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
@@ -30,7 +32,7 @@ demo: libraries
 
 test: WINDOWS = --windows
 test: venv
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS) $(TESTS)
 
 # lint, types and the rest use the environment that `make test` uses
 venv: libraries
