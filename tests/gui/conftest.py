@@ -60,16 +60,20 @@ class Display:
 
     @staticmethod
     def _mapped(file: Path) -> NDArray[np.uint8]:
-        """(900, 1280, 3) RGB: the screen as it is at any moment; the file is one of ``xwd``."""
+        """(900, 1280, 4) BGR and a byte more: the screen at any moment; the file is one of xwd."""
         whole = np.memmap(file, np.uint8, "r")
         head = whole[:100].view(">u4").astype(int)
         width, height, row, start = head[4], head[5], head[12], head[0] + 12 * head[19]
         rows = whole[start : start + row * height].reshape(height, row)
-        return rows[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
+        return rows[:, : 4 * width].reshape(height, width, 4)
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """What is on the screen now, as it lies in memory: quick, to compare."""
+        return np.array(self._pixels)
 
     def picture(self) -> NDArray[np.uint8]:
-        """What is on the screen now."""
-        return np.array(self._pixels)
+        """(900, 1280, 3) RGB: what is on the screen now."""
+        return self.pixels()[..., 2::-1]
 
     @property
     def env(self) -> dict[str, str]:

@@ -187,19 +187,19 @@ class Hand:
             self.process.send_signal(signal_number)
 
     def _do(self, words: list[str], what: str, shows: bool) -> None:
-        before = self._display.picture()
+        before = self._display.pixels()
         self._xdotool(*words)
         if shows:
-            self.until(what, lambda: (self._display.picture() != before).any())
+            self.until(what, lambda: not np.array_equal(self._display.pixels(), before))
         self._settle()
 
     def _settle(self) -> None:
         """Wait until the screen stands still."""
-        last, since = self._display.picture(), time.monotonic()
+        last, since = self._display.pixels(), time.monotonic()
         while time.monotonic() - since < STILL:
             time.sleep(0.01)
-            now = self._display.picture()
-            if (now != last).any():
+            now = self._display.pixels()
+            if not np.array_equal(now, last):
                 last, since = now, time.monotonic()
 
     def _xdotool(self, *words: str, check: bool = True) -> str:

@@ -293,7 +293,7 @@ class Desk:
             self.say(f"not saved: {error}", warn=True)
             return False
         self._console.detail(f"saved {', '.join(file.name for file in files)}")
-        self.say(f"saved {len(files)} files in {files[0].parent}")
+        self.say(f"saved {len(files)} files in {files[0].parent.name}")
         return True
 
     def _save_next(self) -> None:
@@ -419,7 +419,8 @@ class Desk:
 
 
 def _details(easel: Easel, hand: Hand) -> tuple[str, ...]:
-    segments = f"{int(np.count_nonzero(easel.work.document.classes))} segments painted"
+    count = int(np.count_nonzero(easel.work.document.classes))
+    segments = "1 segment painted" if count == 1 else f"{count} segments painted"
     group = f"{len(easel.lit)} under the pointer" if easel.level else ""
     scale = f"{round(100 * easel.viewport.scale)} %, paint {round(100 * hand.look.opacity)} %"
     return tuple(line for line in (segments, group, scale, "h shows the keys") if line)

@@ -15,7 +15,7 @@ from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mou
 PLACES = {
     "Colours": (6, 36),
     "Painting": (276, 36),
-    "Debug": (320, 90),
+    "Debug": (296, 90),
     "Annotations": (6, 36),
     "Segments": (646, 36),
 }
@@ -82,7 +82,7 @@ class HighGui:
         self._sliders: dict[tuple[str, str], int] = {}
         self._with_slider: set[tuple[str, str]] = set()
         self._places = dict(PLACES)
-        self._frames: dict[str, tuple[int, int]] = {}
+        self._frame = 0, 0
         self._magnifies = gui_backend().startswith("QT")
         self._waiting: deque[Event] = deque()
         folder = font_folder()
@@ -166,12 +166,16 @@ class HighGui:
         self.show(window, self._pictures[window])
 
     def _place_of(self, window: str) -> tuple[int, int]:
-        """Where a window is, (x, y) of its frame."""
+        """Where a window is, (x, y) of its frame; what a person has moved a little counts as there.
+
+        So that what is not told well, while the window manager is busy, never adds up.
+        """
         x, y = self._cv2.getWindowImageRect(window)[:2]
-        right, down = x - self._places[window][0], y - self._places[window][1]
-        known = 0 <= right <= WIDEST_FRAME and 0 <= down <= WIDEST_FRAME
-        frame = self._frames.setdefault(window, (right, down) if known else (0, 0))
-        return x - frame[0], y - frame[1]
+        left, top = self._places[window]
+        if max(abs(x - left), abs(y - top)) <= WIDEST_FRAME:
+            self._frame = x - left, y - top
+            return left, top
+        return x - self._frame[0], y - self._frame[1]
 
     def _listener(self, window: str) -> object:
         def listen(event: int, x: int, y: int, flags: int, _: object) -> None:
