@@ -59,6 +59,7 @@ quality: venv
 	@$(BIN)/python benchmarks/quality.py
 	@$(BIN)/python benchmarks/segment_quality.py
 	@$(BIN)/python benchmarks/templates.py
+	@$(BIN)/python benchmarks/cutout.py
 
 format: venv
 	@$(BIN)/ruff check --fix .

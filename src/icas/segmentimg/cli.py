@@ -73,7 +73,8 @@ def _others(cls: type, own: set[str], shared: dict[str, list[str]]) -> dict[str,
     for option in own:
         rest = [name for name in shared[option] if segmenter_class(name) is not cls]
         if rest:
-            defaults = (f"{name} {options_of(segmenter_class(name))[option][0]}" for name in rest)
+            known = ((name, *options_of(segmenter_class(name))[option]) for name in rest)
+            defaults = (f"{name} {one.default_text or value}" for name, value, one in known)
             told[option] = "; also " + ", ".join(defaults)
     return told
 
