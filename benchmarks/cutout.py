@@ -33,11 +33,15 @@ def main() -> int:
         print(f"cutout: no pictures at {data / 'seg-grabcut'}: set ICAS_DATA", file=sys.stderr)
         return 2
     photos, horses = cases(data / "seg-grabcut"), cases(data / "seg-horses")[1::2]
-    text = PAGE.read_text(encoding="utf-8")
-    text = between(text, "cutout", strokes_table(data, photos, horses))
-    text = between(text, "clicks", clicks_table(photos, horses))
+    tables = {
+        "cutout": strokes_table(data, photos, horses),
+        "clicks": clicks_table(photos, horses),
+    }
     if "--no-large" not in sys.argv:
-        text = between(text, "cutout12", large_table(photos))
+        tables["cutout12"] = large_table(photos)
+    text = PAGE.read_text(encoding="utf-8")
+    for name, lines in tables.items():
+        text = between(text, name, lines)
     PAGE.write_text(text, encoding="utf-8")
     print(f"written into {PAGE}", file=sys.stderr)
     return 0
