@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.methods import METHODS
 
 
 def test_features_know_their_files_and_what_could_not_be_read(own_photos):
@@ -19,9 +18,8 @@ def test_features_know_their_files_and_what_could_not_be_read(own_photos):
     assert (len(some), some.files) == (2, found.files[3:5])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_links_are_the_pairs_of_the_matrix(photos, method):
-    found = icas.features(photos, method=method)
+def test_links_are_the_pairs_of_the_matrix(photos, method_and_options):
+    found = icas.features(photos, **method_and_options)
     matrix = icas.similarity_matrix(found)
     assert matrix.dtype == np.float32
     assert matrix.shape == (14, 14)
@@ -36,8 +34,7 @@ def test_links_are_the_pairs_of_the_matrix(photos, method):
         assert (links["similarity"] == matrix[a, b]).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_awkward_pictures_go_through_every_method(method):
+def test_awkward_pictures_go_through_every_method(method_and_options):
     rng = np.random.default_rng(0)
     pictures = [
         np.full((1, 1, 3), 7, np.uint8),
@@ -48,7 +45,7 @@ def test_awkward_pictures_go_through_every_method(method):
         rng.integers(0, 256, (200, 90, 3), dtype=np.uint8),
         rng.integers(0, 256, (33, 20, 4), dtype=np.uint8),
     ]
-    matrix = icas.similarity_matrix(pictures, pictures, method=method)
+    matrix = icas.similarity_matrix(pictures, pictures, **method_and_options)
     assert np.isfinite(matrix).all()
     assert matrix.max() <= 1
     assert (matrix.diagonal() == 1).all()

@@ -71,7 +71,7 @@ def test_companions_alone_are_no_failure(own_photos, tmp_path):
         (["{photos}", "--method", "sift"], 2, "choose from"),
         (["{photos}", "--threshold", "high"], 2, "a number, auto or pick"),
         (["{photos}", "--threshold", "pick"], 2, "not there yet"),
-        (["{photos}", "--method", "deep"], 2, "not there yet"),
+        (["{photos}", "--threshold", "0.5", "--device", "cuda"], 2, "computes on the cpu"),
         (["{photos}", "--hash-size", "x"], 2, "whole number"),
         (["{photos}", "--hash-size", "16", "--method", "orb"], 2, "no option of method"),
         (["{photos}", "--size", "64"], 2, "200x150"),
@@ -80,7 +80,7 @@ def test_companions_alone_are_no_failure(own_photos, tmp_path):
         (["{photos}", "--jobs", "0"], 2, "at least 1"),
         (["{empty}"], 1, "no images"),
         (["{photos}", "--dst", "{photos}"], 1, "not empty"),
-        (["train"], 2, "not there yet"),
+        (["train"], 2, "no source folder"),
         (["evaluate", "{photos}", "--labels", "{empty}"], 2, "cannot read"),
     ],
 )
@@ -181,7 +181,7 @@ def test_ctrl_c_gives_130(own_photos, tmp_path):
         "from icas.clusterimg import pipeline\n"
         "from icas.clusterimg.cli import main\n"
         "def stop(*_, **__): os.kill(os.getpid(), signal.SIGINT)\n"
-        "pipeline.extract = stop\n"
+        "pipeline.scan = stop\n"
         f"sys.exit(main([{str(own_photos)!r}, '--dst', {str(tmp_path / 'out')!r}]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -194,7 +194,7 @@ def test_a_mistake_of_ours_is_one_line_too(photos, tmp_path, capsys, monkeypatch
     def broken(*_args, **_kwargs):
         raise TypeError("what now")
 
-    monkeypatch.setattr("icas.clusterimg.pipeline.extract", broken)
+    monkeypatch.setattr("icas.clusterimg.pipeline.scan", broken)
     assert main([str(photos), "--dst", str(tmp_path / "out")]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1

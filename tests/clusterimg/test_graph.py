@@ -22,6 +22,7 @@ from icas.clusterimg.graph import (
     spanning_forest,
     weakest_links,
 )
+from icas.clusterimg.grouping import LinkGrouping
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.similarity import Links, all_links, join_links, links_within
 from icas.common.executors import start_workers
@@ -57,16 +58,18 @@ def test_clusters_are_scipys_components_of_the_full_matrix(features, threshold, 
     matrix = METHOD.similarity(features, features)
     _, expected = connected_components(csr_array(matrix >= np.float32(threshold)), directed=False)
     with start_workers("threads", jobs) as workers:
-        found = cluster_batches(METHOD, [(features, None)], threshold, workers=workers)
+        found = cluster_batches(
+            LinkGrouping(METHOD, threshold), [(features, None)], workers=workers
+        )
     assert same_groups(found.labels, expected)
 
 
 @given(codes(), thresholds, st.integers(2, 12))
 @settings(max_examples=80, deadline=None)
 def test_exact_merging_of_any_batches_is_one_big_batch(features, threshold, size):
-    whole = cluster_batches(METHOD, [(features, None)], threshold)
+    whole = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)])
     parts = [(features[start : start + size], None) for start in range(0, len(features), size)]
-    merged = cluster_batches(METHOD, parts, threshold, merge="exact")
+    merged = cluster_batches(LinkGrouping(METHOD, threshold), parts, merge="exact")
     assert merged.labels.tolist() == whole.labels.tolist()
     assert merged.links().structured().tolist() == whole.links().structured().tolist()
     assert merged.cohesions == whole.cohesions
@@ -80,7 +83,7 @@ def test_merging_by_representatives_is_components_of_batch_clusters_and_their_me
     features, threshold, size
 ):
     parts = [(features[start : start + size], None) for start in range(0, len(features), size)]
-    found = cluster_batches(METHOD, parts, threshold)
+    found = cluster_batches(LinkGrouping(METHOD, threshold), parts)
     graph = networkx.Graph()
     graph.add_nodes_from(range(len(features)))
     matrix = METHOD.similarity(features, features)
@@ -105,7 +108,7 @@ def test_the_forest_gives_the_clusters_at_every_higher_threshold(features, floor
         with pytest.raises(icas.UsageError, match="below"):
             labels_at(forest, threshold)
     else:
-        fresh = cluster_batches(METHOD, [(features, None)], threshold).labels
+        fresh = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)]).labels
         assert labels_at(forest, threshold).tolist() == fresh.tolist()
 
 
@@ -145,7 +148,7 @@ def test_no_images_no_clusters():
 @given(codes(), thresholds)
 @settings(max_examples=60, deadline=None)
 def test_medoid_and_certificate_are_what_the_full_matrix_says(features, threshold):
-    found = cluster_batches(METHOD, [(features, None)], threshold)
+    found = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)])
     matrix = METHOD.similarity(features, features).astype(np.float64)
     for members, one, weakest in zip(
         members_of(found.labels), found.cohesions, found.weakest_links(), strict=True

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.clusterimg.methods import METHODS
 
 FAMILIES = {"astronaut": 4, "coffee": 4, "rocket": 4}
 
@@ -37,10 +36,11 @@ def images_of(dst: Path) -> dict[str, str]:
     return contents(dst / "result")
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_image_stands_once_in_the_table_and_in_the_result(photos, tmp_path, method):
+def test_every_image_stands_once_in_the_table_and_in_the_result(
+    photos, tmp_path, method_and_options
+):
     dst = tmp_path / "out"
-    report = icas.cluster(photos, method=method, dst=dst, threshold="auto")
+    report = icas.cluster(photos, dst=dst, threshold="auto", **method_and_options)
     table = rows(dst / "clusters.csv")
     assert sorted(row["file"] for row in table) == sorted(path.name for path in photos.iterdir())
     found = {path.name: path.parent.name for path in (dst / "result").rglob("*") if path.is_file()}
@@ -372,9 +372,7 @@ def test_a_missing_source_is_told(tmp_path):
         icas.cluster(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_scale_is_taken_by_every_method(photos, tmp_path, method):
-    report = icas.cluster(
-        photos, method=method, scale=0.5, transfer="none", dst=tmp_path / "out", report=False
-    )
+def test_scale_is_taken_by_every_method(photos, tmp_path, method_and_options):
+    options = {"scale": 0.5, "transfer": "none", "report": False, **method_and_options}
+    report = icas.cluster(photos, dst=tmp_path / "out", **options)
     assert len(report.files) == 14

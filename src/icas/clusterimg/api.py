@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg import pipeline
-from icas.clusterimg.extract import features_of
+from icas.clusterimg.extract import features_of, fitted_together, raw_features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
@@ -43,7 +43,7 @@ def cluster(
     dst : path, optional
         Result folder; default ``<src>_clustered`` beside the source.
     method : str, optional
-        ``imagehash`` (default), ``ssim``, ``minhash``, ``orb`` or ``tm``.
+        ``imagehash`` (default), ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
     threshold : float or "auto", optional
         Two images with a similarity at or above it are linked.
     progress : bool
@@ -193,10 +193,7 @@ def similarity_matrix(
     UsageError
         Features of different methods, or what `features` raises.
     """
-    first = a if isinstance(a, FeatureSet) else features(a, method, jobs=jobs, **options)
-    second = first
-    if b is not None:
-        second = b if isinstance(b, FeatureSet) else features(b, method, jobs=jobs, **options)
+    first, second = _two_sides(a, b, method, jobs, options)
     if first.method != second.method or dict(first.settings) != dict(second.settings):
         raise UsageError(f"features of {first.method} and of {second.method} cannot be compared")
     chosen = method_of(first)
@@ -209,3 +206,20 @@ def similarity_matrix(
         ):
             matrix[rows, columns] = values
     return matrix
+
+
+def _two_sides(
+    a: Any, b: Any, method: str, jobs: int | None, options: dict[str, Any]
+) -> tuple[FeatureSet, FeatureSet]:
+    """Features of both sides; images of both are looked at together by a method that looks."""
+    given = [side for side in (a, b) if side is not None]
+    images = [side for side in given if not isinstance(side, FeatureSet)]
+    made: list[FeatureSet] = []
+    if images:
+        chosen = make_method_from(method, options)
+        with start_workers("threads", jobs) as workers:
+            raw = [raw_features_of(chosen, side, workers) for side in images]
+        made = fitted_together(chosen, raw)
+    fresh = iter(made)
+    sides = [side if isinstance(side, FeatureSet) else next(fresh) for side in given]
+    return sides[0], sides[-1]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import (
-    Cohesion,
-    Labels,
-    cohesion,
-    components,
-    members_of,
-    number_clusters,
-    spanning_forest,
-)
+from icas.clusterimg.graph import Cohesion, Labels, cohesion, members_of
+from icas.clusterimg.grouping import Grouped, Grouping, with_trees
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links, links_within, upper_tiles
+from icas.clusterimg.similarity import ALONE, Links
 from icas.common.executors import Workers
 from icas.common.progress import Console
 
@@ -49,12 +41,15 @@ class BatchClusters:
         One for each cluster.
     tree : Links
         Maximum spanning trees of the clusters: what holds them together.
+    compared : int
+        Pairs that were compared in search of links.
     """
 
     labels: Labels
     links: Links
     cohesions: tuple[Cohesion, ...]
     tree: Links
+    compared: int
 
     @property
     def representatives(self) -> NDArray[np.int64]:
@@ -64,40 +59,28 @@ class BatchClusters:
 
 
 def cluster_batch(
-    method: Method,
+    grouping: Grouping,
     features: FeatureSet,
-    threshold: float,
     workers: Workers = ALONE,
     console: Console | None = None,
 ) -> BatchClusters:
-    """Links at or above `threshold` among `features`, and their connected components."""
-    tiles = sum(1 for _ in upper_tiles(len(features), method.tile))
-    parts = []
-    with (console or Console()).bar(tiles, "links", "tiles") as bar:
-        for part in links_within(method, features, threshold, workers):
-            parts.append(part)
-            bar.update(1)
-    links = join_links(parts)
-    labels = components(len(features), links.a, links.b)
-    tree = spanning_forest(len(features), [links]).links()
-    return BatchClusters(labels, links, cohesions_of(method, features, labels, workers), tree)
+    """The clusters that `grouping` finds in a batch."""
+    grouped = grouping.within(features, workers, console or Console())
+    return _with_cohesions(grouping.method, features, grouped, workers)
 
 
 def given_batch(
     method: Method, features: FeatureSet, labels: Labels, workers: Workers = ALONE
 ) -> BatchClusters:
-    """A batch whose clusters were put together by hand: no links are looked for.
+    """A batch whose clusters were put together by hand: no links are looked for."""
+    return _with_cohesions(method, features, with_trees(method, features, labels), workers)
 
-    What holds a cluster together is the maximum spanning tree of all its similarities, also below
-    any threshold.
-    """
-    labels = number_clusters(labels)
-    trees = []
-    for members in members_of(labels):
-        inside = links_within(method, features[members], -np.inf, workers)
-        trees.append(spanning_forest(len(members), inside).links().renumbered(members))
-    cohesions = cohesions_of(method, features, labels, workers)
-    return BatchClusters(labels, join_links([]), cohesions, join_links(trees))
+
+def _with_cohesions(
+    method: Method, features: FeatureSet, grouped: Grouped, workers: Workers
+) -> BatchClusters:
+    cohesions = cohesions_of(method, features, grouped.labels, workers)
+    return BatchClusters(grouped.labels, grouped.links, cohesions, grouped.tree, grouped.compared)
 
 
 def cohesions_of(
@@ -111,8 +94,3 @@ def cohesions_of(
 def split(count: int, batch_size: int) -> list[slice]:
     """`count` images in batches of `batch_size`, the last may be smaller."""
     return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
-
-
-def starts_of(lengths: Sequence[int]) -> NDArray[np.int64]:
-    """Number of the first image of each batch, and behind them the number of all images."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

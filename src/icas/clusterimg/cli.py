@@ -17,7 +17,7 @@ from icas.common.progress import Console
 SOME_UNREADABLE = 3
 DESCRIPTION = "Sort a folder of mixed images into folders of similar images."
 EPILOG = """\
-other commands: clusterimg demo | thresholds | evaluate, each with --help
+other commands: clusterimg demo | thresholds | evaluate | train, each with --help
 
 examples:
   clusterimg --src photos --method orb
@@ -29,7 +29,6 @@ exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some 
 read, 130 interrupted"""
 
 _LATER = {
-    "train": "training a network on the folder",
     "estimate": "the cost model",
     "undo": "taking a run back",
 }
@@ -49,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "demo": _demo,
         "thresholds": _thresholds,
         "evaluate": _evaluate,
+        "train": _train,
     }
     if words and words[0] in _LATER:
         return _not_there(f"'{words[0]}' ({_LATER[words[0]]})")
@@ -183,6 +183,36 @@ def _thresholds(words: list[str]) -> int:
 
     console = Console(results=True, warnings=not quiet, bars=not quiet)
     return SOME_UNREADABLE if write_curve(source, console, **given) else 0
+
+
+def _train(words: list[str]) -> int:
+    from icas.clusterimg.deep.train_settings import TrainSettings
+
+    parser = _parser(
+        "clusterimg train",
+        "Train a network on a folder of images, for --method deep of clusterimg.",
+    )
+    _add_source(parser)
+    add_flags(parser, TrainSettings)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="a line for every epoch (default: off)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="the summary as a JSON object on stdout (default: off)"
+    )
+    given = vars(parser.parse_args(words))
+    given.pop("debug", None)
+    quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
+    as_json, source = given.pop("json", False), _source(given)
+
+    from icas.clusterimg.deep.training import train
+
+    console = Console(
+        results=not as_json, warnings=not quiet, bars=not quiet, details=verbose and not as_json
+    )
+    report = train(source, TrainSettings(**given), console)
+    print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
+    return SOME_UNREADABLE if report.unreadable else 0
 
 
 def _evaluate(words: list[str]) -> int:

@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.batches import (
-    BatchClusters,
-    cluster_batch,
-    given_batch,
-    starts_of,
-)
+from icas.clusterimg.batches import BatchClusters, cluster_batch, given_batch
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Cohesion, Labels, weakest_links
+from icas.clusterimg.grouping import Grouping
 from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
-from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links
+from icas.clusterimg.similarity import ALONE, Links, join_links, starts_of
 from icas.common.executors import Workers
 from icas.common.progress import Console
 
@@ -101,19 +96,22 @@ class Clustering:
         inside = [self.batch_links(number) for number in range(len(self.batches))]
         return join_links([*inside, self.merged_links])
 
-    def weakest_links(self) -> list[float]:
-        """For each cluster the similarity at which it would break."""
+    def trees(self) -> Links:
+        """What holds the clusters together: their spanning trees, and the links across batches."""
         trees = [
             Links(batch.tree.a + start, batch.tree.b + start, batch.tree.similarity)
             for batch, start in zip(self.batches, self.starts, strict=False)
         ]
-        return weakest_links(self.labels, join_links([*trees, self.merged_links]))
+        return join_links([*trees, self.merged_links])
+
+    def weakest_links(self) -> list[float]:
+        """For each cluster the similarity at which it would break."""
+        return weakest_links(self.labels, self.trees())
 
 
 def cluster_batches(
-    method: Method,
+    grouping: Grouping,
     parts: Iterable[tuple[FeatureSet, Labels | None]],
-    threshold: float,
     *,
     merge: str = "representatives",
     workers: Workers = ALONE,
@@ -124,10 +122,9 @@ def cluster_batches(
 
     Parameters
     ----------
+    grouping : Grouping
     parts : iterable of (FeatureSet, labels or None)
         Features of each batch, and its clusters where they are given (put together by hand).
-    threshold : float
-        Images with a similarity at or above it are linked.
     merge : {"representatives", "exact", "none"}
         ``none`` leaves each batch by itself: clusters are numbered through all batches.
     """
@@ -140,16 +137,16 @@ def cluster_batches(
     for features, given in parts:
         with watch.stage("links"):
             if given is None:
-                batch = cluster_batch(method, features, threshold, workers, console)
-                compared += len(features) * (len(features) - 1) // 2
+                batch = cluster_batch(grouping, features, workers, console)
             else:
-                batch = given_batch(method, features, given, workers)
+                batch = given_batch(grouping.method, features, given, workers)
+        compared += batch.compared
         batches.append(batch)
         files.extend(features.files)
         unreadable.extend(features.unreadable)
         kept.append(features if merge == "exact" else features[batch.representatives])
     with watch.stage("merge"):
-        merged = _merged(method, batches, kept, threshold, merge, workers)
+        merged = _merged(grouping, batches, kept, merge, workers)
     return Clustering(
         tuple(files),
         tuple(unreadable),
@@ -163,17 +160,16 @@ def cluster_batches(
 
 
 def _merged(
-    method: Method,
+    grouping: Grouping,
     batches: Sequence[BatchClusters],
     kept: Sequence[FeatureSet],
-    threshold: float,
     merge: str,
     workers: Workers,
 ) -> Merged:
     if merge == "none" or len(batches) < 2:
         return _side_by_side(batches)
     join = merge_exactly if merge == "exact" else merge_representatives
-    return join(method, batches, kept, threshold, workers)
+    return join(grouping, batches, kept, workers)
 
 
 def _side_by_side(batches: Sequence[BatchClusters]) -> Merged:

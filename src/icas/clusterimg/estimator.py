@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Clustering, cluster_batches
+from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, spanning_forest
+from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, threshold_of
 from icas.common.errors import UsageError
@@ -32,7 +34,7 @@ class ImageClusterer:
     Parameters
     ----------
     method : str
-        ``imagehash``, ``ssim``, ``minhash``, ``orb`` or ``tm``.
+        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
     threshold : float or "auto"
         Two images with a similarity at or above it are linked.
     batch_size : int, optional
@@ -61,7 +63,9 @@ class ImageClusterer:
     medoids_ : (clusters,) int64 ndarray
         The image of each cluster that is most similar to the others.
     threshold_ : float
-        The number that was used.
+        The number that was used; NaN where models grouped the images.
+    models_ : tuple of ModelGroups
+        Models that were tried, batch by batch; empty with links.
     files_ : tuple of str
         The images' files; an image that cannot be read is left out here and is in `unreadable_`.
     unreadable_ : tuple of Unreadable
@@ -133,8 +137,8 @@ class ImageClusterer:
         UsageError
             A parameter is wrong, or `X` holds no images.
         """
-        method = self._method()
-        threshold = self._threshold(method)
+        grouping = make_grouping(self._method(), self._threshold())
+        method = grouping.method
         with start_workers(self.executor, self.jobs) as workers:
             features = features_of(
                 method,
@@ -145,13 +149,12 @@ class ImageClusterer:
                 scale=self.scale,
             )
             found = cluster_batches(
-                method,
-                self._batches(method, features),
-                threshold,
+                grouping,
+                self._batches(grouping, features),
                 merge=self.merge,
                 workers=workers,
             )
-        self._keep(replace(found, unreadable=features.unreadable), threshold)
+        self._keep(replace(found, unreadable=features.unreadable), grouping)
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
@@ -165,24 +168,32 @@ class ImageClusterer:
         given = {name: value for name, value in self._options.items() if value is not None}
         return make_method_from(self.method, given)
 
-    def _threshold(self, method: Method) -> float:
+    def _threshold(self) -> float | str:
         threshold = threshold_of(self.threshold)
         if threshold == "pick":
             raise UsageError("threshold 'pick' is not there yet: give a number or 'auto'")
-        return method.default_threshold if isinstance(threshold, str) else threshold
+        return threshold
 
-    def _batches(self, method: Method, features: FeatureSet) -> Iterator[tuple[FeatureSet, None]]:
-        size = default_batch_size(method) if self.batch_size is None else self.batch_size
+    def _batches(
+        self, grouping: Grouping, features: FeatureSet
+    ) -> Iterator[tuple[FeatureSet, None]]:
+        size = self.batch_size
+        if self.merge == "exact" and isinstance(grouping, ModelGrouping):
+            size = max(2, len(features))
+        if size is None:
+            size = default_batch_size(grouping.method)
         if size < 2:
             raise UsageError(f"batch_size {size}: at least 2")
         for part in split(len(features), size):
             yield features[part], None
 
-    def _keep(self, found: Clustering, threshold: float) -> None:
+    def _keep(self, found: Clustering, grouping: Grouping) -> None:
         self.labels_: Labels = found.labels
-        self.threshold_ = threshold
+        self.threshold_ = grouping.threshold if isinstance(grouping, LinkGrouping) else np.nan
+        self.models_ = tuple(grouping.found) if isinstance(grouping, ModelGrouping) else ()
         self.links_: NDArray[Any] = found.links().structured()
-        self.forest_ = spanning_forest(found.count, [found.links()], threshold)
+        floor = self.threshold_ if isinstance(grouping, LinkGrouping) else -np.inf
+        self.forest_ = spanning_forest(found.count, [found.trees()], floor)
         self.medoids_ = np.array([one.medoid for one in found.cohesions], np.int64)
         self.files_ = found.files
         self.unreadable_ = found.unreadable

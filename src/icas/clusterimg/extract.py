@@ -1,8 +1,8 @@
-"""Images -> FeatureSet, in parallel; every worker holds one picture at a time."""
+"""Images -> FeatureSet: a folder, a list of paths, or arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
-from icas.clusterimg.methods.base import Image, Method, settings_of
-from icas.clusterimg.scan import ImageRef
+from icas.clusterimg.methods.base import Method, WholeFolder, settings_of
+from icas.clusterimg.reading import LOOKED_AT, Reading, scaled
+from icas.clusterimg.scan import ImageRef, sampled, scan
 from icas.clusterimg.similarity import ALONE
 from icas.common.arrays import as_image
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.executors import Workers
-from icas.common.images import MAX_PIXELS, image_size, read_image, resize
+from icas.common.images import MAX_PIXELS, image_size
 from icas.common.progress import Bar, Console
-
-CHUNK = 32
-"""Images a task: enough to hide what a task costs, few enough for a bar that moves."""
 
 
 def extract(
@@ -33,45 +31,8 @@ def extract(
     bar: Bar | None = None,
 ) -> FeatureSet:
     """Features of all `images` that can be read, in their order; the others are listed in it."""
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    tasks = ((method, chunk, max_pixels, scale) for chunk in chunks)
-    parts = []
-    for part in workers.ordered(_extract_chunk, tasks):
-        parts.append(part)
-        if bar is not None:
-            bar.update(len(part) + len(part.unreadable))
-    return concatenate(parts) if parts else _extract_chunk(method, [], max_pixels, scale)
-
-
-def _extract_chunk(
-    method: Method, images: Sequence[ImageRef], max_pixels: int, scale: float | None
-) -> FeatureSet:
-    files: list[str] = []
-    unreadable: list[Unreadable] = []
-
-    def readable() -> Iterator[Image]:
-        for ref in images:
-            try:
-                image = read_image(ref.path, max_pixels=max_pixels)
-            except UnreadableImageError as error:
-                unreadable.append(Unreadable(ref.file, str(error)))
-                continue
-            files.append(ref.file)
-            yield image if scale is None else scaled(image, scale)
-
-    features = method.extract(readable())
-    return replace(
-        features,
-        files=tuple(files),
-        unreadable=tuple(unreadable),
-        settings=settings_of(method),
-    )
-
-
-def scaled(image: Image, scale: float) -> Image:
-    """`image` with both sides times `scale`, at least one pixel."""
-    height, width = image.shape[:2]
-    return resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+    reading = Reading(method, workers, max_pixels, scale, bar)
+    return reading.look_over(images).features(images)
 
 
 def with_common_scale(
@@ -113,8 +74,38 @@ def features_of(
     UsageError
         No such folder, a mixture of paths and arrays, or an array that is no image.
     """
-    from icas.clusterimg.scan import scan
+    raw = raw_features_of(
+        method,
+        source,
+        workers,
+        recursive=recursive,
+        max_pixels=max_pixels,
+        scale=scale,
+        console=console,
+    )
+    return fitted_together(method, [raw])[0]
 
+
+def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[FeatureSet]:
+    """Raw features, which `method` has seen all of: they can be compared with one another."""
+    if not isinstance(method, WholeFolder):
+        return list(parts)
+    together = concatenate(list(parts))
+    ready = method.fit(together[np.array(sampled(range(len(together)), LOOKED_AT, 0), np.int64)])
+    return [ready(part) for part in parts]
+
+
+def raw_features_of(
+    method: Method,
+    source: str | Path | Iterable[Any],
+    workers: Workers = ALONE,
+    *,
+    recursive: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    console: Console | None = None,
+) -> FeatureSet:
+    """As `features_of`, before `WholeFolder.fit`."""
     outside: tuple[Unreadable, ...] = ()
     if isinstance(source, (str, Path)):
         found = scan(Path(source), recursive=recursive)
@@ -127,7 +118,7 @@ def features_of(
     if scale is not None:
         method = with_common_scale(method, refs, scale, max_pixels)
     with (console or Console()).bar(len(refs), "features", "images") as bar:
-        features = extract(method, refs, workers, max_pixels=max_pixels, scale=scale, bar=bar)
+        features = Reading(method, workers, max_pixels, scale, bar).raw(refs)
     return replace(features, unreadable=(*features.unreadable, *outside))
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.batches import BatchClusters, cohesions_of, starts_of
+from icas.clusterimg.batches import BatchClusters, cohesions_of
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Cohesion, Labels, cohesion, components, members_of
+from icas.clusterimg.grouping import Grouping
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links, links_between
+from icas.clusterimg.similarity import ALONE, Links, starts_of
 from icas.common.executors import Workers
 
 
@@ -40,66 +40,45 @@ class Merged:
 
 
 def merge_representatives(
-    method: Method,
+    grouping: Grouping,
     batches: Sequence[BatchClusters],
     standing: Sequence[FeatureSet],
-    threshold: float,
     workers: Workers = ALONE,
 ) -> Merged:
-    """Merge clusters whose representatives are linked across batches.
+    """Merge clusters whose representatives belong together, as `grouping` says.
 
     Parameters
     ----------
+    grouping : Grouping
     batches : sequence of BatchClusters
     standing : sequence of FeatureSet
         Features of each batch's representatives, in the order of `BatchClusters.representatives`.
-    threshold : float
-        Representatives with a similarity at or above it are linked.
     """
     starts = starts_of([len(batch.labels) for batch in batches])
     numbers = np.concatenate(
         [batch.representatives + start for batch, start in zip(batches, starts, strict=False)]
     )
-    links, compared = links_across(method, standing, threshold, workers)
+    links, compared = grouping.across(standing, workers)
     links = links.renumbered(numbers)
     labels = _joined(batches, starts, links)
     cohesions = _joined_cohesions(
-        method, batches, starts, labels, concatenate(list(standing)), numbers
+        grouping.method, batches, starts, labels, concatenate(list(standing)), numbers
     )
     return Merged(labels, links, cohesions, compared)
 
 
 def merge_exactly(
-    method: Method,
+    grouping: Grouping,
     batches: Sequence[BatchClusters],
     features: Sequence[FeatureSet],
-    threshold: float,
     workers: Workers = ALONE,
 ) -> Merged:
-    """Compare all pairs across batches too: the same clusters as one big batch."""
+    """Compare all pairs across batches too: with links the same clusters as one big batch."""
     starts = starts_of([len(batch.labels) for batch in batches])
-    links, compared = links_across(method, features, threshold, workers)
+    links, compared = grouping.across(features, workers)
     labels = _joined(batches, starts, links)
-    cohesions = cohesions_of(method, concatenate(list(features)), labels, workers)
+    cohesions = cohesions_of(grouping.method, concatenate(list(features)), labels, workers)
     return Merged(labels, links, cohesions, compared)
-
-
-def links_across(
-    method: Method, parts: Sequence[FeatureSet], threshold: float, workers: Workers
-) -> tuple[Links, int]:
-    """Links between images of different parts, and how many pairs were compared.
-
-    The images are numbered through all parts.
-    """
-    together = concatenate(list(parts))
-    starts = starts_of([len(part) for part in parts])
-    found: list[Links] = []
-    compared = 0
-    for start, end in pairwise(starts[1:]):
-        earlier, later = together[:start], together[start:end]
-        found.extend(links_between(method, earlier, later, threshold, workers))
-        compared += len(earlier) * len(later)
-    return join_links(found), compared
 
 
 def _joined(batches: Sequence[BatchClusters], starts: NDArray[np.int64], across: Links) -> Labels:

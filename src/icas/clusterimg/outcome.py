@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from icas._version import __version__
 from icas.clusterimg.clustering import Clustering, Stopwatch
+from icas.clusterimg.deep.grouping import ModelGroups
+from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
-from icas.clusterimg.methods.base import Method, settings_of
+from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.methods.base import settings_of
 from icas.clusterimg.settings import ClusterSettings
 
 STAGES = ("scan", "features", "links", "merge", "transfer")
@@ -55,9 +58,10 @@ class ClusterReport:
     dst : Path
         The result folder.
     method : str
-    threshold : float
+    threshold : float or None
+        None where models grouped the images.
     threshold_reason : str
-        Why that one.
+        Why that one; or which models were chosen.
     files : tuple of str
         The images that were read, relative to the source.
     labels : (n,) int64 ndarray
@@ -81,13 +85,15 @@ class ClusterReport:
     settings, options : dict
         Settings of the run and of its method.
     source : str
+    models : tuple of ModelGroups
+        Models that were tried, batch by batch, and on representatives last; empty with links.
     written : bool
         False after a dry run.
     """
 
     dst: Path
     method: str
-    threshold: float
+    threshold: float | None
     threshold_reason: str
     files: tuple[str, ...]
     labels: Labels
@@ -102,6 +108,7 @@ class ClusterReport:
     settings: dict[str, Any]
     options: dict[str, Any]
     source: str
+    models: tuple[ModelGroups, ...] = ()
     written: bool = False
 
     @property
@@ -133,6 +140,7 @@ class ClusterReport:
             "method": self.method,
             "threshold": self.threshold,
             "threshold_reason": self.threshold_reason,
+            **({"models": [one.chosen.as_dict() for one in self.models]} if self.models else {}),
             "settings": self.settings,
             "options": self.options,
             "source": self.source,
@@ -156,8 +164,7 @@ def _counted(number: int, what: str) -> str:
 
 def make_report(
     clustering: Clustering,
-    method: Method,
-    threshold: float,
+    grouping: Grouping,
     why: str,
     settings: ClusterSettings,
     source: Path,
@@ -167,8 +174,8 @@ def make_report(
     possible = clustering.count * (clustering.count - 1) // 2
     return ClusterReport(
         dst=Path(),
-        method=method.name,
-        threshold=threshold,
+        method=grouping.method.name,
+        threshold=grouping.threshold if isinstance(grouping, LinkGrouping) else None,
         threshold_reason=why,
         files=clustering.files,
         labels=clustering.labels,
@@ -185,8 +192,9 @@ def make_report(
         seconds=seconds_of(watch),
         peak_memory_mb=peak_memory_mb(),
         settings=_plain(asdict(settings)),
-        options=_plain(settings_of(method)),
+        options=_plain(settings_of(grouping.method)),
         source=str(source.resolve()),
+        models=tuple(grouping.found) if isinstance(grouping, ModelGrouping) else (),
     )
 
 
@@ -208,15 +216,15 @@ def _certificates(clustering: Clustering) -> list[Certificate]:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them."""
-    return {
-        name: str(value)
-        if isinstance(value, Path)
-        else list(value)
-        if isinstance(value, tuple)
-        else value
-        for name, value in values.items()
-        if name != "options"
-    }
+    return {name: _json(value) for name, value in values.items() if name != "options"}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value) if isinstance(value, Path) else f"<{type(value).__name__}>"
 
 
 def peak_memory_mb() -> float | None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from icas.clusterimg.clustering import Clustering, Stopwatch
+from icas.clusterimg.deep.choice import models_table
 from icas.clusterimg.journal import Journal, Made, check_removable, remove_made
 from icas.clusterimg.layout import Plan, join_plans, plan_tree
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
@@ -105,7 +106,7 @@ def write_result(
         if destination.earlier:
             remove_made(destination.root, destination.earlier)
         check_plan(plan, settings.transfer)
-        names = [*_table_names(clustering, settings), "run.json"]
+        names = [*_table_names(clustering, report, settings), "run.json"]
         names += ["report.html"] if settings.report else []
         _check_free(destination.root, names)
         pages = _pages(report, images, settings, watch, console)
@@ -208,20 +209,25 @@ def _write(path: Path, content: bytes) -> None:
         raise IcasError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _table_names(clustering: Clustering, settings: ClusterSettings) -> list[str]:
+def _table_names(
+    clustering: Clustering, report: ClusterReport, settings: ClusterSettings
+) -> list[str]:
     links = [f"similarities/batch_{number}.csv" for number in range(len(clustering.batches))]
     if settings.stage == "merge":
         links = []
     if settings.stage != "batch":
         links.append("similarities/merge.csv")
-    return [*links, "clusters.csv", "certificate.csv", "unreadable.csv"]
+    models = ["models.csv"] if report.models else []
+    return [*links, *models, "clusters.csv", "certificate.csv", "unreadable.csv"]
 
 
 def _tables(
     clustering: Clustering, report: ClusterReport, settings: ClusterSettings
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every table."""
-    names = _table_names(clustering, settings)
+    names = _table_names(clustering, report, settings)
+    if "models.csv" in names:
+        yield "models.csv", models_table([(one.tried, one.chosen) for one in report.models])
     for number, name in enumerate(name for name in names if name.startswith("similarities/b")):
         yield name, links_table(clustering.batch_links(number), report.files)
     if "similarities/merge.csv" in names:

@@ -9,14 +9,18 @@ from typing import Any
 
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Stopwatch, cluster_batches
-from icas.clusterimg.extract import extract, with_common_scale
+from icas.clusterimg.deep.model_grouping import ModelGrouping
+from icas.clusterimg.deep.own_network import with_trained_network
+from icas.clusterimg.extract import with_common_scale
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels
+from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
 from icas.clusterimg.handmade import HandmadeBatch, earlier_run, read_batches
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.outcome import ClusterReport, make_report
 from icas.clusterimg.output import Destination, write_result
+from icas.clusterimg.reading import Reading
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import IcasError
@@ -62,21 +66,26 @@ def cluster(
     with watch.stage("scan"):
         source = _read_source(source_folder, destination.root, settings)
         destination.check_spares(source.images)
-    method, threshold, why = _method_and_threshold(source_folder, source, settings)
-    console.line(f"threshold {threshold:g}: {why}")
+    method = _method(source_folder, source, settings)
+    method = with_trained_network(method, source_folder, settings, console)
+    grouping, why = _grouping(method, source_folder, settings)
+    if isinstance(grouping, LinkGrouping):
+        console.line(f"threshold {grouping.threshold:g}: {why}")
     with start_workers(settings.executor, settings.jobs, settings.scheduler) as workers:
-        parts = _features_by_batch(method, source, settings, workers, watch, console)
+        parts = _features_by_batch(grouping, source, settings, workers, watch, console)
         clustering = cluster_batches(
-            method,
+            grouping,
             parts,
-            threshold,
             merge="none" if settings.stage == "batch" else settings.merge,
             workers=workers,
             watch=watch,
             console=console,
         )
+    if isinstance(grouping, ModelGrouping):
+        why = grouping.told()
+        console.line(f"grouped by {why}")
     clustering = replace(clustering, unreadable=(*clustering.unreadable, *source.unreadable))
-    report = make_report(clustering, method, threshold, why, settings, source_folder, watch)
+    report = make_report(clustering, grouping, why, settings, source_folder, watch)
     report = replace(report, dst=destination.root, ignored=source.ignored)
     refs = {ref.file: ref for ref in source.images}
     images = [refs[file] for file in clustering.files]
@@ -98,20 +107,25 @@ def _read_source(folder: Path, result: Path, settings: ClusterSettings) -> Sourc
     return source
 
 
-def _method_and_threshold(
-    folder: Path, source: Source, settings: ClusterSettings
-) -> tuple[Method, float, str]:
-    """The method, the threshold and why that one."""
+def _method(folder: Path, source: Source, settings: ClusterSettings) -> Method:
+    """The method that is asked for; after a batch stage the one that it had."""
     told = earlier_run(folder) if settings.stage == "merge" else {}
     method = _earlier_method(told) if told and settings.method is None else settings.make_method()
     if settings.scale is not None:
         method = with_common_scale(method, source.images, settings.scale, settings.max_pixels)
-    if isinstance(settings.threshold, (int, float)):
-        return method, float(settings.threshold), "as given"
-    if settings.threshold is None and told and told.get("method") == method.name:
-        return method, float(told["threshold"]), "as in the batch stage"
-    why = f"auto, the default that was measured for {method.name}; --threshold sets another"
-    return method, method.default_threshold, why
+    return method
+
+
+def _grouping(method: Method, folder: Path, settings: ClusterSettings) -> tuple[Grouping, str]:
+    """How images are grouped, and why by that threshold."""
+    threshold, why = settings.threshold, "as given"
+    if not isinstance(threshold, (int, float)):
+        told = earlier_run(folder) if settings.stage == "merge" else {}
+        earlier = told.get("threshold") if told.get("method") == method.name else None
+        why = f"auto, the default that was measured for {method.name}; --threshold sets another"
+        if threshold is None and earlier is not None:
+            threshold, why = float(earlier), "as in the batch stage"
+    return make_grouping(method, threshold), why
 
 
 def _earlier_method(told: Mapping[str, Any]) -> Method:
@@ -124,7 +138,7 @@ def _earlier_method(told: Mapping[str, Any]) -> Method:
 
 
 def _features_by_batch(
-    method: Method,
+    grouping: Grouping,
     source: Source,
     settings: ClusterSettings,
     workers: Workers,
@@ -133,16 +147,13 @@ def _features_by_batch(
 ) -> Iterator[tuple[FeatureSet, Labels | None]]:
     """Features of each batch in turn, with its clusters where they were made by hand."""
     with console.bar(len(source.images), "features", "images") as bar:
-        for images, given in _batches(method, source, settings):
+        with watch.stage("features"):
+            batches = list(_batches(grouping, source, settings))
+            reading = Reading(grouping.method, workers, settings.max_pixels, settings.scale, bar)
+            folder = reading.look_over(source.images, settings.seed)
+        for images, given in batches:
             with watch.stage("features"):
-                features = extract(
-                    method,
-                    images,
-                    workers,
-                    max_pixels=settings.max_pixels,
-                    scale=settings.scale,
-                    bar=bar,
-                )
+                features = folder.features(images)
             if given is not None and features.unreadable:
                 read = set(features.files)
                 given = given[[ref.file in read for ref in images]]
@@ -150,12 +161,15 @@ def _features_by_batch(
 
 
 def _batches(
-    method: Method, source: Source, settings: ClusterSettings
+    grouping: Grouping, source: Source, settings: ClusterSettings
 ) -> Iterator[tuple[tuple[ImageRef, ...], Labels | None]]:
     if source.batches is not None:
         for batch in source.batches:
             yield batch.images, batch.labels
         return
-    size = settings.batch_size or default_batch_size(method)
-    for part in split(len(source.images), size):
+    count = len(source.images)
+    size = settings.batch_size or default_batch_size(grouping.method)
+    if settings.merge == "exact" and isinstance(grouping, ModelGrouping):
+        size = count  # models know no pairs: what one big batch gives is had from one alone
+    for part in split(count, size):
         yield source.images[part], None

@@ -215,6 +215,11 @@ def _tiles(report: ClusterReport) -> Iterator[str]:
 
 
 def _how(report: ClusterReport) -> str:
+    if report.threshold is None:
+        return (
+            f"<p>Features of <b>{text(report.method)}</b>, grouped by"
+            f' <b>{text(report.threshold_reason)}</b>. <a href="#models">All models tried</a>.</p>'
+        )
     return (
         f"<p>Compared with <b>{text(report.method)}</b>. Two images are linked where their"
         f" similarity is at least <b>{report.threshold:g}</b>"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from icas.clusterimg.features import Unreadable
 from icas.common.find import find_files, why_not_an_image
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,3 +76,11 @@ def scan(source: Path, *, recursive: bool = False, exclude: Path | None = None) 
         ),
         tuple(path.relative_to(source).as_posix() for path in found.ignored),
     )
+
+
+def sampled(images: Sequence[T], most: int, seed: int) -> list[T]:
+    """At most `most` of `images` (0: all), drawn with `seed`, in their order."""
+    if not 0 < most < len(images):
+        return list(images)
+    rows = np.random.default_rng(seed).choice(len(images), most, replace=False)
+    return [images[row] for row in np.sort(rows)]

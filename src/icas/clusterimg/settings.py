@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icas.clusterimg.methods import METHODS, make_method
+from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer import TRANSFERS
+from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.executors import EXECUTORS
 from icas.common.images import MAX_PIXELS
-from icas.common.options import Size, check_options, option, parse_size
+from icas.common.options import Size, check_options, option, options_of, parse_size
 
 DEFAULT_METHOD = "imagehash"
 STAGES = ("all", "batch", "merge")
@@ -132,12 +133,12 @@ class ClusterSettings:
         metavar="ADDRESS",
         default_text="a local Dask cluster",
     )
-    device: str = option("cpu", "what computes; the methods that are there use the cpu")
+    device: str = option("cpu", "what computes (deep): cpu, cuda, cuda:N, mps, or auto")
     max_pixels: int = option(
         MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
     )
     report: bool = option(True, "write report.html into the result")
-    seed: int = option(0, "where chance comes in (minhash), it starts here", minimum=0)
+    seed: int = option(0, "where chance comes in (minhash, deep), it starts here", minimum=0)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,8 +149,10 @@ class ClusterSettings:
             raise UsageError(
                 "--threshold pick is not there yet: give a number, or auto for the method's default"
             )
-        if self.device != "cpu":
-            raise UsageError(f"--device {self.device}: the methods that are there use the cpu")
+        check_device(self.device)
+        name = self.method or DEFAULT_METHOD
+        if self.device not in ("cpu", "auto") and "device" not in options_of(method_class(name)):
+            raise UsageError(f"--device {self.device}: method {name!r} computes on the cpu")
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
         if self.keep_batches and self.transfer == "move":
@@ -163,6 +166,8 @@ class ClusterSettings:
         options = dict(self.options)
         if self.size is not None:
             options["size"] = self.size
-        if self.seed != 0 and name.casefold() == "minhash":
-            options.setdefault("seed", self.seed)
+        known = options_of(method_class(name))
+        for shared in ("seed", "device"):
+            if shared in known:
+                options.setdefault(shared, getattr(self, shared))
         return make_method(name, **options)

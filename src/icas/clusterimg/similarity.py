@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.methods.base import Method
 from icas.common.executors import Workers
 
@@ -124,3 +125,26 @@ def all_links(
 ) -> Links:
     """Every pair of `features` at or above `threshold`, sorted by a, then b; a < b."""
     return join_links(links_within(method, features, threshold, workers))
+
+
+def links_across(
+    method: Method, parts: Sequence[FeatureSet], threshold: float, workers: Workers = ALONE
+) -> tuple[Links, int]:
+    """Links between images of different parts, and how many pairs were compared.
+
+    The images are numbered through all parts.
+    """
+    together = concatenate(list(parts))
+    starts = starts_of([len(part) for part in parts])
+    found: list[Links] = []
+    compared = 0
+    for start, end in pairwise(starts[1:]):
+        earlier, later = together[:start], together[start:end]
+        found.extend(links_between(method, earlier, later, threshold, workers))
+        compared += len(earlier) * len(later)
+    return join_links(found), compared
+
+
+def starts_of(lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Number of the first image of each batch, and behind them the number of all images."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

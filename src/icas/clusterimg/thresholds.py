@@ -15,7 +15,7 @@ from icas.clusterimg.extract import extract
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Forest, spanning_forest
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.scan import ImageRef, scan
+from icas.clusterimg.scan import sampled, scan
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
 from icas.clusterimg.tables import shown, table
@@ -131,14 +131,6 @@ def write_curve(
     for one in features.unreadable:
         console.warn(f"unreadable: {one.file}: {one.reason}")
     return bool(features.unreadable)
-
-
-def sampled(images: Sequence[ImageRef], most: int, seed: int) -> list[ImageRef]:
-    """At most `most` of `images` (0: all), drawn with `seed`, in their order."""
-    if not 0 < most < len(images):
-        return list(images)
-    rows = np.random.default_rng(seed).choice(len(images), most, replace=False)
-    return [images[row] for row in np.sort(rows)]
 
 
 def _labelled(features: FeatureSet, truth: dict[str, str]) -> tuple[FeatureSet, list[str]]:

@@ -12,7 +12,7 @@ import icas
 from icas.segmentimg.sam import loaded, tinyvit
 from icas.segmentimg.sam.architecture import build_vit, decoder_shape, encoder_shape
 from icas.segmentimg.sam.checkpoints import load_sam, read_checkpoint, shapes_of
-from icas.segmentimg.sam.devices import check_device, choose_device, placed
+from icas.segmentimg.sam.devices import placed
 from icas.segmentimg.sam.loaded import LoadedSam, load_shared
 
 SIZES = [
@@ -239,22 +239,6 @@ def test_the_wrong_model_type_is_told(torch, checkpoint, tmp_path):
         read_checkpoint(checkpoint, "vit_h")
     with pytest.raises(icas.UsageError, match="--sam-model vit_x: choose from vit_b, vit_l"):
         read_checkpoint(checkpoint, "vit_x")
-
-
-def test_devices(torch, monkeypatch):
-    assert choose_device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == "cpu"
-    with pytest.raises(icas.UsageError, match="--device cuda: torch finds no CUDA devices"):
-        choose_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("auto") == "cuda"
-    assert choose_device("cuda:1") == "cuda:1"
-    with pytest.raises(icas.UsageError, match="finds 2"):
-        choose_device("cuda:2")
-    with pytest.raises(icas.UsageError, match="--device gpu: choose from auto, cpu, cuda"):
-        check_device("gpu")
 
 
 def test_a_model_too_large_for_the_gpu_goes_to_the_cpu_with_a_line(torch, caplog):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from icas.clusterimg.methods.base import Method
-from icas.common.errors import UsageError
 from icas.common.options import construct
 from icas.common.registry import Entry, lookup
 
@@ -18,6 +17,9 @@ METHODS: dict[str, Entry] = {
     ),
     "orb": Entry(_HERE + "orb:Orb", "local features; survives crops, turns, scale and shifts"),
     "tm": Entry(_HERE + "tm:TemplateMatching", "colour difference at a common size"),
+    "deep": Entry(
+        _HERE + "deep:Deep", "features of a trained network; for what pixels do not tell"
+    ),
 }
 
 
@@ -29,8 +31,6 @@ def method_class(name: str) -> type[Any]:
     UsageError
         No such method.
     """
-    if name.casefold() == "deep":
-        raise UsageError(f"method 'deep' is not there yet; choose from {', '.join(METHODS)}")
     cls: type[Any] = lookup(METHODS, name, "method")[1].load()
     return cls
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.deep.grid import Grid
 from icas.clusterimg.features import FeatureSet
 from icas.common.images import Image as Image
 
@@ -22,8 +23,12 @@ class Method(Protocol):
     """
 
     name: ClassVar[str]
-    default_threshold: ClassVar[float]
     tile: ClassVar[int]
+
+    @property
+    def default_threshold(self) -> float:
+        """The threshold that was measured to serve best; a class attribute does, too."""
+        ...
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Features of `images`, in their order."""
@@ -31,6 +36,41 @@ class Method(Protocol):
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
+        ...
+
+
+@runtime_checkable
+class WholeFolder(Method, Protocol):
+    """A method that one process computes, image after image, and that looks at whole folders.
+
+    Its images are read and brought to size by many workers, and the features go through `fit`.
+    """
+
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the images that `embed` takes."""
+        ...
+
+    def embed(self, images: Iterable[Image]) -> FeatureSet:
+        """Features of images of `input_size`, in their order."""
+        ...
+
+    def fit(self, features: FeatureSet) -> Callable[[FeatureSet], FeatureSet]:
+        """What makes features of a folder ready to be compared, by those of (a part of) it."""
+        ...
+
+
+@runtime_checkable
+class GroupedByModels(Method, Protocol):
+    """A method whose images can be grouped by models of scikit-learn."""
+
+    seed: int
+
+    def grid(self) -> Grid | None:
+        """The models to try; None = links."""
+        ...
+
+    def by_links(self) -> GroupedByModels:
+        """The same method, grouped by links."""
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from icas.common.devices import choose_device
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.kinds import os_reason, require_file
 from icas.common.registry import need
@@ -20,7 +21,7 @@ from icas.segmentimg.sam.architecture import (
     decoder_shape,
     encoder_shape,
 )
-from icas.segmentimg.sam.devices import choose_device, placed
+from icas.segmentimg.sam.devices import placed
 
 FilePath = str | os.PathLike[str]
 State = dict[str, Any]

@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from icas.common.devices import choose_device
 from icas.common.errors import IcasError
 from icas.segmentimg.sam.checkpoints import FilePath, checkpoint_file, load_sam, need_sam
-from icas.segmentimg.sam.devices import choose_device, tell_fallback
+from icas.segmentimg.sam.devices import tell_fallback
 
 T = TypeVar("T")
 _CHUNK = 1 << 22

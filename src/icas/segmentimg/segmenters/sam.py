@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.images import Image
 from icas.common.options import option
@@ -18,7 +19,6 @@ from icas.segmentimg.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
 from icas.segmentimg.sam.checkpoints import checkpoint_file, need_sam
-from icas.segmentimg.sam.devices import check_device
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
 from icas.segmentimg.sam.loaded import load_shared
 from icas.segmentimg.sam.predictor import Predictor

@@ -1,0 +1,1 @@
+"""Features by networks: training of autoencoders, pretrained models, grouping by estimators."""

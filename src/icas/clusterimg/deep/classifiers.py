@@ -1,0 +1,79 @@
+"""torchvision's classifiers by name, with random weights or with those that it fetches."""
+
+from __future__ import annotations
+
+import difflib
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from icas.common.errors import IcasError, UsageError
+
+_PATIENCE_SECONDS = 10
+
+
+def known_model(name: str, flag: str) -> str:
+    """The name of one of torchvision's classifiers, as torchvision writes it.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name; the message tells the flag and close names.
+    """
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    folded = name.casefold()
+    if folded not in names:
+        near = difflib.get_close_matches(folded, names, n=4, cutoff=0.4) or ["vgg19", "resnet18"]
+        raise UsageError(
+            f"{flag} {name}: torchvision has no such model; it has, among others, {', '.join(near)}"
+        )
+    return folded
+
+
+def random_classifier(name: str, seed: int) -> Any:
+    """The network with weights drawn from `seed`; torch's own chance is left alone."""
+    import torch
+    from torchvision import models
+
+    extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return models.get_model(name, weights=None, **extra)
+
+
+def fetched_classifier(name: str, flag: str) -> Any:
+    """The network with the weights that torchvision has of it, from its cache or the network.
+
+    Raises
+    ------
+    IcasError
+        They are not in the cache and cannot be fetched; `flag` is what takes a file instead.
+    """
+    import torch
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    try:
+        if not kept.exists():
+            # torchvision itself would wait for a silent network for as long as the system does.
+            head = urllib.request.Request(weights.url, method="HEAD")
+            urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
+        return models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
+        raise no_weights(name, flag, error, f" from {weights.url}", f", or put it at {kept}") from (
+            error
+        )
+
+
+def no_weights(
+    name: str, flag: str, error: Exception, source: str = "", otherwise: str = ""
+) -> IcasError:
+    """What to say where the weights of a network cannot be fetched."""
+    lines = str(getattr(error, "reason", error)).splitlines() or [type(error).__name__]
+    return IcasError(
+        f"cannot fetch the weights of {name}{source} ({lines[0]}): give a file with them by"
+        f" {flag} FILE{otherwise}"
+    )

@@ -1,0 +1,189 @@
+"""Networks whose features tell how alike two pictures are: torchvision's classifiers, cut off."""
+
+from __future__ import annotations
+
+import difflib
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from icas.clusterimg.deep.train_settings import RANDOM, TrainSettings
+from icas.clusterimg.deep.weights import load_weights
+from icas.common.errors import IcasError, UsageError
+
+RESOLUTIONS = 4
+"""Layers compared unless told otherwise: the last one at each of the first four resolutions."""
+
+_HEADS = ("classifier", "fc", "head", "heads", "avgpool", "AuxLogits", "aux1", "aux2", "dropout")
+_PATIENCE_SECONDS = 10
+
+
+def feature_network(settings: TrainSettings) -> Any:
+    """(n, 3, size, size) normalised pictures -> dict of the outputs of the chosen layers.
+
+    What comes after the last of these layers is cut off.
+
+    Raises
+    ------
+    UsageError
+        No such network or layer, weights that do not fit, or a network that does not take
+        pictures of this size.
+    IcasError
+        The weights are neither given nor can they be fetched.
+    """
+    name = known_model(settings.loss_model)
+    network = _with_weights(name, settings)
+    for part in network.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = False  # else a layer's output is overwritten by the next one
+    side = getattr(network, "image_size", settings.size)  # vision transformers take one size alone
+    layers = settings.loss_layers or default_layers(network.eval(), side, name)
+    features = _cut(network, layers, name)
+    return features if side == settings.size else _resized(features, side)
+
+
+def _resized(features: Any, side: int) -> Any:
+    from torch import nn
+
+    return nn.Sequential(nn.Upsample((side, side), mode="bilinear"), features)
+
+
+def known_model(name: str) -> str:
+    """The name of one of torchvision's classifiers, as torchvision writes it.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name; the message tells close ones.
+    """
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    folded = name.casefold()
+    if folded not in names:
+        near = difflib.get_close_matches(folded, names, n=4, cutoff=0.4) or ["vgg19", "resnet18"]
+        raise UsageError(
+            f"torchvision has no model {name!r}; it has, among others, {', '.join(near)}"
+        )
+    return folded
+
+
+def _with_weights(name: str, settings: TrainSettings) -> Any:
+    if settings.loss_weights is None:
+        return _fetched(name)
+    network = _random(name, settings.seed)
+    if str(settings.loss_weights) != RANDOM:
+        load_weights(network, settings.loss_weights, name)
+    return network
+
+
+def _random(name: str, seed: int) -> Any:
+    """The network with weights drawn from `seed`; torch's own chance is left alone."""
+    import torch
+    from torchvision import models
+
+    extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return models.get_model(name, weights=None, **extra)
+
+
+def _fetched(name: str) -> Any:
+    """The network with the weights that torchvision has of it, from its cache or the network."""
+    import torch
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    try:
+        if not kept.exists():
+            # torchvision itself would wait for a silent network for as long as the system does.
+            head = urllib.request.Request(weights.url, method="HEAD")
+            urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
+        return models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
+        reason = str(getattr(error, "reason", error)).splitlines()[0]
+        raise IcasError(
+            f"cannot fetch the weights {weights} of {name} from {weights.url} ({reason}): give a"
+            f" file with them by --loss-weights FILE, or put it at {kept}"
+        ) from error
+
+
+def default_layers(network: Any, size: int, name: str) -> tuple[str, ...]:
+    """The last layer at each of the first four resolutions, in the order of the network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A classifier of torchvision in eval mode.
+    size : int
+        Side of the pictures that it is to be given.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    UsageError
+        It does not take pictures of this size.
+    """
+    last: dict[int, str] = {}
+    for layer, side in _sides(network, size, name):
+        if side > 1 and side <= min(last, default=size):
+            last[side] = layer
+    return tuple(last.values())[:RESOLUTIONS]
+
+
+def _sides(network: Any, size: int, name: str) -> list[tuple[str, int]]:
+    """Layers before the head in the order in which they finish, with the side of their maps."""
+    import torch
+
+    seen: list[tuple[str, int]] = []
+
+    def hook_of(layer: str) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 4:
+                seen.append((layer, output.shape[-1]))
+
+        return hook
+
+    parts = [
+        (layer, part)
+        for layer, part in network.named_modules()
+        if layer and layer.split(".")[0] not in _HEADS
+    ]
+    hooks = [part.register_forward_hook(hook_of(layer)) for layer, part in parts]
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, 3, size, size))
+    except Exception as error:
+        # The layers that were reached count: heads of some networks want larger maps.
+        if not seen:
+            raise UsageError(
+                f"{name} takes no pictures of {size} pixels ({_first_line(error)}): choose another"
+                " --size or --loss-model"
+            ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _cut(network: Any, layers: tuple[str, ...], name: str) -> Any:
+    """The part of `network` up to the last of `layers`, which gives their outputs as a dict."""
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    known = [layer for layer, _ in network.named_modules() if layer]
+    for layer in layers:
+        if layer not in known:
+            near = ", ".join(difflib.get_close_matches(layer, known, n=3, cutoff=0) or known[:3])
+            raise UsageError(
+                f"--loss-layers: {name} has no layer {layer!r}; it has, among others, {near}"
+            )
+    try:
+        return create_feature_extractor(network, list(layers), suppress_diff_warning=True).eval()
+    except ValueError as error:  # a layer that only training uses
+        raise UsageError(f"--loss-layers of {name}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,85 @@
+"""A network trained on the folder itself, where no other is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.deep import Deep
+from icas.clusterimg.settings import ClusterSettings
+from icas.common.errors import UsageError
+from icas.common.files import beside
+from icas.common.progress import Console
+from icas.common.registry import need
+
+
+def with_trained_network(
+    method: Method, folder: Path, settings: ClusterSettings, console: Console
+) -> Method:
+    """`method` with a network trained on `folder`, if it is `Deep` and has none yet.
+
+    The network lies in ``<folder>_model.pt`` beside the folder. One that is there is taken; one
+    whose training was stopped is trained to its end. After a dry run nothing is left of it.
+
+    Raises
+    ------
+    UsageError
+        The batches of an earlier run are to be merged, and it is not known by which network.
+    IcasError
+        The training fails.
+    """
+    if not isinstance(method, Deep) or method.model is not None or method.weights is not None:
+        return method
+    if settings.stage == "merge":
+        raise UsageError("--stage merge with method 'deep' needs --model or --weights")
+    out = beside(folder, "_model.pt")
+    if out.exists():
+        console.line(f"network {out}: trained before")
+        return replace(method, weights=out)
+    need("method 'deep'", "deep", "torch", "sklearn")
+    console.line(
+        f"plan: no --model and no {out} yet: train a network on the images first"
+        + (", for this dry run alone" if settings.dry_run else f" -> {out}")
+    )
+    if not settings.dry_run:
+        _train(folder, out, method, settings, console)
+        return replace(method, weights=out)
+    with TemporaryDirectory() as passing:
+        out = Path(passing, "model.pt")
+        _train(folder, out, method, settings, console)
+        return _holding(method, out, by_links=isinstance(settings.threshold, (int, float)))
+
+
+def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
+    """`method` with the network of `file` itself: the file will be gone."""
+    from icas.clusterimg.deep.model_files import load_autoencoder
+
+    network, _ = load_autoencoder(file)
+    grid = method.grid()
+    kinds = None if by_links or grid is None else grid.kinds
+    return replace(method, model=network, cluster_model=kinds)
+
+
+def _train(
+    folder: Path, out: Path, method: Deep, settings: ClusterSettings, console: Console
+) -> None:
+    from icas.clusterimg.deep.checkpoints import checkpoint_path
+    from icas.clusterimg.deep.train_settings import TrainSettings
+    from icas.clusterimg.deep.training import train
+
+    report = train(
+        folder,
+        TrainSettings(
+            out=out,
+            device=method.device,
+            seed=method.seed,
+            recursive=settings.recursive,
+            max_pixels=settings.max_pixels,
+            jobs=settings.jobs,
+            resume=checkpoint_path(out).exists(),
+        ),
+        replace(console, warnings=False),  # what cannot be read is told once, by the run
+    )
+    console.line(f"trained: {report.summary()}")

@@ -1,0 +1,59 @@
+"""What a training did, in one object and in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icas.clusterimg.deep.loss_curve import Epoch, best_of
+from icas.clusterimg.features import Unreadable
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training did.
+
+    Attributes
+    ----------
+    out : Path
+        The trained network, with the weights of the best epoch.
+    images : int
+        Images that were read.
+    curve : tuple of Epoch
+        Every epoch, also those before a resume.
+    unreadable : tuple of Unreadable
+        Files that could not be read.
+    """
+
+    out: Path
+    images: int
+    curve: tuple[Epoch, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose weights were kept."""
+        return best_of(self.curve)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON knows it."""
+        return {
+            "out": str(self.out),
+            "images": self.images,
+            "epochs": len(self.curve),
+            "best_epoch": self.best.epoch,
+            "loss": self.best.judged,
+            "first_loss": self.curve[0].judged,
+            "curve": [epoch.as_dict() for epoch in self.curve],
+            "unreadable": [{"file": one.file, "reason": one.reason} for one in self.unreadable],
+        }
+
+    def summary(self) -> str:
+        """The last line of the command."""
+        unread = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+        return (
+            f"{self.images} images{unread}, {len(self.curve)} epochs, loss {self.best.judged:.4g}"
+            f" (first epoch {self.curve[0].judged:.4g}), best epoch {self.best.epoch}"
+            f" -> {self.out}"
+        )

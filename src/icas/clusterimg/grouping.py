@@ -1,0 +1,151 @@
+"""How images become clusters: what is asked of it, and the classic way, by links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.graph import (
+    Labels,
+    components,
+    members_of,
+    number_clusters,
+    spanning_forest,
+)
+from icas.clusterimg.methods.base import GroupedByModels, Method
+from icas.clusterimg.similarity import (
+    ALONE,
+    Links,
+    join_links,
+    links_across,
+    links_within,
+    upper_tiles,
+)
+from icas.common.executors import Workers
+from icas.common.progress import Console
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Clusters of the images of one batch.
+
+    Attributes
+    ----------
+    labels : (n,) int64 ndarray
+        Cluster of each image, 0 the largest; -1 = outlier.
+    links : Links
+        Links found; none where clusters come from a model.
+    tree : Links
+        Maximum spanning trees of the clusters: what holds them together.
+    compared : int
+        Pairs that were compared in search of links.
+    """
+
+    labels: Labels
+    links: Links
+    tree: Links
+    compared: int
+
+
+class Grouping(Protocol):
+    """Features of images -> clusters, within a batch and across batches."""
+
+    @property
+    def method(self) -> Method:
+        """Its similarity tells medoids and how clusters hang together."""
+        ...
+
+    def within(self, features: FeatureSet, workers: Workers, console: Console) -> Grouped:
+        """Clusters of one batch."""
+        ...
+
+    def across(self, parts: Sequence[FeatureSet], workers: Workers) -> tuple[Links, int]:
+        """Which images of different batches belong together.
+
+        Returns
+        -------
+        links : Links
+            The images numbered through all parts.
+        compared : int
+            Pairs that were compared.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LinkGrouping:
+    """Links at or above a threshold; connected components are the clusters."""
+
+    method: Method
+    threshold: float
+
+    def within(
+        self,
+        features: FeatureSet,
+        workers: Workers = ALONE,
+        console: Console | None = None,
+    ) -> Grouped:
+        """Connected components of all links of a batch."""
+        count = len(features)
+        tiles = sum(1 for _ in upper_tiles(count, self.method.tile))
+        parts = []
+        with (console or Console()).bar(tiles, "links", "tiles") as bar:
+            for part in links_within(self.method, features, self.threshold, workers):
+                parts.append(part)
+                bar.update(1)
+        links = join_links(parts)
+        labels = components(count, links.a, links.b)
+        tree = spanning_forest(count, [links]).links()
+        return Grouped(labels, links, tree, count * (count - 1) // 2)
+
+    def across(self, parts: Sequence[FeatureSet], workers: Workers = ALONE) -> tuple[Links, int]:
+        """All links between images of different parts."""
+        return links_across(self.method, parts, self.threshold, workers)
+
+
+def with_trees(method: Method, features: FeatureSet, groups: Labels) -> Grouped:
+    """Clusters that come from elsewhere (a model, or folders put together by hand).
+
+    What holds a cluster together is the maximum spanning tree of all its similarities, also below
+    any threshold.
+
+    Parameters
+    ----------
+    groups : (n,) int64 ndarray
+        Numbered anyhow; a negative number is an outlier.
+    """
+    labels = number_clusters(groups)
+    trees = []
+    for members in members_of(labels):
+        inside = links_within(method, features[members], -np.inf)
+        trees.append(spanning_forest(len(members), inside).links().renumbered(members))
+    return Grouped(labels, join_links([]), join_links(trees), 0)
+
+
+def make_grouping(method: Method, threshold: float | str | None) -> Grouping:
+    """By links where a number is given or the method has no models, else by models.
+
+    Parameters
+    ----------
+    threshold : float or str or None
+        A number, or something else for the method's own way.
+
+    Raises
+    ------
+    UsageError
+        A number, and models are asked for.
+    """
+    number = None if threshold is None or isinstance(threshold, str) else float(threshold)
+    if isinstance(method, GroupedByModels):
+        if number is not None:
+            method = method.by_links()
+        grid = method.grid()
+        if grid is not None:
+            from icas.clusterimg.deep.model_grouping import ModelGrouping
+
+            return ModelGrouping(method, grid, method.seed)
+    return LinkGrouping(method, method.default_threshold if number is None else number)

@@ -1,0 +1,288 @@
+"""deep: features of a network, trained on the folder or before, compared by their cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.deep.grid import KINDS, PARAMETERS, Grid, parse_kinds
+from icas.clusterimg.deep.whitening import Whitening, unit
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.methods.base import Image, settings_of
+from icas.clusterimg.methods.checks import require_alike
+from icas.common.devices import check_device
+from icas.common.errors import IcasError, UsageError
+from icas.common.images import resize
+from icas.common.options import Size, check_options, flag_of, option, options_of, parse_size
+
+if TYPE_CHECKING:
+    from icas.clusterimg.deep.embedders import Embedder
+
+SIZE = (160, 160)
+"""Width and height that images are brought to where the network does not say."""
+AT_ONCE = 32
+"""Images that go through the network together; more are hardly faster on a CPU."""
+STEP = 2.0**-25
+"""Vectors are rounded to multiples of it: float64 then adds up their products without rounding,
+so that a similarity does not depend on the tile that it is computed in."""
+DIGITS = 6
+"""Digits of a similarity."""
+
+
+def _of_grid(name: str, **changed: Any) -> Any:
+    """The option of that name as `Grid` has it; None leaves the choice to the grid."""
+    _, told = options_of(Grid)[name]
+    details: Mapping[str, Any] = {**vars(told), **changed}
+    return option(None, **details)
+
+
+@dataclass(frozen=True)
+class Deep:
+    """Cosine of the features of a network.
+
+    Features are the averaged maps of the last two stages of a classifier, each of length 1, side
+    by side; or the code of an autoencoder, or what a network of one's own answers. With `dims`
+    they are whitened over the folder (`Whitening`): the cosine tells much more then. Models of
+    scikit-learn get them as they are and have a space of their own (`grouping_space`).
+
+    `linked` says that links are asked for by a threshold, whatever the network is; `fitted` tells
+    the whitening that features went through.
+
+    Raises
+    ------
+    UsageError
+        An option is outside its limits, or two do not go together.
+    """
+
+    model: Any = option(
+        None,
+        "network that gives the features: any of torchvision's classifiers, or timm:NAME",
+        parse=str,
+        metavar="NAME",
+        default_text="the one in --weights, else one that is trained on the folder first",
+    )
+    weights: Path | None = option(
+        None,
+        "its weights: a file, or the word random; without --model a file of clusterimg train",
+        parse=Path,
+        metavar="FILE",
+        default_text="those that the library of the network fetches",
+    )
+    size: Size | None = option(
+        None,
+        "size that images are brought to",
+        parse=parse_size,
+        minimum=32,
+        metavar="WxH",
+        default_text="what the network takes; where it takes any, 160x160 pixels",
+    )
+    dims: int = option(
+        128,
+        "for links, features are whitened to so many numbers over the folder; 0 = as they are",
+        minimum=0,
+    )
+    cluster_model: tuple[str, ...] | None = _of_grid(
+        "kinds",
+        flag="",
+        default_text="links by cosine; where a network is trained on the folder, kmeans,hierarchy",
+    )
+    clusters: tuple[int, ...] | None = _of_grid("clusters")
+    max_iter: tuple[int, ...] | None = _of_grid("max_iter")
+    eps: tuple[float, ...] | None = _of_grid("eps")
+    min_samples: tuple[int, ...] | None = _of_grid("min_samples")
+    min_cluster_size: tuple[int, ...] | None = _of_grid("min_cluster_size")
+    max_cluster_size: tuple[int, ...] | None = _of_grid("max_cluster_size")
+    device: str = option("cpu", "what computes: cpu, cuda, cuda:N, mps, or auto")
+    seed: int = option(0, "where chance comes in, it starts here", minimum=0)
+    linked: bool = False
+    fitted: str = ""
+
+    name: ClassVar[str] = "deep"
+    tile: ClassVar[int] = 1024
+
+    def __post_init__(self) -> None:
+        for name in ("cluster_model", *PARAMETERS):
+            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", Path(self.weights))
+        check_options(self)
+        check_device(self.device)
+        self.grid()
+
+    @property
+    def default_threshold(self) -> float:
+        """Measured over the image sets with known labels, for whitened and for other features."""
+        return 0.5 if self.dims and self.grid() is None else 0.85
+
+    def grid(self) -> Grid | None:
+        """Models to group by; None = links by cosine.
+
+        Models group where they or one of their parameters are asked for, and where the features
+        are of an autoencoder, whose cosines tell little.
+        """
+        given = self._given_parameters()
+        if self.cluster_model is not None:
+            return Grid(kinds=self.cluster_model, **given)
+        if not given:
+            return None if self.linked or self.model is not None else Grid()
+        return Grid(kinds=tuple(_having(given)), **given)
+
+    def by_links(self) -> Deep:
+        """The same, grouped by links.
+
+        Raises
+        ------
+        UsageError
+            Models are asked for.
+        """
+        given = ["cluster_model"] if self.cluster_model is not None else []
+        given += self._given_parameters()
+        if given:
+            raise UsageError(
+                f"--threshold F links by cosine, {flag_of(given[0])} groups by models: give one"
+            )
+        return replace(self, linked=True)
+
+    def _given_parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in PARAMETERS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def input_size(self) -> Size:
+        """Width and height that images are brought to before the network gets them.
+
+        Raises
+        ------
+        UsageError
+            The network takes another size than the one asked for.
+        """
+        side = self.embedder().side
+        if side is None:
+            return self.size or SIZE
+        if self.size not in (None, (side, side)):
+            raise UsageError(
+                f"--size {'x'.join(map(str, self.size))}: this network takes {side}x{side} pixels"
+            )
+        return side, side
+
+    def embedder(self) -> Embedder:
+        """The network, loaded.
+
+        Raises
+        ------
+        UsageError, IcasError, MissingExtraError
+            As `load_embedder`.
+        """
+        from icas.common.registry import need
+
+        need("method 'deep'", "deep", "torch", "sklearn")
+        from icas.clusterimg.deep.embedders import load_embedder
+
+        return load_embedder(self.model, self.weights, self.device)
+
+    def extract(self, images: Iterable[Image]) -> FeatureSet:
+        """Features of `images`, in their order, not whitened yet.
+
+        Returns
+        -------
+        FeatureSet
+            With the array vectors, (n, d) float32 of length 1.
+        """
+        size = self.input_size()
+        return self.embed(resize(image, size) for image in images)
+
+    def embed(self, images: Iterable[Image]) -> FeatureSet:
+        """`extract` for images of `input_size`.
+
+        Raises
+        ------
+        IcasError
+            The network answers with numbers that are not finite.
+        """
+        embedder = self.embedder()
+        images = iter(images)
+        parts = [self._vectors(embedder, batch) for batch in _batches(images)]
+        if not parts:
+            width, height = self.input_size()
+            parts = [self._vectors(embedder, [np.zeros((height, width, 3), np.uint8)])[:0]]
+        return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
+
+    def _vectors(self, embedder: Embedder, images: list[Image]) -> NDArray[np.float32]:
+        found = unit(np.concatenate([unit(part) for part in embedder(images)], axis=1))
+        if not np.isfinite(found).all():
+            raise IcasError(
+                "the network gives features that are not finite numbers: its weights are damaged,"
+                " or not of this network"
+            )
+        return found
+
+    def fit(self, features: FeatureSet) -> Folder:
+        """What `features` of a folder, or of a sample of it, tell about all of its features."""
+        if self.dims == 0 or self.grid() is not None or len(features) == 0:
+            return Folder(None)
+        return Folder(Whitening.fit(features.array, self.dims))
+
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+        """Cosine of the features of each image of `a` with each of `b`.
+
+        Returns
+        -------
+        (len(a), len(b)) float32 ndarray
+            In [-1, 1].
+
+        Raises
+        ------
+        UsageError
+            `a` and `b` are features of different networks, or whitened over different folders.
+        """
+        if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
+            raise UsageError("deep features whitened over different images can't be compared")
+        require_alike(a, b)
+        cosines = _rounded(a.array) @ _rounded(b.array).T
+        return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What the images of a folder have in common; makes features ready to be compared."""
+
+    whitening: Whitening | None
+
+    def __call__(self, features: FeatureSet) -> FeatureSet:
+        """`features` of the folder, whitened."""
+        if self.whitening is None:
+            return features
+        settings = {**features.settings, "fitted": self.whitening.fingerprint}
+        vectors = self.whitening(features.array)
+        return replace(features, arrays={"vectors": vectors}, settings=settings)
+
+
+def _batches(images: Iterator[Image]) -> Iterator[list[Image]]:
+    while batch := list(islice(images, AT_ONCE)):
+        yield batch
+
+
+def _rounded(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.round(vectors.astype(np.float64) / STEP) * STEP
+    return rounded
+
+
+def _having(given: Mapping[str, Any]) -> Iterator[str]:
+    """The default kinds of models that have one of these parameters, else all that have one."""
+    default = Grid().kinds
+    kinds = [kind for kind, names in KINDS.items() if set(names) & set(given)]
+    yield from [kind for kind in kinds if kind in default] or kinds
+
+
+def _as_tuple(value: Any) -> Any:
+    """A list as users give it in Python: a number, several, or the text of the flag."""
+    if value is None or isinstance(value, tuple):
+        return value
+    if isinstance(value, str):
+        return parse_kinds(value)
+    return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
