@@ -57,6 +57,7 @@ bench: venv
 
 quality: venv
 	@$(BIN)/python benchmarks/quality.py
+	@$(BIN)/python benchmarks/deep.py
 	@$(BIN)/python benchmarks/segment_quality.py
 	@$(BIN)/python benchmarks/templates.py
 	@$(BIN)/python benchmarks/cutout.py

@@ -56,6 +56,23 @@ def desk(photos, tmp_path_factory):
     return folder
 
 
+def needs_torch(text: str) -> bool:
+    return "--method deep" in text or "clusterimg train" in text or 'method="deep"' in text
+
+
+@pytest.fixture(scope="module")
+def networks(desk, request):
+    """Weights where the pages have them, and where torchvision keeps what it fetched: random."""
+    torch = request.getfixturevalue("torch")
+    from torchvision import models
+
+    torch.save(models.mobilenet_v2().state_dict(), desk / "mobilenet_v2.pth")
+    kept = desk / "torch" / "hub" / "checkpoints"
+    kept.mkdir(parents=True)
+    address = models.MobileNet_V3_Small_Weights.DEFAULT.url
+    torch.save(models.mobilenet_v3_small().state_dict(), kept / Path(address).name)
+
+
 @pytest.fixture(scope="module")
 def weights(desk, request):
     """Files named as the pages name checkpoints; what is in them is tiny and random."""
@@ -67,6 +84,7 @@ def weights(desk, request):
 def run(words, desk):
     command = [*COMMANDS[words[0]], *words[1:]]
     own = {**os.environ, "XDG_CACHE_HOME": str(desk / "cache"), "LOCALAPPDATA": str(desk / "cache")}
+    own["TORCH_HOME"] = str(desk / "torch")
     done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, env=own)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
 
@@ -85,7 +103,16 @@ def test_the_commands_run_one_after_the_other(page, desk):
     found = commands(page)
     assert len(found) >= 6 or page != "README.md"
     for words in found:
-        if not opens_windows(words) and "--sam-checkpoint" not in words:
+        if opens_windows(words) or "--sam-checkpoint" in words or needs_torch(" ".join(words)):
+            continue
+        run(words, desk)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_with_a_network_run(page, desk, request):
+    for words in commands(page):
+        if needs_torch(" ".join(words)):
+            request.getfixturevalue("networks")
             run(words, desk)
 
 
@@ -98,8 +125,10 @@ def test_the_output_shown_is_the_output_made(photos, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_python_runs(page, desk):
+def test_the_python_runs(page, desk, request):
     for number, block in enumerate(blocks(page, "python")):
+        if needs_torch(block):
+            request.getfixturevalue("networks")
         script = desk / f"{Path(page).stem}{number}.py"
         script.write_text(block, encoding="utf-8")
         done = subprocess.run(

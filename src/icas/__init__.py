@@ -18,7 +18,8 @@ from icas.common.errors import (
 )
 
 if TYPE_CHECKING:
-    from icas.clusterimg.api import cluster, features, links, similarity_matrix
+    from icas.clusterimg.api import cluster, features, links, similarity_matrix, train
+    from icas.clusterimg.deep.train_report import TrainReport
     from icas.clusterimg.estimator import ImageClusterer
     from icas.clusterimg.evaluate import Evaluation, evaluate
     from icas.clusterimg.features import FeatureSet
@@ -45,6 +46,7 @@ _PLACES = {
     "PaintDocument": "icas.segmentimg.document",
     "Template": "icas.segmentimg.templates",
     "TemplatePaint": "icas.segmentimg.template_paint",
+    "TrainReport": "icas.clusterimg.deep.train_report",
     "cluster": "icas.clusterimg.api",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
@@ -59,6 +61,7 @@ _PLACES = {
     "read_image": "icas.common.images",
     "segment": "icas.segmentimg.segment",
     "similarity_matrix": "icas.clusterimg.api",
+    "train": "icas.clusterimg.api",
 }
 
 __all__ = [
@@ -75,6 +78,7 @@ __all__ = [
     "PaintDocument",
     "Template",
     "TemplatePaint",
+    "TrainReport",
     "UnreadableImageError",
     "UsageError",
     "__version__",
@@ -92,6 +96,7 @@ __all__ = [
     "read_image",
     "segment",
     "similarity_matrix",
+    "train",
 ]
 
 

@@ -36,9 +36,7 @@ def images_of(dst: Path) -> dict[str, str]:
     return contents(dst / "result")
 
 
-def test_every_image_stands_once_in_the_table_and_in_the_result(
-    photos, tmp_path, method_and_options
-):
+def test_every_image_is_once_in_the_table_and_in_the_result(photos, tmp_path, method_and_options):
     dst = tmp_path / "out"
     report = icas.cluster(photos, dst=dst, threshold="auto", **method_and_options)
     table = rows(dst / "clusters.csv")
@@ -373,6 +371,7 @@ def test_a_missing_source_is_told(tmp_path):
 
 
 def test_scale_is_taken_by_every_method(photos, tmp_path, method_and_options):
-    options = {"scale": 0.5, "transfer": "none", "report": False, **method_and_options}
+    options = {"transfer": "none", "report": False, **method_and_options, "size": None}
+    options["scale"] = 0.5
     report = icas.cluster(photos, dst=tmp_path / "out", **options)
     assert len(report.files) == 14

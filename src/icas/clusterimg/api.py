@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg import pipeline
+from icas.clusterimg.deep.train_report import TrainReport
+from icas.clusterimg.deep.train_settings import TrainSettings
 from icas.clusterimg.extract import features_of, fitted_together, raw_features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
@@ -21,7 +23,7 @@ from icas.clusterimg.similarity import all_links, tiles
 from icas.common.errors import UsageError
 from icas.common.executors import start_workers
 from icas.common.images import MAX_PIXELS
-from icas.common.options import Size, parse_size
+from icas.common.options import Size, construct, parse_size
 from icas.common.progress import Console
 
 
@@ -67,6 +69,35 @@ def cluster(
     """
     given = make_settings(dst=dst, method=method, threshold=threshold, **settings)
     return pipeline.cluster(src, given, Console(warnings=progress, bars=progress))
+
+
+def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainReport:
+    """Train an autoencoder on a folder of images, as ``clusterimg train`` does.
+
+    Parameters
+    ----------
+    src : path
+        The folder.
+    progress : bool
+        Show progress bars and warnings on stderr.
+    **settings
+        The flags of the command, dashes as underscores: ``out="photos.pt"``, ``loss="mae"``.
+
+    Returns
+    -------
+    TrainReport
+
+    Raises
+    ------
+    MissingExtraError
+        torch is not installed.
+    UsageError, ConflictError, IcasError
+        As `icas.clusterimg.deep.training.train`.
+    """
+    from icas.clusterimg.deep import training
+
+    given = construct(TrainSettings, "train", settings)
+    return training.train(src, given, Console(warnings=progress, bars=progress))
 
 
 def make_settings(**given: Any) -> ClusterSettings:

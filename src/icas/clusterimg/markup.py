@@ -52,19 +52,21 @@ def facts(values: Mapping[str, str]) -> str:
 def pairs(title: str, values: Mapping[str, object], *, wide: bool = False) -> str:
     """A card that lists names with their values."""
     rows = "".join(
-        f"<div><dt>{text(name.replace('_', ' '))}</dt><dd>{_value(value)}</dd></div>"
+        f"<div><dt>{text(name.replace('_', ' '))}</dt><dd>{_value(name, value)}</dd></div>"
         for name, value in values.items()
     )
     content = f'<dl class="pairs">{rows}</dl>' if rows else '<p class="quiet">none</p>'
     return f'<div class="card{" whole" if wide else ""}"><h3>{text(title)}</h3>{content}</div>'
 
 
-def _value(value: object) -> str:
+def _value(name: str, value: object) -> str:
     """A setting in words: not every reader knows None and True."""
+    if name == "size" and isinstance(value, (list, tuple)):
+        return text("x".join(map(str, value)))
     if value is None:
         return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return text("x".join(map(str, value)))
+        return text(", ".join(map(str, value)))
     return text(value)

@@ -17,8 +17,9 @@ from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouping, LinkGrouping
-from icas.clusterimg.methods.base import settings_of
+from icas.clusterimg.methods.base import Method, settings_of
 from icas.clusterimg.settings import ClusterSettings
+from icas.common.options import options_of
 
 STAGES = ("scan", "features", "links", "merge", "transfer")
 
@@ -192,7 +193,7 @@ def make_report(
         seconds=seconds_of(watch),
         peak_memory_mb=peak_memory_mb(),
         settings=_plain(asdict(settings)),
-        options=_plain(settings_of(grouping.method)),
+        options=_plain(_options(grouping.method)),
         source=str(source.resolve()),
         models=tuple(grouping.found) if isinstance(grouping, ModelGrouping) else (),
     )
@@ -217,6 +218,12 @@ def _certificates(clustering: Clustering) -> list[Certificate]:
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them."""
     return {name: _json(value) for name, value in values.items() if name != "options"}
+
+
+def _options(method: Method) -> dict[str, Any]:
+    """What users can set of `method`."""
+    known = options_of(type(method))
+    return {name: value for name, value in settings_of(method).items() if name in known}
 
 
 def _json(value: Any) -> Any:

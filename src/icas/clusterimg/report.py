@@ -20,6 +20,7 @@ from icas._version import __version__
 from icas.clusterimg.layout import plan_tree
 from icas.clusterimg.markup import counted, facts, pairs, similarity, text
 from icas.clusterimg.outcome import Certificate, ClusterReport
+from icas.clusterimg.report_models import models_section
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.thumbnails import MOST, Thumbnail, fair_shares, make_thumbnails
 from icas.common.progress import Console
@@ -131,6 +132,12 @@ def report_page(
         "outliers": _outliers(groups, pictures),
         "unreadable": _unreadable(report),
         "ignored": _ignored(report),
+        "outlier_legend": (
+            "Images that the model left out, or that are alone in their cluster."
+            if report.models
+            else "Images that no other one is similar enough to."
+        ),
+        "models": models_section(report),
         "run": "\n".join(_run(report)),
     }
     return Template(template).substitute(parts).encode("utf-8")

@@ -19,10 +19,9 @@ SQUEEZENET = "squeezenet1_0_deepcompressed_fp16.pth"
 
 @pytest.fixture
 def train(one_thread):
-    """`train_model` with small settings unless told otherwise."""
-    from icas.clusterimg.deep.training import train_model
+    """`icas.train` with small settings unless told otherwise."""
 
-    return lambda src, **options: train_model(src, **{**SMALL, **options})
+    return lambda src, **options: icas.train(src, **{**SMALL, **options})
 
 
 def weights_of(path):

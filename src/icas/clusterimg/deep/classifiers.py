@@ -9,6 +9,8 @@ from typing import Any
 
 from icas.common.errors import IcasError, UsageError
 
+HEADS = ("classifier", "fc", "head", "heads", "avgpool", "AuxLogits", "aux1", "aux2", "dropout")
+"""Parts of classifiers that come after their last maps."""
 _PATIENCE_SECONDS = 10
 
 
@@ -58,22 +60,29 @@ def fetched_classifier(name: str, flag: str) -> Any:
     kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
     try:
         if not kept.exists():
-            # torchvision itself would wait for a silent network for as long as the system does.
-            head = urllib.request.Request(weights.url, method="HEAD")
-            urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
+            require_reachable(weights.url)
         return models.get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
-        raise no_weights(name, flag, error, f" from {weights.url}", f", or put it at {kept}") from (
-            error
-        )
+        fault = no_weights(f"{name} ({weights})", flag, error, f" from {weights.url}")
+        raise IcasError(f"{fault}, or put it at {kept}") from error
 
 
-def no_weights(
-    name: str, flag: str, error: Exception, source: str = "", otherwise: str = ""
-) -> IcasError:
+def require_reachable(url: str) -> None:
+    """Ask for the head of `url`: libraries wait for a silent network for minutes.
+
+    Raises
+    ------
+    OSError
+        It cannot be had within seconds.
+    """
+    head = urllib.request.Request(url, method="HEAD")
+    urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
+
+
+def no_weights(name: str, flag: str, error: Exception, source: str = "") -> IcasError:
     """What to say where the weights of a network cannot be fetched."""
     lines = str(getattr(error, "reason", error)).splitlines() or [type(error).__name__]
     return IcasError(
         f"cannot fetch the weights of {name}{source} ({lines[0]}): give a file with them by"
-        f" {flag} FILE{otherwise}"
+        f" {flag} FILE"
     )

@@ -16,9 +16,10 @@ from icas.clusterimg.deep.classifiers import (
     known_model,
     no_weights,
     random_classifier,
+    require_reachable,
 )
 from icas.clusterimg.deep.model_files import load_autoencoder
-from icas.clusterimg.deep.stages import find_stages, pooled
+from icas.clusterimg.deep.stages import find_stages, only_side, pooled
 from icas.clusterimg.deep.train_settings import RANDOM
 from icas.clusterimg.deep.weights import load_weights
 from icas.common.devices import choose_device
@@ -30,6 +31,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of RGB in [0, 1] that torchvision's classifiers are trained with."""
 PLAIN = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 TIMM = "timm:"
+_HUB_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,40 @@ class Embedder:
     device: str
 
     def __call__(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
-        """Parts of the features of uint8 RGB `images` of one size, (n, channels) float32 each."""
+        """Parts of the features of uint8 RGB `images` of one size, (n, channels) float32 each.
+
+        Raises
+        ------
+        UsageError
+            The network does not take images of this size.
+        IcasError
+            The memory of the device is too small.
+        """
         import torch
 
         with torch.inference_mode():
             pixels = torch.from_numpy(np.stack(images)).to(self.device)
             scaled = pixels.permute(0, 3, 1, 2).float() / 255
             normalised = (scaled - self._shaped(self.mean)) / self._shaped(self.deviation)
-            found = self.embed(normalised.contiguous(memory_format=torch.channels_last))
+            try:
+                found = self.embed(normalised.contiguous(memory_format=torch.channels_last))
+            except (RuntimeError, AssertionError) as error:
+                raise _failure(error, images[0]) from error
         return [part.cpu().numpy() for part in found]
 
     def _shaped(self, values: tuple[float, ...]) -> Any:
         import torch
 
         return torch.tensor(values, device=self.device).view(1, 3, 1, 1)
+
+
+def _failure(error: Exception, image: Image) -> IcasError:
+    """What to say where a network fails on images of the size of `image`."""
+    height, width = image.shape[:2]
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    if "memory" in told:
+        return IcasError(f"no memory for images of {width}x{height} pixels: {told}")
+    return UsageError(f"the network does not take images of {width}x{height} pixels: {told}")
 
 
 def load_embedder(model: Any, weights: Path | None, device: str) -> Embedder:
@@ -110,14 +132,9 @@ def _loaded(model: str | None, weights: Path | None, changed: int, device: str) 
         return _timm(model[len(TIMM) :], weights, device)
     name = known_model(model, "--model")
     network = _classifier(name, weights)
-    stages = find_stages(network)
+    stages, side = find_stages(network), only_side(network)
     network = network.to(device)
-    return Embedder(
-        lambda images: pooled(network, stages, images),
-        *IMAGENET,
-        getattr(network, "image_size", None),
-        device,
-    )
+    return Embedder(lambda images: pooled(network, stages, images), *IMAGENET, side, device)
 
 
 def _trained(weights: Path | None, device: str) -> Embedder:
@@ -139,6 +156,8 @@ def _classifier(name: str, weights: Path | None) -> Any:
         network = random_classifier(name, 0)
         if str(weights) != RANDOM:
             load_weights(network, weights, name)
+            if hasattr(network, "transform_input"):
+                network.transform_input = True  # as torchvision has it with its own weights
     for part in network.modules():
         if hasattr(part, "inplace"):
             part.inplace = False  # else a stage's maps are overwritten by what comes after it
@@ -152,11 +171,12 @@ def _timm(name: str, weights: Path | None, device: str) -> Embedder:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:4] or timm.list_models()[:4]
         raise UsageError(f"timm has no model {name!r}; it has, among others, {', '.join(near)}")
-    whole = timm.create_model(name, pretrained=False)
     if weights is None:
         whole = _timm_fetched(name)
-    elif str(weights) != RANDOM:
-        load_weights(whole, weights, f"{TIMM}{name}")
+    else:
+        whole = _timm_random(name)
+        if str(weights) != RANDOM:
+            load_weights(whole, weights, f"{TIMM}{name}")
     whole.reset_classifier(0)
     network = whole.eval().to(device)
     told = network.pretrained_cfg
@@ -166,11 +186,29 @@ def _timm(name: str, weights: Path | None, device: str) -> Embedder:
     )
 
 
+def _timm_random(name: str) -> Any:
+    """The network with weights that are always the same; torch's own chance is left alone."""
+    import timm
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return timm.create_model(name, pretrained=False)
+
+
 def _timm_fetched(name: str) -> Any:
     import timm
+    from huggingface_hub import hf_hub_url, try_to_load_from_cache
 
+    told = timm.get_pretrained_cfg(name)
+    place = (told.hf_hub_id, _HUB_FILE) if told is not None and told.hf_hub_id else None
+    kept = try_to_load_from_cache(*place) if place else None
+    # Of a file that is there the hub would ask again and again whether it is the newest.
+    known = {"pretrained_cfg_overlay": {"file": kept}} if isinstance(kept, str) else {}
     try:
-        return timm.create_model(name, pretrained=True)
+        if place and not known:
+            require_reachable(hf_hub_url(*place))
+        return timm.create_model(name, pretrained=True, **known)
     except (OSError, RuntimeError, ValueError) as error:
         raise no_weights(f"{TIMM}{name}", "--weights", error) from error
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import urllib.request
-from pathlib import Path
 from typing import Any
 
+from icas.clusterimg.deep.classifiers import (
+    HEADS,
+    fetched_classifier,
+    known_model,
+    random_classifier,
+)
 from icas.clusterimg.deep.train_settings import RANDOM, TrainSettings
 from icas.clusterimg.deep.weights import load_weights
-from icas.common.errors import IcasError, UsageError
+from icas.common.errors import UsageError
 
 RESOLUTIONS = 4
 """Layers compared unless told otherwise: the last one at each of the first four resolutions."""
-
-_HEADS = ("classifier", "fc", "head", "heads", "avgpool", "AuxLogits", "aux1", "aux2", "dropout")
-_PATIENCE_SECONDS = 10
 
 
 def feature_network(settings: TrainSettings) -> Any:
@@ -31,7 +32,7 @@ def feature_network(settings: TrainSettings) -> Any:
     IcasError
         The weights are neither given nor can they be fetched.
     """
-    name = known_model(settings.loss_model)
+    name = known_model(settings.loss_model, "--loss-model")
     network = _with_weights(name, settings)
     for part in network.modules():
         if hasattr(part, "inplace"):
@@ -48,65 +49,13 @@ def _resized(features: Any, side: int) -> Any:
     return nn.Sequential(nn.Upsample((side, side), mode="bilinear"), features)
 
 
-def known_model(name: str) -> str:
-    """The name of one of torchvision's classifiers, as torchvision writes it.
-
-    Raises
-    ------
-    UsageError
-        There is none of that name; the message tells close ones.
-    """
-    from torchvision import models
-
-    names = models.list_models(module=models)
-    folded = name.casefold()
-    if folded not in names:
-        near = difflib.get_close_matches(folded, names, n=4, cutoff=0.4) or ["vgg19", "resnet18"]
-        raise UsageError(
-            f"torchvision has no model {name!r}; it has, among others, {', '.join(near)}"
-        )
-    return folded
-
-
 def _with_weights(name: str, settings: TrainSettings) -> Any:
     if settings.loss_weights is None:
-        return _fetched(name)
-    network = _random(name, settings.seed)
+        return fetched_classifier(name, "--loss-weights")
+    network = random_classifier(name, settings.seed)
     if str(settings.loss_weights) != RANDOM:
         load_weights(network, settings.loss_weights, name)
     return network
-
-
-def _random(name: str, seed: int) -> Any:
-    """The network with weights drawn from `seed`; torch's own chance is left alone."""
-    import torch
-    from torchvision import models
-
-    extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return models.get_model(name, weights=None, **extra)
-
-
-def _fetched(name: str) -> Any:
-    """The network with the weights that torchvision has of it, from its cache or the network."""
-    import torch
-    from torchvision import models
-
-    weights = models.get_model_weights(name).DEFAULT
-    kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
-    try:
-        if not kept.exists():
-            # torchvision itself would wait for a silent network for as long as the system does.
-            head = urllib.request.Request(weights.url, method="HEAD")
-            urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
-        return models.get_model(name, weights=weights)
-    except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
-        raise IcasError(
-            f"cannot fetch the weights {weights} of {name} from {weights.url} ({reason}): give a"
-            f" file with them by --loss-weights FILE, or put it at {kept}"
-        ) from error
 
 
 def default_layers(network: Any, size: int, name: str) -> tuple[str, ...]:
@@ -149,7 +98,7 @@ def _sides(network: Any, size: int, name: str) -> list[tuple[str, int]]:
     parts = [
         (layer, part)
         for layer, part in network.named_modules()
-        if layer and layer.split(".")[0] not in _HEADS
+        if layer and layer.split(".")[0] not in HEADS
     ]
     hooks = [part.register_forward_hook(hook_of(layer)) for layer, part in parts]
     try:

@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from icas.clusterimg.deep.choice import Tried
 from icas.clusterimg.deep.grid import KINDS, PARAMETERS, Grid, default_clusters
 from icas.clusterimg.deep.grouping import ModelGroups, group
+from icas.clusterimg.deep.models import obstacle
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.grouping import Grouped, with_trees
 from icas.clusterimg.methods.base import Method
@@ -43,9 +47,21 @@ class ModelGrouping:
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
     ) -> Grouped:
         """The clusters of the best model; what it calls noise are outliers."""
-        groups = group(features.array, self.grid, self.seed, console, workers)
+        if self.found and not self._fits(len(features)):
+            # The last batch may be small: its images stand for themselves when batches merge.
+            groups = _alone(len(features))
+        else:
+            groups = group(features.array, self.grid, self.seed, console, workers)
         self.found.append(groups)
         return with_trees(self.method, features, groups.labels)
+
+    def _fits(self, images: int) -> bool:
+        """Whether any model of the grid can be fitted to so many images."""
+        return any(
+            not obstacle(kind, parameters, images)
+            for kind in self.grid.kinds
+            for parameters in self.grid.of_kind(kind, images)
+        )
 
     def across(self, parts: Sequence[FeatureSet], workers: Workers = ALONE) -> tuple[Links, int]:
         """Which images of all parts belong together, by the kind of model that batches chose most.
@@ -82,3 +98,9 @@ class ModelGrouping:
         kinds = Counter(one.kind for one in chosen)
         counted = ", ".join(f"{kind} {count} times" for kind, count in kinds.most_common())
         return f"models chosen batch by batch: {counted}"
+
+
+def _alone(images: int) -> ModelGroups:
+    note = f"{images} images are too few for every model: each stands for itself"
+    tried = Tried("none", outliers=images, note=note)
+    return ModelGroups(np.full(images, -1, np.int64), tried, (tried,))

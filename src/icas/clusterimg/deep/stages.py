@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from icas.clusterimg.deep.classifiers import HEADS
+
 STAGES = 2
 """Stages whose maps are pooled: the last, and the one before it, which is less sure of classes."""
 TRIED = 224
 """Side of the picture with which a network is looked at."""
+SMALLER = 160
+"""Side of another: a network that takes only one of them is particular about it."""
 ENOUGH = 4
 """A module with as many parts that give maps is the trunk; with fewer, its largest part is."""
-
-_HEADS = ("classifier", "fc", "head", "heads", "avgpool", "AuxLogits", "aux1", "aux2", "dropout")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _parts_with_maps(network: Any, trunk: Any) -> tuple[list[Stage], bool]:
         channels = output.shape[3 if kind == "maps last" else 1] if kind else 0
         seen.append(Stage(module, kind, channels) if kind else None)
 
-    parts = [part for name, part in trunk.named_children() if name not in _HEADS]
+    parts = [part for name, part in trunk.named_children() if name not in HEADS]
     with listening(parts, record):
         _try(network)
     return [stage for stage in seen if stage is not None], bool(seen) and seen[-1] is not None
@@ -91,6 +93,24 @@ def _try(network: Any) -> None:
     side = getattr(network, "image_size", TRIED)  # vision transformers take one size alone
     with torch.inference_mode():
         network(torch.zeros(1, 3, side, side))
+
+
+def only_side(network: Any) -> int | None:
+    """The side of square images that a classifier takes; None = it takes images of any size.
+
+    Those that cut their maps into windows of one size (MaxViT) take few sides: one that goes.
+    """
+    import torch
+
+    side: int | None = getattr(network, "image_size", None)
+    if side is not None:
+        return side
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, SMALLER, SMALLER))
+    except RuntimeError:
+        return TRIED
+    return None
 
 
 def _weight(module: Any) -> int:

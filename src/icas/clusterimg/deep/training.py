@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from icas.clusterimg.deep.checkpoints import origin_of
 from icas.clusterimg.deep.pixels import Pixels, opened_pixels
@@ -16,26 +15,8 @@ from icas.clusterimg.scan import ImageRef, Scan, scan
 from icas.common.devices import choose_device
 from icas.common.errors import IcasError
 from icas.common.executors import start_workers
-from icas.common.options import construct
 from icas.common.progress import Console
 from icas.common.registry import need
-
-
-def train_model(src: str | Path, **options: Any) -> TrainReport:
-    """Train an autoencoder on a folder of images; `options` are the flags of the command.
-
-    Raises
-    ------
-    IcasError
-        As `train`.
-
-    Examples
-    --------
-    >>> report = train_model("photos", loss="mse", epochs=20)  # doctest: +SKIP
-    >>> report.out  # doctest: +SKIP
-    PosixPath('photos_model.pt')
-    """
-    return train(src, construct(TrainSettings, "train", options))
 
 
 def train(
