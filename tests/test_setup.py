@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-contrib-python",
     "distributed": "dask",
+    "huggingface_hub": "timm",  # comes with it
     "mpl_toolkits": "matplotlib",
     "segment_anything": "segment-anything",
     "skimage": "scikit-image",
@@ -73,14 +74,14 @@ def test_public_names_can_all_be_had() -> None:
         assert name in dir(icas)
 
 
-DEFINE_NETWORKS = {"networks", "losses", "loop"}
-"""Modules of clusterimg.deep whose classes are torch's own: the method loads them, no other."""
+NEEDING_TORCH = {"networks", "losses", "loop", "session", "model_files", "embedders"}
+"""Modules of clusterimg.deep that define classes of torch or hold them: loaded by the method."""
 
 
 def test_every_module_can_be_imported_without_any_extra() -> None:
     code = f"""
 import importlib, pkgutil, sys
-needing = {{f"icas.clusterimg.deep.{{name}}" for name in {DEFINE_NETWORKS}}}
+needing = {{f"icas.clusterimg.deep.{{name}}" for name in {NEEDING_TORCH}}}
 for name in ("numba", "torch", "torchvision", "sklearn", "segment_anything", "dask", "distributed"):
     sys.modules[name] = None
 import icas

