@@ -18,6 +18,7 @@ from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouping, LinkGrouping
 from icas.clusterimg.methods.base import Method, settings_of
+from icas.clusterimg.sample import Sample
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.options import options_of
 
@@ -86,6 +87,8 @@ class ClusterReport:
     settings, options : dict
         Settings of the run and of its method.
     source : str
+    sample : Sample or None
+        A part of the folder with all of its pairs compared; None where nothing was sampled.
     models : tuple of ModelGroups
         Models that were tried, batch by batch, and on representatives last; empty with links.
     written : bool
@@ -109,6 +112,7 @@ class ClusterReport:
     settings: dict[str, Any]
     options: dict[str, Any]
     source: str
+    sample: Sample | None = None
     models: tuple[ModelGroups, ...] = ()
     written: bool = False
 

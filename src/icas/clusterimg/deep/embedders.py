@@ -236,7 +236,13 @@ def _matrix(found: Any, images: int) -> Any:
     """What an own network answered, as (n, dims) float32."""
     import torch
 
-    vectors = torch.as_tensor(found)
+    try:
+        vectors = torch.as_tensor(found)
+    except (TypeError, ValueError, RuntimeError):
+        raise IcasError(
+            f"the network gave a {type(found).__name__}, not features: a tensor of (images, dims)"
+            " is needed"
+        ) from None
     if vectors.ndim < 2 or len(vectors) != images:
         raise IcasError(
             f"the network gave features of shape {tuple(vectors.shape)} for {images} images:"

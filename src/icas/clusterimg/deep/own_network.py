@@ -21,12 +21,14 @@ def with_trained_network(
     """`method` with a network trained on `folder`, if it is `Deep` and has none yet.
 
     The network lies in ``<folder>_model.pt`` beside the folder. One that is there is taken; one
-    whose training was stopped is trained to its end. After a dry run nothing is left of it.
+    whose training was stopped is trained to its end. After a dry run nothing is left of it. What
+    the run would refuse after the training is refused before it.
 
     Raises
     ------
     UsageError
-        The batches of an earlier run are to be merged, and it is not known by which network.
+        The batches of an earlier run are to be merged, and it is not known by which network; or
+        settings do not go together.
     IcasError
         The training fails.
     """
@@ -39,16 +41,20 @@ def with_trained_network(
         console.line(f"network {out}: trained before")
         return replace(method, weights=out)
     need("method 'deep'", "deep", "torch", "sklearn")
+    if isinstance(settings.threshold, (int, float)):
+        method.by_links()
+    asked = _train_settings(out, method, settings)
     console.line(
         f"plan: no --model and no {out} yet: train a network on the images first"
         + (", for this dry run alone" if settings.dry_run else f" -> {out}")
     )
     if not settings.dry_run:
-        _train(folder, out, method, settings, console)
+        console.line(f"trained: {_train(folder, asked, console).summary()}")
         return replace(method, weights=out)
     with TemporaryDirectory() as passing:
         out = Path(passing, "model.pt")
-        _train(folder, out, method, settings, console)
+        report = _train(folder, replace(asked, out=out, resume=False), console)
+        console.line(f"trained: {len(report.curve)} epochs, loss {report.best.judged:.4g}")
         return _holding(method, out, by_links=isinstance(settings.threshold, (int, float)))
 
 
@@ -62,24 +68,27 @@ def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
     return replace(method, model=network, cluster_model=kinds)
 
 
-def _train(
-    folder: Path, out: Path, method: Deep, settings: ClusterSettings, console: Console
-) -> None:
-    from icas.clusterimg.deep.checkpoints import checkpoint_path
-    from icas.clusterimg.deep.train_settings import TrainSettings
+def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> TrainSettings:
+    side = {}
+    if method.size is not None:
+        if method.size[0] != method.size[1]:
+            shown = "x".join(map(str, method.size))
+            raise UsageError(f"--size {shown}: a network is trained on square images, such as 64x64")
+        side = {"size": method.size[0]}
+    return TrainSettings(
+        out=out,
+        device=method.device,
+        seed=method.seed,
+        recursive=settings.recursive,
+        max_pixels=settings.max_pixels,
+        jobs=settings.jobs,
+        resume=checkpoint_path(out).exists(),
+        **side,
+    )
+
+
+def _train(folder: Path, asked: TrainSettings, console: Console) -> TrainReport:
     from icas.clusterimg.deep.training import train
 
-    report = train(
-        folder,
-        TrainSettings(
-            out=out,
-            device=method.device,
-            seed=method.seed,
-            recursive=settings.recursive,
-            max_pixels=settings.max_pixels,
-            jobs=settings.jobs,
-            resume=checkpoint_path(out).exists(),
-        ),
-        replace(console, warnings=False),  # what cannot be read is told once, by the run
-    )
-    console.line(f"trained: {report.summary()}")
+    # What cannot be read is told once, by the run.
+    return train(folder, asked, replace(console, warnings=False))

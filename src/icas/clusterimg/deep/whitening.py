@@ -54,7 +54,7 @@ class Whitening:
         """(n, d) vectors of length 1 -> (n, k + 1) float32 of length 1."""
         whitened = (vectors - self.mean) @ self.axes
         constant = np.full((len(vectors), 1), self.constant, np.float32)
-        return unit(np.concatenate([whitened, constant], axis=1))
+        return directions(np.concatenate([whitened, constant], axis=1))
 
     @property
     def fingerprint(self) -> str:
@@ -68,3 +68,13 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
     """Rows of length 1 as float32; a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def directions(vectors: NDArray[np.floating]) -> Vectors:
+    """Rows of length 1 as float32; a row of zeros points along the last axis.
+
+    So an image is like itself, and like another of which the network sees nothing either.
+    """
+    found = unit(vectors)
+    found[~found.any(axis=1), -1] = 1
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.deep.grid import KINDS, PARAMETERS, Grid, parse_kinds
-from icas.clusterimg.deep.whitening import Whitening, unit
+from icas.clusterimg.deep.whitening import Whitening, directions, unit
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Image, settings_of
 from icas.clusterimg.methods.checks import require_alike
@@ -90,7 +90,8 @@ class Deep:
     cluster_model: tuple[str, ...] | None = _of_grid(
         "kinds",
         flag="",
-        default_text="links by cosine; where a network is trained on the folder, kmeans,hierarchy",
+        default_text="links by cosine; with a network of clusterimg train and no number as"
+        " --threshold, kmeans,hierarchy,hdbscan",
     )
     clusters: tuple[int, ...] | None = _of_grid("clusters")
     max_iter: tuple[int, ...] | None = _of_grid("max_iter")
@@ -108,7 +109,7 @@ class Deep:
 
     def __post_init__(self) -> None:
         for name in ("cluster_model", *PARAMETERS):
-            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if self.weights is not None:
             object.__setattr__(self, "weights", Path(self.weights))
         check_options(self)
@@ -213,7 +214,7 @@ class Deep:
         return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
 
     def _vectors(self, embedder: Embedder, images: list[Image]) -> NDArray[np.float32]:
-        found = unit(np.concatenate([unit(part) for part in embedder(images)], axis=1))
+        found = directions(np.concatenate([unit(part) for part in embedder(images)], axis=1))
         if not np.isfinite(found).all():
             raise IcasError(
                 "the network gives features that are not finite numbers: its weights are damaged,"
@@ -240,6 +241,8 @@ class Deep:
         UsageError
             `a` and `b` are features of different networks, or whitened over different folders.
         """
+        if any(a.settings.get(name) != b.settings.get(name) for name in ("model", "weights")):
+            raise UsageError("deep features of different networks can't be compared")
         if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
             raise UsageError("deep features whitened over different images can't be compared")
         require_alike(a, b)
@@ -279,10 +282,15 @@ def _having(given: Mapping[str, Any]) -> Iterator[str]:
     yield from [kind for kind in kinds if kind in default] or kinds
 
 
-def _as_tuple(value: Any) -> Any:
+def _as_tuple(name: str, value: Any) -> Any:
     """A list as users give it in Python: a number, several, or the text of the flag."""
     if value is None or isinstance(value, tuple):
         return value
     if isinstance(value, str):
-        return parse_kinds(value)
+        parse = parse_kinds if name == "cluster_model" else options_of(Grid)[name][1].parse
+        assert parse is not None
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise UsageError(f"{flag_of(name)} {value}: needed is {error}") from None
     return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
