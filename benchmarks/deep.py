@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.deciding import auto, sample_of
 from icas.clusterimg.deep.grid import Grid
 from icas.clusterimg.deep.grouping import group
 from icas.clusterimg.deep.whitening import unit
@@ -101,7 +102,7 @@ def read(folder: Path, method: Deep, *, whole: bool = False) -> Case:
 
 
 def links_table(method: Deep, cases: list[Case]) -> Iterator[str]:
-    """Best F1 of links by cosine, its threshold, and the F1 at the default threshold."""
+    """Best F1 of links by cosine, its threshold, and the F1 at the one that auto takes."""
     ways: dict[str, Any] = {
         "last stage alone": lambda case: case.plain,
         "two stages": lambda case: case.features,
@@ -114,12 +115,14 @@ def links_table(method: Deep, cases: list[Case]) -> Iterator[str]:
     for case in cases:
         cells = []
         for way, of_case in ways.items():
-            forest, _ = full_forest(method, of_case(case))
+            features = of_case(case)
+            forest, _ = full_forest(method, features)
             top = max(curve(forest, case.truth), key=lambda point: point.f1 or 0.0)
             best[way].append(top.f1 or 0.0)
             cell = f"{top.f1:.3f} @{top.threshold:.2f}"
             if way.endswith("(default)"):
-                there = evaluate(labels_at(forest, method.default_threshold), case.truth).f1
+                number = auto(sample_of(method, features), method).threshold
+                there = evaluate(labels_at(forest, number), case.truth).f1
                 fixed.append(there)
                 cell += f" ({there:.2f})"
             cells.append(cell)

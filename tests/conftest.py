@@ -60,15 +60,13 @@ def own_photos(photos: Path, tmp_path: Path) -> Path:
     return folder
 
 
-PACKAGES = ("torch", "torchvision", "segment_anything")
 TINY = {"image_size": 128, "patch": 8, "width": 32, "depth": 2, "heads": 2, "window": 3}
 
 
 @pytest.fixture(scope="session")
 def torch():
     """torch; tests that use it are left out where the extra is not installed."""
-    for name in PACKAGES:
-        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'icas[sam]'")
+    pytest.importorskip("torchvision", reason="torch is not installed: pip install 'icas[deep]'")
     return pytest.importorskip("torch")
 
 
@@ -117,6 +115,7 @@ def tiny_sam(torch, seed=0, *, image_size, patch, width, depth, heads, window, w
 @pytest.fixture(scope="session")
 def make_sam(torch):
     """`tiny_sam`, in the size of `reference` unless told otherwise."""
+    pytest.importorskip("segment_anything", reason="not installed: pip install 'icas[sam]'")
     return lambda seed=0, **size: tiny_sam(torch, seed, **(size or TINY))
 
 

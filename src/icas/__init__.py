@@ -20,11 +20,15 @@ from icas.common.errors import (
 if TYPE_CHECKING:
     from icas.clusterimg.api import cluster, features, links, similarity_matrix, train
     from icas.clusterimg.deep.train_report import TrainReport
+    from icas.clusterimg.estimate import Estimate, estimate
     from icas.clusterimg.estimator import ImageClusterer
     from icas.clusterimg.evaluate import Evaluation, evaluate
     from icas.clusterimg.features import FeatureSet
     from icas.clusterimg.graph import Forest
     from icas.clusterimg.outcome import ClusterReport
+    from icas.clusterimg.picking.interactive import pick_threshold
+    from icas.clusterimg.recut import recut
+    from icas.clusterimg.split import split
     from icas.common.images import find_images, read_image
     from icas.levels import labels_at
     from icas.segmentimg.document import PaintDocument
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ClusterReport": "icas.clusterimg.outcome",
+    "Estimate": "icas.clusterimg.estimate",
     "Evaluation": "icas.clusterimg.evaluate",
     "FeatureSet": "icas.clusterimg.features",
     "Forest": "icas.clusterimg.graph",
@@ -48,6 +53,7 @@ _PLACES = {
     "TemplatePaint": "icas.segmentimg.template_paint",
     "TrainReport": "icas.clusterimg.deep.train_report",
     "cluster": "icas.clusterimg.api",
+    "estimate": "icas.clusterimg.estimate",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
     "find_images": "icas.common.images",
@@ -58,15 +64,19 @@ _PLACES = {
     "make_template": "icas.segmentimg.templates",
     "merge_tree": "icas.segmentimg.tree",
     "paint_templates": "icas.segmentimg.template_paint",
+    "pick_threshold": "icas.clusterimg.picking.interactive",
     "read_image": "icas.common.images",
+    "recut": "icas.clusterimg.recut",
     "segment": "icas.segmentimg.segment",
     "similarity_matrix": "icas.clusterimg.api",
+    "split": "icas.clusterimg.split",
     "train": "icas.clusterimg.api",
 }
 
 __all__ = [
     "ClusterReport",
     "ConflictError",
+    "Estimate",
     "Evaluation",
     "FeatureSet",
     "Forest",
@@ -83,6 +93,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "cluster",
+    "estimate",
     "evaluate",
     "features",
     "find_images",
@@ -93,9 +104,12 @@ __all__ = [
     "make_template",
     "merge_tree",
     "paint_templates",
+    "pick_threshold",
     "read_image",
+    "recut",
     "segment",
     "similarity_matrix",
+    "split",
     "train",
 ]
 

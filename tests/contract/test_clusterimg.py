@@ -6,6 +6,8 @@ import csv
 import inspect
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +46,15 @@ FLAGS = [
     "--corners",
     "--permutations",
     "--keypoints",
+    "--weights",
+    "--model",
+    "--cluster-model",
+    "--clusters",
+    "--max-iter",
+    "--eps",
+    "--min-samples",
+    "--min-cluster-size",
+    "--max-cluster-size",
     "--max-pixels",
     "--version",
     "--help",
@@ -150,6 +161,75 @@ def test_python(photos, tmp_path):
     assert matrix.dtype == np.float32
     assert icas.labels_at(model.forest_, threshold=0.9).shape == (14,)
     assert "hash_size" in icas.ImageClusterer(hash_size=16).get_params()
+
+
+DEEP_DEFAULTS = {
+    "--model NAME": "the one in --weights, else one that is trained on the folder first",
+    "--weights FILE": "those that the library of the network fetches",
+    "--dims N": "128",
+    "--cluster-model KIND,…": "links by cosine; ",
+    "--clusters N,…": "2, 3, 4, 6, 8, 11, 16, … and half the number of images",
+    "--max-iter N,…": "300",
+    "--eps F,…": "the 10, 30, 50, 70 and 90 % quantiles ",
+    "--min-samples N,…": "2, 3 and 5; for hdbscan the least size of a cluster",
+    "--min-cluster-size N,…": "2, 3, 5 and 10",
+    "--max-cluster-size N,…": "no limit",
+}
+
+
+def test_help_tells_the_flags_of_deep_and_their_defaults(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    told = words[words.index("method deep:") :]
+    for flag, default in DEEP_DEFAULTS.items():
+        assert f"{flag} " in told
+        assert f"(default: {default}" in told[told.index(f"{flag} ") :]
+
+
+def test_neither_import_nor_help_loads_torch():
+    code = (
+        "import sys, icas\n"
+        "from icas.clusterimg.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'torchvision', 'sklearn', 'timm'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "resnet18"], ["--clusters", "3"]])
+@pytest.mark.parametrize("absent", ["torch", "sklearn"])
+def test_a_missing_extra_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys, words, absent):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *p: None if name == absent else find(name, *p)
+    )
+    dst = tmp_path / "sorted"
+    line = "method 'deep' needs torch and scikit-learn: pip install 'icas[deep]'"
+    assert main([str(photos), "--method", "deep", "--dst", str(dst), *words]) == 2
+    assert capsys.readouterr().err == f"clusterimg: {line}\n"
+    assert not dst.exists()
+    with pytest.raises(icas.MissingExtraError) as told:
+        icas.features(photos, method="deep", model="resnet18")
+    assert str(told.value) == line
+
+
+@pytest.mark.deep
+def test_deep_from_python(torch, data, photos):
+    path = data / "weights" / "mobilenet_v2_dequantized_fp16.pth"
+    options = {"method": "deep", "model": "mobilenet_v2", "weights": path}
+    model = icas.ImageClusterer(threshold="auto", **options).fit(icas.find_images(photos))
+    assert model.labels_.shape == (14,)
+    assert model.links_.dtype.names == ("a", "b", "similarity")
+    features = icas.features(photos, **options)
+    assert features.array.dtype == np.float32
+    assert icas.similarity_matrix(features).dtype == np.float32
+    grouped = icas.ImageClusterer(cluster_model="kmeans", clusters=[3, 5], **options).fit(photos)
+    assert grouped.n_clusters_ in (3, 5)
+    assert np.isnan(grouped.threshold_)
 
 
 def test_errors_are_a_family():

@@ -16,7 +16,7 @@ from icas.clusterimg.deep.train_settings import TrainSettings
 from icas.clusterimg.extract import features_of, fitted_together, raw_features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import GroupedByModels, Method
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.settings import ClusterSettings, threshold_of
 from icas.clusterimg.similarity import all_links, tiles
@@ -138,6 +138,16 @@ def make_method_from(method: str, options: dict[str, Any]) -> Method:
     return make_method(method, **options)
 
 
+def linking(method: Method) -> Method:
+    """`method` as it is compared by links, if it is not said to be grouped by models."""
+    if not isinstance(method, GroupedByModels):
+        return method
+    try:
+        return method.by_links()
+    except UsageError:
+        return method
+
+
 def features(
     images: str | Path | Iterable[Any],
     method: str = "imagehash",
@@ -170,7 +180,7 @@ def features(
     UsageError
         No such folder, method or option; arrays that are no images.
     """
-    chosen = make_method_from(method, options)
+    chosen = linking(make_method_from(method, options))
     with start_workers(executor, jobs, scheduler) as workers:
         return features_of(
             chosen, images, workers, recursive=recursive, max_pixels=max_pixels, scale=scale
@@ -247,7 +257,7 @@ def _two_sides(
     images = [side for side in given if not isinstance(side, FeatureSet)]
     made: list[FeatureSet] = []
     if images:
-        chosen = make_method_from(method, options)
+        chosen = linking(make_method_from(method, options))
         with start_workers("threads", jobs) as workers:
             raw = [raw_features_of(chosen, side, workers) for side in images]
         made = fitted_together(chosen, raw)

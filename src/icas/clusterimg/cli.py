@@ -17,7 +17,7 @@ from icas.common.progress import Console
 SOME_UNREADABLE = 3
 DESCRIPTION = "Sort a folder of mixed images into folders of similar images."
 EPILOG = """\
-other commands: clusterimg demo | thresholds | evaluate | train, each with --help
+other commands: clusterimg demo | thresholds | estimate | evaluate | train | split, each with --help
 
 examples:
   clusterimg --src photos --method orb
@@ -29,11 +29,9 @@ exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some 
 read, 130 interrupted"""
 
 _LATER = {
-    "estimate": "the cost model",
     "undo": "taking a run back",
 }
 _LATER_FLAGS = {
-    "--resume": "going on with a run that was killed",
     "--cache": "keeping features between runs",
     "--candidates": "a candidate stage",
     "--memory": "a memory budget",
@@ -47,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "cluster": _cluster,
         "demo": _demo,
         "thresholds": _thresholds,
+        "estimate": _estimate,
         "evaluate": _evaluate,
         "train": _train,
+        "split": _split,
     }
     if words and words[0] in _LATER:
         return _not_there(f"'{words[0]}' ({_LATER[words[0]]})")
@@ -169,6 +169,9 @@ def _thresholds(words: list[str]) -> int:
     parser.add_argument("--labels", type=Path, metavar="CSV", help="true labels: file,label")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there (CSV)")
     parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw it too, as curves (a picture, .png)"
+    )
+    parser.add_argument(
         "--sample", type=int, metavar="N", help="images compared; 0 = all (default: 1000 images)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="draws the sample (default: 0)")
@@ -213,6 +216,93 @@ def _train(words: list[str]) -> int:
     report = train(source, TrainSettings(**given), console)
     print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
     return SOME_UNREADABLE if report.unreadable else 0
+
+
+def _estimate(words: list[str]) -> int:
+    parser = _parser(
+        "clusterimg estimate",
+        "The number of comparisons to expect of clustering in batches (docs/estimate.md).",
+    )
+    for flag, what in (
+        ("--images", "images in all"),
+        ("--classes", "classes that they are of"),
+        ("--batch-size", "images a batch"),
+    ):
+        parser.add_argument(flag, type=int, metavar="N", required=True, help=what)
+    parser.add_argument(
+        "--similar",
+        type=_list_of(float),
+        metavar="P[,P…]",
+        required=True,
+        help="share of its class that an image is similar to, 0 to 1: one, or one a class",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=_list_of(int),
+        metavar="N[,N…]",
+        help="images of each class (default: equal classes)",
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object (default: off)")
+    given = vars(parser.parse_args(words))
+    as_json = given.pop("json", False)
+    for name in ("debug", "quiet"):
+        given.pop(name, None)
+
+    from icas.clusterimg.estimate import estimate
+
+    found = estimate(**given)
+    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.words()))
+    return 0
+
+
+def _list_of(kind: type[int] | type[float]) -> Callable[[str], list[float]]:
+    def parse(text: str) -> list[float]:
+        try:
+            return [kind(part) for part in text.split(",")]
+        except ValueError:
+            what = "whole numbers" if kind is int else "numbers"
+            raise argparse.ArgumentTypeError(f"{text!r}: {what} by commas are needed") from None
+
+    return parse
+
+
+def _split(words: list[str]) -> int:
+    parser = _parser(
+        "clusterimg split",
+        "Cut one cluster of a finished result in parts and move its files into their folders.",
+    )
+    parser.add_argument("dst", type=Path, metavar="DST", help="the result folder")
+    parser.add_argument("cluster", metavar="CLUSTER", help="such as cluster_7")
+    parser.add_argument(
+        "--at",
+        metavar="F|weakest",
+        help="cut the links below that similarity, or the weakest one (default: weakest)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done (default: off)"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="name every file of the plan (default: off)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="the summary as a JSON object on stdout (default: off)"
+    )
+    given = vars(parser.parse_args(words))
+
+    from icas.clusterimg.split import WEAKEST, split_result
+
+    quiet, as_json = given.get("quiet", False), given.get("json", False)
+    details = given.get("verbose", False) and not as_json
+    console = Console(results=not as_json, warnings=not quiet, bars=not quiet, details=details)
+    report = split_result(
+        given["dst"],
+        given["cluster"],
+        given.get("at", WEAKEST),
+        console,
+        dry_run=given.get("dry_run", False),
+    )
+    print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
+    return 0
 
 
 def _evaluate(words: list[str]) -> int:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Clustering, cluster_batches
+from icas.clusterimg.deciding import auto, sample_of
 from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, spanning_forest
 from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
+from icas.clusterimg.linkage import LinkageGrouping
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, threshold_of
 from icas.common.errors import UsageError
@@ -40,6 +42,9 @@ class ImageClusterer:
     batch_size : int, optional
         Images a batch; default by memory, at most 10,000.
     merge : {"representatives", "exact"}
+    linkage : {"chain", "complete", "average"}
+        What becomes of images that links join: one cluster (chain); or they are parted where not
+        all of their pairs, or not their pairs in the mean, reach the threshold.
     scale : float, optional
         Bring images to this share of their size.
     recursive : bool
@@ -57,9 +62,11 @@ class ImageClusterer:
     labels_ : (n,) int64 ndarray
         Cluster of each image, 0 the largest; -1 = outlier.
     links_ : (m,) structured ndarray
-        ``a``, ``b``, ``similarity``: the links found.
+        ``a``, ``b``, ``similarity``: the links found; with another linkage than chain those inside
+        clusters.
     forest_ : Forest
-        For `icas.labels_at`: clusters at any higher threshold, without a new comparison.
+        For `icas.labels_at`: clusters at any higher threshold, without a new comparison. These are
+        what remains of the clusters by links alone, whatever the linkage.
     medoids_ : (clusters,) int64 ndarray
         The image of each cluster that is most similar to the others.
     threshold_ : float
@@ -78,6 +85,7 @@ class ImageClusterer:
         "threshold",
         "batch_size",
         "merge",
+        "linkage",
         "scale",
         "recursive",
         "max_pixels",
@@ -92,6 +100,7 @@ class ImageClusterer:
         *,
         batch_size: int | None = None,
         merge: str = "representatives",
+        linkage: str = "chain",
         scale: float | None = None,
         recursive: bool = False,
         max_pixels: int = MAX_PIXELS,
@@ -103,6 +112,7 @@ class ImageClusterer:
         self.threshold = threshold
         self.batch_size = batch_size
         self.merge = merge
+        self.linkage = linkage
         self.scale = scale
         self.recursive = recursive
         self.max_pixels = max_pixels
@@ -137,8 +147,8 @@ class ImageClusterer:
         UsageError
             A parameter is wrong, or `X` holds no images.
         """
-        grouping = make_grouping(self._method(), self._threshold())
-        method = grouping.method
+        threshold = self._threshold()
+        method = make_grouping(self._method(), threshold, self.linkage).method
         with start_workers(self.executor, self.jobs) as workers:
             features = features_of(
                 method,
@@ -148,6 +158,10 @@ class ImageClusterer:
                 max_pixels=self.max_pixels,
                 scale=self.scale,
             )
+            grouping = make_grouping(method, threshold, self.linkage)
+            if isinstance(threshold, str) and not isinstance(grouping, ModelGrouping):
+                number = auto(sample_of(method, features, None, workers), method).threshold
+                grouping = make_grouping(method, number, self.linkage)
             found = cluster_batches(
                 grouping,
                 self._batches(grouping, features),
@@ -178,7 +192,7 @@ class ImageClusterer:
         self, grouping: Grouping, features: FeatureSet
     ) -> Iterator[tuple[FeatureSet, None]]:
         size = self.batch_size
-        if self.merge == "exact" and isinstance(grouping, ModelGrouping):
+        if self.merge == "exact" and isinstance(grouping, (ModelGrouping, LinkageGrouping)):
             size = max(2, len(features))
         if size is None:
             size = default_batch_size(grouping.method)

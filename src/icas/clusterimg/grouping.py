@@ -25,8 +25,12 @@ from icas.clusterimg.similarity import (
     links_within,
     upper_tiles,
 )
+from icas.common.errors import UsageError
 from icas.common.executors import Workers
 from icas.common.progress import Console
+
+LINKAGES = ("chain", "complete", "average")
+"""What becomes of a connected component: a cluster as it is, or cut by that linkage."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,19 @@ class Grouping(Protocol):
         """Clusters of one batch."""
         ...
 
-    def across(self, parts: Sequence[FeatureSet], workers: Workers) -> tuple[Links, int]:
+    def across(
+        self,
+        parts: Sequence[FeatureSet],
+        workers: Workers,
+        groups: Sequence[Labels] | None = None,
+    ) -> tuple[Links, int]:
         """Which images of different batches belong together.
+
+        Parameters
+        ----------
+        parts : sequence of FeatureSet
+        groups : sequence of (n,) int64 ndarray, optional
+            Clusters of each part, where their images come as a whole; default each image by itself.
 
         Returns
         -------
@@ -102,8 +117,13 @@ class LinkGrouping:
         tree = spanning_forest(count, [links]).links()
         return Grouped(labels, links, tree, count * (count - 1) // 2)
 
-    def across(self, parts: Sequence[FeatureSet], workers: Workers = ALONE) -> tuple[Links, int]:
-        """All links between images of different parts."""
+    def across(
+        self,
+        parts: Sequence[FeatureSet],
+        workers: Workers = ALONE,
+        groups: Sequence[Labels] | None = None,
+    ) -> tuple[Links, int]:
+        """All links between images of different parts, whatever the clusters are."""
         return links_across(self.method, parts, self.threshold, workers)
 
 
@@ -126,26 +146,43 @@ def with_trees(method: Method, features: FeatureSet, groups: Labels) -> Grouped:
     return Grouped(labels, join_links([]), join_links(trees), 0)
 
 
-def make_grouping(method: Method, threshold: float | str | None) -> Grouping:
+def make_grouping(
+    method: Method, threshold: float | str | None, linkage: str = "chain"
+) -> Grouping:
     """By links where a number is given or the method has no models, else by models.
 
     Parameters
     ----------
     threshold : float or str or None
         A number, or something else for the method's own way.
+    linkage : {"chain", "complete", "average"}
+        What becomes of a connected component of the links.
 
     Raises
     ------
     UsageError
-        A number, and models are asked for.
+        No such linkage; or a number or a linkage, and models are asked for.
     """
+    if linkage not in LINKAGES:
+        raise UsageError(f"no linkage {linkage!r}; choose from {', '.join(LINKAGES)}")
     number = None if threshold is None or isinstance(threshold, str) else float(threshold)
     if isinstance(method, GroupedByModels):
         if number is not None:
             method = method.by_links()
         grid = method.grid()
         if grid is not None:
+            if linkage != "chain":
+                raise UsageError(
+                    f"--linkage {linkage} cuts what links join, and method {method.name!r} groups"
+                    " by models here: give --threshold F for links, or leave --linkage out"
+                )
             from icas.clusterimg.deep.model_grouping import ModelGrouping
 
             return ModelGrouping(method, grid, method.seed)
-    return LinkGrouping(method, method.default_threshold if number is None else number)
+    if number is None:
+        number = method.default_threshold
+    if linkage == "chain":
+        return LinkGrouping(method, number)
+    from icas.clusterimg.linkage import LinkageGrouping
+
+    return LinkageGrouping(method, number, linkage)

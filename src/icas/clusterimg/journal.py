@@ -12,10 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from icas.common.errors import ConflictError
+from icas.clusterimg import rearrangements
+from icas.common.errors import ConflictError, IcasError
 from icas.common.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
+LOCK = "lock.db"
+"""File in it that tells that a rearrangement is at work; empty, and left there."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS made (
@@ -52,25 +56,34 @@ class Made:
 
 
 class Journal:
-    """The journal of one result folder; a context manager."""
+    """The journal of one result folder; a context manager.
+
+    Raises
+    ------
+    IcasError
+        It cannot be opened or written, or is no journal.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         folder = root / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.executescript(_TABLES)
+        try:
+            self.database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
+            self.database.execute("PRAGMA journal_mode=WAL")
+            self.database.executescript(_TABLES + rearrangements.TABLES)
+        except sqlite3.Error as error:
+            raise IcasError(f"cannot open the journal in {folder}: {error}") from error
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self.database.close()
 
     def plan(self, files: Iterable[Made], about: Mapping[str, str]) -> None:
         """Write down what is going to be made; on disk before this returns."""
-        with self._database as database:
+        with self.database as database:
             database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", about.items())
             database.executemany(
                 "INSERT OR REPLACE INTO made VALUES (?, ?, ?, NULL, NULL)",
@@ -83,12 +96,12 @@ class Journal:
         for target in targets:
             status = os.lstat(self.root / target)
             rows.append((status.st_size, status.st_mtime_ns, _bytes(target)))
-        with self._database as database:
+        with self.database as database:
             database.executemany("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
 
     def made(self) -> Iterator[Made]:
         """Every file that was planned or made, in order of its name."""
-        rows = self._database.execute(
+        rows = self.database.execute(
             "SELECT target, how, source, size, mtime_ns FROM made ORDER BY target"
         )
         for target, how, source, size, mtime_ns in rows:
@@ -124,7 +137,12 @@ def check_removable(root: Path) -> list[Made]:
             " what a run recorded that it made; choose another --dst"
         )
     with Journal(root) as journal:
+        unfinished = rearrangements.unfinished(journal.database)
         recorded = [made for made in journal.made() if os.path.lexists(root / made.target)]
+    if unfinished is not None:
+        raise ConflictError(
+            f"{root} was left in the middle of a {unfinished.told()}: the same command finishes it"
+        )
     for made in recorded:
         _check_one(root, made)
     return recorded
@@ -159,7 +177,7 @@ def remove_made(root: Path, recorded: Iterable[Made]) -> None:
         path = root / made.target
         path.unlink(missing_ok=True)
         folders.update(folder for folder in path.parents if folder.is_relative_to(root))
-    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm", LOCK):
         (root / FOLDER / name).unlink(missing_ok=True)
     for folder in sorted({*folders, root / FOLDER} - {root}, key=lambda path: -len(path.parts)):
         if folder.is_dir() and not any(folder.iterdir()):

@@ -94,15 +94,16 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     found = []
     for name in names:
         candidate, number = name, 1
-        while _folded(candidate) in taken:
+        while folded(candidate) in taken:
             number += 1
             candidate = _numbered(name, number)
-        taken.add(_folded(candidate))
+        taken.add(folded(candidate))
         found.append(candidate)
     return found
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """`name` as a file system that knows no case and one Unicode form would compare it."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

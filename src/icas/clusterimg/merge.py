@@ -75,7 +75,7 @@ def merge_exactly(
 ) -> Merged:
     """Compare all pairs across batches too: with links the same clusters as one big batch."""
     starts = starts_of([len(batch.labels) for batch in batches])
-    links, compared = grouping.across(features, workers)
+    links, compared = grouping.across(features, workers, [batch.labels for batch in batches])
     labels = _joined(batches, starts, links)
     cohesions = cohesions_of(grouping.method, concatenate(list(features)), labels, workers)
     return Merged(labels, links, cohesions, compared)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas._version import __version__
+from icas.clusterimg.bridges import Bridge, bridges
 from icas.clusterimg.clustering import Clustering, Stopwatch
 from icas.clusterimg.deep.grouping import ModelGroups
 from icas.clusterimg.deep.model_grouping import ModelGrouping
@@ -42,6 +44,9 @@ class Certificate:
         representatives.
     medoid : str
         The image most similar to the others.
+    bridge : (int, int) or None
+        Images of the two parts that the weakest link joins, where it is so weak that the cluster
+        may be two; see `icas.clusterimg.bridges`.
     """
 
     cluster: int
@@ -49,6 +54,7 @@ class Certificate:
     weakest_link: float
     least_similar_pair: float
     medoid: str
+    bridge: Bridge | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,8 @@ class ClusterReport:
         Models that were tried, batch by batch, and on representatives last; empty with links.
     written : bool
         False after a dry run.
+    afterwards : mapping
+        What was done to the result after its run (a re-cut, splits), as ``run.json`` tells it.
     """
 
     dst: Path
@@ -115,6 +123,7 @@ class ClusterReport:
     sample: Sample | None = None
     models: tuple[ModelGroups, ...] = ()
     written: bool = False
+    afterwards: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def clusters(self) -> int:
@@ -157,6 +166,7 @@ class ClusterReport:
             "comparisons": self.comparisons,
             "seconds": self.seconds,
             "peak_memory_mb": self.peak_memory_mb,
+            **self.afterwards,
         }
 
     def __repr__(self) -> str:
@@ -210,12 +220,20 @@ def seconds_of(watch: Stopwatch) -> dict[str, float]:
 
 def _certificates(clustering: Clustering) -> list[Certificate]:
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
-    rows = zip(clustering.cohesions, clustering.weakest_links(), sizes.tolist(), strict=True)
+    joined = bridges(clustering.labels, clustering.trees())
+    rows = zip(
+        clustering.cohesions, clustering.weakest_links(), sizes.tolist(), joined, strict=True
+    )
     return [
         Certificate(
-            cluster, size, weakest, cohesion.least_similar_pair, clustering.files[cohesion.medoid]
+            cluster,
+            size,
+            weakest,
+            cohesion.least_similar_pair,
+            clustering.files[cohesion.medoid],
+            bridge,
         )
-        for cluster, (cohesion, weakest, size) in enumerate(rows)
+        for cluster, (cohesion, weakest, size, bridge) in enumerate(rows)
     ]
 
 

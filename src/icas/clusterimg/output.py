@@ -6,16 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from icas.clusterimg.clustering import Clustering, Stopwatch
 from icas.clusterimg.deep.choice import models_table
 from icas.clusterimg.journal import Journal, Made, check_removable, remove_made
+from icas.clusterimg.kept import FeatureKeeper, Kept
 from icas.clusterimg.layout import Plan, join_plans, plan_tree
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.tables import links_table, run_json, shown, table
+from icas.clusterimg.tables import (
+    certificates_table,
+    clusters_table,
+    links_table,
+    run_json,
+    table,
+)
 from icas.clusterimg.transfer import carry_out, check_plan
 from icas.common.errors import ConflictError, IcasError
 from icas.common.files import beside, write_whole
@@ -87,8 +92,11 @@ def write_result(
     settings: ClusterSettings,
     watch: Stopwatch,
     console: Console,
+    features: FeatureKeeper | None = None,
 ) -> ClusterReport:
     """Put images, tables and report into the result folder; the report comes back completed.
+
+    What a later cut needs is kept in ``.icas/``: the forest, and `features` where there are some.
 
     Raises
     ------
@@ -108,6 +116,8 @@ def write_result(
         check_plan(plan, settings.transfer)
         names = [*_table_names(clustering, report, settings), "run.json"]
         names += ["report.html"] if settings.report else []
+        kept = {} if settings.stage == "batch" else _kept(clustering, images, report, features)
+        names += kept
         _check_free(destination.root, names)
         pages = _pages(report, images, settings, watch, console)
         with Journal(destination.root) as journal:
@@ -116,7 +126,7 @@ def write_result(
                 carry_out(plan, settings.transfer, journal, settings.jobs, bar)
             for name, content in _tables(clustering, report, settings):
                 _write(destination.root / name, content)
-            for name, content in pages:
+            for name, content in (*kept.items(), *pages):
                 _write(destination.root / name, content)
     report = replace(
         report, seconds=seconds_of(watch), peak_memory_mb=peak_memory_mb(), written=True
@@ -232,31 +242,26 @@ def _tables(
         yield name, links_table(clustering.batch_links(number), report.files)
     if "similarities/merge.csv" in names:
         yield "similarities/merge.csv", links_table(clustering.merged_links, report.files)
-    columns = (report.files, report.labels, report.batch, report.representative.astype(np.int64))
     yield (
         "clusters.csv",
-        table(("file", "cluster", "batch", "representative"), zip(*columns, strict=True)),
+        clusters_table(report.files, report.labels, report.batch, report.representative),
     )
-    yield (
-        "certificate.csv",
-        table(
-            ("cluster", "images", "weakest_link", "least_similar_pair", "medoid"),
-            (
-                (
-                    one.cluster,
-                    one.images,
-                    shown(one.weakest_link),
-                    shown(one.least_similar_pair),
-                    one.medoid,
-                )
-                for one in report.certificates
-            ),
-        ),
-    )
+    yield "certificate.csv", certificates_table(report.certificates)
     yield (
         "unreadable.csv",
         table(("file", "reason"), ((one.file, one.reason) for one in report.unreadable)),
     )
+
+
+def _kept(
+    clustering: Clustering,
+    images: Sequence[ImageRef],
+    report: ClusterReport,
+    features: FeatureKeeper | None,
+) -> dict[str, bytes]:
+    """Name and content of what is kept for later."""
+    kept = Kept.of(clustering, images, report).contents()
+    return kept | (features.contents(clustering.labels) if features is not None else {})
 
 
 def _pages(

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Stopwatch, cluster_batches
+from icas.clusterimg.deciding import Decision, decide, sample_size
 from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.deep.own_network import with_trained_network
 from icas.clusterimg.extract import with_common_scale
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels
-from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
+from icas.clusterimg.grouping import Grouping, make_grouping
 from icas.clusterimg.handmade import HandmadeBatch, earlier_run, read_batches
-from icas.clusterimg.methods import make_method
+from icas.clusterimg.kept import FeatureKeeper, method_of_run
+from icas.clusterimg.linkage import LinkageGrouping
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.outcome import ClusterReport, make_report
 from icas.clusterimg.output import Destination, write_result
-from icas.clusterimg.reading import Reading
+from icas.clusterimg.reading import LookedOver, Reading
+from icas.clusterimg.recut import resume
+from icas.clusterimg.sample import Sample
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import IcasError
-from icas.common.executors import Workers, start_workers
+from icas.common.executors import start_workers
 from icas.common.progress import Console
 
 
@@ -62,34 +65,44 @@ def cluster(
     """
     settings, console, watch = settings or ClusterSettings(), console or Console(), Stopwatch()
     source_folder = Path(src)
+    if settings.resume:
+        return resume(source_folder, settings, console)
+    keeper = FeatureKeeper()
     destination = Destination.of(source_folder, settings)
     with watch.stage("scan"):
         source = _read_source(source_folder, destination.root, settings)
         destination.check_spares(source.images)
     method = _method(source_folder, source, settings)
+    settings = replace(settings, linkage=_linkage(method, source_folder, settings))
+    make_grouping(method, settings.threshold, settings.linkage or "chain")  # told before a training
     method = with_trained_network(method, source_folder, settings, console)
-    grouping, why = _grouping(method, source_folder, settings)
-    if isinstance(grouping, LinkGrouping):
-        console.line(f"threshold {grouping.threshold:g}: {why}")
-    with start_workers(settings.executor, settings.jobs, settings.scheduler) as workers:
-        parts = _features_by_batch(grouping, source, settings, workers, watch, console)
+    with (
+        start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,
+        console.bar(len(source.images), "features", "images") as bar,
+    ):
+        reading = Reading(method, workers, settings.max_pixels, settings.scale, bar)
+        folder, decision = _looked_over(reading, source, source_folder, settings, watch)
+        grouping = _grouping(method, decision, settings)
+        _tell(grouping, decision, console)
         clustering = cluster_batches(
             grouping,
-            parts,
+            keeper.watch(_features_by_batch(grouping, folder, source, settings, watch)),
             merge="none" if settings.stage == "batch" else settings.merge,
             workers=workers,
             watch=watch,
             console=console,
         )
+    why = decision.why if decision is not None else ""
     if isinstance(grouping, ModelGrouping):
         why = grouping.told()
         console.line(f"grouped by {why}")
     clustering = replace(clustering, unreadable=(*clustering.unreadable, *source.unreadable))
     report = make_report(clustering, grouping, why, settings, source_folder, watch)
-    report = replace(report, dst=destination.root, ignored=source.ignored)
+    sample = decision.sample if decision is not None else None
+    report = replace(report, dst=destination.root, ignored=source.ignored, sample=sample)
     refs = {ref.file: ref for ref in source.images}
     images = [refs[file] for file in clustering.files]
-    return write_result(destination, images, clustering, report, settings, watch, console)
+    return write_result(destination, images, clustering, report, settings, watch, console, keeper)
 
 
 def _read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source:
@@ -110,54 +123,91 @@ def _read_source(folder: Path, result: Path, settings: ClusterSettings) -> Sourc
 def _method(folder: Path, source: Source, settings: ClusterSettings) -> Method:
     """The method that is asked for; after a batch stage the one that it had."""
     told = earlier_run(folder) if settings.stage == "merge" else {}
-    method = _earlier_method(told) if told and settings.method is None else settings.make_method()
+    method = method_of_run(told) if told and settings.method is None else settings.make_method()
     if settings.scale is not None:
         method = with_common_scale(method, source.images, settings.scale, settings.max_pixels)
     return method
 
 
-def _grouping(method: Method, folder: Path, settings: ClusterSettings) -> tuple[Grouping, str]:
-    """How images are grouped, and why by that threshold."""
-    threshold, why = settings.threshold, "as given"
-    if not isinstance(threshold, (int, float)):
-        told = earlier_run(folder) if settings.stage == "merge" else {}
-        earlier = told.get("threshold") if told.get("method") == method.name else None
-        why = f"auto, the default that was measured for {method.name}; --threshold sets another"
-        if threshold is None and earlier is not None:
-            threshold, why = float(earlier), "as in the batch stage"
-    return make_grouping(method, threshold), why
+def _looked_over(
+    reading: Reading,
+    source: Source,
+    source_folder: Path,
+    settings: ClusterSettings,
+    watch: Stopwatch,
+) -> tuple[LookedOver, Decision | None]:
+    """The folder, looked over; and the threshold, None where models group the images."""
+    method = reading.method
+    grouping = make_grouping(method, settings.threshold, settings.linkage or "chain")
+    if isinstance(grouping, ModelGrouping):
+        with watch.stage("features"):
+            return reading.look_over(source.images, settings.seed), None
+    number, why = _number(method, source_folder, settings)
+    size = sample_size(method) if number is None or settings.report else None
+    with watch.stage("features"):
+        folder = reading.look_over(source.images, settings.seed, size)
+    sample = None
+    if size is not None:
+        with watch.stage("links"):
+            chosen = folder.sample(size, settings.seed)
+            sample = Sample.of(method, chosen, len(source.images), reading.workers)
+    return folder, decide(method, number, sample, why)
 
 
-def _earlier_method(told: Mapping[str, Any]) -> Method:
-    """The method of the batch stage, with the options that it had."""
-    options = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in told.get("options", {}).items()
-    }
-    return make_method(str(told["method"]), **options)
+def _number(
+    method: Method, source_folder: Path, settings: ClusterSettings
+) -> tuple[float | None, str]:
+    """The threshold if it is settled before the folder is looked at, and why that one."""
+    if isinstance(settings.threshold, (int, float)):
+        return float(settings.threshold), "as given"
+    told = earlier_run(source_folder) if settings.stage == "merge" else {}
+    earlier = told.get("threshold") if told.get("method") == method.name else None
+    if settings.threshold is None and earlier is not None:
+        return float(earlier), "as in the batch stage"
+    return None, ""
+
+
+def _grouping(method: Method, decision: Decision | None, settings: ClusterSettings) -> Grouping:
+    threshold = None if decision is None else decision.threshold
+    return make_grouping(method, threshold, settings.linkage or "chain")
+
+
+def _tell(grouping: Grouping, decision: Decision | None, console: Console) -> None:
+    """Say which threshold is used and why."""
+    if decision is not None:
+        console.line(f"threshold {decision.threshold:g}: {decision.why}")
+        if decision.tight is not None:
+            console.line(
+                f"threshold {decision.tight:g} would link only what is far more alike than the rest"
+            )
+    if isinstance(grouping, LinkageGrouping):
+        console.line(f"linkage {grouping.linkage}: what links join is parted by it")
+
+
+def _linkage(method: Method, folder: Path, settings: ClusterSettings) -> str:
+    """The linkage that is asked for; after a batch stage by the same method the one it had."""
+    if settings.linkage is not None or settings.stage != "merge":
+        return settings.linkage or "chain"
+    told = earlier_run(folder)
+    earlier = told.get("settings", {}).get("linkage") if told.get("method") == method.name else None
+    return earlier or "chain"
 
 
 def _features_by_batch(
     grouping: Grouping,
+    folder: LookedOver,
     source: Source,
     settings: ClusterSettings,
-    workers: Workers,
     watch: Stopwatch,
-    console: Console,
 ) -> Iterator[tuple[FeatureSet, Labels | None]]:
     """Features of each batch in turn, with its clusters where they were made by hand."""
-    with console.bar(len(source.images), "features", "images") as bar:
+    for images, given in _batches(grouping, source, settings):
         with watch.stage("features"):
-            batches = list(_batches(grouping, source, settings))
-            reading = Reading(grouping.method, workers, settings.max_pixels, settings.scale, bar)
-            folder = reading.look_over(source.images, settings.seed)
-        for images, given in batches:
-            with watch.stage("features"):
-                features = folder.features(images)
-            if given is not None and features.unreadable:
-                read = set(features.files)
-                given = given[[ref.file in read for ref in images]]
-            yield features, given
+            features = folder.features(images)
+        if given is not None and features.unreadable:
+            read = set(features.files)
+            given = given[[ref.file in read for ref in images]]
+        yield features, given
 
 
 def _batches(
@@ -169,7 +219,7 @@ def _batches(
         return
     count = len(source.images)
     size = settings.batch_size or default_batch_size(grouping.method)
-    if settings.merge == "exact" and isinstance(grouping, ModelGrouping):
-        size = count  # models know no pairs: what one big batch gives is had from one alone
+    if settings.merge == "exact" and isinstance(grouping, (ModelGrouping, LinkageGrouping)):
+        size = count  # what one big batch gives is had from one alone: links do not decide it
     for part in split(count, size):
         yield source.images[part], None

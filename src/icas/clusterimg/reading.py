@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
 from icas.clusterimg.methods.base import Image, Method, WholeFolder, settings_of
 from icas.clusterimg.scan import ImageRef, sampled
@@ -86,17 +88,29 @@ class Reading:
         if self.bar is not None:
             self.bar.update(images)
 
-    def look_over(self, images: Sequence[ImageRef], seed: int = 0) -> LookedOver:
-        """What the method has to know of the folder before it gives features to compare.
+    def look_over(
+        self, images: Sequence[ImageRef], seed: int = 0, sample: int | None = None
+    ) -> LookedOver:
+        """What has to be known of the folder before its images are compared.
 
         Of many images a sample is read, drawn with `seed`; its features are kept.
+
+        Parameters
+        ----------
+        images : sequence of ImageRef
+        seed : int
+        sample : int, optional
+            How many images are wanted as a sample by a method that is no `WholeFolder`; None:
+            none are read.
         """
-        if not isinstance(self.method, WholeFolder):
+        whole = isinstance(self.method, WholeFolder)
+        if not whole and sample is None:
             return LookedOver(self, None, {}, {}, _as_they_are)
-        known = self.raw(sampled(images, LOOKED_AT, seed))
+        known = self.raw(sampled(images, LOOKED_AT if whole else sample or 0, seed))
         places = {file: place for place, file in enumerate(known.files)}
         unreadable = {one.file: one for one in known.unreadable}
-        return LookedOver(self, known, places, unreadable, self.method.fit(known))
+        ready = self.method.fit(known) if isinstance(self.method, WholeFolder) else _as_they_are
+        return LookedOver(self, known, places, unreadable, ready)
 
 
 def _as_they_are(features: FeatureSet) -> FeatureSet:
@@ -125,6 +139,13 @@ class LookedOver:
     places: Mapping[str, int]
     unreadable: Mapping[str, Unreadable]
     ready: Callable[[FeatureSet], FeatureSet]
+
+    def sample(self, most: int, seed: int = 0) -> FeatureSet:
+        """Features of at most `most` of the images that were looked at."""
+        if self.known is None:
+            raise ValueError("nothing was looked at")
+        rows = np.array(sampled(range(len(self.known)), most, seed), np.int64)
+        return self.ready(self.known[rows])
 
     def features(self, images: Sequence[ImageRef]) -> FeatureSet:
         """Features of all `images` that can be read, in their order; the others are listed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from icas.clusterimg.grouping import LINKAGES
 from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer import TRANSFERS
@@ -118,10 +119,22 @@ class ClusterSettings:
         "how batches come together: through one image a cluster, or by all pairs",
         choices=MERGES,
     )
+    linkage: str | None = option(
+        None,
+        "what becomes of images that links join: chain makes them one cluster; complete and average"
+        " part them where not all of their pairs, or not their pairs in the mean, reach the"
+        " threshold",
+        parse=str,
+        choices=LINKAGES,
+        default_text="chain; with --stage merge that of the batch stage",
+    )
     transfer: str = option("copy", "how images get into the result", choices=TRANSFERS)
     keep_batches: bool = option(False, "write the batch folders beside the result too")
     overwrite: bool = option(
         False, "remove first what an earlier run recorded that it made in --dst"
+    )
+    resume: bool = option(
+        False, "a finished run is cut at another --threshold, without comparing anything again"
     )
     dry_run: bool = option(False, "say what would be written, write nothing")
     recursive: bool = option(False, "sub-folders too")
@@ -155,6 +168,8 @@ class ClusterSettings:
             raise UsageError(f"--device {self.device}: method {name!r} computes on the cpu")
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
+        if self.resume and self.overwrite:
+            raise UsageError("--resume and --overwrite exclude each other: give one of them")
         if self.keep_batches and self.transfer == "move":
             raise UsageError("--keep-batches needs every image twice: not with --transfer move")
         if self.stage == "batch" and self.transfer == "none":

@@ -6,11 +6,15 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.clusterimg.similarity import Links
+
+if TYPE_CHECKING:
+    from icas.clusterimg.outcome import Certificate
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
@@ -28,6 +32,34 @@ def links_table(links: Links, files: Sequence[str]) -> bytes:
     return table(
         ("a", "b", "similarity"),
         ((files[a], files[b], shown(similarity)) for a, b, similarity in rows),
+    )
+
+
+def clusters_table(
+    files: Sequence[str],
+    labels: NDArray[np.int64],
+    batch: NDArray[np.int64],
+    representative: NDArray[np.bool_],
+) -> bytes:
+    """``clusters.csv``: one line an image."""
+    columns = (files, labels, batch, representative.astype(np.int64))
+    return table(("file", "cluster", "batch", "representative"), zip(*columns, strict=True))
+
+
+def certificates_table(certificates: Iterable[Certificate]) -> bytes:
+    """``certificate.csv``: one line a cluster."""
+    return table(
+        ("cluster", "images", "weakest_link", "least_similar_pair", "medoid"),
+        (
+            (
+                one.cluster,
+                one.images,
+                shown(one.weakest_link),
+                shown(one.least_similar_pair),
+                one.medoid,
+            )
+            for one in certificates
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.api import make_method_from
+from icas.clusterimg.api import linking, make_method_from
 from icas.clusterimg.evaluate import CurvePoint, curve, match_labels, read_labels
 from icas.clusterimg.extract import extract
 from icas.clusterimg.features import FeatureSet
@@ -19,7 +19,7 @@ from icas.clusterimg.scan import sampled, scan
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
 from icas.clusterimg.tables import shown, table
-from icas.common.errors import IcasError
+from icas.common.errors import IcasError, UsageError
 from icas.common.executors import Workers, start_workers
 from icas.common.files import write_whole
 from icas.common.progress import Console
@@ -88,6 +88,7 @@ def write_curve(
     method: str = DEFAULT_METHOD,
     labels: Path | None = None,
     out: Path | None = None,
+    plot: Path | None = None,
     sample: int = SAMPLE,
     seed: int = 0,
     jobs: int | None = None,
@@ -96,18 +97,22 @@ def write_curve(
 ) -> bool:
     """Write the table of all thresholds, or print it; whether some files could not be read.
 
+    `plot` is a PNG file for the same numbers as curves.
+
     Of a folder with more than `sample` images a sample is compared, drawn with `seed` from all of
     them; `sample` 0 takes all.
 
     Raises
     ------
     UsageError
-        No such folder, method or option, or a wrong labels file.
+        No such folder, method or option, a wrong labels file, or a `plot` that is no .png.
     IcasError
-        No images, or the table cannot be written.
+        No images, or the table or the plot cannot be written.
     """
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise UsageError(f"--plot {plot}: the curve is a picture, so a name in .png is needed")
     truth = read_labels(labels) if labels is not None else None
-    chosen = make_method_from(method, options)
+    chosen = linking(make_method_from(method, options))
     with start_workers("threads", jobs) as workers:
         found = scan(Path(src), recursive=recursive)
         chosen_images = sampled(found.images, sample, seed)
@@ -127,6 +132,8 @@ def write_curve(
             console.line(row)
     else:
         _save(out, content)
+    if plot is not None:
+        _save(plot, _picture(points, counts, len(features), chosen.name))
     console.line(_last_line(points, len(features), out))
     for one in features.unreadable:
         console.warn(f"unreadable: {one.file}: {one.reason}")
@@ -148,6 +155,15 @@ def _table(points: Sequence[CurvePoint], counts: LinkCounts, with_quality: bool)
         quality = (point.precision, point.recall, point.f1) if with_quality else ()
         rows.append((*row, *(f"{value:.6f}" for value in quality if value is not None)))
     return table((*COLUMNS, *(QUALITY if with_quality else ())), rows)
+
+
+def _picture(points: Sequence[CurvePoint], counts: LinkCounts, images: int, method: str) -> bytes:
+    """The curves as a PNG file."""
+    from icas.clusterimg.picking.curve import Curve
+    from icas.clusterimg.picking.drawing import picture_of, png_of
+
+    links = counts.at_least([point.threshold for point in points])
+    return png_of(picture_of(Curve.of_points(points, links, images), method))
 
 
 def _save(out: Path, content: bytes) -> None:

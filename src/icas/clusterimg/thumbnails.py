@@ -24,8 +24,14 @@ SHARP_SIDE = 224
 """Longest side in pixels of a thumbnail where there are few: sharp on dense screens."""
 
 QUALITY = 70
-MOST = 2_000
-"""Thumbnails in one page."""
+MOST = 5_000
+"""Thumbnails in one page, where `BYTES` allows."""
+
+BYTES = 22_000_000
+"""Bytes of all thumbnails of a page: with 10,000 names it stays below 30 MB."""
+
+SMALL_FROM = 2_000
+"""So many thumbnails, and more, are no larger than they are shown."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def _level(wants: np.ndarray[tuple[int], np.dtype[np.int64]], total: int) -> int
 
 def side_for(count: int) -> int:
     """Longest side in pixels of each of `count` thumbnails: their pixels together stay bounded."""
-    return max(SIDE, min(SHARP_SIDE, int(SIDE * math.sqrt(MOST / max(1, count)))))
+    return max(SIDE, min(SHARP_SIDE, int(SIDE * math.sqrt(SMALL_FROM / max(1, count)))))
 
 
 def make_thumbnails(

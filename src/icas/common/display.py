@@ -99,7 +99,7 @@ def _cure() -> str:
 def _require_x11(instead: str) -> None:
     if not os.environ.get("DISPLAY"):
         raise UsageError(f"no display (DISPLAY is not set), so no window can be opened: {instead}")
-    opens = _x11_opens()
+    opens = x11_answers()
     if opens is None:
         opens = _probe()
     if not opens:
@@ -109,7 +109,7 @@ def _require_x11(instead: str) -> None:
         )
 
 
-def _x11_opens() -> bool | None:
+def x11_answers() -> bool | None:
     """Whether the X server answers; None where libX11 is not there to ask it."""
     return None if (size := _x11_size()) is None else size != (0, 0)
 

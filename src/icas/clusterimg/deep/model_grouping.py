@@ -13,6 +13,7 @@ from icas.clusterimg.deep.grid import KINDS, PARAMETERS, Grid, default_clusters
 from icas.clusterimg.deep.grouping import ModelGroups, group
 from icas.clusterimg.deep.models import obstacle
 from icas.clusterimg.features import FeatureSet, concatenate
+from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouped, with_trees
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, Links, join_links
@@ -47,7 +48,7 @@ class ModelGrouping:
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
     ) -> Grouped:
         """The clusters of the best model; what it calls noise are outliers."""
-        if self.found and not self._fits(len(features)):
+        if len(features) == 0 or (self.found and not self._fits(len(features))):
             # The last batch may be small: its images stand for themselves when batches merge.
             groups = _alone(len(features))
         else:
@@ -63,7 +64,12 @@ class ModelGrouping:
             for parameters in self.grid.of_kind(kind, images)
         )
 
-    def across(self, parts: Sequence[FeatureSet], workers: Workers = ALONE) -> tuple[Links, int]:
+    def across(
+        self,
+        parts: Sequence[FeatureSet],
+        workers: Workers = ALONE,
+        groups: Sequence[Labels] | None = None,
+    ) -> tuple[Links, int]:
         """Which images of all parts belong together, by the kind of model that batches chose most.
 
         Returns
@@ -77,9 +83,9 @@ class ModelGrouping:
         if len(together) < 2:
             return join_links([]), 0
         grid = self._grid_of_merge(len(together))
-        groups = group(together.array, grid, self.seed, None, workers)
-        self.found.append(groups)
-        return with_trees(self.method, together, groups.labels).tree, 0
+        modelled = group(together.array, grid, self.seed, None, workers)
+        self.found.append(modelled)
+        return with_trees(self.method, together, modelled.labels).tree, 0
 
     def _grid_of_merge(self, images: int) -> Grid:
         chosen = [one.chosen.kind for one in self.found if one.chosen.kind in KINDS]

@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from icas.clusterimg.deep.checkpoints import checkpoint_path
+from icas.clusterimg.deep.train_report import TrainReport
+from icas.clusterimg.deep.train_settings import TrainSettings
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.methods.deep import Deep
 from icas.clusterimg.settings import ClusterSettings
@@ -54,7 +57,10 @@ def with_trained_network(
     with TemporaryDirectory() as passing:
         out = Path(passing, "model.pt")
         report = _train(folder, replace(asked, out=out, resume=False), console)
-        console.line(f"trained: {len(report.curve)} epochs, loss {report.best.judged:.4g}")
+        console.line(
+            f"trained: {report.images} images, {len(report.curve)} epochs,"
+            f" loss {report.best.judged:.4g}"
+        )
         return _holding(method, out, by_links=isinstance(settings.threshold, (int, float)))
 
 
@@ -69,21 +75,20 @@ def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
 
 
 def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> TrainSettings:
-    side = {}
-    if method.size is not None:
-        if method.size[0] != method.size[1]:
-            shown = "x".join(map(str, method.size))
-            raise UsageError(f"--size {shown}: a network is trained on square images, such as 64x64")
-        side = {"size": method.size[0]}
+    width, height = method.size or (TrainSettings.size, TrainSettings.size)
+    if width != height:
+        raise UsageError(
+            f"--size {width}x{height}: a network is trained on square images, such as 64x64"
+        )
     return TrainSettings(
         out=out,
+        size=width,
         device=method.device,
         seed=method.seed,
         recursive=settings.recursive,
         max_pixels=settings.max_pixels,
         jobs=settings.jobs,
         resume=checkpoint_path(out).exists(),
-        **side,
     )
 
 

@@ -72,10 +72,18 @@ def _parts_with_maps(network: Any, trunk: Any) -> tuple[list[Stage], bool]:
         channels = output.shape[3 if kind == "maps last" else 1] if kind else 0
         seen.append(Stage(module, kind, channels) if kind else None)
 
-    parts = [part for name, part in trunk.named_children() if name not in HEADS]
-    with listening(parts, record):
+    with listening(list(_parts(trunk)), record):
         _try(network)
     return [stage for stage in seen if stage is not None], bool(seen) and seen[-1] is not None
+
+
+def _parts(trunk: Any) -> Iterator[Any]:
+    """Direct parts of `trunk` but for its head; a list is never called, but its parts are."""
+    from torch import nn
+
+    for name, part in trunk.named_children():
+        if name not in HEADS:
+            yield from part if isinstance(part, nn.ModuleList) else (part,)
 
 
 def _kind(output: Any) -> str:

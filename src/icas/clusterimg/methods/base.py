@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -82,5 +83,18 @@ def digest(image: Image) -> int:
 
 
 def settings_of(method: Method) -> dict[str, Any]:
-    """The method's options by name."""
-    return {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
+    """The method's options by name; an object of one's own (a network) by the name of its type.
+
+    So features can be sent to other processes whatever made them.
+    """
+    values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
+    return {name: value if _is_plain(value) else named(value) for name, value in values.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str, tuple, Path))
+
+
+def named(value: Any) -> str:
+    """What stands for an object of one's own where the object itself cannot."""
+    return f"<{type(value).__name__}>"

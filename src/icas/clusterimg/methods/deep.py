@@ -116,6 +116,10 @@ class Deep:
         check_device(self.device)
         self.grid()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes compare features and need no network: one of one's own stays here."""
+        return _from_settings, (settings_of(self),)
+
     @property
     def default_threshold(self) -> float:
         """Measured over the image sets with known labels, for whitened and for other features."""
@@ -214,13 +218,13 @@ class Deep:
         return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
 
     def _vectors(self, embedder: Embedder, images: list[Image]) -> NDArray[np.float32]:
-        found = directions(np.concatenate([unit(part) for part in embedder(images)], axis=1))
-        if not np.isfinite(found).all():
+        parts = embedder(images)
+        if not all(np.isfinite(part).all() for part in parts):
             raise IcasError(
                 "the network gives features that are not finite numbers: its weights are damaged,"
                 " or not of this network"
             )
-        return found
+        return directions(np.concatenate([unit(part) for part in parts], axis=1))
 
     def fit(self, features: FeatureSet) -> Folder:
         """What `features` of a folder, or of a sample of it, tell about all of its features."""
@@ -294,3 +298,7 @@ def _as_tuple(name: str, value: Any) -> Any:
         except ValueError as error:
             raise UsageError(f"{flag_of(name)} {value}: needed is {error}") from None
     return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
+
+
+def _from_settings(settings: dict[str, Any]) -> Deep:
+    return Deep(**settings)

@@ -1,0 +1,192 @@
+"""The part of report.html that shows the clusters and the outliers, as rows of thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from icas.clusterimg.markup import counted, facts, similarity
+from icas.clusterimg.outcome import Certificate, ClusterReport
+from icas.clusterimg.report_items import Pictures, item
+from icas.clusterimg.thumbnails import fair_shares
+
+ROW = 24
+"""Thumbnails of one cluster."""
+
+OUTLIERS_ROW = 96
+"""Thumbnails of the outliers, which together are one group."""
+
+SECTIONS = 5_000
+"""Clusters shown: as many as 10,000 images can form. Beyond, the tables have them."""
+
+NAMES = 50_000
+"""Names listed of images without a thumbnail."""
+
+FEW = 8
+"""So many names are not folded away where a cluster got no thumbnail."""
+
+CARDS = 120
+"""Cards that are laid out together: a browser lays out a grid of thousands slowly."""
+
+BRIDGES = 20
+"""Clusters that may be two, named before the clusters; each of them is marked as well."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster or the outliers: images in the order of the page.
+
+    Attributes
+    ----------
+    certificate : Certificate or None
+        None for the outliers.
+    pictured : tuple of int
+        Images with a thumbnail, the medoid first.
+    named : tuple of int
+        Further images, which are named.
+    left_out : int
+        How many more there are.
+    """
+
+    certificate: Certificate | None
+    pictured: tuple[int, ...]
+    named: tuple[int, ...]
+    left_out: int
+
+    @property
+    def size(self) -> int:
+        return len(self.pictured) + len(self.named) + self.left_out
+
+
+def groups_of(report: ClusterReport, most: int) -> list[Group]:
+    """The clusters that are shown, largest first, then the outliers if there are any.
+
+    Together they have at most `most` thumbnails.
+    """
+    order = np.argsort(report.labels, kind="stable")
+    ends = np.searchsorted(report.labels[order], np.arange(-1, report.clusters), side="right")
+    outliers, *clusters = (part.tolist() for part in np.split(order, ends[:-1]))
+    shown = list(zip(report.certificates, clusters, strict=True))[:SECTIONS]
+    members = [_medoid_first(one, cluster, report.files) for one, cluster in shown]
+    certificates: list[Certificate | None] = [certificate for certificate, _ in shown]
+    limits = [ROW] * len(members)
+    if outliers:
+        members, certificates = [*members, outliers], [*certificates, None]
+        limits = [*limits, OUTLIERS_ROW]
+    wanted = [min(len(part), limit) for part, limit in zip(members, limits, strict=True)]
+    # Two at a time: a single image does not show what a cluster has in common.
+    twos = fair_shares([(count + 1) // 2 for count in wanted], most // 2)
+    pictured = [min(count, 2 * two) for count, two in zip(wanted, twos, strict=True)]
+    rest = [len(part) - count for part, count in zip(members, pictured, strict=True)]
+    return [
+        _group(*parts)
+        for parts in zip(certificates, members, pictured, fair_shares(rest, NAMES), strict=True)
+    ]
+
+
+def _group(
+    certificate: Certificate | None, members: Sequence[int], pictured: int, named: int
+) -> Group:
+    end = pictured + named
+    return Group(
+        certificate, tuple(members[:pictured]), tuple(members[pictured:end]), len(members) - end
+    )
+
+
+def _medoid_first(
+    certificate: Certificate, members: Iterable[int], files: Sequence[str]
+) -> list[int]:
+    return sorted(members, key=lambda image: files[image] != certificate.medoid)
+
+
+def bridges_note(report: ClusterReport) -> str:
+    """Which clusters may be two, and what that means; empty where there are none."""
+    joined = [one.cluster for one in report.certificates if one.bridge is not None]
+    if not joined:
+        return ""
+    named = [number for number in joined[:BRIDGES] if number < SECTIONS]
+    links = ", ".join(f'<a href="#cluster_{number}">cluster_{number}</a>' for number in named)
+    more = f" and {len(joined) - len(named):,} more" if len(joined) > len(named) else ""
+    return (
+        f'<p class="legend">{counted(len(joined), "cluster")} <b>may be two</b> or more, joined by'
+        f" a weakest link much weaker than the links in the parts: {links}{more}.</p>"
+    )
+
+
+def clusters_section(
+    report: ClusterReport, groups: Sequence[Group], pictures: Pictures
+) -> Iterator[str]:
+    """A card for every cluster that is shown."""
+    if not report.clusters:
+        yield '<p class="empty">No two images are alike enough to form a cluster.</p>'
+        return
+    cards = [
+        _cluster(group, group.certificate, pictures)
+        for group in groups
+        if group.certificate is not None
+    ]
+    for start in range(0, len(cards), CARDS):
+        yield '<div class="grid">'
+        yield from cards[start : start + CARDS]
+        yield "</div>"
+    if report.clusters > SECTIONS:
+        more = counted(report.clusters - SECTIONS, "smaller cluster")
+        yield f'<p class="empty">{more} not shown here: clusters.csv has all of them.</p>'
+
+
+def _cluster(group: Group, certificate: Certificate, pictures: Pictures) -> str:
+    name = f"cluster_{certificate.cluster}"
+    width = "narrow" if group.size <= 2 else "middle" if group.size <= 8 else "wide"
+    cohesion = facts(
+        {
+            "weakest link": similarity(certificate.weakest_link),
+            "least similar pair": similarity(certificate.least_similar_pair),
+        }
+    )
+    return (
+        f'<article class="card group {width}" aria-labelledby="{name}">'
+        f'<header><h3 id="{name}">{name}</h3>'
+        f'<p class="count">{counted(group.size, "image")}</p>{cohesion}{_bridge(certificate)}'
+        f"</header>{_members(group, pictures, certificate.medoid)}</article>"
+    )
+
+
+def _bridge(certificate: Certificate) -> str:
+    """The mark of a cluster that may be two."""
+    if certificate.bridge is None:
+        return ""
+    large, small = certificate.bridge
+    rest = certificate.images - large - small
+    words = (
+        f"several: {large:,}, {small:,} and {rest:,}" if rest else f"two: {large:,} and {small:,}"
+    )
+    return f'<p class="bridge">may be {words} images</p>'
+
+
+def outliers_section(groups: Sequence[Group], pictures: Pictures) -> str:
+    """One card for all outliers."""
+    if not groups or groups[-1].certificate is not None:
+        return '<p class="empty">No outliers: every image lies in a cluster.</p>'
+    return f'<div class="card group">{_members(groups[-1], pictures, None)}</div>'
+
+
+def _members(group: Group, pictures: Pictures, medoid: str | None) -> str:
+    """The thumbnails of a group, and the names of those that have none."""
+    one = partial(item, pictures=pictures, medoid=medoid)
+    shown = "".join(map(one, group.pictured))
+    row = f'<ul class="row">{shown}</ul>' if shown else ""
+    if not group.named and not group.left_out:
+        return row
+    count = len(group.named) + group.left_out
+    words = f"+{count:,} more" if shown else counted(count, "file name")
+    listed = "".join(one(image, pictured=False) for image in group.named)
+    names = f'<ul class="names">{listed}</ul>' if group.named else ""
+    note = f'<p class="quiet">{group.left_out:,} more in clusters.csv.</p>'
+    opened = " open" if not shown and count <= FEW else ""
+    return (
+        f"{row}<details{opened}><summary>{words}</summary>{names}"
+        f"{note if group.left_out else ''}</details>"
+    )

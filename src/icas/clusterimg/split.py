@@ -1,0 +1,196 @@
+"""One cluster of a finished result is cut in parts, at its weakest link or at a similarity."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from icas.clusterimg.finished import Finished, check_recorded
+from icas.clusterimg.graph import Forest, Labels, number_clusters
+from icas.clusterimg.markup import counted
+from icas.clusterimg.outcome import ClusterReport
+from icas.clusterimg.rearrange import alone
+from icas.clusterimg.recut import finish_interrupted
+from icas.clusterimg.regroup import Change, regroup, report_of
+from icas.common.errors import ConflictError, UsageError
+from icas.common.progress import Console
+from icas.common.unions import unions
+
+WEAKEST = "weakest"
+_NAMED = 6
+"""Parts that are named; the rest is counted."""
+
+
+def split(
+    dst: str | Path,
+    cluster: int | str,
+    *,
+    at: float | str = WEAKEST,
+    dry_run: bool = False,
+    progress: bool = False,
+) -> ClusterReport:
+    """Cut one cluster of a finished result; nothing is compared again.
+
+    The parts become clusters, single images outliers. Clusters are numbered by size again, so
+    that others may get another number, too.
+
+    Parameters
+    ----------
+    dst : path
+        The result folder.
+    cluster : int or str
+        7, or ``"cluster_7"``.
+    at : float or "weakest"
+        Links below it are cut; ``weakest`` cuts the weakest link (all of them, if some are equal).
+    dry_run : bool
+        Plan only; nothing is written.
+    progress : bool
+        Show progress bars and warnings on stderr.
+
+    Returns
+    -------
+    ClusterReport
+
+    Raises
+    ------
+    UsageError
+        There is no finished result or no such cluster, or it holds together at `at`.
+    ConflictError, IcasError
+        As `icas.recut`.
+    """
+    console = Console(warnings=progress, bars=progress)
+    return split_result(Path(dst), cluster, at, console, dry_run=dry_run)
+
+
+def split_result(
+    root: Path, cluster: int | str, at: float | str, console: Console, *, dry_run: bool
+) -> ClusterReport:
+    """As `split`, with the words to `console`."""
+    number, similarity = cluster_number(cluster), _similarity(at)
+    check_recorded(root)
+    about = {"cluster": number, "at": WEAKEST if similarity is None else similarity}
+    with nullcontext() if dry_run else alone(root):
+        done = finish_interrupted(root, console, dry_run)
+        finished = Finished.read(root)
+        if done is not None and (done.what, done.about) == ("split", about):
+            return report_of(finished)
+        if done is not None:
+            raise ConflictError(
+                f"the {done.told()} that was interrupted is finished now, and clusters may have"
+                " other numbers: look, then call split again"
+            )
+        return _split(finished, number, similarity, about, console, dry_run)
+
+
+def _split(
+    finished: Finished,
+    number: int,
+    similarity: float | None,
+    about: dict[str, float | str],
+    console: Console,
+    dry_run: bool,
+) -> ClusterReport:
+    if number >= finished.clusters:
+        raise UsageError(
+            f"{finished.root} has no cluster_{number}: its {finished.clusters} clusters are"
+            " numbered from 0"
+        )
+    labels, cut = cut_cluster(finished.kept.forest, finished.labels, number, similarity)
+    console.line(f"cluster_{number}: {_parts(finished.labels, labels, number, cut)}")
+    told = finished.told
+    change = Change(
+        "split",
+        about,
+        labels,
+        told["threshold"],
+        told["threshold_reason"],
+        {**_earlier(finished), "splits": [*told.get("splits", []), about]},
+    )
+    return regroup(finished, change, console, dry_run=dry_run)
+
+
+def _earlier(finished: Finished) -> dict[str, object]:
+    return {key: finished.told[key] for key in ("recut",) if key in finished.told}
+
+
+def cut_cluster(
+    forest: Forest, labels: Labels, number: int, similarity: float | None
+) -> tuple[Labels, int]:
+    """Clusters after the links of cluster `number` below `similarity` are cut.
+
+    Parameters
+    ----------
+    forest : Forest
+        What holds the clusters together.
+    labels : (n,) int64 ndarray
+        The clusters.
+    similarity : float or None
+        None cuts the weakest links; where links do not even join the whole cluster, none is cut.
+
+    Returns
+    -------
+    labels : (n,) int64 ndarray
+        The clusters, numbered anew.
+    cut : int
+        How many links of the cluster's spanning tree were cut.
+
+    Raises
+    ------
+    UsageError
+        The cluster would stay whole.
+    """
+    inside = (labels[forest.a] == number) & (labels[forest.b] == number)
+    tree = forest.similarity[inside]
+    if similarity is not None:
+        keep = tree >= np.float32(similarity)
+    elif len(tree) < (labels == number).sum() - 1:
+        keep = np.ones(len(tree), bool)
+    else:
+        keep = tree > tree.min()
+    groups = unions(len(labels), forest.a[inside][keep], forest.b[inside][keep])
+    parts = np.where(labels == number, groups + labels.max() + 1, labels)
+    if len(np.unique(parts[labels == number])) == 1:
+        raise UsageError(
+            f"cluster_{number} holds together at {similarity:g}: its weakest link is {tree.min()}"
+        )
+    return number_clusters(parts), int((~keep).sum())
+
+
+def _parts(before: Labels, after: Labels, number: int, cut: int) -> str:
+    """What became of a cluster, in words."""
+    parts = after[before == number]
+    numbers, sizes = np.unique(parts[parts >= 0], return_counts=True)
+    named = [f"cluster_{part} ({size})" for part, size in zip(numbers, sizes, strict=True)]
+    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    outliers = [counted(int((parts < 0).sum()), "outlier")] if (parts < 0).any() else []
+    return f"{counted(cut, 'link')} cut, becomes {', '.join(named[:_NAMED] + more + outliers)}"
+
+
+def cluster_number(cluster: int | str) -> int:
+    """7 of ``cluster_7``, ``"7"`` or 7.
+
+    Raises
+    ------
+    UsageError
+        Something else.
+    """
+    found = re.fullmatch(r"(?:cluster_)?(\d+)/?", str(cluster))
+    if found is None:
+        raise UsageError(f"cluster {cluster!r}: needed is a name like cluster_7")
+    return int(found.group(1))
+
+
+def _similarity(at: float | str) -> float | None:
+    """The similarity to cut at; None for the weakest link."""
+    if at == WEAKEST:
+        return None
+    try:
+        similarity = float(at)
+    except (TypeError, ValueError):
+        raise UsageError(f"--at {at}: needed is a number up to 1, or {WEAKEST}") from None
+    if not similarity <= 1:
+        raise UsageError(f"--at {at}: needed is a number up to 1, or {WEAKEST}")
+    return similarity

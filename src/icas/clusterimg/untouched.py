@@ -1,0 +1,88 @@
+"""Whether a finished result is as its run left it, and whether its files can move."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from icas.clusterimg.journal import FOLDER, Made
+from icas.clusterimg.rearrangements import Relocation
+from icas.common.errors import ConflictError
+
+TREE = "result"
+"""Folder of the clusters, the only one whose files get other places."""
+
+_SYSTEMS_OWN = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
+"""Files that systems put into folders which are looked at; they are left where they are."""
+
+_NAMED = 3
+"""Files that an error names; it counts the others."""
+
+
+def check_untouched(root: Path, made: Iterable[Made]) -> None:
+    """Make sure that tables and ``result/`` are as they were left.
+
+    Raises
+    ------
+    ConflictError
+        A file was changed, removed or added since; the message names it.
+    """
+    tree = {one.target: one for one in made if _in_tree(one.target)}
+    others = [one for one in made if one.how == "write"]
+    found = set(_files_below(root, TREE))
+    removed = [target for target in tree if target not in found]
+    removed += [one.target for one in others if not os.path.lexists(root / one.target)]
+    _refuse(root, removed, "was removed", "put it back")
+    _refuse(root, sorted(found - set(tree)), "was added", "move it away")
+    changed = [one.target for one in (*tree.values(), *others) if not as_left(root, one)]
+    _refuse(root, changed, "was changed", "keep your changes elsewhere and start a new run")
+
+
+def _in_tree(target: str) -> bool:
+    return PurePosixPath(target).parts[0] == TREE
+
+
+def _files_below(root: Path, folder: str) -> Iterator[str]:
+    """Files and links below `root`/`folder`, relative to `root`; no link is followed."""
+    for place, folders, names in os.walk(root / folder):
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        for name in (*names, *links):
+            if name.lower() not in _SYSTEMS_OWN:
+                yield (Path(place) / name).relative_to(root).as_posix()
+
+
+def as_left(root: Path, made: Made) -> bool:
+    """Whether the file has the size and time that are on record."""
+    status = os.lstat(root / made.target)
+    return (status.st_size, status.st_mtime_ns) == (made.size, made.mtime_ns)
+
+
+def _refuse(root: Path, targets: list[str], what: str, instead: str) -> None:
+    if targets:
+        named = ", ".join(str(root / target) for target in targets[:_NAMED])
+        more = f" and {len(targets) - _NAMED} more" if len(targets) > _NAMED else ""
+        raise ConflictError(f"{named}{more} {what} since the run: {instead}; nothing was moved")
+
+
+def check_possible(root: Path, relocations: Sequence[Relocation]) -> None:
+    """Find out what would stop the plan before anything is touched.
+
+    Raises
+    ------
+    ConflictError
+        Something lies at a new place and does not move away, a folder may not be written, or lies
+        on another disk than the journal.
+    """
+    for one in relocations:
+        if one.parked is None and os.path.lexists(root / one.new):
+            raise ConflictError(f"{root / one.new} exists already and is not overwritten")
+    disk = os.lstat(root / FOLDER).st_dev
+    places = {(root / name).parent for one in relocations for name in (one.old, one.new)}
+    for folder in sorted({root, root / FOLDER, root / TREE, *places}):
+        if not folder.is_dir():
+            continue
+        if folder.stat().st_dev != disk:
+            raise ConflictError(f"{folder} is on another disk than {root}: nothing was moved")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConflictError(f"{folder} may not be written: nothing was moved")

@@ -1,0 +1,114 @@
+"""A threshold from the folder itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import icas
+from icas.clusterimg.auto import choose
+from icas.clusterimg.deciding import auto, sample_of
+from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
+from icas.clusterimg.extract import features_of
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.methods import make_method
+from icas.clusterimg.sample import Sample
+from icas.clusterimg.similarity import Links
+
+SURE = ("copies", "video-frames", "deeppcb-pairs", "multiview")
+
+
+def points_sample(points, images=None):
+    """A sample whose similarity falls with the distance of points in the plane."""
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    similarities = np.exp(-apart).astype(np.float32)
+    a, b = np.triu_indices(len(points), 1)
+    order = np.argsort(-similarities[a, b], kind="stable")
+    links = Links(a[order], b[order], similarities[a, b][order])
+    features = FeatureSet("points", {"points": points})
+    return Sample(features, len(points) if images is None else images, links)
+
+
+def groups(seed, count=8, each=10, spread=0.05, width=10):
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, width, (count, 2))
+    points = np.repeat(centres, each, axis=0) + rng.normal(0, spread, (count * each, 2))
+    return points, np.repeat(np.arange(count), each)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_groups_that_lie_apart_are_found(seed):
+    points, truth = groups(seed)
+    sample = points_sample(points)
+    found = choose(sample, 0.5)
+    best = max(point.f1 for point in curve(sample.forest, truth))
+    assert evaluate(sample.labels_at(found.threshold), truth).f1 >= 0.85 * best
+    assert "stand out" in found.reason
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_images():
+    points, _ = groups(3)
+    shuffled = points[np.random.default_rng(0).permutation(len(points))]
+    one, other = choose(points_sample(points), 0.5), choose(points_sample(shuffled), 0.5)
+    assert one.threshold == other.threshold
+
+
+def test_where_nothing_tells_images_apart_it_says_so():
+    points = np.random.default_rng(0).normal(0, 1, (150, 12))
+    found = choose(points_sample(points), 0.5)
+    assert "no threshold tells most images apart" in found.reason
+
+
+def test_copies_among_strangers_are_found_by_a_method_for_copies():
+    rng = np.random.default_rng(0)
+    points = rng.normal(0, 1, (150, 12))
+    points = np.concatenate([points, points[:5] + rng.normal(0, 0.01, (5, 12))])
+    truth = np.concatenate([np.arange(150), np.arange(5)])
+    sample = points_sample(points)
+    found = choose(sample, 0.5, copies=True)
+    assert evaluate(sample.labels_at(found.threshold), truth).f1 == 1
+    other = choose(sample, 0.5)
+    assert other.tight is not None
+    assert evaluate(sample.labels_at(other.tight), truth).f1 == 1
+
+
+def test_a_large_folder_gets_a_higher_threshold_than_its_sample_alone():
+    points, _ = groups(1, spread=0.2)
+    alone, of_many = choose(points_sample(points), 0.5), choose(points_sample(points, 10**6), 0.5)
+    assert of_many.threshold > alone.threshold
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_images_get_the_method_s_default(count):
+    found = choose(points_sample(np.zeros((count, 2))), 0.37)
+    assert found.threshold == 0.37
+    assert "default" in found.reason
+
+
+def test_equal_images_are_one_cluster():
+    sample = points_sample(np.zeros((20, 2)))
+    found = choose(sample, 0.5)
+    assert sample.labels_at(found.threshold).tolist() == [0] * 20
+
+
+@pytest.mark.parametrize("method", ["imagehash", "tm", "minhash"])
+@pytest.mark.parametrize("name", SURE)
+def test_on_real_sets_it_comes_near_the_best_threshold(data, name, method):
+    chosen = make_method(method)
+    features = features_of(chosen, data / name / "images")
+    rows, truth = match_labels(
+        {file: row for row, file in enumerate(features.files)},
+        read_labels(data / name / "labels.csv"),
+    )
+    sample = sample_of(chosen, features[rows])
+    best = max(point.f1 for point in curve(sample.forest, truth))
+    found = auto(sample, chosen)
+    assert evaluate(sample.labels_at(found.threshold), truth).f1 >= 0.6 * best
+
+
+def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
+    report = icas.cluster(photos, method="orb", threshold="auto", dst=tmp_path / "out")
+    assert report.threshold_reason.startswith("auto")
+    assert report.sample is not None
+    model = icas.ImageClusterer(method="orb").fit(photos)
+    assert model.threshold_ == report.threshold
