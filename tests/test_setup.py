@@ -74,6 +74,8 @@ def test_public_names_can_all_be_had() -> None:
         assert name in dir(icas)
 
 
+OF_NOTEBOOKS = {"IPython", "ipywidgets", "ipympl"}
+"""Packages that are there where a notebook is; asked for before they are used."""
 NEEDING_TORCH = {"networks", "losses", "loop", "session", "model_files", "embedders"}
 """Modules of clusterimg.deep that define classes of torch or hold them: loaded by the method."""
 
@@ -128,6 +130,7 @@ def test_what_is_imported_is_required(package: importlib.metadata.Distribution) 
         if not re.search(r"extra == ['\"](test|docs)['\"]", line)
     }
     imported = set().union(*(outside_imports(path) for path in SOURCES.rglob("*.py")))
+    imported -= OF_NOTEBOOKS
     assert {DISTRIBUTIONS.get(name, name).lower() for name in imported} <= required
 
 

@@ -245,7 +245,8 @@ def texts_of(axes):
         label
         for place, axis in enumerate((axes.xaxis, axes.yaxis))
         for label in axis.get_ticklabels(which="both")
-        if not min(axis.get_view_interval()) - 1e-9
+        if not axis.get_visible()
+        or not min(axis.get_view_interval()) - 1e-9
         <= label.get_position()[place]
         <= max(axis.get_view_interval()) + 1e-9
     }

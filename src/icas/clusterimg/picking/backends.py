@@ -18,6 +18,8 @@ TOOLKITS = {
     "wxagg": ("wx",),
 }
 """Backends in the order in which they are tried, with packages of which one has to be there."""
+IN_BROWSERS = ("nbagg", "webagg")
+"""Interactive backends without a window that could be waited for."""
 QT_PLUGINS = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 """OpenCV sets these to folders of its own, whose plugins make any other Qt abort."""
 PROBE = "import matplotlib.pyplot as plt; plt.figure().canvas.manager.show()"
@@ -78,7 +80,7 @@ def _loaded(backend: str) -> tuple[str | None, str]:
     from matplotlib.backends.registry import BackendFilter, backend_registry
 
     interactive = backend_registry.list_builtin(BackendFilter.INTERACTIVE)  # type: ignore[no-untyped-call]
-    if backend not in [name.lower() for name in interactive]:
+    if backend not in {name.lower() for name in interactive} - set(IN_BROWSERS):
         return None, f"matplotlib's backend {backend} has no windows"
     if backend.startswith("qt") and not _opens(backend):
         return None, f"matplotlib's backend {backend} cannot open a window"

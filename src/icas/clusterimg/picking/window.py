@@ -185,8 +185,8 @@ def _wait_for_choice(
     picker = Picker(figure, subject, state, thumbnails)
     with _interrupted_by_ctrl_c(picker):
         figure.canvas.manager.show()
-        with suppress(AttributeError):
-            figure.canvas.manager.window.focus_force()
+        with suppress(AttributeError):  # of Tk: its windows open without the keyboard
+            figure.canvas.get_tk_widget().focus_force()
         if picker.state.ending is None:
             figure.canvas.start_event_loop()
     return replace(picker.state, ending=picker.state.ending or "cancelled")
