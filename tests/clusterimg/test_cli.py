@@ -70,7 +70,6 @@ def test_companions_alone_are_no_failure(own_photos, tmp_path):
         (["nowhere"], 2, "nowhere"),
         (["{photos}", "--method", "sift"], 2, "choose from"),
         (["{photos}", "--threshold", "high"], 2, "a number, auto or pick"),
-        (["{photos}", "--threshold", "pick"], 2, "not there yet"),
         (["{photos}", "--threshold", "0.5", "--device", "cuda"], 2, "computes on the cpu"),
         (["{photos}", "--hash-size", "x"], 2, "whole number"),
         (["{photos}", "--hash-size", "16", "--method", "orb"], 2, "no option of method"),
@@ -200,3 +199,19 @@ def test_a_mistake_of_ours_is_one_line_too(photos, tmp_path, capsys, monkeypatch
     assert err.count("\n") == 1
     assert "TypeError: what now" in err
     assert "--debug" in err
+
+
+def test_pick_without_a_display_writes_the_curve_and_tells_the_call(
+    photos, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    words = [str(photos), "--method", "orb", "--threshold", "pick", "--dst", str(tmp_path / "out")]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "thresholds.png" in told
+    assert "--threshold 0." in told
+    assert (tmp_path / "thresholds.png").stat().st_size > 1000
+    assert not (tmp_path / "out").exists()

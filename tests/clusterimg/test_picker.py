@@ -264,7 +264,8 @@ def drawn_board(sample, folder, size, at):
     nearest = Nearest.of(sample, at.shown, board.places.pairs)
     thumbnails.read_now(nearest.images)
     board.build(at)
-    title = board.show(at, nearest, thumbnails.those_there(nearest.images))
+    title = board.show_numbers(at)
+    board.show_pairs(nearest, thumbnails.those_there(nearest.images))
     canvas.draw()
     return board, title
 

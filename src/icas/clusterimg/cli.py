@@ -124,12 +124,21 @@ def _cluster(words: list[str]) -> int:
     from icas.clusterimg import pipeline
     from icas.clusterimg.api import make_settings
 
+    if "threshold" not in given and not quiet and not as_json and _may_ask(given):
+        given["threshold"] = "pick"
     console = Console(
         results=not as_json, warnings=not quiet, bars=not quiet, details=verbose and not as_json
     )
     report = pipeline.cluster(source, make_settings(**given), console)
     print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
     return SOME_UNREADABLE if report.unreadable else 0
+
+
+def _may_ask(given: dict[str, Any]) -> bool:
+    """Whether a person is there to pick a threshold, for a run that looks for one."""
+    from icas.clusterimg.picker import should_pick
+
+    return given.get("stage") != "merge" and not given.get("resume") and should_pick()
 
 
 def _one_line(text: str) -> str:

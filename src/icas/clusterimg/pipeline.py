@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from icas.clusterimg.auto import AutoChoice
 from icas.clusterimg.batches import default_batch_size, split
 from icas.clusterimg.clustering import Stopwatch, cluster_batches
-from icas.clusterimg.deciding import Decision, decide, sample_size
+from icas.clusterimg.deciding import Decision, Picker, decide, sample_size
 from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.deep.own_network import with_trained_network
 from icas.clusterimg.extract import with_common_scale
@@ -81,7 +82,8 @@ def cluster(
         console.bar(len(source.images), "features", "images") as bar,
     ):
         reading = Reading(method, workers, settings.max_pixels, settings.scale, bar)
-        folder, decision = _looked_over(reading, source, source_folder, settings, watch)
+        picker = _picker(source, settings, console)
+        folder, decision = _looked_over(reading, source, source_folder, settings, watch, picker)
         grouping = _grouping(method, decision, settings)
         _tell(grouping, decision, console)
         clustering = cluster_batches(
@@ -135,6 +137,7 @@ def _looked_over(
     source_folder: Path,
     settings: ClusterSettings,
     watch: Stopwatch,
+    picker: Picker | None,
 ) -> tuple[LookedOver, Decision | None]:
     """The folder, looked over; and the threshold, None where models group the images."""
     method = reading.method
@@ -151,7 +154,25 @@ def _looked_over(
         with watch.stage("links"):
             chosen = folder.sample(size, settings.seed)
             sample = Sample.of(method, chosen, len(source.images), reading.workers)
-    return folder, decide(method, number, sample, why)
+    return folder, decide(method, number, sample, why, picker)
+
+
+def _picker(source: Source, settings: ClusterSettings, console: Console) -> Picker | None:
+    """What asks a person for the threshold, where that is wanted."""
+    if settings.threshold != "pick":
+        return None
+    from icas.clusterimg.picker import pick
+
+    def ask(sample: Sample, suggested: AutoChoice) -> float:
+        return pick(
+            sample,
+            source.images,
+            suggested.threshold,
+            console,
+            max_pixels=settings.max_pixels,
+        )
+
+    return ask
 
 
 def _number(

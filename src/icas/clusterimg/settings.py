@@ -79,10 +79,11 @@ class ClusterSettings:
     )
     threshold: float | str | None = option(
         None,
-        "images with a similarity at or above it are linked: a number at most 1, or auto",
+        "images with a similarity at or above it are linked: a number at most 1; auto, found in the"
+        " folder; or pick, in a window",
         parse=parse_threshold,
-        metavar="F|auto",
-        default_text="auto",
+        metavar="F|auto|pick",
+        default_text="pick where there are a terminal and a display, else auto",
     )
     batch_size: int | None = option(
         None,
@@ -158,10 +159,6 @@ class ClusterSettings:
         check_options(self)
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
-        if self.threshold == "pick":
-            raise UsageError(
-                "--threshold pick is not there yet: give a number, or auto for the method's default"
-            )
         check_device(self.device)
         name = self.method or DEFAULT_METHOD
         if self.device not in ("cpu", "auto") and "device" not in options_of(method_class(name)):

@@ -29,6 +29,7 @@ from icas.common.images import Image
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,37 @@ class Board:
         return float(axes.transData.inverted().transform((x, y))[1])
 
     @property
-    def moving(self) -> Sequence[Artist]:
-        """What follows the pointer, in the order in which it is drawn."""
-        return [*self._marks, *self._card.texts, *self._rows.artists]
+    def numbers(self) -> Sequence[Artist]:
+        """What tells of the threshold that is shown, in the order in which it is drawn."""
+        return [*self._marks, *self._card.texts]
 
-    def show(
-        self, state: PickState, nearest: Nearest, thumbnails: Mapping[int, Image | None]
-    ) -> str:
-        """Bring what follows the pointer up to date; what the threshold shown gives comes back."""
+    @property
+    def pairs(self) -> Sequence[Artist]:
+        """The pairs next to that threshold."""
+        return self._rows.artists
+
+    @property
+    def boxes(self) -> tuple[Bbox, Bbox]:
+        """Where in the canvas `numbers` and `pairs` lie."""
+        from matplotlib.transforms import Bbox
+
+        whole = self.figure.bbox
+        border = round(whole.height * (1 - self.places.rows_top / self.places.height))
+        return (
+            Bbox.from_extents(0, border, whole.width, whole.height),
+            Bbox.from_extents(0, 0, whole.width, border),
+        )
+
+    def show_numbers(self, state: PickState) -> str:
+        """Tell of the threshold that is shown; the window's title for it comes back."""
         found, curve = self.subject.sample.expected(state.shown), self.subject.curve
         self._mark(state, found)
         self._card.fill(state, facts_of(found, curve.images, curve.exact))
-        self._rows.show(nearest, thumbnails, float(self.figure.dpi) / DPI)
         return title_of(state, found, curve.exact)
+
+    def show_pairs(self, nearest: Nearest, thumbnails: Mapping[int, Image | None]) -> bool:
+        """Show these pairs with the thumbnails that have come; whether anything has changed."""
+        return self._rows.show(nearest, thumbnails)
 
     def _write_heading(self, paper: Paper) -> None:
         left, scale = paper.places.margin, paper.places.scale

@@ -88,7 +88,8 @@ def still_picture(
     nearest = Nearest.of(subject.sample, state.chosen, board.places.pairs)
     thumbnails.read_now(nearest.images)
     board.build(state)
-    board.show(state, nearest, thumbnails.those_there(nearest.images))
+    board.show_numbers(state)
+    board.show_pairs(nearest, thumbnails.those_there(nearest.images))
     return png_of(figure)
 
 

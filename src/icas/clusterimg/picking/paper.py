@@ -29,12 +29,8 @@ class Paper:
         self.figure, self.places, self.animated = figure, places, animated
         self.axes = self.axes_at(Rect(0, 0, places.width, places.height))
         self.axes.set_axis_off()
-        self.unroll()
-
-    def unroll(self) -> None:
-        """The whole figure, also after pictures have been put on it."""
-        self.axes.set_xlim(0, self.places.width)
-        self.axes.set_ylim(self.places.height, 0)
+        self.axes.set_xlim(0, places.width)
+        self.axes.set_ylim(places.height, 0)
 
     def axes_at(self, place: Rect) -> Axes:
         """New axes of the figure at a place."""

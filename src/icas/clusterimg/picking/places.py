@@ -60,6 +60,8 @@ class Places:
         Inside the axes; their labels lie around it.
     card : Rect
         Numbers at the threshold that is shown.
+    rows_top : float
+        Above it the curve and the card, below it the rows.
     rows : (Row, Row)
         Pairs above the threshold, pairs below it.
     """
@@ -70,6 +72,7 @@ class Places:
     margin: float
     curve: Rect
     card: Rect
+    rows_top: float
     rows: tuple[Row, Row]
 
     @property
@@ -101,7 +104,7 @@ def places_in(width: float, height: float) -> Places:
         _row(rows_top, margin, count, thumb, scale),
         _row(rows_top + row_height, margin, count, thumb, scale),
     )
-    return Places(width, height, scale, margin, curve, card, rows)
+    return Places(width, height, scale, margin, curve, card, rows_top, rows)
 
 
 def _thumbs(width: float, height: float, scale: float) -> tuple[int, float]:

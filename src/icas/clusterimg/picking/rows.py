@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from icas.clusterimg.picking.drawing import QUIET
+from icas.clusterimg.picking.drawing import DPI, QUIET
 from icas.clusterimg.picking.numbers import similarity_text
 from icas.clusterimg.picking.pairs import (
     Nearest,
@@ -24,6 +24,7 @@ from icas.common.images import Image
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.image import FigureImage
     from matplotlib.text import Text
 
 HEADINGS = (
@@ -47,14 +48,7 @@ class PairRows:
     def __init__(self, paper: Paper, names: Sequence[str]) -> None:
         self._paper, self._names = paper, names
         self._shown: tuple[object, ...] = ()
-        area = pairs_area(paper.places)
-        self._thumbs = paper.axes.imshow(
-            np.full((2, 2, 3), 255, np.uint8),
-            extent=(area.left, area.right, area.bottom, area.top),
-            aspect="auto",
-            animated=paper.animated,
-        )
-        paper.unroll()
+        self._thumbs = self._new_picture()
         headings = self._write_headings()  # one of them lies over the picture
         self._captions = [
             [self._new_caption(*cell) for cell in row.cells] for row in paper.places.rows
@@ -65,6 +59,25 @@ class PairRows:
         ]
         captions = [text for row in self._captions for three in row for text in three]
         self.artists: list[Artist] = [self._thumbs, *headings, *captions, *self._notes]
+
+    def _new_picture(self) -> FigureImage:
+        """The picture of all thumbnails, pixel for pixel and below the sheet."""
+        area, figure = pairs_area(self._paper.places), self._paper.figure
+        below = (self._paper.places.height - area.bottom) * self._density
+        picture = figure.figimage(
+            np.full((2, 2, 3), 255, np.uint8),
+            round(area.left * self._density),
+            round(below),
+            origin="upper",
+            zorder=-1,
+        )
+        picture.set_animated(self._paper.animated)
+        return picture
+
+    @property
+    def _density(self) -> float:
+        """Pixels of the screen to one of the places."""
+        return float(self._paper.figure.dpi) / DPI
 
     def _write_headings(self) -> list[Text]:
         left, written = self._paper.places.margin, []
@@ -88,22 +101,21 @@ class PairRows:
         similarity = write((first.left + second.right) / 2, y, 12, ha="center", weight="bold")
         return similarity, names[0], names[1]
 
-    def show(
-        self, nearest: Nearest, thumbnails: Mapping[int, Image | None], density: float
-    ) -> None:
-        """Show these pairs with the thumbnails that have come; costs nothing if they are shown."""
-        shown = (nearest, tuple(thumbnails), density)
+    def show(self, nearest: Nearest, thumbnails: Mapping[int, Image | None]) -> bool:
+        """Show these pairs with the thumbnails that have come; whether anything has changed."""
+        shown = (nearest, tuple(thumbnails))
         if shown == self._shown:
-            return
+            return False
         self._shown = shown
         places = self._paper.places
-        self._thumbs.set_data(pairs_picture(nearest, thumbnails, places, density))
+        self._thumbs.set_data(pairs_picture(nearest, thumbnails, places, self._density))
         for captions, pairs in zip(self._captions, (nearest.above, nearest.below), strict=True):
             padded = [*pairs, *[None] * len(captions)]
             for texts, pair in zip(captions, padded, strict=False):
                 for text, word in zip(texts, self._caption(pair), strict=True):
                     text.set_text(word)
         self._note([place for place, _ in unread_places(nearest, thumbnails, places)])
+        return True
 
     def _caption(self, pair: Pair | None) -> tuple[str, str, str]:
         if pair is None:

@@ -46,8 +46,9 @@ class Picker:
         self._canvas = canvas
         self._blit = bool(canvas.supports_blit)
         self._board = Board(figure, subject, animated=self._blit)
-        self._behind: Any = None
+        self._behind: list[Any] = []
         self._nearest = Nearest((), ())
+        self._pairs_due = False
         self._board.build(state)
         self._show()
         for name, act in self._events().items():
@@ -106,38 +107,53 @@ class Picker:
         self._show()
         self._canvas.draw_idle()
 
-    def _update(self) -> None:
-        """Only what follows the pointer is drawn, over what stands behind it."""
-        self._show()
-        if self._blit and self._behind is not None:
-            self._canvas.restore_region(self._behind)
-            self._lay_over()
-            self._canvas.blit(self.figure.bbox)
-        else:
-            self._canvas.draw_idle()
-
     def _show(self) -> None:
-        count = self._board.places.pairs
-        self._nearest = Nearest.of(self._subject.sample, self.state.shown, count)
-        self._thumbnails.poll(self._nearest.images)
-        there = self._thumbnails.those_there(self._nearest.images)
-        title = self._board.show(self.state, self._nearest, there)
+        self._show_numbers()
+        self._show_pairs()
+
+    def _update(self) -> None:
+        """Tell of the threshold that is shown; the pairs follow when the pointer rests."""
+        self._show_numbers()
+        self._pairs_due = True
+        self._redraw(0)
+
+    def _tick(self) -> bool:
+        come = self._thumbnails.poll(self._nearest.images)
+        if (come or self._pairs_due) and self._show_pairs():
+            self._redraw(1)
+        return True
+
+    def _show_numbers(self) -> None:
+        title = self._board.show_numbers(self.state)
         if self._canvas.manager is not None:
             self._canvas.manager.set_window_title(title)
 
+    def _show_pairs(self) -> bool:
+        count = self._board.places.pairs
+        self._nearest = Nearest.of(self._subject.sample, self.state.shown, count)
+        self._pairs_due = False
+        self._thumbnails.poll(self._nearest.images)
+        there = self._thumbnails.those_there(self._nearest.images)
+        return self._board.show_pairs(self._nearest, there)
+
+    def _redraw(self, part: int) -> None:
+        """Draw the numbers (0) or the pairs (1) over what stands behind them, and show that."""
+        if self._blit and self._behind:
+            self._canvas.restore_region(self._behind[part])
+            self._lay_over(part)
+            self._canvas.blit(self._board.boxes[part])
+        else:
+            self._canvas.draw_idle()
+
     def _drawn(self, event: Any) -> None:
         if self._blit:
-            self._behind = self._canvas.copy_from_bbox(self.figure.bbox)
-            self._lay_over()
+            self._behind = [self._canvas.copy_from_bbox(box) for box in self._board.boxes]
+            self._lay_over(0)
+            self._lay_over(1)
 
-    def _lay_over(self) -> None:
-        for artist in self._board.moving:
+    def _lay_over(self, part: int) -> None:
+        for artist in (self._board.numbers, self._board.pairs)[part]:
             self.figure.draw_artist(artist)
-
-    def _tick(self) -> bool:
-        if self._thumbnails.poll(self._nearest.images):
-            self._update()
-        return True
 
     def _closed(self) -> None:
         self.state = self.state.cancel()
