@@ -71,7 +71,7 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoic
         that are much more alike, it takes the latter.
     """
     if len(sample) < FEW:
-        return AutoChoice(default, f"auto, the method's default: {len(sample)} images tell nothing")
+        return AutoChoice(default, f"auto: the method's default, {len(sample)} images tell nothing")
     merges = Merges.of(sample.forest)
     contrast = _contrast(merges, sample)
     best = _greatest(contrast + WEIGHT * _explained(merges, sample) / len(sample), merges)
@@ -177,8 +177,15 @@ def _choice(sample: Sample, merges: Merges, step: int, words: str) -> AutoChoice
         threshold = round(min(raised, max(threshold, (threshold + highest) / 2)), 4)
     links = sample.pairs_at(threshold) / sample.share
     wrong = min(1.0, tail.above(threshold) / sample.share / links) if links else np.nan
-    told = "" if np.isnan(wrong) else f", some {100 * wrong:.2g} % of links expected to be wrong"
-    return AutoChoice(threshold, f"auto, {words}{told}", wrong)
+    return AutoChoice(threshold, f"auto: {words}{_share_text(wrong)}", wrong)
+
+
+def _share_text(wrong: float) -> str:
+    """How many links are expected to be there by chance, in words."""
+    if np.isnan(wrong):
+        return ""
+    share = "fewer than 0.1" if wrong < 0.001 else f"about {100 * wrong:.1f}"
+    return f"; {share} % of the links are expected to be wrong"
 
 
 @dataclass(frozen=True)
