@@ -100,7 +100,7 @@ def test_merging_by_representatives_is_components_of_batch_clusters_and_their_me
 
 
 @given(codes(), thresholds, thresholds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_forest_gives_the_clusters_at_every_higher_threshold(features, floor, threshold):
     links = all_links(METHOD, features, floor)
     forest = spanning_forest(len(features), [links], floor)

@@ -13,7 +13,7 @@ from icas.clusterimg.scan import sampled
 from icas.clusterimg.similarity import ALONE
 from icas.common.executors import Workers
 
-DEAR = {"orb": 300, "ssim": 600}
+DEAR = {"orb": 600, "ssim": 1000}
 """Images of a sample by methods whose pairs take long."""
 FOR_COPIES = frozenset({"imagehash"})
 """Methods that are for copies among images that have nothing to do with one another."""

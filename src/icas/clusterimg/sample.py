@@ -15,8 +15,8 @@ from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, Links, join_links, links_within
 from icas.common.executors import Workers
 
-SAMPLE = 1000
-"""Images of a sample: half a million pairs tell a curve."""
+SAMPLE = 1500
+"""Images of a sample: a million pairs tell a curve."""
 
 
 @dataclass(frozen=True)
