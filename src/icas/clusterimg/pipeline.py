@@ -146,7 +146,8 @@ def _looked_over(
         with watch.stage("features"):
             return reading.look_over(source.images, settings.seed), None
     number, why = _number(method, source_folder, settings)
-    size = sample_size(method) if number is None or settings.report else None
+    wanted = number is None or settings.report
+    size = (settings.sample or sample_size(method)) if wanted else None
     with watch.stage("features"):
         folder = reading.look_over(source.images, settings.seed, size)
     sample = None

@@ -85,6 +85,14 @@ class ClusterSettings:
         metavar="F|auto|pick",
         default_text="pick where there are a terminal and a display, else auto",
     )
+    sample: int | None = option(
+        None,
+        "images that are compared in search of a threshold, drawn from all by --seed",
+        unit="images",
+        parse=int,
+        minimum=2,
+        default_text="1500; with ssim 1000, with orb 600",
+    )
     batch_size: int | None = option(
         None,
         "images that are all compared with one another",
