@@ -9,6 +9,7 @@ import cv2, and says what is missing if it cannot.
 
 import argparse
 import ctypes
+import importlib.util
 import os
 import re
 import shlex
@@ -55,7 +56,11 @@ WINDOW_PROGRAMS = {
     },
     "xdotool": {APT: "xdotool", DNF: "xdotool", PACMAN: "xdotool", ZYPPER: "xdotool"},
 }
-PACKAGES = {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES, **WINDOW_PROGRAMS}
+# what the system's own Python leaves out; another Python brings it or does not
+WINDOW_MODULES = {
+    "_tkinter": {APT: "python3-tk", DNF: "python3-tkinter", PACMAN: "tk", ZYPPER: "python3-tk"},
+}
+PACKAGES = {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES, **WINDOW_PROGRAMS, **WINDOW_MODULES}
 
 
 def main():
@@ -82,7 +87,13 @@ def find_missing(windows):
     """Names of the libraries and programs that are not here."""
     libraries = [name for name in {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES} if not loads(name)]
     programs = [name for name in WINDOW_PROGRAMS if windows and not shutil.which(name)]
-    return libraries + programs
+    modules = [name for name in WINDOW_MODULES if windows and lacks(name)]
+    return libraries + programs + modules
+
+
+def lacks(module):
+    importlib.invalidate_caches()
+    return sys.prefix == "/usr" and importlib.util.find_spec(module) is None
 
 
 def loads(library):

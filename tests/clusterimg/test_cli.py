@@ -176,10 +176,10 @@ def test_thresholds_gives_the_table_of_all(photos, tmp_path, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")
 def test_ctrl_c_gives_130(own_photos, tmp_path):
     code = (
-        "import os, signal, sys\n"
+        "import signal, sys\n"
         "from icas.clusterimg import pipeline\n"
         "from icas.clusterimg.cli import main\n"
-        "def stop(*_, **__): os.kill(os.getpid(), signal.SIGINT)\n"
+        "def stop(*_, **__): signal.raise_signal(signal.SIGINT)\n"
         "pipeline.scan = stop\n"
         f"sys.exit(main([{str(own_photos)!r}, '--dst', {str(tmp_path / 'out')!r}]))\n"
     )

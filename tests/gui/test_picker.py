@@ -18,6 +18,7 @@ from icas.clusterimg.methods import make_method
 from icas.clusterimg.sample import Sample
 
 pytestmark = pytest.mark.gui
+pytest.importorskip("tkinter", reason="no tkinter here: python3-tk, or another Python")
 
 _SPEC = importlib.util.spec_from_file_location("hand", Path(__file__).with_name("hand.py"))
 hands = importlib.util.module_from_spec(_SPEC)
