@@ -78,8 +78,7 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoic
     giant = merges.largest[best] > GIANT * len(sample)
     tight = _tight(merges, contrast, len(sample)) if giant else None
     if tight is not None and copies:
-        found = _choice(sample, merges, tight, "the closest images stand out from the rest")
-        return found
+        return _choice(sample, merges, tight, "the closest images stand out from the rest")
     found = _choice(sample, merges, best, "the clusters stand out most from one another")
     if not giant:
         return found
