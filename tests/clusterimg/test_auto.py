@@ -11,9 +11,9 @@ from icas.clusterimg.deciding import auto, sample_of
 from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.links import Links
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.sample import Sample
-from icas.clusterimg.similarity import Links
 
 SURE = ("copies", "video-frames", "deeppcb-pairs", "multiview")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from icas.clusterimg.bridges import bridges
 from icas.clusterimg.graph import components
-from icas.clusterimg.similarity import Links
+from icas.clusterimg.links import Links
 
 
 def make_links(rows: list[tuple[int, int, float]]) -> Links:

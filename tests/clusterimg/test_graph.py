@@ -12,9 +12,9 @@ from scipy.sparse.csgraph import connected_components
 
 import icas
 from icas.clusterimg.clustering import cluster_batches
+from icas.clusterimg.cohesion import cohesion
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
-    cohesion,
     components,
     labels_at,
     members_of,
@@ -23,8 +23,9 @@ from icas.clusterimg.graph import (
     weakest_links,
 )
 from icas.clusterimg.grouping import LinkGrouping
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import Links, all_links, join_links, links_within
+from icas.clusterimg.similarity import all_links, links_within
 from icas.common.executors import start_workers
 
 METHOD = make_method("imagehash")

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.cohesion import Cohesion, cohesions_of
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import Cohesion, Labels, cohesion, members_of
+from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouped, Grouping, with_trees
+from icas.clusterimg.links import Links
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links
+from icas.clusterimg.similarity import ALONE
 from icas.common.executors import Workers
 from icas.common.progress import Console
 
@@ -79,16 +81,8 @@ def given_batch(
 def _with_cohesions(
     method: Method, features: FeatureSet, grouped: Grouped, workers: Workers
 ) -> BatchClusters:
-    cohesions = cohesions_of(method, features, grouped.labels, workers)
+    cohesions = cohesions_of(method, features, grouped.labels, grouped.links, workers)
     return BatchClusters(grouped.labels, grouped.links, cohesions, grouped.tree, grouped.compared)
-
-
-def cohesions_of(
-    method: Method, features: FeatureSet, labels: Labels, workers: Workers = ALONE
-) -> tuple[Cohesion, ...]:
-    """Medoid and least similar pair of every cluster."""
-    tasks = ((method, features, members) for members in members_of(labels))
-    return tuple(workers.ordered(cohesion, tasks))
 
 
 def split(count: int, batch_size: int) -> list[slice]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from icas.clusterimg.graph import Labels, members_of, number_clusters, spanning_forest
-from icas.clusterimg.similarity import Links
+from icas.clusterimg.links import Links
 from icas.common.unions import unions
 
 Bridge = tuple[int, int]

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.bridges import bridges
+from icas.clusterimg.cohesion import cohesions_of
 from icas.clusterimg.finished import Finished
-from icas.clusterimg.graph import Labels, cohesion, members_of, weakest_links
+from icas.clusterimg.graph import Labels, members_of, weakest_links
 from icas.clusterimg.kept import KeptFeatures, method_of_run
 from icas.clusterimg.outcome import Certificate
 from icas.common.errors import IcasError
@@ -70,17 +71,16 @@ def _from_features(
         console.warn(f"medoids of new clusters are left empty: {error}")
         return {}
     chosen = _soon_compared(clusters, kept.features.nbytes / max(1, len(kept.features)))
-    tasks = ((method, kept.features, kept.places(members)) for members in chosen)
+    labels = np.full(len(kept.features), -1, np.int64)
+    for number, members in enumerate(chosen):
+        labels[kept.places(members)] = number
     files = finished.kept.files
-    with (
-        start_workers("threads", finished.told["settings"].get("jobs")) as workers,
-        console.bar(len(chosen), "medoids", "clusters") as bar,
-    ):
-        found = {}
-        for members, one in zip(chosen, workers.ordered(cohesion, tasks), strict=True):
-            found[members.tobytes()] = (one.least_similar_pair, files[kept.rows[one.medoid]])
-            bar.update(1)
-    return found
+    with start_workers("threads", finished.told["settings"].get("jobs")) as workers:
+        cohesions = cohesions_of(method, kept.features, labels, workers=workers)
+    return {
+        members.tobytes(): (one.least_similar_pair, files[kept.rows[one.medoid]])
+        for members, one in zip(chosen, cohesions, strict=True)
+    }
 
 
 def _soon_compared(clusters: Sequence[Members], image_bytes: float) -> list[Members]:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.batches import BatchClusters, cluster_batch, given_batch
+from icas.clusterimg.cohesion import Cohesion
 from icas.clusterimg.features import FeatureSet, Unreadable
-from icas.clusterimg.graph import Cohesion, Labels, weakest_links
+from icas.clusterimg.graph import Labels, weakest_links
 from icas.clusterimg.grouping import Grouping
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
-from icas.clusterimg.similarity import ALONE, Links, join_links, starts_of
+from icas.clusterimg.similarity import ALONE, starts_of
 from icas.common.executors import Workers
 from icas.common.progress import Console
 
@@ -88,8 +90,7 @@ class Clustering:
 
     def batch_links(self, number: int) -> Links:
         """Links inside one batch; the images are numbered through all batches."""
-        links, start = self.batches[number].links, self.starts[number]
-        return Links(links.a + start, links.b + start, links.similarity)
+        return self.batches[number].links.shifted(int(self.starts[number]))
 
     def links(self) -> Links:
         """All links that were found."""
@@ -99,7 +100,7 @@ class Clustering:
     def trees(self) -> Links:
         """What holds the clusters together: their spanning trees, and the links across batches."""
         trees = [
-            Links(batch.tree.a + start, batch.tree.b + start, batch.tree.similarity)
+            batch.tree.shifted(int(start))
             for batch, start in zip(self.batches, self.starts, strict=False)
         ]
         return join_links([*trees, self.merged_links])

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, components, members_of
+from icas.clusterimg.links import Links
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, links_within
+from icas.clusterimg.similarity import ALONE, links_within
 from icas.common.errors import UsageError
 from icas.common.executors import Workers
 

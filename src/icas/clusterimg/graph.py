@@ -9,9 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import Links, join_links, sides_of, upper_tiles
+from icas.clusterimg.links import Links, join_links
 from icas.common.errors import UsageError
 from icas.common.unions import graph_of, unions
 
@@ -131,42 +129,6 @@ def labels_at(forest: Forest, threshold: float) -> Labels:
         )
     keep = forest.similarity >= np.float32(threshold)
     return components(forest.count, forest.a[keep], forest.b[keep])
-
-
-@dataclass(frozen=True)
-class Cohesion:
-    """How one cluster hangs together.
-
-    Attributes
-    ----------
-    medoid : int
-        The member most similar to the others (greatest sum), the first of equals.
-    least_similar_pair : float
-        Similarity of the two members that are least alike.
-    """
-
-    medoid: int
-    least_similar_pair: float
-
-
-def cohesion(method: Method, features: FeatureSet, members: NDArray[np.int64]) -> Cohesion:
-    """Medoid and least similar pair of the images `members` (two or more) of `features`."""
-    inside = features[members]
-    total = np.zeros(len(members))
-    least = np.inf
-    for rows, columns in upper_tiles(len(members), method.tile):
-        values = method.similarity(*sides_of(inside, rows, columns))
-        total[rows] += values.sum(axis=1, dtype=np.float64)
-        if rows == columns:
-            least = min(least, float(_off_diagonal(values).min(initial=np.inf)))
-        else:
-            least = min(least, float(values.min()))
-            total[columns] += values.sum(axis=0, dtype=np.float64)
-    return Cohesion(int(members[np.argmax(total)]), least)
-
-
-def _off_diagonal(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values[~np.eye(len(values), dtype=bool)]
 
 
 def weakest_links(labels: Labels, links: Links) -> list[float]:

@@ -16,15 +16,9 @@ from icas.clusterimg.graph import (
     number_clusters,
     spanning_forest,
 )
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import GroupedByModels, Method
-from icas.clusterimg.similarity import (
-    ALONE,
-    Links,
-    join_links,
-    links_across,
-    links_within,
-    upper_tiles,
-)
+from icas.clusterimg.similarity import ALONE, links_across, links_within, tile_count
 from icas.common.errors import UsageError
 from icas.common.executors import Workers
 from icas.common.progress import Console
@@ -106,7 +100,7 @@ class LinkGrouping:
     ) -> Grouped:
         """Connected components of all links of a batch."""
         count = len(features)
-        tiles = sum(1 for _ in upper_tiles(count, self.method.tile))
+        tiles = tile_count(self.method, count, workers.jobs)
         parts = []
         with (console or Console()).bar(tiles, "links", "tiles") as bar:
             for part in links_within(self.method, features, self.threshold, workers):

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from icas.clusterimg.clustering import Clustering
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Forest, Labels, spanning_forest
+from icas.clusterimg.links import Links
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.scan import ImageRef
-from icas.clusterimg.similarity import Links
 from icas.common.errors import IcasError
 from icas.common.find import RESULT_MARK
 

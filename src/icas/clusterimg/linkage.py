@@ -11,7 +11,8 @@ from icas.clusterimg.cutting import Cut, links_inside
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Labels, components, spanning_forest
 from icas.clusterimg.grouping import Grouped, LinkGrouping
-from icas.clusterimg.similarity import ALONE, Links
+from icas.clusterimg.links import Links
+from icas.clusterimg.similarity import ALONE
 from icas.common.executors import Workers
 from icas.common.progress import Console
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.batches import BatchClusters, cohesions_of
+from icas.clusterimg.batches import BatchClusters
+from icas.clusterimg.cohesion import Cohesion, cohesions_of
 from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.graph import Cohesion, Labels, cohesion, components, members_of
+from icas.clusterimg.graph import Labels, components, members_of
 from icas.clusterimg.grouping import Grouping
-from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, starts_of
+from icas.clusterimg.links import Links, join_links
+from icas.clusterimg.similarity import ALONE, starts_of
 from icas.common.executors import Workers
 
 
@@ -58,12 +59,12 @@ def merge_representatives(
     numbers = np.concatenate(
         [batch.representatives + start for batch, start in zip(batches, starts, strict=False)]
     )
-    links, compared = grouping.across(standing, workers)
-    links = links.renumbered(numbers)
+    found, compared = grouping.across(standing, workers)
+    links = found.renumbered(numbers)
     labels = _joined(batches, starts, links)
-    cohesions = _joined_cohesions(
-        grouping.method, batches, starts, labels, concatenate(list(standing)), numbers
-    )
+    together = concatenate(list(standing))
+    among = cohesions_of(grouping.method, together, labels[numbers], found, workers)
+    cohesions = _joined_cohesions(batches, starts, labels, among, numbers)
     return Merged(labels, links, cohesions, compared)
 
 
@@ -77,7 +78,11 @@ def merge_exactly(
     starts = starts_of([len(batch.labels) for batch in batches])
     links, compared = grouping.across(features, workers, [batch.labels for batch in batches])
     labels = _joined(batches, starts, links)
-    cohesions = cohesions_of(grouping.method, concatenate(list(features)), labels, workers)
+    inside = [
+        batch.links.shifted(int(start)) for batch, start in zip(batches, starts, strict=False)
+    ]
+    known = join_links([*inside, links])
+    cohesions = cohesions_of(grouping.method, concatenate(list(features)), labels, known, workers)
     return Merged(labels, links, cohesions, compared)
 
 
@@ -92,27 +97,28 @@ def _joined(batches: Sequence[BatchClusters], starts: NDArray[np.int64], across:
 
 
 def _joined_cohesions(
-    method: Method,
     batches: Sequence[BatchClusters],
     starts: NDArray[np.int64],
     labels: Labels,
-    standing: FeatureSet,
+    among: Sequence[Cohesion],
     numbers: NDArray[np.int64],
 ) -> tuple[Cohesion, ...]:
-    """Cohesion of merged clusters from what was compared: their parts and their representatives."""
-    least: dict[int, float] = {}
-    medoid: dict[int, int] = {}
+    """Cohesion of merged clusters from what was compared: their parts and their representatives.
+
+    Parameters
+    ----------
+    among : sequence of Cohesion
+        For each merged cluster that of the representatives in it.
+    numbers : (r,) int64 ndarray
+        The representatives, ascending.
+    """
+    least = [one.least_similar_pair for one in among]
+    medoid = [int(numbers[one.medoid]) for one in among]
+    standing = np.bincount(labels[numbers][labels[numbers] >= 0], minlength=len(among))
     for batch, start in zip(batches, starts, strict=False):
         for part in batch.cohesions:
             cluster = int(labels[part.medoid + start])
-            least[cluster] = min(least.get(cluster, np.inf), part.least_similar_pair)
-            medoid[cluster] = part.medoid + int(start)
-    places = np.argsort(numbers)
-    found = []
-    for cluster, members in enumerate(members_of(labels[numbers[places]])):
-        if len(members) > 1:
-            among = cohesion(method, standing, places[members])
-            medoid[cluster] = int(numbers[among.medoid])
-            least[cluster] = min(least.get(cluster, np.inf), among.least_similar_pair)
-        found.append(Cohesion(medoid[cluster], least[cluster]))
-    return tuple(found)
+            least[cluster] = min(least[cluster], part.least_similar_pair)
+            if standing[cluster] == 1:
+                medoid[cluster] = part.medoid + int(start)
+    return tuple(Cohesion(*one) for one in zip(medoid, least, strict=True))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Forest, Labels, labels_at, spanning_forest
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links, links_within
+from icas.clusterimg.similarity import ALONE, links_within
 from icas.common.executors import Workers
 
 SAMPLE = 1500

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.links import Links, join_links, links_in
+from icas.clusterimg.methods.base import Linking, Method
 from icas.common.executors import Workers
 
 ALONE = Workers(None, 1)
-LINK_DTYPE = np.dtype([("a", np.int64), ("b", np.int64), ("similarity", np.float32)])
-
-
-@dataclass(frozen=True)
-class Links:
-    """Pairs of images and their similarity, a structure of arrays of equal length m."""
-
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
-    similarity: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.a)
-
-    def structured(self) -> NDArray[Any]:
-        """(m,) structured array with the fields a, b, similarity."""
-        packed = np.empty(len(self), LINK_DTYPE)
-        packed["a"], packed["b"], packed["similarity"] = self.a, self.b, self.similarity
-        return packed
-
-    def at_least(self, threshold: float) -> Links:
-        """The links at or above `threshold`."""
-        keep = self.similarity >= np.float32(threshold)
-        return Links(self.a[keep], self.b[keep], self.similarity[keep])
-
-    def renumbered(self, numbers: NDArray[np.int64]) -> Links:
-        """The same links between other numbers: image i becomes ``numbers[i]``, a < b kept."""
-        first, second = numbers[self.a], numbers[self.b]
-        return Links(np.minimum(first, second), np.maximum(first, second), self.similarity)
-
-
-def join_links(parts: Iterable[Links]) -> Links:
-    """All links of `parts`, sorted by a, then b."""
-    kept = [part for part in parts if len(part)]
-    if not kept:
-        none = np.empty(0, np.int64)
-        return Links(none, none, np.empty(0, np.float32))
-    a = np.concatenate([part.a for part in kept])
-    b = np.concatenate([part.b for part in kept])
-    similarity = np.concatenate([part.similarity for part in kept])
-    order = np.lexsort((b, a))
-    return Links(a[order], b[order], similarity[order])
 
 
 def tiles(rows: int, columns: int, side: int) -> Iterator[tuple[slice, slice]]:
@@ -73,24 +31,42 @@ def upper_tiles(count: int, side: int) -> Iterator[tuple[slice, slice]]:
             yield rows, columns
 
 
-def sides_of(features: FeatureSet, rows: slice, columns: slice) -> tuple[FeatureSet, FeatureSet]:
-    """Both sides of a tile; on the diagonal one and the same, of which a method may do half."""
-    side = features[rows]
-    return side, side if rows == columns else features[columns]
+def side_of(method: Method, count: int, jobs: int) -> int:
+    """Images a side of the blocks in which links among `count` images are looked for.
+
+    As large as the method can take, but so small that every worker has several.
+    """
+    largest = method.links_tile if isinstance(method, Linking) else method.tile
+    shared = -(-count // math.isqrt(8 * jobs + 8))
+    return min(largest, max(shared, min(method.tile, largest)))
+
+
+def tile_count(method: Method, count: int, jobs: int) -> int:
+    """How many parts `links_within` gives."""
+    across = -(-count // side_of(method, count, jobs))
+    return across * (across + 1) // 2
 
 
 def links_within(
-    method: Method, features: FeatureSet, threshold: float, workers: Workers | None = None
+    method: Method, features: FeatureSet, threshold: float, workers: Workers = ALONE
 ) -> Iterator[Links]:
     """Links among the images of one FeatureSet, tile by tile; a < b.
 
     Every pair is compared once. Nothing larger than a tile a worker is held, beside the links.
     """
+    side = side_of(method, len(features), workers.jobs)
     tasks = (
-        (method, *sides_of(features, rows, columns), threshold, rows.start, columns.start)
-        for rows, columns in upper_tiles(len(features), method.tile)
+        (
+            method,
+            features[rows],
+            None if rows == columns else features[columns],
+            threshold,
+            rows.start,
+            columns.start,
+        )
+        for rows, columns in upper_tiles(len(features), side)
     )
-    yield from (workers or ALONE).ordered(_tile_links, tasks)
+    yield from workers.ordered(_tile_links, tasks)
 
 
 def links_between(
@@ -98,30 +74,31 @@ def links_between(
     a: FeatureSet,
     b: FeatureSet,
     threshold: float,
-    workers: Workers | None = None,
+    workers: Workers = ALONE,
 ) -> Iterator[Links]:
     """Links of the images of `a` with those of `b`, tile by tile; b is counted from len(a) on."""
+    side = side_of(method, max(len(a), len(b)), workers.jobs)
     tasks = (
         (method, a[rows], b[columns], threshold, rows.start, len(a) + columns.start)
-        for rows, columns in tiles(len(a), len(b), method.tile)
+        for rows, columns in tiles(len(a), len(b), side)
     )
-    yield from (workers or ALONE).ordered(_tile_links, tasks)
+    yield from workers.ordered(_tile_links, tasks)
 
 
 def _tile_links(
-    method: Method, a: FeatureSet, b: FeatureSet, threshold: float, first: int, second: int
+    method: Method, a: FeatureSet, b: FeatureSet | None, threshold: float, first: int, second: int
 ) -> Links:
-    """Links of one tile; the images are numbered from `first` and `second`."""
-    values = method.similarity(a, b)
-    linked = values >= np.float32(threshold)
-    if first == second:
-        linked = np.triu(linked, 1)
-    rows, columns = np.nonzero(linked)
-    return Links(rows + first, columns + second, values[rows, columns])
+    """Links of one tile, of `a` with itself without `b`; numbered from `first` and `second`."""
+    other = a if b is None else b
+    if isinstance(method, Linking):
+        found = method.links(a, other, threshold)
+    else:
+        found = links_in(method.similarity(a, other), threshold, triangle=b is None)
+    return Links(found.a + first, found.b + second, found.similarity)
 
 
 def all_links(
-    method: Method, features: FeatureSet, threshold: float, workers: Workers | None = None
+    method: Method, features: FeatureSet, threshold: float, workers: Workers = ALONE
 ) -> Links:
     """Every pair of `features` at or above `threshold`, sorted by a, then b; a < b."""
     return join_links(links_within(method, features, threshold, workers))

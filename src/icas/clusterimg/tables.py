@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.similarity import Links
+from icas.clusterimg.links import Links
 
 if TYPE_CHECKING:
     from icas.clusterimg.outcome import Certificate

@@ -17,7 +17,7 @@ from icas.clusterimg.graph import Forest, spanning_forest
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.scan import sampled, scan
 from icas.clusterimg.settings import DEFAULT_METHOD
-from icas.clusterimg.similarity import ALONE, links_within, upper_tiles
+from icas.clusterimg.similarity import ALONE, links_within, tile_count
 from icas.clusterimg.tables import shown, table
 from icas.common.errors import IcasError, UsageError
 from icas.common.executors import Workers, start_workers
@@ -38,7 +38,7 @@ def full_forest(
     console: Console | None = None,
 ) -> tuple[Forest, LinkCounts]:
     """The maximum spanning forest of all pairs, and how many pairs reach each similarity."""
-    tiles = sum(1 for _ in upper_tiles(len(features), method.tile))
+    tiles = tile_count(method, len(features), workers.jobs)
     counts = LinkCounts()
     with (console or Console()).bar(tiles, "links", "tiles") as bar:
 

@@ -20,10 +20,20 @@ EXECUTORS = ("threads", "processes", "dask")
 
 @dataclass(frozen=True)
 class Workers:
-    """Some workers. Without an executor the caller's own thread does the work."""
+    """Some workers. Without an executor the caller's own thread does the work.
+
+    Attributes
+    ----------
+    executor : Executor or None
+    jobs : int
+        How many.
+    remote : bool
+        They are other processes: what a task needs is sent to them.
+    """
 
     executor: Executor | None
     jobs: int
+    remote: bool = False
 
     def ordered(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """Results of ``function(*task)`` in the order of `tasks`.
@@ -91,7 +101,7 @@ def start_workers(
     else:
         pool = _thread_pool(count) if kind == "threads" else _process_pool(count)
         try:
-            yield Workers(pool, count)
+            yield Workers(pool, count, remote=kind == "processes")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -117,10 +127,10 @@ def _dask_workers(count: int, scheduler: str | None) -> Iterator[Workers]:
             raise IcasError(f"no Dask scheduler answers at {scheduler}: {error}") from error
         with client:
             total = sum(client.nthreads().values()) or count
-            yield Workers(client.get_executor(), total)
+            yield Workers(client.get_executor(), total, remote=True)
         return
     with (
         LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        yield Workers(client.get_executor(), count)
+        yield Workers(client.get_executor(), count, remote=True)

@@ -20,7 +20,7 @@ import icas
 from icas.clusterimg.cli import main
 from icas.clusterimg.graph import components, number_clusters, spanning_forest
 from icas.clusterimg.kept import Kept
-from icas.clusterimg.similarity import Links
+from icas.clusterimg.links import Links
 from icas.clusterimg.split import cluster_number, cut_cluster
 
 

@@ -15,8 +15,9 @@ from icas.clusterimg.deep.models import obstacle
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouped, with_trees
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, Links, join_links
+from icas.clusterimg.similarity import ALONE
 from icas.common.executors import Workers
 from icas.common.progress import Console
 

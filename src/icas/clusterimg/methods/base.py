@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.deep.grid import Grid
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.links import Links
 from icas.common.images import Image as Image
 
 
@@ -37,6 +38,24 @@ class Method(Protocol):
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
+        ...
+
+
+@runtime_checkable
+class Linking(Method, Protocol):
+    """A method that finds links by itself, faster than by looking at every similarity.
+
+    `links_tile` is how many images a side make a block of pairs of which it finds the links.
+    """
+
+    links_tile: ClassVar[int]
+
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
+
+        Images are numbered from 0 in `a` and from 0 in `b`; the links are sorted by a, then b.
+        Where `a` is `b`, only pairs with a < b are given.
+        """
         ...
 
 

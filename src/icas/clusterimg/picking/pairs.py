@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.links import Links
 from icas.clusterimg.picking.places import Places, Rect
 from icas.clusterimg.picking.thumbs import fitted
 from icas.clusterimg.sample import Sample
-from icas.clusterimg.similarity import Links
 from icas.common.images import Image
 
 PAPER = (255, 255, 255)

@@ -1,0 +1,71 @@
+"""Whether compiled loops are there, and worth their start."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+
+SWITCH = "ICAS_KERNELS"
+"""Environment variable: ``numpy`` leaves compiled loops unused though numba is installed."""
+WORTH = 0.5
+"""Seconds of work in NumPy from which on it pays to load numba (that takes about as long)."""
+PATIENCE = 1.0
+"""Seconds of compiling after which users are told what takes so long."""
+
+_PACKAGE = "icas.clusterimg.kernels"
+_LOADING = threading.RLock()
+_LOG = logging.getLogger(__name__)
+
+
+def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
+    """The module of compiled loops `name`, ready to run, or None where NumPy does the work.
+
+    Parameters
+    ----------
+    name : str
+        A module of this package with a function ``warm_up()``, which runs each of its loops once.
+    seconds : float
+        What the work at hand would take in NumPy, roughly. Little work is not worth loading numba
+        for; once its loops are loaded they are always used. The answer is the same either way.
+    """
+    full = f"{_PACKAGE}.{name}"
+    ready = _READY.get(full)
+    if ready is not None:
+        return ready
+    if seconds < WORTH or os.environ.get(SWITCH) == "numpy" or not _numba_is_there():
+        return None
+    with _LOADING:
+        if full not in _READY:
+            _READY[full] = _warmed_up(full)
+        return _READY[full]
+
+
+_READY: dict[str, ModuleType] = {}
+
+
+def _numba_is_there() -> bool:
+    return "numba" in sys.modules or importlib.util.find_spec("numba") is not None
+
+
+def _warmed_up(name: str) -> ModuleType:
+    """The module, its loops compiled or fetched from disk, before any thread runs them."""
+    module = importlib.import_module(name)
+    warm_up: Callable[[], None] = module.warm_up
+    teller = threading.Timer(PATIENCE, _tell)
+    teller.daemon = True
+    teller.start()
+    try:
+        warm_up()
+    finally:
+        teller.cancel()
+    return module
+
+
+def _tell() -> None:
+    _LOG.info("compiling the fast loops (by numba, once on this machine) …")

@@ -1,0 +1,75 @@
+"""Links: pairs of images that are similar enough, and how similar they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LINK_DTYPE = np.dtype([("a", np.int64), ("b", np.int64), ("similarity", np.float32)])
+
+
+@dataclass(frozen=True)
+class Links:
+    """Pairs of images and their similarity, a structure of arrays of equal length m."""
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def structured(self) -> NDArray[Any]:
+        """(m,) structured array with the fields a, b, similarity."""
+        packed = np.empty(len(self), LINK_DTYPE)
+        packed["a"], packed["b"], packed["similarity"] = self.a, self.b, self.similarity
+        return packed
+
+    def at_least(self, threshold: float) -> Links:
+        """The links at or above `threshold`."""
+        keep = self.similarity >= np.float32(threshold)
+        return Links(self.a[keep], self.b[keep], self.similarity[keep])
+
+    def renumbered(self, numbers: NDArray[np.int64]) -> Links:
+        """The same links between other numbers: image i becomes ``numbers[i]``, a < b kept."""
+        first, second = numbers[self.a], numbers[self.b]
+        return Links(np.minimum(first, second), np.maximum(first, second), self.similarity)
+
+    def shifted(self, start: int) -> Links:
+        """The same links between images numbered from `start`."""
+        return Links(self.a + start, self.b + start, self.similarity)
+
+
+def join_links(parts: Iterable[Links]) -> Links:
+    """All links of `parts`, sorted by a, then b."""
+    kept = [part for part in parts if len(part)]
+    if not kept:
+        none = np.empty(0, np.int64)
+        return Links(none, none, np.empty(0, np.float32))
+    a = np.concatenate([part.a for part in kept])
+    b = np.concatenate([part.b for part in kept])
+    similarity = np.concatenate([part.similarity for part in kept])
+    order = np.lexsort((b, a))
+    return Links(a[order], b[order], similarity[order])
+
+
+def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = False) -> Links:
+    """Links in a matrix of similarities, sorted by row, then column.
+
+    Parameters
+    ----------
+    values : (n, m) float32 ndarray
+    threshold : float
+        Compared as float32.
+    triangle : bool
+        Rows and columns are the same images: only pairs above the diagonal count.
+    """
+    linked = values >= np.float32(threshold)
+    if triangle:
+        linked = np.triu(linked, 1)
+    rows, columns = np.nonzero(linked)
+    return Links(rows, columns, values[rows, columns])
