@@ -171,7 +171,7 @@ def batches_of(matrix, size):
 @given(matrices(), thresholds, st.integers(2, 7), st.integers(1, 3))
 @settings(max_examples=80, deadline=None)
 def test_representatives_are_joined_by_the_same_linkage(matrix, threshold, size, jobs):
-    grouping = LinkageGrouping(METHOD, threshold, "complete")
+    grouping = LinkageGrouping(METHOD, threshold, linkage="complete")
     with start_workers("threads", jobs) as workers:
         merged = cluster_batches(grouping, batches_of(matrix, size), workers=workers)
     standing = np.flatnonzero(merged.representative)
@@ -194,7 +194,7 @@ def test_no_chain_through_representatives():
     chain = cluster_batches(LinkGrouping(METHOD, 0.8), parts)
     assert chain.labels.tolist() == [0] * 6
     for kind in LINKAGES:
-        mine = cluster_batches(LinkageGrouping(METHOD, 0.8, kind), parts)
+        mine = cluster_batches(LinkageGrouping(METHOD, 0.8, linkage=kind), parts)
         assert mine.labels.tolist() == [0, 0, 0, 0, 1, 1]
         assert len(mine.merged_links) == 1
 
@@ -209,7 +209,7 @@ def test_clusters_made_by_hand_are_joined_as_a_whole(matrix, threshold, size, ki
         labels = number_clusters(np.array(drawn[: len(features)]))
         parts.append((features, labels))
         groups.append(np.where(labels < 0, -1, labels + 10 * len(groups)))
-    grouping = LinkageGrouping(METHOD, threshold, kind)
+    grouping = LinkageGrouping(METHOD, threshold, linkage=kind)
     mine = cluster_batches(grouping, parts, merge="exact")
     batch = np.repeat(np.arange(len(parts)), [len(part) for part, _ in parts])
     assert mine.labels.tolist() == agglomerated(
@@ -267,7 +267,7 @@ def test_last_digits_that_differ_between_tiles_do_no_harm():
     for _ in range(40):
         matrix = symmetric(rng.choice(np.float32([0.3, 0.7, 0.9]), (11, 11)))
         for kind in LINKAGES:
-            grouping = LinkageGrouping(Jumpy(), 0.7, kind)
+            grouping = LinkageGrouping(Jumpy(), 0.7, linkage=kind)
             mine = cluster_batches(grouping, [(features_of(matrix), None)])
             assert not np.isnan(mine.weakest_links()).any()
 
@@ -397,6 +397,6 @@ def test_models_know_no_linkage():
     with pytest.raises(UsageError, match="--linkage average cuts what links join") as told:
         make_grouping(Modelled(), None, "average")
     assert "\n" not in str(told.value)
-    by_links = LinkageGrouping(Modelled(linked=True), 0.5, "average")
+    by_links = LinkageGrouping(Modelled(linked=True), 0.5, linkage="average")
     assert make_grouping(Modelled(), 0.5, "average") == by_links
     assert type(make_grouping(METHOD, 0.5)) is LinkGrouping

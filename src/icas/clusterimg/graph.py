@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.links import Links, join_links
+from icas.clusterimg.links import NONE, PART, Links, join_links
 from icas.common.errors import UsageError
 from icas.common.unions import graph_of, unions
 
@@ -82,30 +82,60 @@ class Forest:
         return Links(self.a, self.b, self.similarity)
 
 
-def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) -> Forest:
-    """The maximum spanning forest of all links in `parts`.
+class GrowingForest:
+    """The maximum spanning forest of links that come part by part.
 
-    The parts are taken one after the other and only a forest is kept between them, so that memory
-    stays at one part and `count` edges.
+    Memory stays at some multiple of `count` links: what cannot belong to the forest is dropped
+    from time to time.
     """
-    kept = join_links([])
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._kept = NONE
+        self._fresh: list[Links] = []
+
+    def add(self, links: Links) -> None:
+        """Take these links into account, too."""
+        for part in links.parts():
+            self._fresh.append(part)
+            if sum(map(len, self._fresh)) >= max(PART, self._count):
+                self._settle()
+
+    def _settle(self) -> None:
+        self._kept = _thin(self._count, join_links([self._kept, *self._fresh]))
+        self._fresh = []
+
+    def forest(self, floor: float = -np.inf) -> Forest:
+        """The forest of all links so far; below `floor` none were looked for."""
+        self._settle()
+        kept = self._kept
+        order = np.lexsort((kept.b, kept.a, -kept.similarity.astype(np.float64)))
+        return Forest(self._count, kept.a[order], kept.b[order], kept.similarity[order], floor)
+
+
+def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) -> Forest:
+    """The maximum spanning forest of all links in `parts`, which are taken one after the other."""
+    growing = GrowingForest(count)
     for part in parts:
-        kept = _thin(count, join_links([kept, part]))
-    order = np.lexsort((kept.b, kept.a, -kept.similarity.astype(np.float64)))
-    return Forest(count, kept.a[order], kept.b[order], kept.similarity[order], floor)
+        growing.add(part)
+    return growing.forest(floor)
 
 
 def _thin(count: int, links: Links) -> Links:
-    """Those of `links` that a maximum spanning forest keeps."""
+    """Those of `links`, sorted by a, then b, that the maximum spanning forest keeps.
+
+    Of equally similar links the first count more: there is one such forest, in whatever parts
+    the links come.
+    """
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     if len(links) == 0:
         return links
-    # scipy looks for the least sum and takes a stored 0 for no edge: turn the sign, stay above 0.
-    cost = 1.0 + links.similarity.max(initial=1.0) - links.similarity.astype(np.float64)
-    tree = minimum_spanning_tree(graph_of(count, links.a, links.b, cost)).tocoo()
-    position = graph_of(count, links.a, links.b, np.arange(1, len(links) + 1))
-    keep = np.sort(np.asarray(position[tree.row, tree.col]).ravel() - 1)
+    order = np.argsort(-links.similarity, kind="stable")
+    rank = np.empty(len(links))
+    rank[order] = np.arange(1, len(links) + 1)  # above 0, which scipy takes for no edge
+    tree = minimum_spanning_tree(graph_of(count, links.a, links.b, rank)).data
+    keep = np.sort(order[tree.astype(np.int64) - 1])
     return Links(links.a[keep], links.b[keep], links.similarity[keep])
 
 

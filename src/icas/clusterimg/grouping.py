@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,18 +10,21 @@ import numpy as np
 
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
+    GrowingForest,
     Labels,
     components,
     members_of,
     number_clusters,
     spanning_forest,
 )
+from icas.clusterimg.link_store import LinkStore, by_bands
 from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import GroupedByModels, Method
-from icas.clusterimg.similarity import ALONE, links_across, links_within, tile_count
+from icas.clusterimg.sample import Sample
+from icas.clusterimg.similarity import ALONE, links_across, links_within, side_of
 from icas.common.errors import UsageError
 from icas.common.executors import Workers
-from icas.common.progress import Console
+from icas.common.progress import Console, counted
 
 LINKAGES = ("chain", "complete", "average")
 """What becomes of a connected component: a cluster as it is, or cut by that linkage."""
@@ -87,10 +90,19 @@ class Grouping(Protocol):
 
 @dataclass(frozen=True)
 class LinkGrouping:
-    """Links at or above a threshold; connected components are the clusters."""
+    """Links at or above a threshold; connected components are the clusters.
+
+    Attributes
+    ----------
+    method : Method
+    threshold : float
+    known : Sample, optional
+        Images all of whose pairs are compared already: a batch of just these is not again.
+    """
 
     method: Method
     threshold: float
+    known: Sample | None = None
 
     def within(
         self,
@@ -100,16 +112,26 @@ class LinkGrouping:
     ) -> Grouped:
         """Connected components of all links of a batch."""
         count = len(features)
-        tiles = tile_count(self.method, count, workers.jobs)
-        parts = []
-        with (console or Console()).bar(tiles, "links", "tiles") as bar:
-            for part in links_within(self.method, features, self.threshold, workers):
-                parts.append(part)
-                bar.update(1)
-        links = join_links(parts)
-        labels = components(count, links.a, links.b)
-        tree = spanning_forest(count, [links]).links()
-        return Grouped(labels, links, tree, count * (count - 1) // 2)
+        store, forest = LinkStore(), GrowingForest(count)
+        for links in self._found(features, workers, console or Console()):
+            store.add(links)
+            forest.add(links)
+        tree = forest.forest().links()
+        labels = components(count, tree.a, tree.b)
+        return Grouped(labels, store.links(), tree, count * (count - 1) // 2)
+
+    def _found(
+        self, features: FeatureSet, workers: Workers, console: Console
+    ) -> Iterator[Links]:
+        """The links of a batch, sorted, some at a time."""
+        if self.known is not None and self.known.is_all_of(features):
+            yield join_links([self.known.links.at_least(self.threshold)])
+            return
+        count = len(features)
+        across = -(-count // side_of(self.method, count, workers.jobs))
+        with console.bar(across * (across + 1) // 2, "links", "tiles") as bar:
+            tiles = links_within(self.method, features, self.threshold, workers)
+            yield from by_bands(counted(tiles, bar), across)
 
     def across(
         self,
@@ -179,4 +201,4 @@ def make_grouping(
         return LinkGrouping(method, number)
     from icas.clusterimg.linkage import LinkageGrouping
 
-    return LinkageGrouping(method, number, linkage)
+    return LinkageGrouping(method, number, linkage=linkage)

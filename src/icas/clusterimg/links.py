@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+PART = 1 << 22
+"""Links looked at in one go."""
 LINK_DTYPE = np.dtype([("a", np.int64), ("b", np.int64), ("similarity", np.float32)])
 
 
@@ -41,20 +43,38 @@ class Links:
 
     def shifted(self, start: int) -> Links:
         """The same links between images numbered from `start`."""
-        return Links(self.a + start, self.b + start, self.similarity)
+        return self if start == 0 else Links(self.a + start, self.b + start, self.similarity)
+
+    def part(self, start: int, end: int) -> Links:
+        """Links number `start` to `end`, without a copy."""
+        return Links(self.a[start:end], self.b[start:end], self.similarity[start:end])
+
+    def parts(self, size: int = PART) -> Iterator[Links]:
+        """All links, at most `size` at a time: what is made of each then needs little memory."""
+        for start in range(0, len(self), size):
+            yield self.part(start, start + size)
+
+
+NONE = Links(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def join_links(parts: Iterable[Links]) -> Links:
     """All links of `parts`, sorted by a, then b."""
     kept = [part for part in parts if len(part)]
     if not kept:
-        none = np.empty(0, np.int64)
-        return Links(none, none, np.empty(0, np.float32))
+        return NONE
     a = np.concatenate([part.a for part in kept])
     b = np.concatenate([part.b for part in kept])
     similarity = np.concatenate([part.similarity for part in kept])
+    if _sorted(a, b):
+        return Links(a, b, similarity)
     order = np.lexsort((b, a))
     return Links(a[order], b[order], similarity[order])
+
+
+def _sorted(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
+    later = a[1:] > a[:-1]
+    return bool(np.all(later | ((a[1:] == a[:-1]) & (b[1:] >= b[:-1]))))
 
 
 def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = False) -> Links:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -211,7 +211,7 @@ def _check_free(root: Path, names: Sequence[str]) -> None:
             raise ConflictError(f"{root / name} exists already and is not overwritten")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
@@ -233,13 +233,14 @@ def _table_names(
 
 def _tables(
     clustering: Clustering, report: ClusterReport, settings: ClusterSettings
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, bytes | Iterable[bytes]]]:
     """Name and content of every table."""
     names = _table_names(clustering, report, settings)
     if "models.csv" in names:
         yield "models.csv", models_table([(one.tried, one.chosen) for one in report.models])
     for number, name in enumerate(name for name in names if name.startswith("similarities/b")):
-        yield name, links_table(clustering.batch_links(number), report.files)
+        start = int(clustering.starts[number])
+        yield name, links_table(clustering.batches[number].links, report.files, start)
     if "similarities/merge.csv" in names:
         yield "similarities/merge.csv", links_table(clustering.merged_links, report.files)
     yield (

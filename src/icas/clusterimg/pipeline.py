@@ -15,7 +15,7 @@ from icas.clusterimg.deep.own_network import with_trained_network
 from icas.clusterimg.extract import with_common_scale
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels
-from icas.clusterimg.grouping import Grouping, make_grouping
+from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
 from icas.clusterimg.handmade import HandmadeBatch, earlier_run, read_batches
 from icas.clusterimg.kept import FeatureKeeper, method_of_run
 from icas.clusterimg.linkage import LinkageGrouping
@@ -191,7 +191,10 @@ def _number(
 
 def _grouping(method: Method, decision: Decision | None, settings: ClusterSettings) -> Grouping:
     threshold = None if decision is None else decision.threshold
-    return make_grouping(method, threshold, settings.linkage or "chain")
+    grouping = make_grouping(method, threshold, settings.linkage or "chain")
+    if decision is None or not isinstance(grouping, LinkGrouping):
+        return grouping
+    return replace(grouping, known=decision.sample)
 
 
 def _tell(grouping: Grouping, decision: Decision | None, console: Console) -> None:

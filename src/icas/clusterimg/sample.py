@@ -69,6 +69,10 @@ class Sample:
     def __len__(self) -> int:
         return len(self.features)
 
+    def is_all_of(self, features: FeatureSet) -> bool:
+        """Whether the sample consists of the very files of `features`."""
+        return bool(features.files) and self.features.files == features.files
+
     @cached_property
     def forest(self) -> Forest:
         """The maximum spanning forest: the sample's clusters at every threshold."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,23 +15,50 @@ from icas.clusterimg.links import Links
 if TYPE_CHECKING:
     from icas.clusterimg.outcome import Certificate
 
+_LINES = 1 << 18
+"""Links written at a time."""
+
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A CSV file: UTF-8, one heading, Unix line ends; names that are no text keep their bytes."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    return stream.getvalue().encode("utf-8", "surrogateescape")
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def links_table(links: Links, files: Sequence[str]) -> bytes:
-    """``a,b,similarity``: one line a link."""
-    rows = zip(links.a.tolist(), links.b.tolist(), links.similarity, strict=True)
-    return table(
-        ("a", "b", "similarity"),
-        ((files[a], files[b], shown(similarity)) for a, b, similarity in rows),
-    )
+class _Lines(list[str]):
+    """Takes the lines of a CSV writer, whose line ends are Windows', and gives them Unix' ends.
+
+    Only so does the writer put quotation marks around names that hold either character.
+    """
+
+    def write(self, line: str) -> None:
+        """One line with its end."""
+        self.append(line[:-2] + "\n")
+
+
+def links_table(links: Links, files: Sequence[str], start: int = 0) -> Iterator[bytes]:
+    """``a,b,similarity``: one line a link, some lines at a time.
+
+    Image i of `links` is ``files[start + i]``.
+    """
+    yield table(("a", "b", "similarity"), ())
+    names = np.array([_cell(file) for file in files], object)
+    for part in links.parts(_LINES):
+        values, places = np.unique(part.similarity, return_inverse=True)
+        ends = np.array([shown(value) for value in values], object)[places]
+        sides = (names[part.a + start], names[part.b + start], ends)
+        text = "\n".join(map(",".join, zip(*(side.tolist() for side in sides), strict=True)))
+        yield f"{text}\n".encode("utf-8", "surrogateescape")
+
+
+def _cell(text: str) -> str:
+    """`text` as a CSV file holds it before a comma."""
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerow((text, ""))
+    return lines[0][:-2]
 
 
 def clusters_table(

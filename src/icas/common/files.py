@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -21,10 +22,11 @@ def unfinished(target: Path) -> Path:
     return target.with_name(f".icas-{secrets.token_hex(6)}.part")
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Put `data` into the file `path` so that at no moment a part of it stands under that name.
 
-    It goes into a new file in the same folder, is forced to disk and then takes the name.
+    It goes into a new file in the same folder, is forced to disk and then takes the name. Data
+    that come in parts are written part by part.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     part = unfinished(target)
     try:
         with part.open("xb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)

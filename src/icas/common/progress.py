@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Bar(Protocol):
@@ -68,6 +70,13 @@ class Console:
 
         with tqdm(total=total, desc=what, unit=f" {unit}", leave=False, file=sys.stderr) as bar:
             yield bar
+
+
+def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:
+    """`things` as they are; each moves `bar` by a step."""
+    for thing in things:
+        yield thing
+        bar.update(1)
 
 
 def printable(text: str) -> str:
