@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,20 @@ class Console:
             print(printable(text), file=sys.stderr, flush=True)
 
     @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While the block runs, what icas logs (that it compiles something) is told as warnings."""
+        logger, before = logging.getLogger("icas"), logging.getLogger("icas").level
+        handler = _Told(self)
+        logger.addHandler(handler)
+        if self.warnings:
+            logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
+
+    @contextmanager
     def bar(self, total: int, what: str, unit: str) -> Iterator[Bar]:
         """A progress bar while the block runs; nothing where stderr is no terminal."""
         if not self.bars or not sys.stderr.isatty() or total == 0:
@@ -70,6 +85,18 @@ class Console:
 
         with tqdm(total=total, desc=what, unit=f" {unit}", leave=False, file=sys.stderr) as bar:
             yield bar
+
+
+class _Told(logging.Handler):
+    """Tells log lines on a console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        self._console.warn(record.getMessage())
 
 
 def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:

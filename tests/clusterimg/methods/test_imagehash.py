@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import imagehash
 import numpy as np
 import pytest
@@ -10,10 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data as samples
 
+from icas.clusterimg.api import links, similarity_matrix
 from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.methods.imagehash import ImageHash, hamming
-from icas.common.errors import UsageError
-from icas.common.images import resize
+from icas.clusterimg.methods import phash
+from icas.clusterimg.methods.base import Image as Pixels
+from icas.clusterimg.methods.base import Linking
+from icas.clusterimg.methods.hamming import hamming
+from icas.clusterimg.methods.imagehash import ImageHash
+from icas.clusterimg.scan import scan
+from icas.common.errors import UnreadableImageError, UsageError
+from icas.common.images import read_image, resize
 
 ASTRONAUT = samples.astronaut()
 GRAY = np.repeat(samples.camera()[..., None], 3, axis=2)
@@ -39,6 +47,119 @@ def test_equals_the_package_bit_for_bit(hash_size: int, factor: int) -> None:
     distances = np.array([[a - b for b in expected] for a in expected])
     shares = (1 - distances / hash_size**2).astype(np.float32)
     np.testing.assert_array_equal(method.similarity(features, features), shares)
+
+
+def packed(images: list[Pixels], hash_size: int, factor: int) -> list[list[int]]:
+    """What the package itself makes of each image."""
+    found = [imagehash.phash(Image.fromarray(image), hash_size, factor) for image in images]
+    return [np.packbits(one.hash).tolist() for one in found]
+
+
+@pytest.mark.parametrize(
+    ("hash_size", "factor", "most"), [(8, 4, 60), (8, 1, 60), (16, 4, 30), (64, 4, 4), (64, 1, 20)]
+)
+def test_equals_the_package_on_real_images(
+    data: Path, hash_size: int, factor: int, most: int
+) -> None:
+    images = []
+    for folder in sorted(path.parent for path in data.glob("*/labels.csv")):
+        for ref in scan(folder / "images").images[:most]:
+            try:
+                images.append(read_image(ref.path))
+            except UnreadableImageError:
+                continue
+    assert images
+    found = phash.phashes(images, hash_size, factor)
+    assert found.tolist() == packed(images, hash_size, factor)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shapes=st.lists(st.tuples(st.integers(1, 70), st.integers(1, 70)), max_size=6),
+    levels=st.integers(1, 256),
+    hash_size=st.integers(2, 17),
+    factor=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_equals_the_package_on_any_pixels(
+    seed: int, shapes: list[tuple[int, int]], levels: int, hash_size: int, factor: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    images: list[Pixels] = [
+        rng.integers(0, levels, (*shape, 3), dtype=np.uint8) for shape in shapes
+    ]
+    found = phash.phashes(images, hash_size, factor)
+    assert found.tolist() == packed(images, hash_size, factor)
+
+
+def test_gray_is_that_of_pillow_for_every_colour() -> None:
+    every = np.arange(256, dtype=np.uint8)
+    for red in range(256):
+        colours = np.empty((256, 256, 3), np.uint8)
+        colours[..., 0], colours[..., 1], colours[..., 2] = red, every[:, None], every
+        expected = np.asarray(Image.fromarray(colours).convert("L"))
+        np.testing.assert_array_equal(phash.pillow_gray(colours), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70000), (70000, 1), (300, 500)])
+def test_gray_by_bands_is_that_of_pillow(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for view in (image, image[::-1, ::-1]):
+        expected = np.asarray(Image.fromarray(view).convert("L"))
+        np.testing.assert_array_equal(phash.pillow_gray(view), expected)
+
+
+def test_how_many_are_transformed_together_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = [*PICTURES, *ODD] * 15
+    whole = phash.phashes(iter(images), 16, 4)
+    monkeypatch.setattr(phash, "STACK_BYTES", 1)
+    np.testing.assert_array_equal(whole, phash.phashes(images, 16, 4))
+
+
+def test_views_and_read_only_pixels_will_do() -> None:
+    turned = ASTRONAUT[::-1, ::2]
+    fixed = turned.copy()
+    fixed.flags.writeable = False
+    found = phash.phashes([turned, fixed], 8, 4)
+    assert found.tolist() == packed([fixed, fixed], 8, 4)
+
+
+def test_it_finds_its_links_by_itself() -> None:
+    method = ImageHash(hash_size=9)
+    assert isinstance(method, Linking)
+    features = method.extract([*PICTURES, *ODD, *PICTURES[:2]])
+    values = method.similarity(features, features)
+    for threshold in (-np.inf, 0.0, 0.5, float(values[0, 1]), 0.85, 1.0):
+        linked = values >= np.float32(threshold)
+        found = method.links(features, features, threshold)
+        rows, columns = np.nonzero(np.triu(linked, 1))
+        np.testing.assert_array_equal(found.a, rows)
+        np.testing.assert_array_equal(found.b, columns)
+        np.testing.assert_array_equal(found.similarity, values[rows, columns])
+        copied = method.links(features, features[:], threshold)
+        np.testing.assert_array_equal([copied.a, copied.b], np.nonzero(linked))
+
+
+def test_links_and_matrix_from_python() -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (50, 8), dtype=np.uint8)
+    codes[40], codes[41] = codes[7], codes[7] ^ np.uint8(1)
+    features = FeatureSet.from_bits(codes)
+    values = similarity_matrix(features)
+    found = links(features, 1 - 10 / 64)
+    rows, columns = np.nonzero(np.triu(values >= np.float32(1 - 10 / 64), 1))
+    assert list(zip(rows, columns, strict=True)) == [(7, 40), (7, 41), (40, 41)]
+    np.testing.assert_array_equal(found["a"], rows)
+    np.testing.assert_array_equal(found["similarity"], values[rows, columns])
+
+
+def test_features_without_settings_count_the_methods_own_bits() -> None:
+    method = ImageHash(hash_size=9)
+    features = method.extract(PICTURES)
+    bare = FeatureSet("imagehash", dict(features.arrays))
+    expected = method.similarity(features, features)
+    np.testing.assert_array_equal(method.similarity(bare, bare), expected)
 
 
 def test_defaults_are_those_of_the_package() -> None:
@@ -120,3 +241,5 @@ def test_codes_of_two_lengths_are_refused() -> None:
     b = ImageHash(hash_size=9).extract([ASTRONAUT])
     with pytest.raises(UsageError, match="can't be compared"):
         ImageHash().similarity(a, b)
+    with pytest.raises(UsageError, match="can't be compared"):
+        ImageHash().links(a, b, 0.5)

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
+from icas.clusterimg.api import features as features_of
+from icas.clusterimg.api import links, similarity_matrix
 from icas.clusterimg.features import concatenate
-from icas.clusterimg.methods.base import digest
-from icas.clusterimg.methods.minhash import (
-    ALONE,
-    MinHash,
-    permutation_keys,
-    signature,
-    strongest_corners,
-)
+from icas.clusterimg.methods.base import Linking, digest
+from icas.clusterimg.methods.minhash import ALONE, FINEST, MinHash, strongest_corners
+from icas.clusterimg.methods.signatures import permutation_keys, signature
 from icas.common.errors import UsageError
 
 ASTRONAUT = samples.astronaut()
@@ -160,7 +157,9 @@ def test_the_split_of_the_images_changes_nothing() -> None:
 
 
 def test_the_seed_alone_draws_the_permutations() -> None:
-    one, again, other = (MinHash(seed=seed).extract([ASTRONAUT]).array for seed in (3, 3, 4))
+    one, again, other = (
+        MinHash(exact=False, seed=seed).extract([ASTRONAUT]).array for seed in (3, 3, 4)
+    )
     np.testing.assert_array_equal(one, again)
     assert np.mean(one == other) < 0.05
 
@@ -175,8 +174,9 @@ def test_changed_pictures_stay_closer_than_others() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 300), (200, 200)])
 def test_any_size_will_do(size: tuple[int, int]) -> None:
-    features = MinHash(size=size).extract([ASTRONAUT, GRAY, FLAT])
-    assert features.array.shape == (3, MinHash().permutations)
+    features = MinHash(size=size, exact=False).extract([ASTRONAUT, GRAY, FLAT])
+    assert features.array.shape == (3, 512)
+    assert len(MinHash(size=size).extract([ASTRONAUT, GRAY, FLAT])) == 3
 
 
 def test_no_images_make_an_empty_feature_set() -> None:
@@ -202,3 +202,77 @@ def test_permutations_are_the_same_on_every_machine() -> None:
     assert permutation_keys(3, 0).tolist() == published
     assert permutation_keys(2, 7).tolist() == [0x863B891F4C0ABD4F, 0x4D58FBD282EAF415]
     assert len(np.unique(permutation_keys(5000, 0))) == 5000
+
+
+@pytest.mark.parametrize("options", [{}, {"size": (7, 300)}, {"grid": 64}, {"corners": 3}])
+def test_exact_is_the_jaccard_of_the_sets(options: dict[str, object]) -> None:
+    method = MinHash(exact=True, **options)  # type: ignore[arg-type]
+    images = [changed for image in PICTURES[:3] for changed in variants(image)]
+    images += [FLAT, FLAT.copy(), FLAT + np.uint8(1), DOT]
+    sets = [method.places(image) for image in images]
+    features = method.extract(images)
+    found = method.similarity(features, features)
+    expected = np.array([[jaccard(one, other) for other in sets] for one in sets], np.float32)
+    np.testing.assert_array_equal(found, expected)
+    assert found[-4:, :-4].max() == 0
+    np.testing.assert_array_equal(features.arrays["sizes"], [len(one) for one in sets])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_it_finds_its_links_by_itself(exact: bool) -> None:
+    method = MinHash(exact=exact)
+    assert isinstance(method, Linking)
+    images = [changed for image in PICTURES for changed in variants(image)]
+    features = method.extract([*images, FLAT, FLAT.copy(), DOT])
+    values = method.similarity(features, features)
+    for threshold in (-np.inf, 0.0, float(values[0, 1]), 0.25, 0.5, 1.0, 1.5):
+        linked = values >= np.float32(threshold)
+        rows, columns = np.nonzero(np.triu(linked, 1))
+        found = method.links(features, features, threshold)
+        np.testing.assert_array_equal([found.a, found.b], [rows, columns])
+        np.testing.assert_array_equal(found.similarity, values[rows, columns])
+        few = method.links(features[3:9], features, threshold)
+        np.testing.assert_array_equal([few.a, few.b], np.nonzero(linked[3:9]))
+
+
+def test_exact_from_python() -> None:
+    images = [*variants(ASTRONAUT), *PICTURES[1:]]
+    features = features_of(images, "minhash", exact=True)
+    values = similarity_matrix(features)
+    np.testing.assert_array_equal(values, similarity_matrix(images, method="minhash", exact=True))
+    rows, columns = np.nonzero(np.triu(values >= np.float32(0.5), 1))
+    found = links(features, 0.5)
+    np.testing.assert_array_equal(found["a"], rows)
+    np.testing.assert_array_equal(found["b"], columns)
+
+
+def test_exact_needs_a_grid_that_bitmaps_can_hold() -> None:
+    with pytest.raises(UsageError, match=f"--exact takes a --grid of {FINEST} at most, not 65"):
+        MinHash(exact=True, grid=FINEST + 1)
+    MinHash(exact=True, grid=FINEST)
+
+
+def test_signatures_are_compared_where_they_are_asked_for_or_sets_would_be_too_large() -> None:
+    assert MinHash().by_sets
+    assert MinHash(grid=FINEST).by_sets
+    assert MinHash(exact=True, grid=FINEST).by_sets
+    for options in ({"permutations": 64}, {"exact": False}, {"grid": FINEST + 1}):
+        method = MinHash(**options)
+        assert not method.by_sets
+        shape = method.extract([ASTRONAUT]).arrays["signatures"].shape
+        assert shape == (1, options.get("permutations", 512))
+    with pytest.raises(UsageError, match="--exact and --permutations exclude each other"):
+        MinHash(exact=True, permutations=64)
+
+
+def test_sets_and_signatures_are_not_compared() -> None:
+    sets = MinHash(exact=True).extract([ASTRONAUT])
+    width = sets.array.shape[1]
+    as_wide = MinHash(permutations=width).extract([ASTRONAUT])
+    for one, other in ((sets, as_wide), (as_wide, sets)):
+        with pytest.raises(UsageError, match="can't be compared"):
+            MinHash().similarity(one, other)
+        with pytest.raises(UsageError, match="can't be compared"):
+            MinHash(exact=True).links(one, other, 0.5)
+    none = MinHash(exact=True).extract([])
+    assert MinHash(exact=True).similarity(none, sets).shape == (0, 1)

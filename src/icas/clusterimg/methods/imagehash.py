@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.links import Links
 from icas.clusterimg.methods.base import Image, settings_of
 from icas.clusterimg.methods.checks import require_alike
+from icas.clusterimg.methods.hamming import Table, links_of, shares_by_distance, shares_of
+from icas.clusterimg.methods.phash import phashes
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
-
-BLOCK = 1 << 15
-"""Pairs compared at a time: small enough for a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class ImageHash:
     name: ClassVar[str] = "imagehash"
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
+    links_tile: ClassVar[int] = 32768
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -64,9 +65,9 @@ class ImageHash:
             With the array bits, (n, ceil(`hash_size` squared / 8)) uint8: the hash row by row, the
             first bit highest, filled with zeros to whole bytes (`numpy.packbits`).
         """
-        found = [self._packed_hash(image) for image in images]
-        width = -(-(self.hash_size**2) // 8)
-        bits = np.array(found, np.uint8).reshape(len(found), width)
+        if self.size is not None:
+            images = (resize(image, self.size) for image in images)
+        bits = phashes(images, self.hash_size, self.highfreq_factor)
         return FeatureSet(self.name, {"bits": bits}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
@@ -85,53 +86,30 @@ class ImageHash:
         UsageError
             The codes of `a` and `b` are not of the same length.
         """
+        return shares_of(a.array, b.array, self._shares(a, b))
+
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
+
+        Where `a` is `b`, only pairs with a < b are given.
+
+        Raises
+        ------
+        UsageError
+            The codes of `a` and `b` are not of the same length.
+        """
+        return links_of(a.array, b.array, self._shares(a, b), threshold, same=a is b)
+
+    def _shares(self, a: FeatureSet, b: FeatureSet) -> Table:
+        """Similarity by distance."""
         require_alike(a, b)
-        bits = _bits_of(a, b)
-        shares = (1 - np.arange(bits + 1) / bits).astype(np.float32)
-        return shares[hamming(a.array, b.array)]
+        width = int(a.array.shape[1])
+        return shares_by_distance(self._bits(a, b, width), width)
 
-    def _packed_hash(self, image: Image) -> NDArray[np.uint8]:
-        # The package of that name; loaded late, as it takes a while.
-        import imagehash
-        from PIL import Image as PillowImage
-
-        if self.size is not None:
-            image = resize(image, self.size)
-        picture = PillowImage.fromarray(image)
-        found: Any = imagehash.phash(picture, self.hash_size, self.highfreq_factor)
-        return np.packbits(found.hash)
-
-
-def hamming(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Number of different bits of each row of `a` with each of `b`.
-
-    Parameters
-    ----------
-    a, b : (n, bytes) and (m, bytes) uint8 ndarray
-
-    Returns
-    -------
-    (n, m) int64 ndarray
-    """
-    ours, theirs = _words(a), _words(b).T.copy()
-    distance = np.zeros((len(a), len(b)), np.int64)
-    step = max(1, BLOCK // max(1, len(b)))
-    for start in range(0, len(a), step):
-        block = distance[start : start + step]
-        for word in range(len(theirs)):
-            block += np.bitwise_count(ours[start : start + step, word, None] ^ theirs[word])
-    return distance
-
-
-def _words(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(n, bytes) as (n, words) of eight bytes, filled with zeros."""
-    missing = -codes.shape[1] % 8
-    return np.ascontiguousarray(np.pad(codes, ((0, 0), (0, missing)))).view(np.uint64)
-
-
-def _bits_of(a: FeatureSet, b: FeatureSet) -> int:
-    """Bits of one code: what the makers say, else all that the bytes hold."""
-    for features in (a, b):
-        if "hash_size" in features.settings:
-            return int(features.settings["hash_size"]) ** 2
-    return 8 * int(a.array.shape[1])
+    def _bits(self, a: FeatureSet, b: FeatureSet, width: int) -> int:
+        """Bits of one code: what the makers say, else this method's where they are so long."""
+        for features in (a, b):
+            if "hash_size" in features.settings:
+                return int(features.settings["hash_size"]) ** 2
+        own = self.hash_size**2
+        return own if -(-own // 8) == width else 8 * width

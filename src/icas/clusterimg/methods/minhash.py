@@ -1,8 +1,8 @@
-"""MinHash: how much the sets of places of two images' Harris corners have in common."""
+"""MinHash and the sets it stands for: what places two images' Harris corners have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.links import Links
+from icas.clusterimg.methods import jaccard, signatures
 from icas.clusterimg.methods.base import Image, digest, settings_of
 from icas.clusterimg.methods.checks import require_alike
+from icas.clusterimg.methods.jaccard import Bitmaps, bitmaps_of
+from icas.common.errors import UsageError
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
 
@@ -35,11 +39,15 @@ SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """The four grids, moved by so many half cells down and to the right."""
 ALONE = 1 << 63
 """Set in the one element of an image without corners; no place has it."""
+COMPONENTS = 512
+"""Components of a signature where no other number is asked for."""
+FINEST = 64
+"""Cells a side up to which sets are compared as such: the bitmap of an image takes 10 kB then."""
 
 
 @dataclass(frozen=True)
 class MinHash:
-    """Share of equal components of MinHash signatures of the sets of Harris corners' places.
+    """What the sets of places of two images' Harris corners have in common, or MinHash's estimate.
 
     An image's set holds, for each of its `corners` strongest corners, the cell in which it lies
     in each of four grids (one moved by half a cell down, to the right, or both ways), together
@@ -47,8 +55,12 @@ class MinHash:
     that lie half a cell apart so share some cells, whichever side of a line they are on. An
     image without corners stands for itself alone: its set is a digest of its pixels.
 
-    The share estimates the Jaccard similarity J of the two sets, intersection over union, with a
-    standard error of sqrt(J (1 - J) / `permutations`).
+    The similarity is the Jaccard similarity J of the two sets, intersection over union, from
+    bitmaps of them; or, with `permutations` or without `exact`, the share of equal components of
+    their MinHash signatures, which estimates J with a standard error of
+    sqrt(J (1 - J) / `permutations`). A bitmap takes 2.5 (`grid` + 1)^2 bytes an image, some 210
+    with the default grid, a signature 4 * `permutations` however fine the grid: beyond a grid of
+    64 signatures are the default.
 
     Source: A. Broder, On the resemblance and containment of documents, 1997; C. Harris,
     M. Stephens, A combined corner and edge detector, 1988 (OpenCV's cornerHarris). Permutations
@@ -57,14 +69,27 @@ class MinHash:
     Raises
     ------
     UsageError
-        An option is outside its limits.
+        An option is outside its limits, or the grid is too fine for bitmaps.
     """
 
     corners: int = option(200, "most Harris corners kept of an image", minimum=1)
-    permutations: int = option(512, "components of a signature", minimum=1, maximum=65536)
+    permutations: int | None = option(
+        None,
+        "components of a signature",
+        parse=int,
+        minimum=1,
+        maximum=65536,
+        default_text=f"{COMPONENTS}, where signatures are compared",
+    )
     grid: int = option(8, "cells of a grid along each side", minimum=1, maximum=1 << 20)
     seed: int = option(
         0, "number from which the permutations are drawn", minimum=0, maximum=(1 << 63) - 1
+    )
+    exact: bool | None = option(
+        None,
+        "compare the sets of places themselves in place of their signatures",
+        parse=bool,
+        default_text="on, unless --permutations are asked for",
     )
     size: Size | None = option(
         None,
@@ -78,25 +103,44 @@ class MinHash:
     name: ClassVar[str] = "minhash"
     default_threshold: ClassVar[float] = 0.5
     tile: ClassVar[int] = 512
+    links_tile: ClassVar[int] = 16384
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.exact and self.grid > FINEST:
+            raise UsageError(
+                f"--exact takes a --grid of {FINEST} at most, not {self.grid}: leave --exact out"
+            )
+        if self.exact and self.permutations is not None:
+            raise UsageError(
+                "--exact and --permutations exclude each other: signatures are not compared"
+            )
+
+    @property
+    def by_sets(self) -> bool:
+        """Whether sets themselves are compared, not signatures."""
+        if self.exact is not None:
+            return self.exact
+        return self.permutations is None and self.grid <= FINEST
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Signatures of `images`, in their order.
+        """Sets of places of `images`, or their signatures, in their order.
 
         Returns
         -------
         FeatureSet
-            With the array signatures, (n, `permutations`) uint32.
+            With the arrays bitmaps, (n, words) uint64, sizes, (n,) int64, and digests, (n,) uint64,
+            0 where an image has corners; or with the array signatures, (n, `permutations`) uint32.
         """
-        keys = permutation_keys(self.permutations, self.seed)
-        found = [signature(self.places(image), keys) for image in images]
-        signatures = np.array(found, np.uint32).reshape(len(found), self.permutations)
-        return FeatureSet(self.name, {"signatures": signatures}, settings_of(self))
+        sets = [self.places(image) for image in images]
+        if self.by_sets:
+            return FeatureSet(self.name, self._bitmaps(sets)._asdict(), settings_of(self))
+        keys = signatures.permutation_keys(self.permutations or COMPONENTS, self.seed)
+        found = {"signatures": signatures.signatures_of(sets, keys)}
+        return FeatureSet(self.name, found, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
-        """Share of equal components of each image of `a` with each of `b`.
+        """J of each image of `a` with each of `b`, or the share of equal components.
 
         Returns
         -------
@@ -106,25 +150,42 @@ class MinHash:
         Raises
         ------
         UsageError
-            `a` and `b` have signatures of different length.
+            `a` and `b` have signatures of different length, or not both have signatures.
         """
-        require_alike(a, b)
-        equal = np.empty((len(a), len(b)), np.int64)
-        for row, ours in enumerate(a.array):
-            equal[row] = np.count_nonzero(b.array == ours, axis=1)
-        return np.asarray(equal / a.array.shape[1], np.float32)
+        if _are_bitmaps(a, b):
+            return jaccard.similarities_of(Bitmaps.of(a), Bitmaps.of(b))
+        return signatures.shares_of(a.array, b.array)
+
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
+
+        Where `a` is `b`, only pairs with a < b are given.
+
+        Raises
+        ------
+        UsageError
+            As `similarity`.
+        """
+        if _are_bitmaps(a, b):
+            return jaccard.links_of(Bitmaps.of(a), Bitmaps.of(b), threshold, same=a is b)
+        return signatures.links_of(a.array, b.array, threshold, same=a is b)
+
+    def _bitmaps(self, sets: Sequence[NDArray[np.uint64]]) -> Bitmaps:
+        places = len(SHIFTS) * (self.grid + 1) ** 2 * (len(GRAY_STEPS) + 1)
+        return bitmaps_of(sets, places)
 
     def places(self, image: Image) -> NDArray[np.uint64]:
-        """The set of `image` that its signature stands for: (m,) uint64, ascending, m > 0."""
+        """The set of `image`, for which its signature stands: (m,) uint64, ascending, m > 0."""
         gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
         rows, columns = strongest_corners(brought, self.corners)
         if not len(rows):
             return np.array([digest(image) | ALONE], np.uint64)
-        classes = gray_classes(brought)[rows, columns]
+        classes = gray_classes(brought, rows, columns)
         cells = [self._cells(rows, columns, brought.shape, shift) for shift in range(len(SHIFTS))]
         elements = np.concatenate(cells) * (len(GRAY_STEPS) + 1) + np.tile(classes, len(SHIFTS))
-        return np.unique(elements).astype(np.uint64)
+        ascending = np.sort(elements).astype(np.uint64)
+        return np.asarray(ascending[np.diff(ascending, prepend=ALONE) != 0], np.uint64)
 
     def _cells(
         self,
@@ -154,50 +215,27 @@ def strongest_corners(
     smooth = cv2.GaussianBlur(gray, (0, 0), SMOOTHING)
     response = cv2.cornerHarris(smooth, WINDOW, APERTURE, HARRIS_K)
     peak = response == cv2.dilate(response, np.ones((APART, APART), np.uint8))
-    rows, columns = np.nonzero(peak & (response > FAINTEST))
+    # As np.nonzero, which is slow on two axes.
+    rows, columns = np.divmod(np.flatnonzero(peak & (response > FAINTEST)), gray.shape[1])
     # Stable: of equal corners the upper left ones, on every machine.
     order = np.argsort(-response[rows, columns], kind="stable")[:most]
     return rows[order], columns[order]
 
 
-def gray_classes(gray: NDArray[np.float32]) -> NDArray[np.int64]:
-    """For each pixel the class (0 darkest to 4) of its surroundings, beside the mean of all."""
+def gray_classes(
+    gray: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """For each place the class (0 darkest to 4) of its surroundings, beside the mean of all."""
     smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
-    return np.asarray(np.digitize(smooth - smooth.mean(), GRAY_STEPS), np.int64)
+    return np.asarray(np.digitize(smooth[rows, columns] - smooth.mean(), GRAY_STEPS), np.int64)
 
 
-def permutation_keys(count: int, seed: int) -> NDArray[np.uint64]:
-    """`count` numbers of 64 bits, one a permutation; the same for the same `seed`, everywhere."""
-    # SplitMix64 itself: NumPy's generators may draw otherwise in another version.
-    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return _mixed(_mixed(np.array([seed], np.uint64)) + steps)
-
-
-def signature(elements: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """Least element of a set under each permutation: the low half of its mixed 64 bits.
-
-    Parameters
-    ----------
-    elements : (m,) uint64 ndarray
-        The set; m > 0.
-    keys : (k,) uint64 ndarray
-        One a permutation.
-
-    Returns
-    -------
-    (k,) uint32 ndarray
-        The low half is as good as random, even where the whole is a least value; two different
-        least elements agree in it once in 2^32.
-    """
-    least = _mixed(_mixed(elements) ^ keys[:, None]).min(axis=1)
-    return np.asarray(least & np.uint64(0xFFFFFFFF), np.uint32)
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finishing step of SplitMix64: a permutation of the 64-bit numbers."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+def _are_bitmaps(a: FeatureSet, b: FeatureSet) -> bool:
+    """Whether the features are sets themselves, both of them; not signatures, both of them."""
+    require_alike(a, b)
+    exact = "bitmaps" in a.arrays
+    if exact != ("bitmaps" in b.arrays):
+        raise UsageError(
+            "minhash signatures can't be compared with sets: make both with or without --exact"
+        )
+    return exact

@@ -1,0 +1,166 @@
+"""Hamming distances of packed codes, by compiled loops or by NumPy: the answer is the same."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.links import Links
+from icas.clusterimg.methods.blocks import (
+    Words,
+    above_diagonal,
+    appended,
+    as_words,
+    bands,
+    column_blocks,
+    counts_for,
+    filled_up,
+    room_for,
+)
+
+WORDS_A_SECOND = 1e9
+"""What NumPy compares, roughly."""
+SHORT_SIDE = 1024
+"""Columns of a block of codes of one word: a fraction of a core's first cache."""
+
+Codes = NDArray[np.uint8]
+Table = NDArray[np.float32]
+
+
+def shares_by_distance(bits: int, width: int) -> Table:
+    """Share of equal bits for each distance that codes of `width` bytes can have.
+
+    `bits` of them count; the others are zeros in every code, or the share would be below 0.
+    """
+    distances = np.arange(8 * width + 1)
+    return np.maximum(1 - distances / bits, 0).astype(np.float32)
+
+
+def radius_of(shares: Table, threshold: float) -> int:
+    """The greatest distance whose share is at or above float32(`threshold`); -1 where none is."""
+    return int(np.count_nonzero(shares >= np.float32(threshold))) - 1
+
+
+def hamming(a: Codes, b: Codes) -> NDArray[np.int64]:
+    """Number of different bits of each row of `a` with each of `b`.
+
+    Parameters
+    ----------
+    a, b : (n, bytes) and (m, bytes) uint8 ndarray
+
+    Returns
+    -------
+    (n, m) int64 ndarray
+    """
+    ours, theirs = as_words(a), as_words(b).T.copy()
+    distances = np.empty((len(a), len(b)), np.int64)
+    for start, end in bands(len(a), len(b)):
+        distances[start:end] = _distances(ours[start:end], theirs)
+    return distances
+
+
+def shares_of(a: Codes, b: Codes, shares: Table) -> NDArray[np.float32]:
+    """Similarity of each row of `a` with each of `b`, by the table `shares`.
+
+    Returns
+    -------
+    (n, m) float32 ndarray
+    """
+    found = np.empty((len(a), len(b)), np.float32)
+    if not found.size:
+        return found
+    loops = _loops(a, b)
+    ours = as_words(a)
+    if loops is None:
+        theirs = as_words(b).T.copy()
+        for start, end in bands(len(a), len(b)):
+            found[start:end] = shares[_distances(ours[start:end], theirs)]
+    elif ours.shape[1] == 1:
+        loops.shares_short(ours[:, 0].copy(), as_words(b)[:, 0].copy(), shares, found)
+    else:
+        blocks = column_blocks(filled_up(as_words(b), 4))
+        loops.shares_long(filled_up(ours, 4), blocks, shares, found)
+    return found
+
+
+def links_of(a: Codes, b: Codes, shares: Table, threshold: float, *, same: bool) -> Links:
+    """Pairs whose share is at or above float32(`threshold`), sorted by row, then column.
+
+    Parameters
+    ----------
+    a, b : (n, bytes) and (m, bytes) uint8 ndarray
+    shares : (8 * bytes + 1,) float32 ndarray
+        Similarity by distance, never rising.
+    threshold : float
+    same : bool
+        `b` is `a`: only pairs with row < column.
+    """
+    radius = radius_of(shares, threshold)
+    if radius < 0 or not len(a) or not len(b):
+        return appended([])
+    loops = _loops(a, b)
+    if loops is None:
+        return _by_numpy(a, b, shares, radius, same)
+    return _by_loops(loops, a, b, shares, radius, same)
+
+
+def _loops(a: Codes, b: Codes) -> ModuleType | None:
+    words = -(-a.shape[1] // 8)
+    return compiled_kernels("hamming_loops", len(a) * len(b) * words / WORDS_A_SECOND)
+
+
+def _by_loops(
+    loops: ModuleType, a: Codes, b: Codes, shares: Table, radius: int, same: bool
+) -> Links:
+    ours, theirs = as_words(a), as_words(b)
+    within = np.uint64(radius)
+    if ours.shape[1] == 1:
+        codes, columns, side = ours[:, 0].copy(), theirs[:, 0].copy(), SHORT_SIDE
+        counts = counts_for(len(a), -(-len(b) // side))
+        loops.count_short(codes, columns, side, within, same, counts)
+        links = room_for(counts)
+        loops.emit_short(codes, columns, side, within, same, counts, shares, links)
+        return Links(*links)
+    codes, blocks = filled_up(ours, 4), column_blocks(filled_up(theirs, 4))
+    counts = counts_for(len(a), len(blocks))
+    loops.count_long(codes, blocks, len(b), within, same, counts)
+    links = room_for(counts)
+    loops.emit_long(codes, blocks, len(b), within, same, counts, shares, links)
+    return Links(*links)
+
+
+def _by_numpy(a: Codes, b: Codes, shares: Table, radius: int, same: bool) -> Links:
+    ours, theirs = as_words(a), as_words(b).T.copy()
+    return appended(
+        [
+            _linked_in_band(ours[start:end], theirs, start, shares, radius, same)
+            for start, end in bands(len(a), len(b))
+        ]
+    )
+
+
+def _linked_in_band(
+    ours: Words, theirs: Words, first: int, shares: Table, radius: int, same: bool
+) -> Links:
+    """Links of some rows, the first of them numbered `first`, with all columns."""
+    # Columns before the first row have been compared with it.
+    start = first if same else 0
+    distances = _distances(ours, theirs[:, start:])
+    near = distances <= radius
+    if same:
+        near = above_diagonal(near)
+    rows, columns = np.divmod(np.flatnonzero(near), near.shape[1])
+    return Links(rows + first, columns + start, shares[distances[rows, columns]])
+
+
+def _distances(ours: Words, theirs: Words) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    """Distances of (n, words) codes to (words, m) ones: (n, m)."""
+    if len(theirs) == 1:
+        return np.asarray(np.bitwise_count(ours ^ theirs), np.uint8)
+    distances = np.zeros((len(ours), theirs.shape[1]), np.uint32)
+    for word in range(len(theirs)):
+        distances += np.bitwise_count(ours[:, word, None] ^ theirs[word])
+    return distances

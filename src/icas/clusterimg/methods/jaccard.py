@@ -1,0 +1,175 @@
+"""Jaccard similarity of sets of small numbers, kept as bitmaps: whole numbers and one division.
+
+By compiled loops or by NumPy: the answer is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.links import Links
+from icas.clusterimg.methods.blocks import (
+    Words,
+    above_diagonal,
+    appended,
+    as_words,
+    bands,
+    column_blocks,
+    counts_for,
+    filled_up,
+    room_for,
+)
+
+WORDS_A_SECOND = 5e8
+"""What NumPy compares, roughly."""
+SCALE = 1 << 20
+"""The loops' part of 1."""
+ROUNDED = 1 - 2.0**-22
+"""Less than what a division that was rounded to float32 may be above the true ratio."""
+NO_DIGEST = 1
+"""Stands for a missing digest among rows; columns have 0, so that none is equal."""
+
+
+class Bitmaps(NamedTuple):
+    """Sets of n images.
+
+    Attributes
+    ----------
+    bitmaps : (n, words) uint64 ndarray
+        A bit for each number that is in the set.
+    sizes : (n,) int64 ndarray
+        Elements of each set, at least 1.
+    digests : (n,) uint64 ndarray
+        The one element of a set that lies outside the bitmaps, as it is no small number; else 0.
+    """
+
+    bitmaps: Words
+    sizes: NDArray[np.int64]
+    digests: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, features: FeatureSet) -> Bitmaps:
+        arrays = features.arrays
+        return cls(arrays["bitmaps"], arrays["sizes"], arrays["digests"])
+
+
+def bitmaps_of(sets: Sequence[NDArray[np.uint64]], numbers: int) -> Bitmaps:
+    """Sets of numbers below `numbers`, or of one number that is not, as bitmaps.
+
+    Parameters
+    ----------
+    sets : sequence of (m,) uint64 ndarray
+        Different elements; m > 0.
+    """
+    codes = np.zeros((len(sets), -(-numbers // 8)), np.uint8)
+    digests = np.zeros(len(sets), np.uint64)
+    for row, elements in enumerate(sets):
+        if elements[0] < numbers:
+            held = np.zeros(numbers, bool)
+            held[elements.astype(np.int64)] = True
+            codes[row] = np.packbits(held)
+        else:
+            digests[row] = elements[0]
+    sizes = np.array([len(elements) for elements in sets], np.int64)
+    return Bitmaps(as_words(codes), sizes, digests)
+
+
+def similarities_of(a: Bitmaps, b: Bitmaps) -> NDArray[np.float32]:
+    """Intersection over union of each set of `a` with each of `b`, (n, m) float32."""
+    found = np.empty((len(a.sizes), len(b.sizes)), np.float32)
+    if not found.size:
+        return found
+    loops = _loops(a, b)
+    if loops is None:
+        for start, end in bands(*found.shape):
+            found[start:end] = _similarities(_some(a, start, end), b)
+    else:
+        blocks, columns = _columns(b, 0)
+        loops.similarities(_rows(a), blocks, columns, found)
+    return found
+
+
+def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
+    """Pairs at or above float32(`threshold`), sorted by row, then column.
+
+    `same` tells that `b` is `a`: only pairs with row < column.
+    """
+    limit = np.float32(threshold)
+    if not limit <= 1 or not len(a.sizes) or not len(b.sizes):
+        return appended([])
+    loops = _loops(a, b)
+    if loops is None:
+        return _by_numpy(a, b, limit, same)
+    return _by_loops(loops, a, b, limit, same)
+
+
+def _loops(a: Bitmaps, b: Bitmaps) -> ModuleType | None:
+    return compiled_kernels("jaccard_loops", len(a.sizes) * b.bitmaps.size / WORDS_A_SECOND)
+
+
+def _by_loops(
+    loops: ModuleType, a: Bitmaps, b: Bitmaps, threshold: np.float32, same: bool
+) -> Links:
+    least = _least_share(float(threshold))
+    blocks, columns = _columns(b, least)
+    rows, limit = _rows(a), (np.uint64(least), threshold)
+    counts = counts_for(len(a.sizes), len(blocks))
+    loops.count_similar(rows, blocks, columns, len(b.sizes), limit, same, counts)
+    links = room_for(counts)
+    loops.emit_similar(rows, blocks, columns, len(b.sizes), limit, same, counts, links)
+    return Links(*links)
+
+
+def _least_share(threshold: float) -> int:
+    """So much of the sum of two sizes the intersection of a link is at least, in 1 / `SCALE`."""
+    true = max(threshold, 0.0) * ROUNDED
+    return int(true / (1 + true) * SCALE)
+
+
+def _rows(sets: Bitmaps) -> tuple[Words, Words, Words]:
+    digests = np.where(sets.digests == 0, np.uint64(NO_DIGEST), sets.digests)
+    return filled_up(sets.bitmaps, 4), np.array(sets.sizes, np.uint64), digests
+
+
+def _columns(sets: Bitmaps, least: int) -> tuple[Words, tuple[Words, Words, Words]]:
+    """Blocks of the bitmaps; sizes, their shares that are needed, and digests, to whole blocks."""
+    blocks = column_blocks(filled_up(sets.bitmaps, 4))
+    missing = len(blocks) * blocks.shape[2] - len(sets.sizes)
+    sizes = np.pad(sets.sizes.astype(np.uint64), (0, missing))
+    return blocks, (sizes, sizes * np.uint64(least), np.pad(sets.digests, (0, missing)))
+
+
+def _by_numpy(a: Bitmaps, b: Bitmaps, threshold: np.float32, same: bool) -> Links:
+    parts = []
+    for first, end in bands(len(a.sizes), len(b.sizes)):
+        # Columns before the first row have been compared with it.
+        start = first if same else 0
+        values = _similarities(_some(a, first, end), _some(b, start, len(b.sizes)))
+        linked = values >= threshold
+        if same:
+            linked = above_diagonal(linked)
+        rows, columns = np.divmod(np.flatnonzero(linked), linked.shape[1])
+        parts.append(Links(rows + first, columns + start, values[rows, columns]))
+    return appended(parts)
+
+
+def _some(sets: Bitmaps, start: int, end: int) -> Bitmaps:
+    return Bitmaps(sets.bitmaps[start:end], sets.sizes[start:end], sets.digests[start:end])
+
+
+def _similarities(a: Bitmaps, b: Bitmaps) -> NDArray[np.float32]:
+    shared = np.zeros((len(a.sizes), len(b.sizes)), np.uint32)
+    theirs = b.bitmaps.T.copy()
+    for word in range(len(theirs)):
+        shared += np.bitwise_count(a.bitmaps[:, word, None] & theirs[word])
+    shared += (a.digests[:, None] == b.digests) & (b.digests != 0)
+    union = a.sizes[:, None] + b.sizes - shared
+    # Whole numbers below 2^24 and one division: the same on every machine.
+    return np.asarray(shared.astype(np.float32) / union.astype(np.float32), np.float32)
