@@ -2,7 +2,8 @@
 # make test    see it proven: own environment with all extras, the whole fast suite
 # make lint    ruff: style and format
 # make types   mypy --strict
-# make bench   how fast; make quality: how good, on the data sets in ICAS_DATA
+# make bench   how fast, beside others (make rivals: for more of them); make history: than before
+# make quality how good, on the data sets in ICAS_DATA
 # make format  put the sources into ruff's format
 # make clean   remove what these targets made
 #
@@ -20,7 +21,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN = $(VENV)/bin
 
-.PHONY: help demo test venv libraries lint types bench quality format clean
+.PHONY: help demo test venv libraries lint types bench rivals history quality format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,9 +52,22 @@ lint: venv
 types: venv
 	@$(BIN)/mypy --strict src
 
+# what `make bench` and `make history` use: no torch, and what icas is measured beside
+bench history: VENV = .venv-bench
+bench history: EXTRAS = fast,dask,test,bench
 bench: venv
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/painter.py
+
+# other programs for the same job; they cannot share an environment with icas (older packages)
+rivals:
+	@$(PYTHON) -m venv .venv-rivals
+	@.venv-rivals/bin/python -m pip install --quiet torch torchvision imagededup fastdup
+
+# the kernels' times, kept in .benchmarks/ and shown beside those kept before
+history: venv
+	@PYTHONPATH=benchmarks $(BIN)/python -m pytest benchmarks/history.py --benchmark-autosave
+	@$(BIN)/python -m pytest_benchmark compare --columns=median,ops --group-by=name
 
 quality: venv
 	@$(BIN)/python benchmarks/quality.py
@@ -67,5 +81,5 @@ format: venv
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-demo icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-rivals .benchmarks icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,129 +1,135 @@
-"""How fast the methods are, as a ratio to the library pair by pair, measured in one run.
+"""How fast icas is, beside what one would use instead and beside what the machine can do.
 
-``python benchmarks/speed.py [--images 120] [--rounds 5]``. Both sides take turns, so that a busy
-machine slows both; the medians and their ratio are printed. The pictures are crops of
-scikit-image's samples, 200x150 pixels, so no data set is needed.
+``python benchmarks/speed.py [--rounds 5] [--images 2000] [--parts kernels,threads,runs,scale]``
+writes benchmarks/results.md. In each line the sides take turns in one process, so that a busy
+machine slows both; medians and their ratios are told. Rates are per second of processor time,
+those of whole runs by the clock. Others' programs are measured where they are installed
+(``pip install 'icas[bench]'``).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Sequence
-from itertools import combinations, islice
-from statistics import median
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
 
 import cv2
-import imagehash
-import numpy as np
-from PIL import Image as Pictures
-from skimage import data
-from skimage.metrics import structural_similarity
+from speed_kernels import kernels, second_thread
+from speed_limits import decoding, description, encoded, multiplications, popcount_peak
+from speed_pictures import as_jpegs, photos
+from speed_runs import every_method, whole_runs
+from speed_scale import TASKS, measured
+from speed_timing import in_turns, shown
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import Image, Method
-from icas.common.images import resize
-
-WIDTH, HEIGHT = 200, 150
-SAMPLES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "immunohistochemistry")
-Pair = tuple[int, int]
+PAGE = Path(__file__).resolve().parent / "results.md"
+RIVALS = Path(__file__).resolve().parent.parent / ".venv-rivals" / "bin" / "python"
+PARTS = ("limits", "kernels", "threads", "runs", "scale")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=2000, help="of whole runs")
+    parser.add_argument("--parts", default=",".join(PARTS), help="names with commas")
+    parser.add_argument(
+        "--rivals",
+        type=Path,
+        default=RIVALS,
+        help="Python of the environment with imagededup and fastdup (make rivals)",
+    )
+    parser.add_argument("--out", type=Path, default=PAGE)
     given = parser.parse_args()
-    pictures = crops(given.images)
-    print("| method | library, pairs/s | icas, pairs/s | ratio |\n|---|---|---|---|")
-    for name, library in LIBRARIES.items():
-        method = make_method(name)
-        features = method.extract(pictures)
-        compare = library(method, pictures)
-        theirs, ours = rates(compare, method, features, given.rounds)
-        print(f"| {name} | {theirs:,.0f} | {ours:,.0f} | {ours / theirs:,.0f} |", flush=True)
+    wanted = given.parts.split(",")
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
+    lines = []
+    for line in page(wanted, given.images, given.rounds, given.rivals):
+        print(line, flush=True)
+        lines.append(line)
+    given.out.write_text("\n".join(lines) + "\n")
+    print(f"-> {given.out}", file=sys.stderr)
     return 0
 
 
-def crops(count: int) -> list[Image]:
-    """Crops of real pictures, drawn with a fixed seed."""
-    rng = np.random.default_rng(0)
-    found = []
-    for number in range(count):
-        whole = getattr(data, SAMPLES[number % len(SAMPLES)])()
-        top = rng.integers(0, whole.shape[0] - HEIGHT)
-        left = rng.integers(0, whole.shape[1] - WIDTH)
-        found.append(np.ascontiguousarray(whole[top : top + HEIGHT, left : left + WIDTH]))
-    return found
+def page(parts: Iterable[str], images: int, rounds: int, rivals: Path) -> Iterator[str]:
+    """The page, line by line as it is measured."""
+    yield "# Measured speed"
+    yield ""
+    yield f"Made by `make bench` on {date.today().isoformat()}. Medians of {rounds} rounds in turn."
+    yield ""
+    for line in description():
+        yield f"- {line}"
+    pictures = photos(max(1000, images))
+    sections = {
+        "limits": lambda: _limits(rounds),
+        "kernels": lambda: _kernels(pictures[:1000], rounds),
+        "threads": lambda: _threads(pictures[:1000], rounds),
+        "runs": lambda: _runs(pictures[:images], max(3, rounds // 2), rivals),
+        "scale": _scale,
+    }
+    for part in parts:
+        yield ""
+        yield from sections[part]()
 
 
-def rates(
-    compare: Callable[[Pair], object], method: Method, features: FeatureSet, rounds: int
-) -> tuple[float, float]:
-    """Pairs a second of the library and of a tile, medians over rounds in turn."""
-    pairs = list(islice(combinations(range(len(features)), 2), 200))
-    theirs, ours = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for pair in pairs:
-            compare(pair)
-        theirs.append(len(pairs) / (time.perf_counter() - start))
-        start = time.perf_counter()
-        half = len(features) // 2
-        method.similarity(features[:half], features[half:])
-        ours.append(half * (len(features) - half) / (time.perf_counter() - start))
-    return median(theirs), median(ours)
+def _limits(rounds: int) -> Iterator[str]:
+    yield from ("## The machine's limits, one thread's second", "", "| | a second |", "|---|---|")
+    jpegs = encoded(photos(200))
+    ways = {
+        "float32 products (NumPy, 1024x1024)": multiplications(),
+        "JPEGs of 200x150, decoded in gray (OpenCV)": decoding(jpegs, cv2.IMREAD_GRAYSCALE),
+        "JPEGs of 200x150, decoded in colour (OpenCV)": decoding(jpegs, cv2.IMREAD_COLOR),
+    }
+    peak = popcount_peak()
+    if peak is not None:
+        ways = {"words of 64 bits combined, counted, added up (first cache)": peak} | ways
+    for name, rate in in_turns(ways, rounds).items():
+        yield f"| {name} | {shown(rate.cpu)} |"
 
 
-def common_size(method: Method, pictures: Sequence[Image]) -> list[Image]:
-    """The pictures at the method's size."""
-    return [resize(picture, getattr(method, "size")) for picture in pictures]  # noqa: B009
+def _kernels(pictures: list, rounds: int) -> Iterator[str]:
+    yield from ("## Pairs, per second of processor time", "")
+    yield "| task | icas | instead | theirs | ratio | unit |"
+    yield "|---|---|---|---|---|---|"
+    for comparison in kernels(pictures, rounds):
+        yield comparison.row()
 
 
-def by_skimage(method: Method, pictures: Sequence[Image]) -> Callable[[Pair], object]:
-    gray = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in common_size(method, pictures)]
-    return lambda pair: structural_similarity(gray[pair[0]], gray[pair[1]], data_range=255)
+def _threads(pictures: list, rounds: int) -> Iterator[str]:
+    yield from ("## The second thread, by the clock", "", "| task | times as fast |", "|---|---|")
+    for name, ratio in second_thread(pictures, rounds):
+        yield f"| {name} | {ratio:.2f} |"
 
 
-def by_match_template(method: Method, pictures: Sequence[Image]) -> Callable[[Pair], object]:
-    small = common_size(method, pictures)
-    return lambda pair: cv2.matchTemplate(small[pair[0]], small[pair[1]], cv2.TM_SQDIFF_NORMED)
+def _runs(pictures: list, rounds: int, rivals: Path) -> Iterator[str]:
+    python = rivals if rivals.exists() else None
+    with tempfile.TemporaryDirectory() as place:
+        folder = as_jpegs(pictures, Path(place) / "pictures")
+        yield from ("## Whole runs, tables only, all cores, by the clock", "")
+        yield "| task | icas | instead | theirs | ratio | unit |"
+        yield "|---|---|---|---|---|---|"
+        for comparison in whole_runs(folder, len(pictures), rounds, python):
+            yield comparison.row()
+        yield ""
+        yield f"| {len(pictures):,} JPEGs, threshold given, with the report page | seconds |"
+        yield "|---|---|"
+        for name, rate in every_method(folder, len(pictures), rounds).items():
+            yield f"| {name} | {len(pictures) / rate.wall:.2f} |"
 
 
-def by_imagehash(method: Method, pictures: Sequence[Image]) -> Callable[[Pair], object]:
-    hashes = [imagehash.phash(Pictures.fromarray(one)) for one in pictures]
-    return lambda pair: hashes[pair[0]] - hashes[pair[1]]
-
-
-def by_bfmatcher(method: Method, pictures: Sequence[Image]) -> Callable[[Pair], object]:
-    features = method.extract(pictures)
-    described = [
-        array[:count]
-        for array, count in zip(features.array, features.arrays["counts"], strict=True)
-    ]
-    matcher = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
-    return lambda pair: matcher.match(described[pair[0]], described[pair[1]])
-
-
-def by_datasketch(method: Method, pictures: Sequence[Image]) -> Callable[[Pair], object]:
-    from datasketch import MinHash
-
-    signatures = method.extract(pictures).array
-    sketches = [MinHash(len(row)) for row in signatures]
-    for sketch, row in zip(sketches, signatures, strict=True):
-        sketch.hashvalues = row.astype(np.uint64)
-    return lambda pair: sketches[pair[0]].jaccard(sketches[pair[1]])
-
-
-LIBRARIES: dict[str, Callable[[Method, Sequence[Image]], Callable[[Pair], object]]] = {
-    "imagehash": by_imagehash,
-    "minhash": by_datasketch,
-    "orb": by_bfmatcher,
-    "ssim": by_skimage,
-    "tm": by_match_template,
-}
+def _scale() -> Iterator[str]:
+    yield from ("## Much, in a process of its own", "")
+    yield "| task | found | seconds | processor seconds | memory, MB |"
+    yield "|---|---|---|---|---|"
+    for name in TASKS:
+        told = measured(name)
+        yield (
+            f"| {name} | {told['found']:,} | {told['wall']:.1f} | {told['cpu']:.1f}"
+            f" | {told['memory_mb']:,.0f} |"
+        )
 
 
 if __name__ == "__main__":

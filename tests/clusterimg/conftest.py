@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
+from skimage import data as samples
 
 from icas.clusterimg.methods import METHODS
 
@@ -14,3 +19,19 @@ def method_and_options(request):
         return {"method": request.param}
     request.getfixturevalue("torch")
     return {"method": "deep", "model": "squeezenet1_0", "weights": "random", "size": (64, 64)}
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 small pictures: 11 noisy variants of each of four, and four of noise alone."""
+    folder = tmp_path_factory.mktemp("crowd")
+    rng = np.random.default_rng(0)
+    for name in ("astronaut", "coffee", "rocket", "chelsea"):
+        picture = Image.fromarray(getattr(samples, name)()).resize((160, 120))
+        for number in range(11):
+            noise = rng.integers(-9, 10, (120, 160, 3))
+            noisy = (np.asarray(picture).astype(int) + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"{number}-{name}.jpg", quality=80)
+        alone = rng.integers(0, 256, (120, 160, 3), np.uint8)
+        Image.fromarray(alone).save(folder / f"20-{name}.png")
+    return folder

@@ -70,7 +70,7 @@ def test_companions_alone_are_no_failure(own_photos, tmp_path):
         (["nowhere"], 2, "nowhere"),
         (["{photos}", "--method", "sift"], 2, "choose from"),
         (["{photos}", "--threshold", "high"], 2, "a number, auto or pick"),
-        (["{photos}", "--threshold", "0.5", "--device", "cuda"], 2, "computes on the cpu"),
+        (["{photos}", "--method", "orb", "--device", "cuda"], 2, "computes on the cpu"),
         (["{photos}", "--hash-size", "x"], 2, "whole number"),
         (["{photos}", "--hash-size", "16", "--method", "orb"], 2, "no option of method"),
         (["{photos}", "--size", "64"], 2, "200x150"),

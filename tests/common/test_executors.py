@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import icas
-from icas.common.executors import core_count, start_workers
+from icas.common.executors import Workers, core_count, start_workers
+from icas.common.process_workers import ProcessPool
+from icas.common.sharing import Shared, Shelf, pack, run_all
 
 
 def slow_square(number: int) -> int:
@@ -76,3 +84,118 @@ def test_a_dask_scheduler_that_is_not_there_is_told(photos, tmp_path):
     with pytest.raises(icas.IcasError, match="scheduler"):
         icas.cluster(photos, dst=tmp_path / "out", executor="dask", scheduler="tcp://127.0.0.1:9")
     assert not (tmp_path / "out").exists()
+
+
+class Sent:
+    """A pool that counts what it sends and holds."""
+
+    def __init__(self):
+        self.shared, self.released, self.most = [], [], 0
+
+    def at_once(self, function):
+        return 2
+
+    def submit(self, function, tasks):
+        return run_all(function, tasks)
+
+    def results(self, future):
+        return future
+
+    def drop(self, futures):
+        pass
+
+    def share(self, value):
+        self.shared.append(value)
+        self.most = max(self.most, len(self.shared) - len(self.released))
+        return Kept(value, self)
+
+    def reading(self, files):
+        return self
+
+
+@dataclass(frozen=True)
+class Kept(Shared):
+    value: Any
+    pool: Sent
+
+    def open(self):
+        assert self not in self.pool.released
+        return self.value
+
+    def release(self):
+        self.pool.released.append(self)
+
+
+def test_a_block_is_shared_once_from_its_first_task_to_its_last():
+    pool = Sent()
+    shelf = Shelf(Workers(pool, 2, remote=True), lambda key: [key], lambda key: 4 if key else 1)
+    tasks = [((a, b), (10,)) for a, b in [(1, 2), (1, 3), (1, 1), (2, 3), (2, 2), (3, 3), (3, 0)]]
+    found = list(shelf.ordered(lambda plus, a, b: plus + a[0] + b[0], tasks))
+    assert found == [13, 14, 12, 15, 14, 16, 13]
+    assert sorted(pool.shared) == [[1], [2], [3]]  # 0 is used once and goes with its task
+    assert len(pool.released) == 3
+
+
+def test_blocks_are_released_when_tasks_end_early():
+    pool = Sent()
+    shelf = Shelf(Workers(pool, 1, remote=True), str, lambda _: 99)
+    results = shelf.ordered(len, (((key,), ()) for key in range(50)))
+    assert next(results) == 1
+    results.close()
+    assert 0 < len(pool.released) == len(pool.shared) < 5
+
+
+def test_in_one_process_nothing_is_shared():
+    loaded = []
+    shelf = Shelf(Workers(None, 1), loaded.append, lambda _: 99)
+    assert list(shelf.ordered(repr, [((1,), ()), ((1,), ())])) == ["None", "None"]
+    assert loaded == [1, 1]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.sampled_from([0, 1, 63, 65_536, 200_001]), max_size=4),
+    st.sampled_from(["u1", "<f4", "<i8"]),
+)
+def test_what_is_packed_is_unpacked_also_from_a_file(tmp_path_factory, lengths, kind):
+    arrays = [np.arange(length).astype(kind) for length in lengths]
+    packed = pack((arrays, "and more"))
+    folder = tmp_path_factory.mktemp("saved")
+    shared = ProcessPool(None, folder).share((arrays, "and more"))
+    for found, told in (packed.open(), shared.open()):
+        assert told == "and more"
+        assert all(
+            np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(found, arrays, strict=True)
+        )
+        assert all(array.flags.writeable for array in found)
+    assert len(packed.head) < 4 * 65_536 * 8
+    shared.release()
+    assert not list(folder.iterdir())
+
+
+def test_relative_paths_are_sent_as_absolute_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pack([Path("photos/a.png"), Path("/b.png")]).open() == [
+        tmp_path / "photos" / "a.png",
+        Path("/b.png"),
+    ]
+
+
+def test_processes_get_blocks_that_are_shared_and_errors_come_out():
+    block = np.arange(100_000)
+    with start_workers("processes", 2) as workers:
+        shared = workers.share(block)
+        assert list(workers.ordered(np.sum, [(shared,)] * 6)) == [block.sum()] * 6
+        shared.release()
+        with pytest.raises(ZeroDivisionError):
+            list(workers.ordered(divmod, [(1, 1), (1, 0), (2, 1)]))
+    assert not Path(shared.name).parent.exists()
+
+
+def test_libraries_in_processes_have_one_thread_each():
+    with start_workers("processes", 1) as workers:
+        told = list(workers.ordered(eval, [("__import__('cv2').getNumThreads()",)]))
+        assert told == [1]
+        pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+        (info,) = workers.ordered(eval, [("__import__('threadpoolctl').threadpool_info()",)])
+        assert {one["num_threads"] for one in info} == {1}

@@ -193,7 +193,12 @@ def method_of(features: FeatureSet) -> Method:
 
 
 def links(
-    features: FeatureSet, threshold: float, *, jobs: int | None = None, executor: str = "threads"
+    features: FeatureSet,
+    threshold: float,
+    *,
+    jobs: int | None = None,
+    executor: str = "threads",
+    scheduler: str | None = None,
 ) -> NDArray[Any]:
     """Every pair of images at or above a threshold.
 
@@ -202,7 +207,7 @@ def links(
     (m,) structured ndarray
         Fields ``a`` and ``b`` (int64, a < b) and ``similarity`` (float32), sorted by a, then b.
     """
-    with start_workers(executor, jobs) as workers:
+    with start_workers(executor, jobs, scheduler) as workers:
         return all_links(method_of(features), features, threshold, workers).structured()
 
 

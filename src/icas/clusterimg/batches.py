@@ -75,7 +75,7 @@ def given_batch(
     method: Method, features: FeatureSet, labels: Labels, workers: Workers = ALONE
 ) -> BatchClusters:
     """A batch whose clusters were put together by hand: no links are looked for."""
-    return _with_cohesions(method, features, with_trees(method, features, labels), workers)
+    return _with_cohesions(method, features, with_trees(method, features, labels, workers), workers)
 
 
 def _with_cohesions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,8 +34,6 @@ _LATER = {
 }
 _LATER_FLAGS = {
     "--cache": "keeping features between runs",
-    "--candidates": "a candidate stage",
-    "--memory": "a memory budget",
 }
 
 
@@ -54,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _not_there(f"'{words[0]}' ({_LATER[words[0]]})")
     command = commands.get(words[0]) if words else None
     run, rest = (command, words[1:]) if command else (_cluster, words)
-    return guarded("clusterimg", lambda: run(rest), debug="--debug" in words)
+    debug = "--debug" in words
+    logging.getLogger("icas").setLevel(logging.DEBUG if debug else logging.NOTSET)
+    return guarded("clusterimg", lambda: run(rest), debug=debug)
 
 
 def _not_there(what: str) -> int:

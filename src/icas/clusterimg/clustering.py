@@ -16,6 +16,7 @@ from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels, weakest_links
 from icas.clusterimg.grouping import Grouping
 from icas.clusterimg.links import Links, join_links
+from icas.clusterimg.memory import UNLIMITED, MemoryBudget
 from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
 from icas.clusterimg.similarity import ALONE, starts_of
 from icas.common.executors import Workers
@@ -118,6 +119,7 @@ def cluster_batches(
     workers: Workers = ALONE,
     watch: Stopwatch | None = None,
     console: Console | None = None,
+    budget: MemoryBudget = UNLIMITED,
 ) -> Clustering:
     """Cluster batch by batch, then merge the batches.
 
@@ -128,6 +130,8 @@ def cluster_batches(
         Features of each batch, and its clusters where they are given (put together by hand).
     merge : {"representatives", "exact", "none"}
         ``none`` leaves each batch by itself: clusters are numbered through all batches.
+    budget : MemoryBudget
+        Where features go that wait for the merging of batches.
     """
     watch, console = watch or Stopwatch(), console or Console()
     batches: list[BatchClusters] = []
@@ -145,7 +149,11 @@ def cluster_batches(
         batches.append(batch)
         files.extend(features.files)
         unreadable.extend(features.unreadable)
-        kept.append(features if merge == "exact" else features[batch.representatives])
+        if merge == "exact":
+            kept.append(features)
+        elif merge != "none":
+            kept.append(budget.chosen(features, batch.representatives))
+        del features
     with watch.stage("merge"):
         merged = _merged(grouping, batches, kept, merge, workers)
     return Clustering(

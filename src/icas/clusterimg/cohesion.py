@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,17 @@ from numpy.typing import NDArray
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, members_of
 from icas.clusterimg.links import Links
+from icas.clusterimg.memory import side_within
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.similarity import ALONE, upper_tiles
+from icas.clusterimg.similarity import ALONE, tiles, upper_tiles
 from icas.common.executors import Workers
+from icas.common.sharing import Shelf
 
 WHOLE = float(1 << 30)
 """Similarities are added up in whole parts of 1: so no order of adding changes a sum."""
-TASK_PAIRS = 1 << 16
+TASK_SIDE = 256
+"""Images a side of the blocks of large clusters, or more where the method takes more."""
+TASK_PAIRS = TASK_SIDE**2
 """Pairs of small clusters that make a task."""
 
 Rows = NDArray[np.int64]
@@ -74,38 +79,46 @@ def cohesions_of(
     known = np.zeros(len(members), bool)
     if links is not None:
         known = _told_by(links, labels, members, sums, least)
-    tasks = (
-        _task(method, features, some, workers)
-        for some in _together(_pieces(members, known, method.tile))
-    )
-    for found in workers.ordered(_compared, tasks):
-        for part in found:
-            sums[part.rows] += part.row_sums
-            sums[part.columns] += part.column_sums
-            least[part.cluster] = min(least[part.cluster], part.least)
+    bare = replace(features, files=(), unreadable=())
+    unknown = [inside for inside, told in zip(members, known, strict=True) if not told]
+    side = side_within(features, _side(method), workers.jobs)
+    small = [inside for inside in unknown if len(inside) <= side]
+    large = [inside for inside in unknown if len(inside) > side]
+    for found in chain(
+        _of_small(method, bare, small, workers), _of_large(method, bare, large, workers)
+    ):
+        sums[found.images] += found.sums
+        clusters = labels[found.of]
+        least[clusters] = np.minimum(least[clusters], found.least)
     return tuple(
         Cohesion(int(inside[np.argmax(sums[inside])]), float(lowest))
         for inside, lowest in zip(members, least, strict=True)
     )
 
 
-class _Piece(NamedTuple):
-    """Images of a cluster to be compared with others of it; with themselves where they are one."""
+@dataclass(frozen=True)
+class _Found:
+    """What a task adds.
 
-    cluster: int
-    rows: Rows
-    columns: Rows
+    Attributes
+    ----------
+    images : (k,) int64 ndarray
+        Each once.
+    sums : (k,) int64 ndarray
+        For each of them similarities to images of its cluster, in parts of `WHOLE`.
+    of : (c,) int64 ndarray
+        One image of each cluster that `least` is about.
+    least : (c,) float32 ndarray
+    """
+
+    images: Rows
+    sums: NDArray[np.int64]
+    of: Rows
+    least: NDArray[np.float32]
 
 
-class _Part(NamedTuple):
-    """What a piece adds to its cluster."""
-
-    cluster: int
-    rows: Rows
-    columns: Rows
-    row_sums: NDArray[np.int64]
-    column_sums: NDArray[np.int64]
-    least: float
+def _side(method: Method) -> int:
+    return max(TASK_SIDE, method.tile)
 
 
 def _told_by(
@@ -117,70 +130,161 @@ def _told_by(
 ) -> NDArray[np.bool_]:
     """Which clusters have all of their pairs in `links`; their `sums` and `least` are filled in."""
     sizes = np.array([len(inside) for inside in members], np.int64)
-    inside = (labels[links.a] == labels[links.b]) & (labels[links.a] >= 0)
-    pairs = np.bincount(labels[links.a[inside]], minlength=len(members))
+    pairs = np.zeros(len(members), np.int64)
+    for part in links.parts():
+        cluster, _ = _inside(part, labels)
+        pairs += np.bincount(cluster, minlength=len(members))
     complete: NDArray[np.bool_] = pairs == sizes * (sizes - 1) // 2
-    inside[inside] = complete[labels[links.a[inside]]]
-    a, b, similarity = links.a[inside], links.b[inside], links.similarity[inside]
-    whole = _in_parts(similarity)
-    np.add.at(sums, a, whole)
-    np.add.at(sums, b, whole)
-    np.minimum.at(least, labels[a], similarity)
+    for part in links.parts():
+        cluster, inside = _inside(part, labels)
+        cluster, inside = cluster[complete[cluster]], inside[complete[cluster]]
+        similarity = part.similarity[inside]
+        whole = _in_parts(similarity)
+        np.add.at(sums, part.a[inside], whole)
+        np.add.at(sums, part.b[inside], whole)
+        np.minimum.at(least, cluster, similarity)
     return complete
 
 
-def _pieces(members: Sequence[Rows], known: NDArray[np.bool_], side: int) -> Iterator[_Piece]:
-    """All pairs of the clusters that are not known, by the tile."""
-    for cluster, inside in enumerate(members):
-        if known[cluster]:
-            continue
-        for rows, columns in upper_tiles(len(inside), side):
-            yield _Piece(cluster, inside[rows], inside[columns])
+def _inside(links: Links, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Clusters of the links that join two images of one, and which links these are."""
+    cluster = labels[links.a]
+    inside = np.flatnonzero((cluster == labels[links.b]) & (cluster >= 0))
+    return cluster[inside], inside
 
 
-def _together(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
-    """Pieces in tasks of some size: a folder may hold a hundred thousand clusters of three."""
-    some: list[_Piece] = []
+def _of_small(
+    method: Method, features: FeatureSet, clusters: Sequence[Rows], workers: Workers
+) -> Iterator[_Found]:
+    """Several clusters a task: a folder may hold a hundred thousand clusters of three."""
+    groups = list(_together(clusters))
+
+    def tasks() -> Iterator[tuple[Any, ...]]:
+        for group in groups:
+            images, sizes = np.concatenate(group), [len(inside) for inside in group]
+            if _at_hand(features, workers):
+                yield method, features, images, sizes
+            else:
+                yield method, features[images], None, sizes
+
+    for group, (sums, least) in zip(groups, workers.ordered(_each, tasks()), strict=True):
+        first = np.array([inside[0] for inside in group], np.int64)
+        yield _Found(np.concatenate(group), sums, first, least)
+
+
+def _together(clusters: Sequence[Rows]) -> Iterator[list[Rows]]:
+    """Clusters in groups of some pairs."""
+    group: list[Rows] = []
     pairs = 0
-    for piece in pieces:
-        some.append(piece)
-        pairs += len(piece.rows) * len(piece.columns)
+    for inside in clusters:
+        group.append(inside)
+        pairs += len(inside) ** 2
         if pairs >= TASK_PAIRS:
-            yield some
-            some, pairs = [], 0
-    if some:
-        yield some
+            yield group
+            group, pairs = [], 0
+    if group:
+        yield group
 
 
-def _task(
-    method: Method, features: FeatureSet, pieces: list[_Piece], workers: Workers
-) -> tuple[Method, FeatureSet, list[_Piece], Rows | None]:
-    """What a worker needs; another process is sent the images it compares and no others."""
-    if not workers.remote:
-        return method, features, pieces, None
-    used = np.unique(np.concatenate([np.concatenate([one.rows, one.columns]) for one in pieces]))
-    return method, features[used], pieces, used
+def _at_hand(features: FeatureSet, workers: Workers) -> bool:
+    """Whether tasks can have all of `features`: in this process, or mapped by every worker."""
+    return not workers.remote or features.mapped
 
 
-def _compared(
-    method: Method, features: FeatureSet, pieces: list[_Piece], used: Rows | None
-) -> list[_Part]:
-    return [_part(method, features, piece, used) for piece in pieces]
+def _each(
+    method: Method, features: FeatureSet, images: Rows | None, sizes: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Sums and least similarities of clusters that lie behind one another in `images`.
+
+    Without `images` the features are those of the clusters and no others.
+    """
+    sums: list[NDArray[np.int64]] = []
+    least = np.empty(len(sizes), np.float32)
+    start = 0
+    for cluster, size in enumerate(sizes):
+        rows = slice(start, start + size)
+        ours = features[rows if images is None else images[rows]]
+        found, _, least[cluster] = _sums(method, ours, None)
+        sums.append(found)
+        start += size
+    return np.concatenate(sums), least
 
 
-def _part(method: Method, features: FeatureSet, piece: _Piece, used: Rows | None) -> _Part:
-    rows = piece.rows if used is None else np.searchsorted(used, piece.rows)
-    columns = piece.columns if used is None else np.searchsorted(used, piece.columns)
-    ours = features[rows]
-    if np.array_equal(piece.rows, piece.columns):
-        values = method.similarity(ours, ours)
-        whole = _in_parts(values).sum(axis=1)
-        pairs = values[~np.eye(len(values), dtype=bool)]
-        none = np.zeros(len(columns), np.int64)
-        return _Part(*piece, whole, none, float(pairs.min(initial=np.inf)))
-    values = method.similarity(ours, features[columns])
-    whole = _in_parts(values)
-    return _Part(*piece, whole.sum(axis=1), whole.sum(axis=0), float(values.min()))
+def _of_large(
+    method: Method, features: FeatureSet, clusters: Sequence[Rows], workers: Workers
+) -> Iterator[_Found]:
+    """Pairs of blocks of each cluster; workers elsewhere are sent a block once."""
+    for inside in clusters:
+        yield from _of_one(method, features, inside, workers)
+
+
+def _of_one(
+    method: Method, features: FeatureSet, inside: Rows, workers: Workers
+) -> Iterator[_Found]:
+    side = side_within(features, _side(method), workers.jobs)
+    blocks = [inside[start : start + side] for start in range(0, len(inside), side)]
+    pairs = [(a, b) for a in range(len(blocks)) for b in range(a, len(blocks))]
+    if _at_hand(features, workers):
+        tasks = ((method, features, blocks[a], blocks[b], a == b) for a, b in pairs)
+        results = workers.ordered(_picked_sums, tasks)
+    else:
+        shelf: Shelf[int] = Shelf(
+            workers, lambda block: features[blocks[block]], lambda _: len(blocks)
+        )
+        keyed = (((a,) if a == b else (a, b), (method,)) for a, b in pairs)
+        results = shelf.ordered(_sums, keyed)
+    for (a, b), (ours, theirs, least) in zip(pairs, results, strict=True):
+        lowest = np.array([least], np.float32)
+        yield _Found(blocks[a], ours, inside[:1], lowest)
+        if a != b:
+            yield _Found(blocks[b], theirs, inside[:1], lowest)
+
+
+def _picked_sums(
+    method: Method, features: FeatureSet, ours: Rows, theirs: Rows, same: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    return _sums(method, features[ours], None if same else features[theirs])
+
+
+def _sums(
+    method: Method, a: FeatureSet, b: FeatureSet | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Similarities of `a` with `b`, or with itself, added up by image, and the least of them.
+
+    Returns
+    -------
+    ours, theirs : (len(a),) and (len(b),) int64 ndarray
+        In parts of `WHOLE`; without `b` each image counts itself too, and `theirs` is empty.
+    least : float
+        Without that of an image with itself.
+    """
+    if b is None:
+        ours, least = _own_sums(method, a)
+        return ours, np.empty(0, np.int64), least
+    ours, theirs, least = np.zeros(len(a), np.int64), np.zeros(len(b), np.int64), np.inf
+    for rows, columns in tiles(len(a), len(b), method.tile):
+        values = method.similarity(a[rows], b[columns])
+        whole = _in_parts(values)
+        ours[rows] += whole.sum(axis=1)
+        theirs[columns] += whole.sum(axis=0)
+        least = min(least, float(values.min()))
+    return ours, theirs, least
+
+
+def _own_sums(method: Method, features: FeatureSet) -> tuple[NDArray[np.int64], float]:
+    sums, least = np.zeros(len(features), np.int64), np.inf
+    for rows, columns in upper_tiles(len(features), method.tile):
+        ours = features[rows]
+        same = rows == columns
+        values = method.similarity(ours, ours if same else features[columns])
+        whole = _in_parts(values)
+        sums[rows] += whole.sum(axis=1)
+        if same:
+            values = values[~np.eye(len(values), dtype=bool)]
+        else:
+            sums[columns] += whole.sum(axis=0)
+        least = min(least, float(values.min(initial=np.inf)))
+    return sums, least
 
 
 def _in_parts(similarity: NDArray[np.float32]) -> NDArray[np.int64]:

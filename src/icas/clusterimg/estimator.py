@@ -45,6 +45,8 @@ class ImageClusterer:
     linkage : {"chain", "complete", "average"}
         What becomes of images that links join: one cluster (chain); or they are parted where not
         all of their pairs, or not their pairs in the mean, reach the threshold.
+    candidates : int, optional
+        Others that each image is compared with (orb, ssim, tm); default all.
     scale : float, optional
         Bring images to this share of their size.
     recursive : bool
@@ -54,6 +56,8 @@ class ImageClusterer:
     jobs : int, optional
         Workers; default all cores. The answer does not depend on it.
     executor : {"threads", "processes", "dask"}
+    scheduler : str, optional
+        Address of a Dask scheduler.
     **options
         The method's own options, such as ``hash_size=16`` or ``size="96x96"``.
 
@@ -86,11 +90,13 @@ class ImageClusterer:
         "batch_size",
         "merge",
         "linkage",
+        "candidates",
         "scale",
         "recursive",
         "max_pixels",
         "jobs",
         "executor",
+        "scheduler",
     )
 
     def __init__(
@@ -101,11 +107,13 @@ class ImageClusterer:
         batch_size: int | None = None,
         merge: str = "representatives",
         linkage: str = "chain",
+        candidates: int | None = None,
         scale: float | None = None,
         recursive: bool = False,
         max_pixels: int = MAX_PIXELS,
         jobs: int | None = None,
         executor: str = "threads",
+        scheduler: str | None = None,
         **options: Any,
     ) -> None:
         self.method = method
@@ -113,11 +121,13 @@ class ImageClusterer:
         self.batch_size = batch_size
         self.merge = merge
         self.linkage = linkage
+        self.candidates = candidates
         self.scale = scale
         self.recursive = recursive
         self.max_pixels = max_pixels
         self.jobs = jobs
         self.executor = executor
+        self.scheduler = scheduler
         self._options = options
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -148,8 +158,8 @@ class ImageClusterer:
             A parameter is wrong, or `X` holds no images.
         """
         threshold = self._threshold()
-        method = make_grouping(self._method(), threshold, self.linkage).method
-        with start_workers(self.executor, self.jobs) as workers:
+        method = self._grouping(self._method(), threshold).method
+        with start_workers(self.executor, self.jobs, self.scheduler) as workers:
             features = features_of(
                 method,
                 X,
@@ -158,10 +168,10 @@ class ImageClusterer:
                 max_pixels=self.max_pixels,
                 scale=self.scale,
             )
-            grouping = make_grouping(method, threshold, self.linkage)
+            grouping = self._grouping(method, threshold)
             if isinstance(threshold, str) and not isinstance(grouping, ModelGrouping):
                 number = auto(sample_of(method, features, None, workers), method).threshold
-                grouping = make_grouping(method, number, self.linkage)
+                grouping = self._grouping(method, number)
             found = cluster_batches(
                 grouping,
                 self._batches(grouping, features),
@@ -181,6 +191,9 @@ class ImageClusterer:
             raise UsageError(f"no merge {self.merge!r}; choose from {', '.join(MERGES)}")
         given = {name: value for name, value in self._options.items() if value is not None}
         return make_method_from(self.method, given)
+
+    def _grouping(self, method: Method, threshold: float | str) -> Grouping:
+        return make_grouping(method, threshold, self.linkage, candidates=self.candidates)
 
     def _threshold(self) -> float | str:
         threshold = threshold_of(self.threshold)

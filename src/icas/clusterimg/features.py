@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.shards import Place, joined, picked, place_of, release, shard_of
 from icas.common.errors import UsageError
 
 
@@ -56,12 +57,29 @@ class FeatureSet:
         return len(next(iter(self.arrays.values())))
 
     def __getitem__(self, rows: slice | NDArray[Any] | Sequence[int]) -> FeatureSet:
-        """The chosen images as a FeatureSet; a slice shares memory with this one."""
-        picked = {name: array[rows] for name, array in self.arrays.items()}
-        files: tuple[str, ...] = ()
-        if self.files:
-            files = tuple(np.array(self.files, dtype=object)[rows])
-        return replace(self, arrays=picked, files=files)
+        """The chosen images as a FeatureSet; a slice shares memory with this one.
+
+        Slices of mapped features are mapped; a list of rows is copied into memory.
+        """
+        arrays = {name: picked(array, rows) for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, files=self._files_of(rows))
+
+    def _files_of(self, rows: slice | NDArray[Any] | Sequence[int]) -> tuple[str, ...]:
+        if not self.files:
+            return ()
+        if isinstance(rows, slice):
+            return self.files[rows]
+        return tuple(np.array(self.files, dtype=object)[rows])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To other processes mapped arrays go by reference: a few bytes, mapped again there."""
+        arrays = {name: place_of(array) or array for name, array in self.arrays.items()}
+        return _arrived, (self.method, arrays, self.settings, self.files, self.unreadable)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the arrays lie in files, of which only what is looked at comes into memory."""
+        return any(shard_of(array) is not None for array in self.arrays.values())
 
     @property
     def array(self) -> NDArray[Any]:
@@ -72,6 +90,11 @@ class FeatureSet:
     def nbytes(self) -> int:
         """Bytes that the arrays take."""
         return sum(array.nbytes for array in self.arrays.values())
+
+    def release(self) -> None:
+        """Give memory back that mapped arrays take; what is looked at again comes from the file."""
+        for array in self.arrays.values():
+            release(array)
 
     @classmethod
     def from_bits(cls, packed: NDArray[np.uint8], method: str = "imagehash") -> FeatureSet:
@@ -100,12 +123,28 @@ class FeatureSet:
         return cls("imagehash", {"bits": codes})
 
 
+def _arrived(
+    method: str,
+    arrays: Mapping[str, NDArray[Any] | Place],
+    settings: Mapping[str, Any],
+    files: tuple[str, ...],
+    unreadable: tuple[Unreadable, ...],
+) -> FeatureSet:
+    here = {
+        name: array.array() if isinstance(array, Place) else array for name, array in arrays.items()
+    }
+    return FeatureSet(method, here, settings, files, unreadable)
+
+
 def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
-    """The images of all `parts`, in order; at least one part is needed."""
+    """The images of all `parts`, in order; at least one part is needed.
+
+    Mapped where one of the parts is mapped, in a new file beside that part's.
+    """
     first = parts[0]
     if len(parts) == 1:
         return first
-    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays}
+    arrays = {name: joined([part.arrays[name] for part in parts]) for name in first.arrays}
     return replace(
         first,
         arrays=arrays,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from icas.clusterimg.candidates import CandidateStage, check_candidates
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
     GrowingForest,
@@ -21,7 +22,7 @@ from icas.clusterimg.link_store import LinkStore, by_bands
 from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import GroupedByModels, Method
 from icas.clusterimg.sample import Sample
-from icas.clusterimg.similarity import ALONE, links_across, links_within, side_of
+from icas.clusterimg.similarity import ALONE, links_across, links_within, side_for
 from icas.common.errors import UsageError
 from icas.common.executors import Workers
 from icas.common.progress import Console, counted
@@ -98,11 +99,17 @@ class LinkGrouping:
     threshold : float
     known : Sample, optional
         Images all of whose pairs are compared already: a batch of just these is not again.
+    candidates : CandidateStage, optional
+        Which pairs are compared where there are many images; default all.
+    new_store : callable
+        Makes the store that takes the links of a batch.
     """
 
     method: Method
     threshold: float
     known: Sample | None = None
+    candidates: CandidateStage | None = None
+    new_store: Callable[[], LinkStore] = LinkStore
 
     def within(
         self,
@@ -110,25 +117,37 @@ class LinkGrouping:
         workers: Workers = ALONE,
         console: Console | None = None,
     ) -> Grouped:
-        """Connected components of all links of a batch."""
+        """Connected components of all links of a batch, or of those between candidates."""
         count = len(features)
-        store, forest = LinkStore(), GrowingForest(count)
-        for links in self._found(features, workers, console or Console()):
+        store, forest = self.new_store(), GrowingForest(count)
+        found, compared = self._found(features, workers, console or Console())
+        for links in found:
             store.add(links)
             forest.add(links)
         tree = forest.forest().links()
         labels = components(count, tree.a, tree.b)
-        return Grouped(labels, store.links(), tree, count * (count - 1) // 2)
+        return Grouped(labels, store.links(), tree, compared)
 
     def _found(
         self, features: FeatureSet, workers: Workers, console: Console
-    ) -> Iterator[Links]:
-        """The links of a batch, sorted, some at a time."""
-        if self.known is not None and self.known.is_all_of(features):
-            yield join_links([self.known.links.at_least(self.threshold)])
-            return
+    ) -> tuple[Iterable[Links], int]:
+        """The links of a batch, sorted, some at a time; and how many pairs are compared."""
         count = len(features)
-        across = -(-count // side_of(self.method, count, workers.jobs))
+        possible = count * (count - 1) // 2
+        if self.known is not None and self.known.is_all_of(features):
+            return [join_links([self.known.links.at_least(self.threshold)])], possible
+        if self.candidates is not None and self.candidates.pays(count):
+            links, compared = self.candidates.within(
+                self.method, features, self.threshold, workers, console
+            )
+            return links.parts(), compared
+        return self._of_all_pairs(features, workers, console), possible
+
+    def _of_all_pairs(
+        self, features: FeatureSet, workers: Workers, console: Console
+    ) -> Iterator[Links]:
+        count = len(features)
+        across = -(-count // side_for(self.method, features, workers.jobs))
         with console.bar(across * (across + 1) // 2, "links", "tiles") as bar:
             tiles = links_within(self.method, features, self.threshold, workers)
             yield from by_bands(counted(tiles, bar), across)
@@ -139,11 +158,18 @@ class LinkGrouping:
         workers: Workers = ALONE,
         groups: Sequence[Labels] | None = None,
     ) -> tuple[Links, int]:
-        """All links between images of different parts, whatever the clusters are."""
+        """All links between images of different parts, whatever the clusters are.
+
+        Or those between candidates.
+        """
+        if self.candidates is not None and self.candidates.pays(sum(map(len, parts))):
+            return self.candidates.across(self.method, parts, self.threshold, workers)
         return links_across(self.method, parts, self.threshold, workers)
 
 
-def with_trees(method: Method, features: FeatureSet, groups: Labels) -> Grouped:
+def with_trees(
+    method: Method, features: FeatureSet, groups: Labels, workers: Workers = ALONE
+) -> Grouped:
     """Clusters that come from elsewhere (a model, or folders put together by hand).
 
     What holds a cluster together is the maximum spanning tree of all its similarities, also below
@@ -157,13 +183,20 @@ def with_trees(method: Method, features: FeatureSet, groups: Labels) -> Grouped:
     labels = number_clusters(groups)
     trees = []
     for members in members_of(labels):
-        inside = links_within(method, features[members], -np.inf)
+        worth = len(members) > method.tile  # sending smaller ones takes longer than comparing
+        helpers = workers if worth else ALONE
+        inside = links_within(method, features[members], -np.inf, helpers)
         trees.append(spanning_forest(len(members), inside).links().renumbered(members))
     return Grouped(labels, join_links([]), join_links(trees), 0)
 
 
 def make_grouping(
-    method: Method, threshold: float | str | None, linkage: str = "chain"
+    method: Method,
+    threshold: float | str | None,
+    linkage: str = "chain",
+    *,
+    candidates: int | None = None,
+    seed: int = 0,
 ) -> Grouping:
     """By links where a number is given or the method has no models, else by models.
 
@@ -173,14 +206,23 @@ def make_grouping(
         A number, or something else for the method's own way.
     linkage : {"chain", "complete", "average"}
         What becomes of a connected component of the links.
+    candidates : int, optional
+        Others that each image is compared with; default all.
+    seed : int
+        Draws the images by which the candidates are checked.
 
     Raises
     ------
     UsageError
-        No such linkage; or a number or a linkage, and models are asked for.
+        No such linkage; a number or a linkage, and models are asked for; or the method has no
+        candidates.
     """
     if linkage not in LINKAGES:
         raise UsageError(f"no linkage {linkage!r}; choose from {', '.join(LINKAGES)}")
+    stage = None
+    if candidates is not None:
+        check_candidates(method, candidates)
+        stage = CandidateStage(candidates, seed, whole=linkage != "chain")
     number = None if threshold is None or isinstance(threshold, str) else float(threshold)
     if isinstance(method, GroupedByModels):
         if number is not None:
@@ -198,7 +240,7 @@ def make_grouping(
     if number is None:
         number = method.default_threshold
     if linkage == "chain":
-        return LinkGrouping(method, number)
+        return LinkGrouping(method, number, candidates=stage)
     from icas.clusterimg.linkage import LinkageGrouping
 
-    return LinkageGrouping(method, number, linkage=linkage)
+    return LinkageGrouping(method, number, candidates=stage, linkage=linkage)

@@ -55,6 +55,7 @@ class FeatureKeeper:
             if self.parts is not None:
                 self.parts = [*self.parts, features] if seen <= MOST_BYTES else None
             yield features, given
+            del features  # or it would stay in memory while the next is made
 
     def contents(self, labels: Labels) -> dict[str, bytes]:
         """The file of the features of all images in clusters; outliers need none to be cut."""

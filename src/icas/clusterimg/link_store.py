@@ -37,6 +37,11 @@ class LinkStore:
         self._count = 0
         self._files: tuple[IO[bytes], ...] | None = None
 
+    @staticmethod
+    def most_within(memory: int) -> int:
+        """Links to hold where a run may take `memory` bytes: one part in ten of it."""
+        return min(IN_MEMORY, memory // 10 // 20)
+
     def add(self, links: Links) -> None:
         """Keep `links` behind those that are there.
 

@@ -101,6 +101,9 @@ class ClusterReport:
         False after a dry run.
     afterwards : mapping
         What was done to the result after its run (a re-cut, splits), as ``run.json`` tells it.
+    candidates : mapping or None
+        Where only candidates were compared: how many an image (``k``), and what share of the
+        links of some images they found (``recall``).
     """
 
     dst: Path
@@ -124,6 +127,7 @@ class ClusterReport:
     models: tuple[ModelGroups, ...] = ()
     written: bool = False
     afterwards: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Mapping[str, Any] | None = None
 
     @property
     def clusters(self) -> int:
@@ -164,6 +168,7 @@ class ClusterReport:
             "outliers": self.outliers,
             "unreadable": len(self.unreadable),
             "comparisons": self.comparisons,
+            **({"candidates": dict(self.candidates)} if self.candidates else {}),
             "seconds": self.seconds,
             "peak_memory_mb": self.peak_memory_mb,
             **self.afterwards,
@@ -210,7 +215,14 @@ def make_report(
         options=_plain(_options(grouping.method)),
         source=str(source.resolve()),
         models=tuple(grouping.found) if isinstance(grouping, ModelGrouping) else (),
+        candidates=_candidates(grouping),
     )
+
+
+def _candidates(grouping: Grouping) -> dict[str, Any] | None:
+    if not isinstance(grouping, LinkGrouping) or grouping.candidates is None:
+        return None
+    return grouping.candidates.as_dict()
 
 
 def seconds_of(watch: Stopwatch) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from icas.clusterimg.auto import AutoChoice
@@ -18,8 +19,11 @@ from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
 from icas.clusterimg.handmade import HandmadeBatch, earlier_run, read_batches
 from icas.clusterimg.kept import FeatureKeeper, method_of_run
+from icas.clusterimg.link_store import LinkStore
 from icas.clusterimg.linkage import LinkageGrouping
+from icas.clusterimg.memory import MemoryBudget, default_memory
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.on_device import on_device
 from icas.clusterimg.outcome import ClusterReport, make_report
 from icas.clusterimg.output import Destination, write_result
 from icas.clusterimg.reading import LookedOver, Reading
@@ -75,13 +79,15 @@ def cluster(
         destination.check_spares(source.images)
     method = _method(source_folder, source, settings)
     settings = replace(settings, linkage=_linkage(method, source_folder, settings))
-    make_grouping(method, settings.threshold, settings.linkage or "chain")  # told before a training
+    _asked_grouping(method, settings.threshold, settings)  # told before a training
     method = with_trained_network(method, source_folder, settings, console)
     with (
+        console.listening(),
+        MemoryBudget(settings.memory or default_memory(), settings.scratch) as budget,
         start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,
         console.bar(len(source.images), "features", "images") as bar,
     ):
-        reading = Reading(method, workers, settings.max_pixels, settings.scale, bar)
+        reading = Reading(method, workers, settings.max_pixels, settings.scale, bar, budget)
         picker = _picker(source, settings, console)
         folder, decision = _looked_over(reading, source, source_folder, settings, watch, picker)
         grouping = _grouping(method, decision, settings)
@@ -93,11 +99,14 @@ def cluster(
             workers=workers,
             watch=watch,
             console=console,
+            budget=budget,
         )
     why = decision.why if decision is not None else ""
     if isinstance(grouping, ModelGrouping):
         why = grouping.told()
         console.line(f"grouped by {why}")
+    if isinstance(grouping, LinkGrouping) and grouping.candidates is not None:
+        console.line(grouping.candidates.words())
     clustering = replace(clustering, unreadable=(*clustering.unreadable, *source.unreadable))
     report = make_report(clustering, grouping, why, settings, source_folder, watch)
     sample = decision.sample if decision is not None else None
@@ -128,7 +137,7 @@ def _method(folder: Path, source: Source, settings: ClusterSettings) -> Method:
     method = method_of_run(told) if told and settings.method is None else settings.make_method()
     if settings.scale is not None:
         method = with_common_scale(method, source.images, settings.scale, settings.max_pixels)
-    return method
+    return on_device(method, settings.device)
 
 
 def _looked_over(
@@ -141,7 +150,7 @@ def _looked_over(
 ) -> tuple[LookedOver, Decision | None]:
     """The folder, looked over; and the threshold, None where models group the images."""
     method = reading.method
-    grouping = make_grouping(method, settings.threshold, settings.linkage or "chain")
+    grouping = _asked_grouping(method, settings.threshold, settings)
     if isinstance(grouping, ModelGrouping):
         with watch.stage("features"):
             return reading.look_over(source.images, settings.seed), None
@@ -189,12 +198,26 @@ def _number(
     return None, ""
 
 
+def _asked_grouping(
+    method: Method, threshold: float | str | None, settings: ClusterSettings
+) -> Grouping:
+    return make_grouping(
+        method,
+        threshold,
+        settings.linkage or "chain",
+        candidates=settings.candidates,
+        seed=settings.seed,
+    )
+
+
 def _grouping(method: Method, decision: Decision | None, settings: ClusterSettings) -> Grouping:
     threshold = None if decision is None else decision.threshold
-    grouping = make_grouping(method, threshold, settings.linkage or "chain")
+    grouping = _asked_grouping(method, threshold, settings)
     if decision is None or not isinstance(grouping, LinkGrouping):
         return grouping
-    return replace(grouping, known=decision.sample)
+    held = LinkStore.most_within(settings.memory or default_memory())
+    store = partial(LinkStore, held, settings.scratch)
+    return replace(grouping, known=decision.sample, new_store=store)
 
 
 def _tell(grouping: Grouping, decision: Decision | None, console: Console) -> None:
@@ -233,6 +256,7 @@ def _features_by_batch(
             read = set(features.files)
             given = given[[ref.file in read for ref in images]]
         yield features, given
+        del features  # or it would stay in memory while the next is made
 
 
 def _batches(

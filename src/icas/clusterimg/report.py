@@ -204,3 +204,7 @@ def _comparisons(report: ClusterReport) -> Iterator[tuple[str, str]]:
     for name, number in report.comparisons.items():
         share = f" ({number / possible:.1%})" if possible and name != "possible" else ""
         yield name, f"{number:,}{share}"
+    if report.candidates is not None:
+        recall = report.candidates.get("recall")
+        told = "not known" if recall is None else f"{recall:.1%}"
+        yield f"links found by {report.candidates.get('k')} candidates an image", told

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from icas.clusterimg.grouping import LINKAGES
+from icas.clusterimg.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.on_device import check_computed
 from icas.clusterimg.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
@@ -137,6 +139,15 @@ class ClusterSettings:
         choices=LINKAGES,
         default_text="chain; with --stage merge that of the batch stage",
     )
+    candidates: int | None = option(
+        None,
+        "pairs compared: each image with its N most promising others (orb, ssim, tm), for large"
+        " folders; what share of the links is found so is measured and told",
+        unit="images",
+        parse=int,
+        minimum=1,
+        default_text="all pairs",
+    )
     transfer: str = option("copy", "how images get into the result", choices=TRANSFERS)
     keep_batches: bool = option(False, "write the batch folders beside the result too")
     overwrite: bool = option(
@@ -155,22 +166,45 @@ class ClusterSettings:
         metavar="ADDRESS",
         default_text="a local Dask cluster",
     )
-    device: str = option("cpu", "what computes (deep): cpu, cuda, cuda:N, mps, or auto")
+    device: str = option(
+        "cpu",
+        "what compares images (imagehash, ssim, tm) and runs networks (deep): cpu, cuda, cuda:N,"
+        " mps, or auto",
+    )
     max_pixels: int = option(
         MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
+    )
+    memory: int | None = option(
+        None,
+        "memory that features may take; what is beyond it goes to files: 500MB, 4GB, 1.5GiB",
+        parse=parse_bytes,
+        minimum=LEAST,
+        metavar="SIZE",
+        default_text="half of the machine's memory",
+    )
+    scratch: Path | None = option(
+        None,
+        "folder for these files while the run lasts; workers on other machines must see it too",
+        parse=Path,
+        metavar="DIR",
+        default_text="the system's folder for temporary files",
     )
     report: bool = option(True, "write report.html into the result")
     seed: int = option(0, "where chance comes in (minhash, deep), it starts here", minimum=0)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.memory is not None:
+            object.__setattr__(self, "memory", memory_of(self.memory))  # "4GB" in Python calls
+        if self.scratch is not None:
+            object.__setattr__(self, "scratch", Path(self.scratch))
         check_options(self)
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
         check_device(self.device)
         name = self.method or DEFAULT_METHOD
-        if self.device not in ("cpu", "auto") and "device" not in options_of(method_class(name)):
-            raise UsageError(f"--device {self.device}: method {name!r} computes on the cpu")
+        if "device" not in options_of(method_class(name)):
+            check_computed(name, self.device)
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
         if self.resume and self.overwrite:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet, concatenate
+from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.links import Links, join_links, links_in
+from icas.clusterimg.memory import side_within
 from icas.clusterimg.methods.base import Linking, Method
 from icas.common.executors import Workers
+from icas.common.sharing import Shelf
 
 ALONE = Workers(None, 1)
+Span = tuple[int, int]
+"""Numbers of the first image of a block and of the one behind its last."""
 
 
 def tiles(rows: int, columns: int, side: int) -> Iterator[tuple[slice, slice]]:
@@ -41,8 +47,16 @@ def side_of(method: Method, count: int, jobs: int) -> int:
     return min(largest, max(shared, min(method.tile, largest)))
 
 
+def side_for(method: Method, features: FeatureSet, jobs: int) -> int:
+    """`side_of` for all of `features`; less where blocks of mapped ones would not fit the budget.
+
+    `links_within` gives an upper triangle of tiles that are so many images a side.
+    """
+    return side_within(features, side_of(method, len(features), jobs), jobs)
+
+
 def tile_count(method: Method, count: int, jobs: int) -> int:
-    """How many parts `links_within` gives."""
+    """How many tiles `count` images make, where their features are in memory."""
     across = -(-count // side_of(method, count, jobs))
     return across * (across + 1) // 2
 
@@ -52,41 +66,37 @@ def links_within(
 ) -> Iterator[Links]:
     """Links among the images of one FeatureSet, tile by tile; a < b.
 
-    Every pair is compared once. Nothing larger than a tile a worker is held, beside the links.
+    Every pair is compared once. Nothing larger than a tile a worker is held, beside the links;
+    workers elsewhere are sent a block of images once, for all of its tiles.
     """
-    side = side_of(method, len(features), workers.jobs)
+    side = side_for(method, features, workers.jobs)
+    across, bare = -(-len(features) // side), _bare(features)
+    shelf: Shelf[Span] = Shelf(workers, lambda span: bare[slice(*span)], lambda _: across)
     tasks = (
-        (
-            method,
-            features[rows],
-            None if rows == columns else features[columns],
-            threshold,
-            rows.start,
-            columns.start,
-        )
+        (_spans(rows, columns), (method, threshold, rows.start, columns.start))
         for rows, columns in upper_tiles(len(features), side)
     )
-    yield from workers.ordered(_tile_links, tasks)
+    yield from shelf.ordered(_tile_links, tasks)
 
 
-def links_between(
-    method: Method,
-    a: FeatureSet,
-    b: FeatureSet,
-    threshold: float,
-    workers: Workers = ALONE,
-) -> Iterator[Links]:
-    """Links of the images of `a` with those of `b`, tile by tile; b is counted from len(a) on."""
-    side = side_of(method, max(len(a), len(b)), workers.jobs)
-    tasks = (
-        (method, a[rows], b[columns], threshold, rows.start, len(a) + columns.start)
-        for rows, columns in tiles(len(a), len(b), side)
-    )
-    yield from workers.ordered(_tile_links, tasks)
+def _bare(features: FeatureSet) -> FeatureSet:
+    """The features without the names of the files: no comparison needs them."""
+    return replace(features, files=(), unreadable=())
+
+
+def _spans(rows: slice, columns: slice) -> tuple[Span, ...]:
+    """The blocks of a tile; one where it compares a block with itself."""
+    ours, theirs = (rows.start, rows.stop), (columns.start, columns.stop)
+    return (ours,) if ours == theirs else (ours, theirs)
 
 
 def _tile_links(
-    method: Method, a: FeatureSet, b: FeatureSet | None, threshold: float, first: int, second: int
+    method: Method,
+    threshold: float,
+    first: int,
+    second: int,
+    a: FeatureSet,
+    b: FeatureSet | None = None,
 ) -> Links:
     """Links of one tile, of `a` with itself without `b`; numbered from `first` and `second`."""
     other = a if b is None else b
@@ -94,6 +104,8 @@ def _tile_links(
         found = method.links(a, other, threshold)
     else:
         found = links_in(method.similarity(a, other), threshold, triangle=b is None)
+    a.release()
+    other.release()
     return Links(found.a + first, found.b + second, found.similarity)
 
 
@@ -111,15 +123,92 @@ def links_across(
 
     The images are numbered through all parts.
     """
-    together = concatenate(list(parts))
+    lengths = [len(part) for part in parts]
+    compared = (sum(lengths) ** 2 - sum(length**2 for length in lengths)) // 2
+    return join_links(tiles_across(method, parts, threshold, workers)), compared
+
+
+def tiles_across(
+    method: Method, parts: Sequence[FeatureSet], threshold: float, workers: Workers = ALONE
+) -> Iterator[Links]:
+    """As `links_across`, tile by tile; a tile's links are sorted by a, then b.
+
+    The parts are not put together: a block is cut out of them when its first tile is made.
+    """
     starts = starts_of([len(part) for part in parts])
-    found: list[Links] = []
-    compared = 0
-    for start, end in pairwise(starts[1:]):
-        earlier, later = together[:start], together[start:end]
-        found.extend(links_between(method, earlier, later, threshold, workers))
-        compared += len(earlier) * len(later)
-    return join_links(found), compared
+    side = side_of(method, int(starts[-1]), workers.jobs)
+    spans = _blocks(starts, min(side_within(part, side, workers.jobs) for part in parts))
+    homes = {span: _home(starts, span) for span in spans}
+    alike = Counter(homes.values())
+    bare = [_bare(part) for part in parts]
+    shelf: Shelf[Span] = Shelf(
+        workers,
+        lambda span: _cut_out(bare, starts, span),
+        lambda span: len(spans) - (0 if homes[span] is None else alike[homes[span]]),
+    )
+    tasks = (
+        ((ours,) if ours == theirs else (ours, theirs), (method, threshold, ours, theirs, starts))
+        for place, ours in enumerate(spans)
+        for theirs in spans[place:]
+        if homes[ours] is None or homes[ours] != homes[theirs]
+    )
+    yield from shelf.ordered(_tile_across, tasks)
+
+
+def _blocks(starts: NDArray[np.int64], side: int) -> list[Span]:
+    """All images in blocks of at most `side`: long parts by themselves, short ones together."""
+    edges = [0]
+    for begin, end in pairwise(starts.tolist()):
+        if end - edges[-1] > side and begin > edges[-1]:
+            edges.append(begin)
+        while end - edges[-1] > side:
+            edges.append(edges[-1] + side)
+    return list(pairwise([*edges, int(starts[-1])])) if starts[-1] > edges[-1] else []
+
+
+def _home(starts: NDArray[np.int64], span: Span) -> int | None:
+    """The part that a block lies in, None where it holds images of several."""
+    first, last = np.searchsorted(starts, [span[0], span[1] - 1], side="right") - 1
+    return int(first) if first == last else None
+
+
+def _cut_out(parts: Sequence[FeatureSet], starts: NDArray[np.int64], span: Span) -> FeatureSet:
+    """The images of a block; those of several parts are put together in memory."""
+    begin, end = span
+    pieces = [
+        part[max(0, begin - start) : end - start]
+        for part, start in zip(parts, starts.tolist(), strict=False)
+        if start < end and start + len(part) > begin
+    ]
+    if len(pieces) == 1:
+        return pieces[0]
+    first = pieces[0].arrays
+    together = {name: np.concatenate([one.arrays[name] for one in pieces]) for name in first}
+    return replace(pieces[0], arrays=together)
+
+
+def _tile_across(
+    method: Method,
+    threshold: float,
+    ours: Span,
+    theirs: Span,
+    starts: NDArray[np.int64],
+    a: FeatureSet,
+    b: FeatureSet | None = None,
+) -> Links:
+    """Links of a tile between images of different parts; without `b` both blocks are `a`."""
+    other = a if b is None else b
+    behind = starts[np.searchsorted(starts, ours[1])]
+    # From the first part behind block a on, all of a is compared with all that follows.
+    cuts = starts[(starts > theirs[0]) & (starts < theirs[1]) & (starts <= behind)]
+    found = []
+    for begin, end in pairwise([theirs[0], *np.unique(cuts).tolist(), theirs[1]]):
+        part = int(starts[np.searchsorted(starts, begin, side="right") - 1])
+        rows = min(part, ours[1]) - ours[0]
+        if rows > 0:
+            columns = other[begin - theirs[0] : end - theirs[0]]
+            found.append(_tile_links(method, threshold, ours[0], begin, a[:rows], columns))
+    return join_links(found)
 
 
 def starts_of(lengths: Sequence[int]) -> NDArray[np.int64]:

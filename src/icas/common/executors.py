@@ -2,60 +2,115 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from icas.common.errors import IcasError, UsageError
+from icas.common.blas import one_thread_each
+from icas.common.errors import UsageError
 from icas.common.registry import need
+from icas.common.sharing import Here, Shared, Task, opened, run_all
 
 T = TypeVar("T")
 EXECUTORS = ("threads", "processes", "dask")
+AHEAD = 2
+"""Groups of tasks a worker that are under way or wait to be fetched."""
+CLUSTER_AHEAD = 4
+"""The same where a task and its result travel: the next one should be there already."""
+
+
+class Pool(Protocol):
+    """What runs tasks. What it calls a future, it alone looks into."""
+
+    def at_once(self, function: Callable[..., Any]) -> int:
+        """How many tasks should go to a worker together."""
+        ...
+
+    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Any:
+        """A future of ``function(*task)`` for each task; a `Shared` is opened where it runs."""
+        ...
+
+    def results(self, future: Any) -> list[Any]:
+        """Wait for a future; what the function raises is raised, dead workers are an IcasError."""
+        ...
+
+    def drop(self, futures: Iterable[Any]) -> None:
+        """Nobody will ask for these any more."""
+        ...
+
+    def share(self, value: Any) -> Shared:
+        """`value`, ready to be referred to by many tasks."""
+        ...
+
+    def reading(self, files: Iterable[Path]) -> Pool:
+        """The same workers, which first look whether they see these files as this process does."""
+        ...
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Some workers. Without an executor the caller's own thread does the work.
+    """Some workers. Without a pool the caller's own thread does the work.
 
     Attributes
     ----------
-    executor : Executor or None
+    pool : Pool or None
     jobs : int
         How many.
     remote : bool
         They are other processes: what a task needs is sent to them.
+    ahead : int
+        Groups of tasks a worker that are under way or wait to be fetched.
     """
 
-    executor: Executor | None
+    pool: Pool | None
     jobs: int
     remote: bool = False
+    ahead: int = AHEAD
 
-    def ordered(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+    def ordered(self, function: Callable[..., T], tasks: Iterable[Task]) -> Iterator[T]:
         """Results of ``function(*task)`` in the order of `tasks`.
 
-        No more than two tasks a worker are under way or waiting to be fetched, so that memory
-        stays bounded however long `tasks` is.
+        A `Shared` among the arguments stands for its value. What is under way or waiting to be
+        fetched is bounded, so that memory stays bounded however long `tasks` is: with threads and
+        processes two tasks a worker.
         """
-        if self.executor is None:
+        if self.pool is None:
             for task in tasks:
-                yield function(*task)
+                yield function(*opened(task))
             return
-        waiting: deque[Future[T]] = deque()
+        waiting: deque[Any] = deque()
+        left = iter(tasks)
         try:
-            for task in tasks:
-                waiting.append(self.executor.submit(function, *task))
-                if len(waiting) >= 2 * self.jobs:
-                    yield waiting.popleft().result()
+            while group := list(islice(left, self.pool.at_once(function))):
+                waiting.append(self.pool.submit(function, group))
+                if len(waiting) >= self.ahead * self.jobs:
+                    yield from self.pool.results(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield from self.pool.results(waiting.popleft())
         finally:
-            for future in waiting:
-                future.cancel()
+            self.pool.drop(waiting)
+
+    def share(self, value: Any) -> Shared:
+        """`value`, to be put among the arguments of many tasks: no worker is sent it twice.
+
+        Its `release` says that no further task will refer to it; `Shelf` sees to that.
+        """
+        return Here(value) if self.pool is None else self.pool.share(value)
+
+    def reading(self, files: Iterable[Path]) -> Workers:
+        """The same workers for tasks that read files, of which these are some.
+
+        Workers on other machines may have no such files, or others in their place. Each looks once
+        before its first task, and a worker that does not find these as they are here ends the run
+        with one line.
+        """
+        return self if self.pool is None else replace(self, pool=self.pool.reading(files))
 
 
 def core_count() -> int:
@@ -75,7 +130,8 @@ def start_workers(
     ----------
     kind : {"threads", "processes", "dask"}
     jobs : int, optional
-        How many; default all cores that this process may use.
+        How many; default all cores that this process may use, and with `scheduler` all threads of
+        the cluster.
     scheduler : str, optional
         Address of a Dask scheduler; without it a local Dask cluster is started.
 
@@ -85,52 +141,87 @@ def start_workers(
         No such kind, fewer than one worker, or a scheduler without Dask.
     MissingExtraError
         Dask is asked for and not installed.
+    IcasError
+        There is no such scheduler, or its workers are none that this process can work with.
     """
     if kind not in EXECUTORS:
         raise UsageError(f"no executor {kind!r}; choose from {', '.join(EXECUTORS)}")
     if scheduler is not None and kind != "dask":
         raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
-    count = core_count() if jobs is None else jobs
-    if count < 1:
-        raise UsageError(f"--jobs {count}: at least 1")
-    if kind == "dask":
-        with _dask_workers(count, scheduler) as workers:
-            yield workers
-    elif count == 1 and kind == "threads":
-        yield Workers(None, 1)
-    else:
-        pool = _thread_pool(count) if kind == "threads" else _process_pool(count)
-        try:
-            yield Workers(pool, count, remote=kind == "processes")
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _thread_pool(count: int) -> Executor:
-    return ThreadPoolExecutor(count, thread_name_prefix="icas")
-
-
-def _process_pool(count: int) -> Executor:
-    # Forking a process in which OpenCV has already started threads can hang, so spawn.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}: at least 1")
+    with _STARTED[kind](jobs, scheduler) as workers:
+        yield workers
 
 
 @contextmanager
-def _dask_workers(count: int, scheduler: str | None) -> Iterator[Workers]:
-    need("executor 'dask'", "dask", "distributed")
-    from distributed import Client, LocalCluster
-
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout="10s")
-        except (OSError, ValueError) as error:
-            raise IcasError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        with client:
-            total = sum(client.nthreads().values()) or count
-            yield Workers(client.get_executor(), total, remote=True)
+def _threads(jobs: int | None, _: str | None) -> Iterator[Workers]:
+    count = jobs or core_count()
+    if count == 1:
+        yield Workers(None, 1)
         return
-    with (
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        yield Workers(client.get_executor(), count, remote=True)
+    executor = ThreadPoolExecutor(count, thread_name_prefix="icas")
+    try:
+        with one_thread_each():
+            yield Workers(_Threads(executor), count)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Threads:
+    """Threads of this process."""
+
+    executor: ThreadPoolExecutor
+
+    def at_once(self, function: Callable[..., Any]) -> int:
+        return 1
+
+    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Future[list[Any]]:
+        return self.executor.submit(run_all, function, tasks)
+
+    def results(self, future: Future[list[Any]]) -> list[Any]:
+        return future.result()
+
+    def drop(self, futures: Iterable[Future[Any]]) -> None:
+        for future in futures:
+            future.cancel()
+
+    def share(self, value: Any) -> Shared:
+        return Here(value)
+
+    def reading(self, files: Iterable[Path]) -> _Threads:
+        return self
+
+
+@contextmanager
+def _processes(jobs: int | None, _: str | None) -> Iterator[Workers]:
+    from icas.common.process_workers import process_pool
+
+    count = jobs or core_count()
+    with process_pool(count) as pool:
+        yield Workers(pool, count, remote=True)
+
+
+@contextmanager
+def _dask(jobs: int | None, scheduler: str | None) -> Iterator[Workers]:
+    need("executor 'dask'", "dask", "dask", "distributed")
+    from icas.common.dask_workers import cluster_pool, local_pool
+
+    if scheduler is None:
+        count = jobs or core_count()
+        with local_pool(count) as pool:
+            yield Workers(pool, count, remote=True, ahead=CLUSTER_AHEAD)
+        return
+    with cluster_pool(scheduler) as pool:
+        if jobs is None:
+            yield Workers(pool, pool.threads, remote=True, ahead=CLUSTER_AHEAD)
+        else:  # no more is under way than was asked for
+            yield Workers(pool, min(jobs, pool.threads), remote=True, ahead=1)
+
+
+_STARTED: dict[str, Callable[[int | None, str | None], AbstractContextManager[Workers]]] = {
+    "threads": _threads,
+    "processes": _processes,
+    "dask": _dask,
+}

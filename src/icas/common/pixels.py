@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, RGB."""
 
-_BAND_PIXELS = 1 << 18
+_BAND_PIXELS = 1 << 16
 """Pixels converted at a time: what lies between decoder and result stays in the cache."""
 
 _PHOTOMETRIC = 262

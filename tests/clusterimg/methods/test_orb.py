@@ -14,7 +14,8 @@ from skimage import data as samples
 
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.methods.matching import Features, agreeing, mutual_matches
-from icas.clusterimg.methods.orb import Orb, features_of, spread
+from icas.clusterimg.methods.orb import Orb, features_of
+from icas.clusterimg.methods.orb_features import Corners, spread
 from icas.common.errors import UsageError
 
 
@@ -212,10 +213,32 @@ def test_agreement_counts_the_matches_of_one_turn_scale_and_shift() -> None:
 
 
 def test_corners_are_spread_over_the_image() -> None:
-    strong = [cv2.KeyPoint(float(x), 5.0, 7.0, 0.0, 100.0 + x) for x in range(30)]
-    weak = [cv2.KeyPoint(200.0, 200.0, 7.0, 0.0, 1.0)]
-    kept = spread([*strong, *weak], 256, 3)
-    assert [point.response for point in kept] == [129.0, 1.0, 128.0]
+    strong = [(float(x), 5.0, 100.0 + x) for x in range(30)]
+    x, y, response = np.array([*strong, (200.0, 200.0, 1.0)], np.float32).T
+    kept = spread(Corners(x, y, response, np.zeros(31, np.int64)), 256, 3)
+    assert response[kept].tolist() == [129.0, 1.0, 128.0]
+
+
+@given(seed=st.integers(0, 2**32 - 1), levels=st.integers(1, 4), wanted=st.integers(1, 60))
+@settings(max_examples=50, deadline=None)
+def test_spread_takes_the_strongest_of_each_cell_then_the_second(
+    seed: int, levels: int, wanted: int
+) -> None:
+    """Held against a plain sort; equal strengths are told apart by place, then by level."""
+    random = np.random.default_rng(seed)
+    x, y = random.integers(0, 40, (2, 80)).astype(np.float32)
+    response = random.integers(0, 10**levels, 80).astype(np.float32)
+    level = random.integers(0, 8, 80)
+    got = spread(Corners(x, y, response, level), 40, wanted)
+    taken: dict[tuple[int, int], int] = {}
+    ranked = []
+    for index in sorted(range(80), key=lambda i: (-response[i], y[i], x[i], level[i])):
+        cell = (int(x[index] * 8 / 40), int(y[index] * 8 / 40))
+        ranked.append((taken.get(cell, 0), index))
+        taken[cell] = taken.get(cell, 0) + 1
+    expected = [index for _, index in sorted(ranked, key=lambda one: one[0])][:wanted]
+    same = [(x[i], y[i], response[i], level[i]) for i in expected]
+    assert [(x[i], y[i], response[i], level[i]) for i in got] == same
 
 
 def test_size_brings_images_to_it() -> None:

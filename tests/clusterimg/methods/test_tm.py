@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
-from icas.clusterimg.features import concatenate
-from icas.clusterimg.methods.tm import TemplateMatching, squared_differences
+from icas.clusterimg.features import FeatureSet, concatenate
+from icas.clusterimg.methods.tm import TemplateMatching
 from icas.common.errors import UsageError
 
 ASTRONAUT = samples.astronaut()
@@ -64,12 +64,17 @@ def test_equals_opencv_on_any_pixels(seed: int, width: int, height: int, brighte
 
 def test_differences_are_exact_past_one_chunk() -> None:
     rng = np.random.default_rng(2)
-    rows = rng.integers(0, 2, (6, 5000), dtype=np.uint8) * np.uint8(255)
-    rows[0], rows[1], rows[2] = 0, 255, 0
-    rows[2, 4999] = 1
-    wide = rows.astype(np.int64)
-    expected = np.square(wide[:, None] - wide[None]).sum(axis=2)
-    np.testing.assert_array_equal(squared_differences(rows, rows), expected)
+    pixels = rng.integers(0, 2, (6, 25, 100, 3), dtype=np.uint8) * np.uint8(255)
+    pixels[0], pixels[1], pixels[2] = 0, 255, 255
+    pixels[2, 24, 99, 2] = 254
+    wide = pixels.reshape(6, -1).astype(np.int64)
+    apart = np.square(wide[:, None] - wide[None]).sum(axis=2)
+    length = np.sqrt(np.square(wide).sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(apart == 0, 0, np.fmin(apart / (length[:, None] * length), 1))
+    features = FeatureSet("tm", {"pixels": pixels})
+    found = TemplateMatching().similarity(features, features)
+    np.testing.assert_array_equal(found, (1 - share).astype(np.float32))
 
 
 def test_black_is_like_black_alone() -> None:

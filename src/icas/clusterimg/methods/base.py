@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,15 @@ class Method(Protocol):
     take.
     """
 
-    name: ClassVar[str]
-    tile: ClassVar[int]
+    @property
+    def name(self) -> str:
+        """What it is called; a class attribute does."""
+        ...
+
+    @property
+    def tile(self) -> int:
+        """Images a side of a block of similarities; a class attribute does."""
+        ...
 
     @property
     def default_threshold(self) -> float:
@@ -48,7 +55,10 @@ class Linking(Method, Protocol):
     `links_tile` is how many images a side make a block of pairs of which it finds the links.
     """
 
-    links_tile: ClassVar[int]
+    @property
+    def links_tile(self) -> int:
+        """Images a side of a block in which links are found; a class attribute does."""
+        ...
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
@@ -80,6 +90,21 @@ class WholeFolder(Method, Protocol):
 
 
 @runtime_checkable
+class Elsewhere(Protocol):
+    """A method whose similarities another device computes."""
+
+    @property
+    def method(self) -> Method:
+        """The method itself."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where its similarities are computed."""
+        ...
+
+
+@runtime_checkable
 class GroupedByModels(Method, Protocol):
     """A method whose images can be grouped by models of scikit-learn."""
 
@@ -106,6 +131,8 @@ def settings_of(method: Method) -> dict[str, Any]:
 
     So features can be sent to other processes whatever made them.
     """
+    if isinstance(method, Elsewhere):
+        method = method.method
     values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
     return {name: value if _is_plain(value) else named(value) for name, value in values.items()}
 

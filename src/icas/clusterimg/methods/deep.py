@@ -250,8 +250,20 @@ class Deep:
         if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
             raise UsageError("deep features whitened over different images can't be compared")
         require_alike(a, b)
-        cosines = _rounded(a.array) @ _rounded(b.array).T
+        cosines = self._products(_rounded(a.array), _rounded(b.array))
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
+
+    def _products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Products of rows, exact: the same where the CPU and where a graphics card computes."""
+        if self.device not in ("cpu", "mps"):  # Apple's lack 64-bit floats
+            from icas.common.devices import choose_device
+
+            device = choose_device(self.device)
+            if device != "cpu":
+                from icas.clusterimg.kernels import torch_tiles
+
+                return torch_tiles.products(a, b, device)
+        return np.asarray(a @ b.T, np.float64)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,10 @@ class Matches(NamedTuple):
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     bits: NDArray[np.int64]
+
+    def only(self, kept: NDArray[np.bool_]) -> Matches:
+        """Those of the matches that are `kept`."""
+        return Matches(*(values[kept] for values in self))
 
 
 def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
@@ -221,8 +225,34 @@ def _agreement(a: Paired, b: Paired, tolerance: float) -> NDArray[np.bool_]:
 
 def _shrink(points: Paired) -> NDArray[np.float32]:
     """One over the size of each feature, relative to one of level 0."""
+    return np.asarray(_shrinks()[points.level])
+
+
+def _shrinks() -> NDArray[np.float32]:
+    """(levels,) float32: one over the size of a feature of each level."""
     sizes = FACTOR ** -np.arange(LEVELS, dtype=np.float64)
-    return np.asarray(sizes.astype(np.float32)[points.level])
+    return sizes.astype(np.float32)
+
+
+def _circle() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cosine and sine of each 256th of a turn."""
+    turns = np.arange(256) * (2 * np.pi / 256)
+    return np.cos(turns).astype(np.float32), np.sin(turns).astype(np.float32)
+
+
+def rules_of(weights: NDArray[np.float32], tolerance: float) -> tuple[Any, ...]:
+    """What `agreeing` goes by as `kernels.orb_votes.Rules` has it.
+
+    Parameters
+    ----------
+    weights : (256,) float32 ndarray
+        Whole 256ths.
+    tolerance : float
+    """
+    whole = np.rint(weights * 256).astype(np.int32)
+    allowed = np.float32(tolerance) * _shrinks()
+    grow = np.float32(LEVEL_TOLERANCE)
+    return whole, *_circle(), _shrinks(), allowed, ANGLE_TOLERANCE, grow
 
 
 def _local(points: Paired) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -231,10 +261,10 @@ def _local(points: Paired) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     Angles are whole 256ths of a turn, looked up: a sine computed in place could differ in its
     last bit with the place in the array.
     """
-    turns = np.arange(256) * (2 * np.pi / 256)
+    cosines, sines = _circle()
     shrink = _shrink(points)
-    cos = (np.cos(turns).astype(np.float32)[points.angle] * shrink)[:, :, None]
-    sin = (np.sin(turns).astype(np.float32)[points.angle] * shrink)[:, :, None]
+    cos = (cosines[points.angle] * shrink)[:, :, None]
+    sin = (sines[points.angle] * shrink)[:, :, None]
     x = points.x[:, None, :] - points.x[:, :, None]
     y = points.y[:, None, :] - points.y[:, :, None]
     return cos * x + sin * y, cos * y - sin * x

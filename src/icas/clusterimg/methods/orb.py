@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.links import Links, links_in
 from icas.clusterimg.methods.base import Image, digest, settings_of
-from icas.clusterimg.methods.matching import FACTOR, FAR, LEVELS, Features, agreeing, mutual_matches
+from icas.clusterimg.methods.matching import FAR, Features, agreeing, mutual_matches, rules_of
+from icas.clusterimg.methods.orb_features import EDGE, described, fastest_find
 from icas.common.options import Size, check_options, option, parse_size
 
 SIDE = 256
 """Long side in pixels that images are brought to where no size is asked for."""
-EDGE = 12
-"""Pixels beside the edge of a level without features; OpenCV mirrors what descriptors lack."""
-PATCH = 31
-FAST_THRESHOLD = 7
-"""Gray levels that a FAST corner must stand out by; low, so that soft images have features too."""
-CELLS = 8
-"""Cells along the long side, over which the features are spread."""
-CANDIDATES = 10
-"""Corners found for each feature kept: the choice that spreading has."""
+PLAIN_SECONDS = 4e-9
+"""What NumPy takes for a pair of features, roughly."""
 SURE_BITS = 32
 """Bits up to which a match counts whole; from there its weight falls, to 0 past `match_bits`."""
 
@@ -75,6 +71,7 @@ class Orb:
     name: ClassVar[str] = "orb"
     default_threshold: ClassVar[float] = 0.15
     tile: ClassVar[int] = 64
+    links_tile: ClassVar[int] = 256
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -111,18 +108,46 @@ class Orb:
         (len(a), len(b)) float32 ndarray
             In [0, 1]; 1 for images with the same pixels.
         """
+        return self._values(a, b, -np.inf)
+
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Links, as `Linking` has them; what cannot reach the threshold is left early."""
+        return links_in(self._values(a, b, threshold), threshold, triangle=a is b)
+
+    def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> NDArray[np.float32]:
+        """Similarities where they are at or above `threshold`; elsewhere something below it."""
+        described = a.array.shape[:2], b.array.shape[:2]
+        loops = compiled_kernels("orb_loops", float(np.prod(described)) * PLAIN_SECONDS)
+        if loops is None:
+            return self._plain_values(a, b, np.float32(threshold))
+        values = np.full((len(a), len(b)), -np.inf, np.float32)
+        rules = loops.Rules(*rules_of(self._weights(), self.tolerance))
+        ours, theirs = loops.described(a.arrays), loops.described(b.arrays)
+        least = np.float32(threshold)
+        loops.similarities(ours, theirs, self.match_bits, rules, least, a is b, values)
+        return np.maximum(values, values.T) if a is b else values
+
+    def _plain_values(
+        self, a: FeatureSet, b: FeatureSet, threshold: np.float32
+    ) -> NDArray[np.float32]:
+        """As `_values`, by NumPy."""
         good = np.zeros((len(a), len(b)), np.float64)
         mirrored = a is b
         ours, theirs = features_of(a), features_of(b)
+        counts = np.maximum(ours.counts[:, None] + theirs.counts[None, :], 1)
+        weights = self._weights()
         for row in range(len(a)):
             start = row if mirrored else 0
             one, many = ours.rows(row), theirs.rows(slice(start, None))
             matches = mutual_matches(one, many, self.match_bits)
-            good[row, start:] = agreeing(one, many, matches, self._weights(), self.tolerance)
+            # All matches together weigh no less than those that agree.
+            most = np.bincount(matches.image, weights[matches.bits], len(many.counts)).astype(float)
+            likely = _share(most, counts[row, start:]) >= threshold
+            matches = matches.only(likely[matches.image])
+            good[row, start:] = agreeing(one, many, matches, weights, self.tolerance)
         if mirrored:
             good = np.maximum(good, good.T)
-        features = ours.counts[:, None] + theirs.counts[None, :]
-        share: NDArray[np.float32] = (2 * good / np.maximum(features, 1)).astype(np.float32)
+        share = _share(good, counts)
         share[a.arrays["digest"][:, None] == b.arrays["digest"][None, :]] = 1
         return share
 
@@ -135,22 +160,9 @@ class Orb:
 
     def _features(self, image: Image) -> Features:
         gray = self._brought(image)
-        count, none = self.keypoints, _zeros(0)
         if min(gray.shape) <= 2 * EDGE:
-            return none
-        orb = cv2.ORB.create(
-            nfeatures=count * CANDIDATES,
-            scaleFactor=FACTOR,
-            nlevels=LEVELS,
-            edgeThreshold=EDGE,
-            patchSize=PATCH,
-            fastThreshold=FAST_THRESHOLD,
-        )
-        corners = spread(orb.detect(gray, None), max(gray.shape), count)
-        points, descriptors = orb.compute(gray, corners)
-        if not points:
-            return none
-        return _described(points, np.asarray(descriptors, np.uint8), max(gray.shape))
+            return _zeros(0)
+        return described(gray, self.keypoints, fastest_find()) or _zeros(0)
 
     def _brought(self, image: Image) -> NDArray[np.uint8]:
         """The image in gray at the working size, slightly smoothed: descriptors hold better so."""
@@ -167,48 +179,8 @@ class Orb:
         return np.asarray(cv2.GaussianBlur(resized, (0, 0), 1.0), np.uint8)
 
 
-def spread(corners: Iterable[Any], side: int, count: int) -> list[Any]:
-    """`count` of the corners, evenly over the image: the strongest of every cell, then the second.
-
-    Parameters
-    ----------
-    corners : iterable of cv2.KeyPoint
-    side : int
-        Long side of the image in pixels.
-    count : int
-        Most corners to keep.
-    """
-    points = list(corners)
-    if len(points) <= count:
-        return points
-    values = np.array([(p.response, *p.pt, p.octave) for p in points])
-    order = np.lexsort((values[:, 3], values[:, 1], values[:, 2], -values[:, 0]))
-    column, row = (values[order, 1:3] * (CELLS / side)).astype(np.int64).T
-    rank = _rank_within(row * CELLS + column)
-    picked = np.argsort(rank, kind="stable")[:count]
-    return [points[index] for index in order[picked]]
-
-
-def _rank_within(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many earlier entries have the same value, for each entry."""
-    order = np.argsort(cells, kind="stable")
-    ordered = cells[order]
-    first = np.searchsorted(ordered, ordered)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(cells)) - first
-    return rank
-
-
-def _described(points: Iterable[Any], descriptors: NDArray[np.uint8], side: int) -> Features:
-    values = np.array([(*p.pt, p.angle, p.octave) for p in points])
-    turns = np.rint(values[:, 2] * (256 / 360)).astype(np.int64)
-    return Features(
-        descriptors,
-        np.array(len(values), np.int32),
-        (values[:, :2] / side).astype(np.float32),
-        (turns & 255).astype(np.uint8),
-        values[:, 3].astype(np.int8),
-    )
+def _share(good: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float32]:
+    return (2 * good / counts).astype(np.float32)
 
 
 def _zeros(*shape: int) -> Features:

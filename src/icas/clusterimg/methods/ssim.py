@@ -5,44 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.kernels import ssim_blocks, ssim_windows
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.kernels.ssim_windows import NONE, WINDOW, least_total, similarity_of
+from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.methods.base import Image, settings_of
 from icas.clusterimg.methods.checks import require_alike
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
 
-WINDOW = 7
-"""Side of the uniform window in pixels (scikit-image's default)."""
-PIXELS = WINDOW * WINDOW
-BRIGHT = (0.01 * 255) ** 2 * PIXELS**2
-"""C1 of the definition, for sums over a window in place of means."""
-VARIED = (0.03 * 255) ** 2 * PIXELS * (PIXELS - 1)
-"""C2 of the definition, for `PIXELS` (`PIXELS` - 1) times the sample (co)variance."""
 SMOOTHING = 1.5
 """Pixels of the common size by which much larger images are smoothed (Gaussian)."""
 MAPPED = 1 << 22
 """Pixels whose maps are held at a time, for each side of a tile."""
-BLOCK = 1 << 16
-"""Pixels of a block of work: small enough for a core's cache."""
-
-
-class Maps(NamedTuple):
-    """What the windows of n images say on their own; h' and w' are h - 6 and w - 6."""
-
-    pixels: NDArray[np.uint16]
-    """(n, h, w)"""
-    sums: NDArray[np.int32]
-    """(n, h', w'): sum over each window."""
-    squares: NDArray[np.float32]
-    """(n, h', w'): that sum squared."""
-    variances: NDArray[np.float32]
-    """(n, h', w'): sample variance of each window, times `PIXELS` (`PIXELS` - 1)."""
+FEATURED = 1 << 24
+"""Pixels of images whose bounds by blocks are held at a time, for each side of a tile."""
+COST = 4e-9
+"""Seconds that NumPy takes for a pixel of a pair, roughly."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +62,7 @@ class Ssim:
     name: ClassVar[str] = "ssim"
     default_threshold: ClassVar[float] = 0.62
     tile: ClassVar[int] = 128
+    links_tile: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -106,12 +94,41 @@ class Ssim:
             `a` and `b` were made at different sizes.
         """
         require_alike(a, b)
+        kernels = compiled_kernels("ssim_loops", _seconds(a, b)) or ssim_windows
+        shape = a.array.shape[1:]
         found = np.empty((len(a), len(b)), np.float32)
         for rows in _parts(a.array, MAPPED):
-            ours = maps_of(a.array[rows])
+            ours = kernels.maps_of(a.array[rows])
             for columns in _parts(b.array, MAPPED):
-                _compare(ours, maps_of(b.array[columns]), found[rows, columns])
-        return np.minimum(found, np.float32(1), out=found)
+                theirs = ours if a is b and rows == columns else kernels.maps_of(b.array[columns])
+                totals = kernels.totals(ours, theirs, shape)
+                found[rows, columns] = similarity_of(totals, shape)
+        return found
+
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
+
+        Most pairs are told apart by a strict upper bound (`ssim_blocks`); of the others as many
+        rows of windows are computed as it takes to see that the bound of the rest is too low.
+
+        Returns
+        -------
+        Links
+            Numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`.
+
+        Raises
+        ------
+        UsageError
+            `a` and `b` were made at different sizes.
+        """
+        require_alike(a, b)
+        shape = a.array.shape[1:]
+        kernels = compiled_kernels("ssim_link_loops", _seconds(a, b)) or ssim_blocks
+        least = least_total(threshold, shape)
+        return join_links(
+            _found_links(totals, rows.start, columns.start, shape)
+            for rows, columns, totals in _totals_from(kernels, a.array, b.array, least, a is b)
+        )
 
 
 def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
@@ -130,72 +147,55 @@ def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
     return np.asarray(cv2.GaussianBlur(brought, (0, 0), sigma), np.uint8)
 
 
-def maps_of(gray: NDArray[np.uint8]) -> Maps:
-    """Sums and variances of all windows of the images `gray`, (n, h, w) uint8; exact."""
-    pixels = gray.astype(np.uint16)
-    sums = np.ascontiguousarray(window_sums(pixels))
-    squares = sums * sums
-    # 49 * 49 * 255^2 is 156 million: all of this fits int32.
-    variances = PIXELS * window_sums(pixels * pixels) - squares
-    return Maps(pixels, sums, squares.astype(np.float32), variances.astype(np.float32))
-
-
-def window_sums(stack: NDArray[np.uint16]) -> NDArray[np.int32]:
-    """Sum over every 7x7 window within each image, (n, h, w) -> (n, h - 6, w - 6) int32, exact."""
-    count, height, width = stack.shape
-    # The images on top of each other are one image for OpenCV; windows across a seam are cut off.
-    tall = stack.reshape(count * height, width)
-    sums = cv2.boxFilter(tall, cv2.CV_32S, (WINDOW, WINDOW), normalize=False)
-    edge = WINDOW // 2
-    inner = sums.reshape(stack.shape)[:, edge : height - edge, edge : width - edge]
-    return np.asarray(inner, np.int32)
+def _seconds(a: FeatureSet, b: FeatureSet) -> float:
+    """What comparing `a` with `b` would take in NumPy."""
+    return COST * len(a) * b.array.size
 
 
 def _parts(stack: NDArray[Any], pixels: int) -> Iterator[slice]:
     """Runs of images that hold `pixels` pixels or fewer, one image at the least."""
     step = max(1, pixels // math.prod(stack.shape[1:]))
     for start in range(0, len(stack), step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, len(stack)))
 
 
-def _compare(ours: Maps, theirs: Maps, found: NDArray[np.float32]) -> None:
-    """Fill `found` with the similarity of each image of `ours` with each of `theirs`."""
-    for columns in _parts(theirs.pixels, BLOCK):
-        many = _picked(theirs, columns)
-        for row in range(len(ours.pixels)):
-            one = _picked(ours, row)
-            found[row, columns] = _mean_similarity(one, many)
+def _totals_from(
+    kernels: ModuleType, a: NDArray[np.uint8], b: NDArray[np.uint8], least: int, triangle: bool
+) -> Iterator[tuple[slice, slice, NDArray[np.int64]]]:
+    """Runs of images of `a`, of `b`, and the totals of `least` or more of each of their pairs."""
+    shape = a.shape[1:]
+    for rows in _parts(a, FEATURED):
+        ours = _featured(kernels, a, rows)
+        for columns in _parts(b, FEATURED):
+            same = triangle and rows == columns
+            theirs = ours if same else _featured(kernels, b, columns)
+            for one, features in ours:
+                maps = kernels.maps_of(a[one])
+                for other, their_features in theirs:
+                    if triangle and other.start < one.start:
+                        continue
+                    alike = triangle and one == other
+                    their_maps = maps if alike else kernels.maps_of(b[other])
+                    both = features, their_features
+                    totals = kernels.totals_from(maps, their_maps, both, shape, least, alike)
+                    yield one, other, totals
 
 
-def _picked(maps: Maps, images: int | slice) -> Maps:
-    return Maps(
-        maps.pixels[images], maps.sums[images], maps.squares[images], maps.variances[images]
-    )
+def _featured(
+    kernels: ModuleType, gray: NDArray[np.uint8], images: slice
+) -> list[tuple[slice, NDArray[np.float32]]]:
+    """Of the chosen images, part by part, what their bounds need."""
+    shape = gray.shape[1:]
+    found = []
+    for inner in _parts(gray[images], MAPPED):
+        part = slice(images.start + inner.start, images.start + inner.stop)
+        found.append((part, kernels.features_of(kernels.maps_of(gray[part]), shape)))
+    return found
 
 
-def _mean_similarity(one: Maps, many: Maps) -> NDArray[np.float64]:
-    """Similarity of one image with each of n, (n,).
-
-    All sums are integers and exact; every step after them is symmetric in the two images, bit
-    for bit.
-    """
-    means = one.sums * many.sums
-    covariances = window_sums(one.pixels * many.pixels) * np.int32(PIXELS)
-    covariances -= means
-    value = _twice(means, BRIGHT)
-    value *= _twice(covariances, VARIED)
-    below = one.squares + many.squares
-    below += np.float32(BRIGHT)
-    spread = one.variances + many.variances
-    spread += np.float32(VARIED)
-    below *= spread
-    value /= below
-    return np.asarray(value.reshape(len(value), -1).mean(axis=1, dtype=np.float64))
-
-
-def _twice(values: NDArray[np.int32], constant: float) -> NDArray[np.float32]:
-    """2 `values` + `constant`."""
-    doubled = values.astype(np.float32)
-    doubled += doubled
-    doubled += np.float32(constant)
-    return doubled
+def _found_links(
+    totals: NDArray[np.int64], first: int, second: int, shape: tuple[int, ...]
+) -> Links:
+    """Links of the totals that are there, of images numbered from `first` and `second`."""
+    rows, columns = np.nonzero(totals != NONE)
+    return Links(rows + first, columns + second, similarity_of(totals[rows, columns], shape))

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.kernels.tm_products import (
+    norms_of,
+    pair_similarities,
+    sides_of,
+    similarities,
+)
+from icas.clusterimg.links import Links, join_links, links_in
 from icas.clusterimg.methods.base import Image, settings_of
 from icas.clusterimg.methods.checks import require_alike
 from icas.common.images import resize
 from icas.common.options import Size, check_options, option, parse_size
 
-MIDDLE = 128
-"""Taken off every value: what is left is at most 128 in size."""
-CHUNK = 1024
-"""Values multiplied at a time: 1024 * 128^2 = 2^24, up to which float32 holds every integer."""
+ROWS = 256
+"""Images compared with a tile at a time: their matrix stays in a core's cache."""
+COST = 2e-11
+"""Seconds that NumPy takes for a value of a pair, roughly."""
+DENSE = 0.2
+"""Share of pairs that may be linked from which on all are computed by a product of matrices."""
+DENSE_NUMPY = 0.015
+"""The same without compiled loops, where single pairs take longer."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class TemplateMatching:
     name: ClassVar[str] = "tm"
     default_threshold: ClassVar[float] = 0.97
     tile: ClassVar[int] = 1024
+    links_tile: ClassVar[int] = 1024
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -81,48 +96,70 @@ class TemplateMatching:
             `a` and `b` were made at different sizes.
         """
         require_alike(a, b)
-        ours, theirs = _rows(a), _rows(b)
-        difference = squared_differences(ours, theirs)
-        scale = np.sqrt(_squares(ours, 0)[:, None] * _squares(theirs, 0))
-        share = np.ones(difference.shape)
-        np.divide(difference, scale, out=share, where=difference < scale)
-        share[difference == 0] = 0
-        return (1 - share).astype(np.float32)
+        loops = _loops(a, b)
+        ours = _rows(a)
+        theirs = ours if a is b else _rows(b)
+        norms = norms_of(ours, loops)
+        both = norms, norms if a is b else norms_of(theirs, loops)
+        return similarities(ours, theirs, both, loops)
 
+    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
+        """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
 
-def squared_differences(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Sum of squared differences of each of n rows with each of m, (n, m) float64, exact.
+        One product of matrices tells the pairs that may be linked (`tm_products.sides_of`); only
+        their similarities are computed.
 
-    The products go through float32, twice as fast as float64, in chunks whose sums are integers
-    that float32 holds; the chunks add up in float64.
-    """
-    products = np.zeros((len(ours), len(theirs)))
-    for columns in _chunks(ours):
-        products += _centred(ours[:, columns]) @ _centred(theirs[:, columns]).T
-    products *= -2
-    products += _squares(ours, MIDDLE)[:, None]
-    products += _squares(theirs, MIDDLE)
-    return products
+        Returns
+        -------
+        Links
+            Numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`.
+
+        Raises
+        ------
+        UsageError
+            `a` and `b` were made at different sizes.
+        """
+        require_alike(a, b)
+        wanted = float(np.float32(threshold))
+        if not 0 < wanted <= 1:
+            # Every pair is linked, or none.
+            return links_in(self.similarity(a, b), threshold, triangle=a is b)
+        return join_links(_links_by_rows(a, b, wanted, _loops(a, b)))
 
 
 def _rows(features: FeatureSet) -> NDArray[np.uint8]:
     """(n, values) uint8: each image as one row."""
-    return features.array.reshape(len(features), int(np.prod(features.array.shape[1:])))
+    return features.array.reshape(len(features), math.prod(features.array.shape[1:]))
 
 
-def _chunks(rows: NDArray[np.uint8]) -> Iterator[slice]:
-    for start in range(0, rows.shape[1], CHUNK):
-        yield slice(start, start + CHUNK)
+def _loops(a: FeatureSet, b: FeatureSet) -> ModuleType | None:
+    return compiled_kernels("tm_loops", COST * len(a) * b.array.size)
 
 
-def _centred(values: NDArray[np.uint8], middle: int = MIDDLE) -> NDArray[np.float32]:
-    return values.astype(np.float32) - np.float32(middle)
-
-
-def _squares(rows: NDArray[np.uint8], middle: int) -> NDArray[np.float64]:
-    """Sum of the squared distances of each row's values from `middle`, (n,), exact."""
-    total = np.zeros(len(rows))
-    for columns in _chunks(rows):
-        # One value squared fits float32, a chunk of uncentred squares does not: add in float64.
-        total += np.square(_centred(rows[:, columns], middle)).sum(axis=1, dtype=np.float64)
-    return total
+def _links_by_rows(
+    a: FeatureSet, b: FeatureSet, threshold: float, loops: ModuleType | None
+) -> Iterator[Links]:
+    """Links of `ROWS` images of `a` at a time."""
+    same = a is b
+    ours, theirs = _rows(a), _rows(b)
+    norms = norms_of(ours, loops)
+    both = norms, norms if same else norms_of(theirs, loops)
+    left, right = sides_of((a.array, a.array if same else b.array), both, threshold, loops)
+    for start in range(0, len(a), ROWS):
+        rows = slice(start, start + ROWS)
+        # Left of the diagonal there is nothing to look at.
+        first = start if same else 0
+        columns = slice(first, None)
+        sides = ours[rows], theirs[columns]
+        parts = both[0].picked(rows), both[1].picked(columns)
+        near = np.flatnonzero((left[rows] @ right[columns].T).reshape(-1) >= 0)
+        if len(near) > (DENSE_NUMPY if loops is None else DENSE) * len(sides[0]) * len(sides[1]):
+            found = links_in(similarities(*sides, parts, loops), threshold, triangle=same)
+        else:
+            pairs = np.divmod(near, len(sides[1]))
+            if same:
+                above = pairs[1] > pairs[0]
+                pairs = pairs[0][above], pairs[1][above]
+            values = pair_similarities(*sides, parts, pairs, loops)
+            found = Links(*pairs, values).at_least(threshold)
+        yield Links(found.a + start, found.b + first, found.similarity)

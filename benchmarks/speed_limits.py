@@ -1,0 +1,124 @@
+"""What this machine can do at most: words counted, numbers multiplied, pictures decoded."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import cv2
+import numpy as np
+from speed_timing import Work
+
+from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.common.images import Image
+
+PACKAGES = ("numpy", "numba", "opencv-contrib-python", "scikit-image", "Pillow", "ImageHash")
+
+
+def popcount_peak() -> Work | None:
+    """Words that are combined, counted and added up in the first cache; None without numba."""
+    if compiled_kernels("hamming_loops", np.inf) is None:
+        return None
+    import numba
+
+    from icas.clusterimg.kernels.popcount import popcount
+
+    @numba.njit(nogil=True)
+    def count(words: np.ndarray, keys: np.ndarray) -> np.uint64:
+        total = np.uint64(0)
+        for key in keys:
+            for word in words:
+                total += popcount(word ^ key)
+        return total
+
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 1 << 63, 1024, dtype=np.uint64)
+    keys = rng.integers(0, 1 << 63, 400_000, dtype=np.uint64)
+
+    def work() -> int:
+        count(words, keys)
+        return len(words) * len(keys)
+
+    return work
+
+
+def multiplications() -> Work:
+    """Products of float32 by the library that NumPy has."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 1024, 1024), np.float32)
+
+    def work() -> int:
+        for _ in range(20):
+            a @ b
+        return 20 * 1024**3
+
+    return work
+
+
+def decoding(jpegs: Sequence[bytes], flag: int) -> Work:
+    """JPEG files decoded from memory by OpenCV."""
+    arrays = [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs]
+
+    def work() -> int:
+        for array in arrays:
+            cv2.imdecode(array, flag)
+        return len(arrays)
+
+    return work
+
+
+def encoded(pictures: Sequence[Image]) -> list[bytes]:
+    """Pictures as JPEG files in memory."""
+    return [cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in pictures]
+
+
+def description() -> list[str]:
+    """The machine and the packages, a line each."""
+    packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        f"{_processor()}, {cores} cores, {_memory()}; {platform.system()}",
+        f"Python {sys.version.split()[0]}, {packages}",
+        f"NumPy multiplies with {_blas()}",
+    ]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    told = Path("/proc/cpuinfo")
+    if not told.is_file():
+        return platform.processor() or platform.machine()
+    lines = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in told.read_text().split("\n\n", 1)[0].splitlines()
+        if ":" in line
+    )
+    wide = "AVX-512" if "avx512f" in lines.get("flags", "") else "no AVX-512"
+    return f"{lines.get('model name', platform.machine())} ({wide})"
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf"):
+        return "memory unknown"
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+
+
+def _blas() -> str:
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "a library unknown without threadpoolctl"
+    found = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    return ", ".join(
+        f"{one['internal_api']} {one['version']} ({one.get('architecture', '?')})" for one in found
+    )
