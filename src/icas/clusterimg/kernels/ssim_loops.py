@@ -17,7 +17,9 @@ STRIP = 2048
 PART = 1024
 """Windows whose parts are added up in 32 bits, 2^20 each at most."""
 BLOCK = 8
-"""Images of one side that all of the other are compared with before the next are."""
+"""Images of one side that some of the other are compared with before the next are."""
+SOME = 32
+"""How many of the other: their maps stay in the cache that cores share."""
 CACHED = 1 << 19
 """Bytes of maps of those images that are worked on at a time: they stay in a core's cache."""
 
@@ -178,41 +180,43 @@ def fill_totals(
     """
     down = height - _U(6)
     block = _U(BLOCK)
-    ours, theirs = _U(found.shape[0]), _U(found.shape[1])
+    theirs = _U(found.shape[1])
     image, maps = height * across, down * across
-    first = _U(0)
-    while first < theirs:
-        last = min(first + block, theirs)
-        top = _U(0)
-        while top < down:
-            bottom = min(top + band, down)
-            for i in range(ours):
-                start = i if triangle and i > first else first
-                for j in range(start, last):
-                    at_a, at_b = i * image + top * across, j * image + top * across
-                    from_a, from_b = i * maps + top * across, j * maps + top * across
-                    begin(pixels_a, at_a, pixels_b, at_b, products, across)
-                    row = top
-                    while row < bottom:
-                        high = min(rows, bottom - row)
-                        past = (row - top + _U(6)) * across
-                        done = (row - top) * across
-                        found[i, j] += advance(
-                            pixels_a,
-                            at_a + past,
-                            sums_a,
-                            spreads_a,
-                            from_a + done,
-                            pixels_b,
-                            at_b + past,
-                            sums_b,
-                            spreads_b,
-                            from_b + done,
-                            products,
-                            columns,
-                            high,
-                            across,
-                        )
-                        row += high
-            top = bottom
-        first = last
+    for head in range(0, found.shape[0], SOME):
+        tail = min(head + SOME, found.shape[0])
+        first = _U(head) if triangle else _U(0)
+        while first < theirs:
+            last = min(first + block, theirs)
+            top = _U(0)
+            while top < down:
+                bottom = min(top + band, down)
+                for i in range(_U(head), _U(tail)):
+                    start = i if triangle and i > first else first
+                    for j in range(start, last):
+                        at_a, at_b = i * image + top * across, j * image + top * across
+                        from_a, from_b = i * maps + top * across, j * maps + top * across
+                        begin(pixels_a, at_a, pixels_b, at_b, products, across)
+                        row = top
+                        while row < bottom:
+                            high = min(rows, bottom - row)
+                            past = (row - top + _U(6)) * across
+                            done = (row - top) * across
+                            found[i, j] += advance(
+                                pixels_a,
+                                at_a + past,
+                                sums_a,
+                                spreads_a,
+                                from_a + done,
+                                pixels_b,
+                                at_b + past,
+                                sums_b,
+                                spreads_b,
+                                from_b + done,
+                                products,
+                                columns,
+                                high,
+                                across,
+                            )
+                            row += high
+                top = bottom
+            first = last
