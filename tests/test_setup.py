@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-contrib-python",
     "distributed": "dask",
     "huggingface_hub": "timm",  # comes with it
+    "llvmlite": "numba",  # comes with it
     "mpl_toolkits": "matplotlib",
     "segment_anything": "segment-anything",
     "skimage": "scikit-image",
@@ -80,10 +81,23 @@ NEEDING_TORCH = {"networks", "losses", "loop", "session", "model_files", "embedd
 """Modules of clusterimg.deep that define classes of torch or hold them: loaded by the method."""
 
 
+def kernels_needing_more() -> set[str]:
+    """Kernels that `loading` or `on_device` load, and only where numba or torch is there."""
+    folder = SOURCES / "clusterimg" / "kernels"
+    wanted = re.compile(
+        r"^(?:import (?:numba|torch)|from (?:numba|llvmlite|.*kernels\.jit))\b", re.M
+    )
+    found = {path.stem for path in folder.glob("*.py") if wanted.search(path.read_text())}
+    assert {"jit", "hamming_loops", "torch_tiles"} <= found
+    assert not {"loading", "ssim_windows", "tm_products"} & found
+    return {f"icas.clusterimg.kernels.{name}" for name in found}
+
+
 def test_every_module_can_be_imported_without_any_extra() -> None:
     code = f"""
 import importlib, pkgutil, sys
 needing = {{f"icas.clusterimg.deep.{{name}}" for name in {NEEDING_TORCH}}}
+needing |= {kernels_needing_more()} | {{"icas.common.dask_workers"}}
 for name in ("numba", "torch", "torchvision", "sklearn", "segment_anything", "dask", "distributed"):
     sys.modules[name] = None
 import icas

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
 from icas.clusterimg.links import NONE, Links, join_links, links_in
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.nearest import NONE as NOBODY
@@ -21,10 +20,6 @@ SKETCH_TASK = 256
 """Images that are sketched in a task."""
 PAIRS_TASK = 4096
 """Pairs that are compared in a task, roughly."""
-LOOPS = {"orb": "orb_loops", "ssim": "ssim_loops"}
-"""Compiled loops behind the similarities of a method."""
-PAIRS_A_SECOND = 1e4
-"""What such methods compare without them, roughly."""
 
 Numbers = NDArray[np.int64]
 
@@ -86,7 +81,7 @@ def links_among(
     shared = workers.share(features)
     try:
         tasks = (
-            (method, shared, pairs[start : start + PAIRS_TASK], threshold, len(pairs))
+            (method, shared, pairs[start : start + PAIRS_TASK], threshold)
             for start in range(0, len(pairs), PAIRS_TASK)
         )
         with console.bar(-(-len(pairs) // PAIRS_TASK), "links", "tasks") as bar:
@@ -95,13 +90,8 @@ def links_among(
         shared.release()
 
 
-def _links_of_some(
-    method: Method, features: FeatureSet, pairs: Numbers, threshold: float, of_all: int
-) -> Links:
-    """Links among `pairs`, which are some of `of_all`."""
-    if method.name in LOOPS:
-        # No call by itself is worth loading them: all together may be.
-        compiled_kernels(LOOPS[method.name], of_all / PAIRS_A_SECOND)
+def _links_of_some(method: Method, features: FeatureSet, pairs: Numbers, threshold: float) -> Links:
+    """Links among some of the pairs."""
     a, b = np.divmod(pairs, len(features))
     images, starts = np.unique(a, return_index=True)
     found = [NONE]

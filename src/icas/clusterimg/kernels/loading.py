@@ -26,27 +26,35 @@ _LOG = logging.getLogger(__name__)
 def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
     """The module of compiled loops `name`, ready to run, or None where NumPy does the work.
 
+    Little work is not worth loading numba for. So NumPy does it until all that was asked for
+    together would have been worth it; from then on compiled loops do. The answer is the same
+    either way.
+
     Parameters
     ----------
     name : str
         A module of this package with a function ``warm_up()``, which runs each of its loops once.
     seconds : float
-        What the work at hand would take in NumPy, roughly. Little work is not worth loading numba
-        for; once its loops are loaded they are always used. The answer is the same either way.
+        What the work at hand would take in NumPy, roughly.
     """
     full = f"{_PACKAGE}.{name}"
     ready = _READY.get(full)
     if ready is not None:
         return ready
-    if seconds < WORTH or os.environ.get(SWITCH) == "numpy" or not _numba_is_there():
+    if os.environ.get(SWITCH) == "numpy":
         return None
     with _LOADING:
+        _ASKED[full] = _ASKED.get(full, 0.0) + seconds
         if full not in _READY:
+            if _ASKED[full] < WORTH or not _numba_is_there():
+                return None
             _READY[full] = _warmed_up(full)
         return _READY[full]
 
 
 _READY: dict[str, ModuleType] = {}
+_ASKED: dict[str, float] = {}
+"""Seconds of work that each module was asked for in this process, done by NumPy so far."""
 
 
 def _numba_is_there() -> bool:

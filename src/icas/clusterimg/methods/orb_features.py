@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import count, pairwise
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -78,13 +78,10 @@ def described(gray: Gray, wanted: int, find: Find) -> Features | None:
 
 def fastest_find() -> Find:
     """The way to find corners that is fastest now: with compiled loops where they pay."""
-    loops = compiled_kernels("orb_corners", next(_ASKED) * SAVED)
+    loops = compiled_kernels("orb_corners", SAVED)
     if loops is None or not as_opencv(loops):
         return found_by_opencv
     return lambda gray, wanted: found_by_loops(gray, wanted, loops)
-
-
-_ASKED = count()
 
 
 def detector(wanted: int) -> Any:
