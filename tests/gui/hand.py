@@ -163,6 +163,17 @@ class Hand:
         """Press a key and wait for nothing."""
         self._xdotool(*self._key(key, window))
 
+    def close_by(self, key: str, window: str) -> None:
+        """Press a key until the program ends: one that comes while a window is made is lost."""
+
+        def ended() -> bool:
+            if self.process.poll() is None and (number := self.find(window)):
+                self._xdotool("windowfocus", number, "key", key, check=False)
+                time.sleep(1)
+            return self.process.poll() is not None
+
+        wait_for(f"{key} ends it", ended)
+
     def _key(self, key: str, window: str) -> list[str]:
         # no window manager gives a window the keyboard here
         return ["windowfocus", "--sync", self.find(window), "key", key]

@@ -31,6 +31,6 @@ def test_windows_open_and_q_closes_them(words, desk, start, request, monkeypatch
     asks = {"grabcut", "sam"} & set(words) and "auto" not in words
     window = "Annotations" if asks else "Painting"
     hand.until("a window is there", lambda: hand.box(window)[2] > 100)
-    hand.type("q", window)
+    hand.close_by("q", window)
     ended = hand.end()
     assert (ended.code, ended.err) == (0, "")

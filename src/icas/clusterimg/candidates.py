@@ -208,7 +208,7 @@ def _links_of_sample(
     workers: Workers,
 ) -> Links:
     """All links of the images `sample` with images of other parts, each once, a < b."""
-    chosen, side = features[sample], side_for(method, features, workers.jobs)
+    chosen, side = features[sample], side_for(method, features, threshold, workers.jobs)
     shared = workers.share(chosen)
     try:
         starts = range(0, len(features), side)

@@ -147,7 +147,7 @@ class LinkGrouping:
         self, features: FeatureSet, workers: Workers, console: Console
     ) -> Iterator[Links]:
         count = len(features)
-        across = -(-count // side_for(self.method, features, workers.jobs))
+        across = -(-count // side_for(self.method, features, self.threshold, workers.jobs))
         with console.bar(across * (across + 1) // 2, "links", "tiles") as bar:
             tiles = links_within(self.method, features, self.threshold, workers)
             yield from by_bands(counted(tiles, bar), across)

@@ -47,17 +47,20 @@ def side_of(method: Method, count: int, jobs: int) -> int:
     return min(largest, max(shared, min(method.tile, largest)))
 
 
-def side_for(method: Method, features: FeatureSet, jobs: int) -> int:
-    """`side_of` for all of `features`; less where blocks of mapped ones would not fit the budget.
+def side_for(method: Method, features: FeatureSet, threshold: float, jobs: int) -> int:
+    """`side_of` for all of `features`: `links_within` gives tiles that are so many images a side.
 
-    `links_within` gives an upper triangle of tiles that are so many images a side.
+    Less where blocks of mapped features would not fit the budget, and where every pair is a link.
     """
-    return side_within(features, side_of(method, len(features), jobs), jobs)
+    side = side_of(method, len(features), jobs)
+    if threshold == -np.inf:
+        side = min(side, method.tile)
+    return side_within(features, side, jobs)
 
 
-def tile_count(method: Method, count: int, jobs: int) -> int:
-    """How many tiles `count` images make, where their features are in memory."""
-    across = -(-count // side_of(method, count, jobs))
+def tile_count(method: Method, features: FeatureSet, threshold: float, jobs: int) -> int:
+    """How many tiles `links_within` gives."""
+    across = -(-len(features) // side_for(method, features, threshold, jobs))
     return across * (across + 1) // 2
 
 
@@ -69,7 +72,7 @@ def links_within(
     Every pair is compared once. Nothing larger than a tile a worker is held, beside the links;
     workers elsewhere are sent a block of images once, for all of its tiles.
     """
-    side = side_for(method, features, workers.jobs)
+    side = side_for(method, features, threshold, workers.jobs)
     across, bare = -(-len(features) // side), _bare(features)
     shelf: Shelf[Span] = Shelf(workers, lambda span: bare[slice(*span)], lambda _: across)
     tasks = (

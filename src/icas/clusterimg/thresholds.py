@@ -38,7 +38,7 @@ def full_forest(
     console: Console | None = None,
 ) -> tuple[Forest, LinkCounts]:
     """The maximum spanning forest of all pairs, and how many pairs reach each similarity."""
-    tiles = tile_count(method, len(features), workers.jobs)
+    tiles = tile_count(method, features, -np.inf, workers.jobs)
     counts = LinkCounts()
     with (console or Console()).bar(tiles, "links", "tiles") as bar:
 
