@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -59,6 +60,15 @@ def stored_features() -> int:
     return len(found.cohesions)
 
 
+def own_peak_mb() -> float:
+    """Peak memory of this process alone; what the system else tells counts the one it came from."""
+    told = Path("/proc/self/status")
+    if not told.is_file():
+        return peak_memory_mb()
+    lines = dict(line.split(":", 1) for line in told.read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1000
+
+
 TASKS: dict[str, Callable[[], int]] = {
     "a million codes of 64 bits, radius 10, all pairs": a_million_codes,
     "100,000 stored hashes -> clusters and certificate": stored_features,
@@ -72,6 +82,6 @@ if __name__ == "__main__":
         "found": count,
         "wall": time.perf_counter() - begun,
         "cpu": time.process_time(),
-        "memory_mb": peak_memory_mb(),
+        "memory_mb": own_peak_mb(),
     }
     print(json.dumps(told))
