@@ -120,7 +120,7 @@ def check_computed(name: str, device: str) -> None:
 def _of_codes(method: Any, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
     from icas.clusterimg.kernels import torch_tiles
 
-    return np.asarray(method._shares(a, b)[torch_tiles.hamming(a.array, b.array, device)])
+    return np.asarray(method.shares(a, b)[torch_tiles.hamming(a.array, b.array, device)])
 
 
 def _of_gray(method: Any, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:

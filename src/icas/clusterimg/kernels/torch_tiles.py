@@ -21,7 +21,7 @@ from icas.clusterimg.kernels.ssim_windows import (
     WINDOW,
     similarity_of,
 )
-from icas.clusterimg.kernels.tm_products import CHUNK, MIDDLE
+from icas.clusterimg.kernels.tm_products import CHUNK, MIDDLE, norms_of
 
 Tensor = Any
 """torch.Tensor; torch has no types where it is not installed."""
@@ -47,36 +47,28 @@ def _signs(codes: NDArray[np.uint8], device: str) -> Tensor:
 
 def colour_shares(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
     """1 - TM_SQDIFF_NORMED of each row of `a` with each of `b`, (n, values) and (m, values)."""
-    ours, theirs = (torch.from_numpy(np.ascontiguousarray(side)).to(device) for side in (a, b))
-    difference = _squared_differences(ours, theirs)
-    scale = torch.sqrt(_squares(ours, 0)[:, None] * _squares(theirs, 0))
+    one, other = (_norms(side, device) for side in (a, b))
+    difference = (one[0][:, None] + other[0]) - 2 * _products_of_pixels(a, b, device)
+    scale = one[1][:, None] * other[1]
     share = torch.where(difference < scale, difference / scale, torch.ones_like(difference))
     share[difference == 0] = 0
     return np.asarray((1 - share).to(torch.float32).cpu().numpy(), np.float32)
 
 
-def _squared_differences(ours: Tensor, theirs: Tensor) -> Tensor:
-    products = torch.zeros(len(ours), len(theirs), dtype=torch.float64, device=ours.device)
+def _norms(rows: NDArray[np.uint8], device: str) -> tuple[Tensor, Tensor]:
+    """The fields of `tm_products.Norms`, made where the CPU's own are made."""
+    squares, lengths = norms_of(rows, None)
+    return torch.from_numpy(squares).to(device), torch.from_numpy(lengths).to(device)
+
+
+def _products_of_pixels(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> Tensor:
+    ours, theirs = (torch.from_numpy(np.ascontiguousarray(side)).to(device) for side in (a, b))
+    found = torch.zeros(len(ours), len(theirs), dtype=torch.float64, device=device)
     for start in range(0, ours.shape[1], CHUNK):
         # At most 1024 * 128^2 = 2^24, up to which float32 holds every whole number.
-        part = _centred(ours[:, start : start + CHUNK], MIDDLE)
-        products += part @ _centred(theirs[:, start : start + CHUNK], MIDDLE).T
-    products *= -2
-    products += _squares(ours, MIDDLE)[:, None]
-    products += _squares(theirs, MIDDLE)
-    return products
-
-
-def _centred(values: Tensor, middle: int) -> Tensor:
-    return values.to(torch.float32) - middle
-
-
-def _squares(rows: Tensor, middle: int) -> Tensor:
-    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    for start in range(0, rows.shape[1], CHUNK):
-        part = _centred(rows[:, start : start + CHUNK], middle)
-        total += (part * part).sum(dim=1, dtype=torch.float64)
-    return total
+        part = ours[:, start : start + CHUNK].to(torch.float32) - MIDDLE
+        found += part @ (theirs[:, start : start + CHUNK].to(torch.float32) - MIDDLE).T
+    return found
 
 
 def products(a: NDArray[np.float64], b: NDArray[np.float64], device: str) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ class ImageHash:
         UsageError
             The codes of `a` and `b` are not of the same length.
         """
-        return shares_of(a.array, b.array, self._shares(a, b))
+        return shares_of(a.array, b.array, self.shares(a, b))
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
@@ -98,10 +98,10 @@ class ImageHash:
         UsageError
             The codes of `a` and `b` are not of the same length.
         """
-        return links_of(a.array, b.array, self._shares(a, b), threshold, same=a is b)
+        return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 
-    def _shares(self, a: FeatureSet, b: FeatureSet) -> Table:
-        """Similarity by distance."""
+    def shares(self, a: FeatureSet, b: FeatureSet) -> Table:
+        """Similarity of codes of `a` and `b` by the number of bits that differ, (bits + 1,) or more."""
         require_alike(a, b)
         width = int(a.array.shape[1])
         return shares_by_distance(self._bits(a, b, width), width)
