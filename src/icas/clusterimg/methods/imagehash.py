@@ -101,7 +101,7 @@ class ImageHash:
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 
     def shares(self, a: FeatureSet, b: FeatureSet) -> Table:
-        """Similarity of codes of `a` and `b` by the number of bits that differ, (bits + 1,) or more."""
+        """Similarity of codes of `a` and `b` by the number of bits that differ."""
         require_alike(a, b)
         width = int(a.array.shape[1])
         return shares_by_distance(self._bits(a, b, width), width)
