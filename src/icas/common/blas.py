@@ -17,8 +17,11 @@ def one_thread_each() -> Iterator[None]:
 
     By itself OpenBLAS splits every product among all cores. When two workers multiply at once, one
     waits for the other's threads, and threads that wait spin: on two busy cores each product then
-    took more than twice the processor time and the wall time of one-threaded ones. No result
-    depends on it here, as what is added up is exact.
+    took more than twice the processor time and the wall time of one-threaded ones.
+
+    Similarities do not depend on it, as what is added up there is exact. Eigenvectors do, in their
+    last bits: whoever computes some does it in here, so that they are the same with one worker
+    and with many, in threads and in processes.
 
     It takes effect in this process where threadpoolctl is installed (extras fast and deep), and in
     any case in processes that are started meanwhile, by environment variables that are not set

@@ -150,7 +150,7 @@ def start_workers(
         raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least 1")
-    with _STARTED[kind](jobs, scheduler) as workers:
+    with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers:
         yield workers
 
 
@@ -162,8 +162,7 @@ def _threads(jobs: int | None, _: str | None) -> Iterator[Workers]:
         return
     executor = ThreadPoolExecutor(count, thread_name_prefix="icas")
     try:
-        with one_thread_each():
-            yield Workers(_Threads(executor), count)
+        yield Workers(_Threads(executor), count)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

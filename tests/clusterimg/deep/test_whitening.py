@@ -112,3 +112,14 @@ def test_the_fingerprint_tells_folders_apart():
     assert Whitening.fit(one, 4).fingerprint == Whitening.fit(one.copy(), 4).fingerprint
     assert Whitening.fit(one, 4).fingerprint != Whitening.fit(other, 4).fingerprint
     assert Whitening.fit(one, 4).fingerprint != Whitening.fit(one, 3).fingerprint
+
+
+def test_threads_of_the_linear_algebra_change_nothing():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    vectors = directions(np.random.default_rng(0).random((200, 1000)).astype(np.float32))
+    found = []
+    for threads in (1, 2, 4):
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            whitening = Whitening.fit(vectors, 64)
+            found.append((whitening.fingerprint, whitening(vectors).tobytes()))
+    assert found == found[:1] * 3

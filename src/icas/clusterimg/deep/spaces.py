@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.common.blas import one_thread_each
+
 GROUPED_DIMS = 64
 """Principal components in which models look for clusters."""
 JUDGED_DIMS = 16
@@ -89,11 +91,12 @@ def principal_axes(
     lengths = float(np.square(vectors, dtype=np.float64).sum())
     # The eigenvectors of the smaller of the two products: d x d, or n x n for fewer images.
     wide = centred.shape[1] > len(centred)
-    product = centred @ centred.T if wide else centred.T @ centred
-    values, directions = np.linalg.eigh(product)
-    rounding = max(1e-10 * values[-1], 1e-14 * lengths)
-    keep = np.flatnonzero(values > rounding)[::-1][:dims]
-    axes = directions[:, keep]
-    if wide:
-        axes = centred.T @ axes / np.sqrt(values[keep])
+    with one_thread_each():
+        product = centred @ centred.T if wide else centred.T @ centred
+        values, directions = np.linalg.eigh(product)
+        rounding = max(1e-10 * values[-1], 1e-14 * lengths)
+        keep = np.flatnonzero(values > rounding)[::-1][:dims]
+        axes = directions[:, keep]
+        if wide:
+            axes = centred.T @ axes / np.sqrt(values[keep])
     return mean, values[keep] / len(vectors), axes

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.deep.spaces import principal_axes
+from icas.common.blas import one_thread_each
 
 Vectors = NDArray[np.float32]
 
@@ -52,7 +53,8 @@ class Whitening:
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """(n, d) vectors of length 1 -> (n, k + 1) float32 of length 1."""
-        whitened = (vectors - self.mean) @ self.axes
+        with one_thread_each():
+            whitened = (vectors - self.mean) @ self.axes
         constant = np.full((len(vectors), 1), self.constant, np.float32)
         return directions(np.concatenate([whitened, constant], axis=1))
 
