@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from icas.common.places import VARIABLE
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A suite started in the background is deaf to Ctrl+C, and so would be what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's own cache is never written: what the suite starts inherits another folder."""
+    folders = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(folders / "shared"))
+        yield folders
+
+
+@pytest.fixture(autouse=True)
+def _own_cache_folder(_cache_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with an empty cache: else it would depend on which tests ran before."""
+    monkeypatch.setenv(VARIABLE, str(_cache_folders / secrets.token_hex(8)))
 
 
 def data_folder() -> Path:

@@ -43,13 +43,16 @@ def opens_windows(words: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def desk(photos, tmp_path_factory):
-    """A folder as the pages have it: photos, labels, classes and a template of them."""
+    """A folder as the pages have it: photos, an archive, labels, classes and a template."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(photos, folder / "photos")
     shutil.copy(photos / "coffee-1.png", folder / "img.png")
     labels = [f"{path.name},{path.name.split('-')[0]}" for path in photos.iterdir()]
     (folder / "labels.csv").write_text("file,label\n" + "\n".join(labels) + "\n")
     (folder / "classes.txt").write_text("cup,#cc0000\ntable,#00aa44\n")
+    (folder / "archive").mkdir()
+    for name in ("astronaut-1.png", "coffee-2.jpg"):
+        shutil.copy(photos / name, folder / "archive" / f"kept-{name}")
     (folder / "coins").mkdir()
     with Image.open(photos / "coffee-1.png") as picture:
         picture.crop((90, 60, 150, 100)).save(folder / "coins" / "cup.png")
@@ -83,7 +86,7 @@ def weights(desk, request):
 
 def run(words, desk):
     command = [*COMMANDS[words[0]], *words[1:]]
-    own = {**os.environ, "XDG_CACHE_HOME": str(desk / "cache"), "LOCALAPPDATA": str(desk / "cache")}
+    own = {**os.environ, "ICAS_CACHE": str(desk / "cache")}
     own["TORCH_HOME"] = str(desk / "torch")
     done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, env=own)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"

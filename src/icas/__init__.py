@@ -19,6 +19,7 @@ from icas.common.errors import (
 
 if TYPE_CHECKING:
     from icas.clusterimg.api import cluster, features, links, similarity_matrix, train
+    from icas.clusterimg.decide import DecideReport, decide
     from icas.clusterimg.deep.train_report import TrainReport
     from icas.clusterimg.estimate import Estimate, estimate
     from icas.clusterimg.estimator import ImageClusterer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from icas.clusterimg.picking.interactive import pick_threshold
     from icas.clusterimg.recut import recut
     from icas.clusterimg.split import split
+    from icas.clusterimg.undo import Undone, undo
     from icas.common.images import find_images, read_image
     from icas.levels import labels_at
     from icas.segmentimg.document import PaintDocument
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ClusterReport": "icas.clusterimg.outcome",
+    "DecideReport": "icas.clusterimg.decide",
     "Estimate": "icas.clusterimg.estimate",
     "Evaluation": "icas.clusterimg.evaluate",
     "FeatureSet": "icas.clusterimg.features",
@@ -52,7 +55,9 @@ _PLACES = {
     "Template": "icas.segmentimg.templates",
     "TemplatePaint": "icas.segmentimg.template_paint",
     "TrainReport": "icas.clusterimg.deep.train_report",
+    "Undone": "icas.clusterimg.undo",
     "cluster": "icas.clusterimg.api",
+    "decide": "icas.clusterimg.decide",
     "estimate": "icas.clusterimg.estimate",
     "evaluate": "icas.clusterimg.evaluate",
     "features": "icas.clusterimg.api",
@@ -71,11 +76,13 @@ _PLACES = {
     "similarity_matrix": "icas.clusterimg.api",
     "split": "icas.clusterimg.split",
     "train": "icas.clusterimg.api",
+    "undo": "icas.clusterimg.undo",
 }
 
 __all__ = [
     "ClusterReport",
     "ConflictError",
+    "DecideReport",
     "Estimate",
     "Evaluation",
     "FeatureSet",
@@ -89,10 +96,12 @@ __all__ = [
     "Template",
     "TemplatePaint",
     "TrainReport",
+    "Undone",
     "UnreadableImageError",
     "UsageError",
     "__version__",
     "cluster",
+    "decide",
     "estimate",
     "evaluate",
     "features",
@@ -111,6 +120,7 @@ __all__ = [
     "similarity_matrix",
     "split",
     "train",
+    "undo",
 ]
 
 

@@ -74,7 +74,6 @@ def test_companions_alone_are_no_failure(own_photos, tmp_path):
         (["{photos}", "--hash-size", "x"], 2, "whole number"),
         (["{photos}", "--hash-size", "16", "--method", "orb"], 2, "no option of method"),
         (["{photos}", "--size", "64"], 2, "200x150"),
-        (["{photos}", "--resume"], 2, "not there yet"),
         (["{photos}", "--frobnicate"], 2, "--frobnicate"),
         (["{photos}", "--jobs", "0"], 2, "at least 1"),
         (["{empty}"], 1, "no images"),

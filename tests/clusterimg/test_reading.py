@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from skimage import data as samples
 
+from icas.clusterimg import decoding as decoding_module
 from icas.clusterimg import reading as reading_module
 from icas.clusterimg.enough import DETAIL, SaysEnough, enough_for
 from icas.clusterimg.features import FeatureSet
@@ -183,7 +184,7 @@ def test_every_worker_has_several_tasks(
         sizes.append(len(images))
         return FeatureSet(method.name, {"number": np.zeros(len(images), np.uint8)})
 
-    monkeypatch.setattr(reading_module, "_extract_chunk", noted)
+    monkeypatch.setattr(reading_module, "extract_chunk", noted)
     images = refs([Path(f"{number}.jpg") for number in range(count)])
     found = Reading(Reads(), Workers(None, jobs)).raw(images)
     assert len(found) == sum(sizes) == count
@@ -239,7 +240,7 @@ def test_what_is_known_is_not_read_again(
     before = Known.of(reading.raw([numbered[number] for number in sorted(known)]))
     images = [numbered[number] for number in wanted]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading_module, "read_image", noted)
+        patch.setattr(decoding_module, "read_image", noted)
         found = reading.raw(images, before)
     readable = [number for number in wanted if number % 7 != 3]
     assert found.array.tolist() == readable

@@ -80,7 +80,7 @@ def still(hand):
 
 
 def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "out"
     path = pictures / "coffee.png"
     words = ["--method", "sam", "--sam-checkpoint", checkpoint, "--out", out]

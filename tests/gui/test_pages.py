@@ -26,7 +26,7 @@ def test_windows_open_and_q_closes_them(words, desk, start, request, monkeypatch
     if "--sam-checkpoint" in words:
         request.getfixturevalue("weights")
     monkeypatch.chdir(desk)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(desk / "cache"))
+    monkeypatch.setenv("ICAS_CACHE", str(desk / "cache"))
     hand = start(*words[1:])
     asks = {"grabcut", "sam"} & set(words) and "auto" not in words
     window = "Annotations" if asks else "Painting"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg import pipeline
+from icas.clusterimg.cache import open_cache
 from icas.clusterimg.deep.train_report import TrainReport
 from icas.clusterimg.deep.train_settings import TrainSettings
 from icas.clusterimg.extract import features_of, fitted_together, raw_features_of
@@ -158,6 +159,7 @@ def features(
     jobs: int | None = None,
     executor: str = "threads",
     scheduler: str | None = None,
+    cache: str | Path | bool = False,
     **options: Any,
 ) -> FeatureSet:
     """Features of a folder, of a list of paths, or of a list of arrays.
@@ -167,6 +169,8 @@ def features(
     images : path, or iterable of paths, or iterable of uint8 ndarray
         A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray.
     method : str
+    cache : path or bool
+        Folder in which features of files are kept between calls; True: the user's cache folder.
     **options
         The method's own options.
 
@@ -181,9 +185,15 @@ def features(
         No such folder, method or option; arrays that are no images.
     """
     chosen = linking(make_method_from(method, options))
-    with start_workers(executor, jobs, scheduler) as workers:
+    with open_cache(cache) as kept, start_workers(executor, jobs, scheduler) as workers:
         return features_of(
-            chosen, images, workers, recursive=recursive, max_pixels=max_pixels, scale=scale
+            chosen,
+            images,
+            workers,
+            recursive=recursive,
+            max_pixels=max_pixels,
+            scale=scale,
+            cache=kept,
         )
 
 

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.cohesion import Cohesion, cohesions_of
+from icas.clusterimg.constrained import constrained
+from icas.clusterimg.constraints import Marks
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels
-from icas.clusterimg.grouping import Grouped, Grouping, with_trees
+from icas.clusterimg.grouping import Grouped, Grouping, LinkGrouping, with_trees
 from icas.clusterimg.links import Links
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE
@@ -65,9 +67,13 @@ def cluster_batch(
     features: FeatureSet,
     workers: Workers = ALONE,
     console: Console | None = None,
+    marks: Marks | None = None,
 ) -> BatchClusters:
-    """The clusters that `grouping` finds in a batch."""
+    """The clusters that `grouping` finds in a batch, as far as `marks` allow them."""
     grouped = grouping.within(features, workers, console or Console())
+    if marks is not None:
+        by_links = isinstance(grouping, LinkGrouping)
+        grouped = constrained(grouping.method, features, grouped, marks, workers, by_links=by_links)
     return _with_cohesions(grouping.method, features, grouped, workers)
 
 

@@ -42,7 +42,11 @@ def certificates(finished: Finished, labels: Labels, console: Console) -> tuple[
     known |= _from_features(finished, fresh, console)
     found = []
     rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
+    by_hand = finished.told["settings"]["stage"] == "merge"
+    least_link = -np.inf if by_hand else np.float32(finished.kept.forest.floor)
     for number, (inside, weakest, bridge) in enumerate(rows):
+        if weakest < least_link:  # only a decision joins what is less alike
+            bridge = None
         least, medoid = known.get(inside.tobytes(), (float("nan"), ""))
         found.append(Certificate(number, len(inside), weakest, least, medoid, bridge))
     return tuple(found)
@@ -50,7 +54,7 @@ def certificates(finished: Finished, labels: Labels, console: Console) -> tuple[
 
 def _as_before(finished: Finished) -> dict[bytes, Known]:
     """What the earlier certificates tell, by the images of the cluster."""
-    pairs = zip(members_of(finished.labels), finished.certificates, strict=True)
+    pairs = zip(members_of(finished.labels), finished.tables.certificates, strict=True)
     return {
         members.tobytes(): (one.least_similar_pair, one.medoid)
         for members, one in pairs

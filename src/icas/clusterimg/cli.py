@@ -10,31 +10,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from icas.clusterimg import cache_commands, decide_command, result_commands
 from icas.common.commands import LineParser, guarded
 from icas.common.errors import UsageError
 from icas.common.options import add_flags, options_of
-from icas.common.progress import Console
+from icas.common.progress import Console, say
 
 SOME_UNREADABLE = 3
 DESCRIPTION = "Sort a folder of mixed images into folders of similar images."
 EPILOG = """\
-other commands: clusterimg demo | thresholds | estimate | evaluate | train | split, each with --help
+other commands: clusterimg demo | thresholds | estimate | evaluate | train | split | undo
+| decide | cache, each with --help
 
 examples:
   clusterimg --src photos --method orb
   clusterimg photos --method imagehash --threshold 0.85 --dst sorted --transfer hardlink
   clusterimg photos --method ssim --stage batch --dst parts   (edit the folders by hand, then)
   clusterimg parts --stage merge --dst sorted
+  clusterimg new --reference archive --recursive   (which of the new images are in the archive?)
 
 exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some files could not be
 read, 130 interrupted"""
 
-_LATER = {
-    "undo": "taking a run back",
-}
-_LATER_FLAGS = {
-    "--cache": "keeping features between runs",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "thresholds": _thresholds,
         "estimate": _estimate,
         "evaluate": _evaluate,
+        "cache": cache_commands.cache,
+        "decide": decide_command.decide,
         "train": _train,
-        "split": _split,
+        "split": result_commands.split,
+        "undo": result_commands.undo,
     }
-    if words and words[0] in _LATER:
-        return _not_there(f"'{words[0]}' ({_LATER[words[0]]})")
     command = commands.get(words[0]) if words else None
     run, rest = (command, words[1:]) if command else (_cluster, words)
     debug = "--debug" in words
@@ -58,13 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded("clusterimg", lambda: run(rest), debug=debug)
 
 
-def _not_there(what: str) -> int:
-    print(f"clusterimg: {what} is not there yet", file=sys.stderr)
-    return 2
-
-
 def _parser(name: str, description: str, epilog: str | None = None) -> LineParser:
-    return LineParser(name, description, epilog, _LATER_FLAGS)
+    return LineParser(name, description, epilog, {})
 
 
 def _add_source(parser: argparse.ArgumentParser, what: str = "folder with images") -> None:
@@ -80,6 +73,20 @@ def _source(given: dict[str, Any]) -> str:
     if not source:
         raise UsageError("no source folder: clusterimg --src DIR (see clusterimg --help)")
     return str(source)
+
+
+def _add_no_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-cache", action="store_true", help="read every image, keep nothing (default: off)"
+    )
+
+
+def _take_cache(given: dict[str, Any]) -> None:
+    """``--no-cache`` as the setting `cache`."""
+    if given.pop("no_cache", False):
+        if "cache" in given:
+            raise UsageError("--cache and --no-cache exclude each other: give one of them")
+        given["cache"] = False
 
 
 def _add_method_flags(parser: argparse.ArgumentParser, skip: set[str]) -> None:
@@ -101,9 +108,7 @@ def cluster_parser() -> LineParser:
     parser = _parser("clusterimg", DESCRIPTION, EPILOG)
     _add_source(parser)
     add_flags(parser, ClusterSettings)
-    parser.add_argument(
-        "--no-cache", action="store_true", help="features are not kept between runs (default: so)"
-    )
+    _add_no_cache(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="name every file of the plan (default: off)"
     )
@@ -117,7 +122,7 @@ def cluster_parser() -> LineParser:
 def _cluster(words: list[str]) -> int:
     given = vars(cluster_parser().parse_args(words))
     given.pop("debug", None)
-    given.pop("no_cache", None)
+    _take_cache(given)
     quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
     as_json = given.pop("json", False)
     source = _source(given)
@@ -131,7 +136,7 @@ def _cluster(words: list[str]) -> int:
         results=not as_json, warnings=not quiet, bars=not quiet, details=verbose and not as_json
     )
     report = pipeline.cluster(source, make_settings(**given), console)
-    print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
+    say(json.dumps(report.as_dict()) if as_json else report.summary())
     return SOME_UNREADABLE if report.unreadable else 0
 
 
@@ -187,9 +192,17 @@ def _thresholds(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="draws the sample (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: all cores)")
     parser.add_argument("--recursive", action="store_true", help="sub-folders too (default: off)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder in which features are kept (default: the user's cache folder)",
+    )
+    _add_no_cache(parser)
     _add_method_flags(parser, {"seed"})
     given = vars(parser.parse_args(words))
     given.pop("debug", None)
+    _take_cache(given)
     source, quiet = _source(given), given.pop("quiet", False)
 
     from icas.clusterimg.thresholds import write_curve
@@ -274,45 +287,6 @@ def _list_of(kind: type[int] | type[float]) -> Callable[[str], list[float]]:
             raise argparse.ArgumentTypeError(f"{text!r}: {what} by commas are needed") from None
 
     return parse
-
-
-def _split(words: list[str]) -> int:
-    parser = _parser(
-        "clusterimg split",
-        "Cut one cluster of a finished result in parts and move its files into their folders.",
-    )
-    parser.add_argument("dst", type=Path, metavar="DST", help="the result folder")
-    parser.add_argument("cluster", metavar="CLUSTER", help="such as cluster_7")
-    parser.add_argument(
-        "--at",
-        metavar="F|weakest",
-        help="cut the links below that similarity, or the weakest one (default: weakest)",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done (default: off)"
-    )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="name every file of the plan (default: off)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="the summary as a JSON object on stdout (default: off)"
-    )
-    given = vars(parser.parse_args(words))
-
-    from icas.clusterimg.split import WEAKEST, split_result
-
-    quiet, as_json = given.get("quiet", False), given.get("json", False)
-    details = given.get("verbose", False) and not as_json
-    console = Console(results=not as_json, warnings=not quiet, bars=not quiet, details=details)
-    report = split_result(
-        given["dst"],
-        given["cluster"],
-        given.get("at", WEAKEST),
-        console,
-        dry_run=given.get("dry_run", False),
-    )
-    print(json.dumps(report.as_dict()) if as_json else _one_line(report.summary()))
-    return 0
 
 
 def _evaluate(words: list[str]) -> int:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.batches import BatchClusters, cluster_batch, given_batch
 from icas.clusterimg.cohesion import Cohesion
+from icas.clusterimg.constraints import NOTHING, Constraints, Marks
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels, weakest_links
-from icas.clusterimg.grouping import Grouping
+from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.linkage import LinkageGrouping
 from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.memory import UNLIMITED, MemoryBudget
 from icas.clusterimg.merge import Merged, merge_exactly, merge_representatives
@@ -61,6 +63,8 @@ class Clustering:
         One for each cluster.
     compared : int
         Pairs compared in search of links.
+    tree : Links or None
+        What holds the clusters together, where decisions changed how batches were merged.
     """
 
     files: tuple[str, ...]
@@ -71,10 +75,16 @@ class Clustering:
     merged_links: Links
     cohesions: tuple[Cohesion, ...]
     compared: int
+    tree: Links | None = field(default=None, kw_only=True)
 
     @property
     def count(self) -> int:
         return len(self.labels)
+
+    @property
+    def possible(self) -> int:
+        """Pairs that could be compared."""
+        return self.count * (self.count - 1) // 2
 
     @property
     def batch(self) -> NDArray[np.int64]:
@@ -100,6 +110,8 @@ class Clustering:
 
     def trees(self) -> Links:
         """What holds the clusters together: their spanning trees, and the links across batches."""
+        if self.tree is not None:
+            return self.tree
         trees = [
             batch.tree.shifted(int(start))
             for batch, start in zip(self.batches, self.starts, strict=False)
@@ -120,6 +132,7 @@ def cluster_batches(
     watch: Stopwatch | None = None,
     console: Console | None = None,
     budget: MemoryBudget = UNLIMITED,
+    constraints: Constraints = NOTHING,
 ) -> Clustering:
     """Cluster batch by batch, then merge the batches.
 
@@ -132,19 +145,27 @@ def cluster_batches(
         ``none`` leaves each batch by itself: clusters are numbered through all batches.
     budget : MemoryBudget
         Where features go that wait for the merging of batches.
+    constraints : Constraints
+        What is decided about the files. Clusters that were put together by hand count more.
     """
     watch, console = watch or Stopwatch(), console or Console()
     batches: list[BatchClusters] = []
     kept: list[FeatureSet] = []
     files: list[str] = []
     unreadable: list[Unreadable] = []
-    compared = 0
+    compared = overruled = 0
+    asked, whole = constraints, not _by_links_alone(grouping)
     for features, given in parts:
         with watch.stage("links"):
+            marks = constraints.marks(features.files) if constraints else None
             if given is None:
-                batch = cluster_batch(grouping, features, workers, console)
+                batch = cluster_batch(grouping, features, workers, console, marks)
             else:
-                batch = given_batch(grouping.method, features, given, workers)
+                together = given if marks is None else marks.starts(given)
+                batch, whole = given_batch(grouping.method, features, together, workers), True
+                overruled += constraints.overruled(features.files, batch.labels)
+        if constraints:  # what came together stays so, also where a later batch has its like
+            constraints = constraints.joined(features.files, batch.labels)
         compared += batch.compared
         batches.append(batch)
         files.extend(features.files)
@@ -154,8 +175,11 @@ def cluster_batches(
         elif merge != "none":
             kept.append(budget.chosen(features, batch.representatives))
         del features
+    if overruled:
+        console.warn(f"decisions: {overruled} left out: folders put together by hand count more")
+    marks = (constraints if whole or merge != "exact" else asked).marks(files) if asked else None
     with watch.stage("merge"):
-        merged = _merged(grouping, batches, kept, merge, workers)
+        merged = _merged(grouping, batches, kept, merge, workers, marks, whole)
     return Clustering(
         tuple(files),
         tuple(unreadable),
@@ -165,7 +189,12 @@ def cluster_batches(
         merged.links,
         merged.cohesions,
         compared + merged.compared,
+        tree=merged.tree,
     )
+
+
+def _by_links_alone(grouping: Grouping) -> bool:
+    return isinstance(grouping, LinkGrouping) and not isinstance(grouping, LinkageGrouping)
 
 
 def _merged(
@@ -174,11 +203,14 @@ def _merged(
     kept: Sequence[FeatureSet],
     merge: str,
     workers: Workers,
+    marks: Marks | None,
+    whole: bool,
 ) -> Merged:
     if merge == "none" or len(batches) < 2:
         return _side_by_side(batches)
-    join = merge_exactly if merge == "exact" else merge_representatives
-    return join(grouping, batches, kept, workers)
+    if merge == "exact":
+        return merge_exactly(grouping, batches, kept, workers, marks, whole)
+    return merge_representatives(grouping, batches, kept, workers, marks)
 
 
 def _side_by_side(batches: Sequence[BatchClusters]) -> Merged:

@@ -198,7 +198,7 @@ class ImageClusterer:
     def _threshold(self) -> float | str:
         threshold = threshold_of(self.threshold)
         if threshold == "pick":
-            raise UsageError("threshold 'pick' is not there yet: give a number or 'auto'")
+            raise UsageError("threshold 'pick' is chosen in a window: icas.pick_threshold; give a number or 'auto'")
         return threshold
 
     def _batches(

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from icas.clusterimg.cache import NO_CACHE, FeatureCache
+from icas.clusterimg.decoding import Decoding, scaled
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
 from icas.clusterimg.methods.base import Method, WholeFolder, settings_of
-from icas.clusterimg.reading import LOOKED_AT, Reading, scaled
+from icas.clusterimg.reading import LOOKED_AT, Reading
 from icas.clusterimg.scan import ImageRef, sampled, scan
 from icas.clusterimg.similarity import ALONE
 from icas.common.arrays import as_image
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.executors import Workers
-from icas.common.images import MAX_PIXELS, image_size
+from icas.common.images import MAX_PIXELS
+from icas.common.isolated import PROCESSES, Isolation
 from icas.common.progress import Bar, Console
 
 
@@ -29,14 +32,19 @@ def extract(
     max_pixels: int = MAX_PIXELS,
     scale: float | None = None,
     bar: Bar | None = None,
+    cache: FeatureCache = NO_CACHE,
 ) -> FeatureSet:
     """Features of all `images` that can be read, in their order; the others are listed in it."""
-    reading = Reading(method, workers, max_pixels, scale, bar)
+    reading = Reading(method, workers, max_pixels, scale, bar, cache=cache)
     return reading.look_over(images).features(images)
 
 
 def with_common_scale(
-    method: Method, images: Sequence[ImageRef], scale: float, max_pixels: int
+    method: Method,
+    images: Sequence[ImageRef],
+    scale: float,
+    max_pixels: int,
+    isolation: Isolation | None = None,
 ) -> Method:
     """`method` with a common size of `scale` times the median size of `images`.
 
@@ -44,12 +52,13 @@ def with_common_scale(
     """
     if settings_of(method)["size"] is None:
         return method
-    sizes = []
-    for ref in images:
-        try:
-            sizes.append(image_size(ref.path, max_pixels=max_pixels))
-        except UnreadableImageError:
-            continue
+    sizes, how = [], Decoding(max_pixels, None, None, isolation)
+    with PROCESSES:
+        for ref in images:
+            try:
+                sizes.append(how.size(ref.path))
+            except UnreadableImageError:
+                continue
     width, height = np.median(np.array(sizes or [(1, 1)]), axis=0)
     least = 7  # the window of ssim, the widest that a method lays over the common size
     size = (max(least, round(width * scale)), max(least, round(height * scale)))
@@ -66,6 +75,7 @@ def features_of(
     max_pixels: int = MAX_PIXELS,
     scale: float | None = None,
     console: Console | None = None,
+    cache: FeatureCache = NO_CACHE,
 ) -> FeatureSet:
     """Features of a folder, of a list of paths, or of arrays.
 
@@ -82,6 +92,7 @@ def features_of(
         max_pixels=max_pixels,
         scale=scale,
         console=console,
+        cache=cache,
     )
     return fitted_together(method, [raw])[0]
 
@@ -104,6 +115,7 @@ def raw_features_of(
     max_pixels: int = MAX_PIXELS,
     scale: float | None = None,
     console: Console | None = None,
+    cache: FeatureCache = NO_CACHE,
 ) -> FeatureSet:
     """As `features_of`, before `WholeFolder.fit`."""
     outside: tuple[Unreadable, ...] = ()
@@ -118,7 +130,7 @@ def raw_features_of(
     if scale is not None:
         method = with_common_scale(method, refs, scale, max_pixels)
     with (console or Console()).bar(len(refs), "features", "images") as bar:
-        features = Reading(method, workers, max_pixels, scale, bar).raw(refs)
+        features = Reading(method, workers, max_pixels, scale, bar, cache=cache).raw(refs)
     return replace(features, unreadable=(*features.unreadable, *outside))
 
 

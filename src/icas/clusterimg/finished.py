@@ -15,11 +15,57 @@ from numpy.typing import NDArray
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.handmade import earlier_run
-from icas.clusterimg.journal import Journal, Made, has_journal
+from icas.clusterimg.journal import Journal, Made, being_undone, has_journal
 from icas.clusterimg.kept import FOREST, Kept
 from icas.clusterimg.outcome import Certificate
 from icas.clusterimg.untouched import check_untouched
 from icas.common.errors import IcasError, UsageError
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the tables of a finished result say of its n images.
+
+    Attributes
+    ----------
+    files : tuple of str
+    labels : (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+    batch : (n,) int64 ndarray
+    representative : (n,) bool ndarray
+    certificates : tuple of Certificate
+        Without the numbers that follow from the links.
+    unreadable : tuple of Unreadable
+    """
+
+    files: tuple[str, ...]
+    labels: Labels
+    batch: NDArray[np.int64]
+    representative: NDArray[np.bool_]
+    certificates: tuple[Certificate, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @classmethod
+    def read(cls, root: Path) -> Tables:
+        """The tables in `root`.
+
+        Raises
+        ------
+        IcasError
+            One cannot be read.
+        """
+        try:
+            clusters = _rows(root / "clusters.csv")
+            return cls(
+                tuple(row["file"] for row in clusters),
+                np.array([row["cluster"] for row in clusters], np.int64),
+                np.array([row["batch"] for row in clusters], np.int64),
+                np.array([row["representative"] == "1" for row in clusters], bool),
+                tuple(map(_certificate, _rows(root / "certificate.csv"))),
+                tuple(Unreadable(**row) for row in _rows(root / "unreadable.csv")),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IcasError(f"cannot read the tables in {root}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -34,24 +80,14 @@ class Finished:
         What ``run.json`` says.
     made : tuple of Made
         Every file of the result, as the journal has it.
-    labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
-    batch : (n,) int64 ndarray
-    representative : (n,) bool ndarray
-    certificates : tuple of Certificate
-        Without the numbers that follow from the links.
-    unreadable : tuple of Unreadable
+    tables : Tables
     """
 
     root: Path
     kept: Kept
     told: Mapping[str, Any]
     made: tuple[Made, ...]
-    labels: Labels
-    batch: NDArray[np.int64]
-    representative: NDArray[np.bool_]
-    certificates: tuple[Certificate, ...]
-    unreadable: tuple[Unreadable, ...]
+    tables: Tables
 
     @classmethod
     def read(cls, root: Path) -> Finished:
@@ -68,24 +104,18 @@ class Finished:
         """
         made = _record(root)
         check_untouched(root, made)
-        kept = Kept.read(root)
-        try:
-            clusters = _rows(root / "clusters.csv")
-            if tuple(row["file"] for row in clusters) != kept.files:
-                raise ValueError("its files are not those of the run")
-            return cls(
-                root,
-                kept,
-                earlier_run(root),
-                made,
-                np.array([row["cluster"] for row in clusters], np.int64),
-                np.array([row["batch"] for row in clusters], np.int64),
-                np.array([row["representative"] == "1" for row in clusters], bool),
-                tuple(map(_certificate, _rows(root / "certificate.csv"))),
-                tuple(Unreadable(**row) for row in _rows(root / "unreadable.csv")),
+        kept, tables = Kept.read(root), Tables.read(root)
+        if tables.files != kept.files:
+            raise IcasError(
+                f"cannot read the tables in {root}: the files of clusters.csv are not those of the"
+                " run"
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IcasError(f"cannot read the tables in {root}: {error}") from error
+        return cls(root, kept, earlier_run(root), made, tables)
+
+    @property
+    def labels(self) -> Labels:
+        """(n,) cluster of each image, -1 = outlier."""
+        return self.tables.labels
 
     @property
     def clusters(self) -> int:
@@ -102,15 +132,18 @@ def _record(root: Path) -> tuple[Made, ...]:
     check_recorded(root)
     with Journal(root) as journal:
         made = tuple(journal.made())
-    if not made or any(one.size is None for one in made):
+        phase = journal.phase
+    if phase == "undoing":
+        raise being_undone(root)
+    if phase != "done":
         raise UsageError(
-            f"the run in {root} was killed before its end, and going on with such a run"
-            " (--resume) is not there yet: --overwrite begins anew"
+            f"the run in {root} was interrupted: the command that began it goes on with --resume,"
+            f" clusterimg undo {root} takes it back"
         )
     if all(one.target != FOREST for one in made):
         raise UsageError(
-            f"{root} cannot be cut anew: it is a result of --stage batch, or of an older icas"
-            " that kept nothing for it"
+            f"{root} cannot be cut anew: it is a result of --stage batch or --reference, or of an"
+            " older icas that kept nothing for it"
         )
     return made
 
@@ -124,9 +157,7 @@ def check_recorded(root: Path) -> None:
         None did.
     """
     if not has_journal(root):
-        raise UsageError(
-            f"{root} holds no finished run (going on with one that was killed is not there yet)"
-        )
+        raise UsageError(f"{root} holds no finished run")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

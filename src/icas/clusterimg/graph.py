@@ -28,10 +28,10 @@ def components(count: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels
     return number_clusters(unions(count, a, b))
 
 
-def number_clusters(groups: NDArray[np.integer]) -> Labels:
+def number_clusters(groups: NDArray[np.integer], least: int = 2) -> Labels:
     """Groups numbered anyhow -> clusters numbered by size (largest 0), then by first image.
 
-    A group of a single image, or a negative number, becomes -1.
+    A group of fewer than `least` images, or a negative number, becomes -1.
     """
     labels = np.full(len(groups), -1, np.int64)
     inside = np.flatnonzero(groups >= 0)
@@ -43,7 +43,7 @@ def number_clusters(groups: NDArray[np.integer]) -> Labels:
     order = np.lexsort((first, -sizes))
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order))
-    number[sizes < 2] = -1
+    number[sizes < least] = -1
     labels[inside] = number[group]
     return labels
 

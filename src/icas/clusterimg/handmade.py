@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def _read_batch(root: Path, folder: Path) -> HandmadeBatch:
     for place, recursive, label in places:
         found = scan(place, recursive=recursive)
         before = place.relative_to(root).as_posix() + "/"
-        images.extend(ImageRef(ref.path, before + ref.file) for ref in found.images)
+        images.extend(replace(ref, file=before + ref.file) for ref in found.images)
         labels.extend([label] * len(found.images))
         unreadable.extend(Unreadable(before + one.file, one.reason) for one in found.unreadable)
     return HandmadeBatch(tuple(images), np.array(labels, np.int64), tuple(unreadable))

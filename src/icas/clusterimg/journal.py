@@ -2,6 +2,10 @@
 
 The journal is an SQLite database (write-ahead log) in ``DST/.icas/journal.db``. File names are
 kept as the bytes that the system uses, since not every name is text.
+
+A run is *carrying* from the moment its whole plan is on record until its last table is in place;
+then it is *done*. ``--overwrite`` marks it as *clearing* before it removes what it made, and
+``clusterimg undo`` as *undoing*. Whoever finds a journal knows from its phase what to do next.
 """
 
 from __future__ import annotations
@@ -9,16 +13,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from icas.clusterimg import rearrangements
 from icas.common.errors import ConflictError, IcasError
 from icas.common.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
-LOCK = "lock.db"
-"""File in it that tells that a rearrangement is at work; empty, and left there."""
+PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -29,10 +34,27 @@ CREATE TABLE IF NOT EXISTS made (
     size INTEGER,              -- bytes and time once it is done; empty while it is only planned
     mtime_ns INTEGER
 );
+CREATE TABLE IF NOT EXISTS folder (
+    path BLOB PRIMARY KEY,
+    made INTEGER NOT NULL,     -- 1: the run made it; 0: images are moved out of it
+    mtime_ns INTEGER,          -- its time before the run
+    after_ns INTEGER           -- and after it; empty while that is not known
+);
 """
+_LATER_COLUMNS = {
+    "from_size": "INTEGER",  # bytes and time of what it is made from, as it was planned
+    "from_mtime_ns": "INTEGER",
+    "link": "BLOB",  # where the source points to, if it is a symbolic link
+    "link_mtime_ns": "INTEGER",  # and the time of that link itself
+    "left_alone": "TEXT",  # why it was not carried, if it was not
+}
+"""Columns of the table `made` that journals of older versions have not."""
+_MADE = "target, how, source, size, mtime_ns, from_size, from_mtime_ns, link,"
+_MADE += " link_mtime_ns, left_alone"
+_INSERT = f"INSERT INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Made:
     """One file of the result.
 
@@ -46,6 +68,12 @@ class Made:
         The image that it comes from.
     size, mtime_ns : int or None
         As they were when it was done; None while it was only planned.
+    from_size, from_mtime_ns : int or None
+        Those of its source (or of the prepared table) as they were when it was planned.
+    link, link_mtime_ns : str or None, int or None
+        Where the source points to, if it is a symbolic link, and that link's own time.
+    left_alone : str or None
+        Why the source was left where it is, if it was.
     """
 
     target: str
@@ -53,6 +81,41 @@ class Made:
     source: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
+    from_size: int | None = None
+    from_mtime_ns: int | None = None
+    link: str | None = None
+    link_mtime_ns: int | None = None
+    left_alone: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.size is not None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is planned, and neither done nor given up."""
+        return self.size is None and self.left_alone is None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that the run made, or that images are moved out of.
+
+    Attributes
+    ----------
+    path : str
+        Absolute.
+    made : bool
+    mtime_ns : int or None
+        Its time before the run.
+    after_ns : int or None
+        Its time after the run; None while that is not known.
+    """
+
+    path: str
+    made: bool
+    mtime_ns: int | None = None
+    after_ns: int | None = None
 
 
 class Journal:
@@ -67,13 +130,17 @@ class Journal:
     def __init__(self, root: Path) -> None:
         self.root = root
         folder = root / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
             self.database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
+        with self._told():
             self.database.execute("PRAGMA journal_mode=WAL")
+            self.database.execute("PRAGMA synchronous=FULL")
             self.database.executescript(_TABLES + rearrangements.TABLES)
-        except sqlite3.Error as error:
-            raise IcasError(f"cannot open the journal in {folder}: {error}") from error
+            known = {row[1] for row in self.database.execute("PRAGMA table_info(made)")}
+            for name, kind in _LATER_COLUMNS.items():
+                if name not in known:
+                    self.database.execute(f"ALTER TABLE made ADD COLUMN {name} {kind}")
 
     def __enter__(self) -> Journal:
         return self
@@ -81,37 +148,166 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.database.close()
 
-    def plan(self, files: Iterable[Made], about: Mapping[str, str]) -> None:
-        """Write down what is going to be made; on disk before this returns."""
-        with self.database as database:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what SQLite says into one line."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise IcasError(f"the journal in {self.root / FOLDER} fails: {why}") from error
+
+    def plan(
+        self,
+        files: Iterable[Made],
+        about: Mapping[str, str],
+        folders: Iterable[Folder] = (),
+    ) -> None:
+        """Write down what is going to be made, in place of any earlier plan; on disk afterwards."""
+        rows = (_row(made) for made in files)
+        with self._told(), self.database as database:
+            for table in ("run", "made", "folder"):
+                database.execute(f"DELETE FROM {table}")
+            database.execute("INSERT INTO run VALUES ('phase', 'carrying')")
             database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", about.items())
+            database.executemany(_INSERT, rows)
             database.executemany(
-                "INSERT OR REPLACE INTO made VALUES (?, ?, ?, NULL, NULL)",
-                ((_bytes(made.target), made.how, _bytes(made.source)) for made in files),
+                "INSERT INTO folder VALUES (?, ?, ?, ?)",
+                ((_bytes(one.path), one.made, one.mtime_ns, one.after_ns) for one in folders),
             )
+
+    @property
+    def phase(self) -> str | None:
+        """One of `PHASES`; None where no plan was ever written down."""
+        with self._told():
+            row = self.database.execute("SELECT value FROM run WHERE key = 'phase'").fetchone()
+            if row is not None:
+                return str(row[0])
+            missing = "SELECT count(*), sum(size IS NULL) FROM made"  # of an older version
+            count, planned = self.database.execute(missing).fetchone()
+        return None if not count else "carrying" if planned else "done"
+
+    def enter(self, phase: str) -> None:
+        """Write down that a phase begins; on disk before this returns."""
+        with self._told(), self.database as database:
+            database.execute("INSERT OR REPLACE INTO run VALUES ('phase', ?)", (phase,))
+
+    def about(self) -> dict[str, str]:
+        """How the run was asked for."""
+        with self._told():
+            return dict(self.database.execute("SELECT key, value FROM run WHERE key != 'phase'"))
 
     def done(self, targets: Iterable[str]) -> None:
         """Mark `targets` as made, with their size and time."""
         rows = []
-        for target in targets:
-            status = os.lstat(self.root / target)
-            rows.append((status.st_size, status.st_mtime_ns, _bytes(target)))
-        with self.database as database:
-            database.executemany("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
+        with self._told():
+            for target in targets:
+                status = os.lstat(self.root / target)
+                rows.append((status.st_size, status.st_mtime_ns, _bytes(target)))
+            with self.database as database:
+                statement = "UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?"
+                database.executemany(statement, rows)
+
+    def prepared(self, states: Mapping[str, tuple[int, int]]) -> None:
+        """Write down size and time of what is going to be put at each target."""
+        rows = [(size, mtime_ns, _bytes(target)) for target, (size, mtime_ns) in states.items()]
+        with self._told(), self.database as database:
+            statement = "UPDATE made SET from_size = ?, from_mtime_ns = ? WHERE target = ?"
+            database.executemany(statement, rows)
+
+    def leave_alone(self, reasons: Mapping[str, str]) -> None:
+        """Write down why the sources of these targets stay where they are."""
+        rows = [(reason, _bytes(target)) for target, reason in reasons.items()]
+        with self._told(), self.database as database:
+            database.executemany("UPDATE made SET left_alone = ? WHERE target = ?", rows)
+
+    def moved(self, places: Mapping[str, str]) -> None:
+        """Write down that files are at other places in the result now: old target -> new one."""
+        rows = [
+            replace(one, target=places[one.target]) for one in self.made() if one.target in places
+        ]
+        with self._told(), self.database as database:
+            database.executemany(
+                "DELETE FROM made WHERE target = ?", [(_bytes(old),) for old in places]
+            )
+            database.executemany(_INSERT, map(_row, rows))
+
+    def forget(self, targets: Iterable[str]) -> None:
+        """Take files off the record, which are no longer there."""
+        rows = [(_bytes(target),) for target in targets]
+        with self._told(), self.database as database:
+            database.executemany("DELETE FROM made WHERE target = ?", rows)
 
     def made(self) -> Iterator[Made]:
-        """Every file that was planned or made, in order of its name."""
-        rows = self.database.execute(
-            "SELECT target, how, source, size, mtime_ns FROM made ORDER BY target"
-        )
-        for target, how, source, size, mtime_ns in rows:
-            yield Made(
-                os.fsdecode(target),
-                how,
-                None if source is None else os.fsdecode(source),
-                size,
-                mtime_ns,
+        """Every file that was planned or made, in order of its name.
+
+        Raises
+        ------
+        ConflictError
+            A place on record lies outside the result folder: no run of ours wrote that.
+        """
+        with self._told():
+            for row in self.database.execute(f"SELECT {_MADE} FROM made ORDER BY target"):
+                yield self._checked(_made(row))
+
+    def _checked(self, made: Made) -> Made:
+        parts = Path(made.target).parts
+        if not parts or Path(made.target).is_absolute() or ".." in parts:
+            raise ConflictError(
+                f"the journal in {self.root / FOLDER} names {made.target!r}, which is outside of"
+                f" {self.root}: it is damaged or was not written by icas, nothing was done"
             )
+        return made
+
+    def folders(self) -> list[Folder]:
+        """Folders that the run made, or moves images out of."""
+        with self._told():
+            rows = self.database.execute("SELECT * FROM folder ORDER BY path").fetchall()
+        return [Folder(os.fsdecode(path), bool(made), *times) for path, made, *times in rows]
+
+    def folders_after(self, times: Mapping[str, int]) -> None:
+        """Write down the times that the run left its source folders with."""
+        rows = [(after_ns, _bytes(path)) for path, after_ns in times.items()]
+        with self._told(), self.database as database:
+            database.executemany("UPDATE folder SET after_ns = ? WHERE path = ?", rows)
+
+    def forget_folders(self, paths: Iterable[str]) -> None:
+        """Take folders off the record."""
+        with self._told(), self.database as database:
+            rows = [(_bytes(path),) for path in paths]
+            database.executemany("DELETE FROM folder WHERE path = ?", rows)
+
+
+def _row(made: Made) -> tuple[object, ...]:
+    return (
+        _bytes(made.target),
+        made.how,
+        _bytes(made.source),
+        made.size,
+        made.mtime_ns,
+        made.from_size,
+        made.from_mtime_ns,
+        _bytes(made.link),
+        made.link_mtime_ns,
+        made.left_alone,
+    )
+
+
+def _made(row: tuple[Any, ...]) -> Made:
+    target, how, source, size, mtime_ns, from_size, from_mtime_ns, *others = row
+    link, link_mtime_ns, left_alone = others
+    return Made(
+        os.fsdecode(target),
+        how,
+        None if source is None else os.fsdecode(source),
+        size,
+        mtime_ns,
+        from_size,
+        from_mtime_ns,
+        None if link is None else os.fsdecode(link),
+        link_mtime_ns,
+        left_alone,
+    )
 
 
 def _bytes(name: str | None) -> bytes | None:
@@ -123,62 +319,20 @@ def has_journal(root: Path) -> bool:
     return (root / FOLDER / "journal.db").is_file()
 
 
-def check_removable(root: Path) -> list[Made]:
-    """The files that an earlier run made in `root` and that can go without any loss.
-
-    Raises
-    ------
-    ConflictError
-        Nothing is recorded, a file was changed since, or it is the only copy of an image.
-    """
+def phase_of(root: Path) -> str | None:
+    """The phase of the run recorded in `root`; None where nothing is recorded."""
     if not has_journal(root):
-        raise ConflictError(
-            f"{root} is not empty and holds no record of an earlier run: --overwrite removes only"
-            " what a run recorded that it made; choose another --dst"
-        )
+        return None
     with Journal(root) as journal:
-        unfinished = rearrangements.unfinished(journal.database)
-        recorded = [made for made in journal.made() if os.path.lexists(root / made.target)]
-    if unfinished is not None:
-        raise ConflictError(
-            f"{root} was left in the middle of a {unfinished.told()}: the same command finishes it"
-        )
-    for made in recorded:
-        _check_one(root, made)
-    return recorded
+        return journal.phase
 
 
-def _check_one(root: Path, made: Made) -> None:
-    path = root / made.target
-    status = os.lstat(path)
-    if made.size is not None and (status.st_size, status.st_mtime_ns) != (made.size, made.mtime_ns):
-        raise ConflictError(f"{path} was changed since the run that made it: move it away first")
-    if made.source is None or made.how == "symlink":
-        return
-    if not _same_content(Path(made.source), path):
-        raise ConflictError(
-            f"{path} is the only copy of {made.source}: --overwrite does not remove it;"
-            " choose another --dst, or move the images back first"
-        )
+def being_undone(root: Path) -> ConflictError:
+    """The error of whoever finds the result `root` half taken back."""
+    return ConflictError(f"{root} is being taken back: finish that first, clusterimg undo {root}")
 
 
-def _same_content(source: Path, copy: Path) -> bool:
-    """Whether the image is still at its old place, by size (a run never changes its sources)."""
-    try:
-        return source.stat().st_size == copy.stat().st_size
-    except OSError:
-        return False
-
-
-def remove_made(root: Path, recorded: Iterable[Made]) -> None:
-    """Remove the `recorded` files, the folders that this leaves empty, and the journal."""
-    folders: set[Path] = set()
-    for made in recorded:
-        path = root / made.target
-        path.unlink(missing_ok=True)
-        folders.update(folder for folder in path.parents if folder.is_relative_to(root))
-    for name in ("journal.db", "journal.db-wal", "journal.db-shm", LOCK):
+def remove_journal(root: Path) -> None:
+    """Remove the journal's own files; the last of them is the journal itself."""
+    for name in ("lock.db", "journal.db-wal", "journal.db-shm", "journal.db"):
         (root / FOLDER / name).unlink(missing_ok=True)
-    for folder in sorted({*folders, root / FOLDER} - {root}, key=lambda path: -len(path.parts)):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

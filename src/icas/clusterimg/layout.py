@@ -27,10 +27,13 @@ class Move:
         The image.
     target : PurePosixPath
         Its place, relative to the result folder.
+    state : (int, int) or None
+        Size and time of the image as it was found.
     """
 
     source: Path
     target: PurePosixPath
+    state: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def plan_tree(
         place = folder / name
         chosen = [images[member] for member in members]
         for ref, file in zip(chosen, distinct_names(ref.path.name for ref in chosen), strict=True):
-            moves.append(Move(ref.path, place / file))
+            moves.append(Move(ref.path, place / file, ref.state))
     return Plan(root, tuple(moves))
 
 

@@ -67,7 +67,7 @@ class LinkageGrouping(LinkGrouping):
             More images hang together than can be cut.
         """
         links, compared = super().across(parts, workers)
-        together = None if groups is None else _numbered(groups)
+        together = None if groups is None else side_by_side(groups)
         cut = Cut(self.linkage, self.threshold)
         inside = links_inside(
             self.method, concatenate(list(parts)), links, cut, workers, groups=together
@@ -75,7 +75,7 @@ class LinkageGrouping(LinkGrouping):
         return inside, compared
 
 
-def _numbered(parts: Sequence[Labels]) -> Labels:
+def side_by_side(parts: Sequence[Labels]) -> Labels:
     """Clusters of each part, numbered through all parts."""
     numbered, start = [np.empty(0, np.int64)], 0
     for labels in parts:

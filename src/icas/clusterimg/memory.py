@@ -56,8 +56,8 @@ def parse_bytes(text: str | float) -> int:
     return int(float(found[1]) * units[found[2]])
 
 
-def memory_of(given: str | float) -> int:
-    """A budget as users type it, in bytes.
+def memory_of(given: str | float, flag: str = "--memory") -> int:
+    """A budget as users type it, in bytes; `flag` is what errors call it.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def memory_of(given: str | float) -> int:
     try:
         return parse_bytes(given)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"--memory {given!r}: needed is {error}") from None
+        raise UsageError(f"{flag} {given!r}: needed is {error}") from None
 
 
 def default_memory() -> int:

@@ -10,9 +10,19 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.batches import BatchClusters
 from icas.clusterimg.cohesion import Cohesion, cohesions_of
+from icas.clusterimg.constrained import (
+    Joined,
+    all_inside,
+    chosen,
+    held_by_decision,
+    inside,
+    join_apart,
+)
+from icas.clusterimg.constraints import Marks
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Labels, components, members_of
-from icas.clusterimg.grouping import Grouping
+from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.linkage import side_by_side
 from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.similarity import ALONE, starts_of
 from icas.common.executors import Workers
@@ -32,12 +42,16 @@ class Merged:
         One for each cluster.
     compared : int
         Pairs that were compared across batches.
+    tree : Links or None
+        What holds the clusters together, where that is not just what holds those of the batches
+        together and the links across.
     """
 
     labels: Labels
     links: Links
     cohesions: tuple[Cohesion, ...]
     compared: int
+    tree: Links | None = None
 
 
 def merge_representatives(
@@ -45,6 +59,7 @@ def merge_representatives(
     batches: Sequence[BatchClusters],
     standing: Sequence[FeatureSet],
     workers: Workers = ALONE,
+    marks: Marks | None = None,
 ) -> Merged:
     """Merge clusters whose representatives belong together, as `grouping` says.
 
@@ -54,6 +69,8 @@ def merge_representatives(
     batches : sequence of BatchClusters
     standing : sequence of FeatureSet
         Features of each batch's representatives, in the order of `BatchClusters.representatives`.
+    marks : Marks, optional
+        What is decided about the images; the batches' clusters, which stay whole, follow it.
     """
     starts = starts_of([len(batch.labels) for batch in batches])
     numbers = np.concatenate(
@@ -61,11 +78,17 @@ def merge_representatives(
     )
     found, compared = grouping.across(standing, workers)
     links = found.renumbered(numbers)
-    labels = _joined(batches, starts, links)
     together = concatenate(list(standing))
+    tree = None
+    if marks:
+        joined = _apart(grouping, batches, starts, found, together, marks, numbers, workers)
+        labels = joined.labels
+        tree = _held(grouping, batches, starts, joined, together, marks, numbers)
+    else:
+        labels = _joined(batches, starts, links)
     among = cohesions_of(grouping.method, together, labels[numbers], found, workers)
     cohesions = _joined_cohesions(batches, starts, labels, among, numbers)
-    return Merged(labels, links, cohesions, compared)
+    return Merged(labels, links, cohesions, compared, tree)
 
 
 def merge_exactly(
@@ -73,17 +96,102 @@ def merge_exactly(
     batches: Sequence[BatchClusters],
     features: Sequence[FeatureSet],
     workers: Workers = ALONE,
+    marks: Marks | None = None,
+    whole: bool = True,
 ) -> Merged:
-    """Compare all pairs across batches too: with links the same clusters as one big batch."""
+    """Compare all pairs across batches too: with links the same clusters as one big batch.
+
+    Parameters
+    ----------
+    marks : Marks, optional
+        What is decided about the images.
+    whole : bool
+        With `marks`: whether clusters of batches stay whole. They need not where links alone make
+        them: a link across batches may part what had to be refused otherwise.
+    """
     starts = starts_of([len(batch.labels) for batch in batches])
     links, compared = grouping.across(features, workers, [batch.labels for batch in batches])
-    labels = _joined(batches, starts, links)
-    inside = [
-        batch.links.shifted(int(start)) for batch, start in zip(batches, starts, strict=False)
-    ]
-    known = join_links([*inside, links])
-    cohesions = cohesions_of(grouping.method, concatenate(list(features)), labels, known, workers)
-    return Merged(labels, links, cohesions, compared)
+    own = [batch.links.shifted(int(start)) for batch, start in zip(batches, starts, strict=False)]
+    known, together = join_links([*own, links]), concatenate(list(features))
+    tree = None
+    if marks:
+        every = np.arange(int(starts[-1]))
+        if whole:
+            joined = _apart(grouping, batches, starts, links, together, marks, every, workers)
+        else:
+            joined = join_apart(
+                marks.starts(), known, marks, lambda images: chosen(known, len(every), images)
+            )
+        labels = joined.labels
+        tree = _held(grouping, batches if whole else (), starts, joined, together, marks, every)
+    else:
+        labels = _joined(batches, starts, links)
+    cohesions = cohesions_of(grouping.method, together, labels, known, workers)
+    return Merged(labels, links, cohesions, compared, tree)
+
+
+def _apart(
+    grouping: Grouping,
+    batches: Sequence[BatchClusters],
+    starts: NDArray[np.int64],
+    found: Links,
+    features: FeatureSet,
+    marks: Marks,
+    numbers: NDArray[np.int64],
+    workers: Workers,
+) -> Joined:
+    """The batches' clusters, joined by links across as far as `marks` allow it.
+
+    Parameters
+    ----------
+    found : Links
+        Among the images that `features` are of.
+    numbers : (r,) int64 ndarray
+        The numbers of these images, ascending.
+    """
+    links = found.renumbered(numbers)
+
+    def among(images: NDArray[np.int64]) -> Links:
+        if isinstance(grouping, LinkGrouping):
+            return chosen(links, len(marks.classes), images)
+        groups = components(len(numbers), found.a, found.b)  # models give trees of their groups
+        places = np.flatnonzero(np.isin(numbers, images))
+        return all_inside(grouping.method, features, groups, places, workers).renumbered(numbers)
+
+    clusters = side_by_side([batch.labels for batch in batches])
+    return join_apart(marks.starts(clusters), links, marks, among)
+
+
+def _held(
+    grouping: Grouping,
+    batches: Sequence[BatchClusters],
+    starts: NDArray[np.int64],
+    joined: Joined,
+    features: FeatureSet,
+    marks: Marks,
+    numbers: NDArray[np.int64],
+) -> Links:
+    """What holds the clusters together: trees of the batches' clusters, links, and decisions."""
+    trees = [batch.tree.shifted(int(start)) for batch, start in zip(batches, starts, strict=False)]
+    labels = joined.labels
+    known = join_links([*trees, inside(joined.known, labels)])
+    tree = Joined(labels, known).tree()
+    a, b = (_standing(batches, starts)[side] for side in marks.pairs())
+    apart = a != b
+    held = held_by_decision(
+        grouping.method, features, labels, tree, a[apart], b[apart], rows=numbers
+    )
+    return join_links([tree, held])
+
+
+def _standing(batches: Sequence[BatchClusters], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) who stands for each image: the medoid of its batch cluster, or the image itself."""
+    standing = np.arange(int(starts[-1]))
+    for batch, start in zip(batches, starts, strict=False):
+        medoids = np.array([one.medoid for one in batch.cohesions], np.int64)
+        clustered = np.flatnonzero(batch.labels >= 0)
+        standing[clustered + start] = medoids[batch.labels[clustered]] + start
+    return standing
 
 
 def _joined(batches: Sequence[BatchClusters], starts: NDArray[np.int64], across: Links) -> Labels:

@@ -20,6 +20,7 @@ from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.grouping import Grouping, LinkGrouping
 from icas.clusterimg.methods.base import Method, settings_of
+from icas.clusterimg.reference import InReference, Match
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.options import options_of
@@ -104,6 +105,12 @@ class ClusterReport:
     candidates : mapping or None
         Where only candidates were compared: how many an image (``k``), and what share of the
         links of some images they found (``recall``).
+    reference : InReference or None
+        What was found in the reference folder, where one was given.
+    features : mapping of str to int
+        How many images' features were ``cached`` from earlier runs, and how many ``computed``.
+    decisions : mapping of str to int
+        How many remembered decisions say something about the images: ``together``, ``apart``.
     """
 
     dst: Path
@@ -128,6 +135,17 @@ class ClusterReport:
     written: bool = False
     afterwards: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, Any] | None = None
+    reference: InReference | None = None
+    features: Mapping[str, int] = field(default_factory=dict)
+    decisions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """What was found in the reference: ``file``, ``reference`` and ``similarity`` of each link.
+
+        In the order of `files`, of one file the most similar first; empty without a reference.
+        """
+        return () if self.reference is None else self.reference.matches(self.files)
 
     @property
     def clusters(self) -> int:
@@ -169,6 +187,9 @@ class ClusterReport:
             "unreadable": len(self.unreadable),
             "comparisons": self.comparisons,
             **({"candidates": dict(self.candidates)} if self.candidates else {}),
+            **({"reference": self.reference.as_dict()} if self.reference else {}),
+            **({"features": dict(self.features)} if self.features else {}),
+            **({"decisions": dict(self.decisions)} if any(self.decisions.values()) else {}),
             "seconds": self.seconds,
             "peak_memory_mb": self.peak_memory_mb,
             **self.afterwards,
@@ -191,7 +212,8 @@ def make_report(
     watch: Stopwatch,
 ) -> ClusterReport:
     """The report of a run whose files are not written yet."""
-    possible = clustering.count * (clustering.count - 1) // 2
+    possible = clustering.possible
+    least = grouping.threshold if isinstance(grouping, LinkGrouping) else -np.inf
     return ClusterReport(
         dst=Path(),
         method=grouping.method.name,
@@ -201,7 +223,9 @@ def make_report(
         labels=clustering.labels,
         batch=clustering.batch,
         representative=clustering.representative,
-        certificates=tuple(_certificates(clustering)),
+        certificates=tuple(
+            _certificates(clustering, -np.inf if settings.stage == "merge" else least)
+        ),
         unreadable=clustering.unreadable,
         ignored=(),
         comparisons={
@@ -230,7 +254,8 @@ def seconds_of(watch: Stopwatch) -> dict[str, float]:
     return {stage: round(watch.seconds.get(stage, 0.0), 3) for stage in STAGES}
 
 
-def _certificates(clustering: Clustering) -> list[Certificate]:
+def _certificates(clustering: Clustering, least: float = -np.inf) -> list[Certificate]:
+    """What below `least` holds a cluster together is a decision, and leaves no doubt about it."""
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     joined = bridges(clustering.labels, clustering.trees())
     rows = zip(
@@ -243,7 +268,7 @@ def _certificates(clustering: Clustering) -> list[Certificate]:
             weakest,
             cohesion.least_similar_pair,
             clustering.files[cohesion.medoid],
-            bridge,
+            None if weakest < np.float32(least) else bridge,
         )
         for cluster, (cohesion, weakest, size, bridge) in enumerate(rows)
     ]

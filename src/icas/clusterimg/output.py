@@ -3,85 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from icas.clusterimg.clustering import Clustering, Stopwatch
+from icas.clusterimg.completing import complete
 from icas.clusterimg.deep.choice import models_table
-from icas.clusterimg.journal import Journal, Made, check_removable, remove_made
+from icas.clusterimg.destination import Destination, record
+from icas.clusterimg.features import Unreadable
+from icas.clusterimg.handmade import earlier_run
+from icas.clusterimg.journal import Made
 from icas.clusterimg.kept import FeatureKeeper, Kept
 from icas.clusterimg.layout import Plan, join_plans, plan_tree
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
+from icas.clusterimg.prepared import RUN, prepare
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.tables import (
     certificates_table,
     clusters_table,
     links_table,
+    reference_table,
     run_json,
     table,
 )
-from icas.clusterimg.transfer import carry_out, check_plan
-from icas.common.errors import ConflictError, IcasError
-from icas.common.files import beside, write_whole
+from icas.clusterimg.transfer import check_plan
 from icas.common.progress import Console
 
 ALSO_UNREADABLE = 8
 """Unreadable files named on stderr; the table has them all."""
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The result folder, found free or clearable before any work starts.
-
-    Attributes
-    ----------
-    root : Path
-    earlier : tuple of Made
-        Files that an earlier run made there and that this one is going to remove.
-    """
-
-    root: Path
-    earlier: tuple[Made, ...] = ()
-
-    @classmethod
-    def of(cls, source: Path, settings: ClusterSettings) -> Destination:
-        """The result folder that `settings` ask for.
-
-        Raises
-        ------
-        ConflictError
-            It is a file, or is not empty and may not be cleared.
-        """
-        root = settings.dst if settings.dst is not None else beside(source, "_clustered")
-        if not root.exists():
-            return cls(root)
-        if not root.is_dir():
-            raise ConflictError(f"result folder {root} is a file: choose another --dst")
-        if not any(root.iterdir()):
-            return cls(root)
-        if not settings.overwrite:
-            raise ConflictError(
-                f"result folder {root} is not empty: choose another --dst, or --overwrite to remove"
-                " what an earlier run made there"
-            )
-        return cls(root, tuple(check_removable(root)))
-
-    def check_spares(self, images: Sequence[ImageRef]) -> None:
-        """Make sure that no image to be clustered is among the files to be removed.
-
-        Raises
-        ------
-        ConflictError
-            One is: the result folder holds the source, or the source links into it.
-        """
-        going = {(self.root / made.target).resolve() for made in self.earlier}
-        for ref in images if going else ():
-            if ref.path.resolve() in going:
-                raise ConflictError(
-                    f"{ref.path} is to be clustered, and --overwrite would remove it from"
-                    f" {self.root}: choose another --dst"
-                )
 
 
 def write_result(
@@ -96,7 +46,8 @@ def write_result(
 ) -> ClusterReport:
     """Put images, tables and report into the result folder; the report comes back completed.
 
-    What a later cut needs is kept in ``.icas/``: the forest, and `features` where there are some.
+    Tables and report are written beside the journal first, so that no image has moved when they
+    do not fit on the disk; then the whole plan is put on record; then it is carried out.
 
     Raises
     ------
@@ -111,30 +62,47 @@ def write_result(
     if settings.dry_run:
         return report
     with watch.stage("transfer"):
-        if destination.earlier:
-            remove_made(destination.root, destination.earlier)
-        check_plan(plan, settings.transfer)
-        names = [*_table_names(clustering, report, settings), "run.json"]
-        names += ["report.html"] if settings.report else []
-        kept = {} if settings.stage == "batch" else _kept(clustering, images, report, features)
-        names += kept
-        _check_free(destination.root, names)
-        pages = _pages(report, images, settings, watch, console)
-        with Journal(destination.root) as journal:
-            journal.plan(_made(plan, names, settings), _about(report, settings))
-            with console.bar(len(plan.moves), settings.transfer, "images") as bar:
-                carry_out(plan, settings.transfer, journal, settings.jobs, bar)
-            for name, content in _tables(clustering, report, settings):
-                _write(destination.root / name, content)
-            for name, content in (*kept.items(), *pages):
-                _write(destination.root / name, content)
-    report = replace(
-        report, seconds=seconds_of(watch), peak_memory_mb=peak_memory_mb(), written=True
+        check_plan(plan, settings.transfer, destination.going)
+        prepared = _prepared(
+            destination, images, clustering, report, settings, watch, console, features
+        )
+    so_far = replace(report, seconds=seconds_of(watch), peak_memory_mb=peak_memory_mb())
+    prepared.append(prepare(destination.root, RUN, run_json(so_far.as_dict())))
+    record(destination, plan, prepared, settings.transfer, _about(images, report, settings))
+    left = complete(destination.root, console, settings.jobs)
+    told = earlier_run(destination.root)
+    return replace(
+        report,
+        unreadable=(*report.unreadable, *(Unreadable(*one) for one in left.items())),
+        seconds=told["seconds"],
+        peak_memory_mb=told["peak_memory_mb"],
+        written=True,
     )
-    with Journal(destination.root) as journal:
-        _write(destination.root / "run.json", run_json(report.as_dict()))
-        journal.done(names)
-    return report
+
+
+def _prepared(
+    destination: Destination,
+    images: Sequence[ImageRef],
+    clustering: Clustering,
+    report: ClusterReport,
+    settings: ClusterSettings,
+    watch: Stopwatch,
+    console: Console,
+    features: FeatureKeeper | None,
+) -> list[Made]:
+    """Every file but the images and ``run.json``, written beforehand.
+
+    What a later cut needs is among them: the forest, and `features` where there are some.
+    """
+    root = destination.root
+    kept = {} if settings.stage == "batch" else _kept(clustering, images, report, features)
+    pages = _pages(report, images, settings, watch, console)
+    destination.check_free(RUN)
+    made = []
+    for name, content in (*_tables(clustering, report, settings), *kept.items(), *pages):
+        destination.check_free(name)
+        made.append(prepare(root, name, content))
+    return made
 
 
 def make_plan(
@@ -188,16 +156,12 @@ def _tell_unreadable(report: ClusterReport, console: Console) -> None:
         console.warn(f"no images, left alone: {len(report.ignored)} ({named})")
 
 
-def _made(plan: Plan, names: Sequence[str], settings: ClusterSettings) -> Iterator[Made]:
-    for move in plan.moves:
-        yield Made(str(move.target), settings.transfer, str(move.source.absolute()))
-    for name in names:
-        yield Made(name, "write")
-
-
-def _about(report: ClusterReport, settings: ClusterSettings) -> dict[str, str]:
+def _about(
+    images: Sequence[ImageRef], report: ClusterReport, settings: ClusterSettings
+) -> dict[str, str]:
     return {
         "source": report.source,
+        "folder": str(_folder_of(images[0])) if images else report.source,
         "method": report.method,
         "threshold": repr(report.threshold),
         "transfer": settings.transfer,
@@ -205,18 +169,9 @@ def _about(report: ClusterReport, settings: ClusterSettings) -> dict[str, str]:
     }
 
 
-def _check_free(root: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if (root / name).exists():
-            raise ConflictError(f"{root / name} exists already and is not overwritten")
-
-
-def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise IcasError(f"cannot write {path}: {error.strerror or error}") from error
+def _folder_of(ref: ImageRef) -> Path:
+    """The folder that the name of an image is relative to."""
+    return ref.path.absolute().parents[len(PurePosixPath(ref.file).parts) - 1]
 
 
 def _table_names(
@@ -228,6 +183,7 @@ def _table_names(
     if settings.stage != "batch":
         links.append("similarities/merge.csv")
     models = ["models.csv"] if report.models else []
+    models += ["reference.csv"] if report.reference is not None else []
     return [*links, *models, "clusters.csv", "certificate.csv", "unreadable.csv"]
 
 
@@ -238,6 +194,9 @@ def _tables(
     names = _table_names(clustering, report, settings)
     if "models.csv" in names:
         yield "models.csv", models_table([(one.tried, one.chosen) for one in report.models])
+    if report.reference is not None:
+        found = report.reference
+        yield "reference.csv", reference_table(found.links, report.files, found.files)
     for number, name in enumerate(name for name in names if name.startswith("similarities/b")):
         start = int(clustering.starts[number])
         yield name, links_table(clustering.batches[number].links, report.files, start)
@@ -261,6 +220,8 @@ def _kept(
     features: FeatureKeeper | None,
 ) -> dict[str, bytes]:
     """Name and content of what is kept for later."""
+    if report.reference is not None:
+        return {}  # its clusters are not made by links among its own images
     kept = Kept.of(clustering, images, report).contents()
     return kept | (features.contents(clustering.labels) if features is not None else {})
 

@@ -17,6 +17,7 @@ from icas.clusterimg.scan import ImageRef
 from icas.common.errors import IcasError, UsageError
 from icas.common.files import write_whole
 from icas.common.images import MAX_PIXELS
+from icas.common.isolated import Isolation
 from icas.common.progress import Console
 
 __all__ = ["curve_picture", "pick", "should_pick"]
@@ -40,6 +41,7 @@ def pick(
     *,
     picture: Path = PICTURE,
     max_pixels: int = MAX_PIXELS,
+    isolation: Isolation | None = None,
 ) -> float:
     """Let a person choose the threshold in a window.
 
@@ -57,6 +59,8 @@ def pick(
         next free name.
     max_pixels : int
         Pictures that claim more are not read.
+    isolation : Isolation, optional
+        Decode in processes that can be killed.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def pick(
     if why is not None:
         raise written_instead(sample, start, why, picture)
     console.line("the window asks for the threshold: Enter takes it, Esc cancels")
-    return ask(sample, start, reader_of_files(files, max_pixels))
+    return ask(sample, start, reader_of_files(files, max_pixels, isolation))
 
 
 def ask(sample: Sample, start: float, read: Reader) -> float:

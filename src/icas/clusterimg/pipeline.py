@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from icas.clusterimg.auto import AutoChoice
 from icas.clusterimg.batches import default_batch_size, split
-from icas.clusterimg.clustering import Stopwatch, cluster_batches
+from icas.clusterimg.both_sides import BothSides
+from icas.clusterimg.cache import open_cache
+from icas.clusterimg.clustering import Clustering, Stopwatch, cluster_batches
 from icas.clusterimg.deciding import Decision, Picker, decide, sample_size
 from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.deep.own_network import with_trained_network
+from icas.clusterimg.destination import Destination, claimed
 from icas.clusterimg.extract import with_common_scale
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.graph import Labels
@@ -22,12 +25,15 @@ from icas.clusterimg.kept import FeatureKeeper, method_of_run
 from icas.clusterimg.link_store import LinkStore
 from icas.clusterimg.linkage import LinkageGrouping
 from icas.clusterimg.memory import MemoryBudget, default_memory
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import GroupedByModels, Method
 from icas.clusterimg.on_device import on_device
 from icas.clusterimg.outcome import ClusterReport, make_report
-from icas.clusterimg.output import Destination, write_result
+from icas.clusterimg.output import write_result
 from icas.clusterimg.reading import LookedOver, Reading
-from icas.clusterimg.recut import resume
+from icas.clusterimg.reference import Reference, apart, read_reference
+from icas.clusterimg.reference_clustering import ReferenceClustering, cluster_against
+from icas.clusterimg.remembered import Remembered, remembered
+from icas.clusterimg.resuming import resume
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
@@ -44,6 +50,12 @@ class Source:
     images: tuple[ImageRef, ...]
     unreadable: tuple[Unreadable, ...]
     ignored: tuple[str, ...]
+    reference: Reference | None = None
+
+    @property
+    def read(self) -> tuple[ImageRef, ...]:
+        """All images that are read, those of the reference last."""
+        return self.images if self.reference is None else (*self.images, *self.reference.images)
 
 
 def cluster(
@@ -68,15 +80,28 @@ def cluster(
     IcasError
         There is nothing to cluster, or the disk fails.
     """
-    settings, console, watch = settings or ClusterSettings(), console or Console(), Stopwatch()
-    source_folder = Path(src)
+    settings, console = settings or ClusterSettings(), console or Console()
+    source = Path(src)
     if settings.resume:
-        return resume(source_folder, settings, console)
-    keeper = FeatureKeeper()
-    destination = Destination.of(source_folder, settings)
+        done = resume(source, settings, console)
+        if done is not None:
+            return done
+    if settings.dry_run:
+        return _cluster(source, Destination.of(source, settings), settings, console)
+    with claimed(source, settings) as destination:
+        return _cluster(source, destination, settings, console)
+
+
+def _cluster(
+    source_folder: Path, destination: Destination, settings: ClusterSettings, console: Console
+) -> ClusterReport:
+    keeper, watch = FeatureKeeper(), Stopwatch()
     with watch.stage("scan"):
         source = _read_source(source_folder, destination.root, settings)
-        destination.check_spares(source.images)
+        destination.check_spares(source.read)
+        known = _remembered(source, settings)
+    if known:
+        console.line(known.told())
     method = _method(source_folder, source, settings)
     settings = replace(settings, linkage=_linkage(method, source_folder, settings))
     _asked_grouping(method, settings.threshold, settings)  # told before a training
@@ -84,23 +109,45 @@ def cluster(
     with (
         console.listening(),
         MemoryBudget(settings.memory or default_memory(), settings.scratch) as budget,
+        open_cache(settings.cache, settings.cache_size) as cache,
         start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,
-        console.bar(len(source.images), "features", "images") as bar,
+        console.bar(len(source.read), "features", "images") as bar,
     ):
-        reading = Reading(method, workers, settings.max_pixels, settings.scale, bar, budget)
+        reading = Reading(
+            method,
+            workers,
+            settings.max_pixels,
+            settings.scale,
+            bar,
+            budget,
+            cache,
+            isolation=settings.isolation(),
+        )
         picker = _picker(source, settings, console)
-        folder, decision = _looked_over(reading, source, source_folder, settings, watch, picker)
+        both = None
+        if source.reference is None:
+            folder, decision = _looked_over(reading, source, source_folder, settings, watch, picker)
+        else:
+            both, decision = _looked_over_both(reading, source, settings, watch, console, picker)
+            folder = both.folder
         grouping = _grouping(method, decision, settings)
         _tell(grouping, decision, console)
-        clustering = cluster_batches(
-            grouping,
-            keeper.watch(_features_by_batch(grouping, folder, source, settings, watch)),
-            merge="none" if settings.stage == "batch" else settings.merge,
-            workers=workers,
-            watch=watch,
-            console=console,
-            budget=budget,
-        )
+        parts = _features_by_batch(grouping, folder, source, settings, watch)
+        clustering: Clustering
+        if both is not None:
+            assert isinstance(grouping, LinkGrouping)  # the settings allow nothing else
+            clustering = cluster_against(grouping, parts, both, watch=watch, console=console)
+        else:
+            clustering = cluster_batches(
+                grouping,
+                keeper.watch(parts),
+                merge="none" if settings.stage == "batch" else settings.merge,
+                workers=workers,
+                watch=watch,
+                console=console,
+                budget=budget,
+                constraints=known.constraints,
+            )
     why = decision.why if decision is not None else ""
     if isinstance(grouping, ModelGrouping):
         why = grouping.told()
@@ -108,12 +155,18 @@ def cluster(
     if isinstance(grouping, LinkGrouping) and grouping.candidates is not None:
         console.line(grouping.candidates.words())
     clustering = replace(clustering, unreadable=(*clustering.unreadable, *source.unreadable))
+    console.detail(reading.counts.words())
     report = make_report(clustering, grouping, why, settings, source_folder, watch)
+    report = replace(report, features=asdict(reading.counts), decisions=known.as_dict())
     sample = decision.sample if decision is not None else None
     report = replace(report, dst=destination.root, ignored=source.ignored, sample=sample)
+    report = _with_reference(report, clustering)
     refs = {ref.file: ref for ref in source.images}
     images = [refs[file] for file in clustering.files]
-    return write_result(destination, images, clustering, report, settings, watch, console, keeper)
+    report = write_result(destination, images, clustering, report, settings, watch, console, keeper)
+    if report.reference is not None:
+        console.line(report.reference.words(len(report.files), written=report.written))
+    return report
 
 
 def _read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source:
@@ -124,11 +177,25 @@ def _read_source(folder: Path, result: Path, settings: ClusterSettings) -> Sourc
         source = Source(batches, images, unreadable, ())
     else:
         found = scan(folder, recursive=settings.recursive, exclude=result)
-        source = Source(None, found.images, found.unreadable, found.ignored)
+        reference = None
+        if settings.reference is not None:
+            reference = read_reference(
+                settings.reference, recursive=settings.recursive, exclude=result
+            )
+            found, reference = apart(folder, found, reference)
+        source = Source(None, found.images, found.unreadable, found.ignored, reference)
     if not source.images:
         hint = "" if settings.recursive else " (--recursive goes into sub-folders)"
         raise IcasError(f"no images in {folder}{hint}")
     return source
+
+
+def _remembered(source: Source, settings: ClusterSettings) -> Remembered:
+    """What was decided about the images; with a reference another question is asked."""
+    if not settings.decisions or source.reference is not None:
+        return Remembered()
+    files = {ref.file: ref.path for ref in source.images}
+    return remembered(files, settings.cache, settings.jobs)
 
 
 def _method(folder: Path, source: Source, settings: ClusterSettings) -> Method:
@@ -136,7 +203,11 @@ def _method(folder: Path, source: Source, settings: ClusterSettings) -> Method:
     told = earlier_run(folder) if settings.stage == "merge" else {}
     method = method_of_run(told) if told and settings.method is None else settings.make_method()
     if settings.scale is not None:
-        method = with_common_scale(method, source.images, settings.scale, settings.max_pixels)
+        method = with_common_scale(
+            method, source.read, settings.scale, settings.max_pixels, settings.isolation()
+        )
+    if source.reference is not None and isinstance(method, GroupedByModels):
+        method = method.by_links()
     return on_device(method, settings.device)
 
 
@@ -167,6 +238,39 @@ def _looked_over(
     return folder, decide(method, number, sample, why, picker)
 
 
+def _looked_over_both(
+    reading: Reading,
+    source: Source,
+    settings: ClusterSettings,
+    watch: Stopwatch,
+    console: Console,
+    picker: Picker | None,
+) -> tuple[BothSides, Decision]:
+    """Source and reference, looked over, and the threshold between them."""
+    method, reference = reading.method, source.reference
+    assert reference is not None
+    for note in reference.notes:
+        console.line(note)
+    number, why = _number(method, Path(), settings)
+    size = (settings.sample or sample_size(method)) if number is None else None
+    with watch.stage("features"):
+        both = BothSides.read(reading, source.images, reference, settings.seed, size)
+    sample = None
+    if size is not None:
+        with watch.stage("links"):
+            sample = both.sample(size, settings.seed)
+    # The sample is of both sides, so the report can tell nothing of the source by it.
+    return both, replace(decide(method, number, sample, why, picker), sample=None)
+
+
+def _with_reference(report: ClusterReport, clustering: Clustering) -> ClusterReport:
+    """`report` with what was found in the reference, if there was one."""
+    if not isinstance(clustering, ReferenceClustering):
+        return report
+    found = clustering.found
+    return replace(report, reference=found, unreadable=(*report.unreadable, *found.unreadable))
+
+
 def _picker(source: Source, settings: ClusterSettings, console: Console) -> Picker | None:
     """What asks a person for the threshold, where that is wanted."""
     if settings.threshold != "pick":
@@ -176,10 +280,11 @@ def _picker(source: Source, settings: ClusterSettings, console: Console) -> Pick
     def ask(sample: Sample, suggested: AutoChoice) -> float:
         return pick(
             sample,
-            source.images,
+            source.read,
             suggested.threshold,
             console,
             max_pixels=settings.max_pixels,
+            isolation=settings.isolation(),
         )
 
     return ask

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
+from icas.clusterimg.cache import NO_CACHE, FeatureCache, Looked, MethodCache
+from icas.clusterimg.decoding import Decoding, extract_chunk, read_chunk
 from icas.clusterimg.enough import enough_for
 from icas.clusterimg.features import FeatureSet, Unreadable, concatenate
+from icas.clusterimg.known import Known, missing_of, with_found
 from icas.clusterimg.memory import UNLIMITED, MemoryBudget
-from icas.clusterimg.methods.base import Image, Method, WholeFolder, settings_of
+from icas.clusterimg.methods.base import Image, Method, WholeFolder
 from icas.clusterimg.scan import ImageRef, sampled
 from icas.clusterimg.similarity import ALONE
-from icas.common.errors import UnreadableImageError
 from icas.common.executors import Workers
-from icas.common.images import MAX_PIXELS, read_image, resize
+from icas.common.images import MAX_PIXELS
+from icas.common.isolated import Isolation
 from icas.common.options import Size
 from icas.common.progress import Bar
-from icas.common.silence import PILLOW_IS_QUIET
 
 CHUNK = 100
 """Images a task: enough to hide what a task costs, few enough for a bar that moves."""
@@ -26,8 +30,28 @@ TASKS_EACH = 4
 """Tasks that every worker has at the least, so that none waits long for the last one."""
 READ_CHUNK = 8
 """Images a task where they are only read: they wait in memory until the method takes them."""
+EMBEDDED = 256
+"""Images whose features one process makes before they are kept: whole batches of a network."""
 LOOKED_AT = 5000
 """Images by which a method learns what a folder is like: all of most folders."""
+
+
+@dataclass
+class Counts:
+    """Where features came from.
+
+    Attributes
+    ----------
+    cached, computed : int
+        Images whose features were kept from an earlier run, and whose were made.
+    """
+
+    cached: int = 0
+    computed: int = 0
+
+    def words(self) -> str:
+        """A line for people."""
+        return f"features: {self.cached} images from the cache, {self.computed} computed"
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,12 @@ class Reading:
     bar : Bar or None
     budget : MemoryBudget
         Where features go that are many.
+    cache : FeatureCache
+        Where features are kept between runs.
+    counts : Counts
+        What was read so far.
+    isolation : Isolation or None
+        Decode in processes that can be killed; None = in the workers.
     """
 
     method: Method
@@ -53,6 +83,9 @@ class Reading:
     scale: float | None = None
     bar: Bar | None = None
     budget: MemoryBudget = UNLIMITED
+    cache: FeatureCache = NO_CACHE
+    counts: Counts = field(default_factory=Counts)
+    isolation: Isolation | None = None
 
     def raw(self, images: Sequence[ImageRef], known: Known | None = None) -> FeatureSet:
         """Features of all `images` that can be read, in their order; the others are listed.
@@ -65,7 +98,7 @@ class Reading:
             What was read already and is not read again.
         """
         if isinstance(self.method, WholeFolder):
-            missing = _missing(images, known)
+            missing = missing_of(images, known)
             if known is None:
                 return self._by_one_process(self.method, missing)
             fresh = self._by_one_process(self.method, missing) if missing else known.features[:0]
@@ -73,17 +106,44 @@ class Reading:
         how = self._how(enough_for(self.method))
         store = self.budget.store(len(images))
         chunks = list(_chunks(images, self._chunk_size(len(images)))) or [()]
-        tasks = ((self.method, _missing(chunk, known), how) for chunk in chunks)
-        workers = self.workers.reading(ref.path for ref in images)
-        results = workers.ordered(_extract_chunk, tasks)
-        for chunk, part in zip(chunks, results, strict=True):
+        wanted = [missing_of(chunk, known) for chunk in chunks]
+        for chunk, part in zip(chunks, self._extracted(wanted, how), strict=True):
             store.add(part if known is None else known.among(chunk, part))
-            self._count(len(part) + len(part.unreadable))
         return store.features()
+
+    def _extracted(
+        self, chunks: Sequence[Sequence[ImageRef]], how: Decoding
+    ) -> Iterator[FeatureSet]:
+        """Features of each chunk: those that are kept, and the others from the workers."""
+        cache = self._cached(how)
+        looked: deque[Looked] = deque()
+
+        def tasks() -> Iterator[tuple[Method, Sequence[ImageRef], Decoding]]:
+            for chunk in chunks:
+                looked.append(cache.look(chunk))
+                yield self.method, looked[-1].missing, how
+
+        workers = self.workers.reading(ref.path for chunk in chunks for ref in chunk)
+        fresh = workers.ordered(extract_chunk, tasks())
+        for chunk, part in zip(chunks, fresh, strict=True):
+            known = looked.popleft()
+            cache.keep(known, part)
+            whole = with_found(known.found, chunk, part)
+            self._tally(known.found, part)
+            self._count(len(whole) + len(whole.unreadable))
+            yield whole
+
+    def _cached(self, how: Decoding) -> MethodCache:
+        return self.cache.of(self.method, how.max_pixels, how.scale, how.enough)
+
+    def _tally(self, found: FeatureSet | None, fresh: FeatureSet) -> None:
+        self.counts.cached += 0 if found is None else len(found)
+        self.counts.computed += len(fresh)
 
     def _how(self, enough: Size | int | None) -> Decoding:
         # Who asks for a share of an image's size means that of the whole image.
-        return Decoding(self.max_pixels, self.scale, enough if self.scale is None else None)
+        enough = enough if self.scale is None else None
+        return Decoding(self.max_pixels, self.scale, enough, self.isolation)
 
     def _chunk_size(self, count: int) -> int:
         """Images a task of `count`."""
@@ -96,13 +156,27 @@ class Reading:
     def _by_one_process(self, method: WholeFolder, images: Sequence[ImageRef]) -> FeatureSet:
         size = method.input_size()
         how = self._how(enough_for(method, size))
-        tasks = ((chunk, how, size) for chunk in _chunks(images, READ_CHUNK))
-        workers = self.workers.reading(ref.path for ref in images)
+        cache = self._cached(how)
+        found, looked = _looked_up(cache, images)
+        self._count(0 if found is None else len(found))
+        if found is not None and not looked.missing:
+            self._tally(found, found[:0])
+            return found
+        fresh = self._embedded(method, cache, looked, how, size)
+        self._tally(found, fresh)
+        return with_found(found, images, fresh)
+
+    def _embedded(
+        self, method: WholeFolder, cache: MethodCache, looked: Looked, how: Decoding, size: Size
+    ) -> FeatureSet:
+        """Features of the images that are missing; they are kept part by part as they are made."""
+        tasks = ((chunk, how, size) for chunk in _chunks(looked.missing, READ_CHUNK))
+        workers = self.workers.reading(ref.path for ref in looked.missing)
         files: list[str] = []
         unreadable: list[Unreadable] = []
 
         def read() -> Iterator[Image]:
-            for pictures, readable, others in workers.ordered(_read_chunk, tasks):
+            for pictures, readable, others in workers.ordered(read_chunk, tasks):
                 files.extend(readable)
                 unreadable.extend(others)
                 self._count(len(others))
@@ -110,8 +184,15 @@ class Reading:
                     yield picture
                     self._count(1)
 
-        features = method.embed(read())
-        return replace(features, files=tuple(files), unreadable=tuple(unreadable))
+        pictures, done = read(), 0
+        parts: list[FeatureSet] = []
+        while not parts or len(parts[-1]) == EMBEDDED:
+            part = method.embed(islice(pictures, EMBEDDED))
+            part = replace(part, files=tuple(files[done : done + len(part)]))
+            cache.keep(looked, part)
+            parts.append(part)
+            done += len(part)
+        return replace(concatenate(parts), unreadable=tuple(unreadable))
 
     def _count(self, images: int) -> None:
         if self.bar is not None:
@@ -145,43 +226,6 @@ def _as_they_are(features: FeatureSet) -> FeatureSet:
 
 
 @dataclass(frozen=True)
-class Known:
-    """Files that were read already.
-
-    Attributes
-    ----------
-    features : FeatureSet
-        Raw features of those that could be read.
-    places : mapping of str to int
-        Where in them a file is.
-    unreadable : mapping of str to Unreadable
-        Those that could not be read.
-    """
-
-    features: FeatureSet
-    places: Mapping[str, int]
-    unreadable: Mapping[str, Unreadable]
-
-    @classmethod
-    def of(cls, features: FeatureSet) -> Known:
-        places = {file: place for place, file in enumerate(features.files)}
-        return cls(features, places, {one.file: one for one in features.unreadable})
-
-    def has(self, file: str) -> bool:
-        return file in self.places or file in self.unreadable
-
-    def among(self, images: Sequence[ImageRef], fresh: FeatureSet) -> FeatureSet:
-        """Features of `images`, in their order: known ones, and the `fresh` ones of the others."""
-        ours = [self.places[ref.file] for ref in images if ref.file in self.places]
-        both = concatenate([self.features[ours], fresh])
-        rows = {file: row for row, file in enumerate(both.files)}
-        order = [rows[ref.file] for ref in images if ref.file in rows]
-        bad = {**self.unreadable, **{one.file: one for one in fresh.unreadable}}
-        told = tuple(bad[ref.file] for ref in images if ref.file in bad)
-        return replace(both[order], unreadable=told)
-
-
-@dataclass(frozen=True)
 class LookedOver:
     """A folder that was looked over: its images' features can be had, batch by batch.
 
@@ -211,80 +255,16 @@ class LookedOver:
         return self.ready(self.reading.raw(images, self.known))
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """How pictures are read.
-
-    Attributes
-    ----------
-    max_pixels : int
-        Pictures that claim more are not read.
-    scale : float or None
-        Bring them to this share of their size.
-    enough : (int, int) or int or None
-        Width and height, or the longer side, below which no picture is decoded.
-    """
-
-    max_pixels: int
-    scale: float | None
-    enough: Size | int | None
-
-
-def _missing(images: Sequence[ImageRef], known: Known | None) -> Sequence[ImageRef]:
-    return images if known is None else [ref for ref in images if not known.has(ref.file)]
+def _looked_up(cache: MethodCache, images: Sequence[ImageRef]) -> tuple[FeatureSet | None, Looked]:
+    """What is kept of all `images`, and what is missing."""
+    parts = [cache.look(chunk) for chunk in _chunks(images, CHUNK)]
+    found = [part.found for part in parts if part.found is not None]
+    missing = [ref for part in parts for ref in part.missing]
+    asked = {file: one for part in parts for file, one in part.asked.items()}
+    since = min((part.since for part in parts), default=0)
+    return concatenate(found) if found else None, Looked(missing, None, asked, since)
 
 
 def _chunks(images: Sequence[ImageRef], size: int) -> Iterator[Sequence[ImageRef]]:
     for start in range(0, len(images), size):
         yield images[start : start + size]
-
-
-def _read_chunk(
-    images: Sequence[ImageRef], how: Decoding, size: Size
-) -> tuple[list[Image], list[str], list[Unreadable]]:
-    """The images that can be read, brought to `size`; their names; and the others."""
-    pictures: list[Image] = []
-    unreadable: list[Unreadable] = []
-    files: list[str] = []
-    for ref, image in _readable(images, how, unreadable):
-        pictures.append(resize(image, size))
-        files.append(ref.file)
-    return pictures, files, unreadable
-
-
-def _readable(
-    images: Sequence[ImageRef], how: Decoding, unreadable: list[Unreadable]
-) -> Iterator[tuple[ImageRef, Image]]:
-    """Each image that can be read; the others are put into `unreadable`."""
-    with PILLOW_IS_QUIET:
-        for ref in images:
-            try:
-                image = read_image(ref.path, max_pixels=how.max_pixels, at_least=how.enough)
-            except UnreadableImageError as error:
-                unreadable.append(Unreadable(ref.file, str(error)))
-                continue
-            yield ref, image if how.scale is None else scaled(image, how.scale)
-
-
-def _extract_chunk(method: Method, images: Sequence[ImageRef], how: Decoding) -> FeatureSet:
-    files: list[str] = []
-    unreadable: list[Unreadable] = []
-
-    def readable() -> Iterator[Image]:
-        for ref, image in _readable(images, how, unreadable):
-            files.append(ref.file)
-            yield image
-
-    features = method.extract(readable())
-    return replace(
-        features,
-        files=tuple(files),
-        unreadable=tuple(unreadable),
-        settings=features.settings or settings_of(method),
-    )
-
-
-def scaled(image: Image, scale: float) -> Image:
-    """`image` with both sides times `scale`, at least one pixel."""
-    height, width = image.shape[:2]
-    return resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))

@@ -18,11 +18,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from icas.clusterimg import rearrangements
-from icas.clusterimg.journal import FOLDER, LOCK, Journal, Made
+from icas.clusterimg.journal import FOLDER, Journal, Made
 from icas.clusterimg.layout import folded
 from icas.clusterimg.rearrangements import Rearrangement, Relocation
 from icas.clusterimg.transfer import sync_folder
@@ -52,31 +52,6 @@ def plan_relocations(places: Mapping[str, str]) -> tuple[Relocation, ...]:
             parked = f"{MOVING}/{number}{PurePosixPath(old).suffix}"
         relocations.append(Relocation(old, new, parked))
     return tuple(relocations)
-
-
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Keep other processes from rearranging `root` while the block runs.
-
-    The lock is the system's: it is gone with the process, however that ends.
-
-    Raises
-    ------
-    ConflictError
-        Another one is at it.
-    """
-    try:
-        lock = sqlite3.connect(root / FOLDER / LOCK, timeout=0, isolation_level=None)
-    except sqlite3.Error as error:
-        raise IcasError(f"cannot write into {root / FOLDER}: {error}") from error
-    with closing(lock):
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            if "locked" not in str(error):
-                raise IcasError(f"cannot write into {root / FOLDER}: {error}") from error
-            raise ConflictError(f"another clusterimg is at work in {root}: wait for it") from None
-        yield
 
 
 def begin(root: Path, rearrangement: Rearrangement, contents: Mapping[str, bytes]) -> None:
@@ -222,6 +197,19 @@ def _remove_parts(root: Path) -> None:
     """Remove tables that were only half prepared when a process was killed; never an image."""
     for part in (root / MOVING).glob(".icas-*.part"):
         part.unlink()
+
+
+def remove_prepared(root: Path) -> None:
+    """Remove tables that were prepared for what never came on record; never a parked image."""
+    folder = root / MOVING
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    _remove_parts(root)
+    for path in folder.iterdir():
+        if not path.stem.isdigit():
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _remove_empty(root: Path, one: Rearrangement) -> None:

@@ -118,11 +118,14 @@ def placed(database: sqlite3.Connection, tables: Mapping[str, tuple[int, int]]) 
         Size and time in nanoseconds of what is going to be in each table.
     """
     with database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(made)")]
+        kept = ", ".join(name for name in names if name != "target")
         rows = database.execute(
-            "SELECT new, how, source, size, mtime_ns FROM made JOIN relocation ON target = old"
+            f"SELECT new, {kept} FROM made JOIN relocation ON target = old"
         ).fetchall()
         database.execute("DELETE FROM made WHERE target IN (SELECT old FROM relocation)")
-        database.executemany("INSERT INTO made VALUES (?, ?, ?, ?, ?)", rows)
+        places = ", ".join("?" * len(names))
+        database.executemany(f"INSERT INTO made (target, {kept}) VALUES ({places})", rows)
         database.execute(
             "UPDATE rearrangement SET phase = 'writing', tables = ?", (json.dumps(tables),)
         )

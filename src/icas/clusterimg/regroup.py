@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.certify import certificates
-from icas.clusterimg.finished import Finished
+from icas.clusterimg.finished import Finished, Tables
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.layout import plan_tree
 from icas.clusterimg.markup import text
@@ -101,26 +101,30 @@ def _with_time(report: ClusterReport, change: Change, start: float) -> dict[str,
 
 def report_of(finished: Finished) -> ClusterReport:
     """A finished result as it is, as a report."""
-    told, kept = finished.told, finished.kept
+    report = report_from(finished.root, finished.told, finished.tables)
+    return replace(report, ignored=finished.kept.ignored, sample=finished.kept.sample)
+
+
+def report_from(root: Path, told: Mapping[str, Any], tables: Tables) -> ClusterReport:
+    """What ``run.json`` and the tables of a result say, as a report."""
     report = ClusterReport(
-        dst=finished.root,
+        dst=root,
         method=told["method"],
         threshold=told["threshold"],
         threshold_reason=told["threshold_reason"],
-        files=kept.files,
-        labels=finished.labels,
-        batch=finished.batch,
-        representative=finished.representative,
-        certificates=finished.certificates,
-        unreadable=finished.unreadable,
-        ignored=kept.ignored,
+        files=tables.files,
+        labels=tables.labels,
+        batch=tables.batch,
+        representative=tables.representative,
+        certificates=tables.certificates,
+        unreadable=tables.unreadable,
+        ignored=(),
         comparisons=told["comparisons"],
         seconds=told["seconds"],
         peak_memory_mb=told["peak_memory_mb"],
         settings=told["settings"],
         options=told["options"],
         source=told["source"],
-        sample=kept.sample,
         written=True,
     )
     own = report.as_dict()
@@ -161,7 +165,9 @@ def _places(finished: Finished, labels: Labels) -> dict[int, tuple[str, str]]:
     now = {
         one.source: one.target
         for one in finished.made
-        if one.source is not None and PurePosixPath(one.target).parts[0] == TREE
+        if one.source is not None
+        and one.left_alone is None
+        and PurePosixPath(one.target).parts[0] == TREE
     }
     if not now:
         return {}
@@ -171,7 +177,11 @@ def _places(finished: Finished, labels: Labels) -> dict[int, tuple[str, str]]:
     ]
     plan = plan_tree(finished.root, PurePosixPath(TREE), refs, labels)
     new = {str(move.source): str(move.target) for move in plan.moves}
-    return {image: (now[source], new[source]) for image, source in enumerate(kept.sources)}
+    return {
+        image: (now[source], new[source])
+        for image, source in enumerate(kept.sources)
+        if source in now
+    }
 
 
 def _print_plan(
@@ -209,7 +219,7 @@ def _pages(
 
     kept, root = finished.kept, finished.root
     images = [
-        ImageRef(root / places[image][0] if places else Path(source), file)
+        ImageRef(root / places[image][0] if image in places else Path(source), file)
         for image, (source, file) in enumerate(zip(kept.sources, kept.files, strict=True))
     ]
     page = report_page(

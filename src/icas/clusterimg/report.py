@@ -20,6 +20,14 @@ from icas.clusterimg.report_items import Pictures
 from icas.clusterimg.report_models import models_section
 from icas.clusterimg.report_pairs import pairs_next_to_threshold, pairs_section
 from icas.clusterimg.report_pictures import pictured
+from icas.clusterimg.report_reference import (
+    FOUND,
+    SHARE,
+    counterparts_of,
+    how_found,
+    no_outliers,
+    titles,
+)
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.thumbnails import Thumbnail
 from icas.common.progress import Console
@@ -63,7 +71,9 @@ def report_page(
     HTML in UTF-8: thumbnails of at most 22 MB, some 5 KB each, and the names.
     """
     near = pairs_next_to_threshold(report)
-    groups, thumbnails = pictured(report, near, images, max_pixels, console, known or {})
+    found = counterparts_of(report, max_pixels, console)
+    share = 1 if found is None else SHARE
+    groups, thumbnails = pictured(report, near, images, max_pixels, console, known or {}, share)
     places = _targets(report, images) if targets is None else targets
     pictures = Pictures(report.files, thumbnails, places)
     template = _template()
@@ -78,16 +88,12 @@ def report_page(
         "how": _how(report),
         "curve": curve_section(report),
         "bridges": bridges_note(report),
-        "clusters": "\n".join(clusters_section(report, groups, pictures)),
+        "clusters": "\n".join(clusters_section(report, groups, pictures, found)),
         "pairs": pairs_section(report, near, pictures),
-        "outliers": outliers_section(groups, pictures),
+        "outliers": outliers_section(groups, pictures, *no_outliers(report)),
         "unreadable": _unreadable(report),
         "ignored": _ignored(report),
-        "outlier_legend": (
-            "Images that the model left out, or that are alone in their cluster."
-            if report.models
-            else "Images that no other one is similar enough to."
-        ),
+        **titles(report),
         "models": models_section(report),
         "run": "\n".join(_run(report)),
     }
@@ -124,14 +130,17 @@ def _folder(report: ClusterReport) -> str:
 
 def _tiles(report: ClusterReport) -> Iterator[str]:
     """The four counts of the summary."""
+    clusters, inside, outside = report.clusters, "cluster", "outlier"
+    if report.reference is not None:
+        clusters, (inside, outside) = report.reference.found, FOUND
     counts = (
         (len(report.files), "image", "#clusters"),
-        (report.clusters, "cluster", "#clusters"),
-        (report.outliers, "outlier", "#outliers"),
+        (clusters, inside, "#clusters"),
+        (report.outliers, outside, "#outliers"),
         (len(report.unreadable), "unreadable", "#unreadable"),
     )
     for number, what, place in counts:
-        ending = "" if number == 1 or what == "unreadable" else "s"
+        ending = "" if number == 1 or what in ("unreadable", *FOUND) else "s"
         warning = ' class="bad"' if what == "unreadable" and number else ""
         yield f'<li{warning}><a href="{place}"><b>{number:,}</b> {what}{ending}</a></li>'
 
@@ -143,6 +152,8 @@ def _how(report: ClusterReport) -> str:
             f"<p>Features of <b>{text(report.method)}</b>, grouped by"
             f" <b>{text(report.threshold_reason)}</b>.{tried}</p>"
         )
+    if report.reference is not None:
+        return how_found(report)
     return (
         f"<p>Compared with <b>{text(report.method)}</b>. Two images are linked where their"
         f" similarity is at least <b>{report.threshold:g}</b>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -33,6 +34,21 @@ CARDS = 120
 
 BRIDGES = 20
 """Clusters that may be two, named before the clusters; each of them is marked as well."""
+
+
+NONE_FOUND = "No image is in the reference."
+
+
+class Beside(Protocol):
+    """What is shown beside the images of a cluster."""
+
+    def width(self, cluster: int) -> int:
+        """How many pictures."""
+        ...
+
+    def beside(self, members: str, count: int, cluster: int) -> str:
+        """The `count` shown images of a cluster, `members`, together with them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,14 +133,20 @@ def bridges_note(report: ClusterReport) -> str:
 
 
 def clusters_section(
-    report: ClusterReport, groups: Sequence[Group], pictures: Pictures
+    report: ClusterReport,
+    groups: Sequence[Group],
+    pictures: Pictures,
+    counterparts: Beside | None = None,
 ) -> Iterator[str]:
-    """A card for every cluster that is shown."""
+    """A card for every cluster that is shown, with its `counterparts` in a reference."""
     if not report.clusters:
-        yield '<p class="empty">No two images are alike enough to form a cluster.</p>'
+        none = "No two images are alike enough to form a cluster."
+        yield f'<p class="empty">{none if counterparts is None else NONE_FOUND}</p>'
         return
     cards = [
         _cluster(group, group.certificate, pictures)
+        if counterparts is None
+        else _found(group, group.certificate, pictures, counterparts)
         for group in groups
         if group.certificate is not None
     ]
@@ -154,6 +176,24 @@ def _cluster(group: Group, certificate: Certificate, pictures: Pictures) -> str:
     )
 
 
+def _found(
+    group: Group, certificate: Certificate, pictures: Pictures, counterparts: Beside
+) -> str:
+    """The card of a cluster of images that are in the reference."""
+    number = certificate.cluster
+    name = f"cluster_{number}"
+    shown = len(group.pictured) + counterparts.width(number)
+    width = "narrow" if shown <= 2 else "middle" if shown <= 4 else "wide"
+    weakest = facts({"weakest link": similarity(certificate.weakest_link)})
+    return (
+        f'<article class="card group {width}" aria-labelledby="{name}">'
+        f'<header><h3 id="{name}">{name}</h3>'
+        f'<p class="count">{counted(group.size, "image")}</p>{weakest}</header>'
+        f"{counterparts.beside(_members(group, pictures, None), len(group.pictured), number)}"
+        "</article>"
+    )
+
+
 def _bridge(certificate: Certificate) -> str:
     """The mark of a cluster that may be two."""
     if certificate.bridge is None:
@@ -166,10 +206,14 @@ def _bridge(certificate: Certificate) -> str:
     return f'<p class="bridge">may be {words} images</p>'
 
 
-def outliers_section(groups: Sequence[Group], pictures: Pictures) -> str:
-    """One card for all outliers."""
+def outliers_section(
+    groups: Sequence[Group],
+    pictures: Pictures,
+    none: str = "No outliers: every image lies in a cluster.",
+) -> str:
+    """One card for all outliers; `none` is said where there are none."""
     if not groups or groups[-1].certificate is not None:
-        return '<p class="empty">No outliers: every image lies in a cluster.</p>'
+        return f'<p class="empty">{none}</p>'
     return f'<div class="card group">{_members(groups[-1], pictures, None)}</div>'
 
 

@@ -38,8 +38,8 @@ def item(
     badge = '<em class="badge">medoid</em>' if file == medoid else ""
     name = f'<span class="name">{text(file)}</span>'
     if pictured:
-        picture = _picture(pictures.thumbnails[image], file)
-        content = f'<span class="picture">{picture}{badge}</span>{name}'
+        shown = picture(pictures.thumbnails[image], file)
+        content = f'<span class="picture">{shown}{badge}</span>{name}'
         title = f' title="{text(file)}"'
     else:
         content, title = name + badge, ""
@@ -49,7 +49,8 @@ def item(
     return f'<li class="file"><a href="{href}"{title}>{content}</a></li>'
 
 
-def _picture(thumbnail: Thumbnail | None, file: str) -> str:
+def picture(thumbnail: Thumbnail | None, file: str) -> str:
+    """The thumbnail of a file, or a word where it has none."""
     if thumbnail is None:
         return '<span class="blank">cannot be read any more</span>'
     return (

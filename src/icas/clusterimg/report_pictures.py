@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from icas.clusterimg.decoding import isolation_of
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_clusters import Group, groups_of
 from icas.clusterimg.report_pairs import NextPairs
@@ -19,11 +20,13 @@ def pictured(
     max_pixels: int,
     console: Console,
     known: Mapping[str, Thumbnail],
+    share: int = 1,
 ) -> tuple[list[Group], dict[int, Thumbnail | None]]:
     """The groups of the page, and the thumbnails that they and the pairs show.
 
-    There are at most `MOST` thumbnails of together at most `BYTES`: where the pictures of a folder
-    pack badly, each cluster gets fewer. Those in `known`, by file, are not made again.
+    There are at most `MOST` / `share` thumbnails of together at most `BYTES` / `share`: where the
+    pictures of a folder pack badly, each cluster gets fewer. Those in `known`, by file, are not
+    made again.
 
     Returns
     -------
@@ -31,7 +34,7 @@ def pictured(
     thumbnails : dict of int to Thumbnail or None
         By place in the report; None where the file cannot be read any more.
     """
-    most = MOST
+    most, room = MOST // share, BYTES // share
     groups = groups_of(report, most - near.thumbnails)
     chosen = _chosen(groups, near)
     thumbnails: dict[int, Thumbnail | None] = {
@@ -39,11 +42,13 @@ def pictured(
     }
     missing = [image for image in chosen if image not in thumbnails]
     paths = [images[image].path for image in missing]
-    made = make_thumbnails(paths, max_pixels, report.settings.get("jobs"), console)
+    made = make_thumbnails(
+        paths, max_pixels, report.settings.get("jobs"), console, isolation_of(report.settings)
+    )
     thumbnails |= zip(missing, made, strict=True)
-    while (size := _size(groups, near, thumbnails)) > BYTES:
+    while (size := _size(groups, near, thumbnails)) > room:
         # Fewer thumbnails are always some of those that are there: shares only become smaller.
-        most = min(most, _shown(groups, near)) * BYTES // size
+        most = min(most, _shown(groups, near)) * room // size
         groups = groups_of(report, max(0, most - near.thumbnails))
     return groups, {image: thumbnails[image] for image in _chosen(groups, near)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from icas.clusterimg.features import Unreadable
 from icas.common.find import find_files, why_not_an_image
 
 T = TypeVar("T")
+LONGEST_PATH = 4096
+"""Bytes of a path that Linux takes, its end counted."""
+TOO_LONG = "its whole path is too long"
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,22 @@ class ImageRef:
         Where it lies.
     file : str
         Its name relative to the source folder, '/' between the parts, on every system.
+    state : (int, int) or None
+        Size in bytes and time of change in nanoseconds, as they were when it was found.
     """
 
     path: Path
     file: str
+    state: tuple[int, int] | None = None
+
+    @classmethod
+    def found(cls, path: Path, file: str) -> ImageRef:
+        """The image at `path` as it is now."""
+        try:
+            status = path.stat()
+        except OSError:  # whoever reads it tells why
+            return cls(path, file)
+        return cls(path, file, (status.st_size, status.st_mtime_ns))
 
 
 @dataclass(frozen=True)
@@ -68,14 +85,31 @@ def scan(source: Path, *, recursive: bool = False, exclude: Path | None = None) 
         No such folder, or one that cannot be read.
     """
     found = find_files(source, recursive=recursive, exclude=exclude)
+    short = longest_name_below(source)
+    named = [(path, path.relative_to(source).as_posix()) for path in found.images]
+    too_long = [file for _, file in named if len(os.fsencode(file)) > short]
     return Scan(
-        tuple(ImageRef(path, path.relative_to(source).as_posix()) for path in found.images),
         tuple(
+            ImageRef.found(path, file) for path, file in named if len(os.fsencode(file)) <= short
+        ),
+        tuple(Unreadable(file, TOO_LONG) for file in too_long)
+        + tuple(
             Unreadable(path.relative_to(source).as_posix(), why_not_an_image(path))
             for path in found.others
         ),
         tuple(path.relative_to(source).as_posix() for path in found.ignored),
     )
+
+
+def longest_name_below(folder: Path) -> int:
+    """Bytes that the name of a file relative to `folder` may have, so that its whole path works.
+
+    A file may be reached from the folder that a run is started in and yet by no whole path, which
+    is what the run puts on record.
+    """
+    if sys.platform == "win32":
+        return 1 << 15  # what is too long there cannot be read
+    return LONGEST_PATH - len(os.fsencode(folder.absolute())) - 2
 
 
 def sampled(images: Sequence[T], most: int, seed: int) -> list[T]:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from icas.clusterimg.cache import DEFAULT_BYTES, LEAST_BYTES
+from icas.clusterimg.decoding import isolation_of
 from icas.clusterimg.grouping import LINKAGES
 from icas.clusterimg.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.methods import METHODS, make_method, method_class
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import GroupedByModels, Method
 from icas.clusterimg.on_device import check_computed
 from icas.clusterimg.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.executors import EXECUTORS
 from icas.common.images import MAX_PIXELS
+from icas.common.isolated import TIMEOUT, Isolation
 from icas.common.options import Size, check_options, option, options_of, parse_size
 
 DEFAULT_METHOD = "imagehash"
@@ -189,8 +192,47 @@ class ClusterSettings:
         metavar="DIR",
         default_text="the system's folder for temporary files",
     )
+    isolate: bool | None = option(
+        None,
+        "decode images in processes that can be killed: one that crashes its decoder, hangs it or"
+        " takes too much memory is listed as unreadable, and the run goes on",
+        parse=bool,
+        default_text="on with --executor processes and dask, off with threads",
+    )
+    decode_timeout: float = option(
+        TIMEOUT,
+        "with --isolate, an image that takes longer to decode is given up",
+        unit="seconds",
+        parse=float,
+        minimum=0.1,
+    )
+    cache: str | Path | bool | None = option(
+        None,
+        "folder in which features are kept between runs: what has not changed is not read again",
+        parse=Path,
+        metavar="DIR",
+        default_text="the user's cache folder",
+    )
+    cache_size: int = option(
+        DEFAULT_BYTES,
+        "what the kept features may take; those not used for longest go first",
+        parse=parse_bytes,
+        minimum=LEAST_BYTES,
+        metavar="SIZE",
+        default_text="2GB",
+    )
+    decisions: bool = option(
+        True, "follow what was decided about these images with clusterimg decide"
+    )
     report: bool = option(True, "write report.html into the result")
     seed: int = option(0, "where chance comes in (minhash, deep), it starts here", minimum=0)
+    reference: Path | None = option(
+        None,
+        "only links between --src and the images of this folder count: which of the new images are"
+        " in it already? reference.csv names them; nothing in it is moved or changed",
+        parse=Path,
+        metavar="DIR",
+    )
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -198,6 +240,9 @@ class ClusterSettings:
             object.__setattr__(self, "memory", memory_of(self.memory))  # "4GB" in Python calls
         if self.scratch is not None:
             object.__setattr__(self, "scratch", Path(self.scratch))
+        if isinstance(self.cache, str):
+            object.__setattr__(self, "cache", Path(self.cache))
+        object.__setattr__(self, "cache_size", memory_of(self.cache_size, "--cache-size"))
         check_options(self)
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
@@ -213,6 +258,36 @@ class ClusterSettings:
             raise UsageError("--keep-batches needs every image twice: not with --transfer move")
         if self.stage == "batch" and self.transfer == "none":
             raise UsageError("--stage batch with --transfer none would leave no folders to merge")
+        if self.reference is not None:
+            self._check_reference()
+
+    def _check_reference(self) -> None:
+        """Make sure that every setting makes sense where only links to a reference count."""
+        object.__setattr__(self, "reference", Path(self.reference))  # type: ignore[arg-type]
+        for flag, given in (
+            (f"--stage {self.stage}", self.stage != "all"),
+            (f"--linkage {self.linkage}", self.linkage not in (None, "chain")),
+            ("--candidates", self.candidates is not None),
+            ("--keep-batches", self.keep_batches),
+        ):
+            if given:
+                raise UsageError(
+                    f"{flag} and --reference exclude each other: with a reference, every image is"
+                    " compared with all of it, and batches have no clusters of their own"
+                )
+        method = self.make_method()
+        if isinstance(method, GroupedByModels):
+            try:
+                method.by_links()
+            except UsageError:
+                raise UsageError(
+                    f"--reference counts links, and models are asked for: leave the flags for the"
+                    f" models of {method.name!r} out"
+                ) from None
+
+    def isolation(self) -> Isolation | None:
+        """How images are decoded apart; None = by the workers themselves."""
+        return isolation_of(vars(self))
 
     def make_method(self) -> Method:
         """The method with its options, `size` and `seed` among them."""

@@ -138,10 +138,7 @@ def tiles_across(
 
     The parts are not put together: a block is cut out of them when its first tile is made.
     """
-    starts = starts_of([len(part) for part in parts])
-    side = side_of(method, int(starts[-1]), workers.jobs)
-    spans = _blocks(starts, min(side_within(part, side, workers.jobs) for part in parts))
-    homes = {span: _home(starts, span) for span in spans}
+    starts, spans, homes = _blocks_across(method, parts, workers.jobs)
     alike = Counter(homes.values())
     bare = [_bare(part) for part in parts]
     shelf: Shelf[Span] = Shelf(
@@ -156,6 +153,24 @@ def tiles_across(
         if homes[ours] is None or homes[ours] != homes[theirs]
     )
     yield from shelf.ordered(_tile_across, tasks)
+
+
+def count_across(method: Method, parts: Sequence[FeatureSet], jobs: int) -> int:
+    """How many tiles `tiles_across` gives."""
+    _, spans, homes = _blocks_across(method, parts, jobs)
+    alike = Counter(home for home in homes.values() if home is not None)
+    apart = sum(count * (count + 1) // 2 for count in alike.values())
+    return len(spans) * (len(spans) + 1) // 2 - apart
+
+
+def _blocks_across(
+    method: Method, parts: Sequence[FeatureSet], jobs: int
+) -> tuple[NDArray[np.int64], list[Span], dict[Span, int | None]]:
+    """Starts of the parts, all images in blocks, and the part that each block lies in."""
+    starts = starts_of([len(part) for part in parts])
+    side = side_of(method, int(starts[-1]), jobs)
+    spans = _blocks(starts, min(side_within(part, side, jobs) for part in parts))
+    return starts, spans, {span: _home(starts, span) for span in spans}
 
 
 def _blocks(starts: NDArray[np.int64], side: int) -> list[Span]:

@@ -7,13 +7,18 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from icas.clusterimg.constrained import chosen, join_apart
+from icas.clusterimg.constraints import Marks
+from icas.clusterimg.destination import at_work
 from icas.clusterimg.finished import Finished, check_recorded
 from icas.clusterimg.graph import Forest, Labels, number_clusters
+from icas.clusterimg.links import Links
 from icas.clusterimg.markup import counted
 from icas.clusterimg.outcome import ClusterReport
-from icas.clusterimg.rearrange import alone
 from icas.clusterimg.recut import finish_interrupted
+from icas.clusterimg.redecided import Redecided
 from icas.clusterimg.regroup import Change, regroup, report_of
 from icas.common.errors import ConflictError, UsageError
 from icas.common.progress import Console
@@ -72,7 +77,7 @@ def split_result(
     number, similarity = cluster_number(cluster), _similarity(at)
     check_recorded(root)
     about = {"cluster": number, "at": WEAKEST if similarity is None else similarity}
-    with nullcontext() if dry_run else alone(root):
+    with nullcontext() if dry_run else at_work(root):
         done = finish_interrupted(root, console, dry_run)
         finished = Finished.read(root)
         if done is not None and (done.what, done.about) == ("split", about):
@@ -98,7 +103,11 @@ def _split(
             f"{finished.root} has no cluster_{number}: its {finished.clusters} clusters are"
             " numbered from 0"
         )
-    labels, cut = cut_cluster(finished.kept.forest, finished.labels, number, similarity)
+    decided = Redecided.of(finished)
+    finished = decided.holding(finished.labels)
+    labels, cut = cut_cluster(
+        finished.kept.forest, finished.labels, number, similarity, decided.marks
+    )
     console.line(f"cluster_{number}: {_parts(finished.labels, labels, number, cut)}")
     told = finished.told
     change = Change(
@@ -107,7 +116,7 @@ def _split(
         labels,
         told["threshold"],
         told["threshold_reason"],
-        {**_earlier(finished), "splits": [*told.get("splits", []), about]},
+        {**_earlier(finished), **decided.afterwards, "splits": [*told.get("splits", []), about]},
     )
     return regroup(finished, change, console, dry_run=dry_run)
 
@@ -117,7 +126,11 @@ def _earlier(finished: Finished) -> dict[str, object]:
 
 
 def cut_cluster(
-    forest: Forest, labels: Labels, number: int, similarity: float | None
+    forest: Forest,
+    labels: Labels,
+    number: int,
+    similarity: float | None,
+    marks: Marks | None = None,
 ) -> tuple[Labels, int]:
     """Clusters after the links of cluster `number` below `similarity` are cut.
 
@@ -129,6 +142,9 @@ def cut_cluster(
         The clusters.
     similarity : float or None
         None cuts the weakest links; where links do not even join the whole cluster, none is cut.
+    marks : Marks, optional
+        What is decided about the images: what is together stays so, and the parts are parted
+        further where they hold what is to be apart.
 
     Returns
     -------
@@ -142,21 +158,59 @@ def cut_cluster(
     UsageError
         The cluster would stay whole.
     """
-    inside = (labels[forest.a] == number) & (labels[forest.b] == number)
-    tree = forest.similarity[inside]
+    marks = marks or Marks(np.full(len(labels), -1, np.int64))
+    links, joints = _what_joins(forest, labels == number, marks)
     if similarity is not None:
-        keep = tree >= np.float32(similarity)
-    elif len(tree) < (labels == number).sum() - 1:
-        keep = np.ones(len(tree), bool)
+        keep = links.similarity >= np.float32(similarity)
+    elif len(links) < joints:
+        keep = np.ones(len(links), bool)
     else:
-        keep = tree > tree.min()
-    groups = unions(len(labels), forest.a[inside][keep], forest.b[inside][keep])
-    parts = np.where(labels == number, groups + labels.max() + 1, labels)
-    if len(np.unique(parts[labels == number])) == 1:
-        raise UsageError(
-            f"cluster_{number} holds together at {similarity:g}: its weakest link is {tree.min()}"
-        )
+        keep = links.similarity > links.similarity.min(initial=1.0)
+    kept = Links(links.a[keep], links.b[keep], links.similarity[keep])
+    found = join_apart(
+        marks.starts(), kept, marks, lambda images: chosen(kept, len(labels), images)
+    ).labels
+    inside = found[labels == number]
+    if inside.min() >= 0 and inside.min() == inside.max():
+        raise UsageError(_holds(number, similarity, links))
+    parts = np.where(labels == number, np.where(found < 0, -1, found + labels.max() + 1), labels)
     return number_clusters(parts), int((~keep).sum())
+
+
+def _what_joins(forest: Forest, members: NDArray[np.bool_], marks: Marks) -> tuple[Links, int]:
+    """The links of the forest that join `members` beside what is together by decision.
+
+    Returns
+    -------
+    links : Links
+        The most similar first.
+    joints : int
+        How many of them would join all.
+    """
+    a, b = marks.pairs()
+    decided = members[a] & members[b]
+    groups = unions(len(members), a[decided], b[decided])
+    joints = len(np.unique(groups[members])) - 1
+    rows = np.flatnonzero(members[forest.a] & members[forest.b])
+    if decided.any():
+        rows = np.array([row for row in rows if _join(groups, forest.a[row], forest.b[row])], int)
+    return Links(forest.a[rows], forest.b[rows], forest.similarity[rows]), joints
+
+
+def _join(groups: NDArray[np.int64], a: int, b: int) -> bool:
+    """Join the groups of two images; whether they were two."""
+    if groups[a] == groups[b]:
+        return False
+    groups[groups == groups[b]] = groups[a]
+    return True
+
+
+def _holds(number: int, similarity: float | None, links: Links) -> str:
+    if len(links) == 0:
+        return f"cluster_{number} is together by decision: clusterimg decide DST list shows it"
+    weakest = links.similarity.min()
+    at = "" if similarity is None else f" at {similarity:g}"
+    return f"cluster_{number} holds together{at}: its weakest link is {weakest}"
 
 
 def _parts(before: Labels, after: Labels, number: int, cut: int) -> str:

@@ -44,14 +44,35 @@ def links_table(links: Links, files: Sequence[str], start: int = 0) -> Iterator[
 
     Image i of `links` is ``files[start + i]``.
     """
-    yield table(("a", "b", "similarity"), ())
-    names = np.array([_cell(file) for file in files], object)
+    names = _cells(files)[start:]
+    yield from _pairs_table(("a", "b"), links, names, names)
+
+
+def reference_table(
+    links: Links, files: Sequence[str], references: Sequence[str]
+) -> Iterator[bytes]:
+    """``reference.csv``: ``file,reference,similarity``, one line a link, some lines at a time.
+
+    A link's a is the place of its image in `files`, b that in `references`.
+    """
+    yield from _pairs_table(("file", "reference"), links, _cells(files), _cells(references))
+
+
+def _pairs_table(
+    columns: tuple[str, str], links: Links, ours: NDArray[Any], theirs: NDArray[Any]
+) -> Iterator[bytes]:
+    """Two names and a similarity: image a of a link is ``ours[a]``, image b ``theirs[b]``."""
+    yield table((*columns, "similarity"), ())
     for part in links.parts(_LINES):
         values, places = np.unique(part.similarity, return_inverse=True)
         ends = np.array([shown(value) for value in values], object)[places]
-        sides = (names[part.a + start], names[part.b + start], ends)
+        sides = (ours[part.a], theirs[part.b], ends)
         text = "\n".join(map(",".join, zip(*(side.tolist() for side in sides), strict=True)))
         yield f"{text}\n".encode("utf-8", "surrogateescape")
+
+
+def _cells(names: Sequence[str]) -> NDArray[Any]:
+    return np.array([_cell(name) for name in names], object)
 
 
 def _cell(text: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.api import linking, make_method_from
+from icas.clusterimg.cache import open_cache
 from icas.clusterimg.evaluate import CurvePoint, curve, match_labels, read_labels
 from icas.clusterimg.extract import extract
 from icas.clusterimg.features import FeatureSet
@@ -93,11 +94,13 @@ def write_curve(
     seed: int = 0,
     jobs: int | None = None,
     recursive: bool = False,
+    cache: Path | bool | None = None,
     **options: Any,
 ) -> bool:
     """Write the table of all thresholds, or print it; whether some files could not be read.
 
-    `plot` is a PNG file for the same numbers as curves.
+    `plot` is a PNG file for the same numbers as curves. Features are kept in the folder `cache`;
+    None: the user's cache folder, False: nowhere.
 
     Of a folder with more than `sample` images a sample is compared, drawn with `seed` from all of
     them; `sample` 0 takes all.
@@ -113,11 +116,15 @@ def write_curve(
         raise UsageError(f"--plot {plot}: the curve is a picture, so a name in .png is needed")
     truth = read_labels(labels) if labels is not None else None
     chosen = linking(make_method_from(method, options))
-    with start_workers("threads", jobs) as workers:
+    with (
+        console.listening(),
+        open_cache(cache) as kept,
+        start_workers("threads", jobs) as workers,
+    ):
         found = scan(Path(src), recursive=recursive)
         chosen_images = sampled(found.images, sample, seed)
         with console.bar(len(chosen_images), "features", "images") as bar:
-            features = extract(chosen, chosen_images, workers, bar=bar)
+            features = extract(chosen, chosen_images, workers, bar=bar, cache=kept)
         if len(features) == 0:
             raise IcasError(f"no images in {src} could be read")
         if truth is not None:

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from icas.common.errors import UnreadableImageError
 from icas.common.executors import start_workers
 from icas.common.images import thumbnail
+from icas.common.isolated import Isolation
 from icas.common.progress import Console
 
 SIDE = 112
@@ -84,20 +85,38 @@ def side_for(count: int) -> int:
 
 
 def make_thumbnails(
-    paths: Sequence[Path], max_pixels: int, jobs: int | None, console: Console
+    paths: Sequence[Path],
+    max_pixels: int,
+    jobs: int | None,
+    console: Console,
+    isolation: Isolation | None = None,
 ) -> list[Thumbnail | None]:
-    """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read."""
+    """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read.
+
+    With `isolation` they are made in processes that can be killed, of which each thread has one.
+    """
     side = side_for(len(paths))
     made = []
     with (
         start_workers("threads", jobs) as workers,
         console.bar(len(paths), "report", "thumbnails") as bar,
     ):
-        tasks = ((path, side, max_pixels) for path in paths)
-        for one in workers.ordered(make_thumbnail, tasks):
+        tasks = ((path, side, max_pixels, isolation) for path in paths)
+        for one in workers.ordered(_thumbnail, tasks):
             made.append(one)
             bar.update(1)
     return made
+
+
+def _thumbnail(
+    path: Path, side: int, max_pixels: int, isolation: Isolation | None
+) -> Thumbnail | None:
+    if isolation is None:
+        return make_thumbnail(path, side, max_pixels)
+    try:
+        return isolation.call(make_thumbnail, path, side, max_pixels)
+    except UnreadableImageError:
+        return None
 
 
 def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:

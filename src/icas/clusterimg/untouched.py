@@ -13,7 +13,7 @@ from icas.common.errors import ConflictError
 TREE = "result"
 """Folder of the clusters, the only one whose files get other places."""
 
-_SYSTEMS_OWN = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
+SYSTEMS_OWN = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
 """Files that systems put into folders which are looked at; they are left where they are."""
 
 _NAMED = 3
@@ -28,9 +28,10 @@ def check_untouched(root: Path, made: Iterable[Made]) -> None:
     ConflictError
         A file was changed, removed or added since; the message names it.
     """
+    made = [one for one in made if one.left_alone is None]
     tree = {one.target: one for one in made if _in_tree(one.target)}
     others = [one for one in made if one.how == "write"]
-    found = set(_files_below(root, TREE))
+    found = set(files_below(root, TREE))
     removed = [target for target in tree if target not in found]
     removed += [one.target for one in others if not os.path.lexists(root / one.target)]
     _refuse(root, removed, "was removed", "put it back")
@@ -43,12 +44,12 @@ def _in_tree(target: str) -> bool:
     return PurePosixPath(target).parts[0] == TREE
 
 
-def _files_below(root: Path, folder: str) -> Iterator[str]:
+def files_below(root: Path, folder: str) -> Iterator[str]:
     """Files and links below `root`/`folder`, relative to `root`; no link is followed."""
     for place, folders, names in os.walk(root / folder):
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         for name in (*names, *links):
-            if name.lower() not in _SYSTEMS_OWN:
+            if name.lower() not in SYSTEMS_OWN:
                 yield (Path(place) / name).relative_to(root).as_posix()
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from icas._version import __version__
 from icas.common.errors import IcasError, UsageError
-from icas.common.progress import printable
+from icas.common.progress import fill_streams, unheard, warn
 
 INTERRUPTED = 130
 
@@ -59,25 +59,26 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
     debug : bool
         Let errors through with their traceback.
     """
+    fill_streams()
     try:
         code = run()
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        warn(": ".join((name, "interrupted", *map(str, error.args))))
         return INTERRUPTED
     except BrokenPipeError:  # `clusterimg … | head`: the reader has gone, that is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unheard(sys.stdout)
         return 0
     except IcasError as error:
         if debug:
             raise
-        print(printable(f"{name}: {error}"), file=sys.stderr)
+        warn(f"{name}: {error}")
         return error.exit_code
     except Exception as error:
         if debug:
             raise
-        print(printable(f"{name}: {_words(error)}"), file=sys.stderr)
+        warn(f"{name}: {_words(error)}")
         return 1
 
 
@@ -85,7 +86,18 @@ def _words(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory: try a smaller --batch-size, --size or --jobs"
     if isinstance(error, OSError):
+        if isinstance(error, FileNotFoundError) and not error.filename and _is_adrift():
+            return "the current folder is not there any more: go to another, or give whole paths"
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}"
     kind = type(error).__name__
     return f"this should not happen, please report it ({kind}: {error}); --debug shows where"
+
+
+def _is_adrift() -> bool:
+    """Whether the current folder was removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 - what Path.cwd does
+    except OSError:
+        return True
+    return False

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from icas.common.blas import one_thread_each
 from icas.common.errors import UsageError
+from icas.common.isolated import PROCESSES
 from icas.common.registry import need
 from icas.common.sharing import Here, Shared, Task, opened, run_all
 
@@ -150,7 +151,8 @@ def start_workers(
         raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least 1")
-    with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers:
+    # The processes that decode apart end first, so that no thread waits for one of them.
+    with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers, PROCESSES:
         yield workers
 
 

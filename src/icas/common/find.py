@@ -44,7 +44,8 @@ class Found:
 
     `images`: images by suffix or content (also what is named like one and can't be read);
     `others`: neither image nor companion, and sub-folders that may not be entered
-    (`why_not_an_image` says why); `ignored`: companions, and results of earlier runs.
+    (`why_not_an_image` says why); `ignored`: companions, results of earlier runs, and links to
+    folders where sub-folders are entered.
     """
 
     images: list[Path]
@@ -98,7 +99,7 @@ def find_files(
 
 def why_not_an_image(path: str | os.PathLike[str]) -> str:
     """Why a file among `Found.others` is no image, in a few words."""
-    if Path(path).is_dir():
+    if _is_dir(path):
         try:
             os.scandir(path).close()
         except OSError as error:
@@ -108,6 +109,11 @@ def why_not_an_image(path: str | os.PathLike[str]) -> str:
         return what_it_is(read_head(path))
     except UnreadableImageError as error:
         return str(error)
+
+
+def is_result(folder: str | os.PathLike[str]) -> bool:
+    """Whether `folder` holds the result of an earlier run."""
+    return _is_dir(Path(folder, RESULT_MARK))
 
 
 def natural_key(relative: str) -> tuple[object, ...]:
@@ -142,9 +148,14 @@ def _require_folder(folder: Path) -> None:
 
 
 def _identity(folder: str | os.PathLike[str] | None) -> os.stat_result | None:
-    if folder is None or not Path(folder).is_dir():
+    if folder is None or not _is_dir(folder):
         return None
     return Path(folder).stat()
+
+
+def _is_dir(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` leads to a folder; no error where that may not be looked at."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises
 
 
 def _walk(
@@ -152,8 +163,9 @@ def _walk(
 ) -> Iterator[tuple[str, str | None]]:
     """Paths relative to `root`, with what they are where that needs no look inside a file.
 
-    Files have None; a sub-folder that can't be read is "other", the result of an earlier run a
-    "companion": its images are copies of those beside it.
+    Files have None; a sub-folder that can't be read is "other". A "companion" is the result of an
+    earlier run, whose images are copies of those beside it, and a link to a folder, by which a
+    loop could arise.
     """
     waiting = [""]
     while waiting:
@@ -168,8 +180,10 @@ def _walk(
             relative = f"{below}{os.sep}{entry.name}" if below else entry.name
             if not _is_folder(entry):
                 yield relative, None
-            elif recursive and _may_enter(entry, excluded):
-                if Path(entry.path, RESULT_MARK).is_dir():
+            elif recursive and _is_link(entry):
+                yield relative, "companion"
+            elif recursive and not _is_same(entry, excluded):
+                if is_result(entry.path):
                     yield relative, "companion"
                 else:
                     waiting.append(relative)
@@ -182,16 +196,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _may_enter(entry: os.DirEntry[str], excluded: os.stat_result | None) -> bool:
+def _is_link(entry: os.DirEntry[str]) -> bool:
     # Junctions are Windows' other links to folders; Python knows them from 3.12 on.
-    if entry.is_symlink() or getattr(entry, "is_junction", bool)():
-        return False
+    return entry.is_symlink() or getattr(entry, "is_junction", bool)()
+
+
+def _is_same(entry: os.DirEntry[str], excluded: os.stat_result | None) -> bool:
     if excluded is None:
-        return True
+        return False
     try:
-        return not os.path.samestat(Path(entry.path).stat(), excluded)
+        return os.path.samestat(Path(entry.path).stat(), excluded)
     except OSError:
-        return True
+        return False
 
 
 def _sort_of(root: Path, relative: str) -> str:

@@ -160,7 +160,8 @@ def read_head(path: str | os.PathLike[str]) -> bytes:
     UnreadableImageError
         It is no regular file or can't be opened.
     """
-    require_file(path)
+    if require_file(path).st_size == 0:
+        return b""  # not opened: reading such a file of the system (/proc) may take for ever
     try:
         with Path(path).open("rb", buffering=0) as file:
             return file.read(HEAD_BYTES)

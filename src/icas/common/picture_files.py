@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -14,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from icas.common.errors import UnreadableImageError
 from icas.common.kinds import HEAD_BYTES, os_reason, picture_kind, require_file, what_it_is
-from icas.common.options import Size
+from icas.common.picture_limits import check_scans, check_size, check_tiles, jpeg2000_cost
+from icas.common.pnm import CUT_SHORT, as_binary, pnm_header
 from icas.common.silence import PILLOW_IS_QUIET
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ def opened(
 
     Whatever fails inside becomes an UnreadableImageError. `pixels` says that they are wanted next.
     """
-    if not _is_file(path):
+    if not _holds_something(path):
         require_file(path)  # says what it is instead
+        raise UnreadableImageError("empty file")
     try:
         with io.BufferedReader(io.FileIO(path)) as file, PILLOW_IS_QUIET:
             yield _header(file, max_pixels, pixels)
@@ -63,11 +66,16 @@ def opened(
         raise UnreadableImageError(_reason(error)) from error
 
 
-def _is_file(path: FilePath) -> bool:
+def _holds_something(path: FilePath) -> bool:
+    """Whether `path` is a regular file that is not empty.
+
+    Files of the system (``/proc``) are empty by their size, and reading one may take for ever.
+    """
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - a third of the time of Path
+        status = os.stat(path)  # noqa: PTH116 - a third of the time of Path
     except (OSError, ValueError):
         return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFile:
@@ -78,18 +86,35 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     if kind not in _READERS:
         raise UnreadableImageError(f"{kind} pictures can't be read here: save it as JPEG or PNG")
     if kind == "WEBP":
-        _check_size(_webp_canvas(head), max_pixels)  # its reader takes memory when it opens
-    source: IO[bytes] = file
-    if pixels and kind in _READ_AT_ONCE and os.fstat(file.fileno()).st_size <= _LARGE_BYTES:
-        source = io.BytesIO(head + file.read())
+        check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
+    cost = jpeg2000_cost(file, head) if kind == "JPEG2000" else 0.0
+    file.seek(0)
+    if kind == "PNM":
+        pnm_header(file)
+    source = _source(file, kind, max_pixels) if pixels else file
     source.seek(0)
     # No file name is handed over, or Pillow would map some files into memory: one that shrinks
     # while it is read would kill the process.
     picture = _reader(kind)(source, "")
-    _check_size(picture.size, max_pixels)
+    check_size(picture.size, max_pixels, kind, cost)
+    check_tiles(picture)
     if kind == "JPEG" and isinstance(source, io.BytesIO):
         picture.decodermaxblock = source.getbuffer().nbytes  # the decoder gets all of it at once
     return picture
+
+
+def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
+    """What the reader gets: the file, or what it holds where that serves better."""
+    file.seek(0)
+    if kind == "PNM":
+        return as_binary(file, max_pixels) or file
+    if kind not in _READ_AT_ONCE:
+        return file
+    large = os.fstat(file.fileno()).st_size > _LARGE_BYTES
+    data = file.read(4 * _LARGE_BYTES)
+    if kind == "JPEG":
+        check_scans(data)
+    return file if large else io.BytesIO(data)
 
 
 @cache
@@ -101,17 +126,7 @@ def _reader(kind: str) -> Callable[[IO[bytes], str], ImageFile.ImageFile]:
     )
 
 
-def _check_size(size: Size, max_pixels: int) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise UnreadableImageError(f"damaged: claims {width}x{height} pixels")
-    if width * height > max_pixels:
-        raise UnreadableImageError(
-            f"claims {width}x{height} pixels, more than the limit of {max_pixels:,} (--max-pixels)"
-        )
-
-
-def _webp_canvas(head: bytes) -> Size:
+def _webp_canvas(head: bytes) -> tuple[int, int]:
     """Width and height in an extended WebP header; 1x1 where there is none (then both <= 16384)."""
     if head[12:16] != b"VP8X" or len(head) < 30:
         return 1, 1
@@ -148,12 +163,14 @@ _UNKNOWN_TO_PILLOW = ("support not installed", "unknown pixel mode", "not suppor
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory for its pixels"
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return "damaged: it points to a place outside itself"
     if isinstance(error, OSError) and error.errno is not None:
         return os_reason(error)
     plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
     words = " ".join(plain.split())[:120] or type(error).__name__
     if isinstance(error, EOFError) or "truncated" in words.lower():
-        return "cut short: the file ends before its pixels do"
+        return CUT_SHORT
     if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
         return f"of a rare kind that can't be read here ({words}): save it as JPEG or PNG"
     return f"damaged: {words}"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import IO, Protocol, TypeVar
+
+from icas.common.errors import IcasError
 
 T = TypeVar("T")
 
@@ -49,7 +53,7 @@ class Console:
     def line(self, text: str) -> None:
         """A result line."""
         if self.results:
-            print(printable(text), flush=True)
+            say(text)
 
     def detail(self, text: str) -> None:
         """A result line for those who asked for more."""
@@ -59,7 +63,7 @@ class Console:
     def warn(self, text: str) -> None:
         """A line that the user should see even where stdout goes into a file."""
         if self.warnings:
-            print(printable(text), file=sys.stderr, flush=True)
+            warn(text)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -104,6 +108,53 @@ def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:
     for thing in things:
         yield thing
         bar.update(1)
+
+
+def say(text: str) -> None:
+    """Print a line on stdout; where its reader has gone (``| head``), the work goes on unheard.
+
+    Raises
+    ------
+    IcasError
+        It cannot be written: the disk of the file that takes it is full.
+    """
+    try:
+        print(printable(text), flush=True)
+    except BrokenPipeError:
+        unheard(sys.stdout)
+    except OSError as error:
+        raise IcasError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr; that nobody can be warned is no reason to stop."""
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        unheard(sys.stderr)
+
+
+def unheard(stream: IO[str]) -> None:
+    """From now on what is written to `stream` goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def fill_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr some that lead nowhere.
+
+    Else the next files that are opened have their numbers, and what a library has to say is
+    written into an image.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
 
 
 def printable(text: str) -> str:

@@ -19,7 +19,7 @@ from icas.clusterimg import report_pictures
 from icas.clusterimg.cli import main
 from icas.clusterimg.journal import Journal
 from icas.clusterimg.kept import FEATURES, Kept
-from icas.clusterimg.rearrange import alone
+from icas.clusterimg.destination import at_work
 from icas.common.progress import Console
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}
@@ -222,7 +222,7 @@ def test_overwrite_waits_for_what_was_interrupted(result, monkeypatch, tools):
 
 
 def test_two_at_a_time_are_refused(result):
-    with alone(result), pytest.raises(icas.ConflictError, match="another clusterimg"):
+    with at_work(result), pytest.raises(icas.ConflictError, match="another clusterimg"):
         icas.recut(result, 1.0)
 
 
@@ -232,9 +232,7 @@ def test_two_at_a_time_are_refused(result):
         (["--threshold", "0.9", "--method", "orb"], 2, "--method orb"),
         (["--threshold", "0.9", "--hash-size", "16"], 2, "--hash-size 16"),
         (["--threshold", "0.9", "--transfer", "move"], 2, "--transfer move"),
-        (["--threshold", "auto"], 2, "number up to 1"),
         (["--threshold", "0.9", "--overwrite"], 2, "exclude each other"),
-        ([], 2, "--threshold F"),
     ],
 )
 def test_what_does_not_fit_the_run_is_one_line(result, capsys, words, code, told):
@@ -243,6 +241,16 @@ def test_what_does_not_fit_the_run_is_one_line(result, capsys, words, code, told
     err = capsys.readouterr().err
     assert told in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--threshold", "auto"], ["--threshold", "0.5"]])
+def test_a_finished_run_has_nothing_left_to_do(result, capsys, tools, words):
+    source = str(result.parent / "photos")
+    before = tools.files_below(result)
+    words = [source, "--dst", str(result), "--resume", "--recursive", *words]
+    assert main(words) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert tools.files_below(result) == before
 
 
 def test_settings_of_the_run_may_be_said_again(result):
@@ -270,12 +278,11 @@ def test_what_a_threshold_does_not_cut_is_told_in_one_line(photos, tmp_path, too
         icas.recut(complete, 0.9)
 
 
-def test_a_killed_run_is_told(result, capsys):
-    with Journal(result) as journal, journal.database:
-        journal.database.execute("UPDATE made SET size = NULL WHERE target = ?", (b"run.json",))
-    source = str(result.parent / "photos")
-    assert main([source, "--dst", str(result), "--resume", "--threshold", "0.9"]) == 2
-    assert "is not there yet" in capsys.readouterr().err
+def test_a_killed_run_is_told(result):
+    with Journal(result) as journal:
+        journal.enter("carrying")
+    with pytest.raises(icas.UsageError, match="goes on with --resume"):
+        icas.recut(result, 0.9)
 
 
 @pytest.mark.deep

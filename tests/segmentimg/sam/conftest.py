@@ -10,8 +10,7 @@ from skimage import data as samples
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")

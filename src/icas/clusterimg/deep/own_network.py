@@ -87,6 +87,8 @@ def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> Train
         seed=method.seed,
         recursive=settings.recursive,
         max_pixels=settings.max_pixels,
+        isolate=settings.isolation() is not None,
+        decode_timeout=settings.decode_timeout,
         jobs=settings.jobs,
         resume=checkpoint_path(out).exists(),
     )

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.decoding import Decoding, read_chunk
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.scan import ImageRef
-from icas.common.errors import IcasError, UnreadableImageError
+from icas.common.errors import IcasError
 from icas.common.executors import Workers
-from icas.common.images import Image, read_image, resize
 from icas.common.progress import Bar
 
 BUDGET = 1 << 31
@@ -59,7 +59,7 @@ def opened_pixels(
     workers: Workers,
     scratch: Path,
     *,
-    max_pixels: int,
+    how: Decoding,
     budget: int = BUDGET,
     bar: Bar | None = None,
 ) -> Iterator[Pixels]:
@@ -67,6 +67,7 @@ def opened_pixels(
 
     Parameters
     ----------
+    how : Decoding
     scratch : Path
         Folder in which a temporary file is made where they take more than `budget` bytes; it is
         gone after the block, and after a kill too where the system can do that.
@@ -80,30 +81,15 @@ def opened_pixels(
         chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
         files: list[str] = []
         unreadable: list[Unreadable] = []
-        tasks = ((chunk, size, max_pixels) for chunk in chunks)
-        for read, failed in workers.ordered(_read_chunk, tasks):
-            for file, image in read:
+        tasks = ((chunk, how, (size, size)) for chunk in chunks)
+        for pictures, readable, failed in workers.ordered(read_chunk, tasks):
+            for file, image in zip(readable, pictures, strict=True):
                 array[len(files)] = image
                 files.append(file)
             unreadable += failed
             if bar is not None:
-                bar.update(len(read) + len(failed))
+                bar.update(len(readable) + len(failed))
         yield Pixels(tuple(files), array[: len(files)], tuple(unreadable))
-
-
-def _read_chunk(
-    images: Sequence[ImageRef], size: int, max_pixels: int
-) -> tuple[list[tuple[str, Image]], list[Unreadable]]:
-    read: list[tuple[str, Image]] = []
-    failed: list[Unreadable] = []
-    for ref in images:
-        try:
-            image = resize(read_image(ref.path, max_pixels=max_pixels), (size, size))
-        except UnreadableImageError as error:
-            failed.append(Unreadable(ref.file, str(error)))
-            continue
-        read.append((ref.file, image))
-    return read, failed
 
 
 @contextmanager

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icas.clusterimg.decoding import Decoding
 from icas.clusterimg.deep.sizes import check_size
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.files import beside
 from icas.common.images import MAX_PIXELS
+from icas.common.isolated import TIMEOUT, Isolation
 from icas.common.options import check_options, option
 
 LOSSES = ("mse", "mae", "perceptual")
@@ -18,7 +20,8 @@ DIFFERENCES = ("absolute", "squared")
 RANDOM = "random"
 """Said in place of a file of weights where random ones are wanted."""
 SUFFIXES = (".pt", ".pth", ".safetensors")
-_FREE = {"out", "device", "resume", "recursive", "max_pixels", "jobs", "overwrite"}
+_READING = {"recursive", "max_pixels", "isolate", "decode_timeout", "jobs"}
+_FREE = {"out", "device", "resume", "overwrite", *_READING}
 """Settings without influence on the weights, beside the images, which are compared by name."""
 
 
@@ -102,9 +105,26 @@ class TrainSettings:
     max_pixels: int = option(
         MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
     )
+    isolate: bool = option(
+        False,
+        "decode images in processes that can be killed: one that crashes its decoder, hangs it or"
+        " takes too much memory is listed as unreadable",
+    )
+    decode_timeout: float = option(
+        TIMEOUT,
+        "with --isolate, an image that takes longer to decode is given up",
+        unit="seconds",
+        parse=float,
+        minimum=0.1,
+    )
     jobs: int | None = option(
         None, "workers that read", parse=int, minimum=1, default_text="all cores"
     )
+
+    def decoding(self) -> Decoding:
+        """How images are read."""
+        room = Isolation.of(self.decode_timeout, self.max_pixels)
+        return Decoding(self.max_pixels, None, None, room if self.isolate else None)
 
     def __post_init__(self) -> None:
         for name in ("out", "loss_weights"):

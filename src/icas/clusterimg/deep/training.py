@@ -89,7 +89,7 @@ def _read(
                 settings.size,
                 workers,
                 places.model.resolve().parent,
-                max_pixels=settings.max_pixels,
+                how=settings.decoding(),
                 bar=bar,
             )
         )

@@ -22,6 +22,12 @@ class Method(Protocol):
 
     `tile` is how many images a side make a block of pairs that fits the memory a worker should
     take.
+
+    Features are kept between runs. For that a method may have more class attributes:
+    `features_version`, a whole number to be raised when `extract` gives other features for the
+    same images and settings than before (1 where there is none); `only_compared`, the names of
+    settings that features do not depend on; `packages`, distributions whose versions they depend
+    on beside those of Pillow and OpenCV.
     """
 
     @property

@@ -105,6 +105,11 @@ class Deep:
     fitted: str = ""
 
     name: ClassVar[str] = "deep"
+    features_version: ClassVar[int] = 1
+    only_compared: ClassVar[frozenset[str]] = frozenset(
+        ("dims", "cluster_model", *PARAMETERS, "seed", "linked", "fitted")
+    )
+    packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
     tile: ClassVar[int] = 1024
 
     def __post_init__(self) -> None:
@@ -218,6 +223,8 @@ class Deep:
         return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
 
     def _vectors(self, embedder: Embedder, images: list[Image]) -> NDArray[np.float32]:
+        if len(images) == 1:  # what multiplies vectors rounds otherwise than what does matrices
+            return self._vectors(embedder, images * 2)[:1]
         parts = embedder(images)
         if not all(np.isfinite(part).all() for part in parts):
             raise IcasError(

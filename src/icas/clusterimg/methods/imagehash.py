@@ -49,6 +49,7 @@ class ImageHash:
     )
 
     name: ClassVar[str] = "imagehash"
+    features_version: ClassVar[int] = 1
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
     links_tile: ClassVar[int] = 32768

@@ -101,6 +101,7 @@ class MinHash:
     )
 
     name: ClassVar[str] = "minhash"
+    features_version: ClassVar[int] = 1
     default_threshold: ClassVar[float] = 0.5
     tile: ClassVar[int] = 512
     links_tile: ClassVar[int] = 16384

@@ -69,6 +69,8 @@ class Orb:
     )
 
     name: ClassVar[str] = "orb"
+    features_version: ClassVar[int] = 1
+    only_compared: ClassVar[frozenset[str]] = frozenset({"match_bits"})
     default_threshold: ClassVar[float] = 0.15
     tile: ClassVar[int] = 64
     links_tile: ClassVar[int] = 256

@@ -60,6 +60,7 @@ class Ssim:
     )
 
     name: ClassVar[str] = "ssim"
+    features_version: ClassVar[int] = 1
     default_threshold: ClassVar[float] = 0.62
     tile: ClassVar[int] = 128
     links_tile: ClassVar[int] = 512

@@ -62,6 +62,7 @@ class TemplateMatching:
     )
 
     name: ClassVar[str] = "tm"
+    features_version: ClassVar[int] = 1
     default_threshold: ClassVar[float] = 0.97
     tile: ClassVar[int] = 1024
     links_tile: ClassVar[int] = 1024

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError
 from icas.common.images import MAX_PIXELS, Image, resize, thumbnail
+from icas.common.isolated import Isolation
 
 SIDE = 192
 """Longest side in pixels at which thumbnails are kept: enough for a large window."""
@@ -24,13 +25,21 @@ Reader = Callable[[int], "Image | None"]
 """Number of an image of the sample -> its thumbnail; None where it cannot be read."""
 
 
-def reader_of_files(paths: Sequence[Path | None], max_pixels: int = MAX_PIXELS) -> Reader:
+def reader_of_files(
+    paths: Sequence[Path | None],
+    max_pixels: int = MAX_PIXELS,
+    isolation: Isolation | None = None,
+) -> Reader:
     """Reads the thumbnail of each file; None stands for an image that is no file."""
 
     def read(image: int) -> Image | None:
         path = paths[image]
+        if path is None:
+            return None
         try:
-            return None if path is None else thumbnail(path, SIDE, max_pixels=max_pixels)
+            if isolation is not None:
+                return isolation.call(thumbnail, path, SIDE, max_pixels=max_pixels)
+            return thumbnail(path, SIDE, max_pixels=max_pixels)
         except UnreadableImageError:
             return None
 

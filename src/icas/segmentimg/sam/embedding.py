@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from icas.common.errors import UsageError
 from icas.common.files import write_whole
 from icas.common.images import Image
 from icas.common.kinds import os_reason
+from icas.common.places import cache_folder
 from icas.segmentimg.sam.devices import LOG
 from icas.segmentimg.sam.loaded import LoadedSam
 
@@ -68,14 +68,8 @@ def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def default_cache_folder() -> Path:
-    """Where programs of this user keep what can be computed again."""
-    if sys.platform == "win32":
-        given, home = os.environ.get("LOCALAPPDATA"), Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        given, home = None, Path.home() / "Library" / "Caches"
-    else:
-        given, home = os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache"
-    return (Path(given) if given else home) / "icas" / "sam"
+    """Where embeddings are kept for this user."""
+    return cache_folder() / "sam"
 
 
 class EmbeddingCache:
