@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg import decoding
+from icas.clusterimg import decoding, thumbnails
 from icas.clusterimg.cache import NO_CACHE, open_cache
 from icas.clusterimg.cli import main
 from icas.clusterimg.memory import MemoryBudget
@@ -113,6 +114,25 @@ def test_a_run_with_a_sample_and_batches_decodes_none_either(folder, tmp_path, r
     assert (read, second.features) == ([], {"cached": 48, "computed": 0})
     assert first.threshold == second.threshold
     assert np.array_equal(first.labels, second.labels)
+
+
+def test_the_page_of_a_second_run_decodes_none_either(folder, tmp_path, read, monkeypatch):
+    original = thumbnails.thumbnail
+
+    def counted(path, *rest, **options):
+        read.append(Path(path).name)
+        return original(path, *rest, **options)
+
+    monkeypatch.setattr(thumbnails, "thumbnail", counted)
+    pages = []
+    for number in range(2):
+        dst = tmp_path / str(number)
+        icas.cluster(folder, dst=dst, threshold=0.8, cache=tmp_path / "kept")
+        page = (dst / "report.html").read_text()
+        pages.append(re.findall(r'<img src="[^"]*" width="\d+" height="\d+"', page))
+        assert len(read) == 2 * 48  # features and thumbnails, once
+    assert len(pages[0]) >= 48
+    assert pages[0] == pages[1]
 
 
 def test_other_processes_read_what_is_missing(folder, tmp_path):
@@ -392,12 +412,21 @@ def test_from_python(folder, tmp_path):
     icas.features(folder)
     icas.cluster(folder, threshold=0.9, dst=tmp_path / "a", cache=False)
     assert not own.exists()
-    report = icas.cluster(folder, threshold=0.9, dst=tmp_path / "b", cache="", cache_size="3MB")
+    report = icas.cluster(folder, threshold=0.9, dst=tmp_path / "b", cache_size="3MB")
     assert report.settings["cache_size"] == 3_000_000
     icas.features(folder, cache=True)
     assert own.is_dir()
     with pytest.raises(icas.UsageError, match="--cache-size"):
         icas.cluster(folder, threshold=0.9, dst=tmp_path / "c", cache_size="little")
+
+
+def test_an_estimator_uses_it(folder, tmp_path, read):
+    model = icas.ImageClusterer(threshold=0.8, cache=tmp_path / "kept")
+    first = model.fit_predict(folder)
+    read.clear()
+    assert np.array_equal(model.fit_predict(folder), first)
+    assert read == []
+    assert model.get_params()["cache"] == tmp_path / "kept"
 
 
 def test_thresholds_use_it(folder, tmp_path, read):

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg import constrained
+from icas.clusterimg import joining
 from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.constrained import chosen, join_apart
 from icas.clusterimg.constraints import NOTHING, Constraints, Marks
-from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import components, labels_at, number_clusters, spanning_forest
 from icas.clusterimg.grouping import make_grouping, with_trees
+from icas.clusterimg.joining import inside, join_apart
 from icas.clusterimg.links import Links
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.outcome import _certificates
@@ -68,16 +68,17 @@ def links_of(rows):
     return Links(np.array(a, np.int64), np.array(b, np.int64), np.array(similarity, np.float32))
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 1 << 16])
+@pytest.mark.parametrize("band", [1, 5, 1 << 22])
 @settings(max_examples=150, deadline=None)
 @given(case=linked_and_decided())
-def test_it_gives_what_the_definition_gives(chunk, case):
+def test_it_gives_what_the_definition_gives(band, case):
     count, rows, classes, apart = case
     links, marks = links_of(rows), Marks(classes, apart)
     tree = spanning_forest(count, [links]).links()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(constrained, "CHUNK", chunk)
-        found = join_apart(marks.starts(), tree, marks, lambda some: chosen(links, count, some))
+        patch.setattr(joining, "BAND", band)
+        patch.setattr(joining, "_SAMPLED", 1)
+        found = join_apart(marks.starts(), tree, marks, lambda _: links)
     np.testing.assert_array_equal(found.labels, kruskal(count, rows, classes, apart))
 
 
@@ -90,11 +91,11 @@ def test_what_is_together_and_apart_holds_at_every_threshold(case):
     for threshold in (0.25, 0.5, 0.75, 1.0):
         links = links_of([row for row in rows if row[2] >= threshold])
         tree = spanning_forest(count, [links]).links()
-        found = join_apart(marks.starts(), tree, marks, lambda some: chosen(links, count, some))  # noqa: B023
+        found = join_apart(marks.starts(), tree, marks, lambda _: links)  # noqa: B023
         check_decided(found.labels, marks)
-        inside = constrained.inside(found.known, found.labels)
+        held = inside(found.known, found.labels)
         a, b = marks.pairs()
-        joined = components(count, np.append(inside.a, a), np.append(inside.b, b))
+        joined = components(count, np.append(held.a, a), np.append(held.b, b))
         np.testing.assert_array_equal(joined, found.labels)
 
 
@@ -236,7 +237,7 @@ def test_a_chain_is_cut_where_it_is_weakest():
     rows = [(0, 1, 0.9), (1, 2, 0.8), (2, 3, 0.7)]
     marks = Marks(np.array([0, -1, -1, 1]), ({0: 0, 1: 1},))
     links = links_of(rows)
-    found = join_apart(marks.starts(), links, marks, lambda some: chosen(links, 4, some))
+    found = join_apart(marks.starts(), links, marks, lambda _: links)
     assert found.labels.tolist() == [0, 0, 0, -1]
 
 
@@ -246,7 +247,7 @@ def test_where_several_links_are_refused_those_outside_the_forest_count():
     marks = Marks(np.array([0, 1, 2, -1]), ({0: 0, 1: 1}, {0: 0, 2: 1}))
     rows += [(1, 3, 0.55)]
     links = links_of(sorted(rows))
-    found = join_apart(marks.starts(), links, marks, lambda some: chosen(links, 4, some))
+    found = join_apart(marks.starts(), links, marks, lambda _: links)
     assert found.labels.tolist() == [-1, 0, 0, 0]
 
 
@@ -275,6 +276,33 @@ def test_clusters_of_models_follow_decisions_too():
     found = apply(HASH, features, grouped, marks, by_links=False)
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
     assert len(found.tree) == 3
+
+
+class ByFirstBits:
+    """Stands for models: clusters that no link tells, only the similarities inside them."""
+
+    method = HASH
+
+    def within(self, features, workers, console):
+        return with_trees(HASH, features, features.array[:, 0] % 4)
+
+    def across(self, parts, workers, groups=None):
+        together = concatenate(list(parts))
+        return with_trees(HASH, together, together.array[:, 0] % 3).tree, 0
+
+
+@pytest.mark.parametrize("merge", ["representatives", "exact"])
+@settings(max_examples=80, deadline=None)
+@given(case=hashes_and_decisions(), size=st.integers(2, 25))
+def test_no_merging_of_what_models_group_breaks_a_decision(merge, case, size):
+    found = cluster_batches(
+        ByFirstBits(),
+        batches(case.features, size),
+        merge=merge,
+        constraints=case.constraints,
+    )
+    check_decided(found.labels, case.constraints.marks(case.features.files))
+    check_whole(found, case)
 
 
 def test_a_rejected_cluster_of_thousands_is_parted_soon():

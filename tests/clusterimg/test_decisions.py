@@ -20,15 +20,8 @@ import icas
 from icas.clusterimg import remembered as remembering
 from icas.clusterimg.cli import main
 from icas.clusterimg.contradictions import changes_by, check_no_chain, known_already
-from icas.clusterimg.decisions import (
-    APART,
-    NAME,
-    TOGETHER,
-    Decision,
-    DecisionStore,
-    Picture,
-    picture_of,
-)
+from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, picture_of
+from icas.clusterimg.decisions import NAME, DecisionStore
 from icas.clusterimg.journal import Journal
 from icas.clusterimg.remembered import remembered, what_applies
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icas.clusterimg.thumbnails import SHARP_SIDE, SIDE, fair_shares, make_thumbnail, side_for
+from icas.clusterimg.thumbnails import SIDE, SIDES, fair_shares, make_thumbnail, side_for
 from icas.common.images import write_image
 
 MAX_PIXELS = 10_000_000
@@ -33,14 +33,14 @@ def test_thumbnails_are_shown_at_a_fitting_size(
     size: tuple[int, int], shown: tuple[int, int], tmp_path: Path
 ) -> None:
     write_image(tmp_path / "a.png", np.zeros((size[1], size[0], 3), np.uint8))
-    made = make_thumbnail(tmp_path / "a.png", SHARP_SIDE, MAX_PIXELS)
+    made = make_thumbnail(tmp_path / "a.png", SIDES[0], MAX_PIXELS)
     assert made is not None
     assert (made.width, made.height) == shown
 
 
 def test_fewer_thumbnails_are_sharper() -> None:
-    assert [side_for(count) for count in (0, 1, 500, 2000)] == [SHARP_SIDE] * 3 + [SIDE]
-    assert SIDE < side_for(1000) < SHARP_SIDE
+    assert [side_for(count) for count in (0, 1, 500, 2000)] == [SIDES[0]] * 3 + [SIDE]
+    assert SIDE < side_for(1000) < SIDES[0]
 
 
 def test_a_file_above_the_limit_gets_none(tmp_path: Path) -> None:

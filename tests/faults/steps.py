@@ -1,6 +1,6 @@
 """Runs ``clusterimg`` and strikes at its n-th step: a change to the disk, or a write to a journal.
 
-    python steps.py [--fault kill|half|stop|ENOSPC|EIO|… --at N] [--no-hard-links] [--in DIR] -- WORDS …
+    python steps.py --fault kill|half|stop|ENOSPC|EIO|… --at N --in DIR -- WORDS …
 
 A step is what changes files below DIR: making, opening for writing, linking, renaming, removing,
 copying, setting times, forcing to disk, and each statement and commit of SQLite. *kill* is SIGKILL

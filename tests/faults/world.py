@@ -19,7 +19,9 @@ SAMPLES = ("astronaut", "coffee", "rocket", "chelsea")
 YEAR_2001 = 1_000_000_000_123_456_789
 _VARYING = ("seconds", "peak_memory_mb", "features")
 """What ``run.json`` says of a run that another run may do otherwise."""
-_VARIES_IN_REPORT = re.compile(rb"<dd>[0-9.]+ (s|MB)</dd>|<dt>(resume|overwrite)</dt>\s*<dd>(yes|no)</dd>")
+_VARIES_IN_REPORT = re.compile(
+    rb"<dd>[0-9.]+ (s|MB)</dd>|<dt>(resume|overwrite)</dt>\s*<dd>(yes|no)</dd>"
+)
 
 
 def make_source(folder: Path, images: int = 60) -> Path:
@@ -44,7 +46,7 @@ def make_source(folder: Path, images: int = 60) -> Path:
         picture.save(folder / "ab"[number % 2] / name)
     picture.save(outside / "far.png")
     one = min((folder / "a").glob("*.png"))
-    (folder / "a" / "relative.png").symlink_to("../../outside/far.png")
+    (folder / "a" / "relative.png").symlink_to("../../outside/.//far.png")
     (folder / "b" / "whole.png").symlink_to(outside / "far.png")
     (folder / "b" / "inside.png").symlink_to(f"../a/{one.name}")
     os.link(one, folder / "b" / "second name.png")
@@ -73,7 +75,7 @@ def state(folder: Path) -> dict[str, tuple[Any, ...]]:
         status = path.lstat()
         what: Any = None
         if stat.S_ISLNK(status.st_mode):
-            what = os.readlink(path)
+            what = os.readlink(path)  # noqa: PTH115  (the very text, "./" and all)
         elif stat.S_ISREG(status.st_mode):
             what = digest(path)
         name = os.path.relpath(path, folder)
@@ -125,7 +127,7 @@ def result(root: Path, source: Path) -> dict[str, Any]:
 
 def _file(path: Path, source: Path) -> tuple[Any, ...]:
     if path.is_symlink():
-        return "link", os.readlink(path)
+        return "link", os.readlink(path)  # noqa: PTH115
     status = path.stat()
     time = status.st_mtime_ns if "result" in path.parts or "batches" in path.parts else None
     return "file", digest(path), time, status.st_nlink
@@ -135,7 +137,14 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Names of what is not alike, with both sides."""
     names = sorted(set(one) | set(other), key=os.fsencode)
     return [
-        f"{name!r}: {one.get(name)!r:.200} / {other.get(name)!r:.200}"
+        f"{name!r}: {_told(one.get(name), other.get(name))}"
         for name in names
         if one.get(name) != other.get(name)
     ]
+
+
+def _told(one: Any, other: Any) -> str:
+    """Two sides that differ; of tables of settings only where they do."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return "; ".join(differences(one, other))
+    return f"{one!r:.200} / {other!r:.200}"

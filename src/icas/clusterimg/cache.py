@@ -6,18 +6,18 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from icas.clusterimg.cache_rows import Row, features_from, rows_of
 from icas.clusterimg.cache_store import Store
 from icas.clusterimg.cache_tables import Found, Kept
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.recipe import Recipe, recipe_of
+from icas.clusterimg.recipe import Recipe, recipe_of, recipe_of_thumbnails
 from icas.clusterimg.scan import ImageRef
 from icas.common.errors import IcasError
 from icas.common.options import Size
@@ -100,6 +100,10 @@ class FeatureCache:
             return MethodCache(None, None)
         return MethodCache(self._store, recipe_of(method, max_pixels, scale, enough))
 
+    def of_thumbnails(self, side: int, max_pixels: int) -> MethodCache:
+        """The part of it with thumbnails no side of which is above `side` pixels."""
+        return MethodCache(self._store, recipe_of_thumbnails(side, max_pixels))
+
     def __enter__(self) -> FeatureCache:
         return self
 
@@ -137,6 +141,13 @@ def open_cache(place: str | Path | bool | None, limit: int = DEFAULT_BYTES) -> F
     return FeatureCache(Store(folder, limit))
 
 
+def cache_of(settings: Mapping[str, Any]) -> FeatureCache:
+    """The cache of a run, by its settings as ``run.json`` holds them."""
+    if "cache" not in settings:
+        return NO_CACHE  # of an older version
+    return open_cache(settings["cache"], settings.get("cache_size") or DEFAULT_BYTES)
+
+
 @dataclass(frozen=True)
 class MethodCache:
     """Kept features of one method with its settings.
@@ -153,8 +164,25 @@ class MethodCache:
 
     def look(self, images: Sequence[ImageRef]) -> Looked:
         """What is known of `images`; files that changed since are not known."""
+        looked, rows = self._find(images)
+        found = None if self.recipe is None else _features(self.recipe, rows)
+        if self.store is None or found is None:
+            return looked
+        self.store.mark(rows[file].id for file in found.files)
+        return replace(looked, missing=_others(images, set(found.files)), found=found)
+
+    def look_at_rows(self, images: Sequence[ImageRef]) -> tuple[Looked, dict[str, Row]]:
+        """The rows of `images`, by file; for what is of no common size."""
+        looked, found = self._find(images)
+        if self.store is not None:
+            self.store.mark(one.id for one in found.values())
+        rows = {file: one.row for file, one in found.items()}
+        return replace(looked, missing=_others(images, rows)), rows
+
+    def _find(self, images: Sequence[ImageRef]) -> tuple[Looked, dict[str, Found]]:
+        """What is asked for, all of it missing yet, and what is kept of it, undamaged."""
         if self.store is None or self.recipe is None or not images:
-            return Looked(images)
+            return Looked(images), {}
         since = time.time_ns()
         asked = _asked(self.recipe, images)
         kept = self.store.get([one.key for one in asked.values()])
@@ -163,12 +191,7 @@ class MethodCache:
             for file, one in asked.items()
             if one.key in kept and _holds(kept[one.key], self.recipe, one)
         }
-        found = _features(self.recipe, rows)
-        if found is None:
-            return Looked(images, None, asked, since)
-        self.store.mark(rows[file].id for file in found.files)
-        known = set(found.files)
-        return Looked([ref for ref in images if ref.file not in known], found, asked, since)
+        return Looked(images, None, asked, since), rows
 
     def keep(self, looked: Looked, fresh: FeatureSet) -> None:
         """Keep the features of files that were missing and have not changed while they were read.
@@ -180,10 +203,15 @@ class MethodCache:
         fresh : FeatureSet
             Features of some of ``looked.missing``.
         """
-        if self.store is None or self.recipe is None or not len(fresh):
+        if self.store is not None and self.recipe is not None and len(fresh):
+            self.keep_rows(looked, dict(zip(fresh.files, rows_of(fresh), strict=False)))
+
+    def keep_rows(self, looked: Looked, rows: Mapping[str, Row]) -> None:
+        """As `keep`, with a row for each of some files."""
+        if self.store is None or self.recipe is None:
             return
         kept = []
-        for file, row in zip(fresh.files, rows_of(fresh), strict=False):
+        for file, row in rows.items():
             one = looked.asked[file]
             if one.stamp is None or not _settled(one.stamp, looked.since):
                 continue
@@ -191,6 +219,10 @@ class MethodCache:
                 check = _sum_of(row, self.recipe, one.name, one.stamp)
                 kept.append(Kept(one.key, *one.stamp, check, row))
         self.store.put(self.recipe.digest, self.recipe.method, kept)
+
+
+def _others(images: Sequence[ImageRef], known: Container[str]) -> Sequence[ImageRef]:
+    return [ref for ref in images if ref.file not in known]
 
 
 def _asked(recipe: Recipe, images: Sequence[ImageRef]) -> dict[str, Asked]:

@@ -81,8 +81,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
         database.execute(EVERYTHING)
     except BaseException as error:
         database.close()
-        if isinstance(error, sqlite3.Error) and not is_trouble(error):
-            raise NoCacheError(str(error), _was_ours(path)) from error
+        _refuse_damaged(error, path)
         raise
     return database
 
@@ -105,8 +104,7 @@ def read_database(folder: Path) -> sqlite3.Connection:
         database.execute(EVERYTHING)
     except BaseException as error:
         database.close()
-        if isinstance(error, sqlite3.Error) and not is_trouble(error):
-            raise NoCacheError(str(error), _was_ours(path)) from error
+        _refuse_damaged(error, path)
         raise
     return database
 
@@ -140,6 +138,17 @@ def _make(database: sqlite3.Connection) -> None:
     )
 
 
+def _refuse_damaged(error: BaseException, path: Path) -> None:
+    """Say that the file is no cache, where `error` says so."""
+    if isinstance(error, (sqlite3.Error, UnicodeDecodeError)) and not is_trouble(error):
+        raise NoCacheError(words_of(error), _was_ours(path)) from error
+
+
+def words_of(error: Exception) -> str:
+    """What SQLite says; where damage made no text of it, that."""
+    return "it is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
 def _was_ours(path: Path) -> bool:
     """Whether the header of a damaged file says that it was a cache of icas."""
     try:
@@ -150,8 +159,11 @@ def _was_ours(path: Path) -> bool:
     return head[:15] == b"SQLite format 3" and head[68:72] == OURS.to_bytes(4, "big")
 
 
-def is_trouble(error: sqlite3.Error) -> bool:
-    """Whether `error` comes from outside (locked, full, read-only), not from damage."""
+def is_trouble(error: Exception) -> bool:
+    """Whether `error` comes from outside (locked, full, read-only), not from damage.
+
+    Damage speaks in other words, and where these are damaged too, it is a UnicodeDecodeError.
+    """
     told = str(error)
     return isinstance(error, sqlite3.OperationalError) and any(word in told for word in _TROUBLE)
 

@@ -22,6 +22,7 @@ from icas.clusterimg.cache_database import (
     is_trouble,
     open_database,
     out_of_the_way,
+    words_of,
 )
 from icas.clusterimg.cache_tables import Found, Kept
 
@@ -84,7 +85,9 @@ class Store:
         """Write down what was used, give back what is free, and let the database go."""
         with self._lock:
             if self._database is not None:
-                with suppress(sqlite3.Error):  # all that is wanted is kept already
+                with suppress(
+                    sqlite3.Error, UnicodeDecodeError
+                ):  # all that is wanted is kept already
                     self._finish(self._database)
             self._shut()
 
@@ -104,7 +107,7 @@ class Store:
             while not self._off:
                 try:
                     return act(self._open())
-                except sqlite3.Error as error:
+                except (sqlite3.Error, UnicodeDecodeError) as error:
                     self._recover(error)
                 except NoCacheError as error:
                     self._give_up(str(error))
@@ -130,15 +133,15 @@ class Store:
             self._warn(str(error), done)
         return open_database(self.folder)
 
-    def _recover(self, error: sqlite3.Error) -> None:
+    def _recover(self, error: sqlite3.Error | UnicodeDecodeError) -> None:
         """After an error: remove a damaged database, or go on without one."""
         identity = self._identity
         moved = identity not in (None, _identity(self.folder / NAME))
         self._shut()
         if self._opened >= TIMES or (not moved and (identity is None or is_trouble(error))):
-            self._give_up(str(error))
+            self._give_up(words_of(error))
         elif not moved:
-            self._remove_damaged(identity, str(error))
+            self._remove_damaged(identity, words_of(error))
 
     def _remove_damaged(self, identity: tuple[int, int] | None, why: str) -> None:
         try:

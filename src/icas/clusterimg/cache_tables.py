@@ -178,17 +178,30 @@ def make_room(database: sqlite3.Connection, run: int, wanted: int, limit: int) -
     if _bytes_used(database) + wanted <= limit:
         return True
     least = limit - limit // SPARE
-    while _bytes_used(database) + wanted > least:
-        oldest = database.execute(
-            "SELECT id FROM entries WHERE used < ? ORDER BY used, id LIMIT ?",
-            (run, EVICTED_AT_ONCE),
-        ).fetchall()
+    while (excess := _bytes_used(database) + wanted - least) > 0:
+        oldest = _oldest(database, run, excess)
         if not oldest:
             return _bytes_used(database) + wanted <= limit
         database.executemany("DELETE FROM features WHERE id = ?", oldest)
         if database.executemany("DELETE FROM entries WHERE id = ?", oldest).rowcount == 0:
             raise sqlite3.DatabaseError("the order of use is damaged")
     return True
+
+
+def _oldest(database: sqlite3.Connection, run: int, wanted: int) -> list[tuple[int]]:
+    """Entries that no run used for longest, with `wanted` bytes together or as many as go."""
+    rows = database.execute(
+        "SELECT e.id, length(f.data) FROM entries e LEFT JOIN features f ON f.id = e.id"
+        " WHERE e.used < ? ORDER BY e.used, e.id LIMIT ?",
+        (run, EVICTED_AT_ONCE),
+    )
+    found = []
+    for number, length in rows:
+        found.append((number,))
+        wanted -= (length or 0) + OVERHEAD
+        if wanted <= 0:
+            break
+    return found
 
 
 def _bytes_used(database: sqlite3.Connection) -> int:
@@ -203,4 +216,4 @@ def _bytes_used(database: sqlite3.Connection) -> int:
 def give_back(database: sqlite3.Connection) -> None:
     """Make the file smaller by what is free in it."""
     if one_number(database, "PRAGMA freelist_count") > LOOSE_PAGES:
-        database.execute("PRAGMA incremental_vacuum").fetchall()  # a page for every row asked
+        database.executescript("PRAGMA incremental_vacuum")  # `execute` stops after one page

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from icas.clusterimg.decisions import TOGETHER, Decision, Picture, Sides
+from icas.clusterimg.decided import TOGETHER, Decision, Picture, Sides
 from icas.common.errors import ConflictError
 
 _NAMED = 5

@@ -8,16 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from icas.clusterimg.contradictions import Change, changes_by, check_no_chain, known_already
-from icas.clusterimg.decisions import (
-    APART,
-    TOGETHER,
-    Decision,
-    DecisionStore,
-    Picture,
-    decisions_folder,
-    has_decisions,
-    picture_of,
-)
+from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, picture_of
+from icas.clusterimg.decisions import DecisionStore, decisions_folder, has_decisions
 from icas.clusterimg.destination import at_work
 from icas.clusterimg.handmade import earlier_run
 from icas.clusterimg.journal import Journal

@@ -6,23 +6,21 @@ person's work, which cannot be made again. A store that is damaged is never begu
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
+from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, Sides
 from icas.common.errors import IcasError
 from icas.common.files import unfinished
 from icas.common.places import cache_folder
 
 NAME = "decisions.db"
-TOGETHER, APART = "together", "apart"
-KEY_BYTES = 20
 WAIT = 60.0
 """Seconds to wait for another process that is writing."""
 
@@ -46,75 +44,6 @@ CREATE TABLE member (
     PRIMARY KEY (decision, key)
 ) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file by its content.
-
-    Attributes
-    ----------
-    key : bytes
-    size : int
-    name : str
-        What it was called when something was decided about it.
-    """
-
-    key: bytes
-    size: int
-    name: str
-
-
-Sides = tuple[tuple[Picture, ...], ...]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One remembered decision.
-
-    Attributes
-    ----------
-    kind : {"together", "apart"}
-    sides : tuple of tuple of Picture
-        Together: the pictures of a side belong in one cluster. Apart: pictures of different sides
-        are never in one cluster. No picture twice.
-    how : str
-        In words: ``must-link a.jpg b.jpg``.
-    made : str
-        When, ISO 8601 in UTC.
-    number : int
-        By which people call it; 0 as long as it is not kept.
-    """
-
-    kind: str
-    sides: Sides
-    how: str
-    made: str = ""
-    number: int = 0
-
-    @property
-    def pictures(self) -> tuple[Picture, ...]:
-        return tuple(picture for side in self.sides for picture in side)
-
-    def told(self) -> str:
-        """Its number and what it says."""
-        return f"decision {self.number} ({self.how})"
-
-
-def picture_of(path: Path, name: str) -> Picture:
-    """The file at `path` by its content.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    """
-    hashed, size = hashlib.blake2b(digest_size=KEY_BYTES), 0
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            hashed.update(part)
-            size += len(part)
-    return Picture(hashed.digest(), size, name)
 
 
 def decisions_folder(cache: str | Path | bool | None) -> Path:

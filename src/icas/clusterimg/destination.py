@@ -20,9 +20,9 @@ from icas.clusterimg.removing import (
 )
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.transfer import existing
+from icas.clusterimg.ways import existing
 from icas.common.errors import ConflictError, IcasError
-from icas.common.files import beside
+from icas.common.files import beside, check_no_links
 from icas.common.locks import only_one
 
 _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
@@ -57,7 +57,8 @@ class Destination:
         """
         root = result_folder(source, settings)
         if os.path.lexists(root) and not root.is_dir():
-            raise ConflictError(f"result folder {root} is a file: choose another --dst")
+            what = "a file" if root.exists() else "a link that leads nowhere"
+            raise ConflictError(f"result folder {root} is {what}: choose another --dst")
         _check_writable(root)
         _check_short(root)
         if is_free(root):
@@ -88,9 +89,9 @@ class Destination:
         ConflictError
             One is: the result folder holds the source, or the source links into it.
         """
-        going = {path.resolve() for path in self.going}
+        going = {_entry(path) for path in self.going}
         for ref in images if going else ():
-            if ref.path.resolve() in going:
+            if not going.isdisjoint((_entry(ref.path), Path(os.path.realpath(ref.path)))):
                 raise ConflictError(
                     f"{ref.path} is to be clustered, and --overwrite would remove it from"
                     f" {self.root}: choose another --dst"
@@ -107,6 +108,11 @@ class Destination:
         path = self.root / name
         if os.path.lexists(path) and path not in self.going:
             raise ConflictError(f"{path} exists already and is not overwritten")
+
+
+def _entry(path: Path) -> Path:
+    """The file `path` itself, also where it is a link."""
+    return path.parent.resolve() / path.name
 
 
 def result_folder(source: Path, settings: ClusterSettings) -> Path:
@@ -126,6 +132,8 @@ def is_free(root: Path) -> bool:
 def _check_writable(root: Path) -> None:
     """Find out at once what else would be found out after hours."""
     ground = existing(root)
+    if not ground.is_dir():
+        raise ConflictError(f"{root} would lie in {ground}, which is a file: choose another --dst")
     if not os.access(ground, os.W_OK | os.X_OK):
         raise ConflictError(f"folder {ground} may not be written: choose another --dst")
 
@@ -148,7 +156,7 @@ def claimed(source: Path, settings: ClusterSettings) -> Iterator[Destination]:
 
 def _check_short(root: Path) -> None:
     """SQLite opens no database whose path is longer, and the journal is one."""
-    too_long = len(os.fsencode(root.resolve())) - _LONGEST_ROOT
+    too_long = len(os.fsencode(os.path.realpath(root))) - _LONGEST_ROOT
     if too_long > 0 and sys.platform != "win32":
         raise ConflictError(
             f"the whole path of result folder {root.name} is {too_long} bytes longer than the"
@@ -176,6 +184,7 @@ def at_work(root: Path) -> Iterator[tuple[Folder, ...]]:
     ground_ns = ground.stat().st_mtime_ns
     made = _folders_made(root / FOLDER)
     try:
+        check_no_links(root / FOLDER)
         with only_one(root / FOLDER, root):
             try:
                 ours = [Folder(str(one.absolute()), True) for one in made if one != root / FOLDER]
@@ -244,14 +253,22 @@ def _planned(move: Move, how: str) -> Made:
     source = move.source.absolute()
     size, mtime_ns = move.state or (None, None)
     planned = Made(str(move.target), how, str(source), from_size=size, from_mtime_ns=mtime_ns)
-    if not source.is_symlink():
+    try:
+        if not source.is_symlink():
+            return planned
+        link = os.readlink(source)  # noqa: PTH115  (its very text: a Path would tidy it)
+        link_mtime_ns = source.lstat().st_mtime_ns
+    except OSError:  # gone meanwhile, or not to be reached: told when it is carried
         return planned
-    return replace(planned, link=str(source.readlink()), link_mtime_ns=source.lstat().st_mtime_ns)
+    return replace(planned, link=link, link_mtime_ns=link_mtime_ns)
 
 
 def _left_folders(plan: Plan, how: str) -> list[Folder]:
     """Folders that images are moved out of, with their times."""
     if how != "move":
         return []
-    folders = sorted({move.source.absolute().parent for move in plan.moves})
-    return [Folder(str(folder), False, folder.stat().st_mtime_ns) for folder in folders]
+    found = []
+    for folder in sorted({move.source.absolute().parent for move in plan.moves}):
+        with contextlib.suppress(OSError):  # gone meanwhile: told when its images are carried
+            found.append(Folder(str(folder), False, folder.stat().st_mtime_ns))
+    return found

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.api import make_method_from
 from icas.clusterimg.batches import default_batch_size, split
+from icas.clusterimg.cache import open_cache
 from icas.clusterimg.clustering import Clustering, cluster_batches
 from icas.clusterimg.deciding import auto, sample_of
 from icas.clusterimg.deep.model_grouping import ModelGrouping
@@ -58,6 +59,8 @@ class ImageClusterer:
     executor : {"threads", "processes", "dask"}
     scheduler : str, optional
         Address of a Dask scheduler.
+    cache : path or bool
+        Folder in which features of files are kept between fits; True: the user's cache folder.
     **options
         The method's own options, such as ``hash_size=16`` or ``size="96x96"``.
 
@@ -97,6 +100,7 @@ class ImageClusterer:
         "jobs",
         "executor",
         "scheduler",
+        "cache",
     )
 
     def __init__(
@@ -114,6 +118,7 @@ class ImageClusterer:
         jobs: int | None = None,
         executor: str = "threads",
         scheduler: str | None = None,
+        cache: str | Path | bool = False,
         **options: Any,
     ) -> None:
         self.method = method
@@ -128,6 +133,7 @@ class ImageClusterer:
         self.jobs = jobs
         self.executor = executor
         self.scheduler = scheduler
+        self.cache = cache
         self._options = options
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -159,7 +165,10 @@ class ImageClusterer:
         """
         threshold = self._threshold()
         method = self._grouping(self._method(), threshold).method
-        with start_workers(self.executor, self.jobs, self.scheduler) as workers:
+        with (
+            open_cache(self.cache) as cache,
+            start_workers(self.executor, self.jobs, self.scheduler) as workers,
+        ):
             features = features_of(
                 method,
                 X,
@@ -167,6 +176,7 @@ class ImageClusterer:
                 recursive=self.recursive,
                 max_pixels=self.max_pixels,
                 scale=self.scale,
+                cache=cache,
             )
             grouping = self._grouping(method, threshold)
             if isinstance(threshold, str) and not isinstance(grouping, ModelGrouping):

@@ -20,6 +20,7 @@ from typing import Any
 
 from icas.clusterimg import rearrangements
 from icas.common.errors import ConflictError, IcasError
+from icas.common.files import check_no_links
 from icas.common.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
@@ -131,6 +132,7 @@ class Journal:
         self.root = root
         folder = root / FOLDER
         with self._told():
+            check_no_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             self.database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
         with self._told():
@@ -169,11 +171,14 @@ class Journal:
             for table in ("run", "made", "folder"):
                 database.execute(f"DELETE FROM {table}")
             database.execute("INSERT INTO run VALUES ('phase', 'carrying')")
-            database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", about.items())
+            database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", _rows_of(about))
             database.executemany(_INSERT, rows)
             database.executemany(
                 "INSERT INTO folder VALUES (?, ?, ?, ?)",
-                ((_bytes(one.path), one.made, one.mtime_ns, one.after_ns) for one in folders),
+                (
+                    (_bytes(one.path), one.made, _time(one.mtime_ns), _time(one.after_ns))
+                    for one in folders
+                ),
             )
 
     @property
@@ -195,7 +200,8 @@ class Journal:
     def about(self) -> dict[str, str]:
         """How the run was asked for."""
         with self._told():
-            return dict(self.database.execute("SELECT key, value FROM run WHERE key != 'phase'"))
+            rows = self.database.execute("SELECT key, value FROM run WHERE key != 'phase'")
+            return {key: os.fsdecode(value) for key, value in rows}
 
     def done(self, targets: Iterable[str]) -> None:
         """Mark `targets` as made, with their size and time."""
@@ -203,14 +209,16 @@ class Journal:
         with self._told():
             for target in targets:
                 status = os.lstat(self.root / target)
-                rows.append((status.st_size, status.st_mtime_ns, _bytes(target)))
+                rows.append((status.st_size, _time(status.st_mtime_ns), _bytes(target)))
             with self.database as database:
                 statement = "UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?"
                 database.executemany(statement, rows)
 
     def prepared(self, states: Mapping[str, tuple[int, int]]) -> None:
         """Write down size and time of what is going to be put at each target."""
-        rows = [(size, mtime_ns, _bytes(target)) for target, (size, mtime_ns) in states.items()]
+        rows = [
+            (size, _time(mtime_ns), _bytes(target)) for target, (size, mtime_ns) in states.items()
+        ]
         with self._told(), self.database as database:
             statement = "UPDATE made SET from_size = ?, from_mtime_ns = ? WHERE target = ?"
             database.executemany(statement, rows)
@@ -263,11 +271,13 @@ class Journal:
         """Folders that the run made, or moves images out of."""
         with self._told():
             rows = self.database.execute("SELECT * FROM folder ORDER BY path").fetchall()
-        return [Folder(os.fsdecode(path), bool(made), *times) for path, made, *times in rows]
+        return [
+            Folder(os.fsdecode(path), bool(made), *map(_ns, times)) for path, made, *times in rows
+        ]
 
     def folders_after(self, times: Mapping[str, int]) -> None:
         """Write down the times that the run left its source folders with."""
-        rows = [(after_ns, _bytes(path)) for path, after_ns in times.items()]
+        rows = [(_time(after_ns), _bytes(path)) for path, after_ns in times.items()]
         with self._told(), self.database as database:
             database.executemany("UPDATE folder SET after_ns = ? WHERE path = ?", rows)
 
@@ -284,11 +294,11 @@ def _row(made: Made) -> tuple[object, ...]:
         made.how,
         _bytes(made.source),
         made.size,
-        made.mtime_ns,
+        _time(made.mtime_ns),
         made.from_size,
-        made.from_mtime_ns,
+        _time(made.from_mtime_ns),
         _bytes(made.link),
-        made.link_mtime_ns,
+        _time(made.link_mtime_ns),
         made.left_alone,
     )
 
@@ -301,17 +311,41 @@ def _made(row: tuple[Any, ...]) -> Made:
         how,
         None if source is None else os.fsdecode(source),
         size,
-        mtime_ns,
+        _ns(mtime_ns),
         from_size,
-        from_mtime_ns,
+        _ns(from_mtime_ns),
         None if link is None else os.fsdecode(link),
-        link_mtime_ns,
+        _ns(link_mtime_ns),
         left_alone,
     )
 
 
 def _bytes(name: str | None) -> bytes | None:
     return None if name is None else os.fsencode(name)
+
+
+def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
+    """What is told of a run; paths that are no text as bytes."""
+    for key, value in about.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            yield key, os.fsencode(value)
+        else:
+            yield key, value
+
+
+_LARGEST = 1 << 63
+"""SQLite's integers are below: nanoseconds up to the year 2262; file systems know later ones."""
+
+
+def _time(ns: int | None) -> int | bytes | None:
+    """A time as the journal has it."""
+    return ns if ns is None or -_LARGEST <= ns < _LARGEST else b"%d" % ns
+
+
+def _ns(time: int | bytes | None) -> int | None:
+    return None if time is None else int(time)
 
 
 def has_journal(root: Path) -> bool:

@@ -57,7 +57,16 @@ class Plan:
 
     def bytes(self) -> int:
         """Bytes that the images take."""
-        return sum(move.source.stat().st_size for move in self.moves if move.source.exists())
+        return sum(_size(move) for move in self.moves)
+
+
+def _size(move: Move) -> int:
+    if move.state is not None:
+        return move.state[0]
+    try:
+        return move.source.stat().st_size
+    except OSError:  # gone meanwhile: told when it is carried
+        return 0
 
 
 def plan_tree(

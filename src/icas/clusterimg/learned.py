@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from icas.clusterimg.decisions import APART, TOGETHER, Decision, Picture, picture_of
+from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, picture_of
 from icas.clusterimg.layout import OUTLIERS
 from icas.clusterimg.named_images import NamedImages
 from icas.clusterimg.untouched import TREE, files_below

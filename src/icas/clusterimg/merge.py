@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.batches import BatchClusters
 from icas.clusterimg.cohesion import Cohesion, cohesions_of
-from icas.clusterimg.constrained import (
-    Joined,
-    all_inside,
-    chosen,
-    held_by_decision,
-    inside,
-    join_apart,
-)
+from icas.clusterimg.constrained import all_inside, held_by_decision
 from icas.clusterimg.constraints import Marks
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import Labels, components, members_of
 from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.joining import Joined, inside, join_apart
 from icas.clusterimg.linkage import side_by_side
 from icas.clusterimg.links import Links, join_links
 from icas.clusterimg.similarity import ALONE, starts_of
@@ -119,9 +113,7 @@ def merge_exactly(
         if whole:
             joined = _apart(grouping, batches, starts, links, together, marks, every, workers)
         else:
-            joined = join_apart(
-                marks.starts(), known, marks, lambda images: chosen(known, len(every), images)
-            )
+            joined = join_apart(marks.starts(), known, marks, lambda _: known)
         labels = joined.labels
         tree = _held(grouping, batches if whole else (), starts, joined, together, marks, every)
     else:
@@ -153,7 +145,7 @@ def _apart(
 
     def among(images: NDArray[np.int64]) -> Links:
         if isinstance(grouping, LinkGrouping):
-            return chosen(links, len(marks.classes), images)
+            return links
         groups = components(len(numbers), found.a, found.b)  # models give trees of their groups
         places = np.flatnonzero(np.isin(numbers, images))
         return all_inside(grouping.method, features, groups, places, workers).renumbered(numbers)

@@ -37,6 +37,7 @@ from icas.clusterimg.resuming import resume
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.scan import ImageRef, scan
 from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.ways import check_ways
 from icas.common.errors import IcasError
 from icas.common.executors import start_workers
 from icas.common.progress import Console
@@ -99,6 +100,7 @@ def _cluster(
     with watch.stage("scan"):
         source = _read_source(source_folder, destination.root, settings)
         destination.check_spares(source.read)
+        check_ways(source.images, destination.root, settings.transfer)
         known = _remembered(source, settings)
     if known:
         console.line(known.told())

@@ -160,9 +160,9 @@ class Reading:
         found, looked = _looked_up(cache, images)
         self._count(0 if found is None else len(found))
         if found is not None and not looked.missing:
-            self._tally(found, found[:0])
-            return found
-        fresh = self._embedded(method, cache, looked, how, size)
+            fresh = found[:0]
+        else:
+            fresh = self._embedded(method, cache, looked, how, size)
         self._tally(found, fresh)
         return with_found(found, images, fresh)
 

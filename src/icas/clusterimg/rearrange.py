@@ -28,7 +28,7 @@ from icas.clusterimg.rearrangements import Rearrangement, Relocation
 from icas.clusterimg.transfer import sync_folder
 from icas.clusterimg.untouched import TREE, as_left
 from icas.common.errors import ConflictError, IcasError
-from icas.common.files import write_whole
+from icas.common.files import within, write_whole
 from icas.common.progress import Bar, Console
 
 MOVING = f"{FOLDER}/moving"
@@ -87,6 +87,7 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
         one = rearrangements.unfinished(journal.database)
         if one is None:
             return None
+        _check_places(root, one)
         made = {each.target: each for each in journal.made()}
         with console.bar(len(one.relocations), "move", "images") as bar:
             if one.phase == "clearing":
@@ -100,6 +101,16 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
         _remove_empty(root, one)
         rearrangements.finished(journal.database)
     return one
+
+
+def _check_places(root: Path, one: Rearrangement) -> None:
+    """Make sure that a record that somebody handed over leads nowhere out of the result."""
+    for move in one.relocations:
+        for place in (move.old, move.parked, move.new):
+            if place is not None:
+                within(root, place)
+    for table in one.tables:
+        within(root, table)
 
 
 @contextmanager

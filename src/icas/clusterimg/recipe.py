@@ -15,6 +15,8 @@ from icas.common.options import Size
 
 READING_VERSION = 1
 """Raise it when the same picture file comes in as other pixels than before."""
+THUMBNAIL_VERSION = 1
+"""Raise it when thumbnails are made in another way."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,24 @@ def recipe_of(
         "packages": _versions(getattr(method, "packages", ())),
     }
     try:
-        text = json.dumps(about, sort_keys=True, default=_content)
+        return Recipe(method.name, _digest(about), settings_of(method))
     except TypeError:
         return None
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-    return Recipe(method.name, digest, settings_of(method))
+
+
+def recipe_of_thumbnails(side: int, max_pixels: int) -> Recipe:
+    """The recipe of small pictures for a page, no side above `side`."""
+    about = {
+        "thumbnails": THUMBNAIL_VERSION,
+        "reading": [READING_VERSION, max_pixels, side],
+        "packages": _versions(()),
+    }
+    return Recipe("thumbnail", _digest(about), {})
+
+
+def _digest(about: dict[str, Any]) -> bytes:
+    text = json.dumps(about, sort_keys=True, default=_content)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def _deciding(method: Method) -> dict[str, Any]:

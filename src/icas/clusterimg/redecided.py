@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.constrained import Joined, chosen, inside, join_apart
 from icas.clusterimg.constraints import Marks
 from icas.clusterimg.finished import Finished
 from icas.clusterimg.graph import Labels, components, labels_at, spanning_forest
+from icas.clusterimg.joining import Joined, each_once, inside, join_apart
 from icas.clusterimg.links import NONE, Links, join_links
 from icas.clusterimg.remembered import Remembered, remembered
 from icas.clusterimg.untouched import TREE
@@ -74,9 +74,8 @@ class Redecided:
             return plain
         tree = forest.links().at_least(threshold)
 
-        def among(images: Numbers) -> Links:
-            links = self._links.at_least(threshold)
-            return chosen(_each_once(tree, links), len(plain), images)
+        def among(_: Numbers) -> Links:
+            return each_once(join_links([tree, self._links.at_least(threshold)]))
 
         return join_apart(self.marks.starts(), tree, self.marks, among).labels
 
@@ -92,7 +91,7 @@ class Redecided:
         tree = inside(kept.forest.links(), labels)
         joined = components(len(labels), np.append(tree.a, a), np.append(tree.b, b))
         if not _joins(joined, labels):
-            tree = Joined(labels, _each_once(tree, self._links)).tree()
+            tree = Joined(labels, join_links([tree, self._links])).tree()
         decided = _without_similarity(tree, labels, a, b)
         forest = spanning_forest(len(labels), [join_links([tree, decided])], kept.forest.floor)
         return replace(self.finished, kept=replace(kept, forest=forest))
@@ -125,16 +124,6 @@ def _joins(joined: Labels, labels: Labels) -> bool:
     members = np.flatnonzero(labels >= 0)
     pairs = np.unique(np.stack([labels[members], joined[members]]), axis=1)
     return bool((joined[members] >= 0).all()) and pairs.shape[1] == len(np.unique(labels[members]))
-
-
-def _each_once(*parts: Links) -> Links:
-    """All links of `parts`, of the same pair the first."""
-    a, b, similarity = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "similarity")
-    )
-    count = int(max(a.max(initial=0), b.max(initial=0))) + 1
-    _, first = np.unique(a * count + b, return_index=True)
-    return Links(a[first], b[first], similarity[first])
 
 
 def _without_similarity(tree: Links, labels: Labels, a: Numbers, b: Numbers) -> Links:

@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.clusterimg.constraints import NOTHING, Constraints
-from icas.clusterimg.decisions import (
-    TOGETHER,
-    Decision,
-    DecisionStore,
-    decisions_folder,
-    has_decisions,
-    picture_of,
-)
+from icas.clusterimg.decided import TOGETHER, Decision, picture_of
+from icas.clusterimg.decisions import DecisionStore, decisions_folder, has_decisions
 from icas.common.errors import IcasError
 
 

@@ -48,8 +48,8 @@ def check_removable(root: Path) -> list[Made]:
         )
     if phase == "undoing":
         raise being_undone(root)
+    check_inside(root, recorded)
     for made in recorded:
-        check_inside(root, made)
         why = why_kept(root, made)
         if why is not None:
             raise ConflictError(
@@ -59,19 +59,21 @@ def check_removable(root: Path) -> list[Made]:
     return recorded
 
 
-def check_inside(root: Path, made: Made) -> None:
-    """Make sure that a place on record is not reached through a link out of the result.
+def check_inside(root: Path, recorded: Iterable[Made]) -> None:
+    """Make sure that no place on record is reached through a link out of the result.
 
     Raises
     ------
     ConflictError
-        It is: a folder was replaced by a link since.
+        One is: a folder was replaced by a link since.
     """
-    if not (root / made.target).parent.resolve().is_relative_to(root.resolve()):
-        raise ConflictError(
-            f"{root / made.target} lies outside of {root} through a link: remove that link;"
-            " nothing was done"
-        )
+    whole = Path(os.path.realpath(root))
+    for folder in sorted({(root / made.target).parent for made in recorded}):
+        if not Path(os.path.realpath(folder)).is_relative_to(whole):
+            raise ConflictError(
+                f"{folder} lies outside of {root} through a link: remove that link; nothing was"
+                " done"
+            )
 
 
 def why_kept(root: Path, made: Made) -> str | None:
@@ -87,7 +89,7 @@ def why_kept(root: Path, made: Made) -> str | None:
     if path.is_symlink():
         return "is a link now"
     source = Path(made.source)
-    if not source.exists() or source.resolve() == path.resolve():
+    if not source.exists() or os.path.realpath(source) == os.path.realpath(path):
         return f"is the only copy of {source}"
     if source.samefile(path) or _state(source) == _state(path) == _done(made):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from icas.clusterimg.cache import cache_of
 from icas.clusterimg.decoding import isolation_of
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_clusters import Group, groups_of
@@ -42,9 +43,15 @@ def pictured(
     }
     missing = [image for image in chosen if image not in thumbnails]
     paths = [images[image].path for image in missing]
-    made = make_thumbnails(
-        paths, max_pixels, report.settings.get("jobs"), console, isolation_of(report.settings)
-    )
+    with cache_of(report.settings) as cache:
+        made = make_thumbnails(
+            paths,
+            max_pixels,
+            report.settings.get("jobs"),
+            console,
+            isolation_of(report.settings),
+            cache,
+        )
     thumbnails |= zip(missing, made, strict=True)
     while (size := _size(groups, near, thumbnails)) > room:
         # Fewer thumbnails are always some of those that are there: shares only become smaller.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from icas.clusterimg.cache import cache_of
 from icas.clusterimg.decoding import isolation_of
 from icas.clusterimg.markup import counted, similarity, text
 from icas.clusterimg.outcome import ClusterReport
@@ -163,9 +164,15 @@ def counterparts_of(
     found = _cut(report.reference, rows, fair_shares(wanted, most))
     places = sorted({one.place for row in found.shown for one in row})
     paths = [Path(report.reference.folder, report.reference.files[place]) for place in places]
-    made = make_thumbnails(
-        paths, max_pixels, report.settings.get("jobs"), console, isolation_of(report.settings)
-    )
+    with cache_of(report.settings) as cache:
+        made = make_thumbnails(
+            paths,
+            max_pixels,
+            report.settings.get("jobs"),
+            console,
+            isolation_of(report.settings),
+            cache,
+        )
     thumbnails = dict(zip(places, made, strict=True))
     found = Counterparts(found.reference, found.shown, found.more, thumbnails)
     while found.bytes > size:

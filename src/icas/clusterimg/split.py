@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.constrained import chosen, join_apart
 from icas.clusterimg.constraints import Marks
 from icas.clusterimg.destination import at_work
 from icas.clusterimg.finished import Finished, check_recorded
 from icas.clusterimg.graph import Forest, Labels, number_clusters
+from icas.clusterimg.joining import join_apart
 from icas.clusterimg.links import Links
 from icas.clusterimg.markup import counted
 from icas.clusterimg.outcome import ClusterReport
@@ -167,9 +167,7 @@ def cut_cluster(
     else:
         keep = links.similarity > links.similarity.min(initial=1.0)
     kept = Links(links.a[keep], links.b[keep], links.similarity[keep])
-    found = join_apart(
-        marks.starts(), kept, marks, lambda images: chosen(kept, len(labels), images)
-    ).labels
+    found = join_apart(marks.starts(), kept, marks, lambda _: kept).labels
     inside = found[labels == number]
     if inside.min() >= 0 and inside.min() == inside.max():
         raise UsageError(_holds(number, similarity, links))

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
+from icas.clusterimg.cache import NO_CACHE, FeatureCache
+from icas.clusterimg.cache_rows import Row
+from icas.clusterimg.scan import ImageRef
 from icas.common.errors import UnreadableImageError
 from icas.common.executors import start_workers
 from icas.common.images import thumbnail
 from icas.common.isolated import Isolation
-from icas.common.progress import Console
+from icas.common.progress import Console, counted
 
 SIDE = 112
 """Longest side in CSS pixels at which a thumbnail is shown."""
-
-SHARP_SIDE = 224
-"""Longest side in pixels of a thumbnail where there are few: sharp on dense screens."""
 
 QUALITY = 70
 MOST = 5_000
@@ -33,6 +33,9 @@ BYTES = 22_000_000
 
 SMALL_FROM = 2_000
 """So many thumbnails, and more, are no larger than they are shown."""
+
+SIDES = (224, 192, 160, 136, SIDE)
+"""Sides that thumbnails have: few, so that those that are kept fit when some images are added."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def _level(wants: np.ndarray[tuple[int], np.dtype[np.int64]], total: int) -> int
 
 def side_for(count: int) -> int:
     """Longest side in pixels of each of `count` thumbnails: their pixels together stay bounded."""
-    return max(SIDE, min(SHARP_SIDE, int(SIDE * math.sqrt(SMALL_FROM / max(1, count)))))
+    most = SIDE * math.sqrt(SMALL_FROM / max(1, count))
+    return next((side for side in SIDES if side <= most), SIDE)
 
 
 def make_thumbnails(
@@ -90,22 +94,37 @@ def make_thumbnails(
     jobs: int | None,
     console: Console,
     isolation: Isolation | None = None,
+    cache: FeatureCache = NO_CACHE,
 ) -> list[Thumbnail | None]:
     """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read.
 
     With `isolation` they are made in processes that can be killed, of which each thread has one.
+    Those that `cache` holds are not made again.
     """
     side = side_for(len(paths))
-    made = []
-    with (
-        start_workers("threads", jobs) as workers,
-        console.bar(len(paths), "report", "thumbnails") as bar,
-    ):
-        tasks = ((path, side, max_pixels, isolation) for path in paths)
-        for one in workers.ordered(_thumbnail, tasks):
-            made.append(one)
-            bar.update(1)
-    return made
+    kept = cache.of_thumbnails(side, max_pixels)
+    names = [str(path) for path in paths]
+    refs = [ImageRef(path, name) for path, name in zip(paths, names, strict=True)]
+    with console.bar(len(paths), "report", "thumbnails") as bar:
+        looked, rows = kept.look_at_rows(refs)
+        found: dict[str, Thumbnail | None] = {name: _of_row(row) for name, row in rows.items()}
+        bar.update(len(found))
+        with start_workers("threads", jobs) as workers:
+            tasks = ((ref.path, side, max_pixels, isolation) for ref in looked.missing)
+            made = counted(workers.ordered(_thumbnail, tasks), bar)
+            fresh = dict(zip((ref.file for ref in looked.missing), made, strict=True))
+        kept.keep_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
+    found |= fresh
+    return [found[name] for name in names]
+
+
+def _row_of(thumbnail: Thumbnail) -> Row:
+    return Row(f"{thumbnail.width}x{thumbnail.height}", thumbnail.uri.encode("ascii"))
+
+
+def _of_row(row: Row) -> Thumbnail:
+    width, height = row.layout.split("x")
+    return Thumbnail(row.data.decode("ascii"), int(width), int(height))
 
 
 def _thumbnail(

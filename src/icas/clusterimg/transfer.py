@@ -21,6 +21,7 @@ from pathlib import Path
 from icas.clusterimg.journal import FOLDER, Journal, Made
 from icas.clusterimg.layout import Plan
 from icas.clusterimg.scan import LONGEST_PATH
+from icas.clusterimg.ways import check_folders, elsewhere, existing
 from icas.common.errors import ConflictError, IcasError
 from icas.common.executors import start_workers
 from icas.common.progress import Bar
@@ -113,20 +114,12 @@ def check_plan(plan: Plan, how: str, going: Collection[Path] = ()) -> None:
     """
     for move in plan.moves:
         _check_target(plan.root / move.target, going)
-    ground = existing(plan.root)
-    _check_writable([ground], "images cannot be put there")
     sources = {move.source.parent for move in plan.moves}
-    if how == "move":
-        _check_writable(sources, "images cannot be moved out of it: use --transfer copy")
-    device = ground.stat().st_dev
-    away = {folder for folder in sources if _device(folder) not in (device, None)}
-    if how == "copy" or (how == "move" and away):
-        _check_room(plan, ground, away if how == "move" else sources, going)
-    elif how == "hardlink" and away:
-        raise ConflictError(
-            f"hard links cannot reach from {min(away)} to {plan.root}, which are"
-            " different file systems: use --transfer copy or symlink"
-        )
+    check_folders(sources, plan.root, how)
+    ground = existing(plan.root)
+    copied = sources if how == "copy" else elsewhere(sources, ground) if how == "move" else set()
+    if copied:
+        _check_room(plan, ground, copied, going)
 
 
 def _check_target(target: Path, going: Collection[Path]) -> None:
@@ -137,26 +130,6 @@ def _check_target(target: Path, going: Collection[Path]) -> None:
             f"the path of {target.name} in the result would be longer than {LONGEST_PATH - 1}"
             " bytes: choose a shorter --dst"
         )
-
-
-def _check_writable(folders: Iterable[Path], instead: str) -> None:
-    for folder in sorted(folders):
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            raise ConflictError(f"folder {folder} may not be written, {instead}")
-
-
-def _device(folder: Path) -> int | None:
-    try:
-        return folder.stat().st_dev
-    except OSError:
-        return None  # told when its images are carried
-
-
-def existing(folder: Path) -> Path:
-    """`folder`, or the first above it that is there."""
-    while not folder.exists():
-        folder = folder.parent
-    return folder
 
 
 def _check_room(plan: Plan, ground: Path, copied: set[Path], going: Iterable[Path]) -> None:
@@ -331,7 +304,14 @@ def _remove_source(one: Carrying) -> None:
 
 def hardlink(one: Carrying) -> None:
     """A second name for the source (or for the file that it points to)."""
-    os.link(one.source.resolve(), one.target)
+    try:
+        os.link(one.source.resolve(), one.target)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise LeftAloneError("it is a link to another file system") from None
+        if error.errno == errno.EMLINK:
+            raise LeftAloneError("it has as many hard links as its file system allows") from None
+        raise
 
 
 def symlink(one: Carrying) -> None:

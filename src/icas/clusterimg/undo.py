@@ -114,8 +114,7 @@ def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
         _finish_rearrangement(root, console, dry_run)
         with Journal(root) as journal:
             made, folders = list(journal.made()), journal.folders()
-        for one in made:
-            check_inside(root, one)
+        check_inside(root, made)
         # What links showed must be back before them.
         steps = [_step(root, one) for one in sorted(made, key=lambda one: one.link is not None)]
         _print_plan(root, steps, console)
@@ -180,7 +179,7 @@ def _is_back(made: Made) -> bool:
 def _step_of_moved(path: Path, made: Made) -> Step:
     source = Path(made.source or "")
     if os.path.lexists(source):
-        if source.resolve() == path.resolve():
+        if os.path.realpath(source) == os.path.realpath(path):
             return Step(made, "leave", f"cannot go back: a link to it is at {source}")
         if source.exists() and (source.samefile(path) or filecmp.cmp(source, path, shallow=False)):
             return Step(made, "remove")
@@ -230,13 +229,19 @@ def _carry_out(root: Path, steps: Sequence[Step], console: Console) -> None:
     """Do every step; all stay on record until the last is done, and can be done again."""
     done = [step.made for step in steps if step.what != "leave"]
     with Journal(root) as journal:
-        _begin(journal)
+        remove_unfinished(root)  # which makes room on a full disk
+        try:
+            _begin(journal)
+        except IcasError:  # the tables make more, and nobody needs them any longer
+            for step in steps:
+                if step.what == "remove" and step.made.how == "write":
+                    _remove(root, step.made)
+            _begin(journal)
         with console.bar(len(steps), "undo", "files") as bar:
             for step in steps:
                 if step.what in _DO:
                     _DO[step.what](root, step.made)
                 bar.update(1)
-        remove_unfinished(root)
         remove_empty_folders(root, done)
         waiting = {step.made.source for step in steps if step.what == "leave"}
         _restore_times(journal.folders(), {str(Path(one).parent) for one in waiting if one})
@@ -330,9 +335,9 @@ def _one_line(root: Path) -> Iterator[None]:
 
 def _remove_folders(root: Path, folders: Sequence[Folder]) -> None:
     """Remove the folders that were made for the result, now that nothing is on record."""
-    absolute = root.absolute()
-    made = [Path(folder.path) for folder in folders if folder.made]
+    whole = root.resolve()  # and so are the others: `..` in a path may be said in many ways
+    above = [folder for folder in folders if whole.is_relative_to(Path(folder.path).resolve())]
+    made = [Path(folder.path) for folder in above if folder.made]
     for folder in sorted(made, key=lambda path: -len(path.parts)):
-        if absolute.is_relative_to(folder):
-            remove_if_empty(folder)
-    _restore_times((one for one in folders if absolute.is_relative_to(one.path)), ())
+        remove_if_empty(folder)
+    _restore_times(above, ())

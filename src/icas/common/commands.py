@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -83,15 +84,24 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, MemoryError):
+    if _is_of_memory(error):
         return "out of memory: try a smaller --batch-size, --size or --jobs"
     if isinstance(error, OSError):
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return "too many open files: try a smaller --jobs, or raise the limit (ulimit -n)"
         if isinstance(error, FileNotFoundError) and not error.filename and _is_adrift():
             return "the current folder is not there any more: go to another, or give whole paths"
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}"
     kind = type(error).__name__
     return f"this should not happen, please report it ({kind}: {error}); --debug shows where"
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: it may do so as well while a library is loaded."""
+    if isinstance(error, ImportError):
+        return "failed to map segment" in str(error) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def _is_adrift() -> bool:

@@ -223,15 +223,7 @@ def _started() -> subprocess.Popen[bytes]:
     # The folder that one happens to be in is no place for modules, so the path is handed over.
     words = [str(os.getpid()), *(place for place in sys.path if isinstance(place, str))]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-X",
-            f"utf8={sys.flags.utf8_mode}",
-            "-c",
-            _PROGRAM,
-            places,
-            str(os.getpid()),
-        ],
+        [sys.executable, "-X", f"utf8={sys.flags.utf8_mode}", "-c", _PROGRAM, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

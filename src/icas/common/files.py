@@ -5,13 +5,46 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
+
+from icas.common.errors import ConflictError
 
 
 def beside(folder: Path, ending: str) -> Path:
     """``<folder><ending>`` beside `folder`: where results go that nobody gave a place."""
-    whole = folder.resolve()
+    whole = Path(os.path.realpath(folder))  # which a link to itself is no error for
     return whole.parent / f"{whole.name or 'images'}{ending}"
+
+
+def within(root: Path, name: str) -> Path:
+    """The place `name` below `root`, for names that were read from a file of somebody's.
+
+    Raises
+    ------
+    ConflictError
+        It is not below `root`: the name climbs out or is absolute, or a link on the way leads out.
+    """
+    relative = PurePath(name)
+    climbs = not relative.parts or relative.is_absolute() or ".." in relative.parts
+    if climbs or not (root / relative).parent.resolve().is_relative_to(root.resolve()):
+        raise ConflictError(f"{name!r} is a place outside of {root}: nothing was done")
+    return root / relative
+
+
+def check_no_links(folder: Path) -> None:
+    """Make sure that a folder of ours is one, and that nothing right in it is a link.
+
+    We make no links there, so one was put there to have files elsewhere written.
+
+    Raises
+    ------
+    ConflictError
+        It is a link, or holds one.
+    """
+    inside = folder.iterdir() if folder.is_dir() else ()
+    for place in (folder, *inside):
+        if place.is_symlink():
+            raise ConflictError(f"{place} is a link, which icas makes none of there: remove it")
 
 
 def unfinished(target: Path) -> Path:

@@ -17,6 +17,8 @@ from icas.common.errors import ConflictError, IcasError
 NAME = "lock"
 """The file, in the folder that belongs to the holder."""
 _TRIES = 20
+_WAIT = 0.02
+"""Seconds."""
 _NOT_HERE = ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL")
 """What file systems without locks answer."""
 
@@ -55,12 +57,19 @@ def _taken(path: Path, where: Path) -> int:
     for _ in range(_TRIES):
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except FileNotFoundError:
+            raise ConflictError(
+                f"another clusterimg has just taken {path.parent} away: call again"
+            ) from None
         except OSError as error:
             raise IcasError(f"cannot write into {path.parent}: {error.strerror}") from error
         try:
             if not _locked(handle, path, where):
                 os.close(handle)
-                raise _refusal(path, where)
+                if _is_signed(path):
+                    raise _refusal(path, where)
+                time.sleep(_WAIT)  # its holder is about to sign, or to leave
+                continue
             if _is_still(path, handle):
                 _sign(handle)
                 return handle
@@ -138,6 +147,12 @@ def _holder(path: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return told if isinstance(told, dict) and "pid" in told else None
+
+
+def _is_signed(path: Path) -> bool:
+    """Whether a holder's name stands there, and not one's that is gone."""
+    holder = _holder(path)
+    return holder is not None and _may_live(holder)
 
 
 def _may_live(holder: dict[str, object]) -> bool:

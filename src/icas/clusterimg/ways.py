@@ -1,0 +1,95 @@
+"""Whether images can go into the result the way that is asked for: known before any is read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from icas.clusterimg.journal import FOLDER
+from icas.clusterimg.scan import ImageRef
+from icas.common.errors import ConflictError
+
+
+def check_ways(images: Iterable[ImageRef], root: Path, how: str) -> None:
+    """Find out before hours of work what would stop the transfer after them.
+
+    Raises
+    ------
+    ConflictError
+        As `check_folders`, or the file system of the result folder `root` knows no hard links.
+    """
+    found = {ref.path.parent for ref in images if ref.state is not None}
+    check_folders(found, root, how)
+    if how == "hardlink" and (root / FOLDER).is_dir():
+        _check_hard_links(root)
+
+
+def check_folders(sources: Iterable[Path], root: Path, how: str) -> None:
+    """Make sure that files of the folders `sources` can go into the result folder `root`.
+
+    Raises
+    ------
+    ConflictError
+        A folder may not be written, or hard links cannot reach from one into the result.
+    """
+    ground = existing(root)
+    _check_writable([ground], "images cannot be put there")
+    if how == "move":
+        _check_writable(sources, "images cannot be moved out of it: use --transfer copy")
+    away = elsewhere(sources, ground) if how == "hardlink" else ()
+    if away:
+        raise ConflictError(
+            f"hard links cannot reach from {min(away)} to {root}, which are"
+            " different file systems: use --transfer copy or symlink"
+        )
+
+
+def elsewhere(folders: Iterable[Path], ground: Path) -> set[Path]:
+    """Those of `folders` that are on another file system than the folder `ground`."""
+    device = ground.stat().st_dev
+    return {folder for folder in folders if _device(folder) not in (device, None)}
+
+
+def existing(folder: Path) -> Path:
+    """`folder`, or the first above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _check_writable(folders: Iterable[Path], instead: str) -> None:
+    for folder in sorted(folders):
+        there = os.access(folder, os.F_OK)  # what is not is told when its images are carried
+        if there and not os.access(folder, os.W_OK | os.X_OK):
+            raise ConflictError(f"folder {folder} may not be written, {instead}")
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None  # told when its images are carried
+
+
+def _check_hard_links(root: Path) -> None:
+    """Give a file a second name, as network shares and memory cards often cannot."""
+    names = [root / FOLDER / f"{secrets.token_hex(6)}.probe" for _ in range(2)]
+    try:
+        with names[0].open("xb"):
+            os.link(*names)
+    except OSError as error:
+        raise ConflictError(
+            f"hard links cannot be made in {root} ({(error.strerror or str(error)).lower()}):"
+            " use --transfer copy or symlink"
+        ) from error
+    finally:
+        _remove(names)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
