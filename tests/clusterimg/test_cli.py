@@ -176,10 +176,10 @@ def test_thresholds_gives_the_table_of_all(photos, tmp_path, capsys):
 def test_ctrl_c_gives_130(own_photos, tmp_path):
     code = (
         "import signal, sys\n"
-        "from icas.clusterimg import pipeline\n"
+        "from icas.clusterimg import source\n"
         "from icas.clusterimg.cli import main\n"
         "def stop(*_, **__): signal.raise_signal(signal.SIGINT)\n"
-        "pipeline.scan = stop\n"
+        "source.scan = stop\n"
         f"sys.exit(main([{str(own_photos)!r}, '--dst', {str(tmp_path / 'out')!r}]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -192,7 +192,7 @@ def test_a_mistake_of_ours_is_one_line_too(photos, tmp_path, capsys, monkeypatch
     def broken(*_args, **_kwargs):
         raise TypeError("what now")
 
-    monkeypatch.setattr("icas.clusterimg.pipeline.scan", broken)
+    monkeypatch.setattr("icas.clusterimg.source.scan", broken)
     assert main([str(photos), "--dst", str(tmp_path / "out")]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1

@@ -208,7 +208,10 @@ class ImageClusterer:
     def _threshold(self) -> float | str:
         threshold = threshold_of(self.threshold)
         if threshold == "pick":
-            raise UsageError("threshold 'pick' is chosen in a window: icas.pick_threshold; give a number or 'auto'")
+            raise UsageError(
+                "threshold 'pick' is chosen in a window (icas.pick_threshold): give a number or"
+                " 'auto'"
+            )
         return threshold
 
     def _batches(

@@ -51,6 +51,10 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
     if phase == "undoing":
         raise being_undone(root)
     with nullcontext() if settings.dry_run else at_work(root):
+        now = phase_of(root)  # another process may just have been there
+        if now not in (phase, "done"):
+            raise ConflictError(f"another clusterimg has just worked in {root}: call again")
+        phase = now
         if phase == "carrying":
             _complete(root, source, settings, console)
         else:

@@ -111,6 +111,8 @@ def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
     if not has_journal(root):
         return _before_record(root, console, dry_run)
     with nullcontext() if dry_run else at_work(root):
+        if not has_journal(root):
+            raise ConflictError(f"another clusterimg has just taken {root} back")
         _finish_rearrangement(root, console, dry_run)
         with Journal(root) as journal:
             made, folders = list(journal.made()), journal.folders()
