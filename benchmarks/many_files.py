@@ -115,9 +115,7 @@ def highest_marks(session: int) -> dict[int, float]:
         try:
             if os.getsid(int(entry.name)) != session:
                 continue
-            lines = dict(
-                line.split(":", 1) for line in (entry / "status").read_text().splitlines()
-            )
+            lines = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines())
             marks[int(entry.name)] = int(lines["VmHWM"].split()[0]) / 1000
         except (OSError, KeyError):  # it has just ended
             continue

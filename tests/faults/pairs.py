@@ -33,7 +33,7 @@ from world import differences, result
 HELD = re.compile(r"another clusterimg is at work in .*\(process (\d+) on (\S+), since ")
 LATE = (
     *("is not empty", "was interrupted", "holds no record", "no folder", "is being taken back"),
-    "has just taken",
+    *("has just taken", "has just worked"),
 )
 """What one is told that came when the other was at its end."""
 

@@ -17,8 +17,6 @@ def cache(words: list[str]) -> int:
     parser = LineParser(
         "clusterimg cache",
         "Features that are kept between runs: what there is (info), or remove them (clear).",
-        None,
-        {},
     )
     parser.add_argument("action", choices=ACTIONS, help="info tells, clear removes")
     parser.add_argument(

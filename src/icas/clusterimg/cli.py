@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(name: str, description: str, epilog: str | None = None) -> LineParser:
-    return LineParser(name, description, epilog, {})
+    return LineParser(name, description, epilog)
 
 
 def _add_source(parser: argparse.ArgumentParser, what: str = "folder with images") -> None:

@@ -26,7 +26,7 @@ A and B: as clusters.csv names them, or places in the result (result/cluster_0/x
 
 def decide(words: list[str]) -> int:
     """``clusterimg decide``."""
-    parser = LineParser("clusterimg decide", DESCRIPTION, None, {})
+    parser = LineParser("clusterimg decide", DESCRIPTION)
     parser.add_argument("dst", type=Path, metavar="DST", help="the result folder")
     parser.add_argument("what", nargs="*", metavar="WHAT", help="see above")
     parser.add_argument(

@@ -14,7 +14,7 @@ FAILED = 1
 
 def _parser(name: str, description: str) -> LineParser:
     """A parser for what is done to the result DST."""
-    parser = LineParser(f"clusterimg {name}", description, None, {})
+    parser = LineParser(f"clusterimg {name}", description)
     parser.add_argument("dst", type=Path, metavar="DST", help="the result folder")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done (default: off)"

@@ -157,7 +157,9 @@ class ClusterSettings:
         False, "remove first what an earlier run recorded that it made in --dst"
     )
     resume: bool = option(
-        False, "a finished run is cut at another --threshold, without comparing anything again"
+        False,
+        "go on with a run that was interrupted; a finished one is cut at another --threshold,"
+        " without comparing anything again",
     )
     dry_run: bool = option(False, "say what would be written, write nothing")
     recursive: bool = option(False, "sub-folders too")

@@ -6,7 +6,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NoReturn
 
 from icas._version import __version__
@@ -17,14 +17,9 @@ INTERRUPTED = 130
 
 
 class LineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without defaults of its own, with the usual flags.
+    """A parser whose errors are one line, without defaults of its own, with the usual flags."""
 
-    `later` names flags that are still to come, with what they will do.
-    """
-
-    def __init__(
-        self, name: str, description: str, epilog: str | None, later: Mapping[str, str]
-    ) -> None:
+    def __init__(self, name: str, description: str, epilog: str | None = None) -> None:
         super().__init__(
             prog=name,
             description=description,
@@ -33,7 +28,6 @@ class LineParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self._later = later
         self.add_argument("--version", action="version", version=f"icas {__version__}")
         self.add_argument("--debug", action="store_true", help="show tracebacks (default: off)")
         self.add_argument(
@@ -42,10 +36,6 @@ class LineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong as a UsageError."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        for flag, what in self._later.items():
-            if unknown != message and flag in unknown.split():
-                message = f"{flag} ({what}) is not there yet"
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(name: str, description: str, epilog: str | None = None) -> LineParser:
-    return LineParser(name, description, epilog, {})
+    return LineParser(name, description, epilog)
 
 
 def _add_method_flags(parser: argparse.ArgumentParser) -> None:

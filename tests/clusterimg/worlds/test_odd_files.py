@@ -119,9 +119,7 @@ def test_a_folder_without_images(world, files):
         shutil.copy(world.source / "moon.png", folder / name)
     ran = world.run(source=folder)
     assert ran.code == 1
-    assert ran.lines == [
-        f"clusterimg: no images in {folder} (--recursive goes into sub-folders)"
-    ]
+    assert ran.lines == [f"clusterimg: no images in {folder} (--recursive goes into sub-folders)"]
     assert not world.result.exists()
 
 

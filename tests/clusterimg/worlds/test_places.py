@@ -247,7 +247,9 @@ def test_a_current_folder_that_was_removed(world, unharmed):
     code += "from icas.clusterimg.cli import main; raise SystemExit(main())"
     tools = sys.modules[type(world).__module__]
     gone.mkdir()
-    relative = tools.run_apart(["--src", "../src", "--dst", "../dst", *world.words()[4:]], code=code)
+    relative = tools.run_apart(
+        ["--src", "../src", "--dst", "../dst", *world.words()[4:]], code=code
+    )
     assert relative.code == 1
     assert "current folder is not there any more" in relative.err
     gone.mkdir()
