@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.decoding import isolation_of
+from icas.clusterimg.decoding import Decoding, isolation_of, read_chunk
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.reading import Reading
@@ -216,6 +216,25 @@ def test_features_are_those_without_it(method, scale, photos, tmp_path) -> None:
     assert plain.settings == apart.settings
     for name, array in plain.arrays.items():
         np.testing.assert_array_equal(array, apart.arrays[name])
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_pictures_for_a_network_are_read_apart(scale, own_photos, broken_apart) -> None:
+    """Methods that one process computes get them at their size, in order."""
+    own_photos.joinpath("b-hang.jpg").write_bytes(b"8BPShang")
+    own_photos.joinpath("c-abort.jpg").write_bytes(b"8BPSabort")
+    own_photos.joinpath("d-text.jpg").write_bytes(b"text")
+    images = [ImageRef(path, path.name) for path in sorted(own_photos.iterdir())]
+    good = [ref for ref in images if not ref.file.startswith(("b-", "c-"))]
+    plain = read_chunk(good, Decoding(10**7, scale, None), (32, 24))
+    apart = read_chunk(images, Decoding(10**7, scale, None, Isolation.of(2, 10**7)), (32, 24))
+    assert apart[1] == plain[1]
+    np.testing.assert_array_equal(apart[0], plain[0])
+    assert [(one.file, one.reason) for one in apart[2]] == [
+        ("b-hang.jpg", "took longer than 2 s to decode"),
+        ("c-abort.jpg", "its decoder crashed"),
+        ("d-text.jpg", "not an image (text)"),
+    ]
 
 
 def test_a_folder_of_breaking_files_alone(tmp_path, broken_apart) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from icas.clusterimg.features import FeatureSet, Unreadable
 from icas.clusterimg.shards import ShardFile, shard_of
 from icas.common.errors import IcasError, UsageError
+from icas.common.scratch import ScratchFolder
 
 LEAST = 50_000_000
 """Smallest budget: Python with its packages takes more than twice that by itself."""
@@ -120,7 +121,7 @@ class MemoryBudget:
     def __init__(self, limit: int | None = None, scratch: Path | None = None) -> None:
         self.limit = limit
         self.scratch = scratch
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
         self._held = 0
         self._lock = threading.RLock()
 
@@ -195,16 +196,14 @@ class MemoryBudget:
     def _place(self) -> Path:
         if self._folder is None:
             try:
-                self._folder = tempfile.TemporaryDirectory(
-                    prefix="icas-", dir=self.scratch, ignore_cleanup_errors=True
-                )
+                self._folder = ScratchFolder(self.scratch)
             except OSError as error:
                 place = self.scratch or tempfile.gettempdir()
                 raise IcasError(
                     f"--scratch {place}: no folder can be made there"
                     f" ({error.strerror or error}); name another one"
                 ) from error
-        return Path(self._folder.name)
+        return self._folder.path
 
 
 UNLIMITED = MemoryBudget()

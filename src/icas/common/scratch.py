@@ -1,0 +1,99 @@
+"""Folders for files of a run that is at work; those of runs that were killed are cleared away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PREFIX = "icas-"
+HELD = "held"
+"""A file that is locked as long as its folder is in use."""
+
+
+class ScratchFolder:
+    """A new folder that nobody else uses, gone after `cleanup`.
+
+    A process that is killed leaves its folder behind, and perhaps gigabytes in it; the next one
+    that makes a folder in the same place removes it. The system's lock tells which are in use,
+    whatever process, container or user they are of.
+
+    Parameters
+    ----------
+    parent : Path, optional
+        Where; default the system's place for temporary files.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        remove_left(Path(parent or tempfile.gettempdir()))
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=PREFIX, dir=parent, ignore_cleanup_errors=True
+        )
+        self.path = Path(self._folder.name)
+        self._handle: int | None = _hold(self.path)
+
+    def cleanup(self) -> None:
+        """Remove it with all that it holds."""
+        self._folder.cleanup()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def remove_left(parent: Path) -> None:
+    """Remove the folders in `parent` that runs left which were killed."""
+    for folder in _left(parent):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if sys.platform == "win32":  # where files in use cannot be removed: nothing tells them apart
+
+    def _hold(folder: Path) -> int | None:
+        return None
+
+    def _left(parent: Path) -> Iterator[Path]:
+        return iter(())
+
+else:
+    import fcntl
+
+    def _hold(folder: Path) -> int | None:
+        # Locked before it has its name, so that at no moment it looks as if nobody held it.
+        unnamed = folder / f"{HELD}.new"
+        handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # a file system without locks: the folder stays if this process is killed
+            os.close(handle)
+            return None
+        unnamed.rename(folder / HELD)
+        return handle
+
+    def _left(parent: Path) -> Iterator[Path]:
+        """Folders that are held by nobody any more."""
+        with contextlib.suppress(OSError):
+            for folder in parent.glob(f"{PREFIX}*"):
+                if not folder.is_symlink() and _is_left(folder / HELD):
+                    yield folder
+
+    def _is_left(held: Path) -> bool:
+        try:
+            handle = os.open(held, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # not there, or another user's
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
+        return True
