@@ -70,8 +70,8 @@ class Ran:
     Attributes
     ----------
     code : int
-    seconds : float
-        By the clock.
+    seconds, cpu : float
+        By the clock, and of all cores.
     memory_mb : float
         Most memory of its processes: the highest marks of all of them, added up.
     told, warned : str
@@ -80,6 +80,7 @@ class Ran:
 
     code: int
     seconds: float
+    cpu: float
     memory_mb: float
     told: str
     warned: str
@@ -87,7 +88,7 @@ class Ran:
 
 def run(words: Sequence[str | Path]) -> Ran:
     """``clusterimg`` with these words, watched while it runs."""
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), cpu_of_children()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             [*COMMAND, *map(str, words)], stdout=out, stderr=err, start_new_session=True
@@ -97,8 +98,15 @@ def run(words: Sequence[str | Path]) -> Ran:
             marks.update(highest_marks(process.pid))
             time.sleep(0.05)
         seconds = time.perf_counter() - begun
+        cpu = cpu_of_children() - before
         told, warned = (last_line(stream.seek(0) or stream.read()) for stream in (out, err))
-    return Ran(process.returncode, seconds, sum(marks.values()), told, warned)
+    return Ran(process.returncode, seconds, cpu, sum(marks.values()), told, warned)
+
+
+def cpu_of_children() -> float:
+    """Seconds that all cores worked for processes which have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def last_line(output: bytes) -> str:
@@ -160,6 +168,22 @@ def measured(folder: Path, place: Path, transfer: str, more: Sequence[str]) -> d
     return found
 
 
+def with_cache(folder: Path, place: Path, more: Sequence[str]) -> dict[str, object]:
+    """Two runs that keep features, the second of which decodes no image."""
+    dst, cache = place / "kept", place / "cache"
+    words = ["--src", folder, "--dst", dst, "--recursive", "--transfer", "none", *more]
+    words = [*(word for word in words if word != "--no-cache"), "--cache", cache]
+    found: dict[str, object] = {}
+    for name in ("first", "second"):
+        ran = run(words)
+        summary = json.loads((dst / "run.json").read_bytes())
+        stages = {"stages": summary["seconds"], "features": summary["features"]}
+        found[f"{name} with a cache"] = {**vars(ran), **stages}
+        run(["undo", dst])
+    size = sum(path.stat().st_size for path in cache.iterdir())
+    return {**found, "cache_mb": round(size / 1e6, 1)}
+
+
 def main() -> None:
     """Make the folder, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,6 +201,7 @@ def main() -> None:
         for transfer in given.transfer.split(","):
             found = measured(folder, Path(name), transfer, words)
             print(json.dumps(found, indent=2), flush=True)
+        print(json.dumps(with_cache(folder, Path(name), words), indent=2), flush=True)
 
 
 if __name__ == "__main__":

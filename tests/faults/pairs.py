@@ -80,7 +80,7 @@ def race(pair: Pair, what: str, chance: random.Random, tally: Tally) -> None:
     ends = pair.both(words, chance.choice((0, 0, chance.uniform(0, 0.3))))
     story = [f"{done.code} {done.err.strip()}" for done in ends]
     won = [done for done in ends if done.code in FINE]
-    if not won or (len(won) == 2 and what != "resume"):  # the second resume finds a finished run
+    if not won or (len(won) == 2 and what == "run"):  # the others find all done, and say so
         tally.wrong.append(f"{len(won)} won: {story}")
     tally.refused += sum(bool(HELD.search(done.err)) for done in ends)
     tally.wrong += [f"told badly: {one}" for one in ends if one not in won and not told_who(one)]

@@ -33,7 +33,6 @@ exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra, 3 done but some 
 read, 130 interrupted"""
 
 
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``clusterimg`` with `argv`; the exit code comes back."""
     words = list(sys.argv[1:] if argv is None else argv)

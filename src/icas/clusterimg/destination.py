@@ -23,7 +23,7 @@ from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.ways import existing
 from icas.common.errors import ConflictError, IcasError
 from icas.common.files import beside, check_no_links
-from icas.common.locks import only_one
+from icas.common.locks import just_taken_away, only_one
 
 _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
 """Bytes that the path of a result folder may have."""
@@ -184,7 +184,10 @@ def at_work(root: Path) -> Iterator[tuple[Folder, ...]]:
     ground_ns = ground.stat().st_mtime_ns
     made = _folders_made(root / FOLDER)
     try:
-        check_no_links(root / FOLDER)
+        try:
+            check_no_links(root / FOLDER)
+        except FileNotFoundError:
+            raise just_taken_away(root / FOLDER) from None
         with only_one(root / FOLDER, root):
             try:
                 ours = [Folder(str(one.absolute()), True) for one in made if one != root / FOLDER]
@@ -216,6 +219,8 @@ def _folders_made(folder: Path) -> list[Path]:
     try:
         for one in reversed(missing):
             one.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise just_taken_away(folder) from None
     except OSError as error:
         for one in missing:
             remove_if_empty(one)

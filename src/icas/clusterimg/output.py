@@ -17,6 +17,7 @@ from icas.clusterimg.kept import FeatureKeeper, Kept
 from icas.clusterimg.layout import Plan, join_plans, plan_tree
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
 from icas.clusterimg.prepared import RUN, prepare
+from icas.clusterimg.room import check_links_fit
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.tables import (
@@ -58,6 +59,7 @@ def write_result(
     """
     plan = make_plan(destination.root, images, clustering, settings)
     _print_plan(plan, destination, settings, console)
+    check_links_fit(destination.root, clustering, console)
     _tell_unreadable(report, console)
     if settings.dry_run:
         return report

@@ -176,9 +176,7 @@ def _cluster(group: Group, certificate: Certificate, pictures: Pictures) -> str:
     )
 
 
-def _found(
-    group: Group, certificate: Certificate, pictures: Pictures, counterparts: Beside
-) -> str:
+def _found(group: Group, certificate: Certificate, pictures: Pictures, counterparts: Beside) -> str:
     """The card of a cluster of images that are in the reference."""
     number = certificate.cluster
     name = f"cluster_{number}"

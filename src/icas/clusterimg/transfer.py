@@ -35,6 +35,8 @@ _OF_THE_DISK = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 )
 """Errors that the next file would meet as well."""
+_NOT_FOR_FOLDERS = frozenset((errno.EINVAL, errno.ENOTSUP, errno.ENOSYS))
+"""What file systems answer that cannot bring a folder alone to disk."""
 _FICLONE = 0x40049409
 """The request by which Linux lets two files share their blocks until one is changed."""
 
@@ -237,6 +239,8 @@ def _carry(how: str, one: Carrying) -> str | None:
         except LeftAloneError as reason:
             return str(reason)
         except OSError as error:
+            if _is_of_the_name(one.target, error):
+                return f"the disk of the result does not take its name ({error.strerror})"
             if error.errno in _OF_THE_DISK or not _is_sources_fault(one.source, error):
                 raise
             return error.strerror or str(error)
@@ -258,6 +262,16 @@ def _is_sources_fault(source: Path, error: OSError) -> bool:
     )
 
 
+def _is_of_the_name(target: Path, error: OSError) -> bool:
+    """Whether the name is what is wrong: letters or a length that other disks take."""
+    named = {os.fsencode(name) for name in (error.filename, error.filename2) if name is not None}
+    return os.fsencode(target) in named and error.errno in (
+        errno.EINVAL,
+        errno.EILSEQ,
+        errno.ENAMETOOLONG,
+    )
+
+
 def _is_readable(source: Path) -> bool:
     try:
         with source.open("rb") as stream:
@@ -269,7 +283,10 @@ def _is_readable(source: Path) -> bool:
 
 
 def copy(one: Carrying) -> None:
-    """A copy with the source's times and mode, under its name only when whole and on disk."""
+    """A copy, under its name only when whole and on disk.
+
+    It has the source's times and mode, where its disk lets this user set them.
+    """
     with _copied(one) as temporary:
         place(temporary, one.target)
 
@@ -408,7 +425,8 @@ def _copied(one: Carrying) -> Iterator[Path]:
     try:
         if not _cloned(one.source, temporary):
             shutil.copyfile(one.source, temporary)
-        shutil.copystat(one.source, temporary)
+        with contextlib.suppress(PermissionError):  # network shares, memory cards
+            shutil.copystat(one.source, temporary)
         _sync(temporary)
         one.check_source()  # it may have grown meanwhile
         yield temporary
@@ -456,5 +474,8 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(handle)

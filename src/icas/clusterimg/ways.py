@@ -12,6 +12,12 @@ from icas.clusterimg.journal import FOLDER
 from icas.clusterimg.scan import ImageRef
 from icas.common.errors import ConflictError
 
+_LINKS = {
+    "hardlink": ("link", "hard links", "copy or symlink"),
+    "symlink": ("symlink", "symbolic links", "copy"),
+}
+"""What makes each kind of link, its name, and what else there is."""
+
 
 def check_ways(images: Iterable[ImageRef], root: Path, how: str) -> None:
     """Find out before hours of work what would stop the transfer after them.
@@ -19,12 +25,12 @@ def check_ways(images: Iterable[ImageRef], root: Path, how: str) -> None:
     Raises
     ------
     ConflictError
-        As `check_folders`, or the file system of the result folder `root` knows no hard links.
+        As `check_folders`, or the file system of the result folder `root` knows no such links.
     """
     found = {ref.path.parent for ref in images if ref.state is not None}
     check_folders(found, root, how)
-    if how == "hardlink" and (root / FOLDER).is_dir():
-        _check_hard_links(root)
+    if how in _LINKS and (root / FOLDER).is_dir():
+        _check_links(root, how)
 
 
 def check_folders(sources: Iterable[Path], root: Path, how: str) -> None:
@@ -74,16 +80,17 @@ def _device(folder: Path) -> int | None:
         return None  # told when its images are carried
 
 
-def _check_hard_links(root: Path) -> None:
-    """Give a file a second name, as network shares and memory cards often cannot."""
-    names = [root / FOLDER / f"{secrets.token_hex(6)}.probe" for _ in range(2)]
+def _check_links(root: Path, how: str) -> None:
+    """Make a link to a file, as network shares and memory cards often cannot."""
+    call, what, instead = _LINKS[how]
+    names = [(root / FOLDER / f"{secrets.token_hex(6)}.probe").absolute() for _ in range(2)]
     try:
         with names[0].open("xb"):
-            os.link(*names)
+            getattr(os, call)(*names)
     except OSError as error:
         raise ConflictError(
-            f"hard links cannot be made in {root} ({(error.strerror or str(error)).lower()}):"
-            " use --transfer copy or symlink"
+            f"{what} cannot be made in {root} ({(error.strerror or str(error)).lower()}):"
+            f" use --transfer {instead}"
         ) from error
     finally:
         _remove(names)

@@ -52,15 +52,18 @@ def only_one(folder: Path, where: Path) -> Iterator[None]:
         _given_back(folder / NAME, handle)
 
 
+def just_taken_away(folder: Path) -> ConflictError:
+    """The error of whoever comes while another process removes `folder` at its end."""
+    return ConflictError(f"another clusterimg has just taken {folder} away: call again")
+
+
 def _taken(path: Path, where: Path) -> int:
     """The lock file, open and locked."""
     for _ in range(_TRIES):
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         except FileNotFoundError:
-            raise ConflictError(
-                f"another clusterimg has just taken {path.parent} away: call again"
-            ) from None
+            raise just_taken_away(path.parent) from None
         except OSError as error:
             raise IcasError(f"cannot write into {path.parent}: {error.strerror}") from error
         try:

@@ -17,9 +17,9 @@ import icas
 from icas.clusterimg import recut as recut_module
 from icas.clusterimg import report_pictures
 from icas.clusterimg.cli import main
+from icas.clusterimg.destination import at_work
 from icas.clusterimg.journal import Journal
 from icas.clusterimg.kept import FEATURES, Kept
-from icas.clusterimg.destination import at_work
 from icas.common.progress import Console
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}

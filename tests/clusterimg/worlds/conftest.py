@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +99,7 @@ class World:
         """What ``unreadable.csv`` says."""
         text = (self.result / "unreadable.csv").read_bytes().decode("utf-8", "surrogateescape")
         rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
-        return {file: reason for file, reason in rows}
+        return dict(rows)
 
     def placed(self) -> list[str]:
         """Names of the files in ``result/``, sorted."""
@@ -143,18 +144,17 @@ def drop_privileges() -> None:
 def state(folder: Path) -> dict[bytes, tuple[object, ...]]:
     """Every name below `folder`, with kind, bytes and time; links as links."""
     found: dict[bytes, tuple[object, ...]] = {}
-    for place, folders, files in os.walk(os.fsencode(folder)):
-        for name in (*folders, *files):
-            path = os.path.join(place, name)
-            status = os.lstat(path)
-            kind, content = status.st_mode >> 12, b""
-            if os.path.islink(path):
-                content = os.readlink(path)
-            elif os.path.isfile(path) and os.access(path, os.R_OK):
-                with open(path, "rb") as stream:
-                    content = hashlib.blake2b(stream.read()).digest()
-            time = None if os.path.isdir(path) else status.st_mtime_ns
-            found[os.path.relpath(path, os.fsencode(folder))] = (kind, content, time)
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            status = path.lstat()
+            content = b""
+            if path.is_symlink():
+                content = os.fsencode(path.readlink())
+            elif path.is_file() and os.access(path, os.R_OK):
+                content = hashlib.blake2b(path.read_bytes()).digest()
+            time = None if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
+            name = os.fsencode(path.relative_to(folder))
+            found[name] = (stat.S_IFMT(status.st_mode), content, time)
     return found
 
 

@@ -114,7 +114,7 @@ def test_odd_names_through_resume_and_split(world, request):
     assert world.run("--recursive", "--transfer", "move").code == 0
     assert world.command("split", world.result, "cluster_0").code == 0
     assert world.run("--recursive", "--transfer", "move", "--resume").code == 0
-    again = [word for word in world.words("--recursive", "--transfer", "move", "--resume")]
+    again = world.words("--recursive", "--transfer", "move", "--resume")
     again[again.index("0.8")] = "0.95"
     assert world.command(*again).code == 0
     assert world.undo().code == 0

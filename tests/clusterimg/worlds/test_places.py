@@ -304,7 +304,7 @@ def test_files_deeper_than_any_path(world):
     try:
         os.chdir(world.source)
         for depth in range(24):
-            os.mkdir("d" * 200)
+            Path("d" * 200).mkdir()
             os.chdir("d" * 200)
             if depth in (3, 17, 22):
                 Path("deep.png").write_bytes(picture)
@@ -328,7 +328,7 @@ def _near_the_limit(world, picture):
         folders = [name for name in ("e" * 250,) * 16 if (room := room - 251) > 0]
         os.chdir("src")
         for folder in folders:
-            os.mkdir(folder)
+            Path(folder).mkdir()
             os.chdir(folder)
         Path("e" * (room - 4) + ".png").write_bytes(picture)
         os.chdir(world.root)
@@ -338,3 +338,49 @@ def _near_the_limit(world, picture):
         assert world.undo().code == 0
     finally:
         os.chdir(here)
+
+
+def test_a_disk_without_symbolic_links(world, monkeypatch, unharmed):
+    def symlink(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", symlink)
+    ran = world.run("--transfer", "symlink")
+    assert ran.code == 1
+    assert "symbolic links cannot be made in" in ran.err
+    unharmed()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Linux allows")
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_a_disk_like_that_of_a_memory_card(world, monkeypatch, how, request):
+    """No second names, no modes, no times of others, no colons, folders that cannot be synced."""
+    shutil.copy(world.source / "moon.png", world.source / "a:b.png")
+    unharmed = request.getfixturevalue("unharmed")
+    rename, fsync = os.rename, os.fsync
+
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    def rename_unless_odd(source, target, **more):
+        if ":" in Path(target).name:
+            raise OSError(22, "Invalid argument", str(source), None, str(target))
+        rename(source, target, **more)
+
+    def fsync_files(handle):
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(22, "Invalid argument")
+        fsync(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        patched.setattr(shutil, "copystat", refuse)
+        patched.setattr(os, "rename", rename_unless_odd)
+        patched.setattr(os, "fsync", fsync_files)
+        ran = world.run("--transfer", how)
+    assert ran.code == 3
+    reason = "not transferred: the disk of the result does not take its name (Invalid argument)"
+    assert world.unreadable() == {"a:b.png": reason}
+    assert len(world.placed()) == 5
+    assert world.undo().code == 0
+    unharmed()
