@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from icas.clusterimg.cache import cache_of
 from icas.clusterimg.decoding import isolation_of
@@ -43,21 +44,22 @@ def pictured(
     }
     missing = [image for image in chosen if image not in thumbnails]
     paths = [images[image].path for image in missing]
-    with cache_of(report.settings) as cache:
-        made = make_thumbnails(
-            paths,
-            max_pixels,
-            report.settings.get("jobs"),
-            console,
-            isolation_of(report.settings),
-            cache,
-        )
+    made = thumbnails_of(report, paths, max_pixels, console)
     thumbnails |= zip(missing, made, strict=True)
     while (size := _size(groups, near, thumbnails)) > room:
         # Fewer thumbnails are always some of those that are there: shares only become smaller.
         most = min(most, _shown(groups, near)) * room // size
         groups = groups_of(report, max(0, most - near.thumbnails))
     return groups, {image: thumbnails[image] for image in _chosen(groups, near)}
+
+
+def thumbnails_of(
+    report: ClusterReport, paths: Sequence[Path], max_pixels: int, console: Console
+) -> list[Thumbnail | None]:
+    """A thumbnail of every file, made as the run of `report` reads pictures."""
+    jobs, isolation = report.settings.get("jobs"), isolation_of(report.settings)
+    with cache_of(report.settings) as cache:
+        return make_thumbnails(paths, max_pixels, jobs, console, isolation, cache)
 
 
 def _chosen(groups: Sequence[Group], near: NextPairs) -> list[int]:

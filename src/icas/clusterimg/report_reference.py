@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from icas.clusterimg.cache import cache_of
-from icas.clusterimg.decoding import isolation_of
 from icas.clusterimg.markup import counted, similarity, text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.reference import InReference
 from icas.clusterimg.report_clusters import SECTIONS
 from icas.clusterimg.report_items import picture
-from icas.clusterimg.thumbnails import BYTES, MOST, Thumbnail, fair_shares, make_thumbnails
+from icas.clusterimg.report_pictures import thumbnails_of
+from icas.clusterimg.thumbnails import BYTES, MOST, Thumbnail, fair_shares
 from icas.common.progress import Console
 
 ROW = 12
@@ -164,15 +163,7 @@ def counterparts_of(
     found = _cut(report.reference, rows, fair_shares(wanted, most))
     places = sorted({one.place for row in found.shown for one in row})
     paths = [Path(report.reference.folder, report.reference.files[place]) for place in places]
-    with cache_of(report.settings) as cache:
-        made = make_thumbnails(
-            paths,
-            max_pixels,
-            report.settings.get("jobs"),
-            console,
-            isolation_of(report.settings),
-            cache,
-        )
+    made = thumbnails_of(report, paths, max_pixels, console)
     thumbnails = dict(zip(places, made, strict=True))
     found = Counterparts(found.reference, found.shown, found.more, thumbnails)
     while found.bytes > size:
