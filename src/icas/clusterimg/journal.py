@@ -24,6 +24,8 @@ from icas.common.files import check_no_links
 from icas.common.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
+PARTS = f"{FOLDER}/parts"
+"""Folder of the result in which files grow until they are whole."""
 PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """

@@ -11,6 +11,7 @@ from pathlib import Path
 from icas.clusterimg import rearrangements
 from icas.clusterimg.journal import (
     FOLDER,
+    PARTS,
     Journal,
     Made,
     being_undone,
@@ -18,7 +19,6 @@ from icas.clusterimg.journal import (
     remove_journal,
 )
 from icas.clusterimg.prepared import PREPARED
-from icas.clusterimg.transfer import PARTS
 from icas.common.errors import ConflictError
 
 OWN_FOLDERS = (PARTS, PREPARED)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from icas.clusterimg.journal import FOLDER, Journal, Made
+from icas.clusterimg.journal import PARTS, Journal, Made
 from icas.clusterimg.layout import Plan
 from icas.clusterimg.scan import LONGEST_PATH
 from icas.clusterimg.ways import check_folders, elsewhere, existing
@@ -27,8 +27,6 @@ from icas.common.executors import start_workers
 from icas.common.progress import Bar
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")
-PARTS = f"{FOLDER}/parts"
-"""Folder of the result in which files grow until they are whole."""
 _TOGETHER = 64
 """Files between two entries in the journal."""
 _OF_THE_DISK = frozenset(

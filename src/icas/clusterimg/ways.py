@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from icas.clusterimg.journal import FOLDER
+from icas.clusterimg.journal import FOLDER, PARTS
 from icas.clusterimg.scan import ImageRef
 from icas.common.errors import ConflictError
 
@@ -83,8 +83,10 @@ def _device(folder: Path) -> int | None:
 def _check_links(root: Path, how: str) -> None:
     """Make a link to a file, as network shares and memory cards often cannot."""
     call, what, instead = _LINKS[how]
-    names = [(root / FOLDER / f"{secrets.token_hex(6)}.probe").absolute() for _ in range(2)]
+    parts = (root / PARTS).absolute()  # emptied by whoever comes after a run that was killed
+    names = [parts / f"{secrets.token_hex(6)}.probe" for _ in range(2)]
     try:
+        parts.mkdir(exist_ok=True)
         with names[0].open("xb"):
             getattr(os, call)(*names)
     except OSError as error:
@@ -94,6 +96,8 @@ def _check_links(root: Path, how: str) -> None:
         ) from error
     finally:
         _remove(names)
+        with contextlib.suppress(OSError):
+            parts.rmdir()
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -16,7 +16,7 @@ from icas.common.errors import ConflictError, IcasError
 
 NAME = "lock"
 """The file, in the folder that belongs to the holder."""
-_TRIES = 20
+_TRIES = 100
 _WAIT = 0.02
 """Seconds."""
 _NOT_HERE = ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL")

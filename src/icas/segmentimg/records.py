@@ -10,10 +10,12 @@ from typing import Any
 from icas._version import __version__
 from icas.common.errors import UnreadableImageError
 from icas.common.images import Image
-from icas.common.kinds import os_reason
+from icas.common.kinds import os_reason, require_file
 from icas.segmentimg.segmenters import Segmenter
 
 Record = dict[str, Any]
+_PART = 1 << 20
+"""Bytes read at a time."""
 
 
 def digest_of(path: Path) -> str:
@@ -22,12 +24,18 @@ def digest_of(path: Path) -> str:
     Raises
     ------
     UnreadableImageError
-        The file cannot be read.
+        The file cannot be read, or is none.
     """
+    if require_file(path).st_size == 0:
+        raise UnreadableImageError("empty file")  # as the system's own are, which never end
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            while part := file.read(_PART):
+                digest.update(part)
     except OSError as error:
         raise UnreadableImageError(os_reason(error)) from error
+    return digest.hexdigest()
 
 
 def method_record(segmenter: Segmenter, work_size: int) -> Record:
