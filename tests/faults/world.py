@@ -20,7 +20,7 @@ YEAR_2001 = 1_000_000_000_123_456_789
 _VARYING = ("seconds", "peak_memory_mb", "features")
 """What ``run.json`` says of a run that another run may do otherwise."""
 _VARIES_IN_REPORT = re.compile(
-    rb"<dd>[0-9.]+ (s|MB)</dd>|<dt>(resume|overwrite)</dt>\s*<dd>(yes|no)</dd>"
+    rb"<dd>[0-9.,]+ (s|MB)</dd>|<dt>(resume|overwrite)</dt>\s*<dd>(yes|no)</dd>"
 )
 
 

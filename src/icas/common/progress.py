@@ -123,6 +123,7 @@ def say(text: str) -> None:
     except BrokenPipeError:
         unheard(sys.stdout)
     except OSError as error:
+        unheard(sys.stdout)  # or Python tries again at its end, and that decides the exit code
         raise IcasError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
