@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg import completing, destination, prepared, transfer
+from icas.clusterimg import carrying, completing, destination, prepared, transfer
 from icas.clusterimg.cli import main
 from icas.clusterimg.journal import Journal
 
@@ -184,7 +184,7 @@ def test_overwriting_that_was_interrupted_begins_anew(own_photos, tmp_path, monk
 def test_a_full_disk_is_one_line_and_it_goes_on(own_photos, tmp_path, monkeypatch, capsys):
     words = [str(own_photos), "--dst", str(tmp_path / "out"), "--jobs", "1"]
     left = 6
-    real = transfer.shutil.copyfile
+    real = carrying.shutil.copyfile
 
     def full(*args):
         nonlocal left
@@ -194,8 +194,8 @@ def test_a_full_disk_is_one_line_and_it_goes_on(own_photos, tmp_path, monkeypatc
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(transfer.shutil, "copyfile", full)
-        patch.setattr(transfer, "_cloned", lambda *_: False)
+        patch.setattr(carrying.shutil, "copyfile", full)
+        patch.setattr(carrying, "_cloned", lambda *_: False)
         assert main(words) == 1
     err = capsys.readouterr().err
     assert "No space left on device; nothing is lost: the same command with --resume" in err

@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import icas
-from icas.clusterimg import transfer
-from icas.clusterimg.journal import Journal, Made
+from icas.clusterimg import carrying as carriers
+from icas.clusterimg import plan_check, transfer
+from icas.clusterimg.journal import Journal
 from icas.clusterimg.layout import Move, Plan
+from icas.clusterimg.made import Made
 from icas.common.progress import Console
 
 
@@ -23,9 +25,9 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def carrying(source: Path, target: Path) -> transfer.Carrying:
+def carrying(source: Path, target: Path) -> carriers.Carrying:
     """`source` on its way to `target`."""
-    return transfer.Carrying(source, target, target.with_name("part"))
+    return carriers.Carrying(source, target, target.with_name("part"))
 
 
 @pytest.mark.parametrize("how", ["copy", "move", "hardlink", "symlink"])
@@ -33,7 +35,7 @@ def test_an_existing_target_is_never_overwritten(source, tmp_path, how):
     target = tmp_path / "out.jpg"
     target.write_text("mine")
     with pytest.raises(FileExistsError):
-        transfer.CARRIERS[how](carrying(source, target))
+        carriers.CARRIERS[how](carrying(source, target))
     assert target.read_text() == "mine"
     assert source.stat().st_size == 5000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "out.jpg"]
@@ -42,7 +44,7 @@ def test_an_existing_target_is_never_overwritten(source, tmp_path, how):
 @pytest.mark.parametrize("how", ["copy", "move", "hardlink"])
 def test_bytes_and_times_are_kept(source, tmp_path, how):
     content, target = source.read_bytes(), tmp_path / "out.jpg"
-    transfer.CARRIERS[how](carrying(source, target))
+    carriers.CARRIERS[how](carrying(source, target))
     assert target.read_bytes() == content
     assert target.stat().st_mtime_ns == 1_600_000_000_123_456_789
     assert source.exists() == (how != "move")
@@ -56,13 +58,13 @@ def without_hard_links(*_args, **_kwargs):
 def test_file_systems_without_hard_links_do_too(source, tmp_path, how, monkeypatch):
     monkeypatch.setattr(os, "link", without_hard_links)
     content, target = source.read_bytes(), tmp_path / "out.jpg"
-    transfer.CARRIERS[how](carrying(source, target))
+    carriers.CARRIERS[how](carrying(source, target))
     assert target.read_bytes() == content
     assert source.exists() == (how == "copy")
     target.write_text("mine")
     source.write_text("again")
     with pytest.raises(FileExistsError):
-        transfer.CARRIERS[how](carrying(source, target))
+        carriers.CARRIERS[how](carrying(source, target))
     assert (source.read_text(), target.read_text()) == ("again", "mine")
 
 
@@ -72,15 +74,15 @@ def on_another_device(*_args, **_kwargs):
 
 def test_a_source_stays_where_its_copy_differs(source, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", on_another_device)
-    monkeypatch.setattr(transfer, "_renamed", lambda *_: False)
+    monkeypatch.setattr(carriers, "_renamed", lambda *_: False)
 
     def lossy_copy(a, b):
         Path(b).write_bytes(Path(a).read_bytes()[:-1])
 
-    monkeypatch.setattr(transfer.shutil, "copyfile", lossy_copy)
-    monkeypatch.setattr(transfer, "_cloned", lambda *_: False)
-    with pytest.raises(transfer.LeftAloneError, match="differs"):
-        transfer.move(carrying(source, tmp_path / "out.jpg"))
+    monkeypatch.setattr(carriers.shutil, "copyfile", lossy_copy)
+    monkeypatch.setattr(carriers, "_cloned", lambda *_: False)
+    with pytest.raises(carriers.LeftAloneError, match="differs"):
+        carriers.move(carrying(source, tmp_path / "out.jpg"))
     assert source.stat().st_size == 5000
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 
@@ -89,7 +91,7 @@ def test_moving_a_link_moves_what_it_shows(source, tmp_path):
     content = source.read_bytes()
     link = tmp_path / "link.jpg"
     link.symlink_to(source)
-    transfer.move(carrying(link, tmp_path / "out.jpg"))
+    carriers.move(carrying(link, tmp_path / "out.jpg"))
     assert (tmp_path / "out.jpg").read_bytes() == content
     assert not (tmp_path / "out.jpg").is_symlink()
     assert source.exists()
@@ -106,7 +108,7 @@ def result(tmp_path: Path) -> Path:
 def planned(journal: Journal, how: str, *sources: Path) -> list[Made]:
     """`sources` on the journal's record, to be put into ``result/``."""
     made = [
-        Made(f"result/{path.name}", how, str(path), None, None, *transfer.fingerprint(path))
+        Made(f"result/{path.name}", how, str(path), None, None, *carriers.fingerprint(path))
         for path in sources
     ]
     journal.plan(made, {})
@@ -149,9 +151,9 @@ def test_what_a_killed_run_put_there_is_taken_as_done(source, result, how):
     (result / "result").mkdir()
     with Journal(result) as journal:
         pending = planned(journal, how, source)
-        one = transfer.Carrying.of(result, pending[0])
+        one = carriers.Carrying.of(result, pending[0])
         one.part.parent.mkdir()
-        transfer.CARRIERS[how](one)  # and then it was killed
+        carriers.CARRIERS[how](one)  # and then it was killed
         assert carried(result, journal, pending) == {}
         assert [one.is_done for one in journal.made()] == [True]
     assert (result / "result/a.jpg").read_bytes() == content
@@ -172,14 +174,14 @@ def test_somebody_elses_file_at_a_place_stops_it(source, result, how):
 
 def test_a_disk_that_fails_keeps_what_was_done_on_record(source, result, monkeypatch):
     other = another(source, "b.jpg")
-    real = transfer.shutil.copyfile
+    real = carriers.shutil.copyfile
 
     def full(one, to):
         if one == other:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(one, to)
 
-    monkeypatch.setattr(transfer.shutil, "copyfile", full)
+    monkeypatch.setattr(carriers.shutil, "copyfile", full)
     with Journal(result) as journal:
         pending = planned(journal, "copy", source, other)
         with pytest.raises(icas.IcasError, match=r"b\.jpg.*No space left"):
@@ -190,9 +192,9 @@ def test_a_disk_that_fails_keeps_what_was_done_on_record(source, result, monkeyp
 
 
 def test_too_full_a_disk_is_found_out_before_the_first_file(source, tmp_path, monkeypatch):
-    usage = transfer.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage)
+    usage = plan_check.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(plan_check.shutil, "disk_usage", lambda _: usage)
     plan = Plan(tmp_path / "out", (Move(source, PurePosixPath("result/a.jpg")),))
     with pytest.raises(icas.ConflictError, match="free"):
-        transfer.check_plan(plan, "copy")
-    transfer.check_plan(plan, "hardlink")
+        plan_check.check_plan(plan, "copy")
+    plan_check.check_plan(plan, "hardlink")

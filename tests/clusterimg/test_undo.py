@@ -12,7 +12,8 @@ import pytest
 import icas
 from icas.clusterimg.cli import main
 from icas.clusterimg.destination import at_work
-from icas.clusterimg.journal import Journal, Made
+from icas.clusterimg.journal import Journal
+from icas.clusterimg.made import Made
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")
 A_DAY = 86_400 * 10**9

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from icas.clusterimg.journal import Journal, Made
+from icas.clusterimg.journal import Journal
+from icas.clusterimg.made import Made
 from icas.clusterimg.prepared import put_in_place, tell_afterwards
 from icas.clusterimg.removing import remove_unfinished
 from icas.clusterimg.transfer import TRANSFERS, carry_out

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, Sides
+from icas.common.databases import told_as
 from icas.common.errors import IcasError
 from icas.common.files import unfinished
 from icas.common.places import cache_folder
@@ -99,14 +100,8 @@ class DecisionStore:
     ) -> None:
         self._database.close()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turns what SQLite says into one line."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise IcasError(f"the remembered decisions in {self.path} fail: {why}") from error
+    def _told(self) -> AbstractContextManager[None]:
+        return told_as(f"the remembered decisions in {self.path} fail")
 
     def _check(self) -> None:
         """Make sure that it is whole.

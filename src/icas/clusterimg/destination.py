@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icas.clusterimg.journal import FOLDER, Folder, Journal, Made, phase_of, remove_journal
+from icas.clusterimg.journal import FOLDER, Journal, phase_of, remove_journal
 from icas.clusterimg.layout import Move, Plan
+from icas.clusterimg.made import Folder, Made
 from icas.clusterimg.removing import (
     check_removable,
     remove_if_empty,

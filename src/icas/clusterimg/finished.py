@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.handmade import earlier_run
-from icas.clusterimg.journal import Journal, Made, being_undone, has_journal
+from icas.clusterimg.journal import Journal, being_undone, has_journal
 from icas.clusterimg.kept import FOREST, Kept
+from icas.clusterimg.made import Made
 from icas.clusterimg.outcome import Certificate
 from icas.clusterimg.untouched import check_untouched
 from icas.common.errors import IcasError, UsageError

@@ -13,13 +13,23 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from icas.clusterimg import rearrangements
-from icas.common.errors import ConflictError, IcasError
+from icas.clusterimg.made import (
+    COLUMNS,
+    Folder,
+    Made,
+    made_of,
+    row_of,
+    stored_name,
+    stored_time,
+    time_of,
+)
+from icas.common.databases import told_as
+from icas.common.errors import ConflictError
 from icas.common.files import check_no_links
 from icas.common.find import RESULT_MARK
 
@@ -52,73 +62,7 @@ _LATER_COLUMNS = {
     "left_alone": "TEXT",  # why it was not carried, if it was not
 }
 """Columns of the table `made` that journals of older versions have not."""
-_MADE = "target, how, source, size, mtime_ns, from_size, from_mtime_ns, link,"
-_MADE += " link_mtime_ns, left_alone"
-_INSERT = f"INSERT INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One file of the result.
-
-    Attributes
-    ----------
-    target : str
-        Where it is, relative to the result folder.
-    how : str
-        ``copy``, ``move``, ``hardlink``, ``symlink`` or ``write`` (a table, a report).
-    source : str or None
-        The image that it comes from.
-    size, mtime_ns : int or None
-        As they were when it was done; None while it was only planned.
-    from_size, from_mtime_ns : int or None
-        Those of its source (or of the prepared table) as they were when it was planned.
-    link, link_mtime_ns : str or None, int or None
-        Where the source points to, if it is a symbolic link, and that link's own time.
-    left_alone : str or None
-        Why the source was left where it is, if it was.
-    """
-
-    target: str
-    how: str
-    source: str | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
-    from_size: int | None = None
-    from_mtime_ns: int | None = None
-    link: str | None = None
-    link_mtime_ns: int | None = None
-    left_alone: str | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.size is not None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether it is planned, and neither done nor given up."""
-        return self.size is None and self.left_alone is None
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder that the run made, or that images are moved out of.
-
-    Attributes
-    ----------
-    path : str
-        Absolute.
-    made : bool
-    mtime_ns : int or None
-        Its time before the run.
-    after_ns : int or None
-        Its time after the run; None while that is not known.
-    """
-
-    path: str
-    made: bool
-    mtime_ns: int | None = None
-    after_ns: int | None = None
+_INSERT = f"INSERT INTO made ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Journal:
@@ -152,14 +96,8 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.database.close()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turns what SQLite says into one line."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise IcasError(f"the journal in {self.root / FOLDER} fails: {why}") from error
+    def _told(self) -> AbstractContextManager[None]:
+        return told_as(f"the journal in {self.root / FOLDER} fails")
 
     def plan(
         self,
@@ -168,7 +106,7 @@ class Journal:
         folders: Iterable[Folder] = (),
     ) -> None:
         """Write down what is going to be made, in place of any earlier plan; on disk afterwards."""
-        rows = (_row(made) for made in files)
+        rows = (row_of(made) for made in files)
         with self._told(), self.database as database:
             for table in ("run", "made", "folder"):
                 database.execute(f"DELETE FROM {table}")
@@ -178,7 +116,12 @@ class Journal:
             database.executemany(
                 "INSERT INTO folder VALUES (?, ?, ?, ?)",
                 (
-                    (_bytes(one.path), one.made, _time(one.mtime_ns), _time(one.after_ns))
+                    (
+                        stored_name(one.path),
+                        one.made,
+                        stored_time(one.mtime_ns),
+                        stored_time(one.after_ns),
+                    )
                     for one in folders
                 ),
             )
@@ -211,7 +154,7 @@ class Journal:
         with self._told():
             for target in targets:
                 status = os.lstat(self.root / target)
-                rows.append((status.st_size, _time(status.st_mtime_ns), _bytes(target)))
+                rows.append((status.st_size, stored_time(status.st_mtime_ns), stored_name(target)))
             with self.database as database:
                 statement = "UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?"
                 database.executemany(statement, rows)
@@ -219,7 +162,8 @@ class Journal:
     def prepared(self, states: Mapping[str, tuple[int, int]]) -> None:
         """Write down size and time of what is going to be put at each target."""
         rows = [
-            (size, _time(mtime_ns), _bytes(target)) for target, (size, mtime_ns) in states.items()
+            (size, stored_time(mtime_ns), stored_name(target))
+            for target, (size, mtime_ns) in states.items()
         ]
         with self._told(), self.database as database:
             statement = "UPDATE made SET from_size = ?, from_mtime_ns = ? WHERE target = ?"
@@ -227,7 +171,7 @@ class Journal:
 
     def leave_alone(self, reasons: Mapping[str, str]) -> None:
         """Write down why the sources of these targets stay where they are."""
-        rows = [(reason, _bytes(target)) for target, reason in reasons.items()]
+        rows = [(reason, stored_name(target)) for target, reason in reasons.items()]
         with self._told(), self.database as database:
             database.executemany("UPDATE made SET left_alone = ? WHERE target = ?", rows)
 
@@ -238,13 +182,13 @@ class Journal:
         ]
         with self._told(), self.database as database:
             database.executemany(
-                "DELETE FROM made WHERE target = ?", [(_bytes(old),) for old in places]
+                "DELETE FROM made WHERE target = ?", [(stored_name(old),) for old in places]
             )
-            database.executemany(_INSERT, map(_row, rows))
+            database.executemany(_INSERT, map(row_of, rows))
 
     def forget(self, targets: Iterable[str]) -> None:
         """Take files off the record, which are no longer there."""
-        rows = [(_bytes(target),) for target in targets]
+        rows = [(stored_name(target),) for target in targets]
         with self._told(), self.database as database:
             database.executemany("DELETE FROM made WHERE target = ?", rows)
 
@@ -257,8 +201,8 @@ class Journal:
             A place on record lies outside the result folder: no run of ours wrote that.
         """
         with self._told():
-            for row in self.database.execute(f"SELECT {_MADE} FROM made ORDER BY target"):
-                yield self._checked(_made(row))
+            for row in self.database.execute(f"SELECT {COLUMNS} FROM made ORDER BY target"):
+                yield self._checked(made_of(row))
 
     def _checked(self, made: Made) -> Made:
         parts = Path(made.target).parts
@@ -274,56 +218,21 @@ class Journal:
         with self._told():
             rows = self.database.execute("SELECT * FROM folder ORDER BY path").fetchall()
         return [
-            Folder(os.fsdecode(path), bool(made), *map(_ns, times)) for path, made, *times in rows
+            Folder(os.fsdecode(path), bool(made), *map(time_of, times))
+            for path, made, *times in rows
         ]
 
     def folders_after(self, times: Mapping[str, int]) -> None:
         """Write down the times that the run left its source folders with."""
-        rows = [(_time(after_ns), _bytes(path)) for path, after_ns in times.items()]
+        rows = [(stored_time(after_ns), stored_name(path)) for path, after_ns in times.items()]
         with self._told(), self.database as database:
             database.executemany("UPDATE folder SET after_ns = ? WHERE path = ?", rows)
 
     def forget_folders(self, paths: Iterable[str]) -> None:
         """Take folders off the record."""
         with self._told(), self.database as database:
-            rows = [(_bytes(path),) for path in paths]
+            rows = [(stored_name(path),) for path in paths]
             database.executemany("DELETE FROM folder WHERE path = ?", rows)
-
-
-def _row(made: Made) -> tuple[object, ...]:
-    return (
-        _bytes(made.target),
-        made.how,
-        _bytes(made.source),
-        made.size,
-        _time(made.mtime_ns),
-        made.from_size,
-        _time(made.from_mtime_ns),
-        _bytes(made.link),
-        _time(made.link_mtime_ns),
-        made.left_alone,
-    )
-
-
-def _made(row: tuple[Any, ...]) -> Made:
-    target, how, source, size, mtime_ns, from_size, from_mtime_ns, *others = row
-    link, link_mtime_ns, left_alone = others
-    return Made(
-        os.fsdecode(target),
-        how,
-        None if source is None else os.fsdecode(source),
-        size,
-        _ns(mtime_ns),
-        from_size,
-        _ns(from_mtime_ns),
-        None if link is None else os.fsdecode(link),
-        _ns(link_mtime_ns),
-        left_alone,
-    )
-
-
-def _bytes(name: str | None) -> bytes | None:
-    return None if name is None else os.fsencode(name)
 
 
 def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
@@ -335,19 +244,6 @@ def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
             yield key, os.fsencode(value)
         else:
             yield key, value
-
-
-_LARGEST = 1 << 63
-"""SQLite's integers are below: nanoseconds up to the year 2262; file systems know later ones."""
-
-
-def _time(ns: int | None) -> int | bytes | None:
-    """A time as the journal has it."""
-    return ns if ns is None or -_LARGEST <= ns < _LARGEST else b"%d" % ns
-
-
-def _ns(time: int | bytes | None) -> int | None:
-    return None if time is None else int(time)
 
 
 def has_journal(root: Path) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 from icas.clusterimg.finished import Tables, check_recorded
 from icas.clusterimg.handmade import earlier_run
-from icas.clusterimg.journal import Journal, Made, being_undone
+from icas.clusterimg.journal import Journal, being_undone
 from icas.clusterimg.kept import FOREST, Kept
+from icas.clusterimg.made import Made
 from icas.clusterimg.rearrangements import unfinished
 from icas.clusterimg.untouched import SYSTEMS_OWN, TREE
 from icas.common.errors import ConflictError, UsageError

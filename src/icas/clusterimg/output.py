@@ -12,10 +12,11 @@ from icas.clusterimg.deep.choice import models_table
 from icas.clusterimg.destination import Destination, record
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.handmade import earlier_run
-from icas.clusterimg.journal import Made
 from icas.clusterimg.kept import FeatureKeeper, Kept
 from icas.clusterimg.layout import Plan, join_plans, plan_tree
+from icas.clusterimg.made import Made
 from icas.clusterimg.outcome import ClusterReport, peak_memory_mb, seconds_of
+from icas.clusterimg.plan_check import check_plan
 from icas.clusterimg.prepared import RUN, prepare
 from icas.clusterimg.room import check_links_fit
 from icas.clusterimg.scan import ImageRef
@@ -28,7 +29,6 @@ from icas.clusterimg.tables import (
     run_json,
     table,
 )
-from icas.clusterimg.transfer import check_plan
 from icas.common.progress import Console
 
 ALSO_UNREADABLE = 8

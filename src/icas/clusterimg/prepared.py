@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from icas.clusterimg.journal import FOLDER, Journal, Made
+from icas.clusterimg.journal import FOLDER, Journal
+from icas.clusterimg.made import Made
 from icas.clusterimg.outcome import peak_memory_mb
 from icas.clusterimg.tables import run_json, table
-from icas.clusterimg.transfer import sync_folder
 from icas.common.errors import ConflictError, IcasError
 from icas.common.files import write_whole
+from icas.common.syncing import sync_folder
 
 PREPARED = f"{FOLDER}/prepared"
 UNREADABLE = "unreadable.csv"

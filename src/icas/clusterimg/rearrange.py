@@ -22,14 +22,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from icas.clusterimg import rearrangements
-from icas.clusterimg.journal import FOLDER, Journal, Made
+from icas.clusterimg.journal import FOLDER, Journal
 from icas.clusterimg.layout import folded
+from icas.clusterimg.made import Made
 from icas.clusterimg.rearrangements import Rearrangement, Relocation
-from icas.clusterimg.transfer import sync_folder
 from icas.clusterimg.untouched import TREE, as_left
 from icas.common.errors import ConflictError, IcasError
 from icas.common.files import within, write_whole
 from icas.common.progress import Bar, Console
+from icas.common.syncing import sync_folder
 
 MOVING = f"{FOLDER}/moving"
 

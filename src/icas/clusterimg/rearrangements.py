@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from icas.clusterimg.made import stored_name
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS rearrangement (
     only INTEGER PRIMARY KEY CHECK (only = 0),   -- one at a time
@@ -83,7 +85,7 @@ def begin(database: sqlite3.Connection, rearrangement: Rearrangement) -> None:
         database.executemany(
             "INSERT INTO relocation VALUES (?, ?, ?)",
             (
-                (_bytes(one.old), _bytes(one.parked), _bytes(one.new))
+                (stored_name(one.old), stored_name(one.parked), stored_name(one.new))
                 for one in rearrangement.relocations
             ),
         )
@@ -135,15 +137,11 @@ def finished(database: sqlite3.Connection) -> None:
     """Write down that it is at its end: its tables are the result's from now on."""
     one = unfinished(database)
     states = one.tables.items() if one is not None else ()
-    rows = [(*state, _bytes(name)) for name, state in states if state is not None]
+    rows = [(*state, stored_name(name)) for name, state in states if state is not None]
     with database:
         database.executemany("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
         database.execute("DELETE FROM rearrangement")
         database.execute("DELETE FROM relocation")
-
-
-def _bytes(name: str | None) -> bytes | None:
-    return None if name is None else os.fsencode(name)
 
 
 def _name(name: bytes | None) -> str:

@@ -13,11 +13,11 @@ from icas.clusterimg.journal import (
     FOLDER,
     PARTS,
     Journal,
-    Made,
     being_undone,
     has_journal,
     remove_journal,
 )
+from icas.clusterimg.made import Made
 from icas.clusterimg.prepared import PREPARED
 from icas.common.errors import ConflictError
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +11,14 @@ from typing import Any
 
 from icas.clusterimg import rearrangements
 from icas.clusterimg.destination import at_work, is_free
-from icas.clusterimg.journal import FOLDER, Folder, Journal, Made, has_journal
+from icas.clusterimg.journal import FOLDER, Journal, has_journal
 from icas.clusterimg.rearrange import finish, remove_prepared
 from icas.clusterimg.removing import (
     check_inside,
-    remove_empty_folders,
-    remove_if_empty,
     remove_record,
-    remove_unfinished,
-    why_kept,
 )
-from icas.clusterimg.transfer import Carrying, LeftAloneError, fingerprint, move, part_of
+from icas.clusterimg.undo_steps import Step, step_of
+from icas.clusterimg.undoing import do, remove_folders
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.common.progress import Console
 
@@ -118,17 +113,17 @@ def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
             made, folders = list(journal.made()), journal.folders()
         check_inside(root, made)
         # What links showed must be back before them.
-        steps = [_step(root, one) for one in sorted(made, key=lambda one: one.link is not None)]
+        steps = [step_of(root, one) for one in sorted(made, key=lambda one: one.link is not None)]
         _print_plan(root, steps, console)
         undone = _told(root, steps, written=not dry_run)
         if dry_run:
             return undone
         with _one_line(root):
-            _carry_out(root, steps, console)
+            do(root, steps, console)
             if not undone.left:
                 remove_record(root)
     if not undone.left:
-        _remove_folders(root, folders)
+        remove_folders(root, folders)
     return undone
 
 
@@ -141,55 +136,6 @@ def _before_record(root: Path, console: Console, dry_run: bool) -> Undone:
             pass  # which removes what has no plan
     console.line(f"plan: the run into {root} was killed before its first image")
     return Undone(root, 0, 0, (), not dry_run)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What becomes of one file on record.
-
-    Attributes
-    ----------
-    made : Made
-    what : str
-        ``back`` (moved back), ``remove``, ``nothing`` (it is not there, and needs not be) or
-        ``leave``.
-    why : str
-        Why it is left.
-    """
-
-    made: Made
-    what: str
-    why: str = ""
-
-
-def _step(root: Path, made: Made) -> Step:
-    path = root / made.target
-    if not os.path.lexists(path):
-        if made.how == "move" and made.is_done and not _is_back(made):
-            return Step(made, "leave", "is not there any more: it was moved or removed since")
-        return Step(made, "nothing")
-    if made.how == "move":
-        return _step_of_moved(path, made)
-    why = why_kept(root, made)
-    return Step(made, "remove") if why is None else Step(made, "leave", why)
-
-
-def _is_back(made: Made) -> bool:
-    return os.path.lexists(made.source or "")
-
-
-def _step_of_moved(path: Path, made: Made) -> Step:
-    source = Path(made.source or "")
-    if os.path.lexists(source):
-        if os.path.realpath(source) == os.path.realpath(path):
-            return Step(made, "leave", f"cannot go back: a link to it is at {source}")
-        if source.exists() and (source.samefile(path) or filecmp.cmp(source, path, shallow=False)):
-            return Step(made, "remove")
-        return Step(made, "leave", f"cannot go back: another file is at {source}")
-    known = {(made.size, made.mtime_ns), (made.from_size, made.from_mtime_ns)}
-    if fingerprint(path) not in known:
-        return Step(made, "leave", "was changed since the run that moved it")
-    return Step(made, "back")
 
 
 def _print_plan(root: Path, steps: Sequence[Step], console: Console) -> None:
@@ -227,100 +173,6 @@ def _finish_rearrangement(root: Path, console: Console, dry_run: bool) -> None:
     finish(root, console)
 
 
-def _carry_out(root: Path, steps: Sequence[Step], console: Console) -> None:
-    """Do every step; all stay on record until the last is done, and can be done again."""
-    done = [step.made for step in steps if step.what != "leave"]
-    with Journal(root) as journal:
-        remove_unfinished(root)  # which makes room on a full disk
-        try:
-            _begin(journal)
-        except IcasError:  # the tables make more, and nobody needs them any longer
-            for step in steps:
-                if step.what == "remove" and step.made.how == "write":
-                    _remove(root, step.made)
-            _begin(journal)
-        with console.bar(len(steps), "undo", "files") as bar:
-            for step in steps:
-                if step.what in _DO:
-                    _DO[step.what](root, step.made)
-                bar.update(1)
-        remove_empty_folders(root, done)
-        waiting = {step.made.source for step in steps if step.what == "leave"}
-        _restore_times(journal.folders(), {str(Path(one).parent) for one in waiting if one})
-        journal.forget(one.target for one in done)
-
-
-def _begin(journal: Journal) -> None:
-    """Source folders that were changed since the run keep the times that they have."""
-    if journal.phase == "undoing":
-        return
-    changed = [
-        folder.path
-        for folder in journal.folders()
-        if not folder.made
-        and folder.after_ns is not None
-        and _time_of(Path(folder.path)) not in (folder.after_ns, None)
-    ]
-    journal.forget_folders(changed)
-    journal.enter("undoing")
-
-
-def _time_of(folder: Path) -> int | None:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def _back(root: Path, made: Made) -> None:
-    """One moved image at its old place again, with its old time."""
-    source, path = Path(made.source or ""), root / made.target
-    source.parent.mkdir(parents=True, exist_ok=True)
-    part = source.with_name(f".icas-{part_of(made)}.part")
-    if made.link is not None and _shows_the_same(source.parent / made.link, path):
-        _make_link(source, part, made)
-        path.unlink()
-        return
-    try:
-        move(Carrying(path, source, part))
-    except LeftAloneError as error:
-        raise IcasError(f"cannot move {path} back to {source}: {error}") from error
-    if made.from_mtime_ns is not None and fingerprint(source)[1] != made.from_mtime_ns:
-        os.utime(source, ns=(source.stat().st_atime_ns, made.from_mtime_ns))
-
-
-def _make_link(source: Path, part: Path, made: Made) -> None:
-    """The link that `source` was, with its time; it grows under the name `part`."""
-    part.unlink(missing_ok=True)
-    part.symlink_to(made.link or "")
-    if made.link_mtime_ns is not None and os.utime in os.supports_follow_symlinks:
-        times = (part.lstat().st_atime_ns, made.link_mtime_ns)
-        os.utime(part, ns=times, follow_symlinks=False)
-    part.rename(source)
-
-
-def _shows_the_same(link: Path, path: Path) -> bool:
-    return link.is_file() and filecmp.cmp(link, path, shallow=False)
-
-
-def _remove(root: Path, made: Made) -> None:
-    (root / made.target).unlink(missing_ok=True)
-
-
-_DO: dict[str, Callable[[Path, Made], None]] = {"back": _back, "remove": _remove}
-
-
-def _restore_times(folders: Iterable[Folder], waiting: Collection[str]) -> None:
-    """Give the folders that images were moved out of the times that they had before.
-
-    Not those that still wait for an image.
-    """
-    for folder in folders:
-        path = Path(folder.path)
-        if folder.mtime_ns is not None and folder.path not in waiting and path.is_dir():
-            os.utime(path, ns=(path.stat().st_atime_ns, folder.mtime_ns))
-
-
 @contextlib.contextmanager
 def _one_line(root: Path) -> Iterator[None]:
     """Turns what the disk says into one line."""
@@ -333,13 +185,3 @@ def _one_line(root: Path) -> Iterator[None]:
             f"stopped in the middle: {error.filename}: {error.strerror or error}; nothing is lost,"
             f" clusterimg undo {root} goes on"
         ) from error
-
-
-def _remove_folders(root: Path, folders: Sequence[Folder]) -> None:
-    """Remove the folders that were made for the result, now that nothing is on record."""
-    whole = root.resolve()  # and so are the others: `..` in a path may be said in many ways
-    above = [folder for folder in folders if whole.is_relative_to(Path(folder.path).resolve())]
-    made = [Path(folder.path) for folder in above if folder.made]
-    for folder in sorted(made, key=lambda path: -len(path.parts)):
-        remove_if_empty(folder)
-    _restore_times(above, ())

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from icas.clusterimg.journal import FOLDER, Made
+from icas.clusterimg.journal import FOLDER
+from icas.clusterimg.made import Made
 from icas.clusterimg.rearrangements import Relocation
 from icas.common.errors import ConflictError
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import icas
 from icas.clusterimg import rearrange
-from icas.clusterimg.journal import Journal, Made
+from icas.clusterimg.journal import Journal
+from icas.clusterimg.made import Made
 from icas.clusterimg.rearrange import begin, finish, plan_relocations
 from icas.clusterimg.rearrangements import Rearrangement
 from icas.common.progress import Console

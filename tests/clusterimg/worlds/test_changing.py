@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from icas.clusterimg import completing, output, transfer
+from icas.clusterimg import carrying, completing, output
 from icas.clusterimg.clustering import Stopwatch
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of Unix")
@@ -169,10 +169,10 @@ def test_a_source_that_changes_while_it_is_copied(world, tools, monkeypatch, har
 
     def install(patched, happen):
         install.happen = happen
-        patched.setattr(transfer.shutil, "copyfile", slow_copyfile)
-        patched.setattr(transfer, "_cloned", lambda *_: False)
-        patched.setattr(transfer, "_second_name", lambda *_: False)
-        patched.setattr(transfer, "_renamed", lambda *_: False)
+        patched.setattr(carrying.shutil, "copyfile", slow_copyfile)
+        patched.setattr(carrying, "_cloned", lambda *_: False)
+        patched.setattr(carrying, "_second_name", lambda *_: False)
+        patched.setattr(carrying, "_renamed", lambda *_: False)
 
     # With one worker no other image moves away while the harm looks at the folder.
     check(world, tools, monkeypatch, install, harm, how, "--jobs", "1")

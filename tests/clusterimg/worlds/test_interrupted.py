@@ -147,7 +147,7 @@ def test_ctrl_c_whatever_is_at_work(world, interrupted, stage, executor, how, un
 
 
 @pytest.mark.parametrize(
-    "place", ["icas.clusterimg.undo:move", "icas.clusterimg.undo:_restore_times"]
+    "place", ["icas.clusterimg.undoing:move", "icas.clusterimg.undoing:_restore_times"]
 )
 def test_ctrl_c_while_a_run_is_taken_back(world, interrupted, place, unharmed):
     assert world.run("--transfer", "move").code == 0
