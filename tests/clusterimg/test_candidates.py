@@ -16,7 +16,7 @@ from icas.clusterimg.candidates import CandidateStage, Checked
 from icas.clusterimg.cli import main
 from icas.clusterimg.clustering import cluster_batches
 from icas.clusterimg.graph import components
-from icas.clusterimg.grouping import make_grouping
+from icas.clusterimg.groupings import make_grouping
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.similarity import ALONE, all_links, links_across
 from icas.clusterimg.sketches import SKETCHED, Sketcher

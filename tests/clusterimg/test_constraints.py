@@ -14,7 +14,8 @@ from icas.clusterimg.clustering import cluster_batches
 from icas.clusterimg.constraints import NOTHING, Constraints, Marks
 from icas.clusterimg.features import FeatureSet, concatenate
 from icas.clusterimg.graph import components, labels_at, number_clusters, spanning_forest
-from icas.clusterimg.grouping import make_grouping, with_trees
+from icas.clusterimg.grouping import with_trees
+from icas.clusterimg.groupings import make_grouping
 from icas.clusterimg.joining import inside, join_apart
 from icas.clusterimg.links import Links
 from icas.clusterimg.methods import make_method

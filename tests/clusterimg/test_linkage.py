@@ -22,7 +22,8 @@ from icas.clusterimg.clustering import cluster_batches
 from icas.clusterimg.deep.grid import Grid
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import components, labels_at, members_of, number_clusters
-from icas.clusterimg.grouping import LinkGrouping, make_grouping
+from icas.clusterimg.grouping import LinkGrouping
+from icas.clusterimg.groupings import make_grouping
 from icas.clusterimg.linkage import LinkageGrouping
 from icas.common.errors import UsageError
 from icas.common.executors import start_workers

@@ -20,8 +20,9 @@ from PIL import Image as PillowImage
 
 from icas.clusterimg import report as report_module
 from icas.clusterimg import report_clusters, report_pictures
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.features import Unreadable
-from icas.clusterimg.outcome import Certificate, ClusterReport
+from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.pipeline import cluster
 from icas.clusterimg.report import report_page
 from icas.clusterimg.report_clusters import OUTLIERS_ROW, ROW

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from icas.clusterimg.api import method_of
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.outcome import Certificate, ClusterReport
+from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report import report_page
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.scan import ImageRef

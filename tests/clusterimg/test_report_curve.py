@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from icas.clusterimg import report_pictures
 from icas.clusterimg.api import features as features_of
 from icas.clusterimg.api import method_of
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.outcome import Certificate, ClusterReport
+from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.pipeline import cluster
 from icas.clusterimg.report import report_page
 from icas.clusterimg.report_axes import about, line_axis, log_axis, short

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import icas
 from icas.common.executors import Workers, core_count, start_workers
 from icas.common.process_workers import ProcessPool
-from icas.common.sharing import Shared, Shelf, pack, run_all
+from icas.common.shared_blocks import Shelf
+from icas.common.sharing import Shared, pack, run_all
 
 
 def slow_square(number: int) -> int:

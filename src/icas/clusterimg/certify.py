@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.bridges import bridges
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.cohesion import cohesions_of
 from icas.clusterimg.finished import Finished
 from icas.clusterimg.graph import Labels, members_of, weakest_links
 from icas.clusterimg.kept import KeptFeatures, method_of_run
-from icas.clusterimg.outcome import Certificate
 from icas.common.errors import IcasError
 from icas.common.executors import start_workers
 from icas.common.progress import Console

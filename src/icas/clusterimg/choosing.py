@@ -12,7 +12,8 @@ from icas.clusterimg.clustering import Stopwatch
 from icas.clusterimg.deciding import Decision, Picker, decide, sample_size
 from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.extract import with_common_scale
-from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
+from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.groupings import make_grouping
 from icas.clusterimg.handmade import earlier_run
 from icas.clusterimg.kept import method_of_run
 from icas.clusterimg.link_store import LinkStore

@@ -17,7 +17,7 @@ from icas.clusterimg.memory import side_within
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.similarity import ALONE, tiles, upper_tiles
 from icas.common.executors import Workers
-from icas.common.sharing import Shelf
+from icas.common.shared_blocks import Shelf
 
 WHOLE = float(1 << 30)
 """Similarities are added up in whole parts of 1: so no order of adding changes a sum."""

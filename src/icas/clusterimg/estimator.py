@@ -19,7 +19,8 @@ from icas.clusterimg.deep.model_grouping import ModelGrouping
 from icas.clusterimg.extract import features_of
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import Labels, spanning_forest
-from icas.clusterimg.grouping import Grouping, LinkGrouping, make_grouping
+from icas.clusterimg.grouping import Grouping, LinkGrouping
+from icas.clusterimg.groupings import make_grouping
 from icas.clusterimg.linkage import LinkageGrouping
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, threshold_of
@@ -223,7 +224,7 @@ class ImageClusterer:
         if size is None:
             size = default_batch_size(grouping.method)
         if size < 2:
-            raise UsageError(f"batch_size {size}: at least 2")
+            raise UsageError(f"batch_size {size}: must be at least 2")
         for part in split(len(features), size):
             yield features[part], None
 

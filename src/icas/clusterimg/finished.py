@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.features import Unreadable
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.handmade import earlier_run
 from icas.clusterimg.journal import Journal, being_undone, has_journal
 from icas.clusterimg.kept import FOREST, Kept
 from icas.clusterimg.made import Made
-from icas.clusterimg.outcome import Certificate
 from icas.clusterimg.untouched import check_untouched
 from icas.common.errors import IcasError, UsageError
 

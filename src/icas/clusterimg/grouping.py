@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from icas.clusterimg.candidates import CandidateStage, check_candidates
+from icas.clusterimg.candidates import CandidateStage
 from icas.clusterimg.features import FeatureSet
 from icas.clusterimg.graph import (
     GrowingForest,
@@ -20,10 +20,9 @@ from icas.clusterimg.graph import (
 )
 from icas.clusterimg.link_store import LinkStore, by_bands
 from icas.clusterimg.links import Links, join_links
-from icas.clusterimg.methods.base import GroupedByModels, Method
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.sample import Sample
 from icas.clusterimg.similarity import ALONE, links_across, links_within, side_for
-from icas.common.errors import UsageError
 from icas.common.executors import Workers
 from icas.common.progress import Console, counted
 
@@ -188,59 +187,3 @@ def with_trees(
         inside = links_within(method, features[members], -np.inf, helpers)
         trees.append(spanning_forest(len(members), inside).links().renumbered(members))
     return Grouped(labels, join_links([]), join_links(trees), 0)
-
-
-def make_grouping(
-    method: Method,
-    threshold: float | str | None,
-    linkage: str = "chain",
-    *,
-    candidates: int | None = None,
-    seed: int = 0,
-) -> Grouping:
-    """By links where a number is given or the method has no models, else by models.
-
-    Parameters
-    ----------
-    threshold : float or str or None
-        A number, or something else for the method's own way.
-    linkage : {"chain", "complete", "average"}
-        What becomes of a connected component of the links.
-    candidates : int, optional
-        Others that each image is compared with; default all.
-    seed : int
-        Draws the images by which the candidates are checked.
-
-    Raises
-    ------
-    UsageError
-        No such linkage; a number or a linkage, and models are asked for; or the method has no
-        candidates.
-    """
-    if linkage not in LINKAGES:
-        raise UsageError(f"no linkage {linkage!r}; choose from {', '.join(LINKAGES)}")
-    stage = None
-    if candidates is not None:
-        check_candidates(method, candidates)
-        stage = CandidateStage(candidates, seed, whole=linkage != "chain")
-    number = None if threshold is None or isinstance(threshold, str) else float(threshold)
-    if isinstance(method, GroupedByModels):
-        if number is not None:
-            method = method.by_links()
-        grid = method.grid()
-        if grid is not None:
-            if linkage != "chain":
-                raise UsageError(
-                    f"--linkage {linkage} cuts what links join, and method {method.name!r} groups"
-                    " by models here: give --threshold F for links, or leave --linkage out"
-                )
-            from icas.clusterimg.deep.model_grouping import ModelGrouping
-
-            return ModelGrouping(method, grid, method.seed)
-    if number is None:
-        number = method.default_threshold
-    if linkage == "chain":
-        return LinkGrouping(method, number, candidates=stage)
-    from icas.clusterimg.linkage import LinkageGrouping
-
-    return LinkageGrouping(method, number, candidates=stage, linkage=linkage)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas._version import __version__
-from icas.clusterimg.bridges import Bridge, bridges
+from icas.clusterimg.bridges import bridges
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.clustering import Clustering, Stopwatch
 from icas.clusterimg.deep.grouping import ModelGroups
 from icas.clusterimg.deep.model_grouping import ModelGrouping
@@ -29,71 +30,47 @@ STAGES = ("scan", "features", "links", "merge", "transfer")
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """How one cluster hangs together.
-
-    Attributes
-    ----------
-    cluster : int
-    images : int
-        How many.
-    weakest_link : float
-        The threshold above which the cluster would break in two.
-    least_similar_pair : float
-        Similarity of the two images that are least alike, of those that were compared: all pairs
-        of the cluster, or with merged representatives those within its batches and among its
-        representatives.
-    medoid : str
-        The image most similar to the others.
-    bridge : (int, int) or None
-        Images of the two parts that the weakest link joins, where it is so weak that the cluster
-        may be two; see `icas.clusterimg.bridges`.
-    """
-
-    cluster: int
-    images: int
-    weakest_link: float
-    least_similar_pair: float
-    medoid: str
-    bridge: Bridge | None = None
-
-
-@dataclass(frozen=True)
 class ClusterReport:
     """What a run found and did.
+
+    What `icas.cluster`, `icas.recut` and `icas.split` give. n is the number of images that were
+    read.
 
     Attributes
     ----------
     dst : Path
         The result folder.
     method : str
+        How images were compared.
     threshold : float or None
-        None where models grouped the images.
+        Least similarity of linked images; None where models grouped the images.
     threshold_reason : str
         Why that one; or which models were chosen.
     files : tuple of str
-        The images that were read, relative to the source.
+        The images that were read, relative to the source, '/' between the parts; in natural order
+        (img2 before img10).
     labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
+        Cluster of each image, 0 the largest; -1 = outlier.
     batch : (n,) int64 ndarray
         Batch of each image.
     representative : (n,) bool ndarray
         Whether an image stood for its cluster or itself when batches were merged.
     certificates : tuple of Certificate
-        One for each cluster.
+        How each cluster hangs together.
     unreadable : tuple of Unreadable
-        Files that could not be read, with the reason.
+        Files that could not be read (``.file``), with the ``.reason``.
     ignored : tuple of str
         Files known to lie beside images, which were left alone.
     comparisons : dict
         Pairs ``possible``, ``made`` and ``skipped``.
     seconds : dict
-        Time by stage.
+        Time by stage: ``scan``, ``features``, ``links``, ``merge``, ``transfer``.
     peak_memory_mb : float or None
         Most memory that the process held, where the system tells.
     settings, options : dict
         Settings of the run and of its method.
     source : str
+        The source folder.
     sample : Sample or None
         A part of the folder with all of its pairs compared; None where nothing was sampled.
     models : tuple of ModelGroups
@@ -111,6 +88,32 @@ class ClusterReport:
         How many images' features were ``cached`` from earlier runs, and how many ``computed``.
     decisions : mapping of str to int
         How many remembered decisions say something about the images: ``together``, ``apart``.
+
+    See Also
+    --------
+    icas.cluster : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()).resize((90, 60)).save("photos/cup-small.jpg")
+    >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
+    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", dry_run=True)
+    >>> report.files, report.labels.tolist()
+    (('camera.jpg', 'cup-small.jpg', 'cup.jpg'), [-1, 0, 0])
+    >>> report.clusters, report.outliers, report.members(-1)
+    (1, 1, ('camera.jpg',))
+    >>> report.summary()
+    '3 images, 1 cluster, 1 outlier, 0 unreadable -> sorted (dry run, nothing written)'
+    >>> report.as_dict()["comparisons"]
+    {'possible': 3, 'made': 3, 'skipped': 0}
+    >>> report.matches
+    ()
     """
 
     dst: Path
@@ -141,28 +144,45 @@ class ClusterReport:
 
     @property
     def matches(self) -> tuple[Match, ...]:
-        """What was found in the reference: ``file``, ``reference`` and ``similarity`` of each link.
+        """tuple of Match: what was found in the reference, one for each link.
 
-        In the order of `files`, of one file the most similar first; empty without a reference.
+        Each has ``file``, ``reference`` and ``similarity``. In the order of `files`, of one file the
+        most similar first; empty without a reference.
         """
         return () if self.reference is None else self.reference.matches(self.files)
 
     @property
     def clusters(self) -> int:
-        """How many clusters."""
+        """int: how many clusters."""
         return int(self.labels.max(initial=-1)) + 1
 
     @property
     def outliers(self) -> int:
-        """How many images lie in no cluster."""
+        """int: how many images lie in no cluster."""
         return int((self.labels < 0).sum())
 
     def members(self, cluster: int) -> tuple[str, ...]:
-        """Files of one cluster; -1 gives the outliers."""
+        """Files of one cluster.
+
+        Parameters
+        ----------
+        cluster : int
+            Its number; -1 gives the outliers.
+
+        Returns
+        -------
+        tuple of str
+            As in `files`; empty where there is no such cluster.
+        """
         return tuple(self.files[image] for image in np.flatnonzero(self.labels == cluster))
 
     def summary(self) -> str:
-        """The line that a run ends with."""
+        """The line that a run ends with.
+
+        Returns
+        -------
+        str
+        """
         place = self.dst if self.written else f"{self.dst} (dry run, nothing written)"
         return (
             f"{_counted(len(self.files), 'image')}, {_counted(self.clusters, 'cluster')}, "
@@ -170,7 +190,13 @@ class ClusterReport:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` holds."""
+        """What ``run.json`` holds.
+
+        Returns
+        -------
+        dict
+            Of values that JSON knows.
+        """
         return {
             "icas": __version__,
             "method": self.method,

@@ -16,7 +16,7 @@ from icas.clusterimg.links import Links, join_links, links_in
 from icas.clusterimg.memory import side_within
 from icas.clusterimg.methods.base import Linking, Method
 from icas.common.executors import Workers
-from icas.common.sharing import Shelf
+from icas.common.shared_blocks import Shelf
 
 ALONE = Workers(None, 1)
 Span = tuple[int, int]

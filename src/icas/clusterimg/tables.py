@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.certificate import Certificate
 from icas.clusterimg.links import Links
-
-if TYPE_CHECKING:
-    from icas.clusterimg.outcome import Certificate
 
 _LINES = 1 << 18
 """Links written at a time."""
