@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.document import PaintState
 from icas.segmentimg.inputs import Picture
 from icas.segmentimg.keeping import (
     Keeper,
@@ -27,6 +26,7 @@ from icas.segmentimg.keeping import (
     set_aside,
 )
 from icas.segmentimg.labels import connected
+from icas.segmentimg.layers import PaintState
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 rows, columns = st.integers(0, 11), st.integers(0, 14)

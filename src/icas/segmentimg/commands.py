@@ -81,6 +81,16 @@ def union(boxes: list[Box]) -> Box:
     return min(tops), max(bottoms), min(lefts), max(rights)
 
 
+def swept(box: Box, start: tuple[int, int], end: tuple[int, int], radius: int) -> NDArray[np.bool_]:
+    """Pixels of `box` within `radius` of the line from `start` to `end` (row, column)."""
+    rows, columns = np.ogrid[box[0] : box[1], box[2] : box[3]]
+    down, right = rows - start[0], columns - start[1]
+    along = (end[0] - start[0], end[1] - start[1])
+    length = along[0] ** 2 + along[1] ** 2
+    share = np.clip((down * along[0] + right * along[1]) / max(length, 1), 0, 1)
+    return np.asarray((down - share * along[0]) ** 2 + (right - share * along[1]) ** 2 <= radius**2)
+
+
 class History:
     """Entries of changes, to be taken back and done again; bounded by bytes, not by count."""
 
@@ -91,6 +101,25 @@ class History:
         """Bytes that the entries to be taken back take."""
         self._past: deque[list[Change]] = deque()
         self._future: list[list[Change]] = []
+        self._begun: list[Change] | None = None
+
+    def record(self, change: Change) -> None:
+        """Keep a change: as an entry, or as a part of that which was begun."""
+        if self._begun is None:
+            self.add([change])
+        else:
+            self._begun.append(change)
+
+    def begin(self) -> None:
+        """From here to `end` all changes become one entry."""
+        if self._begun is None:
+            self._begun = []
+
+    def end(self) -> None:
+        """Add what was begun, if there is anything."""
+        entry, self._begun = self._begun, None
+        if entry:
+            self.add(entry)
 
     def add(self, entry: list[Change]) -> None:
         """A new entry; those taken back are gone now, and the oldest where there is no room."""

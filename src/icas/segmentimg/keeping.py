@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError
 from icas.common.files import write_whole
 from icas.common.find import RESULT_MARK
-from icas.segmentimg.document import NOT_TOUCHED, PaintState
 from icas.segmentimg.inputs import Picture
+from icas.segmentimg.layers import NOT_TOUCHED, PaintState
 
 SUFFIX = ".paint"
 FORMAT = 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from icas.common.errors import ConflictError
 from icas.common.kinds import os_reason
-from icas.segmentimg.document import Color
 from icas.segmentimg.inputs import Picture
+from icas.segmentimg.layers import Color
 
 PAINT_SAVES = ("masks", "labels", "coco", "labelme")
 """What a painting can be saved as."""
@@ -44,7 +44,7 @@ def saved_json(picture: Picture) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConflictError(f"{path} can't be read: {os_reason(error)}") from None
+        raise ConflictError(f"{path} cannot be read: {os_reason(error)}") from None
     except ValueError:
         raise ConflictError(f"{path} is no whole JSON: mend it or move it away") from None
     if not isinstance(told, dict) or "icas" not in told:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.common.kinds import os_reason, require_file
 from icas.segmentimg.coco import COCO_NAME, read_coco
-from icas.segmentimg.document import Color
 from icas.segmentimg.inputs import Picture
 from icas.segmentimg.labelme import is_labelme_of, read_labelme
+from icas.segmentimg.layers import Color
 from icas.segmentimg.mask_files import (
     ASIDE,
     LABELME_ENDING,
@@ -268,7 +268,7 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.bool_]:
 def _read_labels(path: Path, shape: Shape) -> NDArray[np.int64]:
     pixels = _pixels(path, shape, flat=False)
     if pixels.ndim != 2:
-        raise UsageError(f"{path} is no label map: needed is a gray PNG of class numbers")
+        raise UsageError(f"{path} is no label map: a gray PNG of class numbers is needed")
     return pixels.astype(np.int64)
 
 
@@ -280,7 +280,7 @@ def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
         require_file(path)
         data = path.read_bytes()
     except OSError as error:
-        raise UnreadableImageError(f"{path} can't be read: {os_reason(error)}") from None
+        raise UnreadableImageError(f"{path} cannot be read: {os_reason(error)}") from None
     try:
         png = PngImagePlugin.PngImageFile(io.BytesIO(data))
         _check_size(path, png.size[::-1], shape)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import IcasError
 from icas.common.images import Image, read_image
-from icas.segmentimg.document import NOT_TOUCHED, PaintDocument, PaintState
+from icas.segmentimg.document import PaintDocument
 from icas.segmentimg.growth import Growth
 from icas.segmentimg.inputs import Picture
 from icas.segmentimg.keeping import (
@@ -26,6 +26,7 @@ from icas.segmentimg.keeping import (
     set_aside,
 )
 from icas.segmentimg.labels import Labels, connected, count_of, sizes_of
+from icas.segmentimg.layers import NOT_TOUCHED, PaintState
 from icas.segmentimg.mask_loading import load_painting
 from icas.segmentimg.palette import PaintClass, Painting, Palette
 from icas.segmentimg.records import Record, digest_of, method_record, picture_record

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.images import Image, read_image
 from icas.common.kinds import os_reason, picture_kind, read_head
-from icas.segmentimg.document import Color
+from icas.segmentimg.layers import Color
 
 MOST_FLAT = 64
 """Colours up to which a picture is a palette as it stands; one of more is brought down."""
@@ -86,8 +86,8 @@ class PaintClass:
         parts = [operator.index(part) for part in self.color]
         if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
             raise UsageError(
-                f"colour {tuple(parts)} of class {self.name!r}: needed are red, green and blue,"
-                " each between 0 and 255"
+                f"colour {tuple(parts)} of class {self.name!r}: red, green and blue, each"
+                " between 0 and 255, are needed"
             )
         object.__setattr__(self, "color", tuple(parts))
 
@@ -224,13 +224,13 @@ def read_palette(path: str | Path) -> Palette:
             return _picture_palette(read_image(file))
         return _text_palette(file.read_bytes().decode("utf-8-sig"), str(file))
     except UnreadableImageError as error:
-        raise UsageError(f"palette {file} can't be read: {error}") from None
+        raise UsageError(f"palette {file} cannot be read: {error}") from None
     except UnicodeDecodeError:
         raise UsageError(
             f"palette {file} is neither a picture nor text in UTF-8: give one of the two"
         ) from None
     except OSError as error:
-        raise UsageError(f"palette {file} can't be read: {os_reason(error)}") from None
+        raise UsageError(f"palette {file} cannot be read: {os_reason(error)}") from None
 
 
 def _text_palette(text: str, name: str) -> Palette:

@@ -12,7 +12,7 @@ import numpy as np
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.images import Image, find_images, image_size, read_image
-from icas.segmentimg.document import Color
+from icas.segmentimg.layers import Color
 from icas.segmentimg.template_paint import TemplatePaint, paint_templates
 from icas.segmentimg.templates import Template, colors_for, make_template
 
@@ -137,11 +137,11 @@ def _size(path: Path, name: str) -> tuple[int, int]:
     try:
         return image_size(path)
     except UnreadableImageError as error:
-        raise UsageError(f"{name} {path} can't be read: {error}") from error
+        raise UsageError(f"{name} {path} cannot be read: {error}") from error
 
 
 def _read(path: Path, name: str) -> Image:
     try:
         return read_image(path)
     except UnreadableImageError as error:
-        raise UsageError(f"{name} {path} can't be read: {error}") from error
+        raise UsageError(f"{name} {path} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.common.arrays import as_image
 from icas.common.errors import UsageError
-from icas.segmentimg.document import Color
+from icas.segmentimg.layers import Color
 from icas.segmentimg.template_search import OVERLAP, Found, check_threshold, find_template, rank
 from icas.segmentimg.templates import (
     Mask,
@@ -27,14 +27,35 @@ from icas.segmentimg.templates import (
 class TemplatePaint:
     """What template painting gives for one picture.
 
+    What `icas.paint_templates` gives.
+
     Attributes
     ----------
     places : tuple of Found
-        Most similar first.
+        Most similar first; each has ``template`` (its number, from 0), ``row``, ``col``,
+        ``height``, ``width`` and ``similarity`` in [0, 1].
     colors : tuple of (int, int, int)
         The templates' colours, RGB, in the order of the templates.
     painted : (h, w) int32 ndarray
         0 = not painted, n = ``colors[n - 1]``; where places overlap, the most similar one's.
+
+    See Also
+    --------
+    icas.paint_templates : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> image = data.coins()
+    >>> found = icas.paint_templates(image, [image[15:70, 15:75]], threshold=None)
+    >>> place = found.places[0]
+    >>> (place.row, place.col, place.similarity), found.colors
+    ((15, 15, 1.0), ((204, 0, 0),))
+    >>> [(color, mask.shape) for color, mask in found.stamps()]
+    [((204, 0, 0), (303, 384))]
+    >>> list(found.masks)
+    [(204, 0, 0)]
     """
 
     places: tuple[Found, ...]
@@ -42,9 +63,14 @@ class TemplatePaint:
     painted: NDArray[np.int32]
 
     def stamps(self) -> Iterator[tuple[Color, Mask]]:
-        """Each colour that is painted with its (h, w) bool mask, one at a time.
+        """Each colour that is painted with its mask, one at a time.
 
         No two masks share a pixel; `PaintDocument.stamp` takes them.
+
+        Yields
+        ------
+        (color, mask) : ((int, int, int), (h, w) bool ndarray)
+            RGB, and where it is painted.
         """
         used = np.bincount(self.painted.ravel(), minlength=1)
         for number in np.flatnonzero(used[1:]) + 1:
@@ -52,8 +78,14 @@ class TemplatePaint:
 
     @property
     def masks(self) -> dict[Color, Mask]:
-        """(h, w) bool mask of every colour that is painted."""
+        """dict of (int, int, int) to (h, w) bool ndarray: mask of every colour that is painted."""
         return dict(self.stamps())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the places, on black; it has no picture to show them on."""
+        from icas._show.show import show
+
+        return show(self)._repr_html_()
 
 
 def paint_templates(
@@ -68,15 +100,45 @@ def paint_templates(
     image : (h, w, 3) uint8 ndarray
         RGB; whatever `icas.segment` takes does too.
     templates : sequence of Template or (h, w, 3) uint8 ndarray
-        Of plain pictures `make_template` makes templates, each with a colour of its own.
-    threshold : float, optional
-        As for `find_template`; of places of different templates that overlap by more than
-        `OVERLAP` the most similar is kept. None: the best place of each template, all kept.
+        Of plain pictures `icas.make_template` makes templates, each with a colour of its own.
+    threshold : float or None, default 0.05
+        In [0, 1]: every place that differs by at most this (1 - similarity) and is more alike than
+        the places around it. Of places of different templates whose boxes overlap by more than
+        0.1 (intersection over union) the most similar is kept. None: the best place of each
+        template, all kept.
+
+    Returns
+    -------
+    TemplatePaint
+        The places, and what is painted.
 
     Raises
     ------
     UsageError
-        As `find_template`, or no templates.
+        No templates; one that is larger than the picture or found at more than 100,000 places; a
+        threshold that is none.
+
+    See Also
+    --------
+    icas.make_template : a template with attention, segment and mask.
+
+    Notes
+    -----
+    The difference is OpenCV's ``TM_SQDIFF_NORMED`` inside the attention.
+
+    Examples
+    --------
+    >>> import icas
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> stamp = rng.integers(0, 256, (8, 8, 3), np.uint8)
+    >>> image = np.full((40, 60, 3), 255, np.uint8)
+    >>> image[5:13, 7:15] = image[20:28, 40:48] = stamp
+    >>> found = icas.paint_templates(image, [stamp], threshold=0.01)
+    >>> [(place.row, place.col) for place in found.places]
+    [(5, 7), (20, 40)]
+    >>> int(found.masks[204, 0, 0].sum())
+    128
     """
     check_threshold(threshold)
     picture = as_image(image)
@@ -93,7 +155,7 @@ def paint_templates(
 
 def _as_templates(templates: Sequence[Template | NDArray[Any]]) -> list[Template]:
     if len(templates) == 0:
-        raise UsageError("no templates to paint")
+        raise UsageError("no templates to paint: at least one is needed")
     return [
         one
         if isinstance(one, Template)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icas.common.arrays import as_image
 from icas.common.errors import UsageError
 from icas.common.images import Image
-from icas.segmentimg.document import Color
+from icas.segmentimg.layers import Color
 from icas.segmentimg.palette import default_palette
 
 Mask = NDArray[np.bool_]
@@ -39,7 +39,9 @@ LEAST_ATTENTION = 0.02
 class Template:
     """A small picture to be found, and what is painted where it is.
 
-    Attributes
+    `icas.make_template` makes one of less.
+
+    Parameters
     ----------
     name : str
         What errors call it.
@@ -48,14 +50,31 @@ class Template:
     attention : (h, w) bool ndarray
         The pixels that count when it is matched; at least one.
     segment : (h, w, 3) uint8 ndarray
-        RGB colours to be painted; at most `MOST_COLORS` different ones inside `mask`.
+        RGB colours to be painted; at most 256 different ones inside `mask`.
     mask : (h, w) bool ndarray
         The pixels that are painted; at least one.
+
+    Attributes
+    ----------
+    name, image, attention, segment, mask
+        As given.
 
     Raises
     ------
     UsageError
-        Sizes that differ, no pixel to match or to paint, too many colours.
+        Sizes or dtypes that differ from these, no pixel to match or to paint, too many colours.
+
+    See Also
+    --------
+    icas.make_template : what is not given is made.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> template = icas.make_template(data.coins()[15:70, 15:75], color=(0, 170, 68))
+    >>> template.size, template.segment[0, 0].tolist(), template.mask.dtype
+    ((55, 60), [0, 170, 68], dtype('bool'))
     """
 
     name: str
@@ -89,7 +108,7 @@ class Template:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """(int, int): height and width."""
         return self.image.shape[0], self.image.shape[1]
 
 
@@ -109,19 +128,44 @@ def make_template(
     image : (h, w, 3) uint8 ndarray
         RGB; whatever `icas.segment` takes does too.
     attention : (h, w) or (h, w, 3) ndarray, optional
-        Pixels that are not 0 count; not given: `made_attention`.
+        Pixels that are not 0 count; not given: the picture without the even background that
+        surrounds its object, or all of it where there is none.
     segment : (h, w, 3) uint8 ndarray, optional
         Colours to be painted; not given: `color` everywhere.
     mask : (h, w) or (h, w, 3) ndarray, optional
         Pixels that are not 0 are painted; not given: those of the segment that are not black, or
         with no segment the attention.
-    color : (int, int, int), optional
-        Red, green, blue, 0-255, default (204, 0, 0); not used with a segment.
+    color : (int, int, int), default (204, 0, 0)
+        Red, green, blue, 0-255; not used with a segment.
+    name : str, default "template"
+        What errors call it.
+
+    Returns
+    -------
+    Template
+        Checked.
 
     Raises
     ------
     UsageError
         As `Template`, or a picture or colour that is none.
+
+    See Also
+    --------
+    icas.paint_templates : finds them.
+
+    Examples
+    --------
+    A disc on white: the white around it does not count.
+
+    >>> import icas
+    >>> import numpy as np
+    >>> image = np.full((20, 20, 3), 255, np.uint8)
+    >>> rows, columns = np.ogrid[:20, :20]
+    >>> image[(rows - 10) ** 2 + (columns - 10) ** 2 < 64] = 200, 120, 0
+    >>> template = icas.make_template(image, color=(0, 0, 255))
+    >>> bool(template.attention[10, 10]), bool(template.attention[0, 0])
+    (True, False)
     """
     picture = as_image(image, f"template {name!r}")
     counts = made_attention(picture) if attention is None else _not_black(attention)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from icas.common.images import Image
 from icas.segmentimg.commands import Box, rows_of, union
-from icas.segmentimg.document import PaintDocument, within
+from icas.segmentimg.document import PaintDocument
 from icas.segmentimg.labels import Labels
+from icas.segmentimg.layers import within
 from icas.segmentimg.windows.pyramid import Pyramid
 from icas.segmentimg.windows.viewport import Viewport
 

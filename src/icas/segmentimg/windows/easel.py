@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.common.images import Image
 from icas.segmentimg.commands import Box, union
-from icas.segmentimg.document import Color
+from icas.segmentimg.layers import Color
 from icas.segmentimg.opening import Work
 from icas.segmentimg.windows.canvas import NOTHING, Canvas, Look
 from icas.segmentimg.windows.events import Mouse
