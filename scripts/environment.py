@@ -81,6 +81,8 @@ def stamp_of(extras, editable):
 def stamped_files(editable):
     yield os.path.join(TOP, "pyproject.toml")
     if editable:
+        # its version is installed, not looked up
+        yield os.path.join(TOP, "src", "icas", "_version.py")
         return
     for folder, folders, files in os.walk(os.path.join(TOP, "src")):
         folders[:] = sorted(name for name in folders if name != "__pycache__")

@@ -3,10 +3,8 @@
 Everything below is loaded at first use, so that ``import icas`` costs nothing.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
+import typing as _typing
+from importlib import import_module as _import_module
 
 from icas._version import __version__
 from icas.common.errors import (
@@ -17,7 +15,9 @@ from icas.common.errors import (
     UsageError,
 )
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
+    from icas._levels import labels_at
+    from icas._show.show import show
     from icas.clusterimg.api import cluster, features, links, similarity_matrix, train
     from icas.clusterimg.decide import DecideReport, decide
     from icas.clusterimg.deep.train_report import TrainReport
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from icas.clusterimg.split import split
     from icas.clusterimg.undo import Undone, undo
     from icas.common.images import find_images, read_image
-    from icas.levels import labels_at
     from icas.segmentimg.document import PaintDocument
     from icas.segmentimg.grabcut import grabcut
     from icas.segmentimg.segment import segment
@@ -64,7 +63,7 @@ _PLACES = {
     "find_images": "icas.common.images",
     "grabcut": "icas.segmentimg.grabcut",
     "kmeans_colors": "icas.segmentimg.segmenters.kmeans",
-    "labels_at": "icas.levels",
+    "labels_at": "icas._levels",
     "links": "icas.clusterimg.api",
     "make_template": "icas.segmentimg.templates",
     "merge_tree": "icas.segmentimg.tree",
@@ -73,6 +72,7 @@ _PLACES = {
     "read_image": "icas.common.images",
     "recut": "icas.clusterimg.recut",
     "segment": "icas.segmentimg.segment",
+    "show": "icas._show.show",
     "similarity_matrix": "icas.clusterimg.api",
     "split": "icas.clusterimg.split",
     "train": "icas.clusterimg.api",
@@ -117,6 +117,7 @@ __all__ = [
     "read_image",
     "recut",
     "segment",
+    "show",
     "similarity_matrix",
     "split",
     "train",
@@ -124,13 +125,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'icas' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PLACES[name]), name)
-    globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
+
+
+if not _typing.TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
+
+    def __getattr__(name):
+        if name not in _PLACES:
+            raise AttributeError(f"module 'icas' has no attribute {name!r}")
+        value = getattr(_import_module(_PLACES[name]), name)
+        globals()[name] = value
+        return value

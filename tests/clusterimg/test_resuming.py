@@ -240,3 +240,14 @@ def test_a_second_run_is_told_who_is_at_work(own_photos, tmp_path, monkeypatch, 
     err = capsys.readouterr().err
     assert "was interrupted" not in err
     assert err.count(f"another clusterimg is at work in {dst} (process {os.getpid()} on") == 2
+
+
+def test_a_finished_run_says_that_auto_changes_nothing(own_photos, tmp_path, capsys):
+    dst = tmp_path / "done"
+    words = [str(own_photos), "--dst", str(dst), "--threshold", "auto"]
+    assert main(words) == 0
+    before = (dst / "clusters.csv").read_bytes()
+    capsys.readouterr()
+    assert main([*words, "--resume"]) == 0
+    assert "is finished: --threshold auto changes nothing there" in capsys.readouterr().out
+    assert (dst / "clusters.csv").read_bytes() == before

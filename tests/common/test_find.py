@@ -227,7 +227,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         find_images(tmp_path / "nothing")
     with pytest.raises(UsageError, match="is a file"):
         find_images(tmp_path / "a.png")
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         find_images("nul\0")
 
 

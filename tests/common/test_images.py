@@ -394,7 +394,7 @@ def test_jpeg_keeps_the_colours(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_t_be_written(tmp_path: Path, name: str, image: Any) -> None:
-    with pytest.raises(UsageError, match="can't write"):
+    with pytest.raises(UsageError, match="cannot write"):
         write_image(tmp_path / name, image)
     assert list(tmp_path.iterdir()) == []
 

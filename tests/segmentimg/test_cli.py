@@ -129,6 +129,7 @@ def test_evaluate_prints_the_three_measures(data, capsys):
         (["{picture}", "--templates", "x"], 2, "no folder"),
         (["{picture}", "--attentions", "x"], 2, "goes with --templates"),
         (["{picture}", "--palette", "x.txt"], 2, "x.txt"),
+        (["{picture}", "--no-gui", "--palette", "x.txt"], 2, "x.txt"),
         (["{picture}", "--no-gui", "--ruler", "5", "--method", "graph"], 2, "no option of method"),
         (["{picture}", "--no-gui", "--k", "0", "--method", "kmeans"], 2, "between 1 and"),
         (["{picture}", "--no-gui", "--save", "pdf"], 2, "segments, overlay"),

@@ -169,7 +169,7 @@ def test_more_labels_than_colours_are_told(tmp_path):
         (shape("polygon", [[0, 0], [1, 1e30], [2, 2]]), "nowhere near"),
         (shape("polygon", None), "shape 2"),
         (shape("polygon", [[0, 0, 0]]), "shape 2"),
-        (shape("rectangle", [[0, 0], [1, 1]], None), "label None"),
+        (shape("rectangle", [[0, 0], [1, 1]], None), "its label is None, not text"),
         (shape("rectangle", [[0, 0], [1, 1]], ""), "class name"),
         (shape("mask", [[0, 0], [1, 1]]), "no 'mask'"),
         (shape("mask", [[0, 0], [1, 1]], mask="%%%"), "mask is damaged"),

@@ -151,7 +151,7 @@ def test_a_cut_off_picture_is_told(tmp_path):
     Image.fromarray(flat_picture([(1, 2, 3)] * 4)).save(tmp_path / "p.png")
     data = (tmp_path / "p.png").read_bytes()
     (tmp_path / "p.png").write_bytes(data[: len(data) - 40])
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_palette(tmp_path / "p.png")
 
 

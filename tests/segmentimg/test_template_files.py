@@ -127,10 +127,10 @@ def test_a_picture_that_cannot_be_read(tmp_path, part):
         pictures(tmp_path / name)
     whole = (tmp_path / part / "t2.png").read_bytes()
     (tmp_path / part / "t2.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match=rf"{part} .*t2\.png can't be read: "):
+    with pytest.raises(UsageError, match=rf"{part} .*t2\.png cannot be read: "):
         load_templates(tmp_path / "template", masks=tmp_path / "mask")
     (tmp_path / part / "t2.png").write_bytes(b"no picture")
-    with pytest.raises(UsageError, match=rf"{part} .*t2\.png can't be read: "):
+    with pytest.raises(UsageError, match=rf"{part} .*t2\.png cannot be read: "):
         load_templates(tmp_path / "template", masks=tmp_path / "mask")
 
 

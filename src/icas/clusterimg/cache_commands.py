@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from icas.common.commands import LineParser
+from icas.clusterimg.shared_flags import add_json
 from icas.common.errors import UsageError
+from icas.common.flag_groups import INPUT
+from icas.common.parsers import About, LineParser
+from icas.common.programs import Command
 from icas.common.progress import printable
 
 ACTIONS = ("info", "clear")
+TEXT = "Features that are kept between runs: what there is (info), or remove them (clear)."
 
 
-def cache(words: list[str]) -> int:
+def _parser() -> LineParser:
+    examples = (("clusterimg cache info", ""),)
+    parser = LineParser("clusterimg cache", About(TEXT, examples=examples))
+    parser.add_value(INPUT, "action", choices=ACTIONS, help="info tells, clear removes")
+    parser.add_value(
+        INPUT,
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where (default: the user's cache folder)",
+    )
+    add_json(parser, "info as a JSON object on stdout")
+    return parser
+
+
+def _cache(given: dict[str, Any]) -> int:
     """``clusterimg cache info`` and ``clusterimg cache clear``."""
-    parser = LineParser(
-        "clusterimg cache",
-        "Features that are kept between runs: what there is (info), or remove them (clear).",
-    )
-    parser.add_argument("action", choices=ACTIONS, help="info tells, clear removes")
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="where (default: the user's cache folder)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="info as a JSON object on stdout (default: off)"
-    )
-    given = vars(parser.parse_args(words))
-
     from icas.clusterimg.cache_report import cache_info, clear_cache
     from icas.common.places import cache_folder
 
@@ -42,3 +49,6 @@ def cache(words: list[str]) -> int:
     else:
         print("\n".join(printable(line) for line in info.words()))
     return 0
+
+
+CACHE = Command(_parser, _cache)

@@ -184,7 +184,7 @@ def check_candidates(method: Method, most: int) -> None:
         It cannot, or compares all pairs faster than candidates are found.
     """
     if most < 1:
-        raise UsageError(f"--candidates {most}: at least 1 is needed")
+        raise UsageError(f"--candidates {most}: must be at least 1")
     inner = method.method if isinstance(method, Elsewhere) else method
     if inner.name not in SKETCHED:
         raise UsageError(

@@ -23,6 +23,8 @@ from icas.common.errors import IcasError, UsageError
 class DecideReport:
     """What was decided, or is remembered.
 
+    What `icas.decide` gives.
+
     Attributes
     ----------
     what : str
@@ -35,6 +37,18 @@ class DecideReport:
         Earlier decisions that say the same: nothing was added for them.
     left : tuple of (str, str)
         Of ``learn``: places in the result that say nothing, and why.
+
+    See Also
+    --------
+    icas.decide : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> icas.DecideReport("list").lines()
+    ['nothing is remembered']
+    >>> icas.DecideReport("list").as_dict()
+    {'decisions': [], 'replaced': [], 'changed': [], 'already': [], 'left': []}
     """
 
     what: str
@@ -44,7 +58,13 @@ class DecideReport:
     left: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> list[str]:
-        """In words."""
+        """In words.
+
+        Returns
+        -------
+        list of str
+            A line for each decision and change; never empty.
+        """
         said = {"list": "", "forget": "forgotten: "}.get(self.what, "remembered: ")
         lines = [f"{said}{_told(one)}" for one in self.decisions]
         lines += [one.told() for one in self.changes]
@@ -57,7 +77,13 @@ class DecideReport:
         return lines or [nothing.get(self.what, "nothing to remember")]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON can hold it.
+
+        Returns
+        -------
+        dict
+            With ``decisions``, ``replaced``, ``changed``, ``already`` and ``left``, each a list.
+        """
         return {
             "decisions": [_plain(one) for one in self.decisions],
             "replaced": [_plain(one.before) for one in self.changes if one.after is None],
@@ -88,9 +114,12 @@ def decide(
 ) -> DecideReport:
     """Decide something about images of a result; later runs over the same pictures follow it.
 
+    Images are known by their bytes, wherever they lie. Nothing in the result moves: the next run,
+    or `icas.recut` of this one, follows what was decided.
+
     Parameters
     ----------
-    dst : path
+    dst : str or Path
         The result folder.
     what : str
         ``must-link`` (two images belong in one cluster), ``cannot-link`` (they never do),
@@ -99,12 +128,13 @@ def decide(
     *names : str or int
         Two images, as ``clusters.csv`` names them or by their place in ``result/``; a cluster;
         or numbers.
-    cache : path, optional
+    cache : str or Path, optional
         Where decisions are kept; default the cache folder that the run had.
 
     Returns
     -------
     DecideReport
+        What is remembered now, and what that replaced.
 
     Raises
     ------
@@ -114,6 +144,32 @@ def decide(
         It contradicts earlier decisions in a row, or a file is not where it is on record.
     IcasError
         The remembered decisions are damaged, or a file cannot be read.
+
+    See Also
+    --------
+    icas.cluster : follows what was decided.
+
+    Examples
+    --------
+    Two parts of one photograph that no threshold would bring together:
+
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()[:, 300:]).save("photos/spoon.jpg")
+    >>> given = {"threshold": 0.9, "dst": "sorted", "cache": "kept"}
+    >>> icas.cluster("photos", **given).clusters
+    0
+    >>> print(*icas.decide("sorted", "must-link", "cup.jpg", "spoon.jpg").lines())
+    ... # doctest: +ELLIPSIS
+    remembered: decision 1 (must-link cup.jpg spoon.jpg), 2 pictures, ...
+    >>> icas.cluster("photos", **given, overwrite=True).labels.tolist()
+    [0, 0]
+    >>> len(icas.decide("sorted", "forget", "all").decisions)
+    1
     """
     root = Path(dst)
     if what not in _COMMANDS:
@@ -188,7 +244,7 @@ def _list(_: Path, folder: Path, __: Sequence[str]) -> DecideReport:
 
 def _forget(_: Path, folder: Path, names: Sequence[str]) -> DecideReport:
     if not names or not all(name == "all" or name.isdecimal() for name in names):
-        raise UsageError("forget takes numbers of decisions, or all (list shows them)")
+        raise UsageError("forget takes numbers of decisions, as list shows them, or all")
     if not has_decisions(folder):
         if set(names) == {"all"}:
             return DecideReport("forget")
@@ -197,7 +253,9 @@ def _forget(_: Path, folder: Path, names: Sequence[str]) -> DecideReport:
         known = {str(one.number): one for one in store.all()}
         unknown = [name for name in names if name != "all" and str(int(name)) not in known]
         if unknown:
-            raise UsageError(f"no decision {unknown[0]}: list shows their numbers")
+            raise UsageError(
+                f"no decision {unknown[0]}: clusterimg decide DST list shows their numbers"
+            )
         wanted = known if "all" in names else {str(int(name)) for name in names}
         going = [one for number, one in known.items() if number in wanted]
         store.remove([one.number for one in going])

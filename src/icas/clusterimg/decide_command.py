@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from icas.common.commands import LineParser
+from icas.clusterimg.shared_flags import add_json
 from icas.common.errors import UsageError
+from icas.common.flag_groups import INPUT, KEPT
+from icas.common.options import Typed
+from icas.common.parsers import About, LineParser
+from icas.common.programs import Command
 from icas.common.progress import Console
 
 SOME_LEFT = 1
-DESCRIPTION = """\
-Decide something about images of a result. It is remembered by the contents of the files, and
-later runs over the same pictures follow it, whatever their names and folders.
+TEXT = """\
+Decide something about images of a result. It is remembered by the contents of the files, and \
+later runs over the same pictures follow it, whatever their names and folders."""
+FORMS = (
+    ("must-link A B", "the two belong in one cluster"),
+    ("cannot-link A B", "the two are never in one cluster"),
+    ("reject cluster_3", "no two images of it are ever in one cluster"),
+    ("--learn", "files that you moved between folders of DST/result"),
+    ("list", "what is remembered"),
+    ("forget N [N …]", "take it back; forget all"),
+)
+IMAGES = "as clusters.csv names them, or places in the result (result/cluster_0/x.jpg)"
+WORDS = ("must-link", "cannot-link", "reject", "list", "forget")
+EXAMPLES = (
+    ("clusterimg decide photos_clustered cannot-link moon.png page.png", ""),
+    ("clusterimg decide photos_clustered list", ""),
+)
 
-  clusterimg decide DST must-link A B      the two belong in one cluster
-  clusterimg decide DST cannot-link A B    the two are never in one cluster
-  clusterimg decide DST reject cluster_3   no two images of it are ever in one cluster
-  clusterimg decide DST --learn            files that you moved between folders of DST/result
-  clusterimg decide DST list               what is remembered
-  clusterimg decide DST forget N [N …]     take it back; forget all
 
-A and B: as clusters.csv names them, or places in the result (result/cluster_0/x.jpg)."""
-
-
-def decide(words: list[str]) -> int:
-    """``clusterimg decide``."""
-    parser = LineParser("clusterimg decide", DESCRIPTION)
-    parser.add_argument("dst", type=Path, metavar="DST", help="the result folder")
-    parser.add_argument("what", nargs="*", metavar="WHAT", help="see above")
-    parser.add_argument(
-        "--learn", action="store_true", help="take files that were moved by hand (default: off)"
+def _parser() -> LineParser:
+    forms = {"what can be decided about DST": (*FORMS, ("A, B", IMAGES))}
+    parser = LineParser("clusterimg decide", About(TEXT, forms, examples=EXAMPLES), intermixed=True)
+    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="the result folder")
+    parser.add_value(
+        INPUT, "what", nargs="*", metavar="WHAT", type=Typed(str, WORDS), help="see above"
     )
-    parser.add_argument(
+    parser.add_switch(INPUT, "--learn", help="take files that were moved by hand")
+    parser.add_value(
+        KEPT,
         "--cache",
         type=Path,
         metavar="DIR",
         help="where decisions are kept (default: the cache folder that the run had)",
     )
-    parser.add_argument("--json", action="store_true", help="as one JSON object (default: off)")
-    given = vars(parser.parse_intermixed_args(words))
+    add_json(parser, "as one JSON object")
+    return parser
+
+
+def _decide(given: dict[str, Any]) -> int:
+    """``clusterimg decide``."""
     what = [*given.get("what", []), *(["learn"] if given.get("learn") else [])]
     if not what or (given.get("learn") and len(what) > 1):
         raise UsageError(
@@ -59,3 +74,6 @@ def decide(words: list[str]) -> int:
     for place, reason in report.left:
         console.warn(f"left: {given['dst'] / place} {reason}")
     return SOME_LEFT if report.left else 0
+
+
+DECIDE = Command(_parser, _decide)

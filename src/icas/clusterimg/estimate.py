@@ -20,13 +20,16 @@ from icas.common.errors import UsageError
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected numbers of comparisons.
+    """Expected numbers of comparisons, as `icas.estimate` gives them.
 
     Attributes
     ----------
     images : int
+        N.
     classes : int
+        C.
     batches : int
+        How many; the last may be smaller.
     within_classes : float
         In all batches, between images of one class.
     between_classes : float
@@ -35,6 +38,23 @@ class Estimate:
         Between the classes' images of different batches.
     all_pairs : int
         What comparing every image with every other would need.
+
+    See Also
+    --------
+    icas.estimate : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> found = icas.estimate(images=1000, classes=10, batch_size=500, similar=0.5)
+    >>> found.batches, found.all_pairs
+    (2, 499500)
+    >>> found.comparisons == found.batch_stage + found.merge
+    True
+    >>> print(found.words()[-1])
+    saved                          85.11%
+    >>> sorted(found.as_dict())[:3]
+    ['all_pairs', 'batch_stage', 'batches']
     """
 
     images: int
@@ -47,27 +67,49 @@ class Estimate:
 
     @property
     def batch_stage(self) -> float:
-        """Comparisons of all batches."""
+        """float: comparisons of all batches."""
         return self.within_classes + self.between_classes
 
     @property
     def comparisons(self) -> float:
-        """All comparisons: of the batches and of the merge stage."""
+        """float: all comparisons, of the batches and of the merge stage."""
         return self.batch_stage + self.merge
 
     @property
     def saved(self) -> float:
-        """Share of all pairs that need no comparison; below 0 where the model counts more."""
+        """float: share of all pairs that need no comparison; below 0 where more are counted."""
         return 1.0 - self.comparisons / self.all_pairs
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything by name, as ``--json`` prints it."""
+        """Everything by name, as ``--json`` prints it.
+
+        Returns
+        -------
+        dict of str to float
+            To six decimals.
+        """
         sums = {name: getattr(self, name) for name in ("batch_stage", "comparisons", "saved")}
         return {name: round(value, 6) for name, value in {**asdict(self), **sums}.items()}
 
     def words(self) -> list[str]:
-        """A line for each figure, as the command prints them."""
-        rows = (
+        """A line for each figure, as the command prints them.
+
+        Returns
+        -------
+        list of str
+        """
+        lines = [f"{name:16} {value:>20,.0f}" for name, value in self._figures()]
+        return [*lines, f"{'saved':16} {self.saved:>20.2%}"]
+
+    def _repr_html_(self) -> str:
+        from icas._show.tables import table
+
+        caption = f"{self.images:,} images of {self.classes:,} classes"
+        figures = [(name, f"{value:,.0f}") for name, value in self._figures()]
+        return table(caption, [*figures, ("saved", f"{self.saved:.2%}")])
+
+    def _figures(self) -> tuple[tuple[str, float], ...]:
+        return (
             ("batches", self.batches),
             ("within classes", self.within_classes),
             ("between classes", self.between_classes),
@@ -76,8 +118,6 @@ class Estimate:
             ("comparisons", self.comparisons),
             ("all pairs", self.all_pairs),
         )
-        lines = [f"{name:16} {value:>20,.0f}" for name, value in rows]
-        return [*lines, f"{'saved':16} {self.saved:>20.2%}"]
 
 
 def estimate(
@@ -104,10 +144,29 @@ def estimate(
     sizes : sequence of int, optional
         Images of each class, `images` in sum; default equal classes.
 
+    Returns
+    -------
+    Estimate
+        The comparisons of each stage, and of all pairs.
+
     Raises
     ------
     UsageError
         Numbers that cannot be.
+
+    Notes
+    -----
+    The equations of this cost model are in the documentation, on the page about estimates. What a
+    run compares in fact is in ``report.comparisons`` and may be less or more.
+
+    Examples
+    --------
+    >>> import icas
+    >>> found = icas.estimate(images=20000, classes=50, batch_size=2500, similar=0.5)
+    >>> round(found.comparisons), found.all_pairs
+    (6955874, 199990000)
+    >>> round(found.saved, 2)
+    0.97
     """
     _check_counts(images, classes, batch_size)
     shares = _shares(similar, classes)

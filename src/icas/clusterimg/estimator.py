@@ -32,46 +32,48 @@ from icas.common.images import MAX_PIXELS
 class ImageClusterer:
     """Groups similar images: links above a threshold, connected components as clusters.
 
-    Follows scikit-learn's conventions (``get_params``, ``set_params``, ``clone``,
-    ``fit_predict``) without needing it.
+    Works on paths or arrays, and writes nothing. Follows scikit-learn's conventions
+    (``get_params``, ``set_params``, ``clone``, ``fit_predict``) without needing it.
 
     Parameters
     ----------
-    method : str
+    method : str, default "imagehash"
         ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
-    threshold : float or "auto"
-        Two images with a similarity at or above it are linked.
-    batch_size : int, optional
-        Images a batch; default by memory, at most 10,000.
+    threshold : float or {"auto"}, default "auto"
+        Two images with a similarity at or above it are linked; at most 1. ``auto`` finds it.
+    batch_size : int, default as many as fit 2 GB of features, at most 10,000
+        Images that are all compared with one another; at least 2.
     merge : {"representatives", "exact"}
+        How batches come together: by one image a cluster, or by all pairs.
     linkage : {"chain", "complete", "average"}
         What becomes of images that links join: one cluster (chain); or they are parted where not
         all of their pairs, or not their pairs in the mean, reach the threshold.
-    candidates : int, optional
-        Others that each image is compared with (orb, ssim, tm); default all.
+    candidates : int, default all
+        Others that each image is compared with (orb, ssim, tm).
     scale : float, optional
         Bring images to this share of their size.
-    recursive : bool
+    recursive : bool, default False
         Where a folder is given: its sub-folders too.
-    max_pixels : int
-        Pictures that claim more are not read.
-    jobs : int, optional
-        Workers; default all cores. The answer does not depend on it.
+    max_pixels : int, default 178,956,970
+        Pictures that claim more pixels are not read.
+    jobs : int, default all cores
+        Workers. The answer does not depend on it.
     executor : {"threads", "processes", "dask"}
-    scheduler : str, optional
+        What the workers are.
+    scheduler : str, default a local Dask cluster
         Address of a Dask scheduler.
-    cache : path or bool
+    cache : str or Path or bool, default False
         Folder in which features of files are kept between fits; True: the user's cache folder.
     **options
-        The method's own options, such as ``hash_size=16`` or ``size="96x96"``.
+        The method's own options, such as ``hash_size=16`` or ``size="96x96"``; see `icas.cluster`.
 
     Attributes
     ----------
     labels_ : (n,) int64 ndarray
         Cluster of each image, 0 the largest; -1 = outlier.
     links_ : (m,) structured ndarray
-        ``a``, ``b``, ``similarity``: the links found; with another linkage than chain those inside
-        clusters.
+        ``a``, ``b`` (int64), ``similarity`` (float32): the links found; with another linkage than
+        chain those inside clusters.
     forest_ : Forest
         For `icas.labels_at`: clusters at any higher threshold, without a new comparison. These are
         what remains of the clusters by links alone, whatever the linkage.
@@ -82,9 +84,35 @@ class ImageClusterer:
     models_ : tuple of ModelGroups
         Models that were tried, batch by batch; empty with links.
     files_ : tuple of str
-        The images' files; an image that cannot be read is left out here and is in `unreadable_`.
+        The images' files, empty with arrays; an image that cannot be read is left out here and is
+        in `unreadable_`.
     unreadable_ : tuple of Unreadable
+        Files that could not be read (``.file``), and why (``.reason``).
     n_clusters_ : int
+        How many clusters.
+
+    See Also
+    --------
+    icas.cluster : the same for a folder, with the result on disk.
+
+    Notes
+    -----
+    Single linkage: clusters are the connected components of the links, those of
+    ``scipy.cluster.hierarchy`` at the same cut. `linkage` names what else can become of them. The
+    sources of the methods are in `icas.cluster`.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
+    >>> model = icas.ImageClusterer(method="tm", threshold=0.95).fit(pictures)
+    >>> model.labels_, model.labels_.dtype
+    (array([ 0,  0, -1]), dtype('int64'))
+    >>> model.links_[["a", "b"]].tolist(), model.medoids_, model.n_clusters_
+    ([(0, 1)], array([0]), 1)
+    >>> icas.labels_at(model.forest_, 1.0)
+    array([-1, -1, -1])
     """
 
     _estimator_type = "clusterer"
@@ -138,11 +166,44 @@ class ImageClusterer:
         self._options = options
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All parameters by name, the method's own options among them."""
+        """All parameters by name, the method's own options among them.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Without effect: no parameter is an estimator itself.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> import icas
+        >>> icas.ImageClusterer(hash_size=16).get_params()["hash_size"]
+        16
+        """
         return {**{name: getattr(self, name) for name in self._own}, **self._options}
 
     def set_params(self, **params: Any) -> ImageClusterer:
-        """Set parameters by name; an option of the method that is None goes back to its default."""
+        """Set parameters by name; an option of the method that is None goes back to its default.
+
+        Parameters
+        ----------
+        **params
+            Any of those of the class; they are checked by `fit`.
+
+        Returns
+        -------
+        ImageClusterer
+            Itself.
+
+        Examples
+        --------
+        >>> import icas
+        >>> icas.ImageClusterer().set_params(method="orb", keypoints=100).get_params()["method"]
+        'orb'
+        """
         for name, value in params.items():
             if name in self._own:
                 setattr(self, name, value)
@@ -155,14 +216,22 @@ class ImageClusterer:
 
         Parameters
         ----------
-        X : path, or sequence of paths, or sequence of uint8 ndarray
+        X : str or Path, sequence of paths, or sequence of uint8 ndarray
             A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray.
         y : ignored
+            There for scikit-learn.
+
+        Returns
+        -------
+        ImageClusterer
+            Itself, with the attributes that end in ``_``.
 
         Raises
         ------
         UsageError
             A parameter is wrong, or `X` holds no images.
+        MissingExtraError
+            The method or executor needs an extra that is not installed.
         """
         threshold = self._threshold()
         method = self._grouping(self._method(), threshold).method
@@ -193,7 +262,33 @@ class ImageClusterer:
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
-        """Cluster the images `X` and give `labels_`."""
+        """Cluster the images `X` and give `labels_`.
+
+        Parameters
+        ----------
+        X : str or Path, sequence of paths, or sequence of uint8 ndarray
+            As for `fit`.
+        y : ignored
+            There for scikit-learn.
+
+        Returns
+        -------
+        (n,) int64 ndarray
+            Cluster of each image, 0 the largest; -1 = outlier.
+
+        Raises
+        ------
+        UsageError
+            As `fit`.
+
+        Examples
+        --------
+        >>> import icas
+        >>> from skimage import data
+        >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
+        >>> icas.ImageClusterer(threshold=0.9).fit_predict(pictures)
+        array([ 0,  0, -1])
+        """
         self.fit(X, y)
         return self.labels_
 

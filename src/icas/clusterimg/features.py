@@ -15,7 +15,15 @@ from icas.common.errors import UsageError
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that could not be read, and why."""
+    """A file that could not be read, and why.
+
+    Attributes
+    ----------
+    file : str
+        Its name, relative to the folder where one was given.
+    reason : str
+        In a few words.
+    """
 
     file: str
     reason: str
@@ -25,19 +33,49 @@ class Unreadable:
 class FeatureSet:
     """Features of n images.
 
-    Attributes
+    What `icas.features` gives, and what `icas.links` and `icas.similarity_matrix` compare. It has
+    a length, and ``features[rows]`` is the FeatureSet of some of the images.
+
+    Parameters
     ----------
     method : str
         Name of the method that made them.
     arrays : mapping of str to ndarray
         Packed features; the first axis of every array is the image (length n). The first array
         is the main one.
-    settings : mapping
+    settings : mapping, default {}
         The method's settings, enough to make the method again.
-    files : tuple of str
+    files : tuple of str, default ()
         Name of each image, where the images are files; else empty.
-    unreadable : tuple of Unreadable
-        Files that were to be read and could not be.
+    unreadable : tuple of Unreadable, default ()
+        Files that were to be read and could not be (``.file``, ``.reason``).
+
+    Attributes
+    ----------
+    method, arrays, settings, files, unreadable
+        As given.
+
+    Raises
+    ------
+    UsageError
+        Arrays of unequal length, or another number of files than of images.
+
+    See Also
+    --------
+    icas.features : makes one of images.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> features = icas.features([data.coffee(), data.camera(), data.rocket()], method="tm")
+    >>> len(features), features.array.shape, features.array.dtype, features.nbytes
+    (3, (3, 10, 10, 3), dtype('uint8'), 900)
+    >>> len(features[1:]), len(features[[0, 2]])
+    (2, 2)
+    >>> features.mapped, features.files, features.unreadable
+    (False, (), ())
+    >>> features.release()
     """
 
     method: str
@@ -78,17 +116,17 @@ class FeatureSet:
 
     @property
     def mapped(self) -> bool:
-        """Whether the arrays lie in files, of which only what is looked at comes into memory."""
+        """bool: whether the arrays lie in files, and come into memory as they are looked at."""
         return any(shard_of(array) is not None for array in self.arrays.values())
 
     @property
     def array(self) -> NDArray[Any]:
-        """The main array, first axis = image."""
+        """ndarray: the main array; its first axis is the image."""
         return next(iter(self.arrays.values()))
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the arrays take."""
+        """int: bytes that the arrays take."""
         return sum(array.nbytes for array in self.arrays.values())
 
     def release(self) -> None:
@@ -104,13 +142,29 @@ class FeatureSet:
         ----------
         packed : (n, bytes) uint8 ndarray
             Bit codes, eight bits a byte (as `numpy.packbits` packs them).
-        method : str
-            The method that compares them by Hamming distance.
+        method : str, default "imagehash"
+            The method that compares them by Hamming distance: imagehash is the only one.
+
+        Returns
+        -------
+        FeatureSet
+            Without files.
 
         Raises
         ------
         UsageError
             Not a two-dimensional uint8 array, or a method whose features are no bit codes.
+
+        Examples
+        --------
+        Two codes of 16 bits that differ in one:
+
+        >>> import icas
+        >>> import numpy as np
+        >>> codes = np.array([[0b11110000, 7], [0b11110001, 7]], np.uint8)
+        >>> features = icas.FeatureSet.from_bits(codes)
+        >>> icas.links(features, threshold=0.9)["similarity"].tolist()
+        [0.9375]
         """
         codes = np.ascontiguousarray(packed)
         if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] == 0:

@@ -59,7 +59,10 @@ def members_of(labels: Labels) -> list[NDArray[np.int64]]:
 class Forest:
     """A maximum spanning forest: the clusters at every threshold from `floor` on.
 
-    Attributes
+    It keeps of all links only those that decide which images hang together: of n images fewer
+    than n. ``ImageClusterer.forest_`` is one; `icas.labels_at` reads it.
+
+    Parameters
     ----------
     count : int
         Number of images.
@@ -67,8 +70,34 @@ class Forest:
         Ends of each edge, m < count.
     similarity : (m,) float32 ndarray
         Similarity of each edge, descending.
-    floor : float
+    floor : float, default -inf
         Links below it were not looked at: a threshold below it cannot be answered.
+
+    Attributes
+    ----------
+    count, a, b, similarity, floor
+        As given.
+
+    See Also
+    --------
+    icas.labels_at : the clusters at a threshold.
+
+    Notes
+    -----
+    The clusters by links at or above a threshold are the connected components of the maximum
+    spanning forest's edges at or above it (J. C. Gower and G. J. S. Ross, Minimum spanning trees
+    and single linkage cluster analysis, 1969). scipy's ``minimum_spanning_tree`` finds it.
+
+    Examples
+    --------
+    >>> import icas
+    >>> import numpy as np
+    >>> a, b = np.array([0, 1]), np.array([1, 2])
+    >>> forest = icas.Forest(4, a, b, np.array([0.9, 0.6], np.float32), floor=0.5)
+    >>> icas.labels_at(forest, 0.5), icas.labels_at(forest, 0.8)
+    (array([ 0,  0,  0, -1]), array([ 0,  0, -1, -1]))
+    >>> forest.links().structured()["a"]
+    array([0, 1])
     """
 
     count: int
@@ -78,7 +107,13 @@ class Forest:
     floor: float = -np.inf
 
     def links(self) -> Links:
-        """The edges as links."""
+        """The edges as links.
+
+        Returns
+        -------
+        Links
+            With ``.a``, ``.b``, ``.similarity``; ``.structured()`` is one structured array.
+        """
         return Links(self.a, self.b, self.similarity)
 
 

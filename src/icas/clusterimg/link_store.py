@@ -73,7 +73,8 @@ class LinkStore:
         except OSError as error:
             place = self._scratch or tempfile.gettempdir()
             raise IcasError(
-                f"cannot keep {self._count:,} links in {place}: {error.strerror or error}"
+                f"cannot keep {self._count:,} links in {place}: {error.strerror or error};"
+                " --scratch DIR names another folder"
             ) from error
         self._held.clear()
 

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from math import isnan
 
+from icas.common.words import plural
+
 _JOINERS = "\u200c\u200d"  # they make one sign of several letters or emoji
 
 
@@ -33,7 +35,7 @@ def _visible(letter: str) -> str:
 
 def counted(number: int, what: str) -> str:
     """`number` things, as in "1 cluster" and "1,200 images"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {plural(what, number)}"
 
 
 def similarity(value: float) -> str:

@@ -68,7 +68,7 @@ def memory_of(given: str | float, flag: str = "--memory") -> int:
     try:
         return parse_bytes(given)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{flag} {given!r}: needed is {error}") from None
+        raise UsageError(f"{flag} {given!r}: {error} is needed") from None
 
 
 def default_memory() -> int:

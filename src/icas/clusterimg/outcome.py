@@ -146,8 +146,8 @@ class ClusterReport:
     def matches(self) -> tuple[Match, ...]:
         """tuple of Match: what was found in the reference, one for each link.
 
-        Each has ``file``, ``reference`` and ``similarity``. In the order of `files`, of one file the
-        most similar first; empty without a reference.
+        Each has ``file``, ``reference`` and ``similarity``. In the order of `files`, of one file
+        the most similar first; empty without a reference.
         """
         return () if self.reference is None else self.reference.matches(self.files)
 
@@ -223,6 +223,12 @@ class ClusterReport:
 
     def __repr__(self) -> str:
         return f"<ClusterReport: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the clusters, as rows of thumbnails."""
+        from icas.clusterimg.report_cell import report_cell
+
+        return report_cell(self)
 
 
 def _counted(number: int, what: str) -> str:

@@ -122,7 +122,7 @@ def _told(what: str) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, IcasError):
             raise
-        place = getattr(error, "filename", None) or ""
+        place = getattr(error, "filename", None) or "its record"
         reason = getattr(error, "strerror", None) or error
         raise IcasError(
             f"{what}: {place}: {reason}; no file is lost, the same command goes on"

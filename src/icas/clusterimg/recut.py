@@ -27,18 +27,19 @@ def recut(
 
     Parameters
     ----------
-    dst : path
+    dst : str or Path
         The result folder.
     threshold : float
-        At or above the one that the run compared images at.
-    dry_run : bool
+        At or above the one that the run compared images at, at most 1.
+    dry_run : bool, default False
         Plan only; nothing is written.
-    progress : bool
+    progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     ClusterReport
+        The result as it is now; its ``afterwards`` tells of the cut.
 
     Raises
     ------
@@ -48,6 +49,32 @@ def recut(
         A file was changed, removed or added since the run, or something stands in the way.
     IcasError
         The disk fails; another call goes on.
+
+    See Also
+    --------
+    icas.split : cut one cluster only.
+    icas.labels_at : the same for clusters in memory.
+
+    Notes
+    -----
+    The run kept the maximum spanning forest of its links, which tells the clusters at every higher
+    threshold: see `icas.Forest`.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cup-cropped.jpg")
+    >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
+    >>> icas.cluster("photos", threshold=0.6, dst="sorted").labels.tolist()
+    [-1, 0, 0]
+    >>> report = icas.recut("sorted", 0.99)
+    >>> report.labels.tolist(), report.afterwards["recut"]
+    ([-1, -1, -1], True)
     """
     root, console = Path(dst), Console(warnings=progress, bars=progress)
     check_threshold(threshold)

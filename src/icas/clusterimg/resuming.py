@@ -64,8 +64,17 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
         if isinstance(settings.threshold, (int, float)) and settings.threshold != told["threshold"]:
             return cut_at(Finished.read(root), float(settings.threshold), console, settings.dry_run)
         if phase == "done":
-            console.line(f"the run in {root} is finished")
+            console.line(_finished(root, settings.threshold))
         return report_from(root, told, Tables.read(root))
+
+
+def _finished(root: Path, threshold: float | str | None) -> str:
+    if isinstance(threshold, str):
+        return (
+            f"the run in {root} is finished: --threshold {threshold} changes nothing there,"
+            " a number cuts it anew"
+        )
+    return f"the run in {root} is finished"
 
 
 def _complete(root: Path, source: Path, settings: ClusterSettings, console: Console) -> None:

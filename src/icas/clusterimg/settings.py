@@ -18,6 +18,7 @@ from icas.clusterimg.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.executors import EXECUTORS
+from icas.common.flag_groups import CLUSTERS, COMPARED, INPUT, KEPT, OUTPUT, SAFETY, WORKERS
 from icas.common.images import MAX_PIXELS
 from icas.common.isolated import TIMEOUT, Isolation
 from icas.common.options import Size, check_options, option, options_of, parse_size
@@ -25,6 +26,7 @@ from icas.common.options import Size, check_options, option, options_of, parse_s
 DEFAULT_METHOD = "imagehash"
 STAGES = ("all", "batch", "merge")
 MERGES = ("representatives", "exact")
+DEVICES = ("cpu", "cuda", "mps", "auto")
 
 
 def threshold_of(given: str | float) -> float | str:
@@ -38,7 +40,7 @@ def threshold_of(given: str | float) -> float | str:
     try:
         return parse_threshold(given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"threshold {given!r}: needed is {error}") from None
+        raise UsageError(f"threshold {given!r}: {error} is needed") from None
 
 
 def parse_threshold(text: str | float) -> float | str:
@@ -70,170 +72,194 @@ class ClusterSettings:
 
     dst: Path | None = option(
         None,
-        "result folder; refused if it exists and is not empty",
+        "result folder; refused if it is not empty",
         parse=Path,
         metavar="DIR",
         default_text="<src>_clustered beside the source",
+        group=OUTPUT,
     )
     method: str | None = option(
         None,
-        f"how images are compared: {', '.join(METHODS)}",
+        f"one of {', '.join(METHODS)}: see below",
         parse=str,
         metavar="METHOD",
         default_text=DEFAULT_METHOD,
+        group=COMPARED,
+        words=tuple(METHODS),
     )
     threshold: float | str | None = option(
         None,
-        "images with a similarity at or above it are linked: a number at most 1; auto, found in the"
+        "link images with a similarity of at least this: a number up to 1; auto, found in the"
         " folder; or pick, in a window",
         parse=parse_threshold,
         metavar="F|auto|pick",
         default_text="pick where there are a terminal and a display, else auto",
+        group=CLUSTERS,
     )
     sample: int | None = option(
         None,
-        "images that are compared in search of a threshold, drawn from all by --seed",
-        unit="images",
+        "images compared in search of a threshold",
         parse=int,
         minimum=2,
-        default_text="1500; with ssim 1000, with orb 600",
+        default_text="1500 images; with ssim 1000, with orb 600",
+        group=CLUSTERS,
     )
     batch_size: int | None = option(
         None,
-        "images that are all compared with one another",
-        unit="images",
+        "images compared with one another at a time",
         parse=int,
         minimum=2,
-        default_text="as many as fit 2 GB of features, at most 10000",
+        default_text="as many images as fit 2 GB of features, at most 10000",
+        group=CLUSTERS,
     )
     size: Size | None = option(
         None,
-        "size that images are brought to before features",
-        unit="pixels",
+        "bring images to this size in pixels first",
         parse=parse_size,
         minimum=1,
         maximum=65535,
         default_text="the method's",
+        group=COMPARED,
     )
     scale: float | None = option(
         None,
-        "bring images to this share of their size instead; methods that need one common size "
-        "take that share of the median size",
+        "bring images to this share of their size instead; where a method needs one size, to this"
+        " share of the median size",
         parse=float,
         minimum=0.001,
         maximum=100,
+        group=COMPARED,
     )
     stage: str = option(
         "all",
-        "batch stops after the batch folders; merge takes such a result, perhaps edited by hand",
+        "batch: stop after the batch folders; merge: take such a result, perhaps edited by hand",
         choices=STAGES,
+        group=CLUSTERS,
     )
     merge: str = option(
         "representatives",
         "how batches come together: through one image a cluster, or by all pairs",
         choices=MERGES,
+        group=CLUSTERS,
     )
     linkage: str | None = option(
         None,
-        "what becomes of images that links join: chain makes them one cluster; complete and average"
-        " part them where not all of their pairs, or not their pairs in the mean, reach the"
-        " threshold",
+        "chain: links join whatever they reach; complete, average: only where all pairs, or their"
+        " mean, reach the threshold",
         parse=str,
         choices=LINKAGES,
         default_text="chain; with --stage merge that of the batch stage",
+        group=CLUSTERS,
     )
     candidates: int | None = option(
         None,
-        "pairs compared: each image with its N most promising others (orb, ssim, tm), for large"
-        " folders; what share of the links is found so is measured and told",
-        unit="images",
+        "compare each image only with its N most promising others (orb, ssim, tm)",
         parse=int,
         minimum=1,
-        default_text="all pairs",
+        default_text="with all images",
+        group=COMPARED,
     )
-    transfer: str = option("copy", "how images get into the result", choices=TRANSFERS)
-    keep_batches: bool = option(False, "write the batch folders beside the result too")
+    transfer: str = option(
+        "copy", "how images get into the result", choices=TRANSFERS, group=OUTPUT
+    )
+    keep_batches: bool = option(
+        False, "write the batch folders beside the result too", group=OUTPUT
+    )
     overwrite: bool = option(
-        False, "remove first what an earlier run recorded that it made in --dst"
+        False, "remove first what an earlier run recorded that it made in --dst", group=OUTPUT
     )
     resume: bool = option(
         False,
-        "go on with a run that was interrupted; a finished one is cut at another --threshold,"
-        " without comparing anything again",
+        "go on with a run that was interrupted, or cut a finished one at another --threshold",
+        group=OUTPUT,
     )
-    dry_run: bool = option(False, "say what would be written, write nothing")
-    recursive: bool = option(False, "sub-folders too")
-    jobs: int | None = option(None, "workers", parse=int, minimum=1, default_text="all cores")
-    executor: str = option("threads", "what the workers are", choices=EXECUTORS)
+    dry_run: bool = option(False, "say what would be written, write nothing", group=OUTPUT)
+    recursive: bool = option(False, "sub-folders too", group=INPUT)
+    jobs: int | None = option(
+        None, "workers", parse=int, minimum=1, default_text="all cores", group=WORKERS
+    )
+    executor: str = option("threads", "what the workers are", choices=EXECUTORS, group=WORKERS)
     scheduler: str | None = option(
         None,
         "Dask scheduler, such as tcp://host:8786",
         metavar="ADDRESS",
         default_text="a local Dask cluster",
+        group=WORKERS,
     )
     device: str = option(
         "cpu",
-        "what compares images (imagehash, ssim, tm) and runs networks (deep): cpu, cuda, cuda:N,"
-        " mps, or auto",
+        "what computes (imagehash, ssim, tm, deep): cpu, cuda, cuda:N, mps or auto",
+        metavar="DEVICE",
+        group=COMPARED,
+        words=DEVICES,
     )
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
+        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
     )
     memory: int | None = option(
         None,
-        "memory that features may take; what is beyond it goes to files: 500MB, 4GB, 1.5GiB",
+        "what features may take before they go to files: 500MB, 4GB, 1.5GiB",
         parse=parse_bytes,
         minimum=LEAST,
         metavar="SIZE",
         default_text="half of the machine's memory",
+        group=WORKERS,
     )
     scratch: Path | None = option(
         None,
-        "folder for these files while the run lasts; workers on other machines must see it too",
+        "folder for these files; workers on other machines must see it too",
         parse=Path,
         metavar="DIR",
         default_text="the system's folder for temporary files",
+        group=WORKERS,
     )
     isolate: bool | None = option(
         None,
-        "decode images in processes that can be killed: one that crashes its decoder, hangs it or"
-        " takes too much memory is listed as unreadable, and the run goes on",
+        "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
+        " much memory, is listed as unreadable",
         parse=bool,
         default_text="on with --executor processes and dask, off with threads",
+        group=SAFETY,
     )
     decode_timeout: float = option(
         TIMEOUT,
-        "with --isolate, an image that takes longer to decode is given up",
+        "with --isolate, what takes longer to decode is given up",
         unit="seconds",
         parse=float,
         minimum=0.1,
+        group=SAFETY,
     )
     cache: str | Path | bool | None = option(
         None,
-        "folder in which features are kept between runs: what has not changed is not read again",
+        "folder of kept features: what has not changed is not read again",
         parse=Path,
         metavar="DIR",
         default_text="the user's cache folder",
+        group=KEPT,
     )
     cache_size: int = option(
         DEFAULT_BYTES,
-        "what the kept features may take; those not used for longest go first",
+        "what they may take; those not used for longest go first",
         parse=parse_bytes,
         minimum=LEAST_BYTES,
         metavar="SIZE",
         default_text="2GB",
+        group=KEPT,
     )
     decisions: bool = option(
-        True, "follow what was decided about these images with clusterimg decide"
+        True, "follow what clusterimg decide was told of these images", group=CLUSTERS
     )
-    report: bool = option(True, "write report.html into the result")
-    seed: int = option(0, "where chance comes in (minhash, deep), it starts here", minimum=0)
+    report: bool = option(True, "write report.html into the result", group=OUTPUT)
+    seed: int = option(
+        0, "where chance starts (minhash, deep, --sample)", minimum=0, group=COMPARED
+    )
     reference: Path | None = option(
         None,
-        "only links between --src and the images of this folder count: which of the new images are"
-        " in it already? reference.csv names them; nothing in it is moved or changed",
+        "count only links to images of this folder: which of the new ones are in it already?"
+        " reference.csv names them",
         parse=Path,
         metavar="DIR",
+        group=INPUT,
     )
     options: Mapping[str, Any] = field(default_factory=dict)
 

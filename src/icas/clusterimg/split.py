@@ -44,27 +44,54 @@ def split(
 
     Parameters
     ----------
-    dst : path
+    dst : str or Path
         The result folder.
     cluster : int or str
         7, or ``"cluster_7"``.
-    at : float or "weakest"
-        Links below it are cut; ``weakest`` cuts the weakest link (all of them, if some are equal).
-    dry_run : bool
+    at : float or {"weakest"}, default "weakest"
+        Links below this similarity, at most 1, are cut; ``weakest`` cuts the weakest link (all of
+        them, if some are equal).
+    dry_run : bool, default False
         Plan only; nothing is written.
-    progress : bool
+    progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     ClusterReport
+        The result as it is now; its ``afterwards`` tells of all splits.
 
     Raises
     ------
     UsageError
         There is no finished result or no such cluster, or it holds together at `at`.
-    ConflictError, IcasError
-        As `icas.recut`.
+    ConflictError
+        A file was changed, removed or added since the run, or something stands in the way.
+    IcasError
+        The disk fails; another call goes on.
+
+    See Also
+    --------
+    icas.recut : cut all clusters at another threshold.
+
+    Examples
+    --------
+    The cropped picture hangs on its original less firmly than the small one:
+
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> picture = Image.fromarray(data.coffee())
+    >>> picture.save("photos/cup.jpg")
+    >>> picture.resize((90, 60)).save("photos/cup-small.jpg")
+    >>> picture.crop((30, 20, 600, 400)).save("photos/cup-cropped.jpg")
+    >>> icas.cluster("photos", threshold=0.6, dst="sorted").members(0)
+    ('cup-cropped.jpg', 'cup-small.jpg', 'cup.jpg')
+    >>> report = icas.split("sorted", 0)
+    >>> report.members(0), report.members(-1)
+    (('cup-small.jpg', 'cup.jpg'), ('cup-cropped.jpg',))
     """
     console = Console(warnings=progress, bars=progress)
     return split_result(Path(dst), cluster, at, console, dry_run=dry_run)
@@ -231,7 +258,7 @@ def cluster_number(cluster: int | str) -> int:
     """
     found = re.fullmatch(r"(?:cluster_)?(\d+)/?", str(cluster))
     if found is None:
-        raise UsageError(f"cluster {cluster!r}: needed is a name like cluster_7")
+        raise UsageError(f"cluster {cluster!r}: a name like cluster_7 is needed")
     return int(found.group(1))
 
 
@@ -242,7 +269,7 @@ def _similarity(at: float | str) -> float | None:
     try:
         similarity = float(at)
     except (TypeError, ValueError):
-        raise UsageError(f"--at {at}: needed is a number up to 1, or {WEAKEST}") from None
+        raise UsageError(f"--at {at}: a number up to 1 or {WEAKEST} is needed") from None
     if not similarity <= 1:
-        raise UsageError(f"--at {at}: needed is a number up to 1, or {WEAKEST}")
+        raise UsageError(f"--at {at}: a number up to 1 or {WEAKEST} is needed")
     return similarity

@@ -27,9 +27,12 @@ from icas.common.progress import Console
 class Undone:
     """What taking a run back did, or would do.
 
+    What `icas.undo` gives.
+
     Attributes
     ----------
     dst : Path
+        The result folder.
     moved_back : int
         Images that are at their old places again.
     removed : int
@@ -38,6 +41,20 @@ class Undone:
         Files of the result that were left, and why.
     written : bool
         False after a dry run.
+
+    See Also
+    --------
+    icas.undo : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> undone = icas.Undone(Path("sorted"), moved_back=0, removed=12, left=())
+    >>> undone.summary()
+    '0 images moved back, 12 files removed, 0 left in sorted'
+    >>> undone.as_dict()["dry_run"]
+    False
     """
 
     dst: Path
@@ -47,7 +64,12 @@ class Undone:
     written: bool = True
 
     def summary(self) -> str:
-        """The line that the command ends with."""
+        """The line that the command ends with.
+
+        Returns
+        -------
+        str
+        """
         dry = "" if self.written else " (dry run, nothing done)"
         return (
             f"{self.moved_back} images moved back, {self.removed} files removed,"
@@ -55,7 +77,13 @@ class Undone:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for ``--json``."""
+        """The same for ``--json``.
+
+        Returns
+        -------
+        dict
+            With ``dst``, ``moved_back``, ``removed``, ``left`` and ``dry_run``.
+        """
         left = [{"file": file, "reason": reason} for file, reason in self.left]
         return {
             "dst": str(self.dst),
@@ -76,16 +104,17 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
 
     Parameters
     ----------
-    dst : path
+    dst : str or Path
         The result folder.
-    dry_run : bool
+    dry_run : bool, default False
         Plan only; nothing is changed.
-    progress : bool
+    progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     Undone
+        How many files went back or away, and what was left.
 
     Raises
     ------
@@ -95,6 +124,22 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
         Another process is at work in it.
     IcasError
         The disk fails; another call goes on.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", transfer="move")
+    >>> Path("photos/cup.jpg").exists()
+    False
+    >>> icas.undo("sorted").moved_back
+    1
+    >>> Path("photos/cup.jpg").exists(), Path("sorted").exists()
+    (True, False)
     """
     return undo_run(Path(dst), Console(warnings=progress, bars=progress), dry_run=dry_run)
 

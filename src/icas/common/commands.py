@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
-from icas._version import __version__
-from icas.common.errors import IcasError, UsageError
+from icas.common.errors import IcasError
 from icas.common.progress import fill_streams, unheard, warn
 
 INTERRUPTED = 130
-
-
-class LineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without defaults of its own, with the usual flags."""
-
-    def __init__(self, name: str, description: str, epilog: str | None = None) -> None:
-        super().__init__(
-            prog=name,
-            description=description,
-            epilog=epilog,
-            argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        self.add_argument("--version", action="version", version=f"icas {__version__}")
-        self.add_argument("--debug", action="store_true", help="show tracebacks (default: off)")
-        self.add_argument(
-            "-q", "--quiet", action="store_true", help="no bars, no warnings (default: off)"
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong as a UsageError."""
-        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def guarded(name: str, run: Callable[[], int], debug: bool) -> int:

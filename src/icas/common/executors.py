@@ -150,7 +150,7 @@ def start_workers(
     if scheduler is not None and kind != "dask":
         raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
     if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}: at least 1")
+        raise UsageError(f"--jobs {jobs}: must be at least 1")
     # The processes that decode apart end first, so that no thread waits for one of them.
     with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers, PROCESSES:
         yield workers

@@ -56,14 +56,40 @@ class Found:
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
     """The images of `folder` in natural order (img2 before img10), as `folder` / name.
 
-    A file is an image by its suffix (`IMAGE_SUFFIXES`, case does not matter) or, with an unknown
-    suffix or none, by its first bytes. Hidden files and folders are left out. `recursive` enters
-    sub-folders, but no links to folders, so that no loop can arise.
+    A file is an image by its suffix (``.jpg``, ``.png``, ``.webp``, …; case does not matter) or,
+    with an unknown suffix or none, by its first bytes. Hidden files and folders are left out.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to look.
+    recursive : bool, default False
+        Enter sub-folders, but no links to folders, so that no loop can arise.
+
+    Returns
+    -------
+    list of Path
+        Empty where there are none. Whether they can be read shows when they are.
 
     Raises
     ------
     UsageError
         `folder` is no folder or can't be read.
+
+    See Also
+    --------
+    icas.read_image : reads one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> for name in ("img10.png", "img2.png", ".hidden.png"):
+    ...     Image.new("RGB", (4, 3)).save(name)
+    >>> Path("notes.txt").touch()
+    >>> [path.name for path in icas.find_images(".")]
+    ['img2.png', 'img10.png']
     """
     return find_files(folder, recursive=recursive).images
 
@@ -103,7 +129,7 @@ def why_not_an_image(path: str | os.PathLike[str]) -> str:
         try:
             os.scandir(path).close()
         except OSError as error:
-            return f"a folder that can't be read ({os_reason(error)})"
+            return f"a folder that cannot be read ({os_reason(error)})"
         return "not a regular file (a folder)"
     try:
         return what_it_is(read_head(path))
@@ -144,7 +170,7 @@ def _require_folder(folder: Path) -> None:
         raise UsageError(f"{str(folder)!r} is a file: a folder with images is needed") from None
     except (OSError, ValueError) as error:
         words = os_reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"folder {str(folder)!r} can't be read: {words}") from None
+        raise UsageError(f"folder {str(folder)!r} cannot be read: {words}") from None
 
 
 def _identity(folder: str | os.PathLike[str] | None) -> os.stat_result | None:

@@ -59,24 +59,39 @@ def read_image(
 
     Parameters
     ----------
-    path
+    path : str or Path
         A file; its content decides how it is read, not its suffix.
-    max_pixels
+    max_pixels : int, default 178,956,970
         A picture whose header claims more is refused before memory for its pixels is taken.
-    at_least
-        Width and height, or the longer side, that are enough: a JPEG is decoded at a half, a
-        quarter or an eighth of its size, the smallest that leaves the upright picture at least
-        so wide and high. That takes a fraction of the time. Other formats come at their full size.
+    at_least : (int, int) or int, optional
+        Width and height, or the longer side, in pixels that are enough: a JPEG is decoded at a
+        half, a quarter or an eighth of its size, the smallest that leaves the upright picture at
+        least so wide and high. That takes a fraction of the time. Other formats come at their full
+        size.
 
     Returns
     -------
-    (h, w, 3) uint8, C-contiguous, writable, memory of its own.
+    (h, w, 3) uint8 ndarray
+        RGB; C-contiguous, writable, memory of its own.
 
     Raises
     ------
     UnreadableImageError
         The file is no picture, is cut short, damaged, too large or may not be read. The message
         is the reason in a few words, without the file's name.
+
+    Notes
+    -----
+    Pillow decodes.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from PIL import Image
+    >>> Image.new("L", (40, 30), 200).save("gray.png")
+    >>> picture = icas.read_image("gray.png")
+    >>> picture.shape, picture.dtype, picture[0, 0].tolist()
+    ((30, 40, 3), dtype('uint8'), [200, 200, 200])
     """
     with opened(path, max_pixels, pixels=True) as picture:
         if at_least is not None and picture.format == "JPEG":
@@ -177,17 +192,17 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg", ".jpe"):
-        raise UsageError(f"can't write {suffix or 'without a suffix'}: .png or .jpg is needed")
+        raise UsageError(f"cannot write {suffix or 'without a suffix'}: .png or .jpg is needed")
     colour = image.ndim == 3 and image.shape[2] == 3
     fits = image.dtype == np.uint8 or (image.dtype == np.uint16 and suffix == ".png")
     if not (fits and image.size and (colour or image.ndim == 2)):
         raise UsageError(
-            f"can't write {image.dtype} of shape {image.shape} as {suffix}: "
+            f"cannot write {image.dtype} of shape {image.shape} as {suffix}: "
             "(h, w, 3) or (h, w) of uint8 is needed, uint16 for .png alone"
         )
     import cv2
 
     done, data = cv2.imencode(suffix, image[..., ::-1] if colour else image)
     if not done:
-        raise UsageError(f"can't write an image of shape {image.shape} as {suffix}")
+        raise UsageError(f"cannot write an image of shape {image.shape} as {suffix}")
     write_whole(path, data.tobytes())

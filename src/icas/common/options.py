@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 from icas.common.errors import UsageError
+from icas.common.parsers import LineParser
 
 Size = tuple[int, int]
 """Width and height in pixels, in the order in which people say them (64x48)."""
@@ -17,7 +18,19 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one setting beside its name, type and default."""
+    """What is known of one setting beside its name, type and default.
+
+    Attributes
+    ----------
+    unit : str
+        Said after the default; a `default_text` says its own.
+    group : str
+        Title under which its flag stands.
+    words : tuple of str
+        Values that can be told beforehand, where others may do as well.
+    listed : bool
+        Whether several of `words` may be given, with commas between them.
+    """
 
     help: str
     unit: str = ""
@@ -29,6 +42,9 @@ class Option:
     default_text: str | None = None
     flag: str = ""
     repeat: bool = False
+    group: str = ""
+    words: tuple[str, ...] = ()
+    listed: bool = False
 
     def flag_of(self, name: str) -> str:
         """Its flag, by which messages call it; made of the field's name unless it has its own."""
@@ -133,32 +149,35 @@ def add_flags(
     for name, (default, option) in options_of(cls).items():
         if name in skipped:
             continue
-        shown = option.default_text or _text(default)
-        unit = f" {option.unit}" if option.unit else ""
-        also = shared.get(name, "")
-        help_text = f"{option.help} (default: {shown}{unit}{also})".replace("%", "%%")
-        flag = option.flag_of(name)
+        grouped = isinstance(parser, LineParser) and option.group
+        place = parser.group(option.group) if grouped else parser  # type: ignore[attr-defined]
+        help_text = _help_text(default, option, shared.get(name, ""))
         if isinstance(default, bool) or option.parse is bool:
-            parser.add_argument(
-                flag,
+            place.add_argument(
+                option.flag_of(name),
                 action="store_true" if default is False else argparse.BooleanOptionalAction,
                 help=help_text,
                 default=argparse.SUPPRESS,
                 dest=name,
             )
             continue
-        parser.add_argument(
-            flag,
+        loose = name in shared and option.parse in (int, float)
+        place.add_argument(
+            option.flag_of(name),
             action="append" if option.repeat else "store",
-            type=_argument_type(
-                number if name in shared and option.parse in (int, float) else option.parse
-            ),
+            type=Typed(number if loose else option.parse, option.words, option.listed),
             choices=option.choices or None,
             metavar=option.metavar or (None if option.choices else _metavar(option.parse)),
             help=help_text,
             default=argparse.SUPPRESS,
             dest=name,
         )
+
+
+def _help_text(default: Any, option: Option, also: str) -> str:
+    unit = f" {option.unit}" if option.unit else ""
+    shown = option.default_text or ("none" if default is None else _text(default) + unit)
+    return f"{option.help} (default: {shown}{also})".replace("%", "%%")
 
 
 def number(text: str) -> int | float:
@@ -169,17 +188,37 @@ def number(text: str) -> int | float:
         return float(text)
 
 
-def _argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
+@dataclass(frozen=True)
+class Typed:
+    """Text of the command line -> a value; a wrong one is told in words.
+
+    Attributes
+    ----------
+    parse : callable
+    words : tuple of str
+        Values that can be told beforehand, where others may do as well.
+    listed : bool
+        Whether several of `words` may be given, with commas between them.
+    """
+
+    parse: Callable[[str], Any]
+    words: tuple[str, ...] = ()
+    listed: bool = False
+
+    def __call__(self, text: str) -> Any:
+        """The value.
+
+        Raises
+        ------
+        argparse.ArgumentTypeError
+        """
         try:
-            return parse(text)
+            return self.parse(text)
         except (ValueError, OverflowError) as error:
             wanted = {"int": "a whole number", "float": "a number", "number": "a number"}.get(
-                getattr(parse, "__name__", ""), str(error)
+                getattr(self.parse, "__name__", ""), str(error)
             )
             raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is needed") from None
-
-    return convert
 
 
 def _metavar(parse: Callable[[str], Any]) -> str:
@@ -189,8 +228,6 @@ def _metavar(parse: Callable[[str], Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return "none"
     if isinstance(value, tuple):
         return "x".join(str(part) for part in value)
     if isinstance(value, bool):

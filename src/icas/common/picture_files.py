@@ -84,7 +84,7 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     if kind is None:
         raise UnreadableImageError(what_it_is(head))
     if kind not in _READERS:
-        raise UnreadableImageError(f"{kind} pictures can't be read here: save it as JPEG or PNG")
+        raise UnreadableImageError(f"{kind} pictures cannot be read here: save them as JPEG or PNG")
     if kind == "WEBP":
         check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
     cost = jpeg2000_cost(file, head) if kind == "JPEG2000" else 0.0
@@ -172,5 +172,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in words.lower():
         return CUT_SHORT
     if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
-        return f"of a rare kind that can't be read here ({words}): save it as JPEG or PNG"
+        return f"of a rare kind that cannot be read here ({words}): save it as JPEG or PNG"
     return f"damaged: {words}"

@@ -183,7 +183,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConflictError(f"{path} can't be read: {os_reason(error)}") from None
+        raise ConflictError(f"{path} cannot be read: {os_reason(error)}") from None
     except ValueError:
         raise ConflictError(f"{path} is no whole JSON: mend it or move it away") from None
     info = told.get("info") if isinstance(told, dict) else None

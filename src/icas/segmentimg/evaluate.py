@@ -53,7 +53,7 @@ def evaluate(labels: Labels, truths: Sequence[NDArray[Any]], tolerance: int = 1)
         No truth, or a truth of another size.
     """
     if not truths:
-        raise UsageError("no true label map to compare with")
+        raise UsageError("no true label map to compare with: at least one is needed")
     for truth in truths:
         if truth.shape != labels.shape:
             raise UsageError(f"segments are {labels.shape}, the true labels {truth.shape}")

@@ -47,32 +47,54 @@ def grabcut(
     ----------
     image_rgb : (h, w, 3) uint8 ndarray
         RGB; gray, RGBA (over white) and uint16 (the upper eight bits) do too.
-    box : (x0, y0, x1, y1) or a sequence of those
-        Rectangles that hold the object; x1 and y1 are the first pixel behind. All outside of them
-        is background, unless strokes of foreground lie there.
-    foreground, background, probable_foreground, probable_background : (h, w) bool ndarray
-        Strokes; those called probable may be overruled. Where two lie on a pixel, sure ones count
-        before probable ones, and background before foreground.
-    rounds : int
-        At most so many rounds; fewer where a round changes nothing.
-    seed : int
+    box : (x0, y0, x1, y1) or a sequence of those, optional
+        Rectangles in pixels that hold the object; x1 and y1 are the first pixel behind. All outside
+        of them is background, unless strokes of foreground lie there.
+    foreground, background : (h, w) bool ndarray, optional
+        Strokes that are kept. Where two strokes lie on a pixel, sure ones count before probable
+        ones, and background before foreground.
+    rounds : int, default 5
+        At most so many rounds, at least 1; fewer where a round changes nothing.
+    probable_foreground, probable_background : (h, w) bool ndarray, optional
+        Strokes that may be overruled.
+    seed : int, default 0
         Of the colour mixtures' start.
 
     Returns
     -------
     (h, w) bool ndarray
-        Strokes that are sure are kept.
+        True on the object.
 
     Raises
     ------
     UsageError
         There is neither a rectangle nor a stroke, nothing says what is background, a rectangle is
         empty or outside the picture, a mask has another shape, or no round is asked for.
+
+    See Also
+    --------
+    icas.segment : ``method="grabcut"``, the same as label map, with boxes and points.
+
+    Notes
+    -----
+    Sources: C. Rother, V. Kolmogorov and A. Blake, "GrabCut", SIGGRAPH 2004, OpenCV's ``grabCut``;
+    for strokes X. Bai and G. Sapiro, 2007, V. Gulshan et al., 2010.
+
+    Examples
+    --------
+    >>> import icas
+    >>> import numpy as np
+    >>> rows, columns = np.ogrid[:60, :80]
+    >>> disc = (rows - 30) ** 2 + (columns - 40) ** 2 < 200
+    >>> image = np.where(disc[..., None], (200, 120, 0), (40, 60, 90)).astype(np.uint8)
+    >>> found = icas.grabcut(image, box=(20, 10, 60, 50))
+    >>> found.shape, found.dtype, bool((found == disc).all())
+    ((60, 80), dtype('bool'), True)
     """
     image = as_image(image_rgb)
     shape = (image.shape[0], image.shape[1])
     if rounds < 1:
-        raise UsageError(f"rounds {rounds}: at least 1")
+        raise UsageError(f"rounds {rounds}: must be at least 1")
     strokes = strokes_of(shape, foreground, background, probable_foreground, probable_background)
     return CutOut(image, seed=seed).run(Annotation(boxes_of(box, shape), strokes), rounds)
 

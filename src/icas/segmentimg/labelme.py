@@ -142,7 +142,7 @@ def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
     try:
         told = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path} can't be read: {os_reason(error)}") from None
+        raise UsageError(f"{path} cannot be read: {os_reason(error)}") from None
     except ValueError:
         raise UsageError(f"{path} is no whole JSON: mend it or move it away") from None
     if not is_labelme(told):
@@ -159,7 +159,7 @@ def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
 def _label(one: dict[str, Any]) -> str:
     label = one["label"]
     if not isinstance(label, str):
-        raise UsageError(f"label {label!r}")
+        raise UsageError(f"its label is {label!r}, not text")
     return PaintClass(label, (0, 0, 0)).name  # checked
 
 

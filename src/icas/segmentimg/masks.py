@@ -84,7 +84,8 @@ def save_painting(
     """
     wrong = [one for one in saves if one not in PAINT_SAVES]
     if wrong or not saves:
-        raise UsageError(f"--save {','.join(saves)}: some of {', '.join(PAINT_SAVES)}, with commas")
+        known = ", ".join(PAINT_SAVES)
+        raise UsageError(f"--save {','.join(saves)}: some of {known}, with commas, are needed")
     before = saved_json(picture)
     _refuse_foreign(picture, saves)
     masks = _mask_files(picture, painting, portable or os.name == "nt")

@@ -18,6 +18,7 @@ from icas.common.files import write_whole
 from icas.common.images import Image, read_image, resize, write_image
 from icas.common.kinds import os_reason
 from icas.common.progress import Console
+from icas.common.words import plural
 from icas.segmentimg.document import PaintDocument
 from icas.segmentimg.inputs import Picture, find_pictures
 from icas.segmentimg.keeping import keep, place_of
@@ -77,9 +78,11 @@ class SegmentReport:
         kept = sum(one.kept for one in good)
         kept_text = f" ({kept} from before)" if kept else ""
         found = sum(one.places for one in good)
-        places_text = f" {found} places of templates," if found else ""
+        places_text = f" {found} {plural('place', found)} of templates," if found else ""
+        segments = sum(one.segments for one in good)
         return (
-            f"{len(good)} pictures{kept_text}, {sum(one.segments for one in good)} segments,"
+            f"{len(good)} {plural('picture', len(good))}{kept_text},"
+            f" {segments} {plural('segment', segments)},"
             f"{places_text} {len(self.failed)} unreadable -> {', '.join(places)}"
         )
 

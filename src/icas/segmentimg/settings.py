@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icas.common.errors import UsageError
+from icas.common.flag_groups import CUT, INPUT, OUTPUT, PAINT, SAFETY, WORKERS
 from icas.common.images import MAX_PIXELS
 from icas.common.options import check_options, flag_of, option
 from icas.segmentimg.mask_files import PAINT_SAVES
@@ -35,7 +36,7 @@ def parse_saves(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     wrong = [name for name in names if name not in SAVES]
     if wrong or not names:
-        raise ValueError(f"some of {', '.join(SAVES)}, with commas")
+        raise ValueError(f"a list of some of {', '.join(SAVES)}, with commas,")
     return names
 
 
@@ -50,7 +51,11 @@ class SegmentSettings:
     """
 
     method: str = option(
-        DEFAULT_METHOD, f"how pictures are cut: {', '.join(SEGMENTERS)}", metavar="METHOD"
+        DEFAULT_METHOD,
+        f"one of {', '.join(SEGMENTERS)}: see below",
+        metavar="METHOD",
+        group=CUT,
+        words=tuple(SEGMENTERS),
     )
     out: Path | None = option(
         None,
@@ -58,70 +63,84 @@ class SegmentSettings:
         parse=Path,
         metavar="DIR",
         default_text="<folder>_segmented beside the folder of the picture",
+        group=OUTPUT,
     )
     save: tuple[str, ...] | None = option(
         None,
-        "what is written: of what is painted, masks (a picture a colour), labels (16 bit, number of"
-        " the class), coco (one file for the folder), labelme; with --no-gui also segments (16"
-        " bit), overlay (contours on the picture), json, centres (the picture painted with the"
-        " k-means colours)",
+        "of what is painted: masks (a picture a colour), labels (numbers of the classes), coco (one"
+        " file for all), labelme; with --no-gui also segments (their numbers), overlay (contours on"
+        " the picture), json, centres (the k-means colours)",
         parse=parse_saves,
         metavar="LIST",
         default_text="masks,labels; with --no-gui segments,overlay,json, with --templates all five",
+        group=OUTPUT,
+        words=SAVES,
+        listed=True,
     )
     portable_names: bool = option(
-        False, "masks are called NAME_mask_(R=204,G=0,B=0).png, without colons; always on Windows"
+        False, "NAME_mask_(R=204,G=0,B=0).png, without colons; always so on Windows", group=OUTPUT
     )
     palette: Path | None = option(
         None,
-        "colours to paint with: a picture, or a text file with lines like  cat,#cc0000",
+        "colours to paint with: a picture, or a text file with lines like cat,#cc0000",
         parse=Path,
         metavar="FILE",
         default_text="24 colours of ours",
+        group=PAINT,
     )
     templates: Path | None = option(
-        None, "pictures of what is to be found and painted", parse=Path, metavar="DIR"
+        None, "pictures of what is to be found and painted", parse=Path, metavar="DIR", group=PAINT
     )
     attentions: Path | None = option(
         None,
-        "which pixels of each template count, those that are not black",
+        "pixels of each template that count: those that are not black",
         parse=Path,
         metavar="DIR",
         default_text="all but the connected border of one colour",
+        group=PAINT,
     )
     segments: Path | None = option(
         None,
-        "the colours that each template is painted with",
+        "colours that each template is painted with",
         parse=Path,
         metavar="DIR",
         default_text="a colour of the palette each",
+        group=PAINT,
     )
     masks: Path | None = option(
         None,
-        "which pixels of each template are painted, those that are not black",
+        "pixels of each template that are painted: those that are not black",
         parse=Path,
         metavar="DIR",
         default_text="what is not black in the segments, else what counts of the template",
+        group=PAINT,
     )
     template_threshold: float | None = option(
         None,
-        "all places are painted where a template differs by no more (0 = equal, 1 = nothing alike)",
+        "paint every place that differs by no more: 0 = equal, 1 = nothing alike",
         parse=float,
         minimum=0.0,
         maximum=1.0,
         metavar="F",
         default_text="the best place of each template",
+        group=PAINT,
     )
     work_size: int = option(
-        WORK_SIZE, "pictures of more are cut at this size", unit="pixels", minimum=1
+        WORK_SIZE, "pictures of more are cut at this size", unit="pixels", minimum=1, group=CUT
     )
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
+        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
     )
-    recursive: bool = option(False, "sub-folders too")
-    jobs: int | None = option(None, "workers", parse=int, minimum=1, default_text="all cores")
+    recursive: bool = option(False, "sub-folders too", group=INPUT)
+    jobs: int | None = option(
+        None, "workers", parse=int, minimum=1, default_text="all cores", group=WORKERS
+    )
     ahead: int = option(
-        2, "how many of the next pictures are cut in the background while one is painted", minimum=0
+        2,
+        "next pictures that are cut while one is painted",
+        unit="pictures",
+        minimum=0,
+        group=WORKERS,
     )
     resume: bool | None = option(
         None,
@@ -129,6 +148,7 @@ class SegmentSettings:
         " there",
         parse=bool,
         default_text="on in the windows, off with --no-gui",
+        group=OUTPUT,
     )
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -203,13 +223,13 @@ class SegmentSettings:
         Raises
         ------
         UsageError
-            Their number or sizes do not fit together, or one cannot be read.
+            Their number or sizes do not fit together, or one cannot be read; or the palette cannot.
         """
         from icas.segmentimg.template_files import TemplateSet, load_templates
 
+        colors = [one.color for one in self.classes()]  # a wrong palette is told in any case
         if self.templates is None:
             return TemplateSet()
-        colors = [one.color for one in self.classes()]
         loaded = load_templates(
             self.templates, self.attentions, self.segments, self.masks, colors=colors
         )

@@ -18,7 +18,9 @@ from icas.segmentimg.labels import Labels, borders, count_of, mean_colors, numbe
 class MergeTree:
     """Segments and how they join, the most alike first.
 
-    Attributes
+    What `icas.merge_tree` gives; `icas.labels_at` reads it.
+
+    Parameters
     ----------
     labels : (h, w) int32 ndarray
         The segments, 1…K; 0 = edge.
@@ -26,6 +28,28 @@ class MergeTree:
         A row a merge: the two nodes that join, the cost, and the pixels of the new node. Segment s
         is node s - 1, the node made in row r is K + r, as in `scipy.cluster.hierarchy.linkage`.
         Costs never fall from row to row.
+
+    Attributes
+    ----------
+    labels, merges
+        As given.
+
+    See Also
+    --------
+    icas.merge_tree : makes one.
+    icas.labels_at : the segments where some are left.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> image = data.coffee()[::4, ::4]
+    >>> tree = icas.merge_tree(image, icas.segment(image, "graph"))
+    >>> tree.merges.shape == (tree.count - 1, 4)
+    True
+    >>> table = tree.table(10)
+    >>> table.dtype, int(table[0]), int(table.max())
+    (dtype('int32'), 0, 10)
     """
 
     labels: Labels
@@ -33,14 +57,24 @@ class MergeTree:
 
     @property
     def count(self) -> int:
-        """Segments at the bottom, K."""
+        """int: segments at the bottom, K."""
         return len(self.merges) + 1 if self.labels.max(initial=0) else 0
 
     def table(self, n: int) -> NDArray[np.int32]:
-        """(K + 1,) number of each segment's group where `n` groups are left; 0 stays 0.
+        """Number of each segment's group where `n` groups are left.
 
-        Groups are numbered in the order of their lowest segment. A look-up of the label map in
-        this table gives the label map at that level.
+        Groups are numbered in the order of their lowest segment. A look-up of the label map in this
+        table gives the label map at that level.
+
+        Parameters
+        ----------
+        n : int
+            At least 1; of more than there are, each segment is a group.
+
+        Returns
+        -------
+        (K + 1,) int32 ndarray
+            1… for each segment; 0 stays 0.
 
         Raises
         ------
@@ -48,7 +82,7 @@ class MergeTree:
             `n` is below 1.
         """
         if n < 1:
-            raise UsageError(f"{n} segments: at least 1")
+            raise UsageError(f"{n} segments: must be at least 1")
         count = self.count
         done = max(0, count - n)
         root = np.arange(count + done)
@@ -56,6 +90,13 @@ class MergeTree:
             first, second = self.merges[row, :2].astype(np.int64)
             root[first] = root[second] = root[count + row]
         return numbered(np.concatenate([[-1], root[:count]]))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the segments, and fewer and fewer of them."""
+        from icas._show.show import show
+
+        some = [n for n in (self.count // 4, self.count // 16, self.count // 64) if n > 1]
+        return show(self.labels, *(labels_at(self, n) for n in some))._repr_html_()
 
 
 def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
@@ -69,17 +110,33 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
+        RGB; whatever `icas.segment` takes does too.
     labels : (h, w) int32 ndarray
         Segments, 1…K; 0 = edge.
 
     Returns
     -------
     MergeTree
+        For `icas.labels_at`.
 
     Raises
     ------
     UsageError
         The two differ in size.
+
+    Notes
+    -----
+    Colours are CIE Lab. The weight of the sizes is that of J. H. Ward, Hierarchical grouping to
+    optimize an objective function, 1963; joining neighbours only is region merging.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> image = data.coffee()[::4, ::4]
+    >>> tree = icas.merge_tree(image, icas.segment(image, "graph"))
+    >>> int(icas.labels_at(tree, 12).max())
+    12
     """
     picture = as_image(image)
     if labels.shape != picture.shape[:2]:

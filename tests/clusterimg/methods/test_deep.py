@@ -191,7 +191,7 @@ def test_lists_are_given_as_users_like():
     assert Deep(model="m", clusters="5,10").clusters == (5, 10)
     assert Deep(model="m", eps="0.4,0.6").eps == (0.4, 0.6)
     assert Deep(model="m", cluster_model="KMeans,hdbscan").cluster_model == ("kmeans", "hdbscan")
-    with pytest.raises(UsageError, match="--clusters 5,x: needed is a list of whole numbers"):
+    with pytest.raises(UsageError, match="--clusters 5,x: a list of whole numbers"):
         Deep(model="m", clusters="5,x")
 
 
@@ -245,7 +245,7 @@ def test_wrong_weights(torch, data, photos, tmp_path, capsys):
         ("--model nix", "torchvision has no such model"),
         ("--model timm:nix", "timm has no model 'nix'"),
         ("--model squeezenet1_0 --weights random --size 8x8", "must be at least 32"),
-        ("--model alexnet --weights random --size 64x40", "does not take images of 64x40 pixels"),
+        ("--model alexnet --weights random --size 64x40", "takes no images of 64x40 pixels"),
         ("--model vit_b_16 --weights random --size 64x64", "this network takes 224x224"),
         ("--model squeezenet1_0 --weights random --clusters 30", "30 clusters, but only 14"),
         ("--model squeezenet1_0 --weights random --clusters 3 --threshold 0.5", "give one"),

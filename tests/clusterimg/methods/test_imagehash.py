@@ -239,7 +239,7 @@ def test_wrong_options_are_refused(options: dict[str, object]) -> None:
 def test_codes_of_two_lengths_are_refused() -> None:
     a = ImageHash(hash_size=8).extract([ASTRONAUT])
     b = ImageHash(hash_size=9).extract([ASTRONAUT])
-    with pytest.raises(UsageError, match="can't be compared"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         ImageHash().similarity(a, b)
-    with pytest.raises(UsageError, match="can't be compared"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         ImageHash().links(a, b, 0.5)

@@ -193,7 +193,7 @@ def test_wrong_options_are_refused(name: str) -> None:
 def test_signatures_of_two_lengths_are_refused() -> None:
     a = MinHash(permutations=8).extract([ASTRONAUT])
     b = MinHash(permutations=9).extract([ASTRONAUT])
-    with pytest.raises(UsageError, match="can't be compared"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         MinHash().similarity(a, b)
 
 
@@ -270,9 +270,9 @@ def test_sets_and_signatures_are_not_compared() -> None:
     width = sets.array.shape[1]
     as_wide = MinHash(permutations=width).extract([ASTRONAUT])
     for one, other in ((sets, as_wide), (as_wide, sets)):
-        with pytest.raises(UsageError, match="can't be compared"):
+        with pytest.raises(UsageError, match="cannot be compared"):
             MinHash().similarity(one, other)
-        with pytest.raises(UsageError, match="can't be compared"):
+        with pytest.raises(UsageError, match="cannot be compared"):
             MinHash(exact=True).links(one, other, 0.5)
     none = MinHash(exact=True).extract([])
     assert MinHash(exact=True).similarity(none, sets).shape == (0, 1)

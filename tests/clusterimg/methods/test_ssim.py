@@ -123,5 +123,5 @@ def test_a_size_below_the_window_is_refused() -> None:
 def test_features_of_two_sizes_are_refused() -> None:
     a: FeatureSet = Ssim(size=(20, 30)).extract([ASTRONAUT])
     b = Ssim(size=(30, 20)).extract([ASTRONAUT])
-    with pytest.raises(UsageError, match=r"\(30, 20\) can't be compared .* \(20, 30\)"):
+    with pytest.raises(UsageError, match=r"\(30, 20\) cannot be compared .* \(20, 30\)"):
         Ssim().similarity(a, b)

@@ -115,5 +115,5 @@ def test_wrong_sizes_are_refused() -> None:
         TemplateMatching(size=(0, 5))
     a = TemplateMatching(size=(2, 3)).extract([ASTRONAUT])
     b = TemplateMatching(size=(3, 2)).extract([ASTRONAUT])
-    with pytest.raises(UsageError, match="can't be compared"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         TemplateMatching().similarity(a, b)

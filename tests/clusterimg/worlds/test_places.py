@@ -53,7 +53,7 @@ def test_a_source_that_may_not_be_read(world, mode):
     finally:
         world.source.chmod(0o755)
     assert ran.code == 2
-    assert "can't be read: permission denied" in ran.err
+    assert "cannot be read: permission denied" in ran.err
     assert not world.result.exists()
 
 
@@ -87,7 +87,7 @@ def test_sub_folders_that_may_not_be_entered_or_listed(world):
         (world.source / name).chmod(0o755)
     assert ran.code == 3
     assert told == {
-        "closed": "a folder that can't be read (permission denied)",
+        "closed": "a folder that cannot be read (permission denied)",
         "listed/a.png": "permission denied",
         "listed/deeper": "permission denied",
         "listed/without_suffix": "permission denied",

@@ -90,8 +90,12 @@ def _failure(error: Exception, image: Image) -> IcasError:
     height, width = image.shape[:2]
     told = (str(error).splitlines() or [type(error).__name__])[0]
     if "memory" in told:
-        return IcasError(f"no memory for images of {width}x{height} pixels: {told}")
-    return UsageError(f"the network does not take images of {width}x{height} pixels: {told}")
+        return IcasError(
+            f"no memory for images of {width}x{height} pixels ({told}): try a smaller --size"
+        )
+    return UsageError(
+        f"the network takes no images of {width}x{height} pixels ({told}): choose another --size"
+    )
 
 
 def load_embedder(model: Any, weights: Path | None, device: str) -> Embedder:

@@ -25,6 +25,7 @@ class Epoch:
     learning_rate : float
         At its end.
     seconds : float
+        What it took.
     """
 
     epoch: int

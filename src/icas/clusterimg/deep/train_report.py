@@ -14,6 +14,8 @@ from icas.clusterimg.features import Unreadable
 class TrainReport:
     """What a training did.
 
+    What `icas.train` gives.
+
     Attributes
     ----------
     out : Path
@@ -21,9 +23,29 @@ class TrainReport:
     images : int
         Images that were read.
     curve : tuple of Epoch
-        Every epoch, also those before a resume.
+        Every epoch, also those before a resume: ``.epoch`` (from 1 on), ``.train``,
+        ``.validation`` (loss, None where no images were kept apart), ``.learning_rate``,
+        ``.seconds``.
     unreadable : tuple of Unreadable
         Files that could not be read.
+
+    See Also
+    --------
+    icas.train : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from icas.clusterimg.deep.loss_curve import Epoch
+    >>> curve = (Epoch(1, 0.09, 0.08, 0.002, 1.5), Epoch(2, 0.03, 0.04, 0.001, 1.4))
+    >>> report = icas.TrainReport(Path("photos.pt"), images=120, curve=curve)
+    >>> report.best.epoch
+    2
+    >>> report.summary()
+    '120 images, 2 epochs, loss 0.04 (first epoch 0.08), best epoch 2 -> photos.pt'
+    >>> report.as_dict()["best_epoch"]
+    2
     """
 
     out: Path
@@ -33,11 +55,16 @@ class TrainReport:
 
     @property
     def best(self) -> Epoch:
-        """The epoch whose weights were kept."""
+        """Epoch: the one whose weights were kept."""
         return best_of(self.curve)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
+        """All of it as JSON knows it.
+
+        Returns
+        -------
+        dict
+        """
         return {
             "out": str(self.out),
             "images": self.images,
@@ -50,7 +77,12 @@ class TrainReport:
         }
 
     def summary(self) -> str:
-        """The last line of the command."""
+        """The last line of the command.
+
+        Returns
+        -------
+        str
+        """
         unread = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
         return (
             f"{self.images} images{unread}, {len(self.curve)} epochs, loss {self.best.judged:.4g}"

@@ -11,6 +11,7 @@ from icas.clusterimg.deep.sizes import check_size
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.files import beside
+from icas.common.flag_groups import INPUT, NETWORK, OUTPUT, SAFETY, TRAINING, WORKERS
 from icas.common.images import MAX_PIXELS
 from icas.common.isolated import TIMEOUT, Isolation
 from icas.common.options import check_options, option
@@ -35,7 +36,7 @@ def layer_names(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise ValueError("names of layers with commas between them")
+        raise ValueError("a list of layers with commas between them")
     return names
 
 
@@ -55,18 +56,28 @@ class TrainSettings:
         parse=Path,
         metavar="FILE",
         default_text="<src>_model.pt beside the source",
+        group=OUTPUT,
     )
     size: int = option(
-        64, "side that images are brought to: a power of two from 32 on", unit="pixels"
+        64,
+        "side that images are brought to: a power of two from 32 on",
+        unit="pixels",
+        group=NETWORK,
     )
-    dims: int = option(64, "numbers in the code of an image", minimum=1, maximum=65536)
+    dims: int = option(
+        64, "numbers in the code of an image", minimum=1, maximum=65536, group=NETWORK
+    )
     loss: str = option(
         "mse",
         "mean squared or mean absolute difference of pixels, or of features of another network",
         choices=LOSSES,
+        group=TRAINING,
     )
     loss_model: str = option(
-        "vgg19", "network of the perceptual loss: any of torchvision's classifiers", metavar="NAME"
+        "vgg19",
+        "network of the perceptual loss: any of torchvision's classifiers",
+        metavar="NAME",
+        group=TRAINING,
     )
     loss_weights: Path | None = option(
         None,
@@ -74,6 +85,7 @@ class TrainSettings:
         parse=Path,
         metavar="FILE",
         default_text="those that torchvision fetches",
+        group=TRAINING,
     )
     loss_layers: tuple[str, ...] | None = option(
         None,
@@ -81,44 +93,65 @@ class TrainSettings:
         parse=layer_names,
         metavar="NAMES",
         default_text="the last layer at each of the first four resolutions",
+        group=TRAINING,
     )
     difference: str = option(
-        "absolute", "how these outputs are compared: the mean of what", choices=DIFFERENCES
+        "absolute",
+        "how these outputs are compared: the mean of what",
+        choices=DIFFERENCES,
+        group=TRAINING,
     )
-    epochs: int = option(20, "times that every image is seen, at most", minimum=1)
-    batch_size: int = option(16, "images a step", minimum=1)
+    epochs: int = option(20, "times that every image is seen, at most", minimum=1, group=TRAINING)
+    batch_size: int = option(16, "images a step", minimum=1, group=TRAINING)
     learning_rate: float = option(
         2e-3,
         "highest step size of Adam: it rises for two epochs, then falls as a cosine",
         minimum=1e-9,
         maximum=1.0,
+        group=TRAINING,
     )
-    patience: int = option(10, "epochs without a better loss after which training stops", minimum=1)
+    patience: int = option(
+        10, "epochs without a better loss after which training stops", minimum=1, group=TRAINING
+    )
     validation: float = option(
-        0.1, "share of the images that are kept apart to judge by", minimum=0.0, maximum=0.5
+        0.1,
+        "share of the images that are kept apart to judge by",
+        minimum=0.0,
+        maximum=0.5,
+        group=TRAINING,
     )
-    device: str = option("cpu", "what computes: cpu, cuda, cuda:N, mps, or auto")
-    seed: int = option(0, "where chance comes in, it starts here", minimum=0, maximum=2**63 - 1)
-    resume: bool = option(False, "go on with a training that was stopped")
-    overwrite: bool = option(False, "replace a trained network and begin anew")
-    recursive: bool = option(False, "sub-folders too")
+    device: str = option(
+        "cpu",
+        "what computes: cpu, cuda, cuda:N, mps or auto",
+        group=WORKERS,
+        metavar="DEVICE",
+        words=("cpu", "cuda", "mps", "auto"),
+    )
+    seed: int = option(
+        0, "where chance comes in, it starts here", minimum=0, maximum=2**63 - 1, group=TRAINING
+    )
+    resume: bool = option(False, "go on with a training that was stopped", group=OUTPUT)
+    overwrite: bool = option(False, "replace a trained network and begin anew", group=OUTPUT)
+    recursive: bool = option(False, "sub-folders too", group=INPUT)
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1
+        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
     )
     isolate: bool = option(
         False,
-        "decode images in processes that can be killed: one that crashes its decoder, hangs it or"
-        " takes too much memory is listed as unreadable",
+        "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
+        " much memory, is listed as unreadable",
+        group=SAFETY,
     )
     decode_timeout: float = option(
         TIMEOUT,
-        "with --isolate, an image that takes longer to decode is given up",
+        "with --isolate, what takes longer to decode is given up",
         unit="seconds",
         parse=float,
         minimum=0.1,
+        group=SAFETY,
     )
     jobs: int | None = option(
-        None, "workers that read", parse=int, minimum=1, default_text="all cores"
+        None, "workers that read", parse=int, minimum=1, default_text="all cores", group=WORKERS
     )
 
     def decoding(self) -> Decoding:
@@ -163,7 +196,7 @@ def _layers(text: str) -> tuple[str, ...]:
     try:
         return layer_names(text)
     except ValueError as error:
-        raise UsageError(f"--loss-layers {text}: {error} are needed") from None
+        raise UsageError(f"--loss-layers {text}: {error} is needed") from None
 
 
 def _plain(value: Any) -> Any:

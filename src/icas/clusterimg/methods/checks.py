@@ -17,6 +17,6 @@ def require_alike(a: FeatureSet, b: FeatureSet) -> None:
     ours, theirs = a.array.shape[1:], b.array.shape[1:]
     if ours != theirs:
         raise UsageError(
-            f"{a.method} features of shape {ours} can't be compared with those of shape {theirs}: "
+            f"{a.method} features of shape {ours} cannot be compared with those of shape {theirs}: "
             "make both with the same options"
         )

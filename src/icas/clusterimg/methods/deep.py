@@ -90,6 +90,8 @@ class Deep:
     cluster_model: tuple[str, ...] | None = _of_grid(
         "kinds",
         flag="",
+        words=tuple(KINDS),
+        listed=True,
         default_text="links by cosine; with a network of clusterimg train and no number as"
         " --threshold, kmeans,hierarchy,hdbscan",
     )
@@ -99,7 +101,12 @@ class Deep:
     min_samples: tuple[int, ...] | None = _of_grid("min_samples")
     min_cluster_size: tuple[int, ...] | None = _of_grid("min_cluster_size")
     max_cluster_size: tuple[int, ...] | None = _of_grid("max_cluster_size")
-    device: str = option("cpu", "what computes: cpu, cuda, cuda:N, mps, or auto")
+    device: str = option(
+        "cpu",
+        "what computes: cpu, cuda, cuda:N, mps or auto",
+        metavar="DEVICE",
+        words=("cpu", "cuda", "mps", "auto"),
+    )
     seed: int = option(0, "where chance comes in, it starts here", minimum=0)
     linked: bool = False
     fitted: str = ""
@@ -253,9 +260,9 @@ class Deep:
             `a` and `b` are features of different networks, or whitened over different folders.
         """
         if any(a.settings.get(name) != b.settings.get(name) for name in ("model", "weights")):
-            raise UsageError("deep features of different networks can't be compared")
+            raise UsageError("deep features of different networks cannot be compared")
         if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
-            raise UsageError("deep features whitened over different images can't be compared")
+            raise UsageError("deep features whitened over different images cannot be compared")
         require_alike(a, b)
         cosines = self._products(_rounded(a.array), _rounded(b.array))
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
@@ -315,7 +322,7 @@ def _as_tuple(name: str, value: Any) -> Any:
         try:
             return parse(value)
         except ValueError as error:
-            raise UsageError(f"{flag_of(name)} {value}: needed is {error}") from None
+            raise UsageError(f"{flag_of(name)} {value}: {error} is needed") from None
     return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
 
 

@@ -237,6 +237,6 @@ def _are_bitmaps(a: FeatureSet, b: FeatureSet) -> bool:
     exact = "bitmaps" in a.arrays
     if exact != ("bitmaps" in b.arrays):
         raise UsageError(
-            "minhash signatures can't be compared with sets: make both with or without --exact"
+            "minhash signatures cannot be compared with sets: make both with or without --exact"
         )
     return exact

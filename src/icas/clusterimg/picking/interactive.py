@@ -45,25 +45,26 @@ def pick_threshold(
 
     Parameters
     ----------
-    src : folder, FeatureSet, or what `icas.features` takes
-    method : str
+    src : str or Path, FeatureSet, or what `icas.features` takes
+        The images.
+    method : str, default "imagehash"
         How images are compared; a FeatureSet knows its own.
     start : float, optional
-        Chosen in the beginning; default is what ``threshold="auto"`` gives.
-    sample : int
+        Chosen in the beginning, at most 1; default is what ``threshold="auto"`` gives.
+    sample : int, default 1500
         Images that are compared, 0 = all.
-    seed : int
+    seed : int, default 0
         Draws the sample.
-    folder : path, optional
+    folder : str or Path, optional
         Where the files of a FeatureSet lie; default the current folder.
-    recursive : bool
+    recursive : bool, default False
         Sub-folders too.
-    jobs : int, optional
-        Workers; default all cores.
-    max_pixels : int
-        Pictures that claim more are not read.
+    jobs : int, default all cores
+        Workers. The answer does not depend on it.
+    max_pixels : int, default 178,956,970
+        Pictures that claim more pixels are not read.
     **options
-        The method's own options.
+        The method's own options, `size` among them; see `icas.cluster`.
 
     Returns
     -------
@@ -77,6 +78,27 @@ def pick_threshold(
     UsageError
         No such folder, method or option; fewer than two images; or neither window nor notebook:
         the curve is in ``thresholds.png`` then.
+
+    See Also
+    --------
+    icas.cluster : ``threshold="pick"`` asks in the same window.
+
+    Examples
+    --------
+    With a window:
+
+    >>> import icas
+    >>> picked = icas.pick_threshold("photos", method="orb")  # doctest: +SKIP
+    >>> report = icas.cluster("photos", method="orb", threshold=picked)  # doctest: +SKIP
+
+    One picture has no pairs:
+
+    >>> from skimage import data
+    >>> try:
+    ...     icas.pick_threshold([data.coffee()])
+    ... except icas.UsageError as error:
+    ...     print(error)
+    a threshold is picked by pairs of images: there are fewer than two
     """
     with start_workers("threads", jobs) as workers:
         drawing = Drawing(sample, seed, recursive, max_pixels, workers)

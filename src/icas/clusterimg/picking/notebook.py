@@ -22,7 +22,7 @@ class PickedThreshold:
     """A threshold that somebody picks, or has picked.
 
     It can be given wherever a threshold is taken (``icas.cluster(…, threshold=picked)``), and
-    counts as what is chosen at that moment.
+    counts as what is chosen at that moment; ``float(picked)`` is the number.
 
     Attributes
     ----------

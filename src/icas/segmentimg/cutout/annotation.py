@@ -56,8 +56,8 @@ class Annotation:
         for row0, row1, col0, col1 in self.boxes:
             if not (0 <= row0 < row1 <= height and 0 <= col0 < col1 <= width):
                 raise UsageError(
-                    f"box {col0},{row0},{col1},{row1}: needed is x0 < x1 and y0 < y1 in the"
-                    f" picture ({width}x{height})"
+                    f"box {col0},{row0},{col1},{row1}: x0 < x1 and y0 < y1 in the picture"
+                    f" ({width}x{height}) are needed"
                 )
 
     @property

@@ -13,6 +13,7 @@ from icas.common.arrays import as_image
 from icas.common.errors import UsageError
 from icas.common.images import Image
 from icas.common.options import check_options, option
+from icas.segmentimg.label_map import label_map
 from icas.segmentimg.labels import Labels, absorb_small, connected, sizes_of
 from icas.segmentimg.segmenters.superpixels import Superpixels
 
@@ -36,8 +37,16 @@ RUNS = 3
 """Runs from different first centres, of which the best is taken."""
 
 
-class KMeansColors(NamedTuple):
-    """Colours of a picture brought down to a few.
+class _Parts(NamedTuple):
+    labels: Labels
+    centres: NDArray[np.float64]
+    picture: Image
+
+
+class KMeansColors(_Parts):
+    """Colours of a picture brought down to a few; what `icas.kmeans_colors` gives.
+
+    A named tuple: ``labels, centres, picture = icas.kmeans_colors(image, 5)``.
 
     Attributes
     ----------
@@ -47,11 +56,33 @@ class KMeansColors(NamedTuple):
         Colours of the centres, RGB, 0-255, in the order of their size, largest first.
     picture : (h, w, 3) uint8 ndarray
         The picture painted with the centres.
+
+    See Also
+    --------
+    icas.kmeans_colors : makes one.
+
+    Examples
+    --------
+    >>> import icas
+    >>> import numpy as np
+    >>> image = np.zeros((2, 3, 3), np.uint8)
+    >>> image[:, 2] = 255, 0, 0
+    >>> found = icas.kmeans_colors(image, 2)
+    >>> found.labels
+    array([[0, 0, 1],
+           [0, 0, 1]], dtype=int32)
+    >>> found.centres.tolist(), found.picture.dtype
+    ([[0.0, 0.0, 0.0], [255.0, 0.0, 0.0]], dtype('uint8'))
     """
 
-    labels: Labels
-    centres: NDArray[np.float64]
-    picture: Image
+    original: Image | None = None
+
+    def _repr_html_(self) -> str:
+        from icas._show.show import show
+
+        before = [] if self.original is None else [self.original]
+        titles = ["original", f"{len(self.centres)} colours"]
+        return show(*before, self, titles=titles[-1 - len(before) :])._repr_html_()
 
 
 def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColors:
@@ -66,18 +97,40 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     ----------
     image : (h, w, 3) uint8 ndarray
         RGB; gray and RGBA do too.
-    k : int
+    k : int, default 5
         Number of colours, at least 1; fewer come back where the picture has fewer.
-    seed : int
+    seed : int, default 0
         Where chance comes in: the first centres.
+
+    Returns
+    -------
+    KMeansColors
+        ``labels``, ``centres`` and ``picture``.
 
     Raises
     ------
     UsageError
         `k` is below 1, or the array is no picture.
+
+    See Also
+    --------
+    icas.segment : ``method="kmeans"``, connected segments in place of colours.
+
+    Notes
+    -----
+    Sources: S. Lloyd, Least squares quantization in PCM, 1982; D. Arthur and S. Vassilvitskii,
+    k-means++: the advantages of careful seeding, SODA 2007.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> labels, centres, picture = icas.kmeans_colors(data.coffee(), 5)
+    >>> labels.shape, centres.shape, picture.shape
+    ((400, 600), (5, 3), (400, 600, 3))
     """
     if k < 1:
-        raise UsageError(f"k {k}: at least 1 colour")
+        raise UsageError(f"k {k}: must be at least 1 colour")
     picture = as_image(image)
     colors, weights = _distinct(picture.reshape(-1, 3)[:: max(1, picture.size // 3 // LOOKED_AT)])
     start = _best_start(colors, weights, k, seed)
@@ -127,7 +180,10 @@ def _painted(picture: Image, centres: Points) -> KMeansColors:
     sums = [np.bincount(label, plane, len(centres)) for plane in planes]
     means = np.stack(sums, axis=1)[order] / mass[order, None]
     labels = rank[label].reshape(picture.shape[:2])
-    return KMeansColors(labels, means, np.take(np.rint(means).astype(np.uint8), labels, axis=0))
+    painted = np.take(np.rint(means).astype(np.uint8), labels, axis=0)
+    made = KMeansColors(label_map(labels), means, painted)
+    made.original = picture
+    return made
 
 
 def _nearest_by_plane(planes: Points, centres: Points) -> NDArray[np.int64]:

@@ -64,7 +64,12 @@ class SamSegmenter(AutomaticOptions):
         default_text="prompt where there are boxes or points, else auto",
         flag="--sam-mode",
     )
-    device: str = option("auto", "cpu, cuda, cuda:N; auto: cuda where there is one")
+    device: str = option(
+        "auto",
+        "what computes: cpu, cuda, cuda:N; auto: cuda where there is one",
+        metavar="DEVICE",
+        words=("cpu", "cuda", "auto"),
+    )
     boxes: tuple[Any, ...] = option(
         (),
         "what is meant lies in here; may be given again",
@@ -88,7 +93,7 @@ class SamSegmenter(AutomaticOptions):
         "folder in which embeddings of pictures are kept, or none",
         parse=str,
         metavar="DIR",
-        default_text="icas/sam in the user's folder for such",
+        default_text="sam in the user's cache folder",
     )
 
     name: ClassVar[str] = "sam"

@@ -323,7 +323,7 @@ class Desk:
             if self._search is not None and self._search[0] is work:
                 return
             self._search = work, self._searcher.submit(self._templates.find, work.document.image)
-            self.say(f"looking for {len(templates)} templates …")
+            self.say(f"looking for templates: {len(templates)} …")
 
     def _stamp(self, work: Work, search: Future[TemplatePaint]) -> None:
         """Paint what was found, if its picture is still there."""
@@ -335,7 +335,7 @@ class Desk:
             self.say(str(error), warn=True)
             return
         self._easel.stamp(list(found.stamps()))
-        self.say(f"{len(found.places)} places of {len(self._templates.templates)} templates")
+        self.say(f"places where a template was found: {len(found.places)}")
 
     def _toggle_help(self) -> None:
         self._help = not self._help

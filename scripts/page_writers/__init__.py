@@ -1,0 +1,1 @@
+"""What is written of the parsers: completion for shells, man pages, the reference."""

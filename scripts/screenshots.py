@@ -1,0 +1,120 @@
+"""Takes the pictures of windows that docs/ shows: ``python scripts/screenshots.py [--only SCENE]``.
+
+The windows are real: ``segmentimg`` runs on a virtual display (Xvfb) and is worked with mouse and
+keyboard (xdotool), by the same hand as in tests/gui. The pictures painted are scikit-image's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from painting_scenes import SCENES
+from PIL import Image as Pictures
+from PIL import ImageDraw
+from skimage import data as samples
+from window_frames import side_by_side, write_picture
+
+TOP = Path(__file__).resolve().parent.parent
+MOST = 200_000
+"""Bytes that a picture takes at most."""
+THINGS = (
+    "suit,#e8590c\nface,#ffd43b\nhair,#7048e8\nflag,#1c7ed6\n"
+    "rocket,#2f9e44\ncup,#d6336c\ntable,#a0703c\nsky,#22b8cf\n"
+)
+COIN = (135, 179, 173, 217)
+"""Left, top, right and bottom of the template in the picture of coins."""
+
+
+class Room:
+    """A folder with pictures, a display, and somebody who paints there.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``pictures``, ``things.txt``, ``coins.png`` and ``coin/coin.png``.
+    template : (h, w, 3) uint8 ndarray
+        What is in ``coin/coin.png``.
+    """
+
+    def __init__(self, folder: Path, display: Any, hand: Callable[..., Any]) -> None:
+        self.folder, self._display, self._hand = folder, display, hand
+        (folder / "pictures").mkdir()
+        for name in ("astronaut", "coffee", "rocket"):
+            picture = Pictures.fromarray(getattr(samples, name)())
+            picture.save(folder / "pictures" / f"{name}.png")
+        (folder / "things.txt").write_text(THINGS, encoding="utf-8")
+        (folder / "coin").mkdir()
+        coins = Pictures.fromarray(samples.coins()).convert("RGB")
+        coins.save(folder / "coins.png")
+        template = _disc(coins.crop(COIN))
+        template.save(folder / "coin" / "coin.png")
+        self.template = np.asarray(template)
+
+    @contextmanager
+    def start(self, *words: str | Path) -> Iterator[Any]:
+        """``segmentimg`` with its files in the folder, killed in the end if it still runs."""
+        hand = self._hand(self._display, [self._placed(word) for word in words])
+        try:
+            yield hand
+        finally:
+            hand.kill()
+            hand.end()
+
+    def _placed(self, word: str | Path) -> str | Path:
+        there = self.folder / str(word)
+        return there if there.exists() else word
+
+
+def _disc(square: Any) -> Any:
+    """A square picture with black corners."""
+    mask = Pictures.new("L", square.size)
+    ImageDraw.Draw(mask).ellipse((0, 0, square.width - 1, square.height - 1), fill=255)
+    return Pictures.composite(square, Pictures.new("RGB", square.size), mask)
+
+
+def take(scene: str, out: Path, folder: Path) -> list[Path]:
+    """Play a scene in an empty folder; the pictures taken."""
+    gui = _loaded("conftest")
+    display, taken = gui.Display(folder), []
+    try:
+        for title, shots in SCENES[scene](Room(folder, display, gui.hands.Hand)):
+            taken.append(out / title)
+            size = write_picture(taken[-1], side_by_side(shots), MOST)
+            print(f"{taken[-1].name} {size // 1000} kB")
+    finally:
+        display.close()
+    return taken
+
+
+def _loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TOP / "tests" / "gui" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=TOP / "docs" / "images", metavar="DIR")
+    parser.add_argument("--only", choices=SCENES, nargs="+", help="scenes (default: all)")
+    given = parser.parse_args(argv)
+    given.out.mkdir(parents=True, exist_ok=True)
+    for scene in given.only or SCENES:
+        with tempfile.TemporaryDirectory() as folder:
+            take(scene, given.out, Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

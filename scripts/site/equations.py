@@ -1,0 +1,24 @@
+"""mkdocs hook: equations become MathML when the site is built; no script, no font, no network.
+
+They are written as GitHub shows them: a fence of the language ``math``, or ``$`a + b`$`` in a line.
+"""
+
+import re
+
+from latex2mathml.converter import convert
+
+FENCE = re.compile(r"^(?P<indent> *)```math\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"\$`([^`\n]+)`\$")
+
+
+def on_page_markdown(markdown, **_):
+    return INLINE.sub(in_a_line, FENCE.sub(alone, markdown))
+
+
+def alone(found):
+    formula = convert(" ".join(found["text"].split()), display="block")
+    return f'{found["indent"]}<div class="equation" markdown="0">{formula}</div>'
+
+
+def in_a_line(found):
+    return f'<span class="formula" markdown="0">{convert(found[1])}</span>'

@@ -1,0 +1,1 @@
+"""`icas.show`, and what notebooks show of icas's own objects. IPython is not needed."""

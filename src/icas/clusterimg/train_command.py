@@ -1,0 +1,48 @@
+"""The command ``clusterimg train``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from icas.clusterimg.shared_flags import add_json, source, take_console
+from icas.common.flag_groups import SAID
+from icas.common.options import add_flags
+from icas.common.parsers import About, LineParser
+from icas.common.programs import Command
+from icas.common.progress import printable
+
+SOME_UNREADABLE = 3
+TEXT = "Train a network on a folder of images, for --method deep of clusterimg."
+EXAMPLES = (
+    ("clusterimg train photos --out own.pt --epochs 2", ""),
+    ("clusterimg photos --method deep --weights own.pt --dst by-own", "sort with it"),
+)
+
+
+def _parser() -> LineParser:
+    from icas.clusterimg.deep.train_settings import TrainSettings
+
+    parser = LineParser("clusterimg train", About(TEXT, examples=EXAMPLES))
+    parser.add_source()
+    add_flags(parser, TrainSettings)
+    parser.add_switch(SAID, "-v", "--verbose", help="a line for every epoch")
+    add_json(parser)
+    return parser
+
+
+def _train(given: dict[str, Any]) -> int:
+    from icas.clusterimg.deep.train_settings import TrainSettings
+
+    given.pop("debug", None)
+    console, as_json = take_console(given)
+    folder = source(given)
+
+    from icas.clusterimg.deep.training import train
+
+    report = train(folder, TrainSettings(**given), console)
+    print(json.dumps(report.as_dict()) if as_json else printable(report.summary()))
+    return SOME_UNREADABLE if report.unreadable else 0
+
+
+TRAIN = Command(_parser, _train)
