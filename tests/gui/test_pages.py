@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "docs"))
+
+import needs
+from blocks import PAGES, all_commands
+from desk import add_checkpoints, lay_out
+from running import Reader, split, write_programs
+
 pytestmark = pytest.mark.gui
 
-_SPEC = importlib.util.spec_from_file_location(
-    "pages", Path(__file__).resolve().parent.parent / "test_readme.py"
-)
-pages = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(pages)
-desk, weights = pages.desk, pages.weights
-COMMANDS = [
-    words for page in pages.PAGES for words in pages.commands(page) if pages.opens_windows(words)
-]
+COMMANDS = {
+    tuple(words): page
+    for page in PAGES
+    for command in all_commands(page)
+    if (words := split(command))[:1] == ["segmentimg"]
+    and needs.windows(words)
+    and command.exit_code == 0
+}
+
+
+@pytest.fixture(scope="module")
+def laid_out(photos, tmp_path_factory):
+    """A folder as the pages have it."""
+    folder = tmp_path_factory.mktemp("desk")
+    lay_out(folder, photos)
+    return folder
+
+
+def prepared(page, photos, folder):
+    """A folder in which all of a page was run that opens no window."""
+    for name in ("desk", "programs"):
+        (folder / name).mkdir()
+    lay_out(folder / "desk", photos)
+    write_programs(folder / "programs")
+    Reader(folder / "desk", folder / "programs", {"torch", "dask"}).read(page)
+    return folder / "desk"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=shlex.join)
-def test_windows_open_and_q_closes_them(words, desk, start, request, monkeypatch):
-    if "--sam-checkpoint" in words:
-        request.getfixturevalue("weights")
+def test_windows_open_and_q_closes_them(
+    words, laid_out, photos, tmp_path, start, request, monkeypatch
+):
+    monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
+    there = (laid_out / words[1]).exists()
+    desk = laid_out if there else prepared(COMMANDS[words], photos, tmp_path)
+    if needs.checkpoints(shlex.join(words)):
+        add_checkpoints(desk, request.getfixturevalue("checkpoint"))
     monkeypatch.chdir(desk)
-    monkeypatch.setenv("ICAS_CACHE", str(desk / "cache"))
     hand = start(*words[1:])
     asks = {"grabcut", "sam"} & set(words) and "auto" not in words
     window = "Annotations" if asks else "Painting"
