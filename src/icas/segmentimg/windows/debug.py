@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.images import Image, resize
+from icas.segmentimg.label_map import mottled
 from icas.segmentimg.labels import Labels, count_of
 from icas.segmentimg.opening import Work
 from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
@@ -31,21 +32,14 @@ def debug_picture(work: Work, most: Shape) -> Image:
     cells = [
         (work.picture.path.name, small),
         (f"{count_of(document.labels)} segments now", overlay(small, now)),
-        (f"{count_of(document.first)} before cuts", _mottled(first)),
-        (f"{FEW} by the merge tree", _mottled(few)),
+        (f"{count_of(document.first)} before cuts", mottled(first)),
+        (f"{FEW} by the merge tree", mottled(few)),
         ("painted", np.asarray(colors[classes], np.uint8)),
         ("edges", _edges(now)),
     ]
     sheet = contact_sheet(cells, columns=3)
     share = min(1.0, most[0] / sheet.shape[0], most[1] / sheet.shape[1])
     return resize(sheet, (round(share * sheet.shape[1]), round(share * sheet.shape[0])))
-
-
-def _mottled(labels: Labels) -> Image:
-    """Each label in a colour of its own, the same every time."""
-    colors = np.random.default_rng(0).integers(40, 256, (count_of(labels) + 1, 3), np.uint8)
-    colors[0] = 0
-    return np.asarray(colors[labels], np.uint8)
 
 
 def _edges(labels: Labels) -> Image:
