@@ -3,6 +3,9 @@
 # make lint    ruff: style and format
 # make types   mypy --strict
 # make bench   how fast, beside others (make rivals: for more of them); make history: than before
+# make docs    the site, into site/
+# make pages   completion, man pages and the reference of the commands, from their parsers
+# make package  wheel and source archive into dist/, checked, installed and tried
 # make quality how good, on the data sets in ICAS_DATA
 # make format  put the sources into ruff's format
 # make clean   remove what these targets made
@@ -13,7 +16,7 @@
 # WORKERS=0             tests one after the other; else as many at a time as there are cores
 
 PYTHON ?= python3
-EXTRAS ?= all,test
+EXTRAS ?= all,test,docs
 TESTS ?= tests
 WORKERS ?= auto
 PYTEST_ARGS ?=
@@ -21,7 +24,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN = $(VENV)/bin
 
-.PHONY: help demo test venv libraries lint types bench rivals history quality format clean
+.PHONY: help demo test venv libraries lint types bench rivals history quality docs pages package format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,7 +53,7 @@ lint: venv
 	@$(BIN)/ruff format --check .
 
 types: venv
-	@$(BIN)/mypy --strict src
+	@$(BIN)/mypy --strict src tests/typing
 
 # what `make bench` and `make history` use: no torch, and what icas is measured beside
 bench history: VENV = .venv-bench
@@ -76,10 +79,23 @@ quality: venv
 	@$(BIN)/python benchmarks/templates.py
 	@$(BIN)/python benchmarks/cutout.py
 
+# the site needs no torch; with the environment of the tests: make docs VENV=.venv EXTRAS=all,test,docs
+docs: VENV = .venv-docs
+docs: EXTRAS = docs
+docs: venv
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+pages: venv
+	@$(BIN)/python scripts/pages.py
+
+# PYTHON is what the wheel is tried with
+package: libraries
+	@$(PYTHON) scripts/package.py
+
 format: venv
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-demo .venv-rivals .benchmarks icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-rivals .venv-docs .venv-package site .benchmarks icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

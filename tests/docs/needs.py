@@ -1,0 +1,37 @@
+"""What a block or a command needs that is not everywhere, told by its text."""
+
+from __future__ import annotations
+
+import re
+
+NETWORKS = re.compile(
+    r"""--method deep|clusterimg train|method=["']deep|import torch|icas\.train"""
+)
+CHECKPOINTS = re.compile(
+    r"""--sam-checkpoint|--method sam|sam_checkpoint=|["']sam["']|mobile_sam|sam_vit_b"""
+)
+DASK = re.compile(r"""--executor dask|executor=["']dask|import dask""")
+WITHOUT_WINDOWS = {"--no-gui", "--preview", "--help", "--version"}
+COMMANDS = {"completion", "evaluate", "help", "man"}
+
+
+def networks(text: str) -> bool:
+    """Whether torch and weights of networks are needed."""
+    return NETWORKS.search(text) is not None
+
+
+def checkpoints(text: str) -> bool:
+    """Whether torch and a checkpoint of Segment Anything are needed."""
+    return CHECKPOINTS.search(text) is not None
+
+
+def dask(text: str) -> bool:
+    """Whether Dask is needed."""
+    return DASK.search(text) is not None
+
+
+def windows(words: list[str]) -> bool:
+    """Whether the command opens windows; such are run in tests/gui."""
+    if words[:1] == ["segmentimg"]:
+        return len(words) > 1 and words[1] not in COMMANDS and not WITHOUT_WINDOWS & set(words)
+    return words[:1] == ["clusterimg"] and ("pick" in words or "--threshold=pick" in words)

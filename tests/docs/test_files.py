@@ -1,0 +1,155 @@
+"""The page on files has the columns and fields that real runs write."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from blocks import read
+from running import main_of
+
+PAGE = "docs/files.md"
+NAME = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
+
+
+def documented(heading: str, table: int = 0) -> list[str]:
+    """Names in the first column of a table under a heading."""
+    text = read(PAGE).split(f"### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    return NAME.findall(tables[table])
+
+
+def always(heading: str) -> set[str]:
+    text = read(PAGE).split(f"### {heading}\n")[1].split("\n### ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|.*\| always \|$", text, re.MULTILINE))
+
+
+def run(*words: str) -> None:
+    assert main_of(words[0])(list(words[1:])) == 0
+
+
+def columns(path) -> list[str]:
+    with path.open(newline="") as stream:
+        return next(csv.reader(stream))
+
+
+@pytest.fixture
+def at_desk(desk, monkeypatch):
+    monkeypatch.chdir(desk)
+    return desk
+
+
+@pytest.fixture
+def results(at_desk):
+    """A plain run, one with decisions and candidates, a look-up, and one that was cut again."""
+    orb = ("--method", "orb", "--candidates", "3", "--batch-size", "6", "--dst", "some")
+    levels = ("photos", "--dst", "levels", "--threshold")
+    run("clusterimg", "photos", "--dst", "plain")
+    run("clusterimg", "decide", "plain", "must-link", "moon.png", "page.png")
+    run("clusterimg", "photos", *orb)
+    run("clusterimg", "decide", "plain", "forget", "all")
+    run("clusterimg", "photos", "--reference", "archive", "--dst", "found")
+    run("clusterimg", *levels, "0.5")
+    run("clusterimg", *levels, "0.8", "--resume")
+    run("clusterimg", "split", "levels", "cluster_0")
+    return at_desk
+
+
+TABLES = {
+    "clusters.csv": "plain/clusters.csv",
+    "certificate.csv": "plain/certificate.csv",
+    "similarities/batch_0.csv … merge.csv": "some/similarities/merge.csv",
+    "unreadable.csv": "plain/unreadable.csv",
+    "reference.csv": "found/reference.csv",
+}
+
+
+def test_what_clusterimg_writes_is_documented(results):
+    for heading, path in TABLES.items():
+        assert documented(heading) == columns(results / path), heading
+    kept = {path.name for path in results.glob("*/.icas/*")}
+    assert kept <= {name.split("/")[0] for name in documented(".icas")}
+    told = [json.loads((path / "run.json").read_text()) for path in results.glob("*/")
+            if (path / "run.json").exists()]  # fmt: skip
+    names = documented("run.json")
+    assert len(told) == 4
+    assert set().union(*told) == set(names) - {"models"}
+    assert set.intersection(*map(set, told)) - {"features"} == always("run.json")
+    plain = json.loads((results / "plain" / "run.json").read_text())
+    assert list(plain) == [name for name in names if name in plain]
+    listed = re.search(r"## A result of clusterimg.*?```text\n(.*?)```", read(PAGE), re.DOTALL)[1]
+    for path in [*results.glob("plain/*"), *results.glob("some/*"), *results.glob("found/*")]:
+        assert path.name in listed, path
+
+
+def test_the_caches_files_are_documented(results, monkeypatch):
+    import os
+    from pathlib import Path
+
+    text = read(PAGE).split("## The cache\n")[1]
+    found = {path.name for path in Path(os.environ["ICAS_CACHE"]).iterdir()}
+    assert {name for name in found if "-" not in name} <= set(NAME.findall(text))
+
+
+def test_what_is_written_of_thresholds_is_documented(at_desk):
+    run("clusterimg", "thresholds", "photos", "--labels", "labels.csv", "--out", "curve.csv")
+    assert documented("thresholds --out curve.csv") == columns(at_desk / "curve.csv")
+
+
+def test_what_is_written_of_models_and_training_is_documented():
+    from dataclasses import fields
+
+    from icas.clusterimg.deep.choice import COLUMNS
+    from icas.clusterimg.deep.loss_curve import Epoch
+
+    assert documented("models.csv") == list(COLUMNS)
+    told = re.findall(r"^\| column of the table.*\n(?:\|.*\n)+", read(PAGE), re.MULTILINE)[0]
+    assert NAME.findall(told) == [field.name for field in fields(Epoch)]
+
+
+def test_what_segmentimg_writes_is_documented(at_desk):
+    run("segmentimg", "img.png", "--no-gui", "--out", "cut")
+    run("segmentimg", "img.png", "--no-gui", "--out", "cut", "--save", "centres", "--method",
+        "kmeans")  # fmt: skip
+    run("segmentimg", "img.png", "--no-gui", "--out", "painted", "--palette", "classes.txt",
+        "--templates", "coins", "--template-threshold", "0.05", "--save",
+        "masks,labels,coco,labelme")  # fmt: skip
+    cut, painted = (json.loads((at_desk / name / "img.json").read_text())
+                    for name in ("cut", "painted"))  # fmt: skip
+    names = documented("NAME.json")
+    assert set(cut) | set(painted) == set(names) - {"set_aside", "unfinished_save"}
+    assert set(cut) & set(painted) - {"unattended"} == always("NAME.json")
+    for heading, file in (("coco.json", "coco.json"), ("NAME_labelme.json", "img_labelme.json")):
+        assert documented(heading) == list(json.loads((at_desk / "painted" / file).read_text()))
+    for heading, folder in (("Without a window", "cut"), ("Painted", "painted")):
+        shown = {name.replace("NAME", "img") for name in documented(heading)}
+        found = {path.name.replace("=", ":") for path in (at_desk / folder).iterdir()}
+        assert found <= shown, found - shown
+
+
+def test_what_is_kept_of_a_painting_is_documented(at_desk):
+    import icas
+    from icas.segmentimg.keeping import Kept, keep
+
+    image = icas.read_image("img.png")
+    document = icas.PaintDocument(image, icas.segment(image, "graph"))
+    document.fill(90, 120, (204, 0, 0))
+    document.cut((0, 10), (150, 60))
+    keep(at_desk / "img.paint", Kept(document.state(), ("cup",), {}, False))
+    text = read(PAGE).split("### .icas/NAME.paint\n")[1].split("\n## ")[0]
+    with zipfile.ZipFile(at_desk / "img.paint") as box:
+        assert all(f"`{name}`" in text for name in box.namelist())
+
+
+def test_a_table_survives_names_that_are_no_text(at_desk):
+    if sys.platform != "linux":
+        pytest.skip("file names are bytes on Linux alone")
+    subprocess.run(["bash", "-c", r"cp img.png $'photos/\xff.png'"], check=True)
+    run("clusterimg", "photos", "--dst", "odd", "--transfer", "none")
+    text = (at_desk / "odd" / "clusters.csv").read_text(errors="surrogateescape")
+    assert "\udcff.png" in text

@@ -1,0 +1,58 @@
+"""Commands and code in the README and the pages of docs run, and give what the pages say."""
+
+from __future__ import annotations
+
+import re
+
+import needs
+import pytest
+from blocks import LANGUAGES, PAGES, SHOWN, all_commands, blocks, read
+
+from icas.segmentimg.windows.keymap import help_rows
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_page_says_runs(page, reader, request):
+    text = read(page)
+    if "torch" not in reader.missing:
+        prepare(text, reader, request)
+    reader.read(page)
+    if reader.left_out:
+        print("\n".join(reader.left_out))
+
+
+def prepare(text, reader, request):
+    """Lay the weights that the page names on the desk."""
+    from desk import add_checkpoints, add_networks
+
+    if needs.networks(text):
+        add_networks(reader.desk, reader.desk.parent / "torch", request.getfixturevalue("torch"))
+    if needs.checkpoints(text):
+        add_checkpoints(reader.desk, request.getfixturevalue("checkpoint"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_blocks_are_of_languages_that_are_known(page):
+    for block in blocks(page):
+        assert block.language in LANGUAGES | SHOWN, f"{page}:{block.line}: {block.language}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_it_begins_with_its_title(page):
+    lines = read(page).splitlines()
+    assert lines[0].startswith("# "), f"{page}:1: not '# Title'"
+    titles = re.findall(
+        r"^# .*$", re.sub(r"^ *```.*?^ *```", "", read(page), flags=re.M | re.S), re.M
+    )
+    assert len(titles) == 1, f"{page}: more than one title: {titles}"
+
+
+def test_the_readme_shows_commands_and_what_they_print():
+    found = all_commands("README.md")
+    assert len(found) >= 6
+    assert any(len(command.output or ()) >= 3 for command in found)
+
+
+def test_the_page_on_painting_has_the_keys_of_the_program():
+    shown = read("docs/painting.md").split("|---|---|\n")[1].split("<!--")[0]
+    assert shown == "".join(f"| {key} | {words} |\n" for key, words in help_rows())
