@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from quality import AIMS, TOP, chosen_files, measured, method_called
 from rivals_links import DEFAULTS, PROGRAMS
 
@@ -33,6 +34,7 @@ RIVALS = TOP / ".venv-rivals" / "bin" / "python"
 OURS = ("imagehash", "minhash", "orb", "deep")
 SETS = (*AIMS, "coil20", "faces-umist", "gtsrb-tracks")
 """Sets in which something of the pixels tells who belongs together."""
+READ_BY_ALL = (".jpg", ".jpeg", ".png", ".bmp")
 Found = tuple[float, float]
 """Best F1, and that at the program's own threshold."""
 
@@ -81,16 +83,16 @@ def _theirs(python: Path, program: str, folder: Path, most: int) -> Found:
 
 def _links(python: Path, program: str, images: Path, files: Sequence[str]) -> Links:
     """What a program says of the images that take part, seen in a folder of their own."""
-    place = {Path(file).name: number for number, file in enumerate(files)}
+    place = {_seen_as(file): number for number, file in enumerate(files)}
     if len(place) < len(files):
         raise SystemExit(f"two images of {images} have one name: these programs cannot tell them")
     with tempfile.TemporaryDirectory() as folder:
         seen, told = Path(folder) / "images", Path(folder) / "links.csv"
         seen.mkdir()
         for file in files:
-            shutil.copyfile(images / file, seen / Path(file).name)  # some follow links, some do not
+            _lay(images / file, seen / _seen_as(file))
         inner = Path(__file__).with_name("rivals_links.py")
-        subprocess.run([python, inner, program, seen, told], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([python, inner, program, seen, told], check=True, capture_output=True)
         with told.open(newline="", encoding="utf-8") as file:
             found = {
                 tuple(sorted((place[row["a"]], place[row["b"]]))): float(row["similarity"])
@@ -98,6 +100,20 @@ def _links(python: Path, program: str, images: Path, files: Sequence[str]) -> Li
             }
     ends = np.array(list(found), np.int64).reshape(-1, 2).T
     return Links(ends[0], ends[1], np.array(list(found.values()), np.float32))
+
+
+def _seen_as(file: str) -> str:
+    """Name of an image for programs that do not read every format."""
+    path = Path(file)
+    return path.name if path.suffix.lower() in READ_BY_ALL else f"{path.name}.png"
+
+
+def _lay(source: Path, target: Path) -> None:
+    if source.name == target.name:
+        shutil.copyfile(source, target)  # not a link: not all of them follow links
+    else:
+        with Image.open(source) as picture:
+            picture.save(target)
 
 
 def table(names: Sequence[str], rows: dict[str, list[Found]]) -> list[str]:

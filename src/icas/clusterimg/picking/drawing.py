@@ -71,8 +71,11 @@ class CurveAxes:
             self.clusters.legend(
                 [line, other],
                 ["similar pairs", "clusters"],
-                framealpha=0.9,
-                edgecolor="none",
+                loc="lower right",
+                bbox_to_anchor=(1.0, 1.1),  # above the axes, where no curve is
+                ncols=2,
+                frameon=False,
+                borderaxespad=0.0,
                 labelcolor=INK,
                 prop={"family": list(FONT), "size": points(12 * scale)},
             )
