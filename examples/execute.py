@@ -10,6 +10,7 @@ come with `icas[test]`; 03 also needs `icas[deep]`.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,8 @@ def executed(path: Path) -> nbformat.NotebookNode:
     nbclient.exceptions.CellExecutionError
         A cell failed.
     """
+    # joblib, which scikit-learn computes with, warns where it cannot count the processor's cores
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1))
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         where = {"metadata": {"path": folder}}

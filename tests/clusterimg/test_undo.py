@@ -308,3 +308,17 @@ def test_a_journal_of_an_older_version_is_read(source, tmp_path):
     icas.undo(dst)
     assert (source / "second" / "rocket-2.jpg").is_file()
     assert [path for path in dst.rglob("*") if path.is_file()] == []
+
+
+def test_the_other_of_two_was_quicker(tmp_path, monkeypatch):
+    """A folder that goes away while it is looked into was taken back by somebody else."""
+    root = tmp_path / "sorted"
+    (root / ".icas").mkdir(parents=True)
+
+    def gone_meanwhile(folder):
+        shutil.rmtree(folder)
+        return not list(folder.iterdir())
+
+    monkeypatch.setattr("icas.clusterimg.undo.is_free", gone_meanwhile)
+    with pytest.raises(icas.ConflictError, match="another clusterimg has just taken"):
+        icas.undo(root)

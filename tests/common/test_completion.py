@@ -130,7 +130,10 @@ def at_a_terminal(shell: list[str], desk, setup: list[str], asked) -> None:
     """Type each line and TAB in turn, and wait until the terminal shows what is wanted."""
     import pty
 
-    child, terminal = pty.fork()
+    try:
+        child, terminal = pty.fork()
+    except OSError as error:  # no /dev/pts in this container
+        pytest.skip(f"no terminal can be had here: {error}")
     if child == 0:
         os.chdir(desk)
         here = {**os.environ, "HOME": str(desk), "TERM": "dumb", "LC_ALL": "C"}

@@ -49,7 +49,7 @@ def test_templates_are_found_and_painted(desk, capsys):
     mask = mask_of(out, "cat")
     rows, columns = np.nonzero(mask)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (80, 119, 100, 149)
-    assert "1 places of templates" in capsys.readouterr().out
+    assert "1 place of templates" in capsys.readouterr().out
     told = json.loads((out / "cup.json").read_text())
     assert told["classes"] == []
     assert told["painted_files"] == ["cup_labels.png"]

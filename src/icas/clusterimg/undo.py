@@ -146,13 +146,26 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
 
 def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
     """As `undo`, with the words to `console`."""
+    try:
+        return _undone(root, console, dry_run)
+    except FileNotFoundError as error:
+        if root.exists():
+            raise
+        raise _taken_back(root) from error
+
+
+def _taken_back(root: Path) -> ConflictError:
+    return ConflictError(f"another clusterimg has just taken {root} back")
+
+
+def _undone(root: Path, console: Console, dry_run: bool) -> Undone:
     if not root.is_dir():
         raise UsageError(f"no folder {str(root)!r}: clusterimg undo takes a result folder")
     if not has_journal(root):
         return _before_record(root, console, dry_run)
     with nullcontext() if dry_run else at_work(root):
         if not has_journal(root):
-            raise ConflictError(f"another clusterimg has just taken {root} back")
+            raise _taken_back(root)
         _finish_rearrangement(root, console, dry_run)
         with Journal(root) as journal:
             made, folders = list(journal.made()), journal.folders()

@@ -221,7 +221,7 @@ def test_two_images_are_enough(train, make_pictures, tmp_path):
         ({"out": "m.onnx"}, "choose a suffix"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"loss_weights": "random"}, "with --loss perceptual alone"),
-        ({"loss_layers": ","}, "names of layers"),
+        ({"loss_layers": ","}, "a list of layers"),
         ({"speed": 3}, "--speed is no option"),
         ({"out": "no/such/folder/m.pt"}, "there is no folder"),
     ],
