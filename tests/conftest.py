@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from icas.common.places import VARIABLE
 
@@ -19,6 +20,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# laws are tried on some examples each time, on more by HYPOTHESIS_PROFILE=default
+settings.register_profile("some", max_examples=40, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "some"))
 
 
 @pytest.fixture(scope="session", autouse=True)

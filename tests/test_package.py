@@ -68,6 +68,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(archive) as opened:
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)  # the later Pythons' own
         opened.extractall(folder)
     return folder / f"icas-{icas.__version__}"
 

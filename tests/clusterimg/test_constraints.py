@@ -147,7 +147,7 @@ def run(case, size, merge="representatives", linkage="chain", threshold=0.97, **
 
 @pytest.mark.parametrize("linkage", ["chain", "complete", "average"])
 @pytest.mark.parametrize("merge", ["representatives", "exact"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=hashes_and_decisions(), size=st.integers(2, 25))
 def test_no_way_of_merging_breaks_a_decision(linkage, merge, case, size):
     found = run(case, size, merge, linkage)
@@ -183,7 +183,7 @@ def test_merged_exactly_it_is_as_one_big_batch(case, size):
 
 
 @pytest.mark.parametrize("linkage", ["chain", "complete"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(case=hashes_and_decisions(), size=st.integers(2, 25))
 def test_without_decisions_nothing_changes(linkage, case, size):
     for constraints in (NOTHING, Constraints({"not here.jpg": 0}, ({0: 0},))):

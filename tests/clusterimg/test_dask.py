@@ -44,7 +44,9 @@ def tables(dst: Path) -> dict[str, bytes]:
     return {path.relative_to(dst).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("merge", ["representatives", "exact"])
+@pytest.mark.parametrize(
+    "merge", ["representatives", pytest.param("exact", marks=pytest.mark.slow)]
+)
 def test_a_cluster_gives_what_threads_give(cluster, crowd, tmp_path, method_and_options, merge):
     found = []
     for number, how in enumerate(({"jobs": 2}, {"executor": "dask", "scheduler": cluster.address})):
@@ -74,7 +76,12 @@ def test_python_goes_step_by_step_on_a_cluster(cluster, crowd, monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "bar", "dead"),
-    [("orb", "features", 1), ("orb", "links", 1), ("ssim", "links", 2), ("minhash", "features", 2)],
+    [
+        ("orb", "features", 1),
+        ("ssim", "links", 2),
+        pytest.param("orb", "links", 1, marks=pytest.mark.slow),
+        pytest.param("minhash", "features", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_workers_killed_in_the_middle_change_nothing(
     crowd, tmp_path, method, bar, dead, monkeypatch
@@ -105,7 +112,8 @@ def test_workers_killed_in_the_middle_change_nothing(
 
 def test_the_commands_of_the_page_start_a_cluster_and_use_it(crowd, tmp_path):
     page = PAGE.read_text(encoding="utf-8")
-    text = "".join(re.findall(r"^```bash\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    blocks = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    text = "".join(block for block in blocks if "dask scheduler" in block)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -111,6 +111,7 @@ if len(list(deaths.iterdir())) <= {deaths}:
 """
 
 
+@pytest.mark.slow
 def test_a_task_may_take_three_workers_with_it_and_not_four(tmp_path):
     with start_workers("dask", 1) as workers:
         few, many = tmp_path / "few", tmp_path / "many"

@@ -40,7 +40,9 @@ def tables(dst: Path) -> dict[str, bytes]:
     return {path.relative_to(dst).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("merge", ["representatives", "exact"])
+@pytest.mark.parametrize(
+    "merge", ["exact", pytest.param("representatives", marks=pytest.mark.slow)]
+)
 def test_processes_give_what_threads_give(crowd, tmp_path, method_and_options, merge, monkeypatch):
     monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 8)
     found = []

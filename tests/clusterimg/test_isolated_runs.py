@@ -60,8 +60,22 @@ def tables(dst: Path) -> dict[str, bytes]:
     return {path.relative_to(dst).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("executor", ["threads", "processes", dask])
-def test_results_are_the_same(crowd, tmp_path, method_and_options, executor) -> None:
+def test_results_are_the_same(crowd, tmp_path, method_and_options) -> None:
+    check_results(crowd, tmp_path, "threads", method_and_options)
+
+
+@pytest.mark.parametrize("executor", ["processes", dask])
+def test_they_are_the_same_with_other_processes(crowd, tmp_path, executor) -> None:
+    check_results(crowd, tmp_path, executor, {"method": "imagehash"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["processes", dask])
+def test_they_are_by_every_method(crowd, tmp_path, method_and_options, executor) -> None:
+    check_results(crowd, tmp_path, executor, method_and_options)
+
+
+def check_results(crowd: Path, tmp_path: Path, executor: str, method_and_options: dict) -> None:
     folder = tmp_path / "images"
     shutil.copytree(crowd, folder)
     folder.joinpath("text.jpg").write_text("no picture")
@@ -105,7 +119,7 @@ def clusterimg(folder: Path, dst: Path, environment: dict[str, str], *words: str
     [
         ("--isolate",),
         ("--executor", "processes"),
-        pytest.param(("--executor", "dask"), marks=dask.marks),
+        pytest.param(("--executor", "dask"), marks=[*dask.marks, pytest.mark.slow]),
     ],
     ids=" ".join,
 )

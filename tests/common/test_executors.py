@@ -80,8 +80,9 @@ def test_dask_workers_give_the_same(photos, tmp_path):
     assert tables[0] == tables[1]
 
 
-def test_a_dask_scheduler_that_is_not_there_is_told(photos, tmp_path):
+def test_a_dask_scheduler_that_is_not_there_is_told(photos, tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("icas.common.dask_workers.CONNECT", 1)
     with pytest.raises(icas.IcasError, match="scheduler"):
         icas.cluster(photos, dst=tmp_path / "out", executor="dask", scheduler="tcp://127.0.0.1:9")
     assert not (tmp_path / "out").exists()

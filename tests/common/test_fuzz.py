@@ -37,8 +37,8 @@ def check(found: dict, count: int) -> None:
 
 
 @linux
-def test_a_hundred_damaged_pictures() -> None:
-    check(fuzz(100, None), 100)
+def test_some_damaged_pictures() -> None:
+    check(fuzz(40, None), 40)
 
 
 @linux
@@ -52,6 +52,7 @@ def test_thousands_of_damaged_pictures(bad_inputs: Path) -> None:
 
 
 @linux
+@pytest.mark.slow
 def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path) -> None:
     """A reader that crashes, one that takes long, and one that raises something else."""
     patch = (
@@ -70,7 +71,7 @@ def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(patch)
     (tmp_path / "at").write_text("0")
     run = subprocess.run(
-        [sys.executable, str(PROGRAM), "--count", "10", "--slow", "1"],
+        [sys.executable, str(PROGRAM), "--count", "8", "--slow", "1"],
         env={**os.environ, "PYTHONPATH": str(tmp_path), "FUZZ_AT": str(tmp_path / "at")},
         capture_output=True,
         text=True,

@@ -92,7 +92,7 @@ def test_an_item_that_breaks_its_process_is_named_and_the_others_come(
 
 
 @posix
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(items=st.lists(st.sampled_from(["good", "good", "crash", "late-abort", "exit"]), max_size=9))
 def test_each_item_comes_once_in_order_or_is_lost(items: list[str]) -> None:
     sys.path.insert(0, str(Path(__file__).parent))

@@ -36,17 +36,17 @@ def test_some_steps_of_other_runs(worlds, holds, name):
     from killer import ByStep, at_random
 
     world = worlds(name)
-    holds(at_random(world, ByStep(world), 3, seed=1), name)
+    holds(at_random(world, ByStep(world), 2, seed=1), name)
 
 
 def test_some_steps_where_there_are_no_hard_links(worlds, holds):
     from killer import ByStep, at_random
 
     world = worlds("move")
-    holds(at_random(world, ByStep(world, hard_links=False), 3, seed=2), "move without hard links")
+    holds(at_random(world, ByStep(world, hard_links=False), 2, seed=2), "move without hard links")
 
 
-@pytest.mark.parametrize("name", ["copy", "move"])
+@pytest.mark.parametrize("name", ["move", pytest.param("copy", marks=pytest.mark.slow)])
 def test_some_steps_to_another_disk(worlds, holds, other_disk, name):
     from killer import ByStep, at_random
 

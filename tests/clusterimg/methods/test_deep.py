@@ -59,7 +59,7 @@ def by_hand(torch, name, file, images, size):
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-@pytest.mark.parametrize("size", [(160, 160), (96, 128)])
+@pytest.mark.parametrize("size", [(96, 128), pytest.param((160, 160), marks=pytest.mark.slow)])
 def test_features_are_the_maps_of_torchvision_averaged(torch, data, pictures, name, size):
     file = data / "weights" / WEIGHTS[name]
     wanted = by_hand(torch, name, file, pictures, size)
@@ -170,7 +170,7 @@ BEST = {"multiview": 1.0, "deeppcb-pairs": 0.92, "copies": 0.99, "faces-orl": 0.
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in ("copies", "faces-orl") else n for n in BEST],
+    [n if n == "deeppcb-pairs" else pytest.param(n, marks=pytest.mark.slow) for n in BEST],
 )
 def test_best_f1_on_real_sets(torch, data, name):
     file = data / "weights" / WEIGHTS["mobilenet_v2"]

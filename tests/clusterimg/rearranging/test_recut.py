@@ -145,8 +145,9 @@ def test_files_that_systems_leave_in_folders_are_no_obstacle(result):
     icas.recut(result, 1.0)
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_it_is_killed_at_every_step_and_finished_by_the_next_call(
-    result, tmp_path, monkeypatch, tools
+    result, tmp_path, monkeypatch, tools, every
 ):
     steps = tools.thresholds(result)
     middle, top = steps[len(steps) // 2], steps[-1]
@@ -156,7 +157,7 @@ def test_it_is_killed_at_every_step_and_finished_by_the_next_call(
         copied = shutil.copytree(result, tmp_path / f"copy{threshold}")
         icas.recut(copied, threshold)
         expected[threshold] = comparable(tools, copied)
-    for step in range(1000):
+    for step in range(0, 1000, every):
         dst = shutil.copytree(result, tmp_path / f"step{step}")
         try:
             with tools.killed_before_step(monkeypatch, step):
@@ -175,7 +176,9 @@ def test_it_is_killed_at_every_step_and_finished_by_the_next_call(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-@pytest.mark.parametrize("step", [0, 3, 6, 9, 12, 18, 22])
+@pytest.mark.parametrize(
+    "step", [0, 9, 22, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 6, 12, 18))]
+)
 def test_kill_9_loses_nothing(photos, tmp_path, step, tools):
     source = tools.same_names(photos, tmp_path / "photos")
     whole = sorted(path.read_bytes() for path in source.rglob("*.*"))

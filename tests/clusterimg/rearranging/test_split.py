@@ -192,7 +192,9 @@ def test_clusters_of_models_break_too(torch, photos, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-@pytest.mark.parametrize("step", [1, 5, 7, 8, 9, 11, 13])
+@pytest.mark.parametrize(
+    "step", [1, 8, 13, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 7, 9, 11))]
+)
 def test_kill_9_and_the_same_command_again_splits_once(photos, tmp_path, step, tools):
     source, kept = (tools.same_names(photos, tmp_path / name) for name in ("photos", "kept"))
     out = tools.made_at(source, tmp_path / "out", 0.3, recursive=True, transfer="move")

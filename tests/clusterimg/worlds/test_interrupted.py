@@ -127,13 +127,26 @@ def check(world, interrupted, stage, executor, how, unharmed):
     unharmed()
 
 
-@pytest.mark.parametrize("stage", STAGES)
+QUICK = ("scan", "features", "merge", "tables", "record", "transfer", "cleaning")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in STAGES],
+)
 def test_ctrl_c(world, interrupted, stage, unharmed):
     ways = ("copy", "move", "hardlink", "symlink")
     check(world, interrupted, stage, "threads", ways[len(stage) % 4], unharmed)
 
 
-@pytest.mark.parametrize("stage", ["features", "links", "transfer"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "links",
+        pytest.param("features", marks=pytest.mark.slow),
+        pytest.param("transfer", marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_with_processes(world, interrupted, stage, unharmed):
     check(world, interrupted, stage, "processes", "move", unharmed)
 

@@ -196,8 +196,17 @@ MOMENTS = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes as Linux has them")
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("kind", ["spawn_main", "isolated_child"])
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [
+        ("spawn_main", "links"),
+        ("isolated_child", "features"),
+        pytest.param("spawn_main", "features", marks=pytest.mark.slow),
+        pytest.param("spawn_main", "transfer", marks=pytest.mark.slow),
+        pytest.param("isolated_child", "links", marks=pytest.mark.slow),
+        pytest.param("isolated_child", "transfer", marks=pytest.mark.slow),
+    ],
+)
 def test_workers_that_are_killed(world, tools, tmp_path_factory, moment, kind, unharmed):
     """As the system does when memory runs out: the run goes on, or ends with one line."""
     scratch = tmp_path_factory.mktemp("scratch")

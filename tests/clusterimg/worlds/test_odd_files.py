@@ -100,7 +100,7 @@ def test_a_folder_named_like_an_image(world, request):
     unharmed()
 
 
-@pytest.mark.parametrize("executor", ["threads", "processes"])
+@pytest.mark.parametrize("executor", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_only_bad_files(world, transfer, executor):
     for path in world.source.iterdir():
         path.write_bytes(b"no picture")

@@ -102,8 +102,17 @@ def test_a_partition_without_any_mask_is_one_segment(checkpoint, small):
     assert (labels == 1).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (9, 100), (90, 20)])
-@pytest.mark.parametrize("layers", [0, 2])
+SHAPES = [(1, 1), (1, 40), (40, 1), (2, 2), (9, 100), (90, 20)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers"),
+    [
+        *((shape, 0) for shape in SHAPES),
+        *((shape, 2) for shape in SHAPES[:4]),
+        *(pytest.param(shape, 2, marks=pytest.mark.slow) for shape in SHAPES[4:]),
+    ],
+)
 def test_the_law_on_awkward_pictures(checkpoint, shape, layers):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     options = {**ANY, "points_per_side": 2, "crop_n_layers": layers}
