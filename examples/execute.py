@@ -37,8 +37,9 @@ def executed(path: Path) -> nbformat.NotebookNode:
     nbclient.exceptions.CellExecutionError
         A cell failed.
     """
-    # joblib, which scikit-learn computes with, warns where it cannot count the processor's cores
-    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1))
+    # joblib, which scikit-learn computes with, warns where it cannot count the processor's cores,
+    # unless it is given a smaller number than the machine has
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         where = {"metadata": {"path": folder}}

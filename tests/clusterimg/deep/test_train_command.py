@@ -52,6 +52,7 @@ def killed_when(path, age, *words):
 
 @pytest.mark.deep
 @pytest.mark.skipif(os.name == "nt", reason="no kill -9 there")
+@pytest.mark.slow  # test_resuming.py stops a training without killing its process
 def test_killed_and_resumed_gives_the_weights_of_a_run_that_was_not(torch, run, boxes, tmp_path):
     words = [boxes, *SMALL, "--epochs", "40", "--patience", "40"]
     whole, out = tmp_path / "whole.pt", tmp_path / "killed.pt"

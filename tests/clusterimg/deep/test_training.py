@@ -56,6 +56,7 @@ def test_a_network_is_trained_and_nothing_else_is_left(torch, train, boxes, loss
     assert network.embed(torch.zeros(2, 3, 32, 32)).shape == (2, 8)
 
 
+@pytest.mark.slow
 def test_codes_of_coil20_tell_its_objects_apart(torch, train, data, tmp_path):
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score

@@ -120,7 +120,7 @@ def full_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
-@pytest.mark.parametrize("executor", ["threads", "processes"])
+@pytest.mark.parametrize("executor", [pytest.param("threads", marks=pytest.mark.slow), "processes"])
 def test_no_room_for_temporary_files(world, full_disk, executor, unharmed):
     """Little is done without them, much ends in a line that names the folder."""
     for number in range(60):

@@ -51,6 +51,7 @@ def test_the_words_are_about_what_the_tables_take(world, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told as Linux does")
+@pytest.mark.slow
 def test_the_measurement_of_many_files(tmp_path):
     """A small one: it finishes, goes on and is taken back; the source is as it was."""
     words = ["--images", "300", "--different", "20", "--transfer", "hardlink,move"]

@@ -12,9 +12,18 @@ import pytest
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="how permissions are dropped is Linux'")
 ON_ANOTHER_DISK = Path("/dev/shm")
+some_transfers = pytest.mark.parametrize(
+    "transfer",
+    [
+        "copy",
+        "move",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("hardlink", "symlink", "none")),
+    ],
+)
 
 
 @linux
+@some_transfers
 def test_a_source_that_may_only_be_read(world, transfer, unharmed):
     world.source.chmod(0o555)
     try:
@@ -58,6 +67,7 @@ def test_a_source_that_may_not_be_read(world, mode):
 
 
 @linux
+@some_transfers
 def test_a_file_that_may_not_be_read(world, transfer, unharmed):
     locked = world.source / "moon.png"
     locked.chmod(0)
