@@ -69,8 +69,9 @@ def _taken(path: Path, where: Path) -> int:
         try:
             if not _locked(handle, path, where):
                 os.close(handle)
-                if _is_signed(path):
-                    raise _refusal(path, where)
+                holder = _signature(path)
+                if holder is not None:
+                    raise _refusal(path, where, holder)
                 time.sleep(_WAIT)  # its holder is about to sign, or to leave
                 continue
             if _is_still(path, handle):
@@ -80,7 +81,7 @@ def _taken(path: Path, where: Path) -> int:
             os.close(handle)
             raise IcasError(f"cannot lock {path}: {error.strerror or error}") from error
         os.close(handle)  # its holder has just removed it: another round makes a new one
-    raise _refusal(path, where)
+    raise _refusal(path, where, _holder(path) or {})
 
 
 def _locked(handle: int, path: Path, where: Path) -> bool:
@@ -152,10 +153,10 @@ def _holder(path: Path) -> dict[str, object] | None:
     return told if isinstance(told, dict) and "pid" in told else None
 
 
-def _is_signed(path: Path) -> bool:
-    """Whether a holder's name stands there, and not one's that is gone."""
+def _signature(path: Path) -> dict[str, object] | None:
+    """The holder whose name stands there, unless it is one's that is gone."""
     holder = _holder(path)
-    return holder is not None and _may_live(holder)
+    return holder if holder is not None and _may_live(holder) else None
 
 
 def _may_live(holder: dict[str, object]) -> bool:
@@ -172,8 +173,8 @@ def _may_live(holder: dict[str, object]) -> bool:
     return pid != os.getpid()
 
 
-def _refusal(path: Path, where: Path) -> ConflictError:
-    holder = _holder(path) or {}
+def _refusal(path: Path, where: Path, holder: dict[str, object]) -> ConflictError:
+    """The error that names the holder, as it stood there when the lock was found taken."""
     who = "another process"
     if holder:
         who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"
