@@ -162,13 +162,13 @@ def mean_cell(rows: list[Quality]) -> str:
     return f"**{best:.3f}** ({by_auto:.3f})"
 
 
-def write(lines: list[str]) -> None:
-    """Put the table between its two marks in docs/methods.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
+def write(lines: list[str], page: Path = PAGE, begin: str = BEGIN) -> None:
+    """Put the table into a page, between the mark that begins it and `END`."""
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{after}", encoding="utf-8")
-    print(f"written into {PAGE}", file=sys.stderr)
+    page.write_text(f"{before}{begin}\n\n{chr(10).join(lines)}\n\n{END}{after}", encoding="utf-8")
+    print(f"written into {page}", file=sys.stderr)
 
 
 if __name__ == "__main__":

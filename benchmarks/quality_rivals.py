@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from quality import AIMS, TOP, chosen_files, measured, method_called
+from quality import AIMS, TOP, chosen_files, measured, method_called, write
 from rivals_links import DEFAULTS, PROGRAMS
 
 from icas.clusterimg.evaluate import curve, evaluate
@@ -29,7 +29,7 @@ from icas.clusterimg.graph import labels_at, spanning_forest
 from icas.clusterimg.links import Links
 
 PAGE = TOP / "docs" / "compare.md"
-BEGIN, END = "<!-- made by benchmarks/quality_rivals.py -->", "<!-- end -->"
+BEGIN = "<!-- made by benchmarks/quality_rivals.py -->"
 RIVALS = TOP / ".venv-rivals" / "bin" / "python"
 OURS = ("imagehash", "minhash", "orb", "deep")
 SETS = (*AIMS, "coil20", "faces-umist", "gtsrb-tracks")
@@ -60,7 +60,7 @@ def main() -> int:
         rows[name] = [*ours, *theirs]
     lines = table([f"icas {method}" for method in methods] + list(PROGRAMS), rows)
     if given.sets == ",".join(SETS) and methods == list(OURS):
-        write(lines)
+        write(lines, PAGE, BEGIN)
     else:
         print("\n".join(lines))
     return 0
@@ -126,15 +126,6 @@ def table(names: Sequence[str], rows: dict[str, list[Found]]) -> list[str]:
         f"| **mean** | {' | '.join(f'**{best:.2f}** ({own:.2f})' for best, own in means)} |"
     )
     return lines
-
-
-def write(lines: list[str]) -> None:
-    """Put the table between its two marks in docs/compare.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{after}", encoding="utf-8")
-    print(f"written into {PAGE}", file=sys.stderr)
 
 
 if __name__ == "__main__":

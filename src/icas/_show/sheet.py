@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from icas._show.encoding import as_jpeg, as_png, as_uri
-from icas.clusterimg.markup import counted, text
 from icas.common.errors import UsageError
 from icas.common.files import write_whole
 from icas.common.images import Image
+from icas.common.markup import counted, text
 
 GAP = 12
 CAPTION = 26

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from icas.clusterimg.markup import text
+from icas.common.markup import text
 
 CELL = "text-align:left;padding:2px 16px 2px 0;border:0"
 NUMBER = "text-align:right;padding:2px 0;border:0;font-variant-numeric:tabular-nums"

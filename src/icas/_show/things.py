@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas._show.sheet import Block, Tile
-from icas.clusterimg.markup import counted
 from icas.common.arrays import as_image
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.common.images import Image, find_images, read_image, resize
+from icas.common.markup import counted
 from icas.segmentimg.document import PaintDocument
 from icas.segmentimg.label_map import at_size, fitted, mottled, plain
 from icas.segmentimg.segmenters.kmeans import KMeansColors

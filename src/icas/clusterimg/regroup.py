@@ -17,7 +17,6 @@ from icas.clusterimg.certify import certificates
 from icas.clusterimg.finished import Finished, Tables
 from icas.clusterimg.graph import Labels
 from icas.clusterimg.layout import plan_tree
-from icas.clusterimg.markup import text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.rearrange import begin, finish, plan_relocations
 from icas.clusterimg.rearrangements import Rearrangement, Relocation
@@ -25,6 +24,7 @@ from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.tables import certificates_table, clusters_table, run_json
 from icas.clusterimg.thumbnails import Thumbnail
 from icas.clusterimg.untouched import TREE, check_possible, check_untouched
+from icas.common.markup import text
 from icas.common.progress import Console
 
 REPORT = "report.html"

@@ -12,7 +12,6 @@ from string import Template
 
 from icas._version import __version__
 from icas.clusterimg.layout import plan_tree
-from icas.clusterimg.markup import counted, pairs, text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_clusters import bridges_note, clusters_section, outliers_section
 from icas.clusterimg.report_curve import curve_section
@@ -30,6 +29,7 @@ from icas.clusterimg.report_reference import (
 )
 from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.thumbnails import Thumbnail
+from icas.common.markup import counted, pairs, text
 from icas.common.progress import Console
 
 ROWS = 5_000

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from icas.clusterimg.layout import plan_tree
-from icas.clusterimg.markup import counted, text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_clusters import Group, groups_of
 from icas.clusterimg.report_items import picture
@@ -20,6 +19,7 @@ from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.thumbnails import QUALITY, Thumbnail
 from icas.common.errors import IcasError
 from icas.common.images import MAX_PIXELS
+from icas.common.markup import counted, text
 from icas.common.progress import Console
 
 CLUSTERS = 8

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from icas.clusterimg.certificate import Certificate
-from icas.clusterimg.markup import counted, facts, similarity
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_items import Pictures, item
 from icas.clusterimg.thumbnails import fair_shares
+from icas.common.markup import counted, facts, similarity
 
 ROW = 24
 """Thumbnails of one cluster."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icas.clusterimg.markup import counted, text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_axes import Axis, about, line_axis, log_axis, short
 from icas.clusterimg.sample import Expected, Sample
+from icas.common.markup import counted, text
 
 STEPS = 160
 """Thresholds at which the sample's clusters change, at most so many."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from icas.clusterimg.markup import text
 from icas.clusterimg.thumbnails import Thumbnail
+from icas.common.markup import text
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from math import isnan
 
 from icas.clusterimg.deep.choice import Tried
 from icas.clusterimg.deep.grouping import ModelGroups
-from icas.clusterimg.markup import counted, text
 from icas.clusterimg.outcome import ClusterReport
+from icas.common.markup import counted, text
 
 BATCHES = 50
 """Tables shown; models.csv has them all."""

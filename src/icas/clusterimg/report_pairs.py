@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from icas.clusterimg.links import Links
-from icas.clusterimg.markup import similarity
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.report_clusters import SECTIONS
 from icas.clusterimg.report_items import Pictures, item
 from icas.clusterimg.sample import Sample
+from icas.common.markup import similarity
 
 PAIRS = 8
 """Pairs on either side of the threshold."""

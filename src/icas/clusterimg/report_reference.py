@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from icas.clusterimg.markup import counted, similarity, text
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.reference import InReference
 from icas.clusterimg.report_clusters import SECTIONS
 from icas.clusterimg.report_items import picture
 from icas.clusterimg.report_pictures import thumbnails_of
 from icas.clusterimg.thumbnails import BYTES, MOST, Thumbnail, fair_shares
+from icas.common.markup import counted, similarity, text
 from icas.common.progress import Console
 
 ROW = 12

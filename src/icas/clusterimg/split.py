@@ -15,12 +15,12 @@ from icas.clusterimg.finished import Finished, check_recorded
 from icas.clusterimg.graph import Forest, Labels, number_clusters
 from icas.clusterimg.joining import join_apart
 from icas.clusterimg.links import Links
-from icas.clusterimg.markup import counted
 from icas.clusterimg.outcome import ClusterReport
 from icas.clusterimg.recut import finish_interrupted
 from icas.clusterimg.redecided import Redecided
 from icas.clusterimg.regroup import Change, regroup, report_of
 from icas.common.errors import ConflictError, UsageError
+from icas.common.markup import counted
 from icas.common.progress import Console
 from icas.common.unions import unions
 
