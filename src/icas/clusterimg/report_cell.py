@@ -16,7 +16,7 @@ from icas.clusterimg.report_clusters import Group, groups_of
 from icas.clusterimg.report_items import picture
 from icas.clusterimg.report_pictures import thumbnails_of
 from icas.clusterimg.scan import ImageRef
-from icas.clusterimg.thumbnails import QUALITY, Thumbnail
+from icas.clusterimg.thumbnails import Thumbnail, uri_of
 from icas.common.errors import IcasError
 from icas.common.images import MAX_PIXELS
 from icas.common.markup import counted, text
@@ -173,9 +173,6 @@ def _smaller(thumbnail: Thumbnail | None) -> Thumbnail | None:
     data = base64.b64decode(thumbnail.uri.partition(",")[2])
     made = Pictures.open(io.BytesIO(data), formats=["JPEG"])
     made.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    made.save(stream, "JPEG", quality=QUALITY)
-    coded = base64.b64encode(stream.getvalue()).decode("ascii")
     share = min(1.0, SIDE / max(thumbnail.width, thumbnail.height))
     width, height = (max(1, round(side * share)) for side in (thumbnail.width, thumbnail.height))
-    return Thumbnail(f"data:image/jpeg;base64,{coded}", width, height)
+    return Thumbnail(uri_of(made), width, height)

@@ -144,11 +144,16 @@ def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
         image = thumbnail(path, side, max_pixels=max_pixels)
     except UnreadableImageError:
         return None
-    stream = io.BytesIO()
-    PillowImage.fromarray(image).save(stream, "JPEG", quality=QUALITY)
-    text = base64.b64encode(stream.getvalue()).decode("ascii")
     width, height = _shown_size(image.shape[1], image.shape[0])
-    return Thumbnail(f"data:image/jpeg;base64,{text}", width, height)
+    return Thumbnail(uri_of(PillowImage.fromarray(image)), width, height)
+
+
+def uri_of(picture: PillowImage.Image) -> str:
+    """``data:image/jpeg``: a thumbnail inside a page."""
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY)
+    text = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f"data:image/jpeg;base64,{text}"
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:
