@@ -16,14 +16,14 @@ from typing import TypeVar
 import numpy as np
 
 import icas
-from icas.clusterimg.candidate_pairs import candidate_pairs
-from icas.clusterimg.candidates import CandidateStage
-from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.graph import components
-from icas.clusterimg.links import Links
+from icas.cli.console import Console
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.graph.forest import components
+from icas.clusterimg.linking.candidates import CandidateStage, candidate_pairs
+from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import ALONE, all_links
-from icas.common.progress import Console
+from icas.parallel.executors import ALONE
 
 T = TypeVar("T")
 SETS = ("copies", "video-frames", "coil20", "deeppcb-pairs", "gtsrb-tracks")

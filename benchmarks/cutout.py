@@ -17,10 +17,10 @@ from cutout_clicks import WAYS, clicks_needed
 from cutout_strokes import Case, Mask, cases, drawn, iou, read_strokes
 from segment_quality import PAGE, TOP, between, enlarged
 
-from icas.common.images import Image
-from icas.segmentimg.commands import Box, around
-from icas.segmentimg.cutout.annotation import BACKGROUND, FOREGROUND, Annotation
-from icas.segmentimg.grabcut import CutOut, grabcut
+from icas.io.reading import Image
+from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Annotation
+from icas.segmentimg.grabcut.api import CutOut, grabcut
+from icas.segmentimg.labels.boxes import Box, around
 
 MARGIN = 4
 GOALS = (0.85, 0.90)

@@ -11,10 +11,10 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 
 import icas
-from icas.segmentimg.cutout.annotation import Annotation, Point, point_strokes
-from icas.segmentimg.grabcut import CutOut
-from icas.segmentimg.growth import Growth
-from icas.segmentimg.labels import sizes_of
+from icas.segmentimg.grabcut.annotation import Annotation, Point, point_strokes
+from icas.segmentimg.grabcut.api import CutOut
+from icas.segmentimg.labels.labels import sizes_of
+from icas.segmentimg.labels.merge_tree import Growth
 
 Click = Callable[[int, int, bool], Mask]
 """Row, column, whether it is the object's -> the mask afterwards."""

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from icas.segmentimg.cutout.annotation import Strokes
-from icas.segmentimg.cutout.colours import Mixtures
-from icas.segmentimg.cutout.pieces import Pieces, pieces_of
-from icas.segmentimg.cutout.strokes import (
+from icas.segmentimg.grabcut.annotation import Strokes
+from icas.segmentimg.grabcut.boxes import Mixtures
+from icas.segmentimg.grabcut.strokes import (
     Guess,
     Known,
     first_clues,
@@ -31,6 +30,7 @@ from icas.segmentimg.cutout.strokes import (
     known_pieces,
     later_clues,
 )
+from icas.segmentimg.grabcut.superpixel_graph import Pieces, pieces_of
 
 TOP = Path(__file__).resolve().parent.parent
 TARGET = TOP / "src" / "icas" / "segmentimg" / "cutout" / "weights.py"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
-from icas.common.find import find_images
-from icas.common.images import Image, read_image
-from icas.segmentimg.cutout.annotation import BACKGROUND, FOREGROUND, Strokes, point_strokes
+from icas.io.find import find_images
+from icas.io.reading import Image, read_image
+from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Strokes, point_strokes
 
 Mask = NDArray[np.bool_]
 

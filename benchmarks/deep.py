@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.deciding import auto, sample_of
-from icas.clusterimg.deep.grid import Grid
-from icas.clusterimg.deep.grouping import group
-from icas.clusterimg.deep.whitening import unit
-from icas.clusterimg.evaluate import curve, evaluate, match_labels
-from icas.clusterimg.extract import fitted_together
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import labels_at
+from icas.clusterimg.commands.thresholds import full_forest
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.evaluation.scores import curve, evaluate, match_labels
+from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.features.inputs import fitted_together
+from icas.clusterimg.graph.forest import labels_at
 from icas.clusterimg.methods.deep import Deep
-from icas.clusterimg.reading import Reading
-from icas.clusterimg.scan import scan
-from icas.clusterimg.thresholds import full_forest
-from icas.common.executors import start_workers
+from icas.clusterimg.model_selection.grid import Grid
+from icas.clusterimg.model_selection.search import group
+from icas.clusterimg.networks.whitening import unit
+from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.parallel.executors import start_workers
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quality import AIMS, chosen_files
@@ -90,7 +90,7 @@ def main() -> int:
 
 def read(folder: Path, method: Deep, *, whole: bool = False) -> Case:
     """Features of a set as benchmarks/quality.py takes it, or of all of it."""
-    from icas.clusterimg.evaluate import read_labels
+    from icas.clusterimg.evaluation.scores import read_labels
 
     labels = read_labels(folder / "labels.csv") if whole else chosen_files(folder, 1300)
     images = [ref for ref in scan(folder / "images").images if ref.file in labels]

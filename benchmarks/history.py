@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 from speed_pictures import photos
 
-from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import all_links
 
 IMAGES = {"imagehash": 800, "minhash": 800, "orb": 200, "ssim": 400, "tm": 800}
 

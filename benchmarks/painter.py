@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 
 import icas
-from icas.common.display import require_windows
+from icas.cli.display import require_windows
 from icas.common.errors import UsageError
-from icas.common.images import Image, resize, write_image
-from icas.segmentimg.inputs import Picture
-from icas.segmentimg.opening import Opener
-from icas.segmentimg.palette import default_palette
+from icas.io.reading import Image, resize, write_image
+from icas.segmentimg.document.palette import default_palette
+from icas.segmentimg.formats.inputs import Picture
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.session import Session
-from icas.segmentimg.windows.desk import PAINTING, Desk
+from icas.segmentimg.session.open import Opener
+from icas.segmentimg.session.session import Session
+from icas.segmentimg.windows.app import run
+from icas.segmentimg.windows.controller import PAINTING, Desk
 from icas.segmentimg.windows.events import Event, Key, Mouse
-from icas.segmentimg.windows.painter import run
-from icas.segmentimg.windows.screen import HighGui
+from icas.segmentimg.windows.highgui import HighGui
 
 SIZE = (4000, 3000)
 SCREEN = (780, 1000)

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from icas.clusterimg.deciding import auto, sample_of
-from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
-from icas.clusterimg.extract import extract
-from icas.clusterimg.graph import labels_at
+from icas.clusterimg.commands.thresholds import full_forest
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.evaluation.scores import curve, evaluate, match_labels, read_labels
+from icas.clusterimg.features.inputs import extract
+from icas.clusterimg.graph.forest import labels_at
 from icas.clusterimg.methods import METHODS, make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.scan import scan
-from icas.clusterimg.thresholds import full_forest
-from icas.common.executors import start_workers
+from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.parallel.executors import start_workers
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "methods.md"

@@ -24,9 +24,9 @@ from PIL import Image
 from quality import AIMS, TOP, chosen_files, measured, method_called, write
 from rivals_links import DEFAULTS, PROGRAMS
 
-from icas.clusterimg.evaluate import curve, evaluate
-from icas.clusterimg.graph import labels_at, spanning_forest
-from icas.clusterimg.links import Links
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.evaluation.scores import curve, evaluate
+from icas.clusterimg.graph.forest import labels_at, spanning_forest
 
 PAGE = TOP / "docs" / "compare.md"
 BEGIN = "<!-- made by benchmarks/quality_rivals.py -->"

@@ -27,9 +27,9 @@ from skimage import data
 
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
-from icas.common.find import find_images
-from icas.common.images import Image, read_image
-from icas.common.pixels import upright_rgb
+from icas.io.find import find_images
+from icas.io.pixels import upright_rgb
+from icas.io.reading import Image, read_image
 
 SAMPLES = ("astronaut", "coffee", "rocket", "hubble_deep_field", "retina", "immunohistochemistry")
 LEAST_SIDE = 400

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 import icas
-from icas.common.find import find_images
-from icas.common.images import Image, read_image
-from icas.segmentimg.judging import judge
-from icas.segmentimg.labels import count_of
-from icas.segmentimg.segment import cut
+from icas.io.find import find_images
+from icas.io.reading import Image, read_image
+from icas.segmentimg.evaluation.benchmark import judge
+from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.segmenters import AUTOMATIC, make_segmenter
+from icas.segmentimg.segmenters.segment import cut
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "segmenters.md"
@@ -83,8 +83,8 @@ def enlarged(image: Image) -> Image:
 
 def tree_table(folder: Path) -> list[str]:
     """ASA where the merge tree of the superpixels is cut at a few segments."""
-    from icas.segmentimg.evaluate import evaluate
-    from icas.segmentimg.judging import read_truth
+    from icas.segmentimg.evaluation.benchmark import read_truth
+    from icas.segmentimg.evaluation.scores import evaluate
 
     levels = (20, 50, 100, 200)
     found: dict[int, list[float]] = {level: [] for level in levels}

@@ -24,7 +24,7 @@ from speed_runs import every_method, whole_runs
 from speed_scale import TASKS, measured
 from speed_timing import in_turns, shown
 
-from icas.common.blas import one_thread_each
+from icas.parallel.child_processes import one_thread_each
 
 PAGE = Path(__file__).resolve().parent / "results.md"
 RIVALS = Path(__file__).resolve().parent.parent / ".venv-rivals" / "bin" / "python"

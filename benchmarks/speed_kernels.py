@@ -19,13 +19,13 @@ from speed_limits import popcount_peak
 from speed_pictures import as_jpegs
 from speed_timing import Comparison, Work, compared
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Linking, Method
-from icas.clusterimg.similarity import all_links
-from icas.common.blas import one_thread_each
-from icas.common.images import Image, read_image, resize
+from icas.io.reading import Image, read_image, resize
+from icas.parallel.child_processes import one_thread_each
 
 T = TypeVar("T")
 LOOPS = (

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from speed_timing import Work
 
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.common.images import Image
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.io.reading import Image
 
 PACKAGES = ("numpy", "numba", "opencv-contrib-python", "scikit-image", "Pillow", "ImageHash")
 
@@ -25,7 +25,7 @@ def popcount_peak() -> Work | None:
         return None
     import numba
 
-    from icas.clusterimg.kernels.popcount import popcount
+    from icas.clusterimg.kernels.hamming import popcount
 
     @numba.njit(nogil=True)
     def count(keys: np.ndarray, words: np.ndarray) -> np.uint64:

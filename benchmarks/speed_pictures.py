@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from icas.common.find import find_images
-from icas.common.images import Image, read_image, write_image
+from icas.io.find import find_images
+from icas.io.reading import Image, read_image, write_image
 
 WIDTH, HEIGHT = 200, 150
 SAMPLES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "immunohistochemistry")

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import icas
-from icas.clusterimg.batches import default_batch_size, split
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.grouping import LinkGrouping
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.batches import default_batch_size, split
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.outcome import peak_memory_mb
-from icas.common.executors import start_workers
+from icas.io.tables import peak_memory_mb
+from icas.parallel.executors import start_workers
 
 
 def measured(name: str) -> dict[str, float]:

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.images import Image, read_image
-from icas.segmentimg.template_search import Found, difference_map, find_template
-from icas.segmentimg.templates import Template, make_template
+from icas.io.reading import Image, read_image
+from icas.segmentimg.templates.search import Found, difference_map, find_template
+from icas.segmentimg.templates.templates import Template, make_template
 
 TOP = Path(__file__).resolve().parent.parent
 PRECISION, SAME_OBJECT = 0.9, 0.4

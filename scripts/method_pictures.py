@@ -20,10 +20,10 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 import icas
-from icas.clusterimg.methods.matching import agreeing, mutual_matches
 from icas.clusterimg.methods.minhash import MinHash, gray_classes, strongest_corners
 from icas.clusterimg.methods.orb import Orb, features_of
-from icas.common.images import resize
+from icas.clusterimg.methods.orb_matching import agreeing, mutual_matches
+from icas.io.reading import resize
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 GOOD, BAD, QUIET = "#1a9850", "#d73027", "#9a9a9a"

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from window_frames import Image, Point, Shot
 
-from icas.segmentimg.windows.easel import ZOOM
-from icas.segmentimg.windows.viewport import Viewport
+from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.windows.painting_view import ZOOM
 
 COMMAND = "pictures", "--palette", "things.txt", "--save", "masks,labels,coco"
 """As docs/tutorials/painting.md has it."""

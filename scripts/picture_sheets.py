@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from skimage import data
 
-from icas.common.images import resize
+from icas.io.reading import resize
 
 Image = np.ndarray
 

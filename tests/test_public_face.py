@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.deep.train_settings import TrainSettings
+from icas.cli.options import options_of
 from icas.clusterimg.methods import METHODS, method_class
 from icas.clusterimg.settings import ClusterSettings
-from icas.common.options import options_of
+from icas.clusterimg.training.settings import TrainSettings
 from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -222,7 +222,7 @@ def test_other_parameters_are_the_settings(name: str, settings: type) -> None:
 
 
 def _in_bytes(kind: str, default: Any) -> bool:
-    from icas.clusterimg.memory import memory_of
+    from icas.clusterimg.data.memory import memory_of
 
     return isinstance(default, int) and memory_of(_default(kind)) == default
 

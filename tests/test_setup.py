@@ -97,7 +97,7 @@ def test_every_module_can_be_imported_without_any_extra() -> None:
     code = f"""
 import importlib, pkgutil, sys
 needing = {{f"icas.clusterimg.deep.{{name}}" for name in {NEEDING_TORCH}}}
-needing |= {kernels_needing_more()} | {{"icas.common.dask_workers"}}
+needing |= {kernels_needing_more()} | {{"icas.parallel.dask_cluster"}}
 for name in ("numba", "torch", "torchvision", "sklearn", "segment_anything", "dask", "distributed"):
     sys.modules[name] = None
 import icas

@@ -15,8 +15,8 @@ from PIL import Image
 from skimage import data as samples
 
 import icas
-from icas._show.show import MOST
-from icas._show.tables import table
+from icas.notebook.html import table
+from icas.notebook.show import MOST
 
 RED = (204, 0, 0)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from icas.common.command_pages import Flag, Group, Page
-from icas.common.help_text import with_default
-from icas.common.parsers import Rows
+from icas.cli.parser import Flag, Group, Page, Rows, with_default
 from page_writers.programs import Told
 
 ASCII = {"…": "...", "×": "x", "–": "-", "’": "'"}

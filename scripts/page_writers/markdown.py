@@ -5,10 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from icas.common.command_pages import Flag, Group, Page
-from icas.common.flag_groups import LAST
-from icas.common.help_text import example_lines
-from icas.common.parsers import Rows
+from icas.cli.parser import LAST, Flag, Group, Page, Rows, example_lines
 from page_writers.programs import Told
 
 NOTICE = "<!-- Made by scripts/pages.py (make pages): change the parsers, not this. -->"

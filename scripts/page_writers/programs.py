@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from icas.common.command_pages import Flag, Page, page_of
-from icas.common.parsers import Rows
+from icas.cli.parser import Flag, Page, Rows, page_of
 
 BRIEF = 60
 """Characters of what a shell shows beside a flag."""
@@ -28,8 +27,8 @@ class Told:
 
 def told_programs() -> list[Told]:
     """Both programs."""
-    from icas.clusterimg.command_table import PROGRAM as CLUSTERIMG
-    from icas.segmentimg.command_table import PROGRAM as SEGMENTIMG
+    from icas.clusterimg.commands.table import PROGRAM as CLUSTERIMG
+    from icas.segmentimg.commands.table import PROGRAM as SEGMENTIMG
 
     found = []
     for program in (CLUSTERIMG, SEGMENTIMG):

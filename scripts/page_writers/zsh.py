@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from icas.common.command_pages import Flag, Page
+from icas.cli.parser import Flag, Page
 from page_writers.programs import Told, brief, places
 
 SCRIPT = """\

@@ -16,67 +16,67 @@ from icas.common.errors import (
 )
 
 if _typing.TYPE_CHECKING:
-    from icas._levels import labels_at
-    from icas._show.show import show
-    from icas.clusterimg.api import cluster, features, links, similarity_matrix, train
-    from icas.clusterimg.decide import DecideReport, decide
-    from icas.clusterimg.deep.train_report import TrainReport
-    from icas.clusterimg.estimate import Estimate, estimate
-    from icas.clusterimg.estimator import ImageClusterer
-    from icas.clusterimg.evaluate import Evaluation, evaluate
-    from icas.clusterimg.features import FeatureSet
-    from icas.clusterimg.graph import Forest
-    from icas.clusterimg.outcome import ClusterReport
-    from icas.clusterimg.picking.interactive import pick_threshold
-    from icas.clusterimg.recut import recut
-    from icas.clusterimg.split import split
-    from icas.clusterimg.undo import Undone, undo
-    from icas.common.images import find_images, read_image
-    from icas.segmentimg.document import PaintDocument
-    from icas.segmentimg.grabcut import grabcut
-    from icas.segmentimg.segment import segment
+    from icas._labels_at import labels_at
+    from icas.clusterimg.api.estimator import ImageClusterer
+    from icas.clusterimg.api.functions import cluster, features, links, similarity_matrix, train
+    from icas.clusterimg.api.pick_threshold import pick_threshold
+    from icas.clusterimg.data.featureset import FeatureSet
+    from icas.clusterimg.editing.decide import DecideReport, decide
+    from icas.clusterimg.editing.recut import recut
+    from icas.clusterimg.editing.split import split
+    from icas.clusterimg.evaluation.cost_model import Estimate, estimate
+    from icas.clusterimg.evaluation.scores import Evaluation, evaluate
+    from icas.clusterimg.graph.forest import Forest
+    from icas.clusterimg.results.report import ClusterReport
+    from icas.clusterimg.training.report import TrainReport
+    from icas.clusterimg.transfer.undo import Undone, undo
+    from icas.io.reading import find_images, read_image
+    from icas.notebook.show import show
+    from icas.segmentimg.document.document import PaintDocument
+    from icas.segmentimg.grabcut.api import grabcut
+    from icas.segmentimg.labels.merge_tree import MergeTree, merge_tree
     from icas.segmentimg.segmenters.kmeans import KMeansColors, kmeans_colors
-    from icas.segmentimg.template_paint import TemplatePaint, paint_templates
-    from icas.segmentimg.templates import Template, make_template
-    from icas.segmentimg.tree import MergeTree, merge_tree
+    from icas.segmentimg.segmenters.segment import segment
+    from icas.segmentimg.templates.paint import TemplatePaint, paint_templates
+    from icas.segmentimg.templates.templates import Template, make_template
 
 _PLACES = {
-    "ClusterReport": "icas.clusterimg.outcome",
-    "DecideReport": "icas.clusterimg.decide",
-    "Estimate": "icas.clusterimg.estimate",
-    "Evaluation": "icas.clusterimg.evaluate",
-    "FeatureSet": "icas.clusterimg.features",
-    "Forest": "icas.clusterimg.graph",
-    "ImageClusterer": "icas.clusterimg.estimator",
+    "ClusterReport": "icas.clusterimg.results.report",
+    "DecideReport": "icas.clusterimg.editing.decide",
+    "Estimate": "icas.clusterimg.evaluation.cost_model",
+    "Evaluation": "icas.clusterimg.evaluation.scores",
+    "FeatureSet": "icas.clusterimg.data.featureset",
+    "Forest": "icas.clusterimg.graph.forest",
+    "ImageClusterer": "icas.clusterimg.api.estimator",
     "KMeansColors": "icas.segmentimg.segmenters.kmeans",
-    "MergeTree": "icas.segmentimg.tree",
-    "PaintDocument": "icas.segmentimg.document",
-    "Template": "icas.segmentimg.templates",
-    "TemplatePaint": "icas.segmentimg.template_paint",
-    "TrainReport": "icas.clusterimg.deep.train_report",
-    "Undone": "icas.clusterimg.undo",
-    "cluster": "icas.clusterimg.api",
-    "decide": "icas.clusterimg.decide",
-    "estimate": "icas.clusterimg.estimate",
-    "evaluate": "icas.clusterimg.evaluate",
-    "features": "icas.clusterimg.api",
-    "find_images": "icas.common.images",
-    "grabcut": "icas.segmentimg.grabcut",
+    "MergeTree": "icas.segmentimg.labels.merge_tree",
+    "PaintDocument": "icas.segmentimg.document.document",
+    "Template": "icas.segmentimg.templates.templates",
+    "TemplatePaint": "icas.segmentimg.templates.paint",
+    "TrainReport": "icas.clusterimg.training.report",
+    "Undone": "icas.clusterimg.transfer.undo",
+    "cluster": "icas.clusterimg.api.functions",
+    "decide": "icas.clusterimg.editing.decide",
+    "estimate": "icas.clusterimg.evaluation.cost_model",
+    "evaluate": "icas.clusterimg.evaluation.scores",
+    "features": "icas.clusterimg.api.functions",
+    "find_images": "icas.io.reading",
+    "grabcut": "icas.segmentimg.grabcut.api",
     "kmeans_colors": "icas.segmentimg.segmenters.kmeans",
-    "labels_at": "icas._levels",
-    "links": "icas.clusterimg.api",
-    "make_template": "icas.segmentimg.templates",
-    "merge_tree": "icas.segmentimg.tree",
-    "paint_templates": "icas.segmentimg.template_paint",
-    "pick_threshold": "icas.clusterimg.picking.interactive",
-    "read_image": "icas.common.images",
-    "recut": "icas.clusterimg.recut",
-    "segment": "icas.segmentimg.segment",
-    "show": "icas._show.show",
-    "similarity_matrix": "icas.clusterimg.api",
-    "split": "icas.clusterimg.split",
-    "train": "icas.clusterimg.api",
-    "undo": "icas.clusterimg.undo",
+    "labels_at": "icas._labels_at",
+    "links": "icas.clusterimg.api.functions",
+    "make_template": "icas.segmentimg.templates.templates",
+    "merge_tree": "icas.segmentimg.labels.merge_tree",
+    "paint_templates": "icas.segmentimg.templates.paint",
+    "pick_threshold": "icas.clusterimg.api.pick_threshold",
+    "read_image": "icas.io.reading",
+    "recut": "icas.clusterimg.editing.recut",
+    "segment": "icas.segmentimg.segmenters.segment",
+    "show": "icas.notebook.show",
+    "similarity_matrix": "icas.clusterimg.api.functions",
+    "split": "icas.clusterimg.editing.split",
+    "train": "icas.clusterimg.api.functions",
+    "undo": "icas.clusterimg.transfer.undo",
 }
 
 __all__ = [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import distributed
 
-from icas.common.progress import Console
+from icas.cli.console import Console
 
 SECONDS = 60
 """Patience of the tests: nothing of this takes as long, even on a busy machine."""

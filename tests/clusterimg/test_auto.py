@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.auto import choose
-from icas.clusterimg.deciding import auto, sample_of
-from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_labels
-from icas.clusterimg.extract import features_of
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.links import Links
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.evaluation.scores import curve, evaluate, match_labels, read_labels
+from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.sample import Sample
+from icas.clusterimg.thresholds.auto import choose
+from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.clusterimg.thresholds.sample import Sample
 
 SURE = ("copies", "video-frames", "deeppcb-pairs", "multiview")
 

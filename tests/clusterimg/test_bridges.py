@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icas.clusterimg.bridges import bridges
-from icas.clusterimg.graph import components
-from icas.clusterimg.links import Links
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.graph.bridges import bridges
+from icas.clusterimg.graph.forest import components
 
 
 def make_links(rows: list[tuple[int, int, float]]) -> Links:

@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg import decoding, thumbnails
-from icas.clusterimg.cache import NO_CACHE, open_cache
-from icas.clusterimg.cli import main
-from icas.clusterimg.memory import MemoryBudget
+from icas.clusterimg.cache.cache import NO_CACHE, open_cache
+from icas.clusterimg.cache.key import recipe_of
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.data.memory import MemoryBudget
+from icas.clusterimg.features import decoding
+from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.html import thumbnails
 from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.imagehash import ImageHash
-from icas.clusterimg.reading import Reading
-from icas.clusterimg.recipe import recipe_of
-from icas.clusterimg.scan import scan
-from icas.common import places
 from icas.common.errors import IcasError
+from icas.io import paths as places
 
 
 def age(folder: Path) -> None:

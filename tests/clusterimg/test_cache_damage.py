@@ -18,11 +18,10 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg import cache_database, cache_tables
-from icas.clusterimg.cache_database import NAME, alone
-from icas.clusterimg.cache_rows import Row
-from icas.clusterimg.cache_store import Store
-from icas.clusterimg.cache_tables import Kept
+from icas.clusterimg.cache import schema as cache_tables
+from icas.clusterimg.cache import store as cache_database
+from icas.clusterimg.cache.schema import Kept, Row
+from icas.clusterimg.cache.store import NAME, Store, alone
 
 METHOD = "minhash"  # three arrays a picture
 
@@ -241,7 +240,7 @@ def test_a_database_that_is_damaged_while_it_is_in_use(pictures, truth, kept, ca
 
 
 def test_a_cache_that_is_cleared_while_it_is_in_use(pictures, kept, caplog):
-    from icas.clusterimg.cache_report import clear_cache
+    from icas.clusterimg.cache.maintenance import clear_cache
 
     store = Store(kept, 10**9)
     store.get([b"any"])
@@ -446,7 +445,7 @@ def test_processes_that_share_a_cache_and_are_killed(pictures, tmp_path):
 def test_what_a_killed_process_kept_is_found(pictures, truth, tmp_path):
     script = (
         "import os, signal, sys, icas\n"
-        "from icas.clusterimg import decoding\n"
+        "from icas.clusterimg.features import decoding\n"
         "left, read = [20], decoding.read_image\n"
         "def counted(path, **options):\n"
         "    left[0] -= 1\n"
@@ -468,8 +467,8 @@ def test_what_a_killed_process_kept_is_found(pictures, truth, tmp_path):
 
 
 def test_rows_of_any_numbers_come_back():
-    from icas.clusterimg.cache_rows import features_from, rows_of
-    from icas.clusterimg.recipe import Recipe
+    from icas.clusterimg.cache.key import Recipe
+    from icas.clusterimg.cache.schema import features_from, rows_of
 
     rng = np.random.default_rng(0)
     arrays = {

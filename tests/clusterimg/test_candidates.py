@@ -11,18 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg import candidate_pairs, nearest
-from icas.clusterimg.candidates import CandidateStage, Checked
-from icas.clusterimg.cli import main
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.graph import components
-from icas.clusterimg.groupings import make_grouping
+from icas.cli.console import Console
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.factory import make_grouping
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.graph.forest import components
+from icas.clusterimg.linking import candidates as candidate_pairs
+from icas.clusterimg.linking import nearest
+from icas.clusterimg.linking.candidates import CandidateStage, Checked
+from icas.clusterimg.linking.sketches import SKETCHED, Sketcher
+from icas.clusterimg.linking.tiles import all_links, links_across
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import ALONE, all_links, links_across
-from icas.clusterimg.sketches import SKETCHED, Sketcher
 from icas.common.errors import UsageError
-from icas.common.executors import start_workers
-from icas.common.progress import Console
+from icas.parallel.executors import ALONE, start_workers
 
 THRESHOLDS = {"orb": 0.15, "ssim": 0.3, "tm": 0.97}
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from icas._version import __version__
-from icas.clusterimg.cli import cluster_parser, main
+from icas.clusterimg.commands.main import cluster_parser, main
 
 
 def run(*words, cwd=None):
@@ -176,8 +176,8 @@ def test_thresholds_gives_the_table_of_all(photos, tmp_path, capsys):
 def test_ctrl_c_gives_130(own_photos, tmp_path):
     code = (
         "import signal, sys\n"
-        "from icas.clusterimg import source\n"
-        "from icas.clusterimg.cli import main\n"
+        "from icas.clusterimg.pipeline import source\n"
+        "from icas.clusterimg.commands.main import main\n"
         "def stop(*_, **__): signal.raise_signal(signal.SIGINT)\n"
         "source.scan = stop\n"
         f"sys.exit(main([{str(own_photos)!r}, '--dst', {str(tmp_path / 'out')!r}]))\n"
@@ -192,7 +192,7 @@ def test_a_mistake_of_ours_is_one_line_too(photos, tmp_path, capsys, monkeypatch
     def broken(*_args, **_kwargs):
         raise TypeError("what now")
 
-    monkeypatch.setattr("icas.clusterimg.source.scan", broken)
+    monkeypatch.setattr("icas.clusterimg.pipeline.source.scan", broken)
     assert main([str(photos), "--dst", str(tmp_path / "out")]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1

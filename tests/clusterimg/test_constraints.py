@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg import joining
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.constraints import NOTHING, Constraints, Marks
-from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.graph import components, labels_at, number_clusters, spanning_forest
-from icas.clusterimg.grouping import with_trees
-from icas.clusterimg.groupings import make_grouping
-from icas.clusterimg.joining import inside, join_apart
-from icas.clusterimg.links import Links
+from icas.clusterimg.clustering import constrained_linkage as joining
+from icas.clusterimg.clustering.base import with_trees
+from icas.clusterimg.clustering.constrained_linkage import inside, join_apart
+from icas.clusterimg.clustering.constraints import NOTHING, Constraints, Marks
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.factory import make_grouping
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.graph.forest import components, labels_at, number_clusters, spanning_forest
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.outcome import _certificates
+from icas.clusterimg.results.report import _certificates
 
 HASH = make_method("imagehash")
 
@@ -216,7 +216,7 @@ def test_folders_put_together_by_hand_count_more(case, size, seed):
 
 
 def test_a_folder_that_goes_against_a_decision_is_told(capsys):
-    from icas.common.progress import Console
+    from icas.cli.console import Console
 
     codes = np.zeros((4, 8), np.uint8)
     files = ("a", "b", "c", "d")
@@ -267,7 +267,7 @@ def test_a_pair_held_by_a_decision_has_the_similarity_of_the_method():
 
 def test_clusters_of_models_follow_decisions_too():
     """Where a model's cluster has to be parted, all of its similarities count."""
-    from icas.clusterimg.constrained import constrained as apply
+    from icas.clusterimg.clustering.constrained_linkage import constrained as apply
 
     codes = np.zeros((5, 8), np.uint8)
     codes[2, 0], codes[3, 0], codes[4, 0] = 1, 3, 255

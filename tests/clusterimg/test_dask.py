@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg import pipeline
+from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.settings import ClusterSettings
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'icas[dask]'")
@@ -86,9 +86,9 @@ def test_python_goes_step_by_step_on_a_cluster(cluster, crowd, monkeypatch):
 def test_workers_killed_in_the_middle_change_nothing(
     crowd, tmp_path, method, bar, dead, monkeypatch
 ):
-    monkeypatch.setattr("icas.clusterimg.reading.CHUNK", 2)
-    monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 8)
-    monkeypatch.setattr("icas.common.dask_workers.MOST", 1)  # each task by itself
+    monkeypatch.setattr("icas.clusterimg.features.extraction.CHUNK", 2)
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
+    monkeypatch.setattr("icas.parallel.dask_cluster.MOST", 1)  # each task by itself
     settings = ClusterSettings(method=method, threshold=0.3, transfer="none", report=False)
     pipeline.cluster(crowd, replace(settings, dst=tmp_path / "here"))
     with started(tmp_path, 3) as own:

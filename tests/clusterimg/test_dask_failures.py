@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg import pipeline
+from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.settings import ClusterSettings
-from icas.common.executors import start_workers
+from icas.parallel.executors import start_workers
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'icas[dask]'")
 
@@ -30,7 +30,7 @@ Killer, started, SECONDS = processes.Killer, processes.started, processes.SECOND
 
 
 def test_a_lost_scheduler_is_told(crowd, tmp_path, monkeypatch):
-    monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 8)
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
     settings = ClusterSettings(
         method="ssim", threshold=0.3, report=False, dst=tmp_path / "out", executor="dask"
     )
@@ -42,8 +42,8 @@ def test_a_lost_scheduler_is_told(crowd, tmp_path, monkeypatch):
 
 
 def test_a_cluster_whose_workers_all_die_is_told(crowd, tmp_path, monkeypatch):
-    monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 8)
-    monkeypatch.setattr("icas.common.dask_workers.PATIENCE", 1.0)
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
+    monkeypatch.setattr("icas.parallel.dask_cluster.PATIENCE", 1.0)
     settings = ClusterSettings(
         method="ssim", threshold=0.3, report=False, dst=tmp_path / "out", executor="dask"
     )
@@ -54,7 +54,7 @@ def test_a_cluster_whose_workers_all_die_is_told(crowd, tmp_path, monkeypatch):
 
 
 def test_a_scheduler_without_workers_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("icas.common.dask_workers.CONNECT", 1)
+    monkeypatch.setattr("icas.parallel.dask_cluster.CONNECT", 1)
     with (
         started(tmp_path, 0) as own,
         pytest.raises(icas.IcasError, match="no workers: start some with dask worker tcp://"),

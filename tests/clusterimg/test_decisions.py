@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg import remembered as remembering
-from icas.clusterimg.cli import main
-from icas.clusterimg.contradictions import changes_by, check_no_chain, known_already
-from icas.clusterimg.decided import APART, TOGETHER, Decision, Picture, picture_of
-from icas.clusterimg.decisions import NAME, DecisionStore
-from icas.clusterimg.journal import Journal
-from icas.clusterimg.remembered import remembered, what_applies
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.decisions import apply as remembering
+from icas.clusterimg.decisions.apply import remembered, what_applies
+from icas.clusterimg.decisions.conflicts import changes_by, check_no_chain, known_already
+from icas.clusterimg.decisions.model import APART, TOGETHER, Decision, Picture, picture_of
+from icas.clusterimg.decisions.store import NAME, DecisionStore
+from icas.clusterimg.journal.journal import Journal
 
 
 @pytest.fixture

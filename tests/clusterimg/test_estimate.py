@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg.cli import main
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.grouping import LinkGrouping
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.featureset import FeatureSet
 from icas.common.errors import UsageError
 
 

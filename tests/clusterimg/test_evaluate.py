@@ -10,11 +10,17 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 import icas
-from icas.clusterimg.evaluate import curve, evaluate, match_labels, read_clusters, read_labels
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import labels_at, spanning_forest
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.evaluation.scores import (
+    curve,
+    evaluate,
+    match_labels,
+    read_clusters,
+    read_labels,
+)
+from icas.clusterimg.graph.forest import labels_at, spanning_forest
+from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import all_links
 
 labelings = st.integers(1, 30).flatmap(
     lambda count: st.tuples(

@@ -19,15 +19,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg import pipeline
-from icas.clusterimg.cohesion import cohesions_of
-from icas.clusterimg.graph import members_of, number_clusters
+from icas.cli.console import Console
+from icas.clusterimg.clustering.medoids import cohesions_of
+from icas.clusterimg.graph.forest import members_of, number_clusters
+from icas.clusterimg.linking.tiles import all_links, links_across
 from icas.clusterimg.methods.imagehash import ImageHash
+from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.similarity import ALONE, all_links, links_across
-from icas.common.executors import Workers
-from icas.common.progress import Console
-from icas.common.sharing import Here, run_all
+from icas.parallel.executors import ALONE, Workers
+from icas.parallel.sharing import Here, run_all
 
 SECONDS = 60
 TABLES = ("clusters.csv", "certificate.csv", "unreadable.csv")
@@ -44,7 +44,7 @@ def tables(dst: Path) -> dict[str, bytes]:
     "merge", ["exact", pytest.param("representatives", marks=pytest.mark.slow)]
 )
 def test_processes_give_what_threads_give(crowd, tmp_path, method_and_options, merge, monkeypatch):
-    monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 8)
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
     found = []
     for number, executor in enumerate(("threads", "processes")):
         icas.cluster(
@@ -99,7 +99,7 @@ def underway(crowd, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     code = (
-        "import icas.clusterimg.similarity as similarity, icas.clusterimg.cli as cli\n"
+        "import icas.clusterimg.linking.tiles as similarity, icas.clusterimg.commands.main as cli\n"
         "similarity.side_of = lambda *_: 8\n"
         "if __name__ == '__main__': raise SystemExit(cli.main())"
     )
@@ -190,7 +190,7 @@ def test_links_across_parts_are_all_links_but_those_inside(lengths, side, seed):
     wanted = whole.structured()[home[whole.a] != home[whole.b]]
     pairs = int((home[:, None] < home).sum())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("icas.clusterimg.similarity.side_of", lambda *_: side)
+        patch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: side)
         for workers in (ALONE, AWAY):
             found, compared = links_across(method, parts, 0.7, workers)
             assert np.array_equal(found.structured(), wanted)
@@ -206,8 +206,8 @@ def test_cohesions_do_not_depend_on_tiles_or_workers(groups, side, seed):
     labels = number_clusters(np.array(groups, np.int64))
     values = method.similarity(features, features).astype(np.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("icas.clusterimg.cohesion.TASK_SIDE", side)
-        patch.setattr("icas.clusterimg.cohesion.TASK_PAIRS", side)
+        patch.setattr("icas.clusterimg.clustering.medoids.TASK_SIDE", side)
+        patch.setattr("icas.clusterimg.clustering.medoids.TASK_PAIRS", side)
         patch.setattr(ImageHash, "tile", max(1, side - 2))
         for workers in (ALONE, AWAY):
             found = cohesions_of(method, features, labels, workers=workers)

@@ -11,10 +11,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 import icas
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.cohesion import cohesion
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import (
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.medoids import cohesion
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.graph.forest import (
     components,
     labels_at,
     members_of,
@@ -22,11 +24,9 @@ from icas.clusterimg.graph import (
     spanning_forest,
     weakest_links,
 )
-from icas.clusterimg.grouping import LinkGrouping
-from icas.clusterimg.links import Links, join_links
+from icas.clusterimg.linking.tiles import all_links, links_within
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import all_links, links_within
-from icas.common.executors import start_workers
+from icas.parallel.executors import start_workers
 
 METHOD = make_method("imagehash")
 

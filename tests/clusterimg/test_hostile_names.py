@@ -173,7 +173,7 @@ def test_tables_hold_names_as_they_are(hostile: tuple[Path, Path]) -> None:
 @posix
 def test_labels_are_words_not_markup(hostile, tmp_path, capsys) -> None:
     """A labels file decides numbers; what it holds is shown in messages at most, escaped."""
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
 
     _, dst = hostile
     labels = tmp_path / "labels.csv"
@@ -196,7 +196,7 @@ def test_labels_are_words_not_markup(hostile, tmp_path, capsys) -> None:
 
 @posix
 def test_messages_name_files_without_their_control_signs(tmp_path, photos, capsys) -> None:
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
 
     folder = tmp_path / "photos"
     shutil.copytree(photos, folder)

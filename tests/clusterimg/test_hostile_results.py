@@ -14,7 +14,7 @@ import pytest
 
 import icas
 from icas.common.errors import ConflictError, IcasError
-from icas.common.files import within
+from icas.io.files import within
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.decoding import Decoding, isolation_of, read_chunk
-from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.features.decoding import Decoding, isolation_of, read_chunk
+from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.reading import Reading
-from icas.clusterimg.scan import ImageRef
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import UsageError
-from icas.common.executors import start_workers
-from icas.common.isolated import PROCESSES, Isolation
+from icas.io.sandbox import PROCESSES, Isolation
+from icas.parallel.executors import start_workers
 
 _SPEC = importlib.util.spec_from_file_location(
     "breaking_decoders", Path(__file__).parents[1] / "common" / "breaking_decoders.py"
@@ -158,8 +158,8 @@ def test_a_picture_that_breaks_only_the_page_is_left_out_of_it(
     report = icas.cluster(
         own_photos, dst=tmp_path / "out", executor="processes", jobs=1, cache=False, threshold=0.8
     )
-    from icas.clusterimg.thumbnails import make_thumbnails
-    from icas.common.progress import Console
+    from icas.cli.console import Console
+    from icas.clusterimg.html.thumbnails import make_thumbnails
 
     images = [own_photos / file for file in report.files]
     images[3].write_bytes(b"8BPScrash")
@@ -265,7 +265,7 @@ def test_a_folder_of_breaking_files_alone(tmp_path, broken_apart) -> None:
 
 
 def test_common_sizes_are_asked_for_apart_too(own_photos, broken_apart) -> None:
-    from icas.clusterimg.extract import with_common_scale
+    from icas.clusterimg.features.inputs import with_common_scale
 
     images = [ImageRef(path, path.name) for path in sorted(own_photos.iterdir())]
     plain = with_common_scale(make_method("ssim"), images, 0.5, 10**7)

@@ -15,18 +15,18 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 import icas
-from icas.clusterimg import cutting
-from icas.clusterimg.batches import split
-from icas.clusterimg.cli import main
-from icas.clusterimg.clustering import cluster_batches
-from icas.clusterimg.deep.grid import Grid
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import components, labels_at, members_of, number_clusters
-from icas.clusterimg.grouping import LinkGrouping
-from icas.clusterimg.groupings import make_grouping
-from icas.clusterimg.linkage import LinkageGrouping
+from icas.clusterimg.clustering import dense_linkage as cutting
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.batches import split
+from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.factory import make_grouping
+from icas.clusterimg.clustering.linkage import LinkageGrouping
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.graph.forest import components, labels_at, members_of, number_clusters
+from icas.clusterimg.model_selection.grid import Grid
 from icas.common.errors import UsageError
-from icas.common.executors import start_workers
+from icas.parallel.executors import start_workers
 
 LINKAGES = ["complete", "average"]
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.graph import GrowingForest, labels_at, spanning_forest
-from icas.clusterimg.link_store import LinkStore, by_bands
-from icas.clusterimg.links import Links, join_links, links_in
-from icas.clusterimg.similarity import upper_tiles
-from icas.clusterimg.tables import links_table
+from icas.clusterimg.data.links import Links, join_links, links_in
+from icas.clusterimg.data.spill import LinkStore, by_bands
+from icas.clusterimg.graph.forest import GrowingForest, labels_at, spanning_forest
+from icas.clusterimg.linking.tiles import upper_tiles
+from icas.clusterimg.results.tables import links_table
 from icas.common.errors import IcasError
 
 

@@ -16,11 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg import memory as memory_module
-from icas.clusterimg.clustering import Clustering, cluster_batches
-from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.grouping import LinkGrouping
-from icas.clusterimg.memory import (
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.driver import Clustering, cluster_batches
+from icas.clusterimg.data import memory as memory_module
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.data.memmap import Shard, shard_of
+from icas.clusterimg.data.memory import (
     MemoryBudget,
     bytes_per_image,
     default_memory,
@@ -28,15 +30,13 @@ from icas.clusterimg.memory import (
     parse_bytes,
     side_within,
 )
+from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.linking.tiles import links_within
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.pipeline import cluster
-from icas.clusterimg.reading import Reading
-from icas.clusterimg.scan import scan
+from icas.clusterimg.pipeline.pipeline import cluster
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.shards import Shard, shard_of
-from icas.clusterimg.similarity import links_within
 from icas.common.errors import IcasError, UsageError
-from icas.common.executors import start_workers
+from icas.parallel.executors import start_workers
 
 METHODS = ("imagehash", "minhash", "ssim", "tm", "orb")
 INTO_FOLDER = settings(
@@ -148,7 +148,7 @@ def test_mapped_parts_are_put_together_as_others(
 ) -> None:
     plain = [some(count, 10 * place) for place, (count, _) in enumerate(counts)]
     with pytest.MonkeyPatch.context() as patch, MemoryBudget(1, tmp_path) as budget:
-        patch.setattr("icas.clusterimg.shards.COPIED_BYTES", copied)
+        patch.setattr("icas.clusterimg.data.memmap.COPIED_BYTES", copied)
         parts = [
             spilled(budget, part) if mapped else part
             for part, (_, mapped) in zip(plain, counts, strict=True)
@@ -315,7 +315,7 @@ def test_the_folder_is_gone_after_an_error(
         assert list((tmp_path / "scratch").iterdir())
         raise error("stop")
 
-    monkeypatch.setattr("icas.clusterimg.clustering.cluster_batch", fail)
+    monkeypatch.setattr("icas.clusterimg.clustering.driver.cluster_batch", fail)
     with pytest.raises(error):
         cluster(photos, settings_for(tmp_path))
     assert not list((tmp_path / "scratch").iterdir())
@@ -372,10 +372,10 @@ PEAK = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.memory import MemoryBudget, side_within
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.memory import MemoryBudget, side_within
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.similarity import links_within
+from icas.clusterimg.linking.tiles import links_within
 def peak():
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

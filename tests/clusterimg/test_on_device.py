@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.links import links_in
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.data.links import links_in
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Linking, settings_of
-from icas.clusterimg.on_device import OnDevice, on_device
-from icas.clusterimg.scan import scan
+from icas.clusterimg.methods.gpu import OnDevice, on_device
 from icas.common.errors import UsageError
-from icas.common.images import read_image
+from icas.io.reading import read_image
 
 pytestmark = pytest.mark.deep
 METHODS = {

@@ -18,28 +18,38 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import icas
-from icas.clusterimg import picker
-from icas.clusterimg.cli import main
+from icas.cli.console import Console
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.images import scan
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.picking import backends
-from icas.clusterimg.picking.board import Board, Subject
-from icas.clusterimg.picking.curve import Curve, first_state
-from icas.clusterimg.picking.numbers import (
+from icas.clusterimg.picker import backends
+from icas.clusterimg.picker import pick as picker
+from icas.clusterimg.picker.curve import Curve, first_state
+from icas.clusterimg.picker.figure import Board, Subject, drawable
+from icas.clusterimg.picker.layout import places_in
+from icas.clusterimg.picker.pairs import (
+    Nearest,
+    Thumbnails,
+    fitted,
+    pairs_area,
+    pairs_picture,
+    reader_of_arrays,
+    reader_of_files,
+    shortened,
+)
+from icas.clusterimg.picker.state import (
+    HELP,
+    KEYS,
+    PickState,
     digits_for,
+    help_rows,
     number_text,
     shortest_within,
     similarity_text,
     threshold_text,
 )
-from icas.clusterimg.picking.pairs import Nearest, pairs_area, pairs_picture, shortened
-from icas.clusterimg.picking.places import places_in
-from icas.clusterimg.picking.state import HELP, KEYS, PickState, help_rows
-from icas.clusterimg.picking.thumbs import Thumbnails, fitted, reader_of_arrays, reader_of_files
-from icas.clusterimg.picking.words import drawable
-from icas.clusterimg.sample import Sample
-from icas.clusterimg.scan import scan
+from icas.clusterimg.thresholds.sample import Sample
 from icas.common.errors import UsageError
-from icas.common.progress import Console
 
 SIZES = ((900, 800), (640, 520), (560, 420), (1500, 1000), (800, 1100))
 similarities = st.floats(0, 1, width=32)
@@ -401,7 +411,7 @@ def test_one_image_is_nothing_to_pick_from(no_display, photos):
 
 def test_a_backend_without_windows_is_respected(sample, photos, tmp_path):
     program = (
-        "import sys, icas; from icas.common.commands import guarded\n"
+        "import sys, icas; from icas.cli.program import guarded\n"
         "sys.exit(guarded('clusterimg', lambda: icas.pick_threshold(sys.argv[1]) and 0, False))"
     )
     words = [sys.executable, "-c", program, str(photos)]

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from skimage import data as samples
 
-from icas.clusterimg import decoding as decoding_module
-from icas.clusterimg import reading as reading_module
-from icas.clusterimg.enough import DETAIL, SaysEnough, enough_for
-from icas.clusterimg.features import FeatureSet
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.features import decoding as decoding_module
+from icas.clusterimg.features import extraction as reading_module
+from icas.clusterimg.features.decoding import DETAIL, SaysEnough, enough_for
+from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, Known, Reading
 from icas.clusterimg.methods import METHODS, make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.reading import CHUNK, TASKS_EACH, Known, Reading
-from icas.clusterimg.scan import ImageRef
-from icas.common.executors import Workers, start_workers
-from icas.common.images import Image, image_size, read_image
+from icas.io.reading import Image, image_size, read_image
+from icas.parallel.executors import Workers, start_workers
 
 INTO_FOLDER = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

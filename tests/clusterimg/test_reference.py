@@ -17,21 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg.both_sides import BothSides, nearest
-from icas.clusterimg.cli import main
-from icas.clusterimg.graph import spanning_forest
-from icas.clusterimg.links import Links
-from icas.clusterimg.memory import MemoryBudget
+from icas.cli.console import Console
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.data.memory import MemoryBudget
+from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.graph.forest import spanning_forest
+from icas.clusterimg.html.reference import counterparts_of
 from icas.clusterimg.methods.imagehash import ImageHash
-from icas.clusterimg.reading import Reading
-from icas.clusterimg.reference import read_reference
-from icas.clusterimg.reference_clustering import clusters_of, links_to
-from icas.clusterimg.report_reference import counterparts_of
-from icas.clusterimg.scan import scan
+from icas.clusterimg.reference.clustering import clusters_of, links_to
+from icas.clusterimg.reference.sample import BothSides, nearest
+from icas.clusterimg.reference.scan import read_reference
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.transfer import TRANSFERS
+from icas.clusterimg.transfer.transfer import TRANSFERS
 from icas.common.errors import ConflictError, IcasError, UsageError
-from icas.common.progress import Console
 
 IN_ARCHIVE = ("astronaut-1.png", "coffee-1.png", "coffee-2.jpg", "moon.png")
 TABLES = ("clusters.csv", "certificate.csv", "reference.csv", "unreadable.csv")
@@ -143,7 +143,7 @@ def test_batches_executors_and_the_way_of_merging_change_nothing(
 ):
     if executor == "dask":
         pytest.importorskip("distributed", reason="dask is not installed: pip install 'icas[dask]'")
-    monkeypatch.setattr("icas.clusterimg.similarity.side_of", lambda *_: 3)
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 3)
     found = []
     for number, how in enumerate(
         (

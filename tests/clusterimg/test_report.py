@@ -18,19 +18,19 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from icas.clusterimg import report as report_module
-from icas.clusterimg import report_clusters, report_pictures
-from icas.clusterimg.certificate import Certificate
-from icas.clusterimg.features import Unreadable
-from icas.clusterimg.outcome import ClusterReport
-from icas.clusterimg.pipeline import cluster
-from icas.clusterimg.report import report_page
-from icas.clusterimg.report_clusters import OUTLIERS_ROW, ROW
-from icas.clusterimg.scan import ImageRef
+from icas.cli.console import Console
+from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.data.images import ImageRef, Unreadable
+from icas.clusterimg.html import clusters as report_clusters
+from icas.clusterimg.html import page as report_module
+from icas.clusterimg.html import selection as report_pictures
+from icas.clusterimg.html.clusters import OUTLIERS_ROW, ROW
+from icas.clusterimg.html.page import report_page
+from icas.clusterimg.html.thumbnails import MOST, Thumbnail
+from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.thumbnails import MOST, Thumbnail
-from icas.common.images import write_image
-from icas.common.progress import Console
+from icas.io.reading import write_image
 
 VOID = {"meta", "link", "img", "input", "br"}
 MAX_PIXELS = 10_000_000

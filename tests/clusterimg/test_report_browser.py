@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 import pytest
 
-from icas.clusterimg.api import method_of
-from icas.clusterimg.certificate import Certificate
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.outcome import ClusterReport
-from icas.clusterimg.report import report_page
-from icas.clusterimg.sample import Sample
-from icas.clusterimg.scan import ImageRef
-from icas.clusterimg.thumbnails import MOST
-from icas.common.progress import Console
+from icas.cli.console import Console
+from icas.clusterimg.api.functions import method_of
+from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.html.page import report_page
+from icas.clusterimg.html.thumbnails import MOST
+from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.thresholds.sample import Sample
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}

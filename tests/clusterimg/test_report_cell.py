@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.clusterimg.certificate import Certificate
-from icas.clusterimg.features import Unreadable
-from icas.clusterimg.report_cell import CLUSTERS, ROW, SIDE
+from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.data.images import Unreadable
+from icas.clusterimg.html.notebook import CLUSTERS, ROW, SIDE
 
 MOST = 300_000
 

@@ -11,22 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icas.clusterimg import report_pictures
-from icas.clusterimg.api import features as features_of
-from icas.clusterimg.api import method_of
-from icas.clusterimg.certificate import Certificate
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.outcome import ClusterReport
-from icas.clusterimg.pipeline import cluster
-from icas.clusterimg.report import report_page
-from icas.clusterimg.report_axes import about, line_axis, log_axis, short
-from icas.clusterimg.report_curve import curve_section
-from icas.clusterimg.report_items import Pictures
-from icas.clusterimg.report_pairs import PAIRS, pairs_next_to_threshold, pairs_section
-from icas.clusterimg.sample import Sample
-from icas.clusterimg.scan import scan
+from icas.cli.console import Console
+from icas.clusterimg.api.functions import features as features_of
+from icas.clusterimg.api.functions import method_of
+from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.html import selection as report_pictures
+from icas.clusterimg.html.clusters import Pictures
+from icas.clusterimg.html.curve import about, curve_section, line_axis, log_axis, short
+from icas.clusterimg.html.page import report_page
+from icas.clusterimg.html.pairs import PAIRS, pairs_next_to_threshold, pairs_section
+from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
-from icas.common.progress import Console
+from icas.clusterimg.thresholds.sample import Sample
 
 
 def make_sample(count: int, images: int, seed: int = 0) -> Sample:

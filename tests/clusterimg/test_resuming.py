@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg import carrying, completing, destination, prepared, transfer
-from icas.clusterimg.cli import main
-from icas.clusterimg.journal import Journal
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.transfer import commit as completing
+from icas.clusterimg.transfer import destination, transfer
+from icas.clusterimg.transfer import operations as carrying
+from icas.clusterimg.transfer import staging as prepared
 
 
 class Killed(BaseException):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.graph import components
-from icas.clusterimg.merges import Merges
-from icas.clusterimg.sample import Sample
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.graph.dendrogram import Merges
+from icas.clusterimg.graph.forest import components
+from icas.clusterimg.thresholds.sample import Sample
 
 
 class Table:

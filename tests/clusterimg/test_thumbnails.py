@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icas.clusterimg.thumbnails import SIDE, SIDES, fair_shares, make_thumbnail, side_for
-from icas.common.images import write_image
+from icas.clusterimg.html.thumbnails import SIDE, SIDES, fair_shares, make_thumbnail, side_for
+from icas.io.reading import write_image
 
 MAX_PIXELS = 10_000_000
 

@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import icas
-from icas.clusterimg import carrying as carriers
-from icas.clusterimg import plan_check, transfer
-from icas.clusterimg.journal import Journal
-from icas.clusterimg.layout import Move, Plan
-from icas.clusterimg.made import Made
-from icas.common.progress import Console
+from icas.cli.console import Console
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.journal.records import Made
+from icas.clusterimg.transfer import operations as carriers
+from icas.clusterimg.transfer import plan as plan_check
+from icas.clusterimg.transfer import transfer
+from icas.clusterimg.transfer.plan import Move, Plan
 
 
 @pytest.fixture

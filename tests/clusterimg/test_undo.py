@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg.cli import main
-from icas.clusterimg.destination import at_work
-from icas.clusterimg.journal import Journal
-from icas.clusterimg.made import Made
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.journal.records import Made
+from icas.clusterimg.transfer.destination import at_work
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")
 A_DAY = 86_400 * 10**9
@@ -319,6 +319,6 @@ def test_the_other_of_two_was_quicker(tmp_path, monkeypatch):
         shutil.rmtree(folder)
         return not list(folder.iterdir())
 
-    monkeypatch.setattr("icas.clusterimg.undo.is_free", gone_meanwhile)
+    monkeypatch.setattr("icas.clusterimg.transfer.undo.is_free", gone_meanwhile)
     with pytest.raises(icas.ConflictError, match="another clusterimg has just taken"):
         icas.undo(root)

@@ -104,7 +104,7 @@ def talks(items: Sequence[str], told: Callable[[], Any]) -> str:
 INSTALLED = """
 import sys
 sys.path.append({here!r})
-from icas.common import picture_files
+from icas.io import reading as picture_files
 picture_files._READERS["PSD"] = "breaking_decoders:Reader"
 """
 """Content of a sitecustomize.py by which every Python that finds it breaks so."""

@@ -72,7 +72,7 @@ def _peak() -> float:
 def read_one(path: Path, features: dict[str, Callable[[Any], object]]) -> dict[str, Any]:
     """What came of one file: ``read`` or a reason; seconds and megabytes by step; surprises."""
     from icas.common.errors import UnreadableImageError
-    from icas.common.images import image_size, read_image, thumbnail
+    from icas.io.reading import image_size, read_image, thumbnail
 
     meter = Meter({}, {})
     steps: dict[str, Callable[[], Any]] = {

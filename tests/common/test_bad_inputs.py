@@ -16,7 +16,7 @@ import pytest
 from PIL import features
 
 from icas.common.errors import UnreadableImageError
-from icas.common.images import (
+from icas.io.reading import (
     find_files,
     find_images,
     image_size,
@@ -331,7 +331,7 @@ def test_names_that_break_checkouts(bad_inputs: Path, tmp_path: Path) -> None:
 PEAK = """
 import resource, sys, threading
 from icas.common.errors import UnreadableImageError
-from icas.common.images import read_image
+from icas.io.reading import read_image
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 def read(name):

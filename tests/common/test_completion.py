@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from icas.clusterimg import cli as clusterimg
+from icas.cli.program import SHELLS, completion
+from icas.clusterimg.commands import main as clusterimg
 from icas.clusterimg.methods import METHODS
-from icas.common.completion_command import SHELLS, completion
-from icas.segmentimg import cli as segmentimg
+from icas.segmentimg.commands import main as segmentimg
 
 PROGRAMS = {"clusterimg": clusterimg, "segmentimg": segmentimg}
 SECONDS = 30

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.common.executors import Workers, core_count, start_workers
-from icas.common.process_workers import ProcessPool
-from icas.common.shared_blocks import Shelf
-from icas.common.sharing import Shared, pack, run_all
+from icas.parallel.block_cache import Shelf
+from icas.parallel.executors import Workers, core_count, start_workers
+from icas.parallel.processes import ProcessPool
+from icas.parallel.sharing import Shared, pack, run_all
 
 
 def slow_square(number: int) -> int:
@@ -82,7 +82,7 @@ def test_dask_workers_give_the_same(photos, tmp_path):
 
 def test_a_dask_scheduler_that_is_not_there_is_told(photos, tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr("icas.common.dask_workers.CONNECT", 1)
+    monkeypatch.setattr("icas.parallel.dask_cluster.CONNECT", 1)
     with pytest.raises(icas.IcasError, match="scheduler"):
         icas.cluster(photos, dst=tmp_path / "out", executor="dask", scheduler="tcp://127.0.0.1:9")
     assert not (tmp_path / "out").exists()

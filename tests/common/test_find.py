@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.common.find import (
+from icas.io.find import (
     COMPANION_SUFFIXES,
     IMAGE_SUFFIXES,
     find_files,
@@ -21,8 +21,8 @@ from icas.common.find import (
     natural_key,
     why_not_an_image,
 )
-from icas.common.images import read_image
-from icas.common.kinds import picture_kind, what_it_is
+from icas.io.formats import picture_kind, what_it_is
+from icas.io.reading import read_image
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"

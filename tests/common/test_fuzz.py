@@ -56,7 +56,7 @@ def test_thousands_of_damaged_pictures(bad_inputs: Path) -> None:
 def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path) -> None:
     """A reader that crashes, one that takes long, and one that raises something else."""
     patch = (
-        "import icas.common.images as images, os, time\n"
+        "import icas.io.reading as images, os, time\n"
         "plain = images.image_size\n"
         "def size(path):\n"
         "    number = int(open(os.environ['FUZZ_AT']).read())\n"

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import PpmImagePlugin
 
-from icas.common import pnm
 from icas.common.errors import UnreadableImageError
-from icas.common.images import MAX_PIXELS, image_size, read_image, thumbnail
-from icas.common.picture_limits import MOST_SCANS, MOST_SIDE
+from icas.io import pnm
+from icas.io.limits import MOST_SCANS, MOST_SIDE
+from icas.io.reading import MAX_PIXELS, image_size, read_image, thumbnail
 
 READERS: list[Callable[[Path], object]] = [
     image_size,

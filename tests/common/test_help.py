@@ -7,14 +7,10 @@ import sys
 
 import pytest
 
-from icas.clusterimg import cli as clusterimg
-from icas.common import flag_groups
-from icas.common.command_pages import page_of
-from icas.common.help_text import help_text
-from icas.common.options import Typed
-from icas.common.parsers import About, LineParser
-from icas.common.spelling import did_you_mean, meant
-from icas.segmentimg import cli as segmentimg
+from icas.cli import parser as flag_groups
+from icas.cli.parser import About, LineParser, Typed, did_you_mean, help_text, meant, page_of
+from icas.clusterimg.commands import main as clusterimg
+from icas.segmentimg.commands import main as segmentimg
 
 PARSERS = {**clusterimg.parsers(), **segmentimg.parsers()}
 WIDTH = 80

@@ -22,16 +22,9 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.common.files import write_whole
-from icas.common.images import (
-    MAX_PIXELS,
-    image_size,
-    read_image,
-    resize,
-    thumbnail,
-    write_image,
-)
-from icas.common.pixels import upright_rgb
+from icas.io.files import write_whole
+from icas.io.pixels import upright_rgb
+from icas.io.reading import MAX_PIXELS, image_size, read_image, resize, thumbnail, write_image
 
 LEAST = settings(max_examples=60, deadline=None)
 INTO_FOLDER = settings(
@@ -407,7 +400,7 @@ def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fail(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("icas.common.files.os.fsync", fail)
+    monkeypatch.setattr("icas.io.files.os.fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         write_image(target, picture(9, 9))
     assert target.read_bytes() == before

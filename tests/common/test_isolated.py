@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.common import decoding_process, isolated
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.common.images import read_image, thumbnail
-from icas.common.isolated import PROCESSES, Isolation, Lost
-from icas.common.isolated_child import receive, send
+from icas.io import sandbox as isolated
+from icas.io import sandbox_process as decoding_process
+from icas.io.reading import read_image, thumbnail
+from icas.io.sandbox import PROCESSES, Isolation, Lost
+from icas.io.sandbox_worker import receive, send
 
 posix = pytest.mark.skipif(os.name == "nt", reason="no signals")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
@@ -236,7 +237,7 @@ ORPHAN = """
 import sys, time
 sys.path.insert(0, {here!r})
 import breaking_decoders
-from icas.common.isolated import Isolation, PROCESSES
+from icas.io.sandbox import Isolation, PROCESSES
 if __name__ == "__main__":
     how = Isolation.of(600, 1 << 20)
     print(next(how.each(breaking_decoders.which_modules, ["x"]))["pid"], flush=True)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 import icas
-from icas.common import locks
+from icas.io import locks
 
 
 def test_a_holder_that_leaves_meanwhile_is_named_all_the_same(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icas.common.markup import counted, pairs, similarity, text
+from icas.notebook.html import counted, pairs, similarity, text
 
 
 @given(st.text())

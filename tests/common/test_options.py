@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import icas
-from icas.common.options import Size, add_flags, check_options, option, parse_size
+from icas.cli.options import Size, add_flags, check_options, option, parse_size
 
 
 @dataclass(frozen=True)

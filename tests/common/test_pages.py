@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from icas.clusterimg.cli import parsers as clusterimg_parsers
-from icas.segmentimg.cli import parsers as segmentimg_parsers
+from icas.clusterimg.commands.main import parsers as clusterimg_parsers
+from icas.segmentimg.commands.main import parsers as segmentimg_parsers
 
 TOP = Path(__file__).resolve().parents[2]
 MANUAL = TOP / "share" / "man" / "man1"

@@ -2,7 +2,7 @@
 
 import logging
 
-from icas.common.progress import Console, counted
+from icas.cli.console import Console, counted
 
 
 class Steps:
@@ -14,7 +14,7 @@ class Steps:
 
 
 def test_log_lines_are_told_while_a_console_listens(capsys):
-    log = logging.getLogger("icas.clusterimg.kernels.loading")
+    log = logging.getLogger("icas.clusterimg.kernels.numba_support")
     with Console(warnings=True).listening():
         log.info("compiling")
     log.info("nobody hears this")

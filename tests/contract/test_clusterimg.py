@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.cli import cluster_parser, main
+from icas.clusterimg.commands.main import cluster_parser, main
 
 FLAGS = [
     "--src",
@@ -190,7 +190,7 @@ def test_help_tells_the_flags_of_deep_and_their_defaults(capsys):
 def test_neither_import_nor_help_loads_torch():
     code = (
         "import sys, icas\n"
-        "from icas.clusterimg.cli import main\n"
+        "from icas.clusterimg.commands.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'torchvision', 'sklearn', 'timm'} & set(sys.modules)\n"

@@ -8,7 +8,7 @@ from skimage import data as samples
 
 import icas
 import icas.common.images
-from icas.segmentimg.cli import main, segment_parser
+from icas.segmentimg.commands.main import main, segment_parser
 
 METHODS = "edge superpixel kmeans slickmeans chanvese chanvase felzenszwalb quickshift graph"
 FLAGS = (

@@ -22,8 +22,8 @@ SAID = {
 }
 """What is called with words for the user, and which of its arguments they are."""
 RETURNED = {
-    "icas.clusterimg.cache_database": ("out_of_the_way", "words_of"),
-    "icas.clusterimg.removing": ("why_kept",),
+    "icas.clusterimg.cache.store": ("out_of_the_way", "words_of"),
+    "icas.clusterimg.transfer.cleanup": ("why_kept",),
 }
 """Functions whose words are told by another file."""
 WINDOWS = "icas.segmentimg"

@@ -140,8 +140,8 @@ def split(command: Command) -> list[str]:
 
 def main_of(program: str):
     """The function behind a program's name; its exit code comes back, also of --help."""
-    from icas.clusterimg.cli import main as clusterimg
-    from icas.segmentimg.cli import main as segmentimg
+    from icas.clusterimg.commands.main import main as clusterimg
+    from icas.segmentimg.commands.main import main as segmentimg
 
     def run(words: list[str]) -> int:
         try:

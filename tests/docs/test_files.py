@@ -104,8 +104,8 @@ def test_what_is_written_of_thresholds_is_documented(at_desk):
 def test_what_is_written_of_models_and_training_is_documented():
     from dataclasses import fields
 
-    from icas.clusterimg.deep.choice import COLUMNS
-    from icas.clusterimg.deep.loss_curve import Epoch
+    from icas.clusterimg.results.tables import COLUMNS
+    from icas.clusterimg.training.loss_curve import Epoch
 
     assert documented("models.csv") == list(COLUMNS)
     told = re.findall(r"^\| column of the table.*\n(?:\|.*\n)+", read(PAGE), re.MULTILINE)[0]
@@ -134,7 +134,7 @@ def test_what_segmentimg_writes_is_documented(at_desk):
 
 def test_what_is_kept_of_a_painting_is_documented(at_desk):
     import icas
-    from icas.segmentimg.keeping import Kept, keep
+    from icas.segmentimg.formats.autosave import Kept, keep
 
     image = icas.read_image("img.png")
     document = icas.PaintDocument(image, icas.segment(image, "graph"))

@@ -8,7 +8,7 @@ import needs
 import pytest
 from blocks import LANGUAGES, PAGES, SHOWN, all_commands, blocks, read
 
-from icas.segmentimg.windows.keymap import help_rows
+from icas.segmentimg.windows.events import help_rows
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -11,8 +11,8 @@ import pytest
 from messages import FOREIGN, INTERNAL, collected
 from PIL import Image
 
-from icas.clusterimg.cli import main as clusterimg
-from icas.segmentimg.cli import main as segmentimg
+from icas.clusterimg.commands.main import main as clusterimg
+from icas.segmentimg.commands.main import main as segmentimg
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting"
 PROVOKED = Path(__file__).with_name("provoked.txt")

@@ -179,7 +179,7 @@ def _database(steps: Steps) -> type[sqlite3.Connection]:
 
 def run_here(words: Sequence[str], world: Path, strike: Strike, count: mmap.mmap) -> int:
     """The exit code of ``clusterimg WORDS``, run in this process under `strike`."""
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
 
     Steps(world, strike, count).install()
     try:
@@ -295,7 +295,7 @@ def warm_up() -> None:
 def _small_run(folder: Path) -> None:
     from PIL import Image
 
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
 
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     (folder / "src").mkdir()

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.cutout.annotation import Annotation
-from icas.segmentimg.grabcut import CutOut
-from icas.segmentimg.labels import connected
+from icas.segmentimg.grabcut.annotation import Annotation
+from icas.segmentimg.grabcut.api import CutOut
+from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.annotator import ANNOTATIONS
-from icas.segmentimg.windows.cutting import BRUSH_SIZE, SEGMENTS
-from icas.segmentimg.windows.sketch import Sketch, Stroke
+from icas.segmentimg.windows.annotation import ANNOTATIONS, Sketch, Stroke
+from icas.segmentimg.windows.grabcut_view import BRUSH_SIZE, SEGMENTS
 
 pytestmark = pytest.mark.gui
 

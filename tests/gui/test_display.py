@@ -9,9 +9,9 @@ import sys
 import cv2
 import pytest
 
-from icas.common import display as displays
+from icas.cli import display as displays
 from icas.common.errors import UsageError
-from icas.segmentimg.cli import main
+from icas.segmentimg.commands.main import main
 
 linux_only = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="X11 is asked on Linux only"

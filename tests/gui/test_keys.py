@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from icas.segmentimg.windows.keymap import PAINTING
+from icas.segmentimg.windows.events import PAINTING
 
 pytestmark = pytest.mark.gui
 

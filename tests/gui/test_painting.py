@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.windows.colours import WIDTH, class_under
-from icas.segmentimg.windows.viewport import Viewport
+from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.windows.palette_view import WIDTH, class_under
 
 pytestmark = pytest.mark.gui
 

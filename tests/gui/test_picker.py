@@ -15,7 +15,7 @@ import pytest
 
 import icas
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.sample import Sample
+from icas.clusterimg.thresholds.sample import Sample
 
 pytestmark = pytest.mark.gui
 pytest.importorskip("tkinter", reason="no tkinter here: python3-tk, or another Python")
@@ -31,7 +31,7 @@ TITLE = re.compile(
 )
 PROGRAM = """
 import sys, icas
-from icas.common.commands import guarded
+from icas.cli.program import guarded
 
 def run():
     picked = icas.pick_threshold(sys.argv[1], sys.argv[2], start=0.8)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.keeping import read_kept
+from icas.segmentimg.formats.autosave import read_kept
 
 pytestmark = pytest.mark.gui
 

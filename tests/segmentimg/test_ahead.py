@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from icas.segmentimg.ahead import Ahead
+from icas.segmentimg.session.prefetch import Ahead
 
 PATIENCE = 5.0
 

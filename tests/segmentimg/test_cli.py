@@ -13,7 +13,7 @@ from PIL import Image
 
 import icas
 from icas.segmentimg import pipeline
-from icas.segmentimg.cli import main, segment_parser
+from icas.segmentimg.commands.main import main, segment_parser
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from icas import ConflictError, UsageError
-from icas.segmentimg.coco import decode_rle, encode_rle, read_coco, update_coco
-from icas.segmentimg.palette import PaintClass, Painting, Palette
+from icas.segmentimg.document.palette import PaintClass, Painting, Palette
+from icas.segmentimg.formats.coco import decode_rle, encode_rle, read_coco, update_coco
 
 CLASSES = Palette([PaintClass("car", (204, 0, 0)), PaintClass("tree", (0, 102, 0))])
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage.measure import label
 
 import icas
-from icas.segmentimg.labels import connected
+from icas.segmentimg.labels.labels import connected
 
 RED, BLUE, BLACK = (204, 0, 0), (0, 0, 255), (0, 0, 0)
 HEIGHT, WIDTH = 12, 15

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.evaluate import border_pixels, evaluate
-from icas.segmentimg.labels import connected
+from icas.segmentimg.evaluation.scores import border_pixels, evaluate
+from icas.segmentimg.labels.labels import connected
 
 pairs = st.integers(0, 10**6).map(
     lambda seed: tuple(np.random.default_rng(seed).integers(0, 3, (2, 8, 9)))
@@ -77,7 +77,7 @@ QUICK = ("superpixel", "graph", "edge")
     [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in FIGURES],
 )
 def test_defaults_reach_their_figures_on_real_pictures(data, method):
-    from icas.segmentimg.judging import judge
+    from icas.segmentimg.evaluation.benchmark import judge
     from icas.segmentimg.segmenters import make_segmenter
 
     folder = data / "seg-bsds500"

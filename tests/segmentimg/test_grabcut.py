@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icas.common.errors import UsageError
-from icas.segmentimg.cutout.annotation import (
+from icas.segmentimg.grabcut.annotation import (
     Annotation,
     box_of,
     parse_box,
     parse_point,
     point_strokes,
 )
-from icas.segmentimg.cutout.fullsize import smaller
-from icas.segmentimg.cutout.mixtures import Mixture
-from icas.segmentimg.grabcut import CutOut, grabcut
+from icas.segmentimg.grabcut.api import CutOut, grabcut
+from icas.segmentimg.grabcut.full_size import smaller
+from icas.segmentimg.grabcut.mixtures import Mixture
 from icas.segmentimg.segmenters.grabcut import GrabCut
 
 SHAPE = (90, 120)

@@ -8,10 +8,10 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
-from icas.common.find import find_images
-from icas.common.images import read_image
-from icas.segmentimg.commands import around
-from icas.segmentimg.grabcut import grabcut
+from icas.io.find import find_images
+from icas.io.reading import read_image
+from icas.segmentimg.grabcut.api import grabcut
+from icas.segmentimg.labels.boxes import around
 
 
 def photographs(data, every=1):

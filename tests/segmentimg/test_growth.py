@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.growth import STEP, Growth
-from icas.segmentimg.labels import connected, sizes_of
-from icas.segmentimg.tree import MergeTree, labels_at, merge_tree
+from icas.segmentimg.labels.labels import connected, sizes_of
+from icas.segmentimg.labels.merge_tree import STEP, Growth, MergeTree, labels_at, merge_tree
 
 
 def segmented(seed, edges=False):

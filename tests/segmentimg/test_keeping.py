@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.inputs import Picture
-from icas.segmentimg.keeping import (
+from icas.segmentimg.document.layers import PaintState
+from icas.segmentimg.formats.autosave import (
     Keeper,
     Kept,
     keep,
@@ -25,8 +25,8 @@ from icas.segmentimg.keeping import (
     saved_since,
     set_aside,
 )
-from icas.segmentimg.labels import connected
-from icas.segmentimg.layers import PaintState
+from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.labels.labels import connected
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 rows, columns = st.integers(0, 11), st.integers(0, 14)

@@ -17,7 +17,7 @@ from skimage.measure import regionprops
 from skimage.segmentation import find_boundaries, mark_boundaries
 
 import icas
-from icas.segmentimg.label_map import SHOWN, LabelMap, at_size, label_map, mottled
+from icas.segmentimg.labels.label_map import SHOWN, LabelMap, at_size, label_map, mottled
 
 
 @pytest.fixture

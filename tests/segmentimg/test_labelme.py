@@ -16,8 +16,8 @@ from PIL import Image
 from skimage import draw
 
 from icas import UsageError
-from icas.segmentimg.labelme import is_labelme_of, labelme_bytes, read_labelme
-from icas.segmentimg.palette import PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.formats.labelme import is_labelme_of, labelme_bytes, read_labelme
 
 CLASSES = Palette([PaintClass("car", (204, 0, 0)), PaintClass("tree", (0, 102, 0))])
 class_maps = hnp.arrays(

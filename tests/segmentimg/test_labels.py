@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
-from icas.segmentimg.evaluate import border_pixels
-from icas.segmentimg.labels import absorb_small, borders, connected, filled, mean_colors, sizes_of
+from icas.segmentimg.evaluation.scores import border_pixels
+from icas.segmentimg.labels.labels import (
+    absorb_small,
+    borders,
+    connected,
+    filled,
+    mean_colors,
+    sizes_of,
+)
 
 maps = st.integers(0, 10**6).map(
     lambda seed: np.random.default_rng(seed).integers(0, 4, (7, 9)).astype(np.int32)

@@ -18,13 +18,12 @@ from PIL import Image
 
 from icas import IcasError, UsageError
 from icas.common.errors import ConflictError, UnreadableImageError
-from icas.segmentimg import masks
-from icas.segmentimg.inputs import Picture
-from icas.segmentimg.labelme import labelme_bytes
-from icas.segmentimg.mask_files import PAINT_SAVES, mask_name, saved_json
-from icas.segmentimg.mask_loading import load_painting
-from icas.segmentimg.masks import save_painting
-from icas.segmentimg.palette import PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.formats import masks
+from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.labelme import labelme_bytes
+from icas.segmentimg.formats.load import load_painting
+from icas.segmentimg.formats.masks import PAINT_SAVES, mask_name, save_painting, saved_json
 
 CAR, TREE, NIGHT = (
     PaintClass("car", (204, 0, 0)),

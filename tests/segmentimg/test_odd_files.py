@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from icas.segmentimg.cli import main
+from icas.segmentimg.commands.main import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of Unix")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from icas.common.options import options_of
+from icas.cli.options import options_of
 from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
-from icas.segmentimg.windows.keymap import CUTTING, PAINTING, POINTING, help_rows
+from icas.segmentimg.windows.events import CUTTING, PAINTING, POINTING, help_rows
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = "|---|---|\n"

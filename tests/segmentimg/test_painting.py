@@ -11,11 +11,11 @@ from PIL import Image
 from skimage import data as samples
 
 import icas
-from icas.common.images import write_image
-from icas.segmentimg.cli import main
-from icas.segmentimg.inputs import find_pictures
-from icas.segmentimg.keeping import keep, place_of, read_kept
-from icas.segmentimg.saving import kept_of
+from icas.io.reading import write_image
+from icas.segmentimg.commands.main import main
+from icas.segmentimg.formats.autosave import keep, place_of, read_kept
+from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.session.save import kept_of
 from icas.segmentimg.settings import SegmentSettings
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from icas import UsageError
-from icas.segmentimg.palette import (
+from icas.segmentimg.document.palette import (
     PaintClass,
     Painting,
     Palette,

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import icas
-from icas.common.images import MAX_PIXELS, write_image
-from icas.segmentimg import keeping
-from icas.segmentimg.inputs import find_pictures
-from icas.segmentimg.keeping import place_of, read_kept
-from icas.segmentimg.opening import Opener
-from icas.segmentimg.palette import PaintClass, Palette
-from icas.segmentimg.saving import Saving
-from icas.segmentimg.session import Session
-from icas.segmentimg.shelf import AGAIN_SECONDS, KEEP_SECONDS
+from icas.io.reading import MAX_PIXELS, write_image
+from icas.segmentimg.document.palette import PaintClass, Palette
+from icas.segmentimg.formats import autosave as keeping
+from icas.segmentimg.formats.autosave import place_of, read_kept
+from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.session.open import Opener
+from icas.segmentimg.session.save import Saving
+from icas.segmentimg.session.session import Session
+from icas.segmentimg.session.store import AGAIN_SECONDS, KEEP_SECONDS
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 CLASSES = Palette([PaintClass("car", RED), PaintClass("sky", BLUE)])
@@ -462,7 +462,7 @@ def test_a_damaged_document_is_told_by_its_name(begin, folder):
 
 
 def test_a_save_that_fails_is_in_the_summary_until_one_succeeds(begin, monkeypatch, folder):
-    from icas.segmentimg import session as module
+    from icas.segmentimg.session import session as module
 
     def refusing(work, saving):
         raise icas.IcasError("the disk is full")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from icas.common.errors import UsageError
-from icas.common.images import write_image
-from icas.segmentimg.template_files import load_templates
-from icas.segmentimg.templates import colors_for, made_attention
+from icas.io.reading import write_image
+from icas.segmentimg.templates.files import load_templates
+from icas.segmentimg.templates.templates import colors_for, made_attention
 
 NAMES = ["t1.png", "t2.png", "t10.png"]
 SIZES = [(10, 12), (20, 8), (16, 16)]
@@ -105,7 +105,7 @@ def test_another_size(tmp_path):
 def test_sizes_are_checked_before_any_picture_is_read(tmp_path, monkeypatch):
     pictures(tmp_path / "t")
     pictures(tmp_path / "a", NAMES, SIZES[::-1])
-    monkeypatch.setattr("icas.segmentimg.template_files.read_image", lambda path: 1 / 0)
+    monkeypatch.setattr("icas.segmentimg.templates.files.read_image", lambda path: 1 / 0)
     with pytest.raises(UsageError):
         load_templates(tmp_path / "t", tmp_path / "a")
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icas.common.errors import UsageError
-from icas.common.images import read_image
-from icas.segmentimg.document import PaintDocument
-from icas.segmentimg.template_paint import paint_templates
-from icas.segmentimg.template_search import BAND_PIXELS, OVERLAP, difference_map, find_template
-from icas.segmentimg.templates import Template, colors_for, made_attention, make_template
+from icas.io.reading import read_image
+from icas.segmentimg.document.document import PaintDocument
+from icas.segmentimg.templates.paint import paint_templates
+from icas.segmentimg.templates.search import BAND_PIXELS, OVERLAP, difference_map, find_template
+from icas.segmentimg.templates.templates import Template, colors_for, made_attention, make_template
 
 RED = (204, 0, 0)
 

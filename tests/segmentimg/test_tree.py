@@ -8,7 +8,7 @@ from skimage import data as samples
 from skimage.measure import label
 
 import icas
-from icas.segmentimg.tree import labels_at
+from icas.segmentimg.labels.merge_tree import labels_at
 
 
 @pytest.fixture(scope="module")

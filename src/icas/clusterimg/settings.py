@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icas.clusterimg.cache import DEFAULT_BYTES, LEAST_BYTES
-from icas.clusterimg.decoding import isolation_of
-from icas.clusterimg.grouping import LINKAGES
-from icas.clusterimg.memory import LEAST, memory_of, parse_bytes
+from icas.cli.options import Size, check_options, option, options_of, parse_size
+from icas.cli.parser import CLUSTERS, COMPARED, INPUT, KEPT, OUTPUT, SAFETY, WORKERS
+from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
+from icas.clusterimg.clustering.base import LINKAGES
+from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
+from icas.clusterimg.features.decoding import isolation_of
 from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.base import GroupedByModels, Method
-from icas.clusterimg.on_device import check_computed
-from icas.clusterimg.transfer import TRANSFERS
+from icas.clusterimg.methods.gpu import check_computed
+from icas.clusterimg.transfer.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
-from icas.common.executors import EXECUTORS
-from icas.common.flag_groups import CLUSTERS, COMPARED, INPUT, KEPT, OUTPUT, SAFETY, WORKERS
-from icas.common.images import MAX_PIXELS
-from icas.common.isolated import TIMEOUT, Isolation
-from icas.common.options import Size, check_options, option, options_of, parse_size
+from icas.io.reading import MAX_PIXELS
+from icas.io.sandbox import TIMEOUT, Isolation
+from icas.parallel.executors import EXECUTORS
 
 DEFAULT_METHOD = "imagehash"
 STAGES = ("all", "batch", "merge")

@@ -1,1 +1,3 @@
 """What both halves of icas share, and nothing else."""
+
+from __future__ import annotations

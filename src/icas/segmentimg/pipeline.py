@@ -12,27 +12,32 @@ from typing import Any
 
 import numpy as np
 
+from icas.cli.console import Console
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.common.executors import start_workers
-from icas.common.files import write_whole
-from icas.common.images import Image, read_image, resize, write_image
-from icas.common.kinds import os_reason
-from icas.common.progress import Console
-from icas.common.words import plural
-from icas.segmentimg.document import PaintDocument
-from icas.segmentimg.inputs import Picture, find_pictures
-from icas.segmentimg.keeping import keep, place_of
-from icas.segmentimg.labels import Labels, count_of
-from icas.segmentimg.mask_files import saved_json
-from icas.segmentimg.opening import Work
-from icas.segmentimg.pictures import cell_size, contact_sheet, overlay
-from icas.segmentimg.records import digest_of, method_record, picture_record
-from icas.segmentimg.saving import Saving, kept_of, save_work
-from icas.segmentimg.segment import cut, enlarged
+from icas.io.files import write_whole
+from icas.io.formats import os_reason
+from icas.io.reading import Image, read_image, resize, write_image
+from icas.notebook.html import plural
+from icas.parallel.executors import start_workers
+from icas.segmentimg.document.document import PaintDocument
+from icas.segmentimg.formats.autosave import keep, place_of
+from icas.segmentimg.formats.inputs import (
+    Picture,
+    digest_of,
+    find_pictures,
+    method_record,
+    picture_record,
+)
+from icas.segmentimg.formats.masks import saved_json
+from icas.segmentimg.labels.labels import Labels, count_of
+from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
+from icas.segmentimg.segmenters.segment import cut, enlarged
+from icas.segmentimg.session.open import Work
+from icas.segmentimg.session.save import Saving, kept_of, save_work
 from icas.segmentimg.settings import SegmentSettings
-from icas.segmentimg.template_files import TemplateSet
+from icas.segmentimg.templates.files import TemplateSet
 
 MOST_SEGMENTS = 65_535
 UNATTENDED = "unattended"

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from icas.cli.options import check_options, flag_of, option
+from icas.cli.parser import CUT, INPUT, OUTPUT, PAINT, SAFETY, WORKERS
 from icas.common.errors import UsageError
-from icas.common.flag_groups import CUT, INPUT, OUTPUT, PAINT, SAFETY, WORKERS
-from icas.common.images import MAX_PIXELS
-from icas.common.options import check_options, flag_of, option
-from icas.segmentimg.mask_files import PAINT_SAVES
-from icas.segmentimg.segment import WORK_SIZE
+from icas.io.reading import MAX_PIXELS
+from icas.segmentimg.formats.masks import PAINT_SAVES
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
+from icas.segmentimg.segmenters.segment import WORK_SIZE
 
 if TYPE_CHECKING:
-    from icas.segmentimg.opening import Opener
-    from icas.segmentimg.palette import Palette
-    from icas.segmentimg.template_files import TemplateSet
+    from icas.segmentimg.document.palette import Palette
+    from icas.segmentimg.session.open import Opener
+    from icas.segmentimg.templates.files import TemplateSet
 
 DEFAULT_METHOD = "superpixel"
 CUT_SAVES = ("segments", "overlay", "json", "centres")
@@ -194,7 +194,7 @@ class SegmentSettings:
         UsageError
             The palette cannot be read.
         """
-        from icas.segmentimg.opening import Opener
+        from icas.segmentimg.session.open import Opener
 
         return Opener(
             self.make_segmenter(),
@@ -213,7 +213,7 @@ class SegmentSettings:
         UsageError
             The palette cannot be read.
         """
-        from icas.segmentimg.palette import default_palette, read_palette
+        from icas.segmentimg.document.palette import default_palette, read_palette
 
         return default_palette() if self.palette is None else read_palette(self.palette)
 
@@ -225,7 +225,7 @@ class SegmentSettings:
         UsageError
             Their number or sizes do not fit together, or one cannot be read; or the palette cannot.
         """
-        from icas.segmentimg.template_files import TemplateSet, load_templates
+        from icas.segmentimg.templates.files import TemplateSet, load_templates
 
         colors = [one.color for one in self.classes()]  # a wrong palette is told in any case
         if self.templates is None:

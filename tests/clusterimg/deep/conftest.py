@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from icas.common.images import write_image
+from icas.io.reading import write_image
 
 
 def picture(rng, side):

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.deep.choice import (
-    Tried,
-    choose,
-    evaluate,
-    models_table,
-    numbered,
-    ranked,
-)
+from icas.clusterimg.model_selection.scores import Tried, choose, evaluate, numbered, ranked
+from icas.clusterimg.results.tables import models_table
 
 metrics = pytest.importorskip("sklearn.metrics")
 NAN = float("nan")

@@ -10,7 +10,7 @@ import pytest
 
 import icas
 from icas.common.errors import IcasError, MissingExtraError, UsageError
-from icas.common.images import resize
+from icas.io.reading import resize
 
 pytestmark = pytest.mark.deep
 
@@ -31,7 +31,7 @@ def features(images, **options):
 
 
 def test_random_weights_are_always_the_same_and_leave_chance_alone(torch, images):
-    from icas.clusterimg.deep.embedders import _loaded
+    from icas.clusterimg.networks.embedders import _loaded
 
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -84,7 +84,7 @@ def test_a_file_with_more_around_its_weights(torch, images, tmp_path):
 def test_what_inception_does_to_its_input_is_done_with_a_file_too(torch, tmp_path):
     from torchvision import models
 
-    from icas.clusterimg.deep.embedders import _classifier
+    from icas.clusterimg.networks.embedders import _classifier
 
     torch.save(models.googlenet(init_weights=False).state_dict(), tmp_path / "net.pth")
     assert _classifier("googlenet", tmp_path / "net.pth").transform_input

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.deep.grid import (
+from icas.clusterimg.model_selection.estimators import build_tree
+from icas.clusterimg.model_selection.grid import (
     KINDS,
     Grid,
     default_clusters,
@@ -17,11 +18,14 @@ from icas.clusterimg.deep.grid import (
     parse_numbers,
     parse_whole_numbers,
 )
-from icas.clusterimg.deep.grouping import group
-from icas.clusterimg.deep.models import build_tree
-from icas.clusterimg.deep.spaces import grouping_space, judging_space, principal_components
+from icas.clusterimg.model_selection.search import group
+from icas.clusterimg.model_selection.spaces import (
+    grouping_space,
+    judging_space,
+    principal_components,
+)
 from icas.common.errors import UsageError
-from icas.common.executors import start_workers
+from icas.parallel.executors import start_workers
 
 sklearn_cluster = pytest.importorskip("sklearn.cluster")
 metrics = pytest.importorskip("sklearn.metrics")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import icas
-from icas.clusterimg.deep.train_settings import TrainSettings
+from icas.clusterimg.training.settings import TrainSettings
 
 pytestmark = pytest.mark.deep
 
@@ -25,7 +25,7 @@ def squeezenet(data):
 
 
 def loss_of(**options):
-    from icas.clusterimg.deep.losses import make_loss
+    from icas.clusterimg.training.losses import make_loss
 
     return make_loss(TrainSettings(size=32, **options))
 
@@ -89,7 +89,7 @@ def test_the_other_network_is_frozen_and_the_picture_is_not(torch, pair, squeeze
 def test_the_last_layer_of_each_resolution_is_compared(torch, name, side, layers):
     from torchvision import models
 
-    from icas.clusterimg.deep.loss_networks import default_layers
+    from icas.clusterimg.training.losses import default_layers
 
     quick = {"init_weights": False} if name in ("vgg19", "inception_v3") else {}
     network = models.get_model(name, weights=None, **quick).eval()

@@ -13,14 +13,14 @@ pytestmark = pytest.mark.deep
 
 @pytest.fixture
 def files(torch):
-    from icas.clusterimg.deep import model_files
+    from icas.clusterimg.networks import model_files
 
     return model_files
 
 
 @pytest.fixture
 def network(torch):
-    from icas.clusterimg.deep.networks import make_autoencoder
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
 
     return make_autoencoder(32, 5, width=8, seed=1)
 
@@ -106,7 +106,7 @@ def test_weights_of_another_size_than_told_are_named(torch, files, network, tmp_
 @pytest.mark.parametrize("level", [None, "state_dict", "model"])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_weights_of_any_make_are_loaded(torch, files, network, tmp_path, level, prefix):
-    from icas.clusterimg.deep.networks import make_autoencoder
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
 
     state = {prefix + name: value.half() for name, value in network.state_dict().items()}
     torch.save({level: state, "epoch": 3} if level else state, tmp_path / "w.pth")

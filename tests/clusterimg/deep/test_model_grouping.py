@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.cli import main
-from icas.clusterimg.evaluate import evaluate, match_labels, read_clusters, read_labels
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.evaluation.scores import evaluate, match_labels, read_clusters, read_labels
 
 pytestmark = pytest.mark.deep
 OBJECTS = 6

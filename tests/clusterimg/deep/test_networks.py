@@ -7,7 +7,7 @@ import math
 import pytest
 
 import icas
-from icas.clusterimg.deep.sizes import strides_of
+from icas.clusterimg.networks.autoencoder import strides_of
 
 pytestmark = pytest.mark.deep
 
@@ -32,7 +32,7 @@ def test_other_sizes_are_refused(size):
 
 @pytest.mark.parametrize("size", [32, 64, 128, 256, 512, 1024])
 def test_a_picture_comes_back_in_its_shape_and_range(torch, size):
-    from icas.clusterimg.deep.networks import make_autoencoder
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
 
     network = make_autoencoder(size, 24)
     images = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
@@ -48,7 +48,7 @@ def test_a_picture_comes_back_in_its_shape_and_range(torch, size):
 
 
 def test_maps_stay_bounded_in_large_pictures(torch):
-    from icas.clusterimg.deep.networks import make_autoencoder
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
 
     network, largest = make_autoencoder(1024, 8), []
     for part in (*network.encoder, *network.decoder[1:-1]):
@@ -59,7 +59,7 @@ def test_maps_stay_bounded_in_large_pictures(torch):
 
 
 def test_weights_follow_from_the_seed_and_leave_chance_alone(torch):
-    from icas.clusterimg.deep.networks import make_autoencoder
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
 
     torch.manual_seed(5)
     before = torch.get_rng_state()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import icas
-from icas.clusterimg.cli import main
-from icas.common.images import read_image
+from icas.clusterimg.commands.main import main
+from icas.io.reading import read_image
 
 pytestmark = pytest.mark.deep
 LEFT = ["folder_model.pt", "folder_model_loss.csv", "folder_model_loss.png"]
@@ -36,7 +36,7 @@ def folder(photos, tmp_path):
 @pytest.fixture
 def trained_once(monkeypatch):
     """The settings of every training."""
-    from icas.clusterimg.deep import training
+    from icas.clusterimg.training import train as training
 
     calls, real = [], training.train
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 import icas
-from icas.clusterimg.deep.train_settings import TrainSettings
-from icas.common.progress import Console
+from icas.cli.console import Console
+from icas.clusterimg.training.settings import TrainSettings
 
 pytestmark = pytest.mark.deep
 SMALL = {"size": 32, "dims": 8, "epochs": 3, "batch_size": 8}
@@ -22,7 +22,7 @@ def train(one_thread):
 
 
 def weights_of(path):
-    from icas.clusterimg.deep.model_files import read_model
+    from icas.clusterimg.networks.model_files import read_model
 
     return read_model(path)[1]
 
@@ -46,7 +46,7 @@ class StoppingConsole(Console):
 
 
 def stopped_after_two(boxes, **options):
-    from icas.clusterimg.deep.training import train
+    from icas.clusterimg.training.train import train
 
     with pytest.raises(Stop):
         train(boxes, TrainSettings(**{**SMALL, "epochs": 6, **options}), StoppingConsole())
@@ -76,7 +76,7 @@ def test_a_training_that_is_done_is_not_done_again(train, boxes, tmp_path):
 
 
 def test_a_resume_with_nothing_there_begins(train, boxes, tmp_path, capsys):
-    from icas.clusterimg.deep.training import train as run
+    from icas.clusterimg.training.train import train as run
 
     settings = TrainSettings(**SMALL, out=tmp_path / "m.pt", resume=True)
     run(boxes, settings, Console(results=True))

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from icas.clusterimg.cli import main
+from icas.clusterimg.commands.main import main
 
 SMALL = ["--size", "32", "--dims", "8", "--batch-size", "4"]
 PATIENCE_SECONDS = 120
@@ -118,7 +118,7 @@ def test_without_torch_one_line_names_the_extra(boxes):
         "import importlib.util as u, sys\n"
         "find = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)\n"
-        "from icas.clusterimg.cli import main\n"
+        "from icas.clusterimg.commands.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     found = subprocess.run(
@@ -133,7 +133,7 @@ def test_without_torch_one_line_names_the_extra(boxes):
 def test_help_names_every_setting_without_torch():
     script = (
         "import sys\n"
-        "from icas.clusterimg.cli import main\n"
+        "from icas.clusterimg.commands.main import main\n"
         "try: main(['train', '--help'])\n"
         "except SystemExit: pass\n"
         "sys.exit('torch' in sys.modules)\n"

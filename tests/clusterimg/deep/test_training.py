@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.deep.loss_curve import Epoch, best_of, is_over, learning_rate_at
-from icas.clusterimg.deep.train_settings import TrainSettings
-from icas.common.images import write_image
+from icas.clusterimg.training.loss_curve import Epoch, best_of, is_over, learning_rate_at
+from icas.clusterimg.training.settings import TrainSettings
+from icas.io.reading import write_image
 
 pytestmark = pytest.mark.deep
 SMALL = {"size": 32, "dims": 8, "epochs": 3, "batch_size": 8}
@@ -25,7 +25,7 @@ def train(one_thread):
 
 
 def weights_of(path):
-    from icas.clusterimg.deep.model_files import read_model
+    from icas.clusterimg.networks.model_files import read_model
 
     return read_model(path)[1]
 
@@ -42,7 +42,7 @@ def left_behind(folder):
 
 @pytest.mark.parametrize("loss", ["mse", "mae"])
 def test_a_network_is_trained_and_nothing_else_is_left(torch, train, boxes, loss):
-    from icas.clusterimg.deep.model_files import load_autoencoder
+    from icas.clusterimg.networks.model_files import load_autoencoder
 
     report = train(boxes, loss=loss, epochs=12, batch_size=4)
     names = ["boxes", "boxes_model.pt", "boxes_model_loss.csv", "boxes_model_loss.png"]
@@ -61,8 +61,8 @@ def test_codes_of_coil20_tell_its_objects_apart(torch, train, data, tmp_path):
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score
 
-    from icas.clusterimg.deep.model_files import load_autoencoder
-    from icas.common.images import read_image, resize
+    from icas.clusterimg.networks.model_files import load_autoencoder
+    from icas.io.reading import read_image, resize
 
     folder = data / "coil20"
     usual = TrainSettings()
@@ -87,7 +87,7 @@ def test_codes_of_coil20_tell_its_objects_apart(torch, train, data, tmp_path):
 
 
 def test_the_curve_is_written_as_it_is_reported(train, boxes):
-    from icas.common.images import read_image
+    from icas.io.reading import read_image
 
     report = train(boxes)
     with (boxes.parent / "boxes_model_loss.csv").open(newline="") as file:
@@ -103,8 +103,8 @@ def test_the_curve_is_written_as_it_is_reported(train, boxes):
 
 def test_the_loss_of_an_epoch_is_that_of_all_its_images(torch, train, boxes):
     """With steps too small to change anything, the mean over uneven batches is a plain mean."""
-    from icas.clusterimg.deep.networks import make_autoencoder
-    from icas.common.images import find_images, read_image
+    from icas.clusterimg.networks.autoencoder import make_autoencoder
+    from icas.io.reading import find_images, read_image
 
     report = train(boxes, learning_rate=1e-9, epochs=1, validation=0.0, batch_size=7)
     images = np.stack([read_image(path) for path in find_images(boxes)])
@@ -116,9 +116,9 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_images(torch, train, boxes):
 
 
 def test_the_weights_kept_are_those_of_the_best_epoch(torch, train, boxes):
-    from icas.clusterimg.deep.loop import split_rows
-    from icas.clusterimg.deep.model_files import load_autoencoder
-    from icas.common.images import find_images, read_image
+    from icas.clusterimg.networks.model_files import load_autoencoder
+    from icas.clusterimg.training.loop import split_rows
+    from icas.io.reading import find_images, read_image
 
     report = train(boxes, validation=0.5, epochs=8, learning_rate=0.1)
     rows = split_rows(30, 0.5, 0).validation
@@ -144,7 +144,8 @@ def test_the_same_seed_gives_the_same_weights_and_chance_is_left_alone(
 
 
 def test_pixels_on_disk_give_the_same_weights(torch, train, boxes, tmp_path, monkeypatch):
-    from icas.clusterimg.deep import pixels, training
+    from icas.clusterimg.training import dataset as pixels
+    from icas.clusterimg.training import train as training
 
     train(boxes, out=tmp_path / "a.pt")
     on_disk = pixels.opened_pixels

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.deep.whitening import FEW, FLOOR, Whitening, directions, unit
+from icas.clusterimg.networks.whitening import FEW, FLOOR, Whitening, directions, unit
 
 shapes = st.tuples(st.integers(1, 30), st.integers(2, 12), st.integers(0, 2**32 - 1))
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels import loading
-from icas.clusterimg.links import Links
-from icas.clusterimg.methods import hamming, jaccard, signatures
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.kernels import numba_support as loading
+from icas.clusterimg.methods import hamming, jaccard
+from icas.clusterimg.methods import minhash as signatures
 from icas.clusterimg.methods.imagehash import ImageHash
 
 LOOPS = {

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.cli import main
-from icas.clusterimg.evaluate import curve, match_labels, read_labels
-from icas.clusterimg.extract import extract
-from icas.clusterimg.features import concatenate
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.commands.thresholds import full_forest
+from icas.clusterimg.data.featureset import concatenate
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.evaluation.scores import curve, match_labels, read_labels
+from icas.clusterimg.features.inputs import extract
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.deep import Deep
-from icas.clusterimg.scan import scan
-from icas.clusterimg.thresholds import full_forest
 from icas.common.errors import IcasError, UsageError
-from icas.common.images import read_image, resize
+from icas.io.reading import read_image, resize
 
 pytestmark = pytest.mark.deep
 WEIGHTS = {
@@ -318,7 +318,7 @@ def test_features_of_batches_are_the_features_of_all(torch, pictures, raw):
 def test_help_and_import_load_no_torch():
     code = (
         "import sys, icas\n"
-        "from icas.clusterimg.cli import main\n"
+        "from icas.clusterimg.commands.main import main\n"
         "from icas.clusterimg.methods import make_method\n"
         "make_method('deep', model='resnet18', clusters=[2])\n"
         "try: main(['--help'])\n"

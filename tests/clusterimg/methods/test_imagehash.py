@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data as samples
 
-from icas.clusterimg.api import links, similarity_matrix
-from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.methods import phash
+from icas.clusterimg.api.functions import links, similarity_matrix
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.images import scan
+from icas.clusterimg.methods import imagehash as phash
 from icas.clusterimg.methods.base import Image as Pixels
 from icas.clusterimg.methods.base import Linking
 from icas.clusterimg.methods.hamming import hamming
 from icas.clusterimg.methods.imagehash import ImageHash
-from icas.clusterimg.scan import scan
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.common.images import read_image, resize
+from icas.io.reading import read_image, resize
 
 ASTRONAUT = samples.astronaut()
 GRAY = np.repeat(samples.camera()[..., None], 3, axis=2)

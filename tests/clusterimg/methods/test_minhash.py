@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
-from icas.clusterimg.api import features as features_of
-from icas.clusterimg.api import links, similarity_matrix
-from icas.clusterimg.features import concatenate
+from icas.clusterimg.api.functions import features as features_of
+from icas.clusterimg.api.functions import links, similarity_matrix
+from icas.clusterimg.data.featureset import concatenate
 from icas.clusterimg.methods.base import Linking, digest
-from icas.clusterimg.methods.minhash import ALONE, FINEST, MinHash, strongest_corners
-from icas.clusterimg.methods.signatures import permutation_keys, signature
+from icas.clusterimg.methods.minhash import (
+    ALONE,
+    FINEST,
+    MinHash,
+    permutation_keys,
+    signature,
+    strongest_corners,
+)
 from icas.common.errors import UsageError
 
 ASTRONAUT = samples.astronaut()

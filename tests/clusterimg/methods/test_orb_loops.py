@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.links import links_in
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import links_in
+from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods import orb as orb_module
 from icas.clusterimg.methods import orb_features
 from icas.clusterimg.methods.base import Linking
-from icas.clusterimg.methods.matching import Features, mutual_matches
 from icas.clusterimg.methods.orb import Orb
-from icas.common.images import read_image
+from icas.clusterimg.methods.orb_matching import Features, mutual_matches
+from icas.io.reading import read_image
 
 THRESHOLDS = [-np.inf, -1.0, 0.0, 1e-6, 0.05, 0.15, 0.3, 0.75, 1.0, 1.5, np.inf]
 seeds = st.integers(0, 2**32 - 1)
@@ -70,7 +70,7 @@ def made_up(
 
 def by_loops(a: Features, b: Features, most: int) -> list[tuple[int, int, int]]:
     """Mutual matches of two images by the loops: (ours, theirs, bits), sorted."""
-    from icas.clusterimg.kernels import orb_matches
+    from icas.clusterimg.kernels.orb import matching as orb_matches
 
     if min(a.counts, b.counts) == 0:
         return []

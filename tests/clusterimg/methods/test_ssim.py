@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from skimage import data as samples
 from skimage.metrics import structural_similarity
 
-from icas.clusterimg.features import FeatureSet, concatenate
-from icas.clusterimg.kernels import ssim_windows
-from icas.clusterimg.kernels.ssim_windows import window_sums
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.kernels.ssim import windows as ssim_windows
+from icas.clusterimg.kernels.ssim.windows import window_sums
 from icas.clusterimg.methods import ssim
 from icas.clusterimg.methods.ssim import Ssim, gray_at
 from icas.common.errors import UsageError

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels import ssim_blocks, ssim_windows
-from icas.clusterimg.kernels.loading import SWITCH
-from icas.clusterimg.kernels.ssim_windows import least_total, maps_of, similarity_of, window_count
-from icas.clusterimg.links import Links, links_in
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.kernels.numba_support import SWITCH
+from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks
+from icas.clusterimg.kernels.ssim import windows as ssim_windows
+from icas.clusterimg.kernels.ssim.windows import least_total, maps_of, similarity_of, window_count
 from icas.clusterimg.methods import ssim
 from icas.clusterimg.methods.ssim import Ssim
-from icas.common.images import read_image
+from icas.io.reading import read_image
 
 THRESHOLDS = [-np.inf, -0.2, 0.0, 0.3, 0.62, 0.8, 1.0, 1.1, np.inf]
 SETS = ["ants-bees", "copies", "coil100", "deeppcb-pairs", "mnist", "neu-textures"]

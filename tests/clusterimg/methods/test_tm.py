@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
-from icas.clusterimg.features import FeatureSet, concatenate
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.methods.tm import TemplateMatching
 from icas.common.errors import UsageError
 

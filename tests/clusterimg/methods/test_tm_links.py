@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels import tm_products
-from icas.clusterimg.links import Links, links_in
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.kernels import tm as tm_products
 from icas.clusterimg.methods import tm
 from icas.clusterimg.methods.tm import TemplateMatching
-from icas.common.blas import VARIABLES, one_thread_each
-from icas.common.images import read_image
+from icas.io.reading import read_image
+from icas.parallel.child_processes import VARIABLES, one_thread_each
 
 THRESHOLDS = [-np.inf, -0.5, 0.0, 1e-9, 0.3, 0.8, 0.97, 1.0, 1.1, np.inf]
 SETS = ["ants-bees", "copies", "coil100", "deeppcb-pairs", "mnist", "sign-digits"]
@@ -27,7 +27,7 @@ SETS = ["ants-bees", "copies", "coil100", "deeppcb-pairs", "mnist", "sign-digits
 
 def loops() -> ModuleType:
     pytest.importorskip("numba", reason="numba is not installed: pip install 'icas[fast]'")
-    from icas.clusterimg.kernels import tm_loops
+    from icas.clusterimg.kernels import tm_numba as tm_loops
 
     return tm_loops
 

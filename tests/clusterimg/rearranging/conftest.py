@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 import icas
-from icas.clusterimg import rearrangements
-from icas.clusterimg.kept import Kept
+from icas.clusterimg.journal import relocation_log as rearrangements
+from icas.clusterimg.results.saved import Kept
 
 PICTURES = (".png", ".jpg", ".bmp")
 
@@ -78,7 +78,8 @@ def killed_before_step(monkeypatch, step: int):
 KILLER = """
 import os, signal, sys
 from pathlib import Path
-from icas.clusterimg import cli, rearrangements
+from icas.clusterimg.commands import main as cli
+from icas.clusterimg.journal import relocation_log as rearrangements
 
 left = int(sys.argv[1])
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg import rearrange
-from icas.clusterimg.journal import Journal
-from icas.clusterimg.made import Made
-from icas.clusterimg.rearrange import begin, finish, plan_relocations
-from icas.clusterimg.rearrangements import Rearrangement
-from icas.common.progress import Console
+from icas.cli.console import Console
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.journal.records import Made
+from icas.clusterimg.journal.relocation_log import Rearrangement
+from icas.clusterimg.transfer import relocation as rearrange
+from icas.clusterimg.transfer.relocation import begin, finish, plan_relocations
 
 PLACES = [
     f"result/{folder}/{name}"

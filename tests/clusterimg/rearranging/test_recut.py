@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg import recut as recut_module
-from icas.clusterimg import report_pictures
-from icas.clusterimg.cli import main
-from icas.clusterimg.destination import at_work
-from icas.clusterimg.journal import Journal
-from icas.clusterimg.kept import FEATURES, Kept
-from icas.common.progress import Console
+from icas.cli.console import Console
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.editing import recut as recut_module
+from icas.clusterimg.html import selection as report_pictures
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.results.saved import FEATURES, Kept
+from icas.clusterimg.transfer.destination import at_work
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}
 

@@ -17,11 +17,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 import icas
-from icas.clusterimg.cli import main
-from icas.clusterimg.graph import components, number_clusters, spanning_forest
-from icas.clusterimg.kept import Kept
-from icas.clusterimg.links import Links
-from icas.clusterimg.split import cluster_number, cut_cluster
+from icas.clusterimg.commands.main import main
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.editing.split import cluster_number, cut_cluster
+from icas.clusterimg.graph.forest import components, number_clusters, spanning_forest
+from icas.clusterimg.results.saved import Kept
 
 
 def clusters_on_disk(dst):

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from icas.clusterimg.cli import main
+from icas.clusterimg.commands.main import main
 
 FLAGS = ("--method", "imagehash", "--threshold", "0.8", "--no-cache")
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from icas.clusterimg import carrying, completing, output
-from icas.clusterimg.clustering import Stopwatch
+from icas.clusterimg.clustering.driver import Stopwatch
+from icas.clusterimg.results import write as output
+from icas.clusterimg.transfer import commit as completing
+from icas.clusterimg.transfer import operations as carrying
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of Unix")
 VICTIM = "moon.png"

@@ -14,20 +14,20 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
 STAGES = {
-    "scan": ("icas.common.find:_sort_of", 2),
-    "the choice of a threshold": ("icas.clusterimg.sample:Sample.of", 1),
-    "features": ("icas.clusterimg.reading:Reading._count", 1),
-    "links": ("icas.clusterimg.grouping:GrowingForest.add", 1),
-    "merge": ("icas.clusterimg.clustering:_merged", 1),
-    "plan": ("icas.clusterimg.output:check_plan", 1),
-    "tables": ("icas.clusterimg.output:prepare", 3),
-    "thumbnails": ("icas.clusterimg.report_pictures:make_thumbnails", 1),
-    "report page": ("icas.clusterimg.report:pairs_section", 1),
-    "record": ("icas.clusterimg.destination:_planned", 3),
-    "transfer": ("icas.clusterimg.transfer:_carry", 3),
-    "journal": ("icas.clusterimg.journal:Journal.done", 1),
-    "tables put in place": ("icas.clusterimg.prepared:_put", 3),
-    "cleaning": ("icas.clusterimg.completing:remove_unfinished", 1),
+    "scan": ("icas.io.find:_sort_of", 2),
+    "the choice of a threshold": ("icas.clusterimg.thresholds.sample:Sample.of", 1),
+    "features": ("icas.clusterimg.features.extraction:Reading._count", 1),
+    "links": ("icas.clusterimg.clustering.base:GrowingForest.add", 1),
+    "merge": ("icas.clusterimg.clustering.driver:_merged", 1),
+    "plan": ("icas.clusterimg.results.write:check_plan", 1),
+    "tables": ("icas.clusterimg.results.write:prepare", 3),
+    "thumbnails": ("icas.clusterimg.html.selection:make_thumbnails", 1),
+    "report page": ("icas.clusterimg.html.page:pairs_section", 1),
+    "record": ("icas.clusterimg.transfer.destination:_planned", 3),
+    "transfer": ("icas.clusterimg.transfer.transfer:_carry", 3),
+    "journal": ("icas.clusterimg.journal.journal:Journal.done", 1),
+    "tables put in place": ("icas.clusterimg.transfer.staging:_put", 3),
+    "cleaning": ("icas.clusterimg.transfer.commit:remove_unfinished", 1),
 }
 ON_RECORD = ("transfer", "journal", "tables put in place", "cleaning")
 """Stages in which the whole plan is on record."""
@@ -56,7 +56,7 @@ def strike_at(place, at, strikes):
 
 if __name__ == "__main__":
     strike_at(sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1)))
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
     raise SystemExit(main())
 """
 
@@ -160,7 +160,7 @@ def test_ctrl_c_whatever_is_at_work(world, interrupted, stage, executor, how, un
 
 
 @pytest.mark.parametrize(
-    "place", ["icas.clusterimg.undoing:move", "icas.clusterimg.undoing:_restore_times"]
+    "place", ["icas.clusterimg.transfer.undo:move", "icas.clusterimg.transfer.undo:_restore_times"]
 )
 def test_ctrl_c_while_a_run_is_taken_back(world, interrupted, place, unharmed):
     assert world.run("--transfer", "move").code == 0
@@ -173,7 +173,7 @@ def test_ctrl_c_while_a_run_is_taken_back(world, interrupted, place, unharmed):
 def test_ctrl_c_while_a_killed_run_is_gone_on_with(world, interrupted, unharmed):
     words = world.words("--transfer", "move")
     interrupted(words, *STAGES["transfer"])
-    interrupted([*words, "--resume"], "icas.clusterimg.transfer:_carry", 1)
+    interrupted([*words, "--resume"], "icas.clusterimg.transfer.transfer:_carry", 1)
     interrupted([*words, "--resume"], *STAGES["tables put in place"])
     assert world.command(*words, "--resume").code == 0
     assert len(world.placed()) == 5
@@ -193,7 +193,7 @@ def test_an_impatient_hand(world, interrupted, stage, unharmed):
 def test_ctrl_c_while_an_earlier_result_is_removed(world, interrupted, unharmed):
     words = world.words("--transfer", "copy")
     assert world.command(*words).code == 0
-    interrupted([*words, "--overwrite"], "icas.clusterimg.destination:remove_made", 1)
+    interrupted([*words, "--overwrite"], "icas.clusterimg.transfer.destination:remove_made", 1)
     assert world.command(*words, "--resume").code == 0
     assert len(world.placed()) == 5
     assert world.undo().code == 0

@@ -185,13 +185,13 @@ def kill_at(place):
 if __name__ == "__main__":
     kind = sys.argv.pop(1).encode()
     kill_at(sys.argv.pop(1))
-    from icas.clusterimg.cli import main
+    from icas.clusterimg.commands.main import main
     raise SystemExit(main())
 """
 MOMENTS = {
-    "features": "icas.clusterimg.reading:Reading._count",
-    "links": "icas.clusterimg.grouping:GrowingForest.add",
-    "transfer": "icas.clusterimg.transfer:_carry",
+    "features": "icas.clusterimg.features.extraction:Reading._count",
+    "links": "icas.clusterimg.clustering.base:GrowingForest.add",
+    "transfer": "icas.clusterimg.transfer.transfer:_carry",
 }
 
 

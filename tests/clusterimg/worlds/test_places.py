@@ -254,7 +254,7 @@ def test_paths_with_dots(world, monkeypatch, transfer, unharmed):
 def test_a_current_folder_that_was_removed(world, unharmed):
     gone = world.root / "gone"
     code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r});"
-    code += "from icas.clusterimg.cli import main; raise SystemExit(main())"
+    code += "from icas.clusterimg.commands.main import main; raise SystemExit(main())"
     tools = sys.modules[type(world).__module__]
     gone.mkdir()
     relative = tools.run_apart(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam import loaded, tinyvit
+from icas.segmentimg.sam import model as loaded
+from icas.segmentimg.sam import tinyvit
 from icas.segmentimg.sam.architecture import build_vit, decoder_shape, encoder_shape
-from icas.segmentimg.sam.checkpoints import load_sam, read_checkpoint, shapes_of
-from icas.segmentimg.sam.devices import placed
-from icas.segmentimg.sam.loaded import LoadedSam, load_shared
+from icas.segmentimg.sam.checkpoints import load_sam, placed, read_checkpoint, shapes_of
+from icas.segmentimg.sam.model import LoadedSam, load_shared
 
 SIZES = [
     {},

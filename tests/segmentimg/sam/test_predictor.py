@@ -11,7 +11,7 @@ from PIL import Image
 
 import icas
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache
-from icas.segmentimg.sam.loaded import load_shared
+from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.sam.predictor import Predictor, open_predictor
 from icas.segmentimg.sam.prompts import Prompts
 

@@ -18,7 +18,7 @@ from icas.segmentimg.sam.automatic import (
     layers_with_pixels,
 )
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
-from icas.segmentimg.sam.loaded import load_shared
+from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.segmenters import SEGMENTERS
 from icas.segmentimg.segmenters.sam import SamSegmenter
 

@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from icas.common.images import MAX_PIXELS, Image, write_image
-from icas.common.progress import Console
-from icas.segmentimg.document import PaintDocument
-from icas.segmentimg.inputs import find_pictures
-from icas.segmentimg.opening import Opener, Work
-from icas.segmentimg.palette import default_palette
-from icas.segmentimg.saving import Saving
-from icas.segmentimg.session import Session, Summary
-from icas.segmentimg.windows.desk import PAINTING, Desk
+from icas.cli.console import Console
+from icas.io.reading import MAX_PIXELS, Image, write_image
+from icas.segmentimg.document.document import PaintDocument
+from icas.segmentimg.document.palette import default_palette
+from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.session.open import Opener, Work
+from icas.segmentimg.session.save import Saving
+from icas.segmentimg.session.session import Session, Summary
+from icas.segmentimg.windows.app import run
+from icas.segmentimg.windows.controller import PAINTING, Desk
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Mouse
-from icas.segmentimg.windows.painter import run
 
 HEIGHT, WIDTH, SIDE = 24, 32, 8
 SCALE = 15

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from icas.common.errors import IcasError
-from icas.common.images import MAX_PIXELS
-from icas.segmentimg.keeping import place_of
-from icas.segmentimg.opening import Opener
-from icas.segmentimg.palette import default_palette
-from icas.segmentimg.windows.annotator import ANNOTATIONS
-from icas.segmentimg.windows.cutting import BRUSH, SEGMENTS
-from icas.segmentimg.windows.desk import COLORS, PAINTING
+from icas.io.reading import MAX_PIXELS
+from icas.segmentimg.document.palette import default_palette
+from icas.segmentimg.formats.autosave import place_of
+from icas.segmentimg.session.open import Opener
+from icas.segmentimg.windows.annotation import ANNOTATIONS
+from icas.segmentimg.windows.controller import COLORS, PAINTING
 from icas.segmentimg.windows.events import Closed, Key, Mouse, Slider
+from icas.segmentimg.windows.grabcut_view import BRUSH, SEGMENTS
 
 RED = (204, 0, 0)
 
@@ -110,7 +110,7 @@ def opener_of(segmenter):
 @pytest.fixture(autouse=True)
 def plain_options(monkeypatch):
     """What the stand-ins hold is no option."""
-    from icas.segmentimg import records
+    from icas.segmentimg.formats import inputs as records
 
     monkeypatch.setattr(records, "asdict", lambda segmenter: {})
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.labels import connected
-from icas.segmentimg.windows.canvas import NOTHING, Canvas, Look
-from icas.segmentimg.windows.viewport import Viewport
+from icas.segmentimg.labels.labels import connected
+from icas.segmentimg.render.canvas import NOTHING, Canvas, Look
+from icas.segmentimg.render.viewport import Viewport
 
 RED, BLUE, BLACK = (204, 0, 0), (0, 0, 255), (0, 0, 0)
 HEIGHT, WIDTH = 18, 24

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import icas
-from icas.common.images import write_image
-from icas.common.progress import Console
-from icas.segmentimg import session as session_module
-from icas.segmentimg.keeping import place_of
+from icas.cli.console import Console
+from icas.io.reading import write_image
+from icas.segmentimg.formats.autosave import place_of
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.colours import CELL, MARGIN, WIDTH
-from icas.segmentimg.windows.desk import COLORS, DEBUG, OPACITIES, PAINTING
+from icas.segmentimg.session import session as session_module
+from icas.segmentimg.windows.controller import COLORS, DEBUG, OPACITIES, PAINTING
+from icas.segmentimg.windows.events import PAINTING as KEYS
 from icas.segmentimg.windows.events import Closed, Key, Mouse
-from icas.segmentimg.windows.keymap import PAINTING as KEYS
+from icas.segmentimg.windows.palette_view import CELL, MARGIN, WIDTH
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)
 BARE = [[0] * 4] * 3

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from icas.segmentimg.inputs import find_pictures
+from icas.segmentimg.formats.inputs import find_pictures
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.easel import Easel, Hand
+from icas.segmentimg.windows.painting_view import Easel, Hand
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 ORDERS = ("double down up", "double up", "down double up")

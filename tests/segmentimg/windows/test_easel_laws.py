@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.windows.canvas import Canvas
-from icas.segmentimg.windows.easel import Easel, Hand
+from icas.segmentimg.render.canvas import Canvas
+from icas.segmentimg.windows.painting_view import Easel, Hand
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 places = st.tuples(st.integers(-9, 110), st.integers(-9, 80))

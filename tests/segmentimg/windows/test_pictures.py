@@ -10,16 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.common.images import write_image
-from icas.segmentimg.palette import PaintClass, Palette, default_palette
-from icas.segmentimg.windows import keymap
-from icas.segmentimg.windows.colours import MOST_ROWS, WIDTH, Status, class_under, color_picture
-from icas.segmentimg.windows.debug import debug_picture
-from icas.segmentimg.windows.desk import _EASEL_ACTIONS, _SESSION_ACTIONS
+from icas.io.reading import write_image
+from icas.segmentimg.document.palette import PaintClass, Palette, default_palette
+from icas.segmentimg.windows import events as keymap
+from icas.segmentimg.windows.controller import _EASEL_ACTIONS, _SESSION_ACTIONS
+from icas.segmentimg.windows.debug_view import LEAST, debug_picture, waiting_picture
 from icas.segmentimg.windows.events import Mouse
-from icas.segmentimg.windows.lettering import blank, laid_over, notice, table_panel, wrapped, write
-from icas.segmentimg.windows.screen import key_name, mouse_event
-from icas.segmentimg.windows.waiting import LEAST, waiting_picture
+from icas.segmentimg.windows.highgui import key_name, mouse_event
+from icas.segmentimg.windows.palette_view import (
+    MOST_ROWS,
+    WIDTH,
+    Status,
+    class_under,
+    color_picture,
+)
+from icas.segmentimg.windows.text import blank, laid_over, notice, table_panel, wrapped, write
 
 
 def classes(count):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import icas
-from icas.common.images import read_image
-from icas.segmentimg.template_files import TemplateSet
-from icas.segmentimg.templates import make_template
-from icas.segmentimg.windows.desk import PAINTING
+from icas.io.reading import read_image
+from icas.segmentimg.templates.files import TemplateSet
+from icas.segmentimg.templates.templates import make_template
+from icas.segmentimg.windows.controller import PAINTING
 from icas.segmentimg.windows.events import Key
 
 PINK, TEAL = (255, 153, 204), (51, 153, 153)
@@ -135,7 +135,7 @@ def test_leaving_does_not_wait_for_a_search(laid, crops):
 
 
 def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, person):
-    from icas.segmentimg.windows.easel import Easel, Hand
+    from icas.segmentimg.windows.painting_view import Easel, Hand
 
     easel = Easel(opened(), (700, 900), Hand((204, 0, 0)))
     document = easel.work.document

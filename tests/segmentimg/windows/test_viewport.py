@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icas.segmentimg.windows.viewport import LARGEST_PIXEL, Viewport
+from icas.segmentimg.render.viewport import LARGEST_PIXEL, Viewport
 
 sides = st.tuples(st.integers(1, 60), st.integers(1, 60))
 rooms = st.tuples(st.integers(8, 70), st.integers(8, 70))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from icas.cli.options import construct
 from icas.clusterimg.methods.base import Method
-from icas.common.options import construct
 from icas.common.registry import Entry, lookup
 
 _HERE = "icas.clusterimg.methods."

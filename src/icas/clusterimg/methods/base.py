@@ -1,4 +1,4 @@
-"""What a method is: features of images, and similarities of features by the tile."""
+"""What methods ask of the features that they are given."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.deep.grid import Grid
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.links import Links
-from icas.common.images import Image as Image
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.model_selection.grid import Grid
+from icas.common.errors import UsageError
+from icas.io.reading import Image as Image
 
 
 class Method(Protocol):
@@ -150,3 +151,19 @@ def _is_plain(value: Any) -> bool:
 def named(value: Any) -> str:
     """What stands for an object of one's own where the object itself cannot."""
     return f"<{type(value).__name__}>"
+
+
+def require_alike(a: FeatureSet, b: FeatureSet) -> None:
+    """Make sure that features of `a` and `b` can be compared: every image's is of the same shape.
+
+    Raises
+    ------
+    UsageError
+        They were made with different options; the message names both shapes.
+    """
+    ours, theirs = a.array.shape[1:], b.array.shape[1:]
+    if ours != theirs:
+        raise UsageError(
+            f"{a.method} features of shape {ours} cannot be compared with those of shape {theirs}: "
+            "make both with the same options"
+        )

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.deep.grid import KINDS, PARAMETERS, Grid, parse_kinds
-from icas.clusterimg.deep.whitening import Whitening, directions, unit
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.methods.base import Image, settings_of
-from icas.clusterimg.methods.checks import require_alike
+from icas.cli.options import Size, check_options, flag_of, option, options_of, parse_size
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, parse_kinds
+from icas.clusterimg.networks.whitening import Whitening, directions, unit
 from icas.common.devices import check_device
 from icas.common.errors import IcasError, UsageError
-from icas.common.images import resize
-from icas.common.options import Size, check_options, flag_of, option, options_of, parse_size
+from icas.io.reading import resize
 
 if TYPE_CHECKING:
-    from icas.clusterimg.deep.embedders import Embedder
+    from icas.clusterimg.networks.embedders import Embedder
 
 SIZE = (160, 160)
 """Width and height that images are brought to where the network does not say."""
@@ -198,7 +197,7 @@ class Deep:
         from icas.common.registry import need
 
         need("method 'deep'", "deep", "torch", "sklearn")
-        from icas.clusterimg.deep.embedders import load_embedder
+        from icas.clusterimg.networks.embedders import load_embedder
 
         return load_embedder(self.model, self.weights, self.device)
 
@@ -274,7 +273,7 @@ class Deep:
 
             device = choose_device(self.device)
             if device != "cpu":
-                from icas.clusterimg.kernels import torch_tiles
+                from icas.clusterimg.methods import gpu as torch_tiles
 
                 return torch_tiles.products(a, b, device)
         return np.asarray(a @ b.T, np.float64)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.links import Links
-from icas.clusterimg.methods.blocks import (
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.clusterimg.methods.hamming import (
     Words,
     above_diagonal,
     appended,
@@ -111,7 +111,7 @@ def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
 
 
 def _loops(a: Bitmaps, b: Bitmaps) -> ModuleType | None:
-    return compiled_kernels("jaccard_loops", len(a.sizes) * b.bitmaps.size / WORDS_A_SECOND)
+    return compiled_kernels("jaccard", len(a.sizes) * b.bitmaps.size / WORDS_A_SECOND)
 
 
 def _by_loops(

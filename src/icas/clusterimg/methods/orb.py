@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.links import Links, links_in
+from icas.cli.options import Size, check_options, option, parse_size
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.base import Image, digest, settings_of
-from icas.clusterimg.methods.matching import FAR, Features, agreeing, mutual_matches, rules_of
 from icas.clusterimg.methods.orb_features import EDGE, described, fastest_find
-from icas.common.options import Size, check_options, option, parse_size
+from icas.clusterimg.methods.orb_matching import FAR, Features, agreeing, mutual_matches, rules_of
 
 SIDE = 256
 """Long side in pixels that images are brought to where no size is asked for."""
@@ -119,7 +119,7 @@ class Orb:
     def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> NDArray[np.float32]:
         """Similarities where they are at or above `threshold`; elsewhere something below it."""
         described = a.array.shape[:2], b.array.shape[:2]
-        loops = compiled_kernels("orb_loops", float(np.prod(described)) * PLAIN_SECONDS)
+        loops = compiled_kernels("orb.pairs", float(np.prod(described)) * PLAIN_SECONDS)
         if loops is None:
             return self._plain_values(a, b, np.float32(threshold))
         values = np.full((len(a), len(b)), -np.inf, np.float32)

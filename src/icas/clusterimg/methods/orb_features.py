@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.methods.matching import FACTOR, LEVELS, Features
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.clusterimg.methods.orb_matching import FACTOR, LEVELS, Features
 
 EDGE = 12
 """Pixels beside the edge of a level without features; OpenCV mirrors what descriptors lack."""
@@ -78,7 +78,7 @@ def described(gray: Gray, wanted: int, find: Find) -> Features | None:
 
 def fastest_find() -> Find:
     """The way to find corners that is fastest now: with compiled loops where they pay."""
-    loops = compiled_kernels("orb_corners", SAVED)
+    loops = compiled_kernels("orb.corners", SAVED)
     if loops is None or not as_opencv(loops):
         return found_by_opencv
     return lambda gray, wanted: found_by_loops(gray, wanted, loops)

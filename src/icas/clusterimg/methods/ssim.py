@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels import ssim_blocks, ssim_windows
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.kernels.ssim_windows import NONE, WINDOW, least_total, similarity_of
-from icas.clusterimg.links import Links, join_links
-from icas.clusterimg.methods.base import Image, settings_of
-from icas.clusterimg.methods.checks import require_alike
-from icas.common.images import resize
-from icas.common.options import Size, check_options, option, parse_size
+from icas.cli.options import Size, check_options, option, parse_size
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks
+from icas.clusterimg.kernels.ssim import windows as ssim_windows
+from icas.clusterimg.kernels.ssim.windows import NONE, WINDOW, least_total, similarity_of
+from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.io.reading import resize
 
 SMOOTHING = 1.5
 """Pixels of the common size by which much larger images are smoothed (Gaussian)."""
@@ -95,7 +95,7 @@ class Ssim:
             `a` and `b` were made at different sizes.
         """
         require_alike(a, b)
-        kernels = compiled_kernels("ssim_loops", _seconds(a, b)) or ssim_windows
+        kernels = compiled_kernels("ssim.pairs_numba", _seconds(a, b)) or ssim_windows
         shape = a.array.shape[1:]
         found = np.empty((len(a), len(b)), np.float32)
         for rows in _parts(a.array, MAPPED):
@@ -124,7 +124,7 @@ class Ssim:
         """
         require_alike(a, b)
         shape = a.array.shape[1:]
-        kernels = compiled_kernels("ssim_link_loops", _seconds(a, b)) or ssim_blocks
+        kernels = compiled_kernels("ssim.links_numba", _seconds(a, b)) or ssim_blocks
         least = least_total(threshold, shape)
         return join_links(
             _found_links(totals, rows.start, columns.start, shape)

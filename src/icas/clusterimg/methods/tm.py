@@ -11,19 +11,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.features import FeatureSet
-from icas.clusterimg.kernels.loading import compiled_kernels
-from icas.clusterimg.kernels.tm_products import (
-    norms_of,
-    pair_similarities,
-    sides_of,
-    similarities,
-)
-from icas.clusterimg.links import Links, join_links, links_in
-from icas.clusterimg.methods.base import Image, settings_of
-from icas.clusterimg.methods.checks import require_alike
-from icas.common.images import resize
-from icas.common.options import Size, check_options, option, parse_size
+from icas.cli.options import Size, check_options, option, parse_size
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, join_links, links_in
+from icas.clusterimg.kernels.numba_support import compiled_kernels
+from icas.clusterimg.kernels.tm import norms_of, pair_similarities, sides_of, similarities
+from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.io.reading import resize
 
 ROWS = 256
 """Images compared with a tile at a time: their matrix stays in a core's cache."""
@@ -134,7 +128,7 @@ def _rows(features: FeatureSet) -> NDArray[np.uint8]:
 
 
 def _loops(a: FeatureSet, b: FeatureSet) -> ModuleType | None:
-    return compiled_kernels("tm_loops", COST * len(a) * b.array.size)
+    return compiled_kernels("tm_numba", COST * len(a) * b.array.size)
 
 
 def _links_by_rows(

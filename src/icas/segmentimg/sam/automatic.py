@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.labels import Labels
+from icas.io.reading import Image
+from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.sam.embedding import Embedder
 from icas.segmentimg.sam.partition import Piece, partition
 

@@ -1,7 +1,8 @@
-"""Checkpoints of Segment Anything: which model a file holds, and that model with its weights."""
+"""What Segment Anything does where the memory of the GPU is too small for it."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from icas.common.devices import choose_device
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.common.kinds import os_reason, require_file
 from icas.common.registry import need
+from icas.io.formats import os_reason, require_file
 from icas.segmentimg.sam import tinyvit
 from icas.segmentimg.sam.architecture import (
     MODELS,
@@ -21,7 +22,25 @@ from icas.segmentimg.sam.architecture import (
     decoder_shape,
     encoder_shape,
 )
-from icas.segmentimg.sam.devices import placed
+
+LOG = logging.getLogger(__name__)
+
+
+def placed(sam: Any, device: str) -> Any:
+    """The model on `device`; on the CPU, with a warning, where its memory does not do."""
+    import torch
+
+    try:
+        return sam.to(device)
+    except torch.cuda.OutOfMemoryError:
+        tell_fallback()
+    return sam.to("cpu")
+
+
+def tell_fallback() -> None:
+    """Log that the CPU takes over."""
+    LOG.warning("out of GPU memory: Segment Anything goes on on the CPU, which is slower")
+
 
 FilePath = str | os.PathLike[str]
 State = dict[str, Any]

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.common.files import write_whole
-from icas.common.images import Image
-from icas.common.kinds import os_reason
-from icas.common.places import cache_folder
-from icas.segmentimg.sam.devices import LOG
-from icas.segmentimg.sam.loaded import LoadedSam
+from icas.io.files import write_whole
+from icas.io.formats import os_reason
+from icas.io.paths import cache_folder
+from icas.io.reading import Image
+from icas.segmentimg.sam.checkpoints import LOG
+from icas.segmentimg.sam.model import LoadedSam
 
 CACHE_BYTES = 2 << 30
 """Size that the folder of embeddings is kept to, unless told otherwise; one takes 4 MiB."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.segmentimg.labels import Labels, connected, filled, sizes_of
+from icas.segmentimg.labels.labels import Labels, connected, filled, sizes_of
 
 MOSTLY = 0.9
 """A mask lies in another if at least this share of its pixels does …"""

@@ -11,15 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.images import Image
+from icas.io.reading import Image
 from icas.segmentimg.sam.checkpoints import FilePath
-from icas.segmentimg.sam.embedding import (
-    Embedder,
-    Embedding,
-    EmbeddingCache,
-    default_cache_folder,
-)
-from icas.segmentimg.sam.loaded import load_shared
+from icas.segmentimg.sam.embedding import Embedder, Embedding, EmbeddingCache, default_cache_folder
+from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.sam.prompts import Prompt, Prompts
 
 Mask = NDArray[np.bool_]

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.images import Image
-from icas.common.options import construct
+from icas.cli.options import construct
 from icas.common.registry import Entry, lookup
-from icas.segmentimg.labels import Labels
+from icas.io.reading import Image
+from icas.segmentimg.labels.labels import Labels
 
 _HERE = "icas.segmentimg.segmenters."
 SEGMENTERS: dict[str, Entry] = {

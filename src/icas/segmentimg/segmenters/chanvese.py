@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.labels import Labels, absorb_small, connected
+from icas.cli.options import check_options, option
+from icas.io.reading import Image
+from icas.segmentimg.labels.labels import Labels, absorb_small, connected
 
 STARTS = ("checkerboard", "disk", "small disk")
 MOST_PIXELS = 160_000

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.labels import Labels, absorb_small, connected
+from icas.io.reading import Image
+from icas.segmentimg.labels.labels import Labels, absorb_small, connected
 
 SMOOTHERS = ("bilateral", "nlmeans", "none")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.cutout.annotation import (
+from icas.io.reading import Image
+from icas.segmentimg.grabcut.annotation import (
     Annotation,
     Corners,
     Point,
@@ -21,10 +21,10 @@ from icas.segmentimg.cutout.annotation import (
     parse_point,
     point_strokes,
 )
-from icas.segmentimg.labels import Labels
+from icas.segmentimg.labels.labels import Labels
 
 if TYPE_CHECKING:
-    from icas.segmentimg.grabcut import CutOut
+    from icas.segmentimg.grabcut.api import CutOut
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class GrabCut:
 
     def guide(self, image: Image) -> CutOut:
         """What makes an object of a person's boxes and strokes on a picture."""
-        from icas.segmentimg.grabcut import CutOut
+        from icas.segmentimg.grabcut.api import CutOut
 
         return CutOut(image, seed=self.seed)
 

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.arrays import as_image
+from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.label_map import label_map
-from icas.segmentimg.labels import Labels, absorb_small, connected, sizes_of
+from icas.io.arrays import as_image
+from icas.io.reading import Image
+from icas.segmentimg.labels.label_map import label_map
+from icas.segmentimg.labels.labels import Labels, absorb_small, connected, sizes_of
 from icas.segmentimg.segmenters.superpixels import Superpixels
 
 Points = NDArray[np.float32]
@@ -78,7 +78,7 @@ class KMeansColors(_Parts):
     original: Image | None = None
 
     def _repr_html_(self) -> str:
-        from icas._show.show import show
+        from icas.notebook.show import show
 
         before = [] if self.original is None else [self.original]
         titles = ["original", f"{len(self.centres)} colours"]

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from icas.common.images import Image
-from icas.common.options import check_options, option
-from icas.segmentimg.labels import Labels, absorb_small, connected
+from icas.cli.options import check_options, option
+from icas.io.reading import Image
+from icas.segmentimg.labels.labels import Labels, absorb_small, connected
 
 
 @dataclass(frozen=True)

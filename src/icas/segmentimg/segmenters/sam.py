@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import option
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
-from icas.common.images import Image
-from icas.common.options import option
-from icas.segmentimg.cutout.annotation import parse_box, parse_point
-from icas.segmentimg.labels import Labels
+from icas.io.reading import Image
+from icas.segmentimg.grabcut.annotation import parse_box, parse_point
+from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
 from icas.segmentimg.sam.checkpoints import checkpoint_file, need_sam
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
-from icas.segmentimg.sam.loaded import load_shared
+from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.sam.predictor import Predictor
 from icas.segmentimg.sam.prompts import Prompts
 

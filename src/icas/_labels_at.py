@@ -1,0 +1,72 @@
+"""`icas.labels_at`: one name for the clusters of a forest and the segments of a merge tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+from numpy.typing import NDArray
+
+from icas.common.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from icas.clusterimg.graph.forest import Forest
+    from icas.segmentimg.labels.merge_tree import MergeTree
+
+
+@overload
+def labels_at(tree: Forest, threshold: float) -> NDArray[np.int64]: ...
+@overload
+def labels_at(tree: MergeTree, threshold: int) -> NDArray[np.int32]: ...
+def labels_at(tree: Forest | MergeTree, threshold: float) -> NDArray[Any]:
+    """Labels at another level, without comparing anything again.
+
+    Parameters
+    ----------
+    tree : Forest or MergeTree
+        ``ImageClusterer.forest_``, or what `icas.merge_tree` gives.
+    threshold : float or int
+        Of a forest, the similarity from which on images are linked; of a merge tree, how many
+        segments are left (or as many as there are).
+
+    Returns
+    -------
+    (n,) int64 or (h, w) int32 ndarray
+        Cluster of each image (0 the largest, -1 = outlier), or segment of each pixel (1…, 0 =
+        edge).
+
+    Raises
+    ------
+    UsageError
+        The threshold lies below the forest's floor, fewer than one segment is asked for, or
+        `tree` is neither.
+
+    See Also
+    --------
+    icas.recut : the same for a result on disk.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
+    >>> model = icas.ImageClusterer(threshold=0.4).fit(pictures)
+    >>> icas.labels_at(model.forest_, 0.9)
+    array([ 0,  0, -1])
+
+    >>> image = data.coffee()[::4, ::4]
+    >>> tree = icas.merge_tree(image, icas.segment(image))
+    >>> labels = icas.labels_at(tree, 30)
+    >>> labels.shape, labels.dtype, int(labels.max())
+    ((100, 150), dtype('int32'), 30)
+    """
+    from icas.clusterimg.graph import forest as graph
+    from icas.segmentimg.labels import merge_tree as merging
+    from icas.segmentimg.labels.label_map import label_map
+
+    if isinstance(tree, graph.Forest):
+        return graph.labels_at(tree, threshold)
+    if isinstance(tree, merging.MergeTree):
+        return label_map(merging.labels_at(tree, int(threshold)))
+    raise UsageError(f"a Forest or a MergeTree is needed, not {type(tree).__name__}")

@@ -1,1 +1,0 @@
-"""`icas.show`, and what notebooks show of icas's own objects. IPython is not needed."""

@@ -1,0 +1,1 @@
+"""Shared by both commands: options, parsers, programs, console output, display detection."""

@@ -1,0 +1,211 @@
+"""Settings live once, in a dataclass: default, help, unit, limits. Flags and checks follow."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from icas.cli.parser import LineParser, Typed, number
+from icas.common.errors import UsageError
+
+Size = tuple[int, int]
+"""Width and height in pixels, in the order in which people say them (64x48)."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one setting beside its name, type and default.
+
+    Attributes
+    ----------
+    unit : str
+        Said after the default; a `default_text` says its own.
+    group : str
+        Title under which its flag stands.
+    words : tuple of str
+        Values that can be told beforehand, where others may do as well.
+    listed : bool
+        Whether several of `words` may be given, with commas between them.
+    """
+
+    help: str
+    unit: str = ""
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    metavar: str | None = None
+    default_text: str | None = None
+    flag: str = ""
+    repeat: bool = False
+    group: str = ""
+    words: tuple[str, ...] = ()
+    listed: bool = False
+
+    def flag_of(self, name: str) -> str:
+        """Its flag, by which messages call it; made of the field's name unless it has its own."""
+        return self.flag or flag_of(name)
+
+
+def option(default: Any, help: str, **details: Any) -> Any:
+    """A dataclass field that is also a flag.
+
+    `details` are the fields of `Option`; `parse` is taken from the default's type when not given.
+    """
+    if "parse" not in details and default is not None:
+        details["parse"] = type(default)
+    return dataclasses.field(default=default, metadata={"option": Option(help, **details)})
+
+
+def options_of(cls: type) -> dict[str, tuple[Any, Option]]:
+    """Name -> (default, Option) of the fields of `cls` that were made by `option`."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        if "option" in field.metadata:
+            found[field.name] = (field.default, field.metadata["option"])
+    return found
+
+
+def check_options(settings: Any) -> None:
+    """Compare every field of `settings` with its limits; called at birth, in ``__post_init__``.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its limits or not among its choices; the message names them.
+    """
+    for name, (default, option) in options_of(type(settings)).items():
+        value = getattr(settings, name)
+        if value is None and default is None:
+            continue
+        flag = option.flag_of(name)
+        if option.parse is int and not isinstance(value, Integral):
+            raise UsageError(f"{flag} {value!r}: a whole number is needed")
+        if option.choices and value not in option.choices:
+            raise UsageError(f"{flag} {value}: choose from {', '.join(option.choices)}")
+        if option.minimum is None and option.maximum is None:
+            continue
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, bool) or not isinstance(item, (int, float)):
+                raise UsageError(f"{flag} {value!r}: a number is needed")
+            low = -float("inf") if option.minimum is None else option.minimum
+            high = float("inf") if option.maximum is None else option.maximum
+            if not low <= item <= high:
+                raise UsageError(f"{flag} {item}: must be {_range_text(option)}")
+
+
+def _range_text(option: Option) -> str:
+    if option.maximum is None:
+        return f"at least {option.minimum}"
+    if option.minimum is None:
+        return f"at most {option.maximum}"
+    return f"between {option.minimum} and {option.maximum}"
+
+
+def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
+    """An object of the method class `cls`, which users call `name`, with `options`.
+
+    Raises
+    ------
+    UsageError
+        The class has no such option (the message names those that it has), or a value is outside
+        its limits.
+    """
+    known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
+    known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
+    for option in options:
+        if option not in known:
+            shown = ", ".join(sorted(known.values()))
+            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
+    return cls(**options)
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def add_flags(
+    parser: argparse._ActionsContainer,
+    cls: type,
+    *,
+    skip: Iterable[str] = (),
+    shared: Mapping[str, str] | None = None,
+) -> None:
+    """Add a flag to `parser` for every option of `cls`; defaults stay in the dataclass.
+
+    Parameters
+    ----------
+    skip : iterable of str
+        Options without a flag.
+    shared : mapping of str to str
+        Options whose flag serves other classes too, with what to say of those. Numbers among them
+        are taken as they are typed; the class that gets them checks them.
+    """
+    skipped, shared = set(skip), shared or {}
+    for name, (default, option) in options_of(cls).items():
+        if name in skipped:
+            continue
+        grouped = isinstance(parser, LineParser) and option.group
+        place = parser.group(option.group) if grouped else parser  # type: ignore[attr-defined]
+        help_text = _help_text(default, option, shared.get(name, ""))
+        if isinstance(default, bool) or option.parse is bool:
+            place.add_argument(
+                option.flag_of(name),
+                action="store_true" if default is False else argparse.BooleanOptionalAction,
+                help=help_text,
+                default=argparse.SUPPRESS,
+                dest=name,
+            )
+            continue
+        loose = name in shared and option.parse in (int, float)
+        place.add_argument(
+            option.flag_of(name),
+            action="append" if option.repeat else "store",
+            type=Typed(number if loose else option.parse, option.words, option.listed),
+            choices=option.choices or None,
+            metavar=option.metavar or (None if option.choices else _metavar(option.parse)),
+            help=help_text,
+            default=argparse.SUPPRESS,
+            dest=name,
+        )
+
+
+def _help_text(default: Any, option: Option, also: str) -> str:
+    unit = f" {option.unit}" if option.unit else ""
+    shown = option.default_text or ("none" if default is None else _text(default) + unit)
+    return f"{option.help} (default: {shown}{also})".replace("%", "%%")
+
+
+def _metavar(parse: Callable[[str], Any]) -> str:
+    return {"int": "N", "float": "F", "number": "F", "parse_size": "WxH", "Path": "PATH"}.get(
+        getattr(parse, "__name__", ""), "TEXT"
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def parse_size(text: str | Size) -> Size:
+    """``"64x48"`` -> ``(64, 48)``: width and height.
+
+    Raises
+    ------
+    ValueError
+        Not two whole numbers with an x between them.
+    """
+    if not isinstance(text, str):
+        width, height = text
+        return int(width), int(height)
+    parts = text.lower().replace("*", "x").split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError("a size like 200x150 (width x height)")
+    return int(parts[0]), int(parts[1])

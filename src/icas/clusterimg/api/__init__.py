@@ -1,0 +1,1 @@
+"""clusterimg from Python."""

@@ -1,0 +1,1 @@
+"""Features or links -> clusters, per batch and across batches."""

@@ -1,0 +1,351 @@
+"""Links join images, but none that are decided to be apart: constrained single linkage.
+
+What is decided to be together is joined first. Then links join, the most similar first (of equals
+by a, then b), two groups unless they hold images that are to be apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.clustering.base import Grouped
+from icas.clusterimg.clustering.constraints import Marks
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.graph.forest import Labels, number_clusters, spanning_forest
+from icas.clusterimg.linking.tiles import links_within
+from icas.clusterimg.methods.base import Method
+from icas.common.union_find import unions
+from icas.parallel.executors import ALONE, Workers
+
+CHUNK, CHUNK_BYTES = 1 << 16, 1 << 24
+"""Links, and bytes of sides, that are compared together."""
+BAND = 1 << 22
+"""Links that are sorted together, where fewer can be told apart by their similarity."""
+_SAMPLED = 64
+"""One of so many similarities is looked at to divide all."""
+
+Numbers = NDArray[np.int64]
+Among = Callable[[Numbers], Links]
+"""All links among some images, which are given ascending; others among them are passed over."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What links and decisions make of n images.
+
+    Attributes
+    ----------
+    labels : (n,) int64 ndarray
+        Cluster of each image, -1 = outlier.
+    known : Links
+        Links of which those inside clusters join as much of them as links do, in the best way.
+    """
+
+    labels: Labels
+    known: Links
+
+    def tree(self) -> Links:
+        """Maximum spanning trees of the clusters as far as links join them."""
+        parts = inside(each_once(self.known), self.labels).parts()
+        return spanning_forest(len(self.labels), parts).links()
+
+
+def join_apart(start: Numbers, tree: Links, marks: Marks, among: Among) -> Joined:
+    """Join images by links, but none that are to be apart.
+
+    Parameters
+    ----------
+    start : (n,) int64 ndarray
+        Groups that stay whole, whatever is in them.
+    tree : Links
+        A maximum spanning forest of the links, or all of them.
+    marks : Marks
+    among : callable
+        The links, where some of them have to be refused.
+    """
+    a, b = Marks(start).pairs()
+    whole = unions(len(start), np.concatenate([a, tree.a]), np.concatenate([b, tree.b]))
+    broken = marks.broken(whole)
+    if not broken:
+        return Joined(number_clusters(whole), tree)
+    affected = np.isin(whole, broken)
+    images = np.flatnonzero(affected)
+    part = _Part(affected, among(images))
+    found, joining = _parted(start[images], part.of(tree), part, marks[images])
+    groups = whole.copy()
+    groups[images] = len(start) + found
+    outside = ~affected[tree.a]
+    rest = Links(tree.a[outside], tree.b[outside], tree.similarity[outside])
+    if len(np.unique(start[images])) < len(images):
+        # What is together from the start may be joined by links, too, which were not needed.
+        joining = spanning_forest(len(images), part.inside(found)).links()
+    return Joined(number_clusters(groups), join_links([rest, joining.renumbered(images)]))
+
+
+class _Part:
+    """Links among some of n images, which are numbered anew, in their order.
+
+    Parameters
+    ----------
+    chosen : (n,) bool ndarray
+    links : Links
+        Those among other images are passed over.
+    """
+
+    def __init__(self, chosen: NDArray[np.bool_], links: Links) -> None:
+        self._chosen = chosen
+        self._number = np.cumsum(chosen) - 1
+        self._links = links
+
+    def of(self, links: Links) -> Links:
+        """Those of `links` that are among the images."""
+        keep = self._chosen[links.a] & self._chosen[links.b]
+        a, b = self._number[links.a[keep]], self._number[links.b[keep]]
+        return Links(a, b, links.similarity[keep])
+
+    def parts(self) -> Iterator[Links]:
+        """All of them, some at a time."""
+        return map(self.of, self._links.parts())
+
+    def inside(self, groups: Numbers) -> Iterator[Links]:
+        """Those inside groups."""
+        for part in self.parts():
+            yield _where(part, groups[part.a] == groups[part.b])
+
+    def between(self, groups: Numbers, ceiling: float) -> Iterator[Links]:
+        """Those between groups whose similarity is below `ceiling`."""
+        for part in self.parts():
+            yield _where(part, (groups[part.a] != groups[part.b]) & (part.similarity < ceiling))
+
+
+def _parted(start: Numbers, tree: Links, part: _Part, marks: Marks) -> tuple[Numbers, Links]:
+    """Groups that links make of the n groups `start` where some are to be apart.
+
+    Up to the first refusal they are what the spanning forest tells. Links inside what it has
+    joined by then, which often are most, need not be looked at; the others are, band by band.
+
+    Returns
+    -------
+    groups : (n,) int64 ndarray
+    joining : Links
+        The links that joined them.
+    """
+    groups = _Groups(start, marks)
+    forest = spanning_forest(len(start), tree.parts())
+    taken = 0
+    while taken < len(forest.a) and groups.join(int(forest.a[taken]), int(forest.b[taken])):
+        taken += 1
+    joined = [Links(forest.a[:taken], forest.b[:taken], forest.similarity[:taken])]
+    solid, ceiling = unions(len(start), forest.a[:taken], forest.b[:taken]), np.inf
+    while ceiling > -np.inf:
+        floor = _floor(part.between(solid, ceiling), groups)
+        found = [NONE]
+        for links in part.between(solid, ceiling):
+            found.append(groups.open(_where(links, links.similarity >= floor)))
+        band = join_links(found)
+        order = np.lexsort((band.b, band.a, -band.similarity.astype(np.float64)))
+        for begin in range(0, len(order), groups.chunk):
+            joined.append(groups.join_by(_where(band, order[begin : begin + groups.chunk])))
+        ceiling = floor
+    return groups.of, join_links(joined)
+
+
+def _floor(parts: Iterable[Links], groups: _Groups) -> float:
+    """The similarity at and above which there are about `BAND` links that may join groups."""
+    count, sample = 0, [np.empty(0, np.float32)]
+    for part in parts:
+        links = groups.open(part)
+        count += len(links)
+        sample.append(links.similarity[::_SAMPLED])
+    if count <= BAND:
+        return -np.inf
+    values = np.sort(np.concatenate(sample))
+    return float(values[max(0, len(values) - BAND // _SAMPLED)])
+
+
+class _Groups:
+    """Groups that grow, with the sides that are in each."""
+
+    def __init__(self, start: Numbers, marks: Marks) -> None:
+        _, self.of = np.unique(start, return_inverse=True)
+        count = int(self.of.max(initial=-1)) + 1
+        self._ones, self._zeros = (_together(codes, self.of, count) for codes in marks.codes())
+        self._members = np.split(
+            np.argsort(self.of, kind="stable"), np.cumsum(np.bincount(self.of))[:-1]
+        )
+
+    def join(self, a: int, b: int) -> bool:
+        """Join the groups of two images, unless that is refused; whether they are one now."""
+        one, other = int(self.of[a]), int(self.of[b])
+        if one == other:
+            return True
+        if self._clash(np.array([one]), np.array([other]))[0]:
+            return False
+        if len(self._members[one]) < len(self._members[other]):
+            one, other = other, one
+        self.of[self._members[other]] = one
+        self._members[one] = np.concatenate([self._members[one], self._members[other]])
+        self._ones[one] |= self._ones[other]
+        self._zeros[one] |= self._zeros[other]
+        return True
+
+    def join_by(self, links: Links) -> Links:
+        """Join groups by `links`, one after the other; those that did it."""
+        a, b = self.of[links.a], self.of[links.b]
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        _, first = np.unique(low * len(self._members) + high, return_index=True)
+        rows = np.sort(first)  # of each two groups the first link tells what becomes of them
+        rows = rows[~self._clash(low[rows], high[rows])]
+        done = []
+        for row in rows.tolist():
+            one, other = int(links.a[row]), int(links.b[row])
+            if self.of[one] != self.of[other] and self.join(one, other):
+                done.append(row)
+        return _where(links, np.array(done, np.int64))
+
+    def open(self, links: Links) -> Links:
+        """Those of `links` that may join groups."""
+        keep = self.of[links.a] != self.of[links.b]
+        for begin in range(0, len(links), self.chunk):
+            part = slice(begin, begin + self.chunk)
+            rows = np.flatnonzero(keep[part]) + begin
+            keep[rows] = ~self._clash(self.of[links.a[rows]], self.of[links.b[rows]])
+        return _where(links, keep)
+
+    @property
+    def chunk(self) -> int:
+        """Links whose groups' sides are compared together."""
+        wide = max(1, int(self._ones.shape[1]))
+        return min(CHUNK, max(1 << 10, CHUNK_BYTES // wide))
+
+    def _clash(self, one: Numbers, other: Numbers) -> NDArray[np.bool_]:
+        ones, zeros = self._ones, self._zeros
+        differ = (ones[one] & zeros[other]) | (zeros[one] & ones[other])
+        clash: NDArray[np.bool_] = np.asarray(np.any(differ, axis=1))
+        return clash
+
+
+def _together(codes: NDArray[np.uint8], groups: Numbers, count: int) -> NDArray[np.uint8]:
+    """(count, bytes) bits of all images of each group."""
+    found = np.zeros((count, codes.shape[1]), np.uint8)
+    np.bitwise_or.at(found, groups, codes)
+    return found
+
+
+def inside(links: Links, labels: Labels) -> Links:
+    """The links inside clusters."""
+    return _where(links, (labels[links.a] == labels[links.b]) & (labels[links.a] >= 0))
+
+
+def each_once(links: Links) -> Links:
+    """Every pair once, sorted by a, then b."""
+    ordered = join_links([links])
+    fresh = np.ones(len(ordered), bool)
+    fresh[1:] = (ordered.a[1:] != ordered.a[:-1]) | (ordered.b[1:] != ordered.b[:-1])
+    return ordered if fresh.all() else _where(ordered, fresh)
+
+
+def _where(links: Links, rows: NDArray[Any]) -> Links:
+    return Links(links.a[rows], links.b[rows], links.similarity[rows])
+
+
+def constrained(
+    method: Method,
+    features: FeatureSet,
+    grouped: Grouped,
+    marks: Marks,
+    workers: Workers = ALONE,
+    *,
+    by_links: bool,
+) -> Grouped:
+    """The clusters of a batch as `marks` allow them.
+
+    Parameters
+    ----------
+    grouped : Grouped
+        As they are without.
+    by_links : bool
+        The links of `grouped` are all that join its images; else (models) all similarities inside
+        its clusters do.
+    """
+    if not marks:
+        return grouped
+
+    def among(images: Numbers) -> Links:
+        if by_links:
+            return grouped.links
+        return all_inside(method, features, grouped.labels, images, workers)
+
+    joined = join_apart(marks.starts(), grouped.tree, marks, among)
+    if np.array_equal(joined.labels, grouped.labels):
+        return grouped
+    tree = joined.tree()
+    held = held_by_decision(method, features, joined.labels, tree, *marks.pairs())
+    return replace(grouped, labels=joined.labels, tree=join_links([tree, held]))
+
+
+def all_inside(
+    method: Method, features: FeatureSet, labels: Labels, images: Numbers, workers: Workers = ALONE
+) -> Links:
+    """All similarities inside those clusters that `images` lie in."""
+    found = [NONE]
+    for cluster in np.unique(labels[images][labels[images] >= 0]):
+        members = np.flatnonzero(labels == cluster)
+        pairs = join_links(links_within(method, features[members], -np.inf, workers))
+        found.append(pairs.renumbered(members))
+    return join_links(found)
+
+
+def held_by_decision(
+    method: Method,
+    features: FeatureSet,
+    labels: Labels,
+    tree: Links,
+    a: Numbers,
+    b: Numbers,
+    rows: Numbers | None = None,
+) -> Links:
+    """What joins clusters where `tree` does not: pairs that are together by decision.
+
+    They have the similarity that the method says, be it below the threshold; the most similar are
+    taken.
+
+    Parameters
+    ----------
+    a, b : (p,) int64 ndarray
+        Pairs inside clusters, enough to join them.
+    rows : (r,) int64 ndarray, optional
+        The images, ascending, that `features` are of; default all.
+    """
+    parts = unions(len(labels), tree.a, tree.b)
+    needed = parts[a] != parts[b]
+    a, b = a[needed], b[needed]
+    if len(a) == 0:
+        return NONE
+    places = (a, b) if rows is None else (np.searchsorted(rows, a), np.searchsorted(rows, b))
+    similarity = _similarities(method, features, *places)
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    order = np.lexsort((high, low, -similarity.astype(np.float64)))
+    found = []
+    for row in order.tolist():
+        if parts[low[row]] != parts[high[row]]:
+            parts[parts == parts[high[row]]] = parts[low[row]]
+            found.append(row)
+    return join_links([Links(low[found], high[found], similarity[found])])
+
+
+def _similarities(
+    method: Method, features: FeatureSet, a: Numbers, b: Numbers
+) -> NDArray[np.float32]:
+    """(p,) similarity of each pair."""
+    found = np.empty(len(a), np.float32)
+    for image in np.unique(a):
+        rows = np.flatnonzero(a == image)
+        found[rows] = method.similarity(features[[int(image)]], features[b[rows]])[0]
+    return found

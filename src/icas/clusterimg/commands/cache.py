@@ -1,0 +1,53 @@
+"""The command ``clusterimg cache``: what is kept, and clearing it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from icas.cli.console import printable
+from icas.cli.parser import INPUT, About, LineParser
+from icas.cli.program import Command
+from icas.clusterimg.commands.flags import add_json
+from icas.common.errors import UsageError
+
+ACTIONS = ("info", "clear")
+TEXT = "Features that are kept between runs: what there is (info), or remove them (clear)."
+
+
+def _parser() -> LineParser:
+    examples = (("clusterimg cache info", ""),)
+    parser = LineParser("clusterimg cache", About(TEXT, examples=examples))
+    parser.add_value(INPUT, "action", choices=ACTIONS, help="info tells, clear removes")
+    parser.add_value(
+        INPUT,
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where (default: the user's cache folder)",
+    )
+    add_json(parser, "info as a JSON object on stdout")
+    return parser
+
+
+def _cache(given: dict[str, Any]) -> int:
+    """``clusterimg cache info`` and ``clusterimg cache clear``."""
+    from icas.clusterimg.cache.maintenance import cache_info, clear_cache
+    from icas.io.paths import cache_folder
+
+    folder = given["cache"] if "cache" in given else cache_folder()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--cache {folder}: a folder is needed")
+    if given["action"] == "clear":
+        print(printable(clear_cache(folder)))
+        return 0
+    info = cache_info(folder)
+    if given.get("json"):
+        print(json.dumps(info.as_dict()))
+    else:
+        print("\n".join(printable(line) for line in info.words()))
+    return 0
+
+
+CACHE = Command(_parser, _cache)

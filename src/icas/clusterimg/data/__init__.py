@@ -1,0 +1,1 @@
+"""Core data types: images, features, links, and their memory."""

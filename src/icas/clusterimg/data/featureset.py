@@ -1,0 +1,241 @@
+"""Files that were read already, and their features among those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.data.images import ImageRef, Unreadable
+from icas.clusterimg.data.memmap import Place, joined, picked, place_of, release, shard_of
+from icas.common.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of n images.
+
+    What `icas.features` gives, and what `icas.links` and `icas.similarity_matrix` compare. It has
+    a length, and ``features[rows]`` is the FeatureSet of some of the images.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method that made them.
+    arrays : mapping of str to ndarray
+        Packed features; the first axis of every array is the image (length n). The first array
+        is the main one.
+    settings : mapping, default {}
+        The method's settings, enough to make the method again.
+    files : tuple of str, default ()
+        Name of each image, where the images are files; else empty.
+    unreadable : tuple of Unreadable, default ()
+        Files that were to be read and could not be (``.file``, ``.reason``).
+
+    Attributes
+    ----------
+    method, arrays, settings, files, unreadable
+        As given.
+
+    Raises
+    ------
+    UsageError
+        Arrays of unequal length, or another number of files than of images.
+
+    See Also
+    --------
+    icas.features : makes one of images.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> features = icas.features([data.coffee(), data.camera(), data.rocket()], method="tm")
+    >>> len(features), features.array.shape, features.array.dtype, features.nbytes
+    (3, (3, 10, 10, 3), dtype('uint8'), 900)
+    >>> len(features[1:]), len(features[[0, 2]])
+    (2, 2)
+    >>> features.mapped, features.files, features.unreadable
+    (False, (), ())
+    >>> features.release()
+    """
+
+    method: str
+    arrays: Mapping[str, NDArray[Any]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise UsageError(f"feature arrays of unequal length: {lengths}")
+        if self.files and len(self.files) != len(self):
+            raise UsageError(f"{len(self.files)} file names for {len(self)} images")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, rows: slice | NDArray[Any] | Sequence[int]) -> FeatureSet:
+        """The chosen images as a FeatureSet; a slice shares memory with this one.
+
+        Slices of mapped features are mapped; a list of rows is copied into memory.
+        """
+        arrays = {name: picked(array, rows) for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, files=self._files_of(rows))
+
+    def _files_of(self, rows: slice | NDArray[Any] | Sequence[int]) -> tuple[str, ...]:
+        if not self.files:
+            return ()
+        if isinstance(rows, slice):
+            return self.files[rows]
+        return tuple(np.array(self.files, dtype=object)[rows])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To other processes mapped arrays go by reference: a few bytes, mapped again there."""
+        arrays = {name: place_of(array) or array for name, array in self.arrays.items()}
+        return _arrived, (self.method, arrays, self.settings, self.files, self.unreadable)
+
+    @property
+    def mapped(self) -> bool:
+        """bool: whether the arrays lie in files, and come into memory as they are looked at."""
+        return any(shard_of(array) is not None for array in self.arrays.values())
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """ndarray: the main array; its first axis is the image."""
+        return next(iter(self.arrays.values()))
+
+    @property
+    def nbytes(self) -> int:
+        """int: bytes that the arrays take."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def release(self) -> None:
+        """Give memory back that mapped arrays take; what is looked at again comes from the file."""
+        for array in self.arrays.values():
+            release(array)
+
+    @classmethod
+    def from_bits(cls, packed: NDArray[np.uint8], method: str = "imagehash") -> FeatureSet:
+        """Codes made elsewhere: one row of packed bits an image.
+
+        Parameters
+        ----------
+        packed : (n, bytes) uint8 ndarray
+            Bit codes, eight bits a byte (as `numpy.packbits` packs them).
+        method : str, default "imagehash"
+            The method that compares them by Hamming distance: imagehash is the only one.
+
+        Returns
+        -------
+        FeatureSet
+            Without files.
+
+        Raises
+        ------
+        UsageError
+            Not a two-dimensional uint8 array, or a method whose features are no bit codes.
+
+        Examples
+        --------
+        Two codes of 16 bits that differ in one:
+
+        >>> import icas
+        >>> import numpy as np
+        >>> codes = np.array([[0b11110000, 7], [0b11110001, 7]], np.uint8)
+        >>> features = icas.FeatureSet.from_bits(codes)
+        >>> icas.links(features, threshold=0.9)["similarity"].tolist()
+        [0.9375]
+        """
+        codes = np.ascontiguousarray(packed)
+        if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] == 0:
+            raise UsageError(
+                "from_bits needs a (n, bytes) uint8 array, got"
+                f" {codes.dtype} of shape {codes.shape}"
+            )
+        if method.casefold() != "imagehash":
+            raise UsageError(f"from_bits makes features of imagehash, not of {method!r}")
+        return cls("imagehash", {"bits": codes})
+
+
+def _arrived(
+    method: str,
+    arrays: Mapping[str, NDArray[Any] | Place],
+    settings: Mapping[str, Any],
+    files: tuple[str, ...],
+    unreadable: tuple[Unreadable, ...],
+) -> FeatureSet:
+    here = {
+        name: array.array() if isinstance(array, Place) else array for name, array in arrays.items()
+    }
+    return FeatureSet(method, here, settings, files, unreadable)
+
+
+def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
+    """The images of all `parts`, in order; at least one part is needed.
+
+    Mapped where one of the parts is mapped, in a new file beside that part's.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    arrays = {name: joined([part.arrays[name] for part in parts]) for name in first.arrays}
+    return replace(
+        first,
+        arrays=arrays,
+        files=tuple(file for part in parts for file in part.files),
+        unreadable=tuple(file for part in parts for file in part.unreadable),
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """Files that were read already.
+
+    Attributes
+    ----------
+    features : FeatureSet
+        Raw features of those that could be read.
+    places : mapping of str to int
+        Where in them a file is.
+    unreadable : mapping of str to Unreadable
+        Those that could not be read.
+    """
+
+    features: FeatureSet
+    places: Mapping[str, int]
+    unreadable: Mapping[str, Unreadable]
+
+    @classmethod
+    def of(cls, features: FeatureSet) -> Known:
+        places = {file: place for place, file in enumerate(features.files)}
+        return cls(features, places, {one.file: one for one in features.unreadable})
+
+    def has(self, file: str) -> bool:
+        return file in self.places or file in self.unreadable
+
+    def among(self, images: Sequence[ImageRef], fresh: FeatureSet) -> FeatureSet:
+        """Features of `images`, in their order: known ones, and the `fresh` ones of the others."""
+        ours = [self.places[ref.file] for ref in images if ref.file in self.places]
+        both = concatenate([self.features[ours], fresh])
+        rows = {file: row for row, file in enumerate(both.files)}
+        order = [rows[ref.file] for ref in images if ref.file in rows]
+        bad = {**self.unreadable, **{one.file: one for one in fresh.unreadable}}
+        told = tuple(bad[ref.file] for ref in images if ref.file in bad)
+        return replace(both[order], unreadable=told)
+
+
+def missing_of(images: Sequence[ImageRef], known: Known | None) -> Sequence[ImageRef]:
+    """Those of `images` that were not read yet."""
+    return images if known is None else [ref for ref in images if not known.has(ref.file)]
+
+
+def with_found(
+    found: FeatureSet | None, images: Sequence[ImageRef], fresh: FeatureSet
+) -> FeatureSet:
+    """Features of `images`, in their order: those that were `found` and the `fresh` ones."""
+    return fresh if found is None else Known.of(found).among(images, fresh)

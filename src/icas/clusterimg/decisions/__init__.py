@@ -1,0 +1,1 @@
+"""Stored must-link, cannot-link and reject constraints."""

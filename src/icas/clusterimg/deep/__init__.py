@@ -1,1 +1,0 @@
-"""Features by networks: training of autoencoders, pretrained models, grouping by estimators."""

@@ -1,0 +1,1 @@
+"""Changes of a finished result: constraints, new threshold, split, resume."""

@@ -1,0 +1,1 @@
+"""Clusters compared with true labels; the cost model of a run."""

@@ -1,0 +1,354 @@
+"""Clusters against labels that are known to be true."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.graph.forest import Forest, Labels
+from icas.common.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well clusters agree with true labels; every outlier counts as a cluster of its own.
+
+    What `icas.evaluate` gives. All values lie in [0, 1], 1 the best, but `adjusted_rand`, which may
+    be negative (worse than chance).
+
+    Attributes
+    ----------
+    images : int
+        How many were compared.
+    precision, recall, f1 : float
+        Pairwise: of all pairs put together, the share that belongs together; of all pairs that
+        belong together, the share put together; and the harmonic mean of both.
+    bcubed_precision, bcubed_recall, bcubed_f1 : float
+        B-cubed: the same asked of every image and averaged.
+    adjusted_rand : float
+        Adjusted Rand index: agreement of the pairs beyond chance.
+    v_measure : float
+        Harmonic mean of homogeneity and completeness, by entropies.
+
+    See Also
+    --------
+    icas.evaluate : makes one.
+
+    Notes
+    -----
+    Sources: B-cubed, A. Bagga and B. Baldwin 1998, E. Amigó et al. 2009; adjusted Rand index,
+    L. Hubert and P. Arabie 1985; V-measure, A. Rosenberg and J. Hirschberg 2007.
+
+    Examples
+    --------
+    >>> import icas
+    >>> found = icas.evaluate([0, 0, 0, -1], ["cup", "cup", "sky", "sky"])
+    >>> round(found.precision, 3), found.recall
+    (0.333, 0.5)
+    >>> list(found.as_dict())[:4]
+    ['images', 'precision', 'recall', 'f1']
+    """
+
+    images: int
+    precision: float
+    recall: float
+    f1: float
+    bcubed_precision: float
+    bcubed_recall: float
+    bcubed_f1: float
+    adjusted_rand: float
+    v_measure: float
+
+    def as_dict(self) -> dict[str, float]:
+        """All values by name.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        return asdict(self)
+
+    def _repr_html_(self) -> str:
+        from icas.notebook.html import table
+
+        caption = f"{self.images:,} images against their true labels"
+        rows = ((name.replace("_", " "), value) for name, value in self.as_dict().items())
+        return table(caption, [row for row in rows if row[0] != "images"])
+
+
+def evaluate(labels: Labels | Sequence[int], truth: Sequence[Any] | NDArray[Any]) -> Evaluation:
+    """Compare clusters with true labels.
+
+    Parameters
+    ----------
+    labels : (n,) array_like of int
+        Cluster of each image; -1 = outlier, alone.
+    truth : (n,) sequence
+        True label of each image: numbers or words.
+
+    Returns
+    -------
+    Evaluation
+        Pairwise and B-cubed precision, recall and F1, adjusted Rand index, V-measure.
+
+    Raises
+    ------
+    UsageError
+        The two differ in length, or are empty.
+
+    Examples
+    --------
+    >>> import icas
+    >>> found = icas.evaluate([0, 0, 1, 1, -1], ["cup", "cup", "sky", "sky", "sky"])
+    >>> found.precision, found.recall, round(found.f1, 3)
+    (1.0, 0.5, 0.667)
+    """
+    clusters = np.asarray(labels)
+    if len(clusters) != len(truth) or len(clusters) == 0:
+        raise UsageError(
+            f"{len(clusters)} images with a cluster, {len(truth)} with a label: each needs both"
+        )
+    table, rows, columns = _contingency(_outliers_apart(clusters), np.asarray(truth))
+    precision, recall = _pairwise(table, rows, columns)
+    b_precision, b_recall = _bcubed(table, rows, columns)
+    return Evaluation(
+        images=len(clusters),
+        precision=precision,
+        recall=recall,
+        f1=_harmonic(precision, recall),
+        bcubed_precision=b_precision,
+        bcubed_recall=b_recall,
+        bcubed_f1=_harmonic(b_precision, b_recall),
+        adjusted_rand=_adjusted_rand(table, rows, columns),
+        v_measure=_v_measure(table, rows, columns),
+    )
+
+
+def _outliers_apart(labels: Labels) -> Labels:
+    apart = labels.astype(np.int64)
+    alone = np.flatnonzero(labels < 0)
+    apart[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
+    return apart
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells above 0 of a contingency table, each with its cluster and label."""
+
+    count: NDArray[np.float64]
+    cluster: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+
+def _contingency(
+    clusters: Labels, truth: NDArray[Any]
+) -> tuple[_Cells, NDArray[np.float64], NDArray[np.float64]]:
+    _, cluster = np.unique(clusters, return_inverse=True)
+    _, label = np.unique(truth, return_inverse=True)
+    pairs, counts = np.unique(
+        cluster.astype(np.int64) * (label.max() + 1) + label, return_counts=True
+    )
+    cells = _Cells(counts.astype(float), *np.divmod(pairs, label.max() + 1))
+    return cells, np.bincount(cluster).astype(float), np.bincount(label).astype(float)
+
+
+def _pairs(counts: NDArray[np.float64]) -> float:
+    return float((counts * (counts - 1) / 2).sum())
+
+
+def _share(part: float, whole: float) -> float:
+    """`part` of `whole`; nothing out of nothing is all of it."""
+    return part / whole if whole else 1.0
+
+
+def _harmonic(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _pairwise(
+    cells: _Cells, clusters: NDArray[np.float64], labels: NDArray[np.float64]
+) -> tuple[float, float]:
+    both = _pairs(cells.count)
+    return _share(both, _pairs(clusters)), _share(both, _pairs(labels))
+
+
+def _bcubed(
+    cells: _Cells, clusters: NDArray[np.float64], labels: NDArray[np.float64]
+) -> tuple[float, float]:
+    squares, total = cells.count**2, clusters.sum()
+    precision = (squares / clusters[cells.cluster]).sum() / total
+    recall = (squares / labels[cells.label]).sum() / total
+    return float(precision), float(recall)
+
+
+def _adjusted_rand(
+    cells: _Cells, clusters: NDArray[np.float64], labels: NDArray[np.float64]
+) -> float:
+    both, put, true = _pairs(cells.count), _pairs(clusters), _pairs(labels)
+    everything = _pairs(np.array([clusters.sum()]))
+    expected = put * true / everything if everything else 0.0
+    best = (put + true) / 2
+    return 1.0 if best == expected else (both - expected) / (best - expected)
+
+
+def _v_measure(cells: _Cells, clusters: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+    total = clusters.sum()
+    shared = cells.count / total
+    apart = np.log(shared) - np.log(clusters / total)[cells.cluster]
+    apart -= np.log(labels / total)[cells.label]
+    information = float((shared * apart).sum())
+    homogeneity = _share(information, _entropy(labels / total))
+    completeness = _share(information, _entropy(clusters / total))
+    return min(1.0, max(0.0, _harmonic(homogeneity, completeness)))
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    return float(-(shares * np.log(shares)).sum())
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The clusters at one threshold; precision, recall and F1 are pairwise."""
+
+    threshold: float
+    clusters: int
+    clustered_images: int
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+
+
+def curve(forest: Forest, truth: Sequence[Any] | None = None) -> list[CurvePoint]:
+    """Every threshold at which the clusters change, from the highest to the lowest.
+
+    Edges of the forest are taken from the most similar down; where one joins two clusters, only
+    the label counts of the smaller are added to those of the larger, so n images cost n log n.
+    """
+    return list(_curve_points(forest, truth))
+
+
+def _curve_points(forest: Forest, truth: Sequence[Any] | None) -> Iterator[CurvePoint]:
+    labels = np.unique(np.asarray(truth), return_inverse=True)[1] if truth is not None else None
+    true_pairs = _pairs(np.bincount(labels).astype(float)) if labels is not None else 0.0
+    trees = _Trees(forest.count, labels)
+    for edge, similarity in enumerate(forest.similarity):
+        trees.join(int(forest.a[edge]), int(forest.b[edge]))
+        if edge + 1 < len(forest.similarity) and forest.similarity[edge + 1] == similarity:
+            continue
+        if labels is None:
+            yield CurvePoint(float(similarity), trees.clusters, trees.clustered)
+            continue
+        precision = _share(trees.right_pairs, trees.pairs)
+        recall = _share(trees.right_pairs, true_pairs)
+        yield CurvePoint(
+            float(similarity),
+            trees.clusters,
+            trees.clustered,
+            precision,
+            recall,
+            _harmonic(precision, recall),
+        )
+
+
+class _Trees:
+    """A union of images that keeps count of clusters, pairs, and pairs of one label."""
+
+    def __init__(self, count: int, labels: NDArray[np.integer] | None) -> None:
+        self.parent = list(range(count))
+        self.size = [1] * count
+        self.held: list[dict[int, int]] = (
+            [{int(label): 1} for label in labels] if labels is not None else []
+        )
+        self.clusters = self.clustered = self.pairs = self.right_pairs = 0
+
+    def root(self, image: int) -> int:
+        while self.parent[image] != image:
+            self.parent[image] = self.parent[self.parent[image]]
+            image = self.parent[image]
+        return image
+
+    def join(self, a: int, b: int) -> None:
+        large, small = self.root(a), self.root(b)
+        if self.size[large] < self.size[small]:
+            large, small = small, large
+        alone = (self.size[large] == 1) + (self.size[small] == 1)
+        self.clustered += alone
+        self.clusters += {2: 1, 1: 0, 0: -1}[alone]
+        self.pairs += self.size[large] * self.size[small]
+        if self.held:
+            self._join_labels(large, small)
+        self.size[large] += self.size[small]
+        self.parent[small] = large
+
+    def _join_labels(self, large: int, small: int) -> None:
+        kept = self.held[large]
+        for label, count in self.held[small].items():
+            self.right_pairs += count * kept.get(label, 0)
+            kept[label] = kept.get(label, 0) + count
+        self.held[small] = {}
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """True labels from a CSV file with the columns ``file,label``.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or lacks the columns.
+    """
+    return {row["file"]: row["label"] for row in read_table(path, ("file", "label"))}
+
+
+def read_clusters(path: Path) -> dict[str, int]:
+    """Cluster of each file from a ``clusters.csv`` or from a result folder that holds one."""
+    place = path / "clusters.csv" if path.is_dir() else path
+    rows = read_table(place, ("file", "cluster"))
+    try:
+        return {row["file"]: int(row["cluster"]) for row in rows}
+    except ValueError as error:
+        raise UsageError(f"{place}: a cluster is a whole number: {error}") from None
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a CSV file that has at least the named columns."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows = list(reader)
+            names = reader.fieldnames or []
+    except (OSError, csv.Error) as error:
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise UsageError(f"{path} has no column {missing[0]!r}; it needs {','.join(columns)}")
+    return rows
+
+
+def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple[Labels, list[str]]:
+    """Clusters and labels of the files that have both, in the clusters' order.
+
+    A label is found by the file's whole name; where a cluster's file lies in a sub-folder and no
+    such label exists, by the last part of its name.
+
+    Raises
+    ------
+    UsageError
+        No file has both.
+    """
+    found, labels = [], []
+    for file, cluster in clusters.items():
+        label = truth.get(file, truth.get(file.rsplit("/", 1)[-1]))
+        if label is not None:
+            found.append(cluster)
+            labels.append(label)
+    if not found:
+        raise UsageError("no file of the clusters has a label: are the names the same in both?")
+    return np.array(found, np.int64), labels

@@ -1,0 +1,142 @@
+"""Images -> FeatureSet: a folder, a list of paths, or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icas.cli.console import Bar, Console
+from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.images import ImageRef, Unreadable, sampled, scan
+from icas.clusterimg.features.decoding import Decoding, scaled
+from icas.clusterimg.features.extraction import LOOKED_AT, Reading
+from icas.clusterimg.methods.base import Method, WholeFolder, settings_of
+from icas.common.errors import UnreadableImageError, UsageError
+from icas.io.arrays import as_image
+from icas.io.reading import MAX_PIXELS
+from icas.io.sandbox import PROCESSES, Isolation
+from icas.parallel.executors import ALONE, Workers
+
+
+def extract(
+    method: Method,
+    images: Sequence[ImageRef],
+    workers: Workers = ALONE,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    bar: Bar | None = None,
+    cache: FeatureCache = NO_CACHE,
+) -> FeatureSet:
+    """Features of all `images` that can be read, in their order; the others are listed in it."""
+    reading = Reading(method, workers, max_pixels, scale, bar, cache=cache)
+    return reading.look_over(images).features(images)
+
+
+def with_common_scale(
+    method: Method,
+    images: Sequence[ImageRef],
+    scale: float,
+    max_pixels: int,
+    isolation: Isolation | None = None,
+) -> Method:
+    """`method` with a common size of `scale` times the median size of `images`.
+
+    Methods that need no common size come back as they are: their images are scaled one by one.
+    """
+    if settings_of(method)["size"] is None:
+        return method
+    sizes, how = [], Decoding(max_pixels, None, None, isolation)
+    with PROCESSES:
+        for ref in images:
+            try:
+                sizes.append(how.size(ref.path))
+            except UnreadableImageError:
+                continue
+    width, height = np.median(np.array(sizes or [(1, 1)]), axis=0)
+    least = 7  # the window of ssim, the widest that a method lays over the common size
+    size = (max(least, round(width * scale)), max(least, round(height * scale)))
+    resized: Method = replace(method, size=size)  # type: ignore[type-var]
+    return resized
+
+
+def features_of(
+    method: Method,
+    source: str | Path | Iterable[Any],
+    workers: Workers = ALONE,
+    *,
+    recursive: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    console: Console | None = None,
+    cache: FeatureCache = NO_CACHE,
+) -> FeatureSet:
+    """Features of a folder, of a list of paths, or of arrays.
+
+    Raises
+    ------
+    UsageError
+        No such folder, a mixture of paths and arrays, or an array that is no image.
+    """
+    raw = raw_features_of(
+        method,
+        source,
+        workers,
+        recursive=recursive,
+        max_pixels=max_pixels,
+        scale=scale,
+        console=console,
+        cache=cache,
+    )
+    return fitted_together(method, [raw])[0]
+
+
+def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[FeatureSet]:
+    """Raw features, which `method` has seen all of: they can be compared with one another."""
+    if not isinstance(method, WholeFolder):
+        return list(parts)
+    together = concatenate(list(parts))
+    ready = method.fit(together[np.array(sampled(range(len(together)), LOOKED_AT, 0), np.int64)])
+    return [ready(part) for part in parts]
+
+
+def raw_features_of(
+    method: Method,
+    source: str | Path | Iterable[Any],
+    workers: Workers = ALONE,
+    *,
+    recursive: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    scale: float | None = None,
+    console: Console | None = None,
+    cache: FeatureCache = NO_CACHE,
+) -> FeatureSet:
+    """As `features_of`, before `WholeFolder.fit`."""
+    outside: tuple[Unreadable, ...] = ()
+    if isinstance(source, (str, Path)):
+        found = scan(Path(source), recursive=recursive)
+        refs, outside = found.images, found.unreadable
+    else:
+        items = list(source)
+        if not all(isinstance(item, (str, Path)) for item in items):
+            return _features_of_arrays(method, items, scale)
+        refs = tuple(ImageRef(Path(item), Path(item).as_posix()) for item in items)
+    if scale is not None:
+        method = with_common_scale(method, refs, scale, max_pixels)
+    with (console or Console()).bar(len(refs), "features", "images") as bar:
+        features = Reading(method, workers, max_pixels, scale, bar, cache=cache).raw(refs)
+    return replace(features, unreadable=(*features.unreadable, *outside))
+
+
+def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
+    if any(isinstance(item, (str, Path)) for item in items):
+        raise UsageError("images are given as paths or as arrays, not as both")
+    images = [as_image(item, f"image {position}") for position, item in enumerate(items)]
+    if scale is not None:
+        images = [scaled(image, scale) for image in images]
+    return replace(method.extract(images), settings=settings_of(method))

@@ -1,0 +1,1 @@
+"""The similarity graph: spanning forest, dendrogram, bridges."""

@@ -1,0 +1,1 @@
+"""The report page and the notebook view of a result."""

@@ -1,0 +1,163 @@
+"""Thumbnails of a run as JPEG data URIs: how many each group of images gets, and making them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from icas.cli.console import Console, counted
+from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
+from icas.clusterimg.cache.schema import Row
+from icas.clusterimg.data.images import ImageRef
+from icas.common.errors import UnreadableImageError
+from icas.io.reading import thumbnail
+from icas.io.sandbox import Isolation
+from icas.parallel.executors import start_workers
+
+SIDE = 112
+"""Longest side in CSS pixels at which a thumbnail is shown."""
+
+QUALITY = 70
+MOST = 5_000
+"""Thumbnails in one page, where `BYTES` allows."""
+
+BYTES = 22_000_000
+"""Bytes of all thumbnails of a page: with 10,000 names it stays below 30 MB."""
+
+SMALL_FROM = 2_000
+"""So many thumbnails, and more, are no larger than they are shown."""
+
+SIDES = (224, 192, 160, 136, SIDE)
+"""Sides that thumbnails have: few, so that those that are kept fit when some images are added."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture for a page.
+
+    Attributes
+    ----------
+    uri : str
+        ``data:image/jpeg;base64,…``
+    width, height : int
+        CSS pixels at which it is shown, at most `SIDE`.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+
+def fair_shares(wanted: Sequence[int], total: int) -> list[int]:
+    """How many of `total` things each group gets: as equal as can be, never more than it wants.
+
+    What does not divide evenly goes to the groups that come first.
+    """
+    wants = np.asarray(wanted, dtype=np.int64)
+    if wants.sum() <= total:
+        return [int(want) for want in wants]
+    level = _level(wants, total)
+    shares = np.minimum(wants, level)
+    hungry = np.flatnonzero(wants > level)
+    shares[hungry[: total - int(shares.sum())]] += 1
+    return [int(share) for share in shares]
+
+
+def _level(wants: np.ndarray[tuple[int], np.dtype[np.int64]], total: int) -> int:
+    """The most that every group may get without the sum going beyond `total`."""
+    low, high = 0, int(wants.max(initial=0))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if int(np.minimum(wants, middle).sum()) <= total:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def side_for(count: int) -> int:
+    """Longest side in pixels of each of `count` thumbnails: their pixels together stay bounded."""
+    most = SIDE * math.sqrt(SMALL_FROM / max(1, count))
+    return next((side for side in SIDES if side <= most), SIDE)
+
+
+def make_thumbnails(
+    paths: Sequence[Path],
+    max_pixels: int,
+    jobs: int | None,
+    console: Console,
+    isolation: Isolation | None = None,
+    cache: FeatureCache = NO_CACHE,
+) -> list[Thumbnail | None]:
+    """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read.
+
+    With `isolation` they are made in processes that can be killed, of which each thread has one.
+    Those that `cache` holds are not made again.
+    """
+    side = side_for(len(paths))
+    kept = cache.of_thumbnails(side, max_pixels)
+    names = [str(path) for path in paths]
+    refs = [ImageRef(path, name) for path, name in zip(paths, names, strict=True)]
+    with console.bar(len(paths), "report", "thumbnails") as bar:
+        looked, rows = kept.look_at_rows(refs)
+        found: dict[str, Thumbnail | None] = {name: _of_row(row) for name, row in rows.items()}
+        bar.update(len(found))
+        with start_workers("threads", jobs) as workers:
+            tasks = ((ref.path, side, max_pixels, isolation) for ref in looked.missing)
+            made = counted(workers.ordered(_thumbnail, tasks), bar)
+            fresh = dict(zip((ref.file for ref in looked.missing), made, strict=True))
+        kept.keep_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
+    found |= fresh
+    return [found[name] for name in names]
+
+
+def _row_of(thumbnail: Thumbnail) -> Row:
+    return Row(f"{thumbnail.width}x{thumbnail.height}", thumbnail.uri.encode("ascii"))
+
+
+def _of_row(row: Row) -> Thumbnail:
+    width, height = row.layout.split("x")
+    return Thumbnail(row.data.decode("ascii"), int(width), int(height))
+
+
+def _thumbnail(
+    path: Path, side: int, max_pixels: int, isolation: Isolation | None
+) -> Thumbnail | None:
+    if isolation is None:
+        return make_thumbnail(path, side, max_pixels)
+    try:
+        return isolation.call(make_thumbnail, path, side, max_pixels)
+    except UnreadableImageError:
+        return None
+
+
+def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
+    """The picture in `path` with neither side above `side` pixels; None if it cannot be read."""
+    try:
+        image = thumbnail(path, side, max_pixels=max_pixels)
+    except UnreadableImageError:
+        return None
+    width, height = _shown_size(image.shape[1], image.shape[0])
+    return Thumbnail(uri_of(PillowImage.fromarray(image)), width, height)
+
+
+def uri_of(picture: PillowImage.Image) -> str:
+    """``data:image/jpeg``: a thumbnail inside a page."""
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY)
+    text = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f"data:image/jpeg;base64,{text}"
+
+
+def _shown_size(width: int, height: int) -> tuple[int, int]:
+    """Size on the page; tiny pictures are shown a whole number of times larger."""
+    longest = max(width, height)
+    scale = SIDE // longest if longest <= SIDE else SIDE / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,95 @@
+"""Whether compiled loops are there, and worth their start."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeVar, cast
+
+import numba
+
+Loop = TypeVar("Loop", bound=Callable[..., object])
+
+
+def compiled(loop: Loop) -> Loop:
+    """`loop` as machine code, kept on disk for the next run.
+
+    The interpreter's lock is let go, so that threads run beside each other; sums are added in the
+    order that stands in the code and no multiplication is melted into an addition, so that the
+    results are NumPy's, bit for bit.
+    """
+    return cast(Loop, numba.njit(cache=True, nogil=True)(loop))
+
+
+SWITCH = "ICAS_KERNELS"
+"""Environment variable: ``numpy`` leaves compiled loops unused though numba is installed."""
+WORTH = 0.5
+"""Seconds of work in NumPy from which on it pays to load numba (that takes about as long)."""
+PATIENCE = 1.0
+"""Seconds of compiling after which users are told what takes so long."""
+
+_PACKAGE = "icas.clusterimg.kernels"
+_LOADING = threading.RLock()
+_LOG = logging.getLogger(__name__)
+
+
+def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
+    """The module of compiled loops `name`, ready to run, or None where NumPy does the work.
+
+    Little work is not worth loading numba for. So NumPy does it until all that was asked for
+    together would have been worth it; from then on compiled loops do. The answer is the same
+    either way.
+
+    Parameters
+    ----------
+    name : str
+        A module of this package with a function ``warm_up()``, which runs each of its loops once.
+    seconds : float
+        What the work at hand would take in NumPy, roughly.
+    """
+    full = f"{_PACKAGE}.{name}"
+    ready = _READY.get(full)
+    if ready is not None:
+        return ready
+    if os.environ.get(SWITCH) == "numpy":
+        return None
+    with _LOADING:
+        _ASKED[full] = _ASKED.get(full, 0.0) + seconds
+        if full not in _READY:
+            if _ASKED[full] < WORTH or not _numba_is_there():
+                return None
+            _READY[full] = _warmed_up(full)
+        return _READY[full]
+
+
+_READY: dict[str, ModuleType] = {}
+_ASKED: dict[str, float] = {}
+"""Seconds of work that each module was asked for in this process, done by NumPy so far."""
+
+
+def _numba_is_there() -> bool:
+    return "numba" in sys.modules or importlib.util.find_spec("numba") is not None
+
+
+def _warmed_up(name: str) -> ModuleType:
+    """The module, its loops compiled or fetched from disk, before any thread runs them."""
+    module = importlib.import_module(name)
+    warm_up: Callable[[], None] = module.warm_up
+    teller = threading.Timer(PATIENCE, _tell)
+    teller.daemon = True
+    teller.start()
+    try:
+        warm_up()
+    finally:
+        teller.cancel()
+    return module
+
+
+def _tell() -> None:
+    _LOG.info("compiling the fast loops (by numba, once on this machine) …")

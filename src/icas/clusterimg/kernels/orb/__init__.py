@@ -1,0 +1,1 @@
+"""Numba kernels of ORB: corner detection, matching, geometric voting."""

@@ -1,0 +1,226 @@
+"""Loops that find the features of two images that are each other's nearest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.kernels.numba_support import compiled
+from icas.clusterimg.kernels.orb.simd import (
+    LANES,
+    ROWS,
+    RUN,
+    WORDS,
+    compare,
+    first_equal,
+    first_rows,
+    least,
+)
+
+CHUNK = 256
+"""Our features whose distances are held at once: their numbers fit a byte."""
+NONE = 0xFF
+"""More than any distance that counts."""
+DISTANCE = 16
+"""A key is the distance, that many bits up, and the index: the least is the nearest and, of
+equally near features, the one of lowest index."""
+INDEX = (1 << DISTANCE) - 1
+
+Numbers = NDArray[np.int32]
+
+
+class Bench(NamedTuple):
+    """Space to find matches in, and what was found last.
+
+    Attributes
+    ----------
+    near : (rows, columns) uint8 ndarray
+        Distances; `NONE` from column `written` on.
+    row_least, column_least : (CHUNK,), (columns,) uint8 ndarray
+    column_first : (columns,) uint8 ndarray
+        First row of `near` that holds the least of the column.
+    row_key, column_key : int32 ndarray
+        Keys of the nearest, of images whose distances are not held all at once.
+    first, second, bits : int32 ndarray
+        Matches: our feature, theirs, their distance.
+    written : (1,) int32 ndarray
+    """
+
+    near: NDArray[np.uint8]
+    row_least: NDArray[np.uint8]
+    column_least: NDArray[np.uint8]
+    column_first: NDArray[np.uint8]
+    row_key: Numbers
+    column_key: Numbers
+    first: Numbers
+    second: Numbers
+    bits: Numbers
+    written: Numbers
+
+
+@compiled
+def bench_for(ours: int, theirs: int) -> Bench:
+    """Space for images of at most that many features."""
+    width = -(-theirs // RUN) * RUN
+    rows = -(-ours // ROWS) * ROWS
+    return Bench(
+        np.full((min(rows, CHUNK), width), NONE, np.uint8),
+        np.empty(CHUNK, np.uint8),
+        np.empty(width, np.uint8),
+        np.empty(width, np.uint8),
+        np.empty(rows, np.int32),
+        np.empty(width, np.int32),
+        np.empty(theirs + 1, np.int32),
+        np.empty(theirs + 1, np.int32),
+        np.empty(theirs + 1, np.int32),
+        np.zeros(1, np.int32),
+    )
+
+
+@compiled
+def in_rows(words: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
+    """Descriptors (K, 4) of an image with rows filled up to a multiple of `ROWS` by its first.
+
+    A copy of the first has its distances and a higher index: it is never the nearest.
+    """
+    filled = np.empty((-(-len(words) // ROWS) * ROWS, WORDS), np.uint64)
+    for row in range(len(filled)):
+        taken = row if row < count else 0
+        for word in range(WORDS):
+            filled[row, word] = words[taken, word]
+    return filled
+
+
+@compiled
+def in_planes(words: NDArray[np.uint64], counts: Numbers) -> NDArray[np.uint64]:
+    """Descriptors (n, K, 4) word by word, (n, 4, K'), filled up in the same way to `LANES`."""
+    images, keypoints = words.shape[0], words.shape[1]
+    planes = np.empty((images, WORDS, -(-keypoints // LANES) * LANES), np.uint64)
+    for image in range(images):
+        for word in range(WORDS):
+            for row in range(planes.shape[2]):
+                taken = row if row < counts[image] else 0
+                planes[image, word, row] = words[image, taken, word]
+    return planes
+
+
+@compiled
+def match(
+    ours: NDArray[np.uint64],
+    our_count: int,
+    theirs: NDArray[np.uint64],
+    their_count: int,
+    most_bits: int,
+    bench: Bench,
+) -> int:
+    """Find the pairs of features that are each other's nearest and differ in few enough bits.
+
+    Parameters
+    ----------
+    ours : (R, 4) uint64 ndarray
+        As `in_rows` gives; the first `our_count` (at least 1) are features.
+    theirs : (4, K') uint64 ndarray
+        As `in_planes` gives; the first `their_count` (at least 1) are features.
+    most_bits : int
+        At most 254.
+    bench : Bench
+        Its `first`, `second` and `bits` are filled in.
+
+    Returns
+    -------
+    int
+        Number of pairs.
+    """
+    width = -(-their_count // LANES) * LANES
+    looked = -(-their_count // RUN) * RUN
+    for row in range(len(bench.near) if bench.written[0] > width else 0):
+        for column in range(width, bench.written[0]):
+            bench.near[row, column] = NONE
+    bench.written[0] = width
+    if our_count <= CHUNK:
+        _compare(ours, 0, our_count, theirs, width, looked, bench)
+        return _mutual(their_count, looked, most_bits, bench)
+    for start in range(0, our_count, CHUNK):
+        count = min(CHUNK, our_count - start)
+        _compare(ours, start, count, theirs, width, looked, bench)
+        _keep_nearest(start, count, width, looked, most_bits, bench)
+    return _mutual_by_keys(our_count, bench)
+
+
+@compiled
+def _compare(
+    ours: NDArray[np.uint64],
+    start: int,
+    count: int,
+    theirs: NDArray[np.uint64],
+    width: int,
+    looked: int,
+    bench: Bench,
+) -> None:
+    """Distances of `count` of our features from theirs; the least of each row and column."""
+    for column in range(looked):
+        bench.column_least[column] = NONE
+    near, row = bench.near.ctypes.data, bench.near.strides[0]
+    columns, rows = bench.column_least.ctypes.data, bench.row_least.ctypes.data
+    our_words, their_words, plane = ours.ctypes.data, theirs.ctypes.data, theirs.strides[0]
+    for at in range(0, count, ROWS):
+        here = near + at * row
+        compare(our_words + (start + at) * 8 * WORDS, their_words, plane, width, here, row)
+        least(here, row, looked, rows + at, columns)
+    filled = -(-count // ROWS) * ROWS
+    first_rows(near, row, filled, looked, columns, bench.column_first.ctypes.data)
+
+
+@compiled
+def _mutual(width: int, looked: int, most_bits: int, bench: Bench) -> int:
+    """Mutual matches where all distances are there."""
+    near, row = bench.near.ctypes.data, bench.near.strides[0]
+    row_least, column_least, column_first = bench.row_least, bench.column_least, bench.column_first
+    first, second, bits = bench.first, bench.second, bench.bits
+    likely = 0
+    # Without a branch, as it could not be foretold: what is no match is written over.
+    for column in range(width):
+        distance = column_least[column]
+        at = column_first[column]
+        first[likely], second[likely], bits[likely] = at, column, distance
+        likely += (distance <= most_bits) & (row_least[at] == distance)
+    found = 0
+    for place in range(likely):
+        at, column, distance = first[place], second[place], bits[place]
+        first[found], second[found], bits[found] = at, column, distance
+        found += first_equal(near + at * row, looked, int(distance)) == column
+    return found
+
+
+@compiled
+def _keep_nearest(
+    start: int, count: int, width: int, looked: int, most_bits: int, bench: Bench
+) -> None:
+    """Keep the nearest of theirs for each of `count` of ours, of ours so far for each of theirs."""
+    near, row = bench.near.ctypes.data, bench.near.strides[0]
+    for at in range(count):
+        distance = int(bench.row_least[at])
+        key = -1
+        if distance <= most_bits:
+            key = distance << DISTANCE | first_equal(near + at * row, looked, distance)
+        bench.row_key[start + at] = key
+    for column in range(width):
+        distance = int(bench.column_least[column])
+        key = distance << DISTANCE | (start + bench.column_first[column])
+        if start == 0 or key < bench.column_key[column]:
+            bench.column_key[column] = key
+
+
+@compiled
+def _mutual_by_keys(count: int, bench: Bench) -> int:
+    """Mutual matches by what `_keep_nearest` kept."""
+    found = 0
+    for row in range(count):
+        key = bench.row_key[row]
+        column, distance = key & INDEX, key >> DISTANCE
+        if key >= 0 and bench.column_key[column] == (distance << DISTANCE | row):
+            bench.first[found], bench.second[found], bench.bits[found] = row, column, distance
+            found += 1
+    return found

@@ -1,0 +1,176 @@
+"""Loops that compare ORB features of each two images of two sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.kernels.numba_support import compiled
+from icas.clusterimg.kernels.orb.matching import Bench, bench_for, in_planes, in_rows, match
+from icas.clusterimg.kernels.orb.voting import (
+    WHOLE,
+    Ballot,
+    Placed,
+    Rules,
+    ballot_for,
+    heaviest,
+    total_weight,
+)
+
+TOGETHER = 1 << 20
+"""Descriptors of the second set that are laid out at a time."""
+
+
+class Described(NamedTuple):
+    """What is compared of n images.
+
+    Attributes
+    ----------
+    words : (n, K, 4) uint64 ndarray
+        Descriptors.
+    counts : (n,) int32 ndarray
+        Features of each image.
+    digest : (n,) uint64 ndarray
+        Equal for the same pixels.
+    placed : Placed
+        Where the features lie.
+    """
+
+    words: NDArray[np.uint64]
+    counts: NDArray[np.int32]
+    digest: NDArray[np.uint64]
+    placed: Placed
+
+
+@compiled
+def similarities(
+    a: Described,
+    b: Described,
+    most_bits: int,
+    rules: Rules,
+    threshold: np.float32,
+    same: bool,
+    into: NDArray[np.float32],
+) -> None:
+    """Similarity of each of `a` with each of `b` where it is at or above `threshold`.
+
+    Parameters
+    ----------
+    a, b : Described
+    most_bits : int
+        In which two matched features may differ; at most 254.
+    rules : Rules
+    threshold : float32
+    same : bool
+        `a` is `b`: only pairs with row <= column are looked at.
+    into : (len(a), len(b)) float32 ndarray
+        Written to where a similarity is at or above the threshold.
+    """
+    most = max(a.words.shape[1], b.words.shape[1])
+    bench, ballot = bench_for(most, most), ballot_for(most)
+    together = max(1, TOGETHER // max(1, b.words.shape[1]))
+    for start in range(0, len(b.words), together):
+        end = min(start + together, len(b.words))
+        theirs = in_planes(b.words[start:end], b.counts[start:end])
+        for row in range(min(end, len(a.words)) if same else len(a.words)):
+            ours = in_rows(a.words[row], int(a.counts[row]))
+            for column in range(max(start, row) if same else start, end):
+                if a.digest[row] == b.digest[column]:
+                    found = np.float32(1)
+                else:
+                    found = _similarity(
+                        a,
+                        row,
+                        ours,
+                        b,
+                        column,
+                        theirs[column - start],
+                        most_bits,
+                        rules,
+                        threshold,
+                        bench,
+                        ballot,
+                    )
+                if found >= threshold:
+                    into[row, column] = found
+
+
+@compiled
+def _similarity(
+    a: Described,
+    row: int,
+    ours: NDArray[np.uint64],
+    b: Described,
+    column: int,
+    theirs: NDArray[np.uint64],
+    most_bits: int,
+    rules: Rules,
+    threshold: np.float32,
+    bench: Bench,
+    ballot: Ballot,
+) -> np.float32:
+    """Similarity of two images with different pixels; below the threshold anything below it, or 0.
+
+    What weighs too little is left as soon as that is sure: by the numbers of features, by the
+    weight of all matches, by that of those that turn alike.
+    """
+    count, other = int(a.counts[row]), int(b.counts[column])
+    needed = _needed(count + other, threshold)
+    least = max(needed, 1)
+    if min(count, other) * WHOLE < least:
+        return np.float32(0)
+    matches = match(ours, count, theirs, other, most_bits, bench)
+    if total_weight(bench, matches, rules.weights) < least:
+        return np.float32(0)
+    weight = heaviest(a.placed, row, b.placed, column, bench, matches, needed, rules, ballot)
+    return _share(weight, count + other)
+
+
+@compiled
+def _share(weight: int, features: int) -> np.float32:
+    return np.float32(2 * (weight / WHOLE) / max(features, 1))
+
+
+@compiled
+def _needed(features: int, threshold: np.float32) -> int:
+    """Least weight, in parts of a `WHOLE`, that brings so many features to the threshold."""
+    if threshold <= 0:
+        return 0
+    most = WHOLE * features + 1
+    if _share(most, features) < threshold:
+        return most
+    needed = max(int(threshold * features * (WHOLE // 2)) - 2, 0)
+    while _share(needed, features) < threshold:
+        needed += 1
+    return needed
+
+
+def described(arrays: Mapping[str, NDArray[Any]]) -> Described:
+    """The arrays of `Orb.extract` as the loops take them: in C order and writeable.
+
+    Other arrays would have the loops compiled once more.
+    """
+    ready = {name: np.require(array, None, ["C", "A", "W"]) for name, array in arrays.items()}
+    placed = Placed(ready["places"], ready["angles"], ready["levels"])
+    words = ready["descriptors"].view(np.uint64)
+    return Described(words, ready["counts"], ready["digest"], placed)
+
+
+def warm_up() -> None:
+    """Run each loop once on arrays of the types that it is for."""
+    shape = (2, 5)
+    arrays: dict[str, NDArray[Any]] = {
+        "descriptors": np.zeros((*shape, 32), np.uint8),
+        "counts": np.array([5, 3], np.int32),
+        "digest": np.arange(2, dtype=np.uint64),
+        "places": np.zeros((*shape, 2), np.float32),
+        "angles": np.zeros(shape, np.uint8),
+        "levels": np.zeros(shape, np.int8),
+    }
+    some = described(arrays)
+    ones = np.ones(256, np.float32)
+    rules = Rules(np.ones(256, np.int32), ones, ones, ones, ones, 1, np.float32(1))
+    similarities(some, some, 90, rules, np.float32(0), True, np.zeros((2, 2), np.float32))

@@ -1,0 +1,212 @@
+"""Loops that find the heaviest set of matches of two images that agree on a turn, scale and shift.
+
+Arithmetic is `methods.matching`'s, in float32 and in the same order, so every comparison comes out
+the same. Numbers are whole 256ths: sums are exact whatever their order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.kernels.numba_support import compiled
+from icas.clusterimg.kernels.orb.matching import Bench
+from icas.clusterimg.kernels.orb.simd import VOTE_ROWS, VOTES, vote
+
+WHOLE = 256
+"""Weight of a match that counts whole."""
+TURNS = 256
+"""Angles are whole 256ths of a turn."""
+SHARED_ROWS = 6
+"""Rows of a ballot that are read of a match by others."""
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.int32]
+
+
+class Placed(NamedTuple):
+    """Where the features of n images lie: the arrays of `methods.matching.Features`."""
+
+    places: Floats
+    angles: NDArray[np.uint8]
+    levels: NDArray[np.int8]
+
+
+class Rules(NamedTuple):
+    """When two matches agree, and what a match weighs.
+
+    Attributes
+    ----------
+    weights : (256,) int32 ndarray
+        Weight of a match by the bits that differ, in 256ths.
+    cos, sin : (256,) float32 ndarray
+        By the angle.
+    shrink, allowed : (levels,) float32 ndarray
+        One over the size of a feature by its level; the tolerance times it.
+    turn : int
+        256ths of a turn by which turns may differ; less than half of them.
+    grow : float32
+        How far levels may differ.
+    """
+
+    weights: Numbers
+    cos: Floats
+    sin: Floats
+    shrink: Floats
+    allowed: Floats
+    turn: int
+    grow: np.float32
+
+
+class Ballot(NamedTuple):
+    """Space for the matches of two images, sorted by the turn they make.
+
+    Attributes
+    ----------
+    lanes : (VOTE_ROWS, capacity) float32 ndarray
+        What `vote` reads. Behind the last match the first ones stand once more: turns go round.
+    turn : (capacity,) int32 ndarray
+        By how many 256ths of a turn theirs is turned against ours.
+    before, weight_before : (257,) int32 ndarray
+        Number and weight of the matches with a smaller turn.
+    free : (256,) int32 ndarray
+        Where the next match of a turn goes.
+    """
+
+    lanes: Floats
+    turn: Numbers
+    before: Numbers
+    weight_before: Numbers
+    free: Numbers
+
+
+@compiled
+def ballot_for(matches: int) -> Ballot:
+    """Space for at most that many matches."""
+    capacity = 2 * matches + VOTES
+    return Ballot(
+        np.zeros((VOTE_ROWS, capacity), np.float32),
+        np.empty(capacity, np.int32),
+        np.empty(TURNS + 1, np.int32),
+        np.empty(TURNS + 1, np.int32),
+        np.empty(TURNS, np.int32),
+    )
+
+
+@compiled
+def total_weight(bench: Bench, matches: int, weights: Numbers) -> int:
+    """Weight of all of `matches`, in 256ths: no set of them weighs more."""
+    total = 0
+    for match in range(matches):
+        total += weights[bench.bits[match]]
+    return total
+
+
+@compiled
+def heaviest(
+    ours: Placed,
+    our_image: int,
+    theirs: Placed,
+    their_image: int,
+    bench: Bench,
+    matches: int,
+    needed: int,
+    rules: Rules,
+    ballot: Ballot,
+) -> int:
+    """Weight in 256ths of the heaviest set that agrees; exact at or above `needed`, else less."""
+    _count_turns(ours, our_image, theirs, their_image, bench, matches, rules, ballot)
+    for match in range(matches):
+        _enter(ours, our_image, theirs, their_image, bench, match, rules, ballot)
+    for place in range(ballot.before[2 * rules.turn + 1]):
+        for row in range(SHARED_ROWS):
+            ballot.lanes[row, matches + place] = ballot.lanes[row, place]
+    lanes, row = ballot.lanes.ctypes.data, ballot.lanes.strides[0]
+    best = max(needed - 1, 0)
+    for place in range(matches):
+        low, high = ballot.turn[place] - rules.turn, ballot.turn[place] + rules.turn + 1
+        first, count = _between(ballot.before, low, high)
+        # Those that turn as it does cannot weigh more than all of them.
+        if _between(ballot.weight_before, low, high)[1] > best:
+            own, start = lanes + 4 * place, lanes + 4 * first
+            best = max(best, vote(own, start, count, row, rules.grow))
+    return best if best >= needed else 0
+
+
+@compiled
+def _between(before: Numbers, low: int, high: int) -> tuple[int, int]:
+    """What lies before turn `low`, and what from there on before `high`; turns go round."""
+    if low < 0:
+        start = int(before[low + TURNS])
+        return start, before[TURNS] - start + before[high]
+    start = int(before[low])
+    if high > TURNS:
+        return start, before[TURNS] - start + before[high - TURNS]
+    return start, before[high] - start
+
+
+@compiled
+def _count_turns(
+    ours: Placed,
+    our_image: int,
+    theirs: Placed,
+    their_image: int,
+    bench: Bench,
+    matches: int,
+    rules: Rules,
+    ballot: Ballot,
+) -> None:
+    """How many matches, and of which weight, make each turn."""
+    before, weight_before = ballot.before, ballot.weight_before
+    for turn in range(TURNS + 1):
+        before[turn] = weight_before[turn] = 0
+    for match in range(matches):
+        turn = _turn(ours, our_image, theirs, their_image, bench, match)
+        before[turn + 1] += 1
+        weight_before[turn + 1] += rules.weights[bench.bits[match]]
+    for turn in range(TURNS):
+        ballot.free[turn] = before[turn]
+        before[turn + 1] += before[turn]
+        weight_before[turn + 1] += weight_before[turn]
+
+
+@compiled
+def _turn(
+    ours: Placed, our_image: int, theirs: Placed, their_image: int, bench: Bench, match: int
+) -> int:
+    turned = int(theirs.angles[their_image, bench.second[match]])
+    return (turned - int(ours.angles[our_image, bench.first[match]])) & (TURNS - 1)
+
+
+@compiled
+def _enter(
+    ours: Placed,
+    our_image: int,
+    theirs: Placed,
+    their_image: int,
+    bench: Bench,
+    match: int,
+    rules: Rules,
+    ballot: Ballot,
+) -> None:
+    """Put a match among those of its turn."""
+    a, b, lanes = bench.first[match], bench.second[match], ballot.lanes
+    turn = _turn(ours, our_image, theirs, their_image, bench, match)
+    place = ballot.free[turn]
+    ballot.free[turn] += 1
+    ballot.turn[place] = turn
+    angle, level = ours.angles[our_image, a], ours.levels[our_image, a]
+    other_angle, other_level = theirs.angles[their_image, b], theirs.levels[their_image, b]
+    lanes[0, place] = ours.places[our_image, a, 0]
+    lanes[1, place] = ours.places[our_image, a, 1]
+    lanes[2, place] = theirs.places[their_image, b, 0]
+    lanes[3, place] = theirs.places[their_image, b, 1]
+    lanes[4, place] = np.float32(other_level) - np.float32(level)
+    lanes[5, place] = np.float32(rules.weights[bench.bits[match]])
+    lanes[6, place] = rules.cos[angle] * rules.shrink[level]
+    lanes[7, place] = rules.sin[angle] * rules.shrink[level]
+    lanes[8, place] = rules.cos[other_angle] * rules.shrink[other_level]
+    lanes[9, place] = rules.sin[other_angle] * rules.shrink[other_level]
+    lanes[10, place] = rules.allowed[level] * rules.allowed[other_level]

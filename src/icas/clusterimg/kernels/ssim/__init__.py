@@ -1,0 +1,1 @@
+"""Kernels of SSIM: windows, bounds, pairs."""

@@ -1,0 +1,156 @@
+"""Template matching by compiled loops: sums over images, differences of pairs, similarities.
+
+All sums are of integers and exact. Indices that are added up are unsigned: of a signed one numba
+asks whether it counts from the end, and then nothing is done side by side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.kernels.numba_support import compiled
+
+PART = 1024
+"""Values whose squares are added up in 32 bits."""
+_U = np.uint64
+
+
+def warm_up() -> None:
+    """Run each loop once."""
+    rows = np.zeros((2, 12), np.uint8)
+    squares = moments(rows)[1].astype(np.float64)
+    cell_sums(rows.reshape(2, 2, 6), np.array([0, 1, 2]), np.array([0, 1, 2]))
+    one = np.zeros(1, np.int64)
+    differences(rows, rows, one, one)
+    for kind in (np.float32, np.float64):
+        products, found = np.zeros((2, 2), kind), np.zeros((2, 2), np.float32)
+        finish(products, squares, squares, squares, squares, found)
+
+
+def moments(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sum of the values and of their squares, (n,) each, of (n, values) rows."""
+    sums, squares = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    _fill_moments(_fixed(rows), sums, squares)
+    return sums, squares
+
+
+def cell_sums(
+    images: NDArray[np.uint8], down: NDArray[np.int64], along: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Sums over the cells of a grid, (n, cells down, cells across, 3).
+
+    Parameters
+    ----------
+    images : (n, height, 3 width) uint8 ndarray
+        Rows of pixels of three values.
+    down, along : int64 ndarray
+        Where the cells begin, and behind them the number of rows, of columns.
+    """
+    found = np.zeros((len(images), len(down) - 1, len(along) - 1, 3), np.int64)
+    _fill_cells(_fixed(images), down, along, found)
+    return found
+
+
+def differences(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sum of squared differences of the rows `rows` of `a` and `columns` of `b`, (pairs,)."""
+    found = np.empty(len(rows), np.float64)
+    _fill_differences(_fixed(a), _fixed(b), rows, columns, found)
+    return found
+
+
+def _fixed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same values, not to be written: arrays on disk are not, and each kind is compiled."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
+@compiled
+def _fill_moments(
+    rows: NDArray[np.uint8], sums: NDArray[np.int64], squares: NDArray[np.int64]
+) -> None:
+    flat, count = rows.reshape(-1), _U(rows.shape[1])
+    for row in range(len(rows)):
+        start, end = _U(row) * count, _U(row + 1) * count
+        linear, square = np.int64(0), np.int64(0)
+        while start < end:
+            stop = min(start + _U(PART), end)
+            one, two = np.int32(0), np.int32(0)
+            for i in range(start, stop):
+                value = np.int32(flat[i])
+                one = np.int32(one + value)
+                two = np.int32(two + np.int32(value * value))
+            linear += one
+            square += two
+            start = stop
+        sums[row], squares[row] = linear, square
+
+
+@compiled
+def _fill_cells(
+    images: NDArray[np.uint8],
+    down: NDArray[np.int64],
+    along: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    flat, height, width = images.reshape(-1), _U(images.shape[1]), _U(images.shape[2])
+    line = np.zeros(width, np.int32)
+    for image in range(len(images)):
+        for band in range(len(down) - 1):
+            line[:] = 0
+            for row in range(down[band], down[band + 1]):
+                start = (_U(image) * height + _U(row)) * width
+                for i in range(width):
+                    line[i] += np.int32(flat[start + i])
+            for cell in range(len(along) - 1):
+                for column in range(along[cell], along[cell + 1]):
+                    for channel in range(3):
+                        found[image, band, cell, channel] += line[3 * column + channel]
+
+
+@compiled
+def _fill_differences(
+    a: NDArray[np.uint8],
+    b: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    found: NDArray[np.float64],
+) -> None:
+    ours, theirs, count = a.reshape(-1), b.reshape(-1), _U(a.shape[1])
+    for pair in range(len(rows)):
+        one, other = _U(rows[pair]) * count, _U(columns[pair]) * count
+        total, start = np.int64(0), _U(0)
+        while start < count:
+            stop = min(start + _U(PART), count)
+            part = np.int32(0)
+            for i in range(start, stop):
+                apart = np.int32(np.int32(ours[one + i]) - np.int32(theirs[other + i]))
+                part = np.int32(part + np.int32(apart * apart))
+            total += part
+            start = stop
+        found[pair] = total
+
+
+@compiled
+def finish(
+    products: NDArray[np.float32] | NDArray[np.float64],
+    squares_a: NDArray[np.float64],
+    lengths_a: NDArray[np.float64],
+    squares_b: NDArray[np.float64],
+    lengths_b: NDArray[np.float64],
+    found: NDArray[np.float32],
+) -> None:
+    """Fill `found`, (n, m), by the products of centred images; as `tm_products.similarity_of`."""
+    rows, columns = products.shape
+    for row in range(rows):
+        for column in range(columns):
+            apart = (squares_a[row] + squares_b[column]) - 2.0 * products[row, column]
+            scale = lengths_a[row] * lengths_b[column]
+            # Where both are black the quotient is not a number; then the same image has been met.
+            share = np.divide(apart, scale)
+            share = share if apart < scale else 1.0
+            share = share if apart != 0.0 else 0.0
+            found[row, column] = np.float32(1.0 - share)

@@ -1,0 +1,1 @@
+"""Features -> links: tiles of all pairs, or candidate search."""

@@ -1,0 +1,1 @@
+"""scikit-learn models over a grid, and the choice among them."""

@@ -1,0 +1,1 @@
+"""Networks that give features: loading, weights, taps, whitening."""

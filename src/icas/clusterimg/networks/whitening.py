@@ -1,0 +1,82 @@
+"""Whitening: what all images of a folder share loses weight, what tells them apart gains it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.model_selection.spaces import principal_axes
+from icas.parallel.child_processes import one_thread_each
+
+Vectors = NDArray[np.float32]
+
+FLOOR = 0.005
+"""Variance added to that of every component, for vectors of length 1: what varies less is noise."""
+FEW = 20
+"""So many images double the floor: of few images no one knows how they vary."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Vectors of length 1 -> fewer numbers, of length 1 again, that vary about equally.
+
+    The mean of the folder is taken off, each principal component is divided by the root of its
+    variance plus a floor, and the length of the mean is put behind as one more number, the same
+    for all: where images hardly differ from one another, it keeps them alike.
+
+    Source: the whitening of Jégou & Chum, Negative evidences and co-occurrences in image
+    retrieval, 2012; the floor and the constant are ours.
+
+    Attributes
+    ----------
+    mean : (d,) float32 ndarray
+    axes : (d, k) float32 ndarray
+        Principal axes over the root of variance plus floor.
+    constant : float
+        Length of the mean.
+    """
+
+    mean: Vectors
+    axes: Vectors
+    constant: float
+
+    @classmethod
+    def fit(cls, vectors: Vectors, dims: int) -> Whitening:
+        """The whitening of (n, d) `vectors` of length 1, n >= 1, to at most `dims` components."""
+        mean, variances, axes = principal_axes(vectors, dims)
+        floor = FLOOR * (1 + FEW / len(vectors))
+        scaled = axes / np.sqrt(variances + floor)
+        return cls(mean.astype(np.float32), scaled.astype(np.float32), float(np.linalg.norm(mean)))
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """(n, d) vectors of length 1 -> (n, k + 1) float32 of length 1."""
+        with one_thread_each():
+            whitened = (vectors - self.mean) @ self.axes
+        constant = np.full((len(vectors), 1), self.constant, np.float32)
+        return directions(np.concatenate([whitened, constant], axis=1))
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs for different whitenings."""
+        state = hashlib.blake2b(self.mean.tobytes(), digest_size=8)
+        state.update(self.axes.tobytes())
+        return state.hexdigest()
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Rows of length 1 as float32; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def directions(vectors: NDArray[np.floating]) -> Vectors:
+    """Rows of length 1 as float32; a row of zeros points along the last axis.
+
+    So an image is like itself, and like another of which the network sees nothing either.
+    """
+    found = unit(vectors)
+    found[~found.any(axis=1), -1] = 1
+    return found

@@ -1,0 +1,1 @@
+"""The threshold picker: a matplotlib window or notebook widget."""

@@ -1,0 +1,157 @@
+"""The picker in a notebook: live with ipympl, else a picture, with a slider by ipywidgets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from icas.clusterimg.picker.curve import DPI, png_of
+from icas.clusterimg.picker.figure import Board, Subject
+from icas.clusterimg.picker.pairs import Nearest, Thumbnails
+from icas.clusterimg.picker.state import PickState, threshold_text
+from icas.clusterimg.picker.window import SIZE, Picker
+from icas.common.errors import UsageError
+
+
+class PickedThreshold:
+    """A threshold that somebody picks, or has picked.
+
+    It can be given wherever a threshold is taken (``icas.cluster(…, threshold=picked)``), and
+    counts as what is chosen at that moment; ``float(picked)`` is the number.
+
+    Attributes
+    ----------
+    threshold : float
+        What is chosen now.
+    widget : ipywidgets.Widget or None
+        What a notebook shows it by: ipympl's canvas, or a slider over a picture.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.widget: Any = None
+
+    def __float__(self) -> float:
+        return self.threshold
+
+    def __format__(self, how: str) -> str:
+        return format(self.threshold, how)
+
+    def __repr__(self) -> str:
+        return f"PickedThreshold({threshold_text(self.threshold)})"
+
+
+class PicturedThreshold(PickedThreshold):
+    """A threshold of which a notebook shows a picture; `choose` takes another."""
+
+    def __init__(self, picture: Callable[[float], bytes], threshold: float) -> None:
+        super().__init__(threshold)
+        self._picture = picture
+
+    def choose(self, threshold: float) -> PickedThreshold:
+        """Take another threshold, and show the picture of it.
+
+        Raises
+        ------
+        UsageError
+            Above 1.
+        """
+        if not threshold <= 1:
+            raise UsageError(f"threshold {threshold:g}: a number up to 1 is needed")
+        self.threshold = float(threshold)
+        _display_png(self._picture(self.threshold))
+        return self
+
+
+def _display_png(picture: bytes) -> None:
+    from IPython.display import Image, display
+
+    display(Image(picture, format="png"))  # type: ignore[no-untyped-call]
+
+
+def still_picture(
+    subject: Subject, state: PickState, thumbnails: Thumbnails, threshold: float, hint: str
+) -> bytes:
+    """What the window would show at a threshold, as a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    state = state.choose(threshold)
+    board = Board(figure, subject, animated=False, hint=hint)
+    nearest = Nearest.of(subject.sample, state.chosen, board.places.pairs)
+    thumbnails.read_now(nearest.images)
+    board.build(state)
+    board.show_numbers(state)
+    board.show_pairs(nearest, thumbnails.those_there(nearest.images))
+    return png_of(figure)
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a kernel of Jupyter."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def pick_live(subject: Subject, state: PickState, thumbnails: Thumbnails) -> PickedThreshold:
+    """Show ipympl's live figure, and go on at once: `threshold` follows what is chosen in it."""
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    picked = PickedThreshold(state.chosen)
+
+    def follow(now: PickState) -> None:
+        picked.threshold = now.chosen
+
+    with plt.ioff():
+        figure = plt.figure(figsize=SIZE, dpi=DPI, facecolor="white")
+    canvas: Any = figure.canvas
+    canvas.header_visible = canvas.toolbar_visible = canvas.footer_visible = False
+    canvas.capture_scroll = True
+    picked.widget = canvas
+    picker = Picker(figure, subject, state, thumbnails, follow)
+    figure.icas_picker = picker  # type: ignore[attr-defined]  # lives as long as what it is on
+    display(canvas)  # type: ignore[no-untyped-call]
+    return picked
+
+
+def pick_by_picture(subject: Subject, state: PickState, thumbnails: Thumbnails) -> PickedThreshold:
+    """Show the picture under a slider, if ipywidgets is installed, else the picture alone."""
+    from IPython.display import display
+
+    hint = "" if find_spec("ipywidgets") else ".choose(0.8) shows another"
+    picture = partial(still_picture, subject, state, thumbnails, hint=hint)
+    if hint:
+        _display_png(picture(state.chosen))
+        return PicturedThreshold(picture, state.chosen)
+    picked = PickedThreshold(state.chosen)
+    picked.widget = _slider(picked, state, picture)
+    display(picked.widget)  # type: ignore[no-untyped-call]
+    return picked
+
+
+def _slider(picked: PickedThreshold, state: PickState, picture: Callable[[float], bytes]) -> Any:
+    import ipywidgets as widgets
+
+    shown = widgets.Image(value=picture(state.chosen), format="png")
+    slider = widgets.FloatSlider(
+        value=state.chosen,
+        min=state.whole[0],
+        max=state.whole[1],
+        step=10.0**-state.digits,
+        readout_format=f".{state.digits}f",
+        description="threshold",
+        layout=widgets.Layout(width=f"{SIZE[0] * DPI:.0f}px", max_width="100%"),
+    )
+
+    def follow(change: Any) -> None:
+        picked.threshold = round(change["new"], state.digits)
+        shown.value = picture(picked.threshold)
+
+    slider.observe(follow, "value")
+    return widgets.VBox([slider, shown])

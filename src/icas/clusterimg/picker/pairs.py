@@ -1,0 +1,238 @@
+"""Thumbnails for the picker: read by other threads when they are wanted, kept while they last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.picker.layout import Places, Rect
+from icas.clusterimg.thresholds.sample import Sample
+from icas.common.errors import UnreadableImageError
+from icas.io.reading import MAX_PIXELS, Image, resize, thumbnail
+from icas.io.sandbox import Isolation
+
+SIDE = 192
+"""Longest side in pixels at which thumbnails are kept: enough for a large window."""
+KEPT = 600
+"""Thumbnails in memory: some 60 MB."""
+READERS = 3
+"""Threads that read; the window's own stays free."""
+
+Reader = Callable[[int], "Image | None"]
+"""Number of an image of the sample -> its thumbnail; None where it cannot be read."""
+
+
+def reader_of_files(
+    paths: Sequence[Path | None],
+    max_pixels: int = MAX_PIXELS,
+    isolation: Isolation | None = None,
+) -> Reader:
+    """Reads the thumbnail of each file; None stands for an image that is no file."""
+
+    def read(image: int) -> Image | None:
+        path = paths[image]
+        if path is None:
+            return None
+        try:
+            if isolation is not None:
+                return isolation.call(thumbnail, path, SIDE, max_pixels=max_pixels)
+            return thumbnail(path, SIDE, max_pixels=max_pixels)
+        except UnreadableImageError:
+            return None
+
+    return read
+
+
+def reader_of_arrays(images: Sequence[Image]) -> Reader:
+    """Makes thumbnails of pictures in memory, (h, w, 3) uint8 RGB."""
+
+    def read(image: int) -> Image | None:
+        picture = images[image]
+        height, width = picture.shape[:2]
+        scale = min(1.0, SIDE / max(height, width))
+        return resize(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+    return read
+
+
+class Thumbnails:
+    """Thumbnails by the number of the image; those wanted last are read first.
+
+    Only what is wanted now waits to be read: pairs that the pointer merely passed do not.
+    """
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+        self._kept: OrderedDict[int, Image | None] = OrderedDict()
+        self._reading: dict[int, Future[Image | None]] = {}
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="thumbnails")
+
+    def poll(self, wanted: Sequence[int]) -> bool:
+        """Have the `wanted` read, in their order; whether one of them has come."""
+        come = {image for image, future in self._reading.items() if future.done()}
+        for image in come:
+            self._keep(image, self._reading.pop(image).result())
+        missing = [one for one in wanted if one not in self._kept and one not in self._reading]
+        for image in missing[: READERS - len(self._reading)]:
+            self._reading[image] = self._readers.submit(self._read, image)
+        return not come.isdisjoint(wanted)
+
+    def read_now(self, wanted: Sequence[int]) -> None:
+        """Read the `wanted` before this returns."""
+        for image in wanted:
+            if image not in self._kept:
+                self._keep(image, self._read(image))
+
+    def all_there(self, wanted: Sequence[int]) -> bool:
+        """Whether none of the `wanted` is still to come."""
+        return all(image in self._kept for image in wanted)
+
+    def those_there(self, wanted: Sequence[int]) -> Mapping[int, Image | None]:
+        """Those of the `wanted` that have come; None = cannot be read."""
+        for image in wanted:
+            if image in self._kept:
+                self._kept.move_to_end(image)
+        return {image: self._kept[image] for image in wanted if image in self._kept}
+
+    def close(self) -> None:
+        """Read no more."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    def _keep(self, image: int, picture: Image | None) -> None:
+        self._kept[image] = picture
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+
+def fitted(picture: Image, side: int) -> NDArray[np.uint8]:
+    """`picture` with its longest side at `side` pixels; tiny pictures a whole number of times."""
+    height, width = picture.shape[:2]
+    longest = max(height, width)
+    if longest <= side:
+        times = max(1, side // longest)
+        return picture.repeat(times, axis=0).repeat(times, axis=1)
+    scale = side / longest
+    return resize(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+
+PAPER = (255, 255, 255)
+WAITING = (238, 241, 245)
+"""Behind a thumbnail, and where one is still to come."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images of the sample and their similarity."""
+
+    a: int
+    b: int
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The pairs next to a threshold, the nearest first: linked ones, and ones that are not."""
+
+    above: tuple[Pair, ...]
+    below: tuple[Pair, ...]
+
+    @classmethod
+    def of(cls, sample: Sample, threshold: float, count: int) -> Nearest:
+        """At most `count` pairs on each side of `threshold`."""
+        above, below = sample.pairs_around(threshold, count)
+        return cls(_pairs(above), _pairs(below))
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """Images in the order in which their thumbnails are wanted; each once."""
+        pairs = (*self.above, *self.below)
+        return tuple(dict.fromkeys(image for pair in pairs for image in (pair.a, pair.b)))
+
+
+def _pairs(links: Links) -> tuple[Pair, ...]:
+    rows = zip(links.a.tolist(), links.b.tolist(), links.similarity.tolist(), strict=True)
+    return tuple(Pair(*row) for row in rows)
+
+
+def pairs_picture(
+    nearest: Nearest,
+    thumbnails: Mapping[int, Image | None],
+    places: Places,
+    density: float = 1.0,
+) -> NDArray[np.uint8]:
+    """The thumbnails of both rows, each in its place.
+
+    Parameters
+    ----------
+    nearest : Nearest
+    thumbnails : mapping
+        Those that have come; None = cannot be read.
+    places : Places
+    density : float
+        Pixels of the picture to one of `places`.
+
+    Returns
+    -------
+    (h, w, 3) uint8 ndarray
+        Of `pairs_area`.
+    """
+    area = pairs_area(places)
+    shape = round(area.height * density), round(area.width * density)
+    paper = np.full((*shape, 3), PAPER, np.uint8)
+    for row, pairs in zip(places.rows, (nearest.above, nearest.below), strict=True):
+        for cell, pair in zip(row.cells, pairs, strict=False):
+            for place, image in zip(cell, (pair.a, pair.b), strict=True):
+                _put(paper, place, area, density, thumbnails.get(image))
+    return paper
+
+
+def pairs_area(places: Places) -> Rect:
+    """The least rectangle around all thumbnails."""
+    first, last = places.rows[0].cells[0][0], places.rows[1].cells[-1][1]
+    return Rect(first.left, first.top, last.right - first.left, last.bottom - first.top)
+
+
+def _put(
+    paper: NDArray[np.uint8], place: Rect, area: Rect, density: float, picture: Image | None
+) -> None:
+    side = max(1, int(place.width * density))
+    top, left = round((place.top - area.top) * density), round((place.left - area.left) * density)
+    ground = paper[top : top + side, left : left + side]
+    ground[:] = WAITING
+    if picture is None:
+        return
+    small = fitted(picture, side)[: ground.shape[0], : ground.shape[1]]
+    height, width = small.shape[:2]
+    row, col = (ground.shape[0] - height) // 2, (ground.shape[1] - width) // 2
+    ground[row : row + height, col : col + width] = small
+
+
+def unread_places(
+    nearest: Nearest, thumbnails: Mapping[int, Image | None], places: Places
+) -> list[tuple[Rect, int]]:
+    """Where an image cannot be shown, and which it is."""
+    found = []
+    for row, pairs in zip(places.rows, (nearest.above, nearest.below), strict=True):
+        for cell, pair in zip(row.cells, pairs, strict=False):
+            for place, image in zip(cell, (pair.a, pair.b), strict=True):
+                if image in thumbnails and thumbnails[image] is None:
+                    found.append((place, image))
+    return found
+
+
+def shortened(name: str, length: int) -> str:
+    """`name` without its folders, its middle left out where it is longer than `length`."""
+    short = name.rpartition("/")[2]
+    if len(short) <= length:
+        return short
+    if length < 5:
+        return short[: max(length, 0)]
+    behind = (length - 1) // 2
+    return f"{short[: length - 1 - behind]}…{short[len(short) - behind :]}"

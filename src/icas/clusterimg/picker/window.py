@@ -1,0 +1,220 @@
+"""The picker's window: events become states, states become pictures."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from icas.clusterimg.picker.figure import Board, Subject
+from icas.clusterimg.picker.pairs import Nearest, Thumbnails
+from icas.clusterimg.picker.state import PickState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (9.0, 8.0)
+"""Inches of 100 pixels."""
+TICK = 40
+"""Milliseconds between two looks at what the readers have brought."""
+
+
+class Picker:
+    """A figure in which a threshold is chosen.
+
+    Attributes
+    ----------
+    state : PickState
+        What is chosen so far, and whether it has ended.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        subject: Subject,
+        state: PickState,
+        thumbnails: Thumbnails,
+        changed: Callable[[PickState], None] = lambda state: None,
+    ) -> None:
+        self.figure, self.state = figure, state
+        self._subject, self._thumbnails, self._changed = subject, thumbnails, changed
+        canvas: Any = figure.canvas
+        self._canvas = canvas
+        self._blit = bool(canvas.supports_blit)
+        self._board = Board(figure, subject, animated=self._blit)
+        self._behind: list[Any] = []
+        self._nearest = Nearest((), ())
+        self._pairs_due = False
+        self._board.build(state)
+        self._show()
+        for name, act in self._events().items():
+            canvas.mpl_connect(name, act)
+        self._timer = canvas.new_timer(TICK)
+        self._timer.add_callback(self._tick)
+        self._timer.start()
+
+    def _events(self) -> dict[str, Callable[[Any], None]]:
+        return {
+            "motion_notify_event": self._moved,
+            "axes_leave_event": self._left,
+            "figure_leave_event": self._left,
+            "button_press_event": self._clicked,
+            "scroll_event": self._scrolled,
+            "key_press_event": lambda event: self._become(self.state.press(event.key or "")),
+            "resize_event": lambda event: self._rebuild(),
+            "draw_event": self._drawn,
+            "close_event": lambda event: self._closed(),
+        }
+
+    def _moved(self, event: Any) -> None:
+        at = self._board.threshold_at(event.x, event.y)
+        self._become(self.state.leave() if at is None else self.state.hover(at))
+
+    def _left(self, event: Any) -> None:
+        if self._board.threshold_at(event.x, event.y) is None:
+            self._become(self.state.leave())
+
+    def _clicked(self, event: Any) -> None:
+        at = self._board.threshold_at(event.x, event.y)
+        if event.button == 1 and at is not None:
+            self._become(self.state.click(at))
+
+    def _scrolled(self, event: Any) -> None:
+        at = self._board.threshold_at(event.x, event.y)
+        if at is not None:
+            self._become(self.state.zoom(1 if event.button == "up" else -1, at))
+
+    def _become(self, state: PickState) -> None:
+        """Go on to another state, and show what differs."""
+        before, self.state = self.state, state
+        if state == before:
+            return
+        self._changed(state)
+        if state.ending is not None:
+            self._stop()
+        elif (state.view, state.log) != (before.view, before.log):
+            self._rebuild()
+        else:
+            self._update()
+
+    def _rebuild(self) -> None:
+        """Axes have changed: everything is drawn."""
+        self._board.build(self.state)
+        self._show()
+        self._canvas.draw_idle()
+
+    def _show(self) -> None:
+        self._show_numbers()
+        self._show_pairs()
+
+    def _update(self) -> None:
+        """Tell of the threshold that is shown; the pairs follow when the pointer rests."""
+        self._show_numbers()
+        self._pairs_due = True
+        self._redraw(0)
+
+    def _tick(self) -> bool:
+        come = self._thumbnails.poll(self._nearest.images)
+        if (come or self._pairs_due) and self._show_pairs():
+            self._redraw(1)
+        return True
+
+    def _show_numbers(self) -> None:
+        title = self._board.show_numbers(self.state)
+        if self._canvas.manager is not None:
+            self._canvas.manager.set_window_title(title)
+
+    def _show_pairs(self) -> bool:
+        count = self._board.places.pairs
+        self._nearest = Nearest.of(self._subject.sample, self.state.shown, count)
+        self._pairs_due = False
+        self._thumbnails.poll(self._nearest.images)
+        there = self._thumbnails.those_there(self._nearest.images)
+        return self._board.show_pairs(self._nearest, there)
+
+    def _redraw(self, part: int) -> None:
+        """Draw the numbers (0) or the pairs (1) over what stands behind them, and show that."""
+        if self._blit and self._behind:
+            self._canvas.restore_region(self._behind[part])
+            self._lay_over(part)
+            self._canvas.blit(self._board.boxes[part])
+        else:
+            self._canvas.draw_idle()
+
+    def _drawn(self, event: Any) -> None:
+        if self._blit:
+            self._behind = [self._canvas.copy_from_bbox(box) for box in self._board.boxes]
+            self._lay_over(0)
+            self._lay_over(1)
+
+    def _lay_over(self, part: int) -> None:
+        for artist in (self._board.numbers, self._board.pairs)[part]:
+            self.figure.draw_artist(artist)
+
+    def _closed(self) -> None:
+        self.state = self.state.cancel()
+        self._changed(self.state)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._timer.stop()
+        self._thumbnails.close()
+        self._canvas.stop_event_loop()
+
+    def interrupt(self) -> None:
+        """End as by the key that cancels; also from a handler of a signal."""
+        self._become(self.state.cancel())
+
+
+def pick_in_window(subject: Subject, state: PickState, thumbnails: Thumbnails) -> float:
+    """Open a window on pyplot's backend, wait for the choice and close it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        It was cancelled: by a key, by closing the window, or by Ctrl+C in the terminal.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context({"toolbar": "None"}), plt.ioff():
+        figure = plt.figure(figsize=SIZE, dpi=100, facecolor="white")
+        try:
+            ending = _wait_for_choice(figure, subject, state, thumbnails)
+        finally:
+            thumbnails.close()
+            plt.close(figure)
+    if ending.ending != "taken":
+        raise KeyboardInterrupt
+    return ending.chosen
+
+
+def _wait_for_choice(
+    figure: Any, subject: Subject, state: PickState, thumbnails: Thumbnails
+) -> PickState:
+    own_keys = figure.canvas.manager.key_press_handler_id
+    if own_keys is not None:  # matplotlib's: "l" would make the thresholds logarithmic
+        figure.canvas.mpl_disconnect(own_keys)
+    picker = Picker(figure, subject, state, thumbnails)
+    with _interrupted_by_ctrl_c(picker):
+        figure.canvas.manager.show()
+        with suppress(AttributeError):  # of Tk: its windows open without the keyboard
+            figure.canvas.get_tk_widget().focus_force()
+        if picker.state.ending is None:
+            figure.canvas.start_event_loop()
+    return replace(picker.state, ending=picker.state.ending or "cancelled")
+
+
+@contextmanager
+def _interrupted_by_ctrl_c(picker: Picker) -> Iterator[None]:
+    """Ctrl+C ends the picker: toolkits would swallow the exception, or wait for an event first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: picker.interrupt())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""One run of `clusterimg` from scan to report."""

@@ -1,0 +1,101 @@
+"""A network trained on the folder itself, where no other is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from icas.cli.console import Console
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.deep import Deep
+from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.training.checkpoints import checkpoint_path
+from icas.clusterimg.training.report import TrainReport
+from icas.clusterimg.training.settings import TrainSettings
+from icas.common.errors import UsageError
+from icas.common.registry import need
+from icas.io.files import beside
+
+
+def with_trained_network(
+    method: Method, folder: Path, settings: ClusterSettings, console: Console
+) -> Method:
+    """`method` with a network trained on `folder`, if it is `Deep` and has none yet.
+
+    The network lies in ``<folder>_model.pt`` beside the folder. One that is there is taken; one
+    whose training was stopped is trained to its end. After a dry run nothing is left of it. What
+    the run would refuse after the training is refused before it.
+
+    Raises
+    ------
+    UsageError
+        The batches of an earlier run are to be merged, and it is not known by which network; or
+        settings do not go together.
+    IcasError
+        The training fails.
+    """
+    if not isinstance(method, Deep) or method.model is not None or method.weights is not None:
+        return method
+    if settings.stage == "merge":
+        raise UsageError("--stage merge with method 'deep' needs --model or --weights")
+    out = beside(folder, "_model.pt")
+    if out.exists():
+        console.line(f"network {out}: trained before")
+        return replace(method, weights=out)
+    need("method 'deep'", "deep", "torch", "sklearn")
+    if isinstance(settings.threshold, (int, float)):
+        method.by_links()
+    asked = _train_settings(out, method, settings)
+    console.line(
+        f"plan: no --model and no {out} yet: train a network on the images first"
+        + (", for this dry run alone" if settings.dry_run else f" -> {out}")
+    )
+    if not settings.dry_run:
+        console.line(f"trained: {_train(folder, asked, console).summary()}")
+        return replace(method, weights=out)
+    with TemporaryDirectory() as passing:
+        out = Path(passing, "model.pt")
+        report = _train(folder, replace(asked, out=out, resume=False), console)
+        console.line(
+            f"trained: {report.images} images, {len(report.curve)} epochs,"
+            f" loss {report.best.judged:.4g}"
+        )
+        return _holding(method, out, by_links=isinstance(settings.threshold, (int, float)))
+
+
+def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
+    """`method` with the network of `file` itself: the file will be gone."""
+    from icas.clusterimg.networks.model_files import load_autoencoder
+
+    network, _ = load_autoencoder(file)
+    grid = method.grid()
+    kinds = None if by_links or grid is None else grid.kinds
+    return replace(method, model=network, cluster_model=kinds)
+
+
+def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> TrainSettings:
+    width, height = method.size or (TrainSettings.size, TrainSettings.size)
+    if width != height:
+        raise UsageError(
+            f"--size {width}x{height}: a network is trained on square images, such as 64x64"
+        )
+    return TrainSettings(
+        out=out,
+        size=width,
+        device=method.device,
+        seed=method.seed,
+        recursive=settings.recursive,
+        max_pixels=settings.max_pixels,
+        isolate=settings.isolation() is not None,
+        decode_timeout=settings.decode_timeout,
+        jobs=settings.jobs,
+        resume=checkpoint_path(out).exists(),
+    )
+
+
+def _train(folder: Path, asked: TrainSettings, console: Console) -> TrainReport:
+    from icas.clusterimg.training.train import train
+
+    # What cannot be read is told once, by the run.
+    return train(folder, asked, replace(console, warnings=False))

@@ -1,0 +1,1 @@
+"""New images looked up in a reference folder."""

@@ -1,0 +1,203 @@
+"""New images and a reference: the links between them, and the clusters that these make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.cli.console import Console, counted
+from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.batches import BatchClusters
+from icas.clusterimg.clustering.driver import Clustering, Stopwatch
+from icas.clusterimg.clustering.medoids import Cohesion
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.images import Unreadable
+from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.graph.forest import Forest, Labels, number_clusters, spanning_forest
+from icas.clusterimg.linking.tiles import count_across, starts_of, tiles_across
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.reference.sample import BothSides
+from icas.clusterimg.reference.scan import InReference
+from icas.common.union_find import unions
+from icas.parallel.executors import ALONE, Workers
+
+
+@dataclass(frozen=True)
+class ReferenceClustering(Clustering):
+    """Clusters of n new images by what they are linked to in a reference.
+
+    Each new image that has a link is in a cluster: that of all which share images of the
+    reference, directly or through one another. So a cluster may have a single new image.
+
+    A cohesion's medoid is the new image with the highest link, its least similar pair the least of
+    the cluster's links.
+
+    Attributes
+    ----------
+    found : InReference
+    weakest : tuple of float
+        For each cluster the least similarity on the maximum spanning tree of its new images and
+        those of the reference.
+    """
+
+    found: InReference
+    weakest: tuple[float, ...]
+
+    @property
+    def possible(self) -> int:
+        """Pairs of a new image and one of the reference."""
+        return self.count * len(self.found.files)
+
+    def weakest_links(self) -> list[float]:
+        """For each cluster the threshold above which it breaks, or loses what links it."""
+        return list(self.weakest)
+
+
+def cluster_against(
+    grouping: LinkGrouping,
+    parts: Iterable[tuple[FeatureSet, Labels | None]],
+    both: BothSides,
+    *,
+    watch: Stopwatch | None = None,
+    console: Console | None = None,
+) -> ReferenceClustering:
+    """Compare new images, batch by batch, with all images of a reference.
+
+    Parameters
+    ----------
+    grouping : LinkGrouping
+    parts : iterable of (FeatureSet, labels or None)
+        Features of each batch of new images.
+    both : BothSides
+    """
+    watch, console = watch or Stopwatch(), console or Console()
+    reference, workers = both.reference, both.folder.reading.workers
+    store = grouping.new_store()
+    files: list[str] = []
+    unreadable: list[Unreadable] = []
+    lengths: list[int] = []
+    for features, _ in parts:
+        with watch.stage("links"):
+            links = links_to(
+                grouping.method, features, reference, grouping.threshold, workers, console
+            )
+            store.add(Links(links.a + len(files), links.b, links.similarity))
+        files.extend(features.files)
+        unreadable.extend(features.unreadable)
+        lengths.append(len(features))
+        del features
+    found = InReference(
+        both.named.folder.resolve(),
+        both.named.names(reference.files),
+        (*reference.unreadable, *both.named.unreadable),
+        store.links(),
+    )
+    with watch.stage("merge"):
+        return _clustering(tuple(files), tuple(unreadable), lengths, found)
+
+
+def links_to(
+    method: Method,
+    images: FeatureSet,
+    reference: FeatureSet,
+    threshold: float,
+    workers: Workers = ALONE,
+    console: Console | None = None,
+) -> Links:
+    """Every pair of `images` and `reference` at or above `threshold`.
+
+    Returns
+    -------
+    Links
+        Each side numbered by itself; sorted by a, then from the most similar on, then by b.
+    """
+    parts = [images, reference]
+    with (console or Console()).bar(
+        count_across(method, parts, workers.jobs), "links", "tiles"
+    ) as bar:
+        links = join_links(counted(tiles_across(method, parts, threshold, workers), bar))
+    order = np.lexsort((links.b, -links.similarity, links.a))
+    return Links(links.a[order], links.b[order] - len(images), links.similarity[order])
+
+
+def _clustering(
+    files: tuple[str, ...],
+    unreadable: tuple[Unreadable, ...],
+    lengths: Sequence[int],
+    found: InReference,
+) -> ReferenceClustering:
+    links, starts = found.links, starts_of(lengths)
+    forest = spanning_forest(len(files) + len(found.files), _behind(links, len(files)))
+    labels = clusters_of(len(files), forest)
+    cohesions = _cohesions(labels, links)
+    batches = tuple(
+        _batch(labels, cohesions, start, end, len(found.files))
+        for start, end in pairwise(starts.tolist())
+    )
+    return ReferenceClustering(
+        files=files,
+        unreadable=unreadable,
+        labels=labels,
+        batches=batches,
+        starts=starts,
+        merged_links=NONE,
+        cohesions=cohesions,
+        compared=len(files) * len(found.files),
+        found=found,
+        weakest=tuple(_least(labels, [forest.links()]).tolist()),
+    )
+
+
+def _behind(links: Links, count: int) -> Iterator[Links]:
+    """The links with the images of the reference numbered behind `count` new ones."""
+    for part in links.parts():
+        yield Links(part.a, part.b + count, part.similarity)
+
+
+def clusters_of(count: int, forest: Forest) -> Labels:
+    """Clusters of the first `count` images of `forest`, the others being the reference's.
+
+    Returns
+    -------
+    (count,) int64 ndarray
+        -1 = no link. Cluster 0 has the most of the first images, equal ones by the first of them.
+    """
+    groups = unions(forest.count, forest.a, forest.b)[:count]
+    linked = np.zeros(count, bool)
+    linked[forest.a] = True
+    return number_clusters(np.where(linked, groups, -1), least=1)
+
+
+def _least(labels: Labels, parts: Iterable[Links]) -> NDArray[np.float32]:
+    """For each cluster the least similarity of its links."""
+    least = np.full(labels.max(initial=-1) + 1, np.inf, np.float32)
+    for part in parts:
+        np.minimum.at(least, labels[part.a], part.similarity)
+    return least
+
+
+def _cohesions(labels: Labels, links: Links) -> tuple[Cohesion, ...]:
+    best = np.full(len(labels), -np.inf, np.float32)
+    for part in links.parts():
+        np.maximum.at(best, part.a, part.similarity)
+    order = np.lexsort((-best, labels))  # the first image of equals first: it is stable
+    ranked = labels[order]
+    medoids = order[np.searchsorted(ranked, np.arange(labels.max(initial=-1) + 1))]
+    least = _least(labels, links.parts())
+    return tuple(
+        Cohesion(int(medoid), float(lowest)) for medoid, lowest in zip(medoids, least, strict=True)
+    )
+
+
+def _batch(
+    labels: Labels, cohesions: Sequence[Cohesion], start: int, end: int, references: int
+) -> BatchClusters:
+    """What a batch has of the clusters; their medoids stand for them."""
+    inside = tuple(
+        replace(one, medoid=one.medoid - start) for one in cohesions if start <= one.medoid < end
+    )
+    return BatchClusters(labels[start:end], NONE, inside, NONE, (end - start) * references)

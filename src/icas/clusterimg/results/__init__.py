@@ -1,0 +1,1 @@
+"""A finished run: report object, tables, writing and loading."""

@@ -1,0 +1,234 @@
+"""What a run keeps beside its journal, so that its result can be cut anew without comparing."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.clustering.driver import Clustering
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.graph.forest import Forest, Labels, spanning_forest
+from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.thresholds.sample import Sample
+from icas.common.errors import IcasError
+from icas.io.find import RESULT_MARK
+
+FOREST = f"{RESULT_MARK}/forest.npz"
+FEATURES = f"{RESULT_MARK}/features.npz"
+MOST_BYTES = 100 * 1024**2
+"""Features are kept up to so many bytes: more than 10 million hashes, some 5,000 sets of ORB."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class FeatureKeeper:
+    """Keeps the features that pass by on their way to be clustered, as long as they are few.
+
+    Attributes
+    ----------
+    parts : list of FeatureSet or None
+        None once they were too many.
+    """
+
+    parts: list[FeatureSet] | None = field(default_factory=list)
+
+    def watch(
+        self, parts: Iterable[tuple[FeatureSet, Labels | None]]
+    ) -> Iterator[tuple[FeatureSet, Labels | None]]:
+        """`parts` as they are, remembered."""
+        seen = 0
+        for features, given in parts:
+            seen += features.nbytes
+            if self.parts is not None:
+                self.parts = [*self.parts, features] if seen <= MOST_BYTES else None
+            yield features, given
+            del features  # or it would stay in memory while the next is made
+
+    def contents(self, labels: Labels) -> dict[str, bytes]:
+        """The file of the features of all images in clusters; outliers need none to be cut."""
+        rows = np.flatnonzero(labels >= 0)
+        if not self.parts or len(rows) == 0:
+            return {}
+        chosen = concatenate(self.parts)[rows]
+        arrays = {f"feature_{name}": array for name, array in chosen.arrays.items()}
+        return {FEATURES: _packed({"rows": rows, **arrays})}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of a finished run beside its tables.
+
+    Attributes
+    ----------
+    forest : Forest
+        The maximum spanning forest of its n images; `floor` is the run's threshold.
+    files : tuple of str
+        The images relative to the source, in the order of ``clusters.csv``.
+    sources : tuple of str
+        Where each came from, as the journal has it.
+    ignored : tuple of str
+        Files that were left alone.
+    sample : Sample or None
+        The run's sample without its features.
+    """
+
+    forest: Forest
+    files: tuple[str, ...]
+    sources: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    sample: Sample | None = None
+
+    @classmethod
+    def of(cls, clustering: Clustering, images: Sequence[ImageRef], report: ClusterReport) -> Kept:
+        """What to keep of a run; `images` are those that it clustered, in order."""
+        floor = -np.inf if report.threshold is None else report.threshold
+        return cls(
+            spanning_forest(clustering.count, [clustering.trees()], floor),
+            clustering.files,
+            tuple(str(ref.path.absolute()) for ref in images),
+            report.ignored,
+            report.sample,
+        )
+
+    def contents(self) -> dict[str, bytes]:
+        """Name and content of the file it is kept in; the same run gives the same bytes."""
+        arrays: dict[str, NDArray[Any]] = {
+            "a": self.forest.a,
+            "b": self.forest.b,
+            "similarity": self.forest.similarity,
+            "floor": np.array(self.forest.floor),
+            "files": _as_bytes(self.files),
+            "sources": _as_bytes(self.sources),
+            "ignored": _as_bytes(self.ignored),
+        }
+        return {FOREST: _packed(arrays | _sample_arrays(self.sample))}
+
+    @classmethod
+    def read(cls, root: Path) -> Kept:
+        """What the run that made `root` kept.
+
+        Raises
+        ------
+        IcasError
+            The file is missing or damaged.
+        """
+        arrays = _unpacked(root / FOREST)
+        files = _as_names(arrays["files"])
+        forest = Forest(
+            len(files), arrays["a"], arrays["b"], arrays["similarity"], float(arrays["floor"])
+        )
+        sources, ignored = _as_names(arrays["sources"]), _as_names(arrays["ignored"])
+        return cls(forest, files, sources, ignored, _sample_of(arrays))
+
+
+@dataclass(frozen=True)
+class KeptFeatures:
+    """Features of the images in clusters.
+
+    Attributes
+    ----------
+    rows : (k,) int64 ndarray
+        Numbers of the images, ascending.
+    features : FeatureSet
+        Of these k images.
+    """
+
+    rows: NDArray[np.int64]
+    features: FeatureSet
+
+    @classmethod
+    def read(cls, root: Path, method: str) -> KeptFeatures | None:
+        """The features that were kept in `root`; None where they were too many."""
+        if not (root / FEATURES).is_file():
+            return None
+        arrays = _unpacked(root / FEATURES)
+        own = {
+            name.removeprefix("feature_"): array
+            for name, array in arrays.items()
+            if name.startswith("feature_")
+        }
+        return cls(arrays["rows"], FeatureSet(method, own))
+
+    def places(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the features of `images`."""
+        return np.searchsorted(self.rows, images)
+
+
+def method_of_run(told: Mapping[str, Any]) -> Method:
+    """The method of a run with the options that it had, from what ``run.json`` holds.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        It cannot be made here: a package is missing, or a file that it takes is gone.
+    """
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in told.get("options", {}).items()
+    }
+    return make_method(str(told["method"]), **options)
+
+
+def _sample_arrays(sample: Sample | None) -> dict[str, NDArray[Any]]:
+    """A sample without its features, which nothing but a comparison would need."""
+    if sample is None:
+        return {}
+    return {
+        "sample_images": np.array(sample.images),
+        "sample_files": _as_bytes(sample.features.files),
+        "sample_similarity": _condensed(len(sample), sample.links),
+    }
+
+
+def _sample_of(arrays: Arrays) -> Sample | None:
+    if "sample_images" not in arrays:
+        return None
+    files = _as_names(arrays["sample_files"])
+    features = FeatureSet("", {"none": np.empty((len(files), 0), np.uint8)}, files=files)
+    similarity = arrays["sample_similarity"]
+    order = np.argsort(-similarity, kind="stable")
+    a, b = (side[order].astype(np.int64) for side in np.triu_indices(len(files), 1))
+    return Sample(features, int(arrays["sample_images"]), Links(a, b, similarity[order]))
+
+
+def _condensed(count: int, links: Links) -> NDArray[np.float32]:
+    """Similarities of all pairs of `count` images, row by row of the upper triangle."""
+    similarity = np.empty(count * (count - 1) // 2, np.float32)
+    similarity[links.a * (2 * count - links.a - 3) // 2 + links.b - 1] = links.similarity
+    return similarity
+
+
+def _as_bytes(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Names as bytes with a zero after each: not every name is text."""
+    return np.frombuffer(b"".join(os.fsencode(name) + b"\0" for name in names), np.uint8)
+
+
+def _as_names(array: NDArray[np.uint8]) -> tuple[str, ...]:
+    return tuple(os.fsdecode(name) for name in array.tobytes().split(b"\0")[:-1])
+
+
+def _packed(arrays: Arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise IcasError(f"cannot read {path}, which the run kept: {error}") from error

@@ -1,0 +1,147 @@
+"""The tables of a run: clusters.csv, certificate.csv, similarities, unreadable.csv, run.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.data.links import Links
+from icas.clusterimg.model_selection.grid import PARAMETERS
+from icas.clusterimg.model_selection.scores import INDEXES, Tried
+from icas.common.errors import UsageError
+from icas.io.tables import _cells, shown, table
+
+
+def earlier_run(root: Path) -> dict[str, Any]:
+    """What ``run.json`` says of the run that wrote `root`; empty where there is none.
+
+    Raises
+    ------
+    UsageError
+        The file is there and cannot be read.
+    """
+    path = root / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    return told if isinstance(told, dict) else {}
+
+
+_LINES = 1 << 18
+"""Links written at a time."""
+
+
+def links_table(links: Links, files: Sequence[str], start: int = 0) -> Iterator[bytes]:
+    """``a,b,similarity``: one line a link, some lines at a time.
+
+    Image i of `links` is ``files[start + i]``.
+    """
+    names = _cells(files)[start:]
+    yield from _pairs_table(("a", "b"), links, names, names)
+
+
+def reference_table(
+    links: Links, files: Sequence[str], references: Sequence[str]
+) -> Iterator[bytes]:
+    """``reference.csv``: ``file,reference,similarity``, one line a link, some lines at a time.
+
+    A link's a is the place of its image in `files`, b that in `references`.
+    """
+    yield from _pairs_table(("file", "reference"), links, _cells(files), _cells(references))
+
+
+def _pairs_table(
+    columns: tuple[str, str], links: Links, ours: NDArray[Any], theirs: NDArray[Any]
+) -> Iterator[bytes]:
+    """Two names and a similarity: image a of a link is ``ours[a]``, image b ``theirs[b]``."""
+    yield table((*columns, "similarity"), ())
+    for part in links.parts(_LINES):
+        values, places = np.unique(part.similarity, return_inverse=True)
+        ends = np.array([shown(value) for value in values], object)[places]
+        sides = (ours[part.a], theirs[part.b], ends)
+        text = "\n".join(map(",".join, zip(*(side.tolist() for side in sides), strict=True)))
+        yield f"{text}\n".encode("utf-8", "surrogateescape")
+
+
+def clusters_table(
+    files: Sequence[str],
+    labels: NDArray[np.int64],
+    batch: NDArray[np.int64],
+    representative: NDArray[np.bool_],
+) -> bytes:
+    """``clusters.csv``: one line an image."""
+    columns = (files, labels, batch, representative.astype(np.int64))
+    return table(("file", "cluster", "batch", "representative"), zip(*columns, strict=True))
+
+
+def certificates_table(certificates: Iterable[Certificate]) -> bytes:
+    """``certificate.csv``: one line a cluster."""
+    return table(
+        ("cluster", "images", "weakest_link", "least_similar_pair", "medoid"),
+        (
+            (
+                one.cluster,
+                one.images,
+                shown(one.weakest_link),
+                shown(one.least_similar_pair),
+                one.medoid,
+            )
+            for one in certificates
+        ),
+    )
+
+
+COLUMNS = (
+    "batch",
+    "kind",
+    *PARAMETERS,
+    "found",
+    "outliers",
+    *INDEXES,
+    "rank",
+    "chosen",
+    "note",
+)
+
+
+def models_table(batches: Sequence[tuple[Sequence[Tried], Tried | None]]) -> bytes:
+    """``models.csv``: a line for every model tried.
+
+    Parameters
+    ----------
+    batches : sequence of (sequence of Tried, Tried or None)
+        For each batch all models and the one that was chosen.
+    """
+    rows = (
+        _row(batch, one, one is chosen)
+        for batch, (tried, chosen) in enumerate(batches)
+        for one in tried
+    )
+    return table(COLUMNS, rows)
+
+
+def _row(batch: int, one: Tried, chosen: bool) -> tuple[Any, ...]:
+    return (
+        batch,
+        one.kind,
+        *(one.parameters.get(name, "") for name in PARAMETERS),
+        one.clusters,
+        one.outliers,
+        *map(_shown, (one.silhouette, one.davies_bouldin, one.calinski_harabasz, one.rank)),
+        int(chosen),
+        one.note,
+    )
+
+
+def _shown(value: float) -> str:
+    """Six digits; empty where there is no value."""
+    return "" if np.isnan(value) else f"{value:.6g}"

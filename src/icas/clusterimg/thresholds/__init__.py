@@ -1,0 +1,1 @@
+"""Choosing a threshold: sample, automatic choice."""

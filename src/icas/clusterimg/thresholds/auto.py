@@ -1,0 +1,222 @@
+"""A threshold from the folder itself, without labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.graph.dendrogram import Merges
+from icas.clusterimg.thresholds.sample import Sample
+
+Floats = NDArray[np.float64]
+
+FEW = 8
+"""Images below which nothing can be told about a folder."""
+BLUR = 0.02
+"""Differences of similarity are told down to this share of the median dissimilarity."""
+WEIGHT = 0.05
+"""What a nat of explained pairs counts, beside a nat of contrast."""
+BINS = 24
+"""Classes of rank in which pairs inside and between clusters are compared."""
+GIANT = 0.5
+"""A cluster with more than this share of the images says that nothing tells them apart."""
+TIGHT = 1.0
+"""Contrast of tight clusters: what is outside is e times as far as what is inside."""
+TIGHT_IMAGES = 6
+"""So many images in tight clusters are worth being told."""
+TAIL = 0.01
+"""Share of the most similar pairs between clusters by which their tail is told."""
+
+
+@dataclass(frozen=True)
+class AutoChoice:
+    """A threshold and why.
+
+    Attributes
+    ----------
+    threshold : float
+    reason : str
+    wrong_share : float
+        Expected share of links between images that do not belong together; NaN if not known.
+    tight : float or None
+        A higher threshold at which only what is much more alike than the rest is linked, where
+        `threshold` links most of the folder.
+    """
+
+    threshold: float
+    reason: str
+    wrong_share: float = np.nan
+    tight: float | None = None
+
+
+def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoice:
+    """The threshold at which the clusters of `sample` stand out most.
+
+    Two things speak for the clusters at a threshold, per image: their contrast, the logarithm of
+    how much farther the next cluster is than the members of one are from one another; and how much
+    better the pairs' mutual ranks are told when one knows which pairs are inside clusters (the
+    planted partition of block models, less what it costs to tell the partition). The threshold
+    lies half-way to the next merge. Of a folder larger than the sample, it is raised by what the
+    tail of the pairs between clusters grows with the number of pairs.
+
+    Parameters
+    ----------
+    sample : Sample
+    default : float
+        The method's threshold, where the sample tells nothing.
+    copies : bool
+        The method is for copies: where it finds nothing but one large cluster and a few images
+        that are much more alike, it takes the latter.
+    """
+    if len(sample) < FEW:
+        return AutoChoice(default, f"auto: the method's default, {len(sample)} images tell nothing")
+    merges = Merges.of(sample.forest)
+    contrast = _contrast(merges, sample)
+    best = _greatest(contrast + WEIGHT * _explained(merges, sample) / len(sample), merges)
+    giant = merges.largest[best] > GIANT * len(sample)
+    tight = _tight(merges, contrast, len(sample)) if giant else None
+    if tight is not None and copies:
+        return _choice(sample, merges, tight, "the closest images stand out from the rest")
+    found = _choice(sample, merges, best, "the clusters stand out most from one another")
+    if not giant:
+        return found
+    reason = "auto: no threshold tells most images apart, so it links what is near"
+    other = None if tight is None else _between(merges, tight)
+    return AutoChoice(found.threshold, reason, found.wrong_share, other)
+
+
+def _contrast(merges: Merges, sample: Sample) -> Floats:
+    """(m,) contrast per image of the clusters after each merge, in nats."""
+    distance = _log_distance(merges, sample)
+    inside = merges.parent >= 0
+    outer = np.where(inside, distance[merges.parent], distance)
+    return merges.alive((outer - distance) * merges.sizes.sum(axis=1)) / len(sample)
+
+
+def _log_distance(merges: Merges, sample: Sample) -> Floats:
+    blur = max(1e-4, BLUR * float(1 - np.median(sample.similarities)))
+    apart = np.maximum(1 - merges.similarity.astype(np.float64), 0)
+    return np.asarray(np.log(apart + blur), np.float64)
+
+
+def _explained(merges: Merges, sample: Sample) -> Floats:
+    """(m,) nats by which the clusters after each merge explain the ranks of all pairs."""
+    classes = _rank_classes(sample)
+    meeting = merges.meeting[sample.links.a, sample.links.b]
+    counts = np.zeros((len(merges) + 1, int(classes.max()) + 1))
+    np.add.at(counts, (meeting, classes), 1)
+    inside, total = np.cumsum(counts, axis=0)[:-1], counts.sum(axis=0)
+    gain = _likelihood(inside) + _likelihood(total - inside) - _likelihood(total[None])
+    return np.asarray(gain - _cost(merges, len(sample)), np.float64)
+
+
+def _rank_classes(sample: Sample) -> NDArray[np.int64]:
+    """Class of each pair by the geometric mean of the ranks that each image has for the other."""
+    count, links = len(sample), sample.links
+    values = np.full((count, count), -np.inf, np.float32)
+    values[links.a, links.b] = values[links.b, links.a] = links.similarity
+    ranks = _ranks(values)
+    mutual = np.sqrt(ranks[links.a, links.b] * ranks[links.b, links.a])
+    pairs = len(mutual)
+    places = np.unique((np.geomspace(1 / pairs, 1, BINS) * pairs).astype(np.int64).clip(1) - 1)
+    edges = np.unique(np.sort(mutual)[places])
+    return np.asarray(np.searchsorted(edges, mutual, side="left"), np.int64)
+
+
+def _ranks(values: NDArray[np.float32]) -> Floats:
+    """Rank of each value in its row, the greatest 1, equal ones their mean.
+
+    As ``scipy.stats.rankdata(-values, axis=1)``, whose package takes over a second to load.
+    """
+    ranks = np.empty(values.shape)
+    for row, ours in zip(ranks, values, strict=True):
+        ordered = np.sort(-ours)
+        row[:] = np.searchsorted(ordered, -ours, "left") + np.searchsorted(ordered, -ours, "right")
+    return (ranks + 1) / 2
+
+
+def _likelihood(counts: Floats) -> Floats:
+    """Log-likelihood of counts under their own shares, a half added to each class."""
+    shares = (counts + 0.5) / (counts + 0.5).sum(axis=1, keepdims=True)
+    return np.asarray((counts * np.log(shares)).sum(axis=1), np.float64)
+
+
+def _cost(merges: Merges, count: int) -> Floats:
+    """(m,) nats that it takes to tell which image is in which cluster."""
+    sizes = merges.sizes.astype(np.float64)
+    both = sizes.sum(axis=1)
+    gained = both * np.log(both) - (sizes * np.log(sizes)).sum(axis=1)
+    return np.asarray(count * np.log(count) - np.cumsum(gained), np.float64)
+
+
+def _greatest(values: Floats, merges: Merges) -> int:
+    return int(np.argmax(np.where(merges.distinct, values, -np.inf)))
+
+
+def _tight(merges: Merges, contrast: Floats, count: int) -> int | None:
+    """The merge after which only clusters far tighter than the rest are there; None without."""
+    clustered = merges.clustered
+    each = contrast * count / np.maximum(clustered, 1)
+    fitting = (each >= TIGHT) & (clustered >= TIGHT_IMAGES) & (merges.largest <= GIANT * count)
+    if not (fitting & merges.distinct).any():
+        return None
+    return _greatest(np.where(fitting, contrast * each, -np.inf), merges)
+
+
+def _between(merges: Merges, step: int) -> float:
+    """A similarity half-way between a merge and the next, as short as can be written."""
+    above = float(merges.similarity[step])
+    below = float(merges.similarity[step + 1]) if step + 1 < len(merges) else above
+    for digits in range(2, 9):
+        shown = round((above + below) / 2, digits)
+        if below < shown <= above:
+            return shown
+    return above
+
+
+def _choice(sample: Sample, merges: Merges, step: int, words: str) -> AutoChoice:
+    threshold = _between(merges, step)
+    tail = _Tail.of(sample, merges, step)
+    growth = sample.images / len(sample)
+    raised = threshold + tail.scale * float(np.log(growth)) if growth > 1 else threshold
+    if growth > 1:
+        highest = float(merges.similarity[: step + 1].max())
+        threshold = round(min(raised, max(threshold, (threshold + highest) / 2)), 4)
+    links = sample.pairs_at(threshold) / sample.share
+    wrong = min(1.0, tail.above(threshold) / sample.share / links) if links else np.nan
+    return AutoChoice(threshold, f"auto: {words}{_share_text(wrong)}", wrong)
+
+
+def _share_text(wrong: float) -> str:
+    """How many links are expected to be there by chance, in words."""
+    if np.isnan(wrong):
+        return ""
+    share = "fewer than 0.1" if wrong < 0.001 else f"about {100 * wrong:.1f}"
+    return f"; {share} % of the links are expected to be wrong"
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """Pairs between clusters, the most similar of them, as an exponential tail."""
+
+    start: float
+    scale: float
+    pairs: int
+
+    @classmethod
+    def of(cls, sample: Sample, merges: Merges, step: int) -> _Tail:
+        meeting = merges.meeting[sample.links.a, sample.links.b]
+        between = sample.links.similarity[meeting > step].astype(np.float64)
+        count = min(len(between), max(20, int(TAIL * len(between))))
+        if count < 2:
+            return cls(-np.inf, 0.0, 0)
+        top = between[:count]
+        return cls(float(top[-1]), float(np.mean(top - top[-1])), count)
+
+    def above(self, threshold: float) -> float:
+        """Pairs expected at or above `threshold`."""
+        if self.pairs == 0 or self.scale == 0:
+            return 0.0
+        return self.pairs * float(np.exp(-max(0.0, threshold - self.start) / self.scale))

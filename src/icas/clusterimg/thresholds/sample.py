@@ -1,0 +1,163 @@
+"""A sample of a folder, all of its pairs compared: what every threshold would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.graph.forest import Forest, Labels, labels_at, spanning_forest
+from icas.clusterimg.linking.tiles import links_within
+from icas.clusterimg.methods.base import Method
+from icas.parallel.executors import ALONE, Workers
+
+SAMPLE = 1500
+"""Images of a sample: a million pairs tell a curve."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a threshold would give in the whole folder, as far as the sample tells.
+
+    Attributes
+    ----------
+    threshold : float
+    pairs : float
+        Pairs at or above it.
+    clusters, clustered_images : float
+    """
+
+    threshold: float
+    pairs: float
+    clusters: float
+    clustered_images: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images drawn from a folder, and the similarity of each two of them.
+
+    Attributes
+    ----------
+    features : FeatureSet
+        Of the n images drawn, in the order of the folder.
+    images : int
+        In the whole folder, at least n.
+    links : Links
+        All n (n - 1) / 2 pairs, the most similar first.
+    """
+
+    features: FeatureSet
+    images: int
+    links: Links
+
+    @classmethod
+    def of(
+        cls, method: Method, features: FeatureSet, images: int, workers: Workers = ALONE
+    ) -> Sample:
+        """Compare all pairs of `features`, which were drawn from a folder of `images`."""
+        pairs = join_links(links_within(method, features, -np.inf, workers))
+        order = np.argsort(-pairs.similarity, kind="stable")
+        links = Links(pairs.a[order], pairs.b[order], pairs.similarity[order])
+        return cls(features, max(images, len(features)), links)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def is_all_of(self, features: FeatureSet) -> bool:
+        """Whether the sample consists of the very files of `features`."""
+        return bool(features.files) and self.features.files == features.files
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The maximum spanning forest: the sample's clusters at every threshold."""
+        return spanning_forest(len(self), [self.links])
+
+    @cached_property
+    def similarities(self) -> NDArray[np.float32]:
+        """Similarities of all pairs, ascending."""
+        return self.links.similarity[::-1]
+
+    @property
+    def share(self) -> float:
+        """Share of the folder's pairs that are in the sample, in (0, 1]."""
+        pairs = self.images * (self.images - 1) / 2
+        return len(self.links) / pairs if pairs else 1.0
+
+    def pairs_at(self, threshold: float) -> int:
+        """Pairs of the sample at or above `threshold`."""
+        below = np.searchsorted(self.similarities, np.float32(threshold))
+        return len(self.links) - int(below)
+
+    def labels_at(self, threshold: float) -> Labels:
+        """Clusters of the sample at `threshold`."""
+        return labels_at(self.forest, threshold)
+
+    def expected(self, threshold: float) -> Expected:
+        """What `threshold` would give in the whole folder; exact where the sample is all of it.
+
+        Pairs grow as the folder's pairs do. Clusters and clustered images are carried on along
+        the power law that goes through half of the sample and all of it.
+        """
+        pairs = self.pairs_at(threshold) / self.share
+        here = _counts(self.labels_at(threshold))
+        if self.images == len(self):
+            return Expected(threshold, pairs, *here)
+        half = _counts(labels_at(self._half, threshold))
+        doublings = np.log2(self.images / len(self))
+        clusters, clustered = (
+            _carried_on(small, large, doublings) for small, large in zip(half, here, strict=True)
+        )
+        clustered = min(clustered, float(self.images))
+        return Expected(threshold, pairs, min(clusters, clustered / 2), clustered)
+
+    @cached_property
+    def _half(self) -> Forest:
+        """The forest of every other image."""
+        inside = (self.links.a % 2 == 0) & (self.links.b % 2 == 0)
+        links = self.links
+        kept = Links(links.a[inside] // 2, links.b[inside] // 2, links.similarity[inside])
+        return spanning_forest((len(self) + 1) // 2, [kept])
+
+    def pairs_around(self, threshold: float, count: int) -> tuple[Links, Links]:
+        """The `count` least similar pairs that are linked, and the most similar that are not.
+
+        Returns
+        -------
+        above, below : Links
+            Each with the pair next to the threshold first.
+        """
+        linked = self.pairs_at(threshold)
+        above = np.arange(linked - 1, max(linked - 1 - count, -1), -1)
+        below = np.arange(linked, min(linked + count, len(self.links)))
+        return _chosen(self.links, above), _chosen(self.links, below)
+
+    def steps(self, most: int = 400) -> NDArray[np.float32]:
+        """Thresholds at which the sample's clusters change, descending; at most about `most`."""
+        values = np.unique(self.forest.similarity)[::-1]
+        rows: Sequence[int] | NDArray[np.int64] = range(len(values))
+        if len(values) > most:
+            rows = np.unique(np.linspace(0, len(values) - 1, most).round().astype(np.int64))
+        return values[rows]
+
+
+def _counts(labels: Labels) -> tuple[float, float]:
+    """Clusters, and images in them."""
+    return float(labels.max(initial=-1) + 1), float((labels >= 0).sum())
+
+
+def _carried_on(half: float, whole: float, doublings: float) -> float:
+    """A number that grew from `half` to `whole` by doubling the sample, doubled further."""
+    if half <= 0 or whole <= 0:
+        return whole * float(2**doublings)
+    growth = min(2.0, whole / half)  # nothing grows faster than the folder
+    return whole * float(growth**doublings)
+
+
+def _chosen(links: Links, rows: NDArray[np.int64]) -> Links:
+    return Links(links.a[rows], links.b[rows], links.similarity[rows])

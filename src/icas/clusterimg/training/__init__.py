@@ -1,0 +1,1 @@
+"""Training of a feature extractor on a folder of images."""

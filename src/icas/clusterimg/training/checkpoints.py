@@ -1,0 +1,176 @@
+"""What a training needs to go on after it was killed, in one file beside its result."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icas.cli.options import flag_of
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.networks.weights import RANDOM, State, read_held, write_bytes
+from icas.clusterimg.training.loss_curve import Epoch, from_dicts
+from icas.clusterimg.training.settings import TrainSettings
+from icas.common.errors import UsageError
+
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What decides the weights of a training: two with the same origin end alike.
+
+    Attributes
+    ----------
+    settings : dict
+        `TrainSettings.decisive` as JSON knows it, with the kind of the device.
+    images : int
+        Number of images.
+    digest : str
+        Of the names and sizes of their files.
+    """
+
+    settings: dict[str, Any]
+    images: int
+    digest: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"settings": self.settings, "images": self.images, "digest": self.digest}
+
+
+def origin_of(settings: TrainSettings, device: str, images: Sequence[ImageRef]) -> Origin:
+    """The origin of a training of `images` on `device`."""
+    told = {**settings.decisive(), "device": device.partition(":")[0]}
+    if settings.loss_weights is not None:
+        told["loss_weights"] = _identity(settings.loss_weights)
+    state = hashlib.blake2b(digest_size=16)
+    for ref in images:
+        state.update(f"{ref.file}\0{_size(ref.path)}\0".encode("utf-8", "surrogateescape"))
+    return Origin(told, len(images), state.hexdigest())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # gone since it was listed: reading it will tell
+        return -1
+
+
+def _identity(weights: Path) -> str:
+    """The name of a file of weights and the digest of its bytes."""
+    if str(weights) == RANDOM or not weights.is_file():
+        return str(weights)
+    state = hashlib.blake2b(digest_size=8)
+    with weights.open("rb") as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return f"{weights.name} ({state.hexdigest()})"
+
+
+def require_same(now: Origin, then: Any, path: Path) -> None:
+    """Whether a training that left `path` began as this one does.
+
+    Parameters
+    ----------
+    then
+        What `Origin.as_dict` gave then.
+
+    Raises
+    ------
+    UsageError
+        It did not; the message names what differs, and both values.
+    """
+    if not isinstance(then, dict) or not isinstance(then.get("settings"), dict):
+        raise UsageError(f"cannot go on from {path}: it does not tell how it was trained")
+    known, given = then["settings"], now.settings
+    differing = [
+        f"{flag_of(name)} was {_told(known.get(name))}, now {_told(given.get(name))}"
+        for name in sorted({*known, *given})
+        if known.get(name) != given.get(name)
+    ]
+    if then.get("digest") != now.digest:
+        differing.append(f"the images are others ({then.get('images')} then, {now.images} now)")
+    if differing:
+        raise UsageError(
+            f"cannot go on from {path}: {'; '.join(differing)}. Give what it was, or --overwrite to"
+            " begin anew"
+        )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "not given" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after one of its epochs.
+
+    Attributes
+    ----------
+    origin : dict
+        As `Origin.as_dict` gives it.
+    curve : tuple of Epoch
+        All epochs so far.
+    network, best : dict
+        Weights now, and of the best epoch.
+    optimizer, scaler : dict
+        State of the optimiser, and of the scaler of losses in half precision (else empty).
+    """
+
+    origin: dict[str, Any]
+    curve: tuple[Epoch, ...]
+    network: State
+    best: State
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Where the checkpoint of a training lies that is to end in `out`."""
+    return out.with_name(f"{out.stem}_checkpoint.pt")
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint`, whole or not at all, in place of an earlier one.
+
+    Raises
+    ------
+    IcasError
+        The disk is full or not writable.
+    """
+    import torch
+
+    told = {
+        "origin": checkpoint.origin,
+        "curve": [epoch.as_dict() for epoch in checkpoint.curve],
+    }
+    states = {name: getattr(checkpoint, name) for name in _STATES}
+    buffer = io.BytesIO()
+    torch.save({"icas_checkpoint": json.dumps(told), **states}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+_STATES = ("network", "best", "optimizer", "scaler")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in `path`, its tensors on the CPU; nothing in it is executed.
+
+    Raises
+    ------
+    UsageError
+        It is none, or damaged.
+    """
+    held = read_held(path)
+    try:
+        told = json.loads(held["icas_checkpoint"])
+        states = {name: held[name] for name in _STATES}
+        return Checkpoint(told["origin"], from_dicts(told["curve"]), **states)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is no checkpoint of clusterimg train") from error

@@ -1,0 +1,204 @@
+"""Settings of a training; the flags of ``clusterimg train`` are made from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icas.cli.options import check_options, option
+from icas.cli.parser import INPUT, NETWORK, OUTPUT, SAFETY, TRAINING, WORKERS
+from icas.clusterimg.features.decoding import Decoding
+from icas.clusterimg.networks.autoencoder import check_size
+from icas.clusterimg.networks.weights import RANDOM
+from icas.common.devices import check_device
+from icas.common.errors import UsageError
+from icas.io.files import beside
+from icas.io.reading import MAX_PIXELS
+from icas.io.sandbox import TIMEOUT, Isolation
+
+LOSSES = ("mse", "mae", "perceptual")
+DIFFERENCES = ("absolute", "squared")
+SUFFIXES = (".pt", ".pth", ".safetensors")
+_READING = {"recursive", "max_pixels", "isolate", "decode_timeout", "jobs"}
+_FREE = {"out", "device", "resume", "overwrite", *_READING}
+"""Settings without influence on the weights, beside the images, which are compared by name."""
+
+
+def layer_names(text: str) -> tuple[str, ...]:
+    """``"features.3,features.8"`` -> both names.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise ValueError("a list of layers with commas between them")
+    return names
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of a training.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its limits, or two settings do not go together.
+    """
+
+    out: Path | None = option(
+        None,
+        "file of the trained network: .pt, .pth or .safetensors",
+        parse=Path,
+        metavar="FILE",
+        default_text="<src>_model.pt beside the source",
+        group=OUTPUT,
+    )
+    size: int = option(
+        64,
+        "side that images are brought to: a power of two from 32 on",
+        unit="pixels",
+        group=NETWORK,
+    )
+    dims: int = option(
+        64, "numbers in the code of an image", minimum=1, maximum=65536, group=NETWORK
+    )
+    loss: str = option(
+        "mse",
+        "mean squared or mean absolute difference of pixels, or of features of another network",
+        choices=LOSSES,
+        group=TRAINING,
+    )
+    loss_model: str = option(
+        "vgg19",
+        "network of the perceptual loss: any of torchvision's classifiers",
+        metavar="NAME",
+        group=TRAINING,
+    )
+    loss_weights: Path | None = option(
+        None,
+        f"its weights: a file, or the word {RANDOM}",
+        parse=Path,
+        metavar="FILE",
+        default_text="those that torchvision fetches",
+        group=TRAINING,
+    )
+    loss_layers: tuple[str, ...] | None = option(
+        None,
+        "its layers whose outputs are compared, with commas between them",
+        parse=layer_names,
+        metavar="NAMES",
+        default_text="the last layer at each of the first four resolutions",
+        group=TRAINING,
+    )
+    difference: str = option(
+        "absolute",
+        "how these outputs are compared: the mean of what",
+        choices=DIFFERENCES,
+        group=TRAINING,
+    )
+    epochs: int = option(20, "times that every image is seen, at most", minimum=1, group=TRAINING)
+    batch_size: int = option(16, "images a step", minimum=1, group=TRAINING)
+    learning_rate: float = option(
+        2e-3,
+        "highest step size of Adam: it rises for two epochs, then falls as a cosine",
+        minimum=1e-9,
+        maximum=1.0,
+        group=TRAINING,
+    )
+    patience: int = option(
+        10, "epochs without a better loss after which training stops", minimum=1, group=TRAINING
+    )
+    validation: float = option(
+        0.1,
+        "share of the images that are kept apart to judge by",
+        minimum=0.0,
+        maximum=0.5,
+        group=TRAINING,
+    )
+    device: str = option(
+        "cpu",
+        "what computes: cpu, cuda, cuda:N, mps or auto",
+        group=WORKERS,
+        metavar="DEVICE",
+        words=("cpu", "cuda", "mps", "auto"),
+    )
+    seed: int = option(
+        0, "where chance comes in, it starts here", minimum=0, maximum=2**63 - 1, group=TRAINING
+    )
+    resume: bool = option(False, "go on with a training that was stopped", group=OUTPUT)
+    overwrite: bool = option(False, "replace a trained network and begin anew", group=OUTPUT)
+    recursive: bool = option(False, "sub-folders too", group=INPUT)
+    max_pixels: int = option(
+        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
+    )
+    isolate: bool = option(
+        False,
+        "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
+        " much memory, is listed as unreadable",
+        group=SAFETY,
+    )
+    decode_timeout: float = option(
+        TIMEOUT,
+        "with --isolate, what takes longer to decode is given up",
+        unit="seconds",
+        parse=float,
+        minimum=0.1,
+        group=SAFETY,
+    )
+    jobs: int | None = option(
+        None, "workers that read", parse=int, minimum=1, default_text="all cores", group=WORKERS
+    )
+
+    def decoding(self) -> Decoding:
+        """How images are read."""
+        room = Isolation.of(self.decode_timeout, self.max_pixels)
+        return Decoding(self.max_pixels, None, None, room if self.isolate else None)
+
+    def __post_init__(self) -> None:
+        for name in ("out", "loss_weights"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value))
+        layers: Any = self.loss_layers  # in Python also a list, or the text of the flag
+        if layers is not None:
+            text = layers if isinstance(layers, str) else ",".join(layers)
+            object.__setattr__(self, "loss_layers", _layers(text))
+        check_options(self)
+        check_size(self.size)
+        check_device(self.device)
+        if self.out is not None and self.out.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"--out {self.out}: choose a suffix from {', '.join(SUFFIXES)}")
+        if self.resume and self.overwrite:
+            raise UsageError("--resume and --overwrite exclude each other: give one of them")
+        if self.loss != "perceptual" and (self.loss_weights or self.loss_layers):
+            raise UsageError("--loss-weights and --loss-layers go with --loss perceptual alone")
+
+    def target(self, src: Path) -> Path:
+        """Where the trained network goes: `out`, else beside the folder `src`."""
+        return self.out if self.out is not None else beside(src, "_model.pt")
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides the weights beside the images, as JSON knows it; a resume compares it."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        chosen = {name: value for name, value in told.items() if name not in _FREE}
+        if self.loss != "perceptual":
+            for name in ("loss_model", "loss_weights", "loss_layers", "difference"):
+                del chosen[name]
+        return {name: _plain(value) for name, value in chosen.items()}
+
+
+def _layers(text: str) -> tuple[str, ...]:
+    try:
+        return layer_names(text)
+    except ValueError as error:
+        raise UsageError(f"--loss-layers {text}: {error} is needed") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,1 @@
+"""The only code that changes the result folder: plan, checks, transfer, undo."""

@@ -1,0 +1,180 @@
+"""What a picture's header may ask for: limits on what its decoder would take of memory and time.
+
+A file of a few kilobytes can claim much. The limit is on pixels (``--max-pixels``); pixels of some
+formats take more memory while they are decoded than others, and some files have corners by which a
+small picture costs as much as a large one.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+
+from icas.cli.options import Size
+from icas.common.errors import UnreadableImageError
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+MOST_SIDE = 1 << 20
+"""Longest side: Pillow and OpenCV keep tables as long as a side, some 50 bytes a pixel of it."""
+MOST_SCANS = 500
+"""Scans of a JPEG: each one goes over all pixels, whatever the file holds of it. Files have 10."""
+
+_BYTES = 9
+"""Most memory that a pixel takes while it is read, with most formats (measured)."""
+_BYTES_OF = {"WEBP": 17, "AVIF": 18, "JPEG2000": 25}
+"""The same with formats whose decoders keep copies of their own (measured; AVIF of 10 bits)."""
+_TILE_PIXELS = 1 << 24
+"""A tile of a TIFF may have so many, or twice as many as the picture."""
+
+
+def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> None:
+    """Refuse a picture that claims too much.
+
+    Parameters
+    ----------
+    size : (int, int)
+    max_pixels : int
+        The limit, for formats whose pixels take the usual memory; others have a lower one.
+    kind : str
+        The format.
+    cost : float
+        Bytes that one of its pixels takes, where that is known to be more than usual.
+
+    Raises
+    ------
+    UnreadableImageError
+        No side may be 0 or above `MOST_SIDE`.
+    """
+    width, height = size
+    if width < 1 or height < 1:
+        raise UnreadableImageError(f"damaged: claims {width}x{height} pixels")
+    limit = int(max_pixels * _BYTES / max(cost, _BYTES_OF.get(kind, _BYTES)))
+    if width * height > limit:
+        of_kind = f" for {kind} as it is stored here" if limit < max_pixels else ""
+        raise UnreadableImageError(
+            f"claims {width}x{height} pixels, more than the limit of {limit:,}{of_kind}"
+            " (--max-pixels)"
+        )
+    if max(width, height) > MOST_SIDE:
+        raise UnreadableImageError(f"claims {width}x{height} pixels: a side may have {MOST_SIDE:,}")
+
+
+def check_tiles(picture: ImageFile.ImageFile) -> None:
+    """Refuse a TIFF whose tiles are far larger than its picture: libtiff unpacks whole ones.
+
+    Raises
+    ------
+    UnreadableImageError
+    """
+    tags: Any = getattr(picture, "tag_v2", {})
+    width, height = (tags.get(tag, 0) for tag in (322, 323))
+    if not isinstance(width, int) or not isinstance(height, int):
+        return
+    if width * height > max(_TILE_PIXELS, 2 * picture.size[0] * picture.size[1]):
+        raise UnreadableImageError(f"damaged: claims tiles of {width}x{height} pixels")
+
+
+def check_scans(data: bytes) -> None:
+    """Refuse a JPEG of very many scans.
+
+    Raises
+    ------
+    UnreadableImageError
+    """
+    if data.count(b"\xff\xda") <= MOST_SCANS:
+        return  # bytes like a marker of a scan may also stand in thumbnails and behind the picture
+    scans = sum(1 for _ in islice(_scans(data), MOST_SCANS + 1))
+    if scans > MOST_SCANS:
+        raise UnreadableImageError(f"damaged: more than {MOST_SCANS} scans")
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def _scans(data: bytes) -> Iterator[int]:
+    """Where the scans of a JPEG begin, up to the end of its first picture."""
+    at = 2
+    while found := _MARKER.search(data, at):
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == 0xD9:
+            return
+        if marker == 0xDA:
+            yield at
+        if marker not in (0x01, 0xD8):  # these have no length
+            at += int.from_bytes(data[at : at + 2], "big")
+
+
+_COMPONENTS = 4
+"""Components of a JPEG 2000 picture that can be read."""
+_BLOCK_BYTES = 450
+"""What OpenJPEG keeps of a code block, however small it is (measured)."""
+_PRECINCT_BYTES = 1500
+"""And of a precinct."""
+_HEADERS = 70_000
+"""Parts of a JPEG 2000 stream that are looked at; it has at most 65535 tiles."""
+
+
+def jpeg2000_cost(file: IO[bytes], head: bytes) -> float:
+    """Bytes that a pixel of a JPEG 2000 file takes while it is decoded.
+
+    Most files cut their pixels into blocks of 64x64; with blocks of 4x4 what is kept of each is
+    far more than its pixels.
+
+    Raises
+    ------
+    UnreadableImageError
+        It has more components than are read, or none of a stream's headers.
+    """
+    file.seek(0)
+    start = (head + file.read(1 << 16)[len(head) :]).find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        raise UnreadableImageError("damaged: no JPEG 2000 stream at its start")
+    components, cost = 1, float(_BYTES_OF["JPEG2000"])
+    for marker, content in islice(_stream_headers(file, start + 2), _HEADERS):
+        if marker == 0x51 and len(content) >= 36:
+            (components,) = struct.unpack(">H", content[34:36])
+            if components > _COMPONENTS:
+                raise UnreadableImageError(f"damaged: claims {components} components")
+        elif marker in (0x52, 0x53):
+            cost = max(cost, _BYTES_OF["JPEG2000"] + components * _cut_cost(marker, content))
+    return cost
+
+
+def _stream_headers(file: IO[bytes], at: int) -> Iterator[tuple[int, bytes]]:
+    """Markers with their contents: of the main header and of each tile's, without the pixels."""
+    tile, length = 0, 0
+    while True:
+        file.seek(at)
+        start = file.read(4)
+        if len(start) < 4 or start[0] != 0xFF:
+            return
+        marker, size = start[1], int.from_bytes(start[2:4], "big")
+        if marker == 0x93:  # the pixels of a tile
+            if length < 14:
+                return  # up to the end
+            at = tile + length
+            continue
+        content = file.read(max(0, size - 2))
+        if marker == 0x90:  # a tile begins
+            tile, length = at, int.from_bytes(content[2:6], "big")
+        yield marker, content
+        at += 2 + max(2, size)
+
+
+def _cut_cost(marker: int, content: bytes) -> float:
+    """Bytes a pixel of one component for the blocks and precincts that it is cut into."""
+    style, values = (content[0], content[5:]) if marker == 0x52 else (content[1], content[2:])
+    if len(values) < 5:
+        return 0.0
+    cost = _BLOCK_BYTES / 2.0 ** (4 + (values[1] & 15) + (values[2] & 15))
+    if style & 1:
+        sizes = [(size & 15) + (size >> 4) for size in values[5:]]
+        # The last one is of the full resolution; each one before it of a quarter of the pixels.
+        for level, size in enumerate(reversed(sizes)):
+            cost += _PRECINCT_BYTES / 2.0**size / 4.0**level
+    return cost

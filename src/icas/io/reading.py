@@ -1,0 +1,406 @@
+"""Pillow's warnings and log lines, kept off stderr."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import logging
+import os
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.cli.options import Size
+from icas.common.errors import UnreadableImageError, UsageError
+from icas.io.files import write_whole
+from icas.io.find import IMAGE_SUFFIXES, Found, find_files, find_images, why_not_an_image
+from icas.io.formats import HEAD_BYTES, os_reason, picture_kind, require_file, what_it_is
+from icas.io.limits import check_scans, check_size, check_tiles, jpeg2000_cost
+from icas.io.pixels import Image, upright_rgb
+from icas.io.pnm import CUT_SHORT, as_binary, pnm_header
+
+
+class Silence:
+    """Pillow's warnings and log lines are kept off stderr while any thread is inside.
+
+    ``warnings.catch_warnings`` saves and restores the filters of the whole process, so two threads
+    in it undo each other's; here the first to come adds one filter and the last to go removes it.
+    Who reads many pictures enters once around all of them: to enter again costs next to nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._handler = logging.NullHandler()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                self._filter = warnings.filters[0]
+                logging.getLogger("PIL").addHandler(self._handler)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                logging.getLogger("PIL").removeHandler(self._handler)
+                if self._filter in warnings.filters:
+                    cast("list[Any]", warnings.filters).remove(self._filter)
+
+
+PILLOW_IS_QUIET = Silence()
+
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+FilePath = str | os.PathLike[str]
+
+_READERS = {
+    "JPEG": "PIL.JpegImagePlugin:JpegImageFile",
+    "PNG": "PIL.PngImagePlugin:PngImageFile",
+    "GIF": "PIL.GifImagePlugin:GifImageFile",
+    "BMP": "PIL.BmpImagePlugin:BmpImageFile",
+    "TIFF": "PIL.TiffImagePlugin:TiffImageFile",
+    "WEBP": "PIL.WebPImagePlugin:WebPImageFile",
+    "JPEG2000": "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile",
+    "PNM": "PIL.PpmImagePlugin:PpmImageFile",
+    "AVIF": "PIL.AvifImagePlugin:AvifImageFile",
+    "PSD": "PIL.PsdImagePlugin:PsdImageFile",
+}
+_ORIENTATION = 274
+
+_READ_AT_ONCE = frozenset(("JPEG", "PNG"))
+"""Formats whose readers ask for a few bytes at a time: their files are read as a whole first."""
+_LARGE_BYTES = 1 << 24
+"""Files above that are not."""
+
+
+@contextmanager
+def opened(
+    path: FilePath, max_pixels: int, *, pixels: bool = False
+) -> Iterator[ImageFile.ImageFile]:
+    """The picture of `path` with its header read and its size checked, its pixels not yet decoded.
+
+    Whatever fails inside becomes an UnreadableImageError. `pixels` says that they are wanted next.
+    """
+    if not _holds_something(path):
+        require_file(path)  # says what it is instead
+        raise UnreadableImageError("empty file")
+    try:
+        with io.BufferedReader(io.FileIO(path)) as file, PILLOW_IS_QUIET:
+            yield _header(file, max_pixels, pixels)
+    except UnreadableImageError:
+        raise
+    # Broken files make Pillow's readers raise nearly anything (SyntaxError, struct.error,
+    # OverflowError, zlib.error, RecursionError ...); to the user all of it is one file unread.
+    except Exception as error:
+        raise UnreadableImageError(_reason(error)) from error
+
+
+def _holds_something(path: FilePath) -> bool:
+    """Whether `path` is a regular file that is not empty.
+
+    Files of the system (``/proc``) are empty by their size, and reading one may take for ever.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a third of the time of Path
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFile:
+    head = file.read(HEAD_BYTES)
+    kind = picture_kind(head)
+    if kind is None:
+        raise UnreadableImageError(what_it_is(head))
+    if kind not in _READERS:
+        raise UnreadableImageError(f"{kind} pictures cannot be read here: save them as JPEG or PNG")
+    if kind == "WEBP":
+        check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
+    cost = jpeg2000_cost(file, head) if kind == "JPEG2000" else 0.0
+    file.seek(0)
+    if kind == "PNM":
+        pnm_header(file)
+    source = _source(file, kind, max_pixels) if pixels else file
+    source.seek(0)
+    # No file name is handed over, or Pillow would map some files into memory: one that shrinks
+    # while it is read would kill the process.
+    picture = _reader(kind)(source, "")
+    check_size(picture.size, max_pixels, kind, cost)
+    check_tiles(picture)
+    if kind == "JPEG" and isinstance(source, io.BytesIO):
+        picture.decodermaxblock = source.getbuffer().nbytes  # the decoder gets all of it at once
+    return picture
+
+
+def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
+    """What the reader gets: the file, or what it holds where that serves better."""
+    file.seek(0)
+    if kind == "PNM":
+        return as_binary(file, max_pixels) or file
+    if kind not in _READ_AT_ONCE:
+        return file
+    large = os.fstat(file.fileno()).st_size > _LARGE_BYTES
+    data = file.read(4 * _LARGE_BYTES)
+    if kind == "JPEG":
+        check_scans(data)
+    return file if large else io.BytesIO(data)
+
+
+@cache
+def _reader(kind: str) -> Callable[[IO[bytes], str], ImageFile.ImageFile]:
+    module, name = _READERS[kind].split(":")
+    return cast(
+        "Callable[[IO[bytes], str], ImageFile.ImageFile]",
+        getattr(importlib.import_module(module), name),
+    )
+
+
+def _webp_canvas(head: bytes) -> tuple[int, int]:
+    """Width and height in an extended WebP header; 1x1 where there is none (then both <= 16384)."""
+    if head[12:16] != b"VP8X" or len(head) < 30:
+        return 1, 1
+    return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+
+
+def orientation_of(picture: ImageFile.ImageFile) -> int:
+    """How the stored pixels lie, 1 to 8 as EXIF counts; 1 where that is broken or absent."""
+    if picture.format == "TIFF":
+        return 1  # its reader turns the pixels itself
+    from PIL import Image as PillowImage
+
+    try:
+        # Not the PNG reader's own getexif, which would decode all pixels first.
+        value: Any = PillowImage.Image.getexif(picture).get(_ORIENTATION, 1)
+    except Exception:  # a broken EXIF block is no reason to refuse the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def has_exif_chunk(file: IO[bytes]) -> bool:
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            return True
+        file.seek(length + 4, io.SEEK_CUR)
+    return False
+
+
+_UNKNOWN_TO_PILLOW = ("support not installed", "unknown pixel mode", "not supported", "Unsupported")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory for its pixels"
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return "damaged: it points to a place outside itself"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os_reason(error)
+    plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    words = " ".join(plain.split())[:120] or type(error).__name__
+    if isinstance(error, EOFError) or "truncated" in words.lower():
+        return CUT_SHORT
+    if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
+        return f"of a rare kind that cannot be read here ({words}): save it as JPEG or PNG"
+    return f"damaged: {words}"
+
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "Found",
+    "Image",
+    "find_files",
+    "find_images",
+    "image_size",
+    "read_image",
+    "resize",
+    "thumbnail",
+    "why_not_an_image",
+    "write_image",
+]
+
+MAX_PIXELS = 178_956_970
+"""Largest picture read unless told otherwise: 512 MiB of RGB, Pillow's own limit for an error."""
+
+_LARGE_PIXELS = 1 << 26
+_ONE_LARGE = threading.Lock()
+"""Pictures above _LARGE_PIXELS are decoded one at a time: each takes some 7 bytes a pixel."""
+
+
+def read_image(
+    path: FilePath, *, max_pixels: int = MAX_PIXELS, at_least: Size | int | None = None
+) -> Image:
+    """The picture in the file `path` as upright RGB.
+
+    EXIF orientation is applied, 16-bit and float pixels are scaled to 8 bits, gray, CMYK, Lab and
+    palettes become RGB, transparency is laid over white; of animated files the first frame counts.
+    Colour profiles are not applied. May be called from several threads at once.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file; its content decides how it is read, not its suffix.
+    max_pixels : int, default 178,956,970
+        A picture whose header claims more is refused before memory for its pixels is taken.
+    at_least : (int, int) or int, optional
+        Width and height, or the longer side, in pixels that are enough: a JPEG is decoded at a
+        half, a quarter or an eighth of its size, the smallest that leaves the upright picture at
+        least so wide and high. That takes a fraction of the time. Other formats come at their full
+        size.
+
+    Returns
+    -------
+    (h, w, 3) uint8 ndarray
+        RGB; C-contiguous, writable, memory of its own.
+
+    Raises
+    ------
+    UnreadableImageError
+        The file is no picture, is cut short, damaged, too large or may not be read. The message
+        is the reason in a few words, without the file's name.
+
+    Notes
+    -----
+    Pillow decodes.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from PIL import Image
+    >>> Image.new("L", (40, 30), 200).save("gray.png")
+    >>> picture = icas.read_image("gray.png")
+    >>> picture.shape, picture.dtype, picture[0, 0].tolist()
+    ((30, 40, 3), dtype('uint8'), [200, 200, 200])
+    """
+    with opened(path, max_pixels, pixels=True) as picture:
+        if at_least is not None and picture.format == "JPEG":
+            picture.draft(None, _as_stored(at_least, picture))
+        large = picture.size[0] * picture.size[1] > _LARGE_PIXELS
+        with _ONE_LARGE if large else nullcontext():
+            picture.load()
+            return upright_rgb(picture, orientation_of(picture))
+
+
+def _as_stored(size: Size | int, picture: ImageFile.ImageFile) -> Size:
+    """The least width and height of the stored `picture`, which may lie on its side."""
+    if isinstance(size, int):
+        return (size, 1) if picture.size[0] >= picture.size[1] else (1, size)
+    return (size[1], size[0]) if orientation_of(picture) >= 5 else size
+
+
+def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
+    """Width and height of the upright picture in `path`, from its header alone.
+
+    Raises
+    ------
+    UnreadableImageError
+        As `read_image`, as far as the header tells.
+    """
+    with opened(path, max_pixels) as picture:
+        if picture.format == "PNG" and has_exif_chunk(cast("IO[bytes]", picture.fp)):
+            picture.load()  # the chunk may stand behind the pixels
+        width, height = picture.size
+        return (height, width) if orientation_of(picture) >= 5 else (width, height)
+
+
+def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Image:
+    """The picture in `path` made small: (h, w, 3) uint8 RGB with neither side above `side`.
+
+    A JPEG is decoded at a fraction of its size, which takes a fraction of the time. Small pictures
+    are not made larger.
+
+    Raises
+    ------
+    UnreadableImageError
+        As `read_image`.
+    UsageError
+        `side` is less than 1.
+    """
+    if side < 1:
+        raise UsageError(f"thumbnail side {side}: must be at least 1 pixel")
+    with opened(path, max_pixels, pixels=True) as picture:
+        picture.draft(None, _fit(picture.size, side))
+        picture.load()
+        image = upright_rgb(picture, orientation_of(picture))
+    return resize(image, _fit((image.shape[1], image.shape[0]), side))
+
+
+def _fit(size: Size, side: int) -> Size:
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resize(image: Image, size: Size) -> Image:
+    """`image` at `size` (width, height): by area where neither side grows, else bilinear.
+
+    Parameters
+    ----------
+    image
+        (h, w, 3) or (h, w) uint8.
+
+    Returns
+    -------
+    The array itself, not a copy, where the size is the same already.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == tuple(size):
+        return image
+    import cv2
+
+    smaller = size[0] <= width and size[1] <= height
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cast(Image, cv2.resize(image, size, interpolation=way))
+
+
+def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write `image` as PNG or JPEG (quality 95), by the suffix of `path`; whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Ends in .png, .jpg, .jpeg or .jpe. A file that is there is replaced.
+    image
+        (h, w, 3) RGB or (h, w) gray; uint8, for PNG also uint16.
+
+    Raises
+    ------
+    UsageError
+        Another suffix, shape or type of numbers.
+    OSError
+        The folder is missing, full or not writable; nothing new is left behind.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".png", ".jpg", ".jpeg", ".jpe"):
+        raise UsageError(f"cannot write {suffix or 'without a suffix'}: .png or .jpg is needed")
+    colour = image.ndim == 3 and image.shape[2] == 3
+    fits = image.dtype == np.uint8 or (image.dtype == np.uint16 and suffix == ".png")
+    if not (fits and image.size and (colour or image.ndim == 2)):
+        raise UsageError(
+            f"cannot write {image.dtype} of shape {image.shape} as {suffix}: "
+            "(h, w, 3) or (h, w) of uint8 is needed, uint16 for .png alone"
+        )
+    import cv2
+
+    done, data = cv2.imencode(suffix, image[..., ::-1] if colour else image)
+    if not done:
+        raise UsageError(f"cannot write an image of shape {image.shape} as {suffix}")
+    write_whole(path, data.tobytes())

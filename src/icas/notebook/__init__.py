@@ -1,0 +1,1 @@
+"""`icas.show` and HTML representations for notebooks."""

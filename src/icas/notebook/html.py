@@ -1,0 +1,136 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import unicodedata
+from collections.abc import Iterable, Mapping
+from math import isnan
+
+import numpy as np
+
+from icas.io.reading import Image
+
+QUALITY = 85
+"""Of JPEG: photographs in a cell are to be looked at, not to be kept."""
+
+
+def as_png(image: Image) -> bytes:
+    """A PNG file: (h, w, 3) RGB or (h, w) gray, uint8."""
+    return _encoded(image, "PNG", optimize=True)
+
+
+def as_jpeg(image: Image) -> bytes:
+    """A JPEG file of a picture, with colours as fine as brightness: thin lines stay clear."""
+    return _encoded(image, "JPEG", quality=QUALITY, subsampling=0)
+
+
+def _encoded(image: Image, kind: str, **settings: object) -> bytes:
+    from PIL import Image as Pictures
+
+    stream = io.BytesIO()
+    Pictures.fromarray(np.ascontiguousarray(image)).save(stream, kind, **settings)
+    return stream.getvalue()
+
+
+def as_uri(image: Image, *, flat: bool) -> str:
+    """``data:image/…``: PNG of a picture with `flat` colours, else JPEG."""
+    kind, content = ("png", as_png(image)) if flat else ("jpeg", as_jpeg(image))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def plural(what: str, number: int) -> str:
+    """`what` as it is said of one thing, or with the s of several."""
+    return what if number == 1 else f"{what}s"
+
+
+_JOINERS = "\u200c\u200d"  # they make one sign of several letters or emoji
+
+
+def text(value: object) -> str:
+    """`value` as text of a page, also inside quotes.
+
+    Line breaks, bytes that are no UTF-8 and signs that turn the direction of writing are shown as
+    escapes, so that every name can be encoded and none can pose as another.
+    """
+    plain = str(value)
+    if not plain.isprintable():
+        plain = "".join(map(_visible, plain))
+    return html.escape(plain, quote=True)
+
+
+def _visible(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python holds a byte that is no UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    hidden = unicodedata.category(letter) in ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp")
+    if not hidden or letter in _JOINERS:
+        return letter
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def counted(number: int, what: str) -> str:
+    """`number` things, as in "1 cluster" and "1,200 images"."""
+    return f"{number:,} {plural(what, number)}"
+
+
+def similarity(value: float) -> str:
+    """A similarity to three places; a dash for NaN."""
+    return "–" if isnan(value) else f"{value:.3f}"
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """A few names and values on one line."""
+    rows = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values.items()
+    )
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def pairs(title: str, values: Mapping[str, object], *, wide: bool = False) -> str:
+    """A card that lists names with their values."""
+    rows = "".join(
+        f"<div><dt>{text(name.replace('_', ' '))}</dt><dd>{_value(name, value)}</dd></div>"
+        for name, value in values.items()
+    )
+    content = f'<dl class="pairs">{rows}</dl>' if rows else '<p class="quiet">none</p>'
+    return f'<div class="card{" whole" if wide else ""}"><h3>{text(title)}</h3>{content}</div>'
+
+
+def _value(name: str, value: object) -> str:
+    """A setting in words: not every reader knows None and True."""
+    if name == "size" and isinstance(value, (list, tuple)):
+        return text("x".join(map(str, value)))
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return text(", ".join(map(str, value)))
+    return text(value)
+
+
+CELL = "text-align:left;padding:2px 16px 2px 0;border:0"
+NUMBER = "text-align:right;padding:2px 0;border:0;font-variant-numeric:tabular-nums"
+
+
+def table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
+    """A table of two columns: what it is, and how much."""
+    lines = "".join(
+        f'<tr style="background:none"><th scope="row" style="font-weight:normal;{CELL}">'
+        f'{text(name)}</th><td style="{NUMBER}">{text(_shown(value))}</td></tr>'
+        for name, value in rows
+    )
+    return (
+        '<table style="border-collapse:collapse;width:auto;margin:0">'
+        f'<caption style="font-weight:bold;{CELL};white-space:nowrap">{text(caption)}</caption>'
+        f"<tbody>{lines}</tbody></table>"
+    )
+
+
+def _shown(value: object) -> str:
+    """Shares to three places, numbers with commas."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

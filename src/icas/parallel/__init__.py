@@ -1,0 +1,1 @@
+"""Workers behind one interface: threads, processes, Dask."""

@@ -1,0 +1,1 @@
+"""Segmentations compared with true label maps."""

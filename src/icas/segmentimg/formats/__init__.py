@@ -1,0 +1,1 @@
+"""Files of paintings: masks, label maps, COCO, labelme, autosave."""

@@ -1,0 +1,1 @@
+"""GrabCut from boxes and strokes."""

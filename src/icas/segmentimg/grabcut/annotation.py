@@ -1,0 +1,212 @@
+"""What a user says of an object: rectangles and strokes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import UsageError
+from icas.segmentimg.labels.boxes import Box, rows_of
+
+NONE, FOREGROUND, BACKGROUND, PROBABLE_FOREGROUND, PROBABLE_BACKGROUND = range(5)
+"""Values of a map of strokes."""
+
+Strokes = NDArray[np.uint8]
+"""(h, w) uint8: one of the five values above."""
+
+Corners = tuple[int, int, int, int]
+"""A rectangle as people type it: x0, y0, x1, y1; x1 and y1 are the first pixel behind it."""
+
+Point = tuple[int, int, int]
+"""A click: x, y, label; label 1 is foreground, 0 background."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """Rectangles and strokes of one picture.
+
+    Attributes
+    ----------
+    boxes : tuple of Box
+        Rectangles that hold the object; what is outside all of them is background. They lie in
+        the picture and hold pixels.
+    strokes : (h, w) uint8 ndarray
+        0 none, 1 foreground, 2 background, 3 probably foreground, 4 probably background.
+
+    Raises
+    ------
+    UsageError
+        A rectangle is empty or not in the picture, or the strokes are no such map.
+    """
+
+    boxes: tuple[Box, ...]
+    strokes: Strokes
+
+    def __post_init__(self) -> None:
+        strokes = self.strokes
+        if strokes.ndim != 2 or strokes.dtype != np.uint8 or strokes.max(initial=0) > 4:
+            raise UsageError(
+                f"strokes are {strokes.dtype} of shape {strokes.shape}; needed: (h, w) uint8 0…4"
+            )
+        height, width = strokes.shape
+        for row0, row1, col0, col1 in self.boxes:
+            if not (0 <= row0 < row1 <= height and 0 <= col0 < col1 <= width):
+                raise UsageError(
+                    f"box {col0},{row0},{col1},{row1}: x0 < x1 and y0 < y1 in the picture"
+                    f" ({width}x{height}) are needed"
+                )
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is said at all."""
+        return not self.boxes and not self.strokes.any()
+
+    def inside(self) -> NDArray[np.bool_]:
+        """(h, w) bool: pixels in at least one rectangle."""
+        found = np.zeros(self.strokes.shape, bool)
+        for box in self.boxes:
+            found[rows_of(box)] = True
+        return found
+
+
+def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
+    """The part of a rectangle (x0, y0, x1, y1) that lies in a picture of `shape` (h, w).
+
+    Corners may come in any order.
+
+    Raises
+    ------
+    UsageError
+        The rectangle is empty, or no part of it lies in the picture.
+    """
+    if len(corners) != 4:
+        raise UsageError(f"box {','.join(map(str, corners))}: four numbers x0,y0,x1,y1 are needed")
+    height, width = shape
+    name = "box " + ",".join(str(value) for value in corners)
+    (x0, x1), (y0, y1) = sorted(corners[::2]), sorted(corners[1::2])
+    if x0 == x1 or y0 == y1:
+        raise UsageError(f"{name} is empty: x0 and x1, and y0 and y1 have to differ")
+    box = (max(0, y0), min(height, y1), max(0, x0), min(width, x1))
+    if box[0] >= box[1] or box[2] >= box[3]:
+        raise UsageError(f"{name} lies outside the picture ({width}x{height})")
+    return box
+
+
+def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
+    """One rectangle (x0, y0, x1, y1), or a sequence of them, as boxes in the picture.
+
+    Raises
+    ------
+    UsageError
+        See `box_of`; or not whole numbers.
+    """
+    if given is None:
+        return ()
+    try:
+        numbers = np.asarray(given, float)
+    except (TypeError, ValueError):
+        raise UsageError(f"box {given!r}: x0, y0, x1, y1 are needed") from None
+    if numbers.size == 0:
+        return ()
+    if numbers.shape[-1] != 4 or numbers.ndim > 2 or not np.isfinite(numbers).all():
+        raise UsageError(f"box {given!r}: four numbers x0, y0, x1, y1 are needed")
+    rows = np.rint(numbers.reshape(-1, 4)).astype(int).tolist()
+    return tuple(box_of((x0, y0, x1, y1), shape) for x0, y0, x1, y1 in rows)
+
+
+def parse_box(text: str | Sequence[int]) -> Corners:
+    """``"10,20,200,150"`` -> ``(10, 20, 200, 150)``: x0, y0, x1, y1.
+
+    Raises
+    ------
+    ValueError
+        Not four whole numbers with commas between them.
+    """
+    wanted = "a box like 10,20,200,150 (x0,y0,x1,y1)"
+    x0, y0, x1, y1 = _whole_numbers(text, 4, wanted)
+    return x0, y0, x1, y1
+
+
+def parse_point(text: str | Sequence[int]) -> Point:
+    """``"120,80,1"`` -> ``(120, 80, 1)``: x, y, and 1 for foreground or 0 for background.
+
+    Raises
+    ------
+    ValueError
+        Not three whole numbers with commas between them, or another label.
+    """
+    wanted = "a point like 120,80,1 (x,y,label; label 1 = foreground, 0 = background)"
+    x, y, label = _whole_numbers(text, 3, wanted)
+    if label not in (0, 1):
+        raise ValueError(wanted)
+    return x, y, label
+
+
+def _whole_numbers(text: str | Sequence[int], count: int, wanted: str) -> list[int]:
+    parts = text.split(",") if isinstance(text, str) else list(text)
+    try:
+        numbers = [int(part) for part in parts]
+    except (TypeError, ValueError):
+        raise ValueError(wanted) from None
+    if len(numbers) != count:
+        raise ValueError(wanted)
+    return numbers
+
+
+def point_strokes(points: Iterable[Point], shape: tuple[int, int]) -> Strokes:
+    """Clicks as strokes: small discs, later ones over earlier ones.
+
+    Raises
+    ------
+    UsageError
+        A point lies outside the picture.
+    """
+    import cv2
+
+    strokes = np.zeros(shape, np.uint8)
+    height, width = shape
+    for x, y, label in points:
+        if not (0 <= x < width and 0 <= y < height):
+            raise UsageError(f"point {x},{y},{label} lies outside the picture ({width}x{height})")
+        value = FOREGROUND if label else BACKGROUND
+        cv2.circle(strokes, (int(x), int(y)), disc_radius(shape), value, cv2.FILLED)
+    return strokes
+
+
+def disc_radius(shape: tuple[int, int]) -> int:
+    """Radius of the disc that a click paints: 3 pixels where a picture has 481x321."""
+    return round(3 * float(np.sqrt(shape[0] * shape[1] / (481 * 321))))
+
+
+def strokes_of(
+    shape: tuple[int, int],
+    foreground: NDArray[Any] | None,
+    background: NDArray[Any] | None,
+    probable_foreground: NDArray[Any] | None = None,
+    probable_background: NDArray[Any] | None = None,
+) -> Strokes:
+    """Masks of strokes -> one map; sure over probable, background over foreground.
+
+    Raises
+    ------
+    UsageError
+        A mask has another shape than the picture.
+    """
+    strokes = np.zeros(shape, np.uint8)
+    for name, mask, value in (
+        ("probable_foreground", probable_foreground, PROBABLE_FOREGROUND),
+        ("probable_background", probable_background, PROBABLE_BACKGROUND),
+        ("foreground", foreground, FOREGROUND),
+        ("background", background, BACKGROUND),
+    ):
+        if mask is None:
+            continue
+        given = np.asarray(mask)
+        if given.shape != shape:
+            raise UsageError(f"{name} is of shape {given.shape}, the picture of {shape}")
+        strokes[given != 0] = value
+    return strokes

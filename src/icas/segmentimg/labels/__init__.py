@@ -1,0 +1,1 @@
+"""Label maps: algebra, merge tree, overlays."""

@@ -1,0 +1,200 @@
+"""Label algebra: connected pieces, neighbours, small segments, borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.union_find import unions
+from icas.io.reading import Image
+
+Labels = NDArray[np.int32]
+"""(h, w) int32: 0 = edge, 1…K = segments, each one connected piece."""
+
+
+def connected(groups: NDArray[np.integer[Any]], *, edges: bool = False) -> Labels:
+    """Number the connected pieces of equal values 1…K, in the order of their first pixel.
+
+    Parameters
+    ----------
+    groups : (h, w) int ndarray
+        Pixels of one value belong together where they touch.
+    edges : bool
+        The value 0 is an edge and stays 0; else it is a value like any other.
+
+    Returns
+    -------
+    (h, w) int32 ndarray
+        Pieces are connected by sides, not by corners alone.
+    """
+    from skimage.measure import label
+
+    values = groups.astype(np.int32)
+    if not edges:
+        values = values - (values.min(initial=0) - 1)
+    pieces: Any = label(values, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    return np.asarray(pieces, np.int32)
+
+
+def count_of(labels: Labels) -> int:
+    """Number of segments."""
+    return int(labels.max(initial=0))
+
+
+def sizes_of(labels: Labels) -> NDArray[np.int64]:
+    """(K + 1,) pixels of each label, the edge's first."""
+    return np.bincount(labels.ravel(), minlength=1).astype(np.int64)
+
+
+def mean_colors(image: Image, labels: Labels) -> NDArray[np.float64]:
+    """(K + 1, 3) mean colour of each label; 0 where a label has no pixel."""
+    flat, count = labels.ravel(), count_of(labels) + 1
+    sums = [np.bincount(flat, image[..., channel].ravel(), count) for channel in range(3)]
+    return np.stack(sums, axis=1) / np.maximum(np.bincount(flat, minlength=count), 1)[:, None]
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Which segments touch, and how.
+
+    Attributes
+    ----------
+    a, b : (m,) int64 ndarray
+        Touching segments, a < b, each pair once.
+    length : (m,) int64 ndarray
+        Pixel sides that the two share.
+    contrast : (m,) float64 ndarray
+        Mean distance of the colours on both sides of the border, in gray levels.
+    """
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    length: NDArray[np.int64]
+    contrast: NDArray[np.float64]
+
+
+def borders(image: Image, labels: Labels) -> Borders:
+    """Borders between segments; where edges lie between, the nearest segments touch."""
+    whole = filled(labels)
+    sides = [_sides(whole, axis) for axis in (0, 1)]
+    before = np.concatenate([one for one, _ in sides])
+    after = np.concatenate([other for _, other in sides])
+    flat, pixels = whole.ravel(), image.reshape(-1, 3)
+    step = pixels[before].astype(np.float32) - pixels[after]
+    return _gathered(flat[before], flat[after], np.sqrt((step * step).sum(axis=1)))
+
+
+def _sides(labels: Labels, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Flat places of the pixels whose next one along `axis` has another label, and of those."""
+    width = labels.shape[1]
+    differ = labels[:-1] != labels[1:] if axis == 0 else labels[:, :-1] != labels[:, 1:]
+    rows, columns = np.nonzero(differ)
+    before = rows * width + columns
+    return before, before + (width if axis == 0 else 1)
+
+
+def _gathered(
+    first: NDArray[np.int32], second: NDArray[np.int32], step: NDArray[np.float32]
+) -> Borders:
+    low = np.minimum(first, second).astype(np.int64)
+    high = np.maximum(first, second).astype(np.int64)
+    base = int(high.max(initial=0)) + 1
+    pairs, place = np.unique(low * base + high, return_inverse=True)
+    length = np.bincount(place, minlength=len(pairs))
+    contrast = np.bincount(place, step, len(pairs)) / np.maximum(length, 1)
+    a, b = np.divmod(pairs, base)
+    return Borders(a, b, length, contrast)
+
+
+def filled(labels: Labels) -> Labels:
+    """`labels` with every edge pixel given to the nearest segment."""
+    from scipy.ndimage import distance_transform_edt
+
+    edge = labels == 0
+    if not edge.any() or edge.all():
+        return labels
+    nearest = distance_transform_edt(edge, return_distances=False, return_indices=True)
+    return np.asarray(labels[tuple(nearest)], np.int32)
+
+
+def absorb_small(image: Image, labels: Labels, min_size: int) -> Labels:
+    """Give every segment of fewer than `min_size` pixels to the neighbour nearest in colour.
+
+    Edge pixels stay edges. A picture that is one small segment stays as it is. Pixels are looked
+    at once; the rounds of joining are done among segments.
+    """
+    sizes = sizes_of(labels).astype(float)
+    if not (sizes[1:] < min_size).any():
+        return labels
+    touching = borders(image, labels)
+    sums = mean_colors(image, labels) * sizes[:, None]
+    group = np.arange(len(sizes))
+    while True:
+        joined = _join_small(group, sizes, sums, touching, min_size)
+        if joined is None:
+            return numbered(group)[labels]
+        group = joined
+
+
+def _join_small(
+    group: NDArray[np.int64],
+    sizes: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    touching: Borders,
+    min_size: int,
+) -> NDArray[np.int64] | None:
+    """One round: each small group joins its nearest neighbour in colour; None when all are large.
+
+    Groups are numbered by their lowest segment, so that group 0 stays the edge.
+    """
+    count = len(group)
+    size = np.bincount(group, sizes, count)
+    small = (size < min_size) & (size > 0)
+    small[0] = False
+    a, b = group[touching.a], group[touching.b]
+    apart = (a != b) & (small[a] | small[b])
+    if not apart.any():
+        return None
+    totals = np.stack([np.bincount(group, column, count) for column in sums.T], axis=1)
+    means = totals / np.maximum(size, 1)[:, None]
+    source = np.concatenate([a[apart], b[apart]])
+    target = np.concatenate([b[apart], a[apart]])
+    source, target = source[small[source]], target[small[source]]
+    distance = np.linalg.norm(means[source] - means[target], axis=1)
+    order = np.lexsort((target, distance, source))
+    nearest = order[np.unique(source[order], return_index=True)[1]]
+    found = unions(count, source[nearest], target[nearest])
+    lowest = np.full(count, count)
+    np.minimum.at(lowest, found[group], np.arange(count))
+    return np.asarray(lowest[found[group]], np.int64)
+
+
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Look-up from old to new labels: groups 1…K in the order of their lowest segment.
+
+    Segments are numbered in the order of their first pixel; so are the groups then.
+    """
+    _, lowest, place = np.unique(group[1:], return_index=True, return_inverse=True)
+    rank = np.empty(len(lowest), np.int32)
+    rank[np.argsort(lowest)] = np.arange(1, len(lowest) + 1)
+    return np.concatenate([np.zeros(1, np.int32), rank[place]]).astype(np.int32)
+
+
+def border_band(labels: Labels, reach: int) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels within `reach` pixels of another segment."""
+    import cv2
+
+    side = 2 * reach + 1
+    square = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.dilate(last_pixels(labels).astype(np.uint8), square), bool)
+
+
+def last_pixels(labels: Labels) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels whose next one to the right or below has another label."""
+    last = np.zeros(labels.shape, bool)
+    last[:-1] |= labels[:-1] != labels[1:]
+    last[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return last

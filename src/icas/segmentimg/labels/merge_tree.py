@@ -1,0 +1,285 @@
+"""The merge tree: in which order neighbouring segments would be joined."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import UsageError
+from icas.io.arrays import as_image
+from icas.segmentimg.labels.labels import Labels, borders, count_of, mean_colors, numbered, sizes_of
+
+
+@dataclass(frozen=True)
+class MergeTree:
+    """Segments and how they join, the most alike first.
+
+    What `icas.merge_tree` gives; `icas.labels_at` reads it.
+
+    Parameters
+    ----------
+    labels : (h, w) int32 ndarray
+        The segments, 1…K; 0 = edge.
+    merges : (K - 1, 4) float64 ndarray
+        A row a merge: the two nodes that join, the cost, and the pixels of the new node. Segment s
+        is node s - 1, the node made in row r is K + r, as in `scipy.cluster.hierarchy.linkage`.
+        Costs never fall from row to row.
+
+    Attributes
+    ----------
+    labels, merges
+        As given.
+
+    See Also
+    --------
+    icas.merge_tree : makes one.
+    icas.labels_at : the segments where some are left.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> image = data.coffee()[::4, ::4]
+    >>> tree = icas.merge_tree(image, icas.segment(image, "graph"))
+    >>> tree.merges.shape == (tree.count - 1, 4)
+    True
+    >>> table = tree.table(10)
+    >>> table.dtype, int(table[0]), int(table.max())
+    (dtype('int32'), 0, 10)
+    """
+
+    labels: Labels
+    merges: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        """int: segments at the bottom, K."""
+        return len(self.merges) + 1 if self.labels.max(initial=0) else 0
+
+    def table(self, n: int) -> NDArray[np.int32]:
+        """Number of each segment's group where `n` groups are left.
+
+        Groups are numbered in the order of their lowest segment. A look-up of the label map in this
+        table gives the label map at that level.
+
+        Parameters
+        ----------
+        n : int
+            At least 1; of more than there are, each segment is a group.
+
+        Returns
+        -------
+        (K + 1,) int32 ndarray
+            1… for each segment; 0 stays 0.
+
+        Raises
+        ------
+        UsageError
+            `n` is below 1.
+        """
+        if n < 1:
+            raise UsageError(f"{n} segments: must be at least 1")
+        count = self.count
+        done = max(0, count - n)
+        root = np.arange(count + done)
+        for row in range(done - 1, -1, -1):
+            first, second = self.merges[row, :2].astype(np.int64)
+            root[first] = root[second] = root[count + row]
+        return numbered(np.concatenate([[-1], root[:count]]))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the segments, and fewer and fewer of them."""
+        from icas.notebook.show import show
+
+        some = [n for n in (self.count // 4, self.count // 16, self.count // 64) if n > 1]
+        return show(self.labels, *(labels_at(self, n) for n in some))._repr_html_()
+
+
+def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
+    """The order in which neighbouring segments of a picture would be joined.
+
+    The cheapest pair of neighbours joins first. A pair costs the squared distance of its mean
+    colours plus the squared mean contrast along the border that the two share, times Ward's weight
+    of the sizes (small pieces join early), over the root of the border's length (what touches
+    along a long border joins early).
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 ndarray
+        RGB; whatever `icas.segment` takes does too.
+    labels : (h, w) int32 ndarray
+        Segments, 1…K; 0 = edge.
+
+    Returns
+    -------
+    MergeTree
+        For `icas.labels_at`.
+
+    Raises
+    ------
+    UsageError
+        The two differ in size.
+
+    Notes
+    -----
+    Colours are CIE Lab. The weight of the sizes is that of J. H. Ward, Hierarchical grouping to
+    optimize an objective function, 1963; joining neighbours only is region merging.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> image = data.coffee()[::4, ::4]
+    >>> tree = icas.merge_tree(image, icas.segment(image, "graph"))
+    >>> int(icas.labels_at(tree, 12).max())
+    12
+    """
+    picture = as_image(image)
+    if labels.shape != picture.shape[:2]:
+        raise UsageError(f"labels are {labels.shape}, the picture {picture.shape[:2]}")
+    whole = np.asarray(labels, np.int32)
+    return MergeTree(whole, _Joining(picture, whole).run())
+
+
+def labels_at(tree: MergeTree, n: int) -> Labels:
+    """The label map where `n` segments are left (or as many as there are); a table look-up."""
+    return tree.table(n)[tree.labels]
+
+
+class _Joining:
+    """Neighbours in a heap; a pair is priced anew whenever one of its sides has grown."""
+
+    def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
+        import cv2
+
+        count = count_of(labels)
+        lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.uint8)
+        self.count = count
+        self.sizes = sizes_of(labels)[1:].astype(float).tolist()
+        self.colors = list(mean_colors(lab, labels)[1:])
+        self.around: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
+        touching = borders(lab, labels)
+        for a, b, length, contrast in zip(
+            (touching.a - 1).tolist(),
+            (touching.b - 1).tolist(),
+            touching.length.tolist(),
+            touching.contrast.tolist(),
+            strict=True,
+        ):
+            self.around[a][b] = self.around[b][a] = (length, length * contrast)
+
+    def run(self) -> NDArray[np.float64]:
+        heap = [
+            (self._cost(a, b), a, b) for a in range(self.count) for b in self.around[a] if a < b
+        ]
+        heapq.heapify(heap)
+        gone: set[int] = set()
+        merges: list[tuple[float, float, float, float]] = []
+        floor = 0.0
+        while heap:
+            cost, a, b = heapq.heappop(heap)
+            if a in gone or b in gone:
+                continue
+            floor = max(floor, cost)
+            new = self._join(a, b)
+            gone.update((a, b))
+            merges.append((a, b, floor, self.sizes[new]))
+            for other in self.around[new]:
+                heapq.heappush(heap, (self._cost(other, new), other, new))
+        return np.array(merges, np.float64).reshape(-1, 4)
+
+    def _cost(self, a: int, b: int) -> float:
+        length, steps = self.around[a][b]
+        weight = self.sizes[a] * self.sizes[b] / (self.sizes[a] + self.sizes[b])
+        apart = self.colors[a] - self.colors[b]
+        contrast = steps / length
+        return float(weight * (apart @ apart + contrast * contrast) / length**0.5)
+
+    def _join(self, a: int, b: int) -> int:
+        new, size = len(self.sizes), self.sizes[a] + self.sizes[b]
+        mixed = self.sizes[a] * self.colors[a] + self.sizes[b] * self.colors[b]
+        self.sizes.append(size)
+        self.colors.append(mixed / size)
+        self.around.append({})
+        for old in (a, b):
+            for other, (length, steps) in self.around[old].items():
+                if other in (a, b):
+                    continue
+                del self.around[other][old]
+                before = self.around[new].get(other, (0.0, 0.0))
+                shared = (before[0] + length, before[1] + steps)
+                self.around[new][other] = self.around[other][new] = shared
+        return new
+
+
+STEP = 1.4
+"""A step makes the group at least so much larger or smaller, in pixels."""
+
+
+class Growth:
+    """Groups of segments at any level of a merge tree.
+
+    A level is a number of merges that are done, the cheapest first: 0 leaves every segment alone,
+    K - 1 makes one group of all. So one level means groups of one kind all over the picture.
+
+    Parameters
+    ----------
+    tree : MergeTree
+    sizes : (K + 1,) int64 ndarray
+        Pixels of each segment, the edge's first.
+    """
+
+    def __init__(self, tree: MergeTree, sizes: NDArray[np.int64]) -> None:
+        count = tree.count
+        merges = len(tree.merges)
+        self._count = count
+        self._children = tree.merges[:, :2].astype(np.int64)
+        self._parent = np.full(count + merges, -1, np.int64)
+        self._parent[self._children.T] = np.arange(count, count + merges)
+        self._sizes = np.concatenate([sizes[1 : count + 1], tree.merges[:, 3]])
+
+    def group(self, segment: int, level: int) -> NDArray[np.int32]:
+        """Segments that are one group with `segment` at a level, in order."""
+        return self._leaves(self._node(segment, level))
+
+    def grown(self, segment: int, level: int) -> int:
+        """The least level at which the group of `segment` is a step larger, or all there is."""
+        node = self._node(segment, level)
+        wanted = STEP * self._sizes[node]
+        while self._parent[node] >= 0:
+            node = int(self._parent[node])
+            if self._sizes[node] >= wanted:
+                break
+        return max(level, self._level(node))
+
+    def shrunk(self, segment: int, level: int) -> int:
+        """The level at which the group of `segment` is a step smaller; 0 is the segment alone."""
+        wanted = self._sizes[self._node(segment, level)] / STEP
+        node, best = segment - 1, 0
+        while node >= 0 and self._sizes[node] <= wanted:
+            best = self._level(node)
+            node = int(self._parent[node])
+        return best
+
+    def _level(self, node: int) -> int:
+        return max(0, node - self._count + 1)
+
+    def _node(self, segment: int, level: int) -> int:
+        node = segment - 1
+        while (parent := int(self._parent[node])) >= 0 and self._level(parent) <= level:
+            node = parent
+        return node
+
+    def _leaves(self, top: int) -> NDArray[np.int32]:
+        waiting, found = [top], []
+        while waiting:
+            node = waiting.pop()
+            if node < self._count:
+                found.append(node + 1)
+            else:
+                waiting.extend(self._children[node - self._count].tolist())
+        return np.array(sorted(found), np.int32)

@@ -1,0 +1,1 @@
+"""Images seen through a viewport, for windows and notebooks."""

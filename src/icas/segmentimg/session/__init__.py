@@ -1,0 +1,1 @@
+"""A painting session: opening, prefetch, saving."""

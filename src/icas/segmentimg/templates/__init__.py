@@ -1,0 +1,1 @@
+"""Template search and painting."""

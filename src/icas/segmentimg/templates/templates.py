@@ -1,0 +1,271 @@
+"""Templates: small pictures to be found, which of their pixels count, and what is painted there."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import UsageError
+from icas.io.arrays import as_image
+from icas.io.reading import Image
+from icas.segmentimg.document.layers import Color
+from icas.segmentimg.document.palette import default_palette
+
+Mask = NDArray[np.bool_]
+
+DEFAULT_COLOR: Color = (204, 0, 0)
+"""What a template without a segment is painted with."""
+
+MOST_COLORS = 256
+"""Colours in one segment: each becomes a mask of the picture's size. A JPEG holds thousands."""
+
+BORDER_TOLERANCE = 16
+"""Steps of 255, in each channel, by which JPEG strews a flat colour (quality 75 and better)."""
+BORDER_SHARE = 0.65
+"""A border with less of one colour is that of a patch cut from a scene. A disc as wide as its
+picture leaves 2/3, objects photographed before a plain ground 3/4 and more (coil100)."""
+FREE_SHARE = 0.9
+"""A border with at least so much of one colour belongs to an object that stands free."""
+LEAST_ATTENTION = 0.02
+"""What is left of a flat patch by noise alone is less of it than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A small picture to be found, and what is painted where it is.
+
+    `icas.make_template` makes one of less.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    image : (h, w, 3) uint8 ndarray
+        RGB.
+    attention : (h, w) bool ndarray
+        The pixels that count when it is matched; at least one.
+    segment : (h, w, 3) uint8 ndarray
+        RGB colours to be painted; at most 256 different ones inside `mask`.
+    mask : (h, w) bool ndarray
+        The pixels that are painted; at least one.
+
+    Attributes
+    ----------
+    name, image, attention, segment, mask
+        As given.
+
+    Raises
+    ------
+    UsageError
+        Sizes or dtypes that differ from these, no pixel to match or to paint, too many colours.
+
+    See Also
+    --------
+    icas.make_template : what is not given is made.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from skimage import data
+    >>> template = icas.make_template(data.coins()[15:70, 15:75], color=(0, 170, 68))
+    >>> template.size, template.segment[0, 0].tolist(), template.mask.dtype
+    ((55, 60), [0, 170, 68], dtype('bool'))
+    """
+
+    name: str
+    image: Image
+    attention: Mask
+    segment: Image
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        for part, array, shape, dtype in (
+            ("picture", self.image, (*self.image.shape[:2], 3), np.uint8),
+            ("attention", self.attention, self.image.shape[:2], np.bool_),
+            ("segment", self.segment, self.image.shape, np.uint8),
+            ("mask", self.mask, self.image.shape[:2], np.bool_),
+        ):
+            if array.shape != shape or array.dtype != dtype or array.size == 0:
+                raise UsageError(
+                    f"template {self.name!r}: its {part} is {array.dtype} of shape {array.shape},"
+                    f" {np.dtype(dtype)} of shape {shape} is needed"
+                )
+        if not self.attention.any():
+            raise UsageError(f"template {self.name!r}: its attention is black, nothing would count")
+        if not self.mask.any():
+            raise UsageError(f"template {self.name!r}: its mask is black, nothing would be painted")
+        count = len(packed_colors(self))
+        if count > MOST_COLORS:
+            raise UsageError(
+                f"template {self.name!r}: its segment has {count:,} colours, at most {MOST_COLORS}"
+                " can be painted: use flat colours, saved as PNG"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(int, int): height and width."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+def make_template(
+    image: NDArray[Any],
+    *,
+    attention: NDArray[Any] | None = None,
+    segment: NDArray[Any] | None = None,
+    mask: NDArray[Any] | None = None,
+    color: Color | None = None,
+    name: str = "template",
+) -> Template:
+    """A template with what is not given made from what is.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 ndarray
+        RGB; whatever `icas.segment` takes does too.
+    attention : (h, w) or (h, w, 3) ndarray, optional
+        Pixels that are not 0 count; not given: the picture without the even background that
+        surrounds its object, or all of it where there is none.
+    segment : (h, w, 3) uint8 ndarray, optional
+        Colours to be painted; not given: `color` everywhere.
+    mask : (h, w) or (h, w, 3) ndarray, optional
+        Pixels that are not 0 are painted; not given: those of the segment that are not black, or
+        with no segment the attention.
+    color : (int, int, int), default (204, 0, 0)
+        Red, green, blue, 0-255; not used with a segment.
+    name : str, default "template"
+        What errors call it.
+
+    Returns
+    -------
+    Template
+        Checked.
+
+    Raises
+    ------
+    UsageError
+        As `Template`, or a picture or colour that is none.
+
+    See Also
+    --------
+    icas.paint_templates : finds them.
+
+    Examples
+    --------
+    A disc on white: the white around it does not count.
+
+    >>> import icas
+    >>> import numpy as np
+    >>> image = np.full((20, 20, 3), 255, np.uint8)
+    >>> rows, columns = np.ogrid[:20, :20]
+    >>> image[(rows - 10) ** 2 + (columns - 10) ** 2 < 64] = 200, 120, 0
+    >>> template = icas.make_template(image, color=(0, 0, 255))
+    >>> bool(template.attention[10, 10]), bool(template.attention[0, 0])
+    (True, False)
+    """
+    picture = as_image(image, f"template {name!r}")
+    counts = made_attention(picture) if attention is None else _not_black(attention)
+    if segment is None:
+        colors = np.broadcast_to(
+            np.array(_checked(DEFAULT_COLOR if color is None else color), np.uint8), picture.shape
+        )
+        painted = counts if mask is None else _not_black(mask)
+    else:
+        colors = as_image(segment, f"segment of template {name!r}")
+        painted = _not_black(colors if mask is None else mask)
+    return Template(name, picture, counts, np.ascontiguousarray(colors), painted)
+
+
+def _checked(color: Color) -> Color:
+    if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+        raise UsageError(f"colour {color}: red, green and blue lie between 0 and 255")
+    return color
+
+
+def _not_black(array: NDArray[Any]) -> Mask:
+    given = np.asarray(array) != 0
+    return np.asarray(given[..., :3].any(axis=2) if given.ndim == 3 else given)
+
+
+def colors_for(count: int, first: Sequence[Color] | None = None) -> list[Color]:
+    """`count` different colours: those of `first`, then hues apart from each other.
+
+    `first` not given: those of the default palette that are not black; red comes first.
+    """
+    if first is None:
+        first = [one.color for one in default_palette() if any(one.color)]
+    found = list(dict.fromkeys(first))[:count]
+    turn = 0
+    while len(found) < count:
+        parts = colorsys.hsv_to_rgb(turn * 0.618034 % 1, 0.9, 0.9 - 0.15 * (turn % 4))
+        color = (round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2]))
+        if color not in found:
+            found.append(color)
+        turn += 1
+    return found
+
+
+def made_attention(image: Image) -> Mask:
+    """(h, w) bool: `image` without the background that surrounds its object.
+
+    Left out are the pixels of the border's colour (within `BORDER_TOLERANCE`) that hang together
+    with the border by their sides. The whole picture counts where that would not tell the object:
+
+    - less than `BORDER_SHARE` of the border has that colour: a patch of a scene, not an object;
+    - less than `LEAST_ATTENTION` of the picture would count: a flat patch;
+    - what would count is flat itself, and black (the normalised difference divides by brightness)
+      or not free of the border (`FREE_SHARE`): its outline is all there is to see.
+    """
+    whole = np.ones(image.shape[:2], bool)
+    color, share = _border_color(image)
+    if share < BORDER_SHARE:
+        return whole
+    left = ~_hanging_on_border(_near(image, color))
+    if left.mean() < LEAST_ATTENTION:
+        return whole
+    middle = np.median(image[left], axis=0)
+    flat = _near(image[left], middle).mean() >= 0.9
+    if flat and (share < FREE_SHARE or middle.max() <= BORDER_TOLERANCE):
+        return whole
+    return left
+
+
+def _border_color(image: Image) -> tuple[NDArray[np.float64], float]:
+    """The most common colour of the outermost pixels, and the share of them that is near it."""
+    edge = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    colors, counts = np.unique(edge, axis=0, return_counts=True)
+    common = colors[np.argsort(-counts, kind="stable")][:MOST_COLORS]
+    near = np.array([_near(edge, color).sum() for color in common])
+    similar = _near(edge, common[near.argmax()])
+    return np.median(edge[similar], axis=0), float(similar.mean())
+
+
+def _near(pixels: Image, color: NDArray[Any]) -> Mask:
+    apart = np.abs(pixels.astype(np.float32) - color.astype(np.float32))
+    return np.asarray(apart.max(axis=-1) <= BORDER_TOLERANCE)
+
+
+def _hanging_on_border(pixels: Mask) -> Mask:
+    """The pieces of `pixels`, connected by sides, that touch the border."""
+    from scipy.ndimage import label
+
+    pieces, count = label(pixels)
+    touching = np.zeros(count + 1, bool)
+    for line in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
+        touching[line] = True
+    touching[0] = False
+    return np.asarray(touching[pieces])
+
+
+def packed(segment: Image) -> NDArray[np.int32]:
+    """Each pixel's colour as one number."""
+    return np.asarray(segment.astype(np.int32) @ np.array([65536, 256, 1], np.int32))
+
+
+def packed_colors(template: Template) -> NDArray[np.int32]:
+    """The colours that a template paints, each as one number."""
+    return np.unique(packed(template.segment)[template.mask])
