@@ -12,7 +12,7 @@
 #
 # PYTHON=python3.12     another Python, 3.10 or later
 # EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch, 9 GB while pip works
-# TESTS=tests/common    a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
+# TESTS=tests/io        a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
 # WORKERS=0             tests one after the other; else as many at a time as there are cores
 
 PYTHON ?= python3

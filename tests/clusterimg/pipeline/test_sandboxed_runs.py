@@ -29,7 +29,7 @@ from icas.io.sandbox import PROCESSES, Isolation
 from icas.parallel.executors import start_workers
 
 _SPEC = importlib.util.spec_from_file_location(
-    "breaking_decoders", Path(__file__).parents[1] / "common" / "breaking_decoders.py"
+    "breaking_decoders", Path(__file__).parents[2] / "io" / "breaking_decoders.py"
 )
 assert _SPEC is not None
 assert _SPEC.loader is not None

@@ -110,7 +110,7 @@ def test_every_link_of_the_page_leads_to_its_file(hostile: tuple[Path, Path]) ->
 
 def _browser_module() -> ModuleType:
     spec = importlib.util.spec_from_file_location(
-        "report_browser", Path(__file__).with_name("test_report_browser.py")
+        "report_browser", Path(__file__).parents[1] / "html" / "test_browser.py"
     )
     assert spec is not None
     assert spec.loader is not None

@@ -11,7 +11,7 @@ from icas.cli.options import options_of
 from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
 from icas.segmentimg.windows.events import CUTTING, PAINTING, POINTING, help_rows
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 HEAD = "|---|---|\n"
 
 
