@@ -36,6 +36,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         alone = rng.integers(0, 256, (120, 160, 3), np.uint8)
         Image.fromarray(alone).save(folder / f"20-{name}.png")
     return folder
+
+
 def picture(rng, side):
     """A bright box of one colour, somewhere on a dark ground: (side, side, 3) uint8."""
     image = np.full((side, side, 3), rng.integers(0, 60), np.uint8)
