@@ -19,6 +19,7 @@ from icas.clusterimg.methods.gpu import check_computed
 from icas.clusterimg.transfer.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
+from icas.io.files import beside
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import TIMEOUT, Isolation
 from icas.parallel.executors import EXECUTORS
@@ -312,6 +313,10 @@ class ClusterSettings:
                     f"--reference counts links, and models are asked for: leave the flags for the"
                     f" models of {method.name!r} out"
                 ) from None
+
+    def result_folder(self, source: Path) -> Path:
+        """`dst`, or ``<source>_clustered`` beside the source."""
+        return self.dst if self.dst is not None else beside(source, "_clustered")
 
     def isolation(self) -> Isolation | None:
         """How images are decoded apart; None = by the workers themselves."""

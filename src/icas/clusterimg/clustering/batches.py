@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from icas.cli.console import Console
 from icas.clusterimg.clustering.base import Grouped, Grouping, LinkGrouping, with_trees
 from icas.clusterimg.clustering.constrained_linkage import constrained
-from icas.clusterimg.clustering.constraints import Marks
 from icas.clusterimg.clustering.medoids import Cohesion, cohesions_of
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, Workers
@@ -66,7 +66,7 @@ def cluster_batch(
     features: FeatureSet,
     workers: Workers = ALONE,
     console: Console | None = None,
-    marks: Marks | None = None,
+    marks: ConstraintArrays | None = None,
 ) -> BatchClusters:
     """The clusters that `grouping` finds in a batch, as far as `marks` allow them."""
     grouped = grouping.within(features, workers, console or Console())

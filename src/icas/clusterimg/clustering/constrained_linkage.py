@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.clustering.base import Grouped
-from icas.clusterimg.clustering.constraints import Marks
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, number_clusters, spanning_forest
 from icas.clusterimg.linking.tiles import links_within
 from icas.clusterimg.methods.base import Method
@@ -56,7 +56,7 @@ class Joined:
         return spanning_forest(len(self.labels), parts).links()
 
 
-def join_apart(start: Numbers, tree: Links, marks: Marks, among: Among) -> Joined:
+def join_apart(start: Numbers, tree: Links, marks: ConstraintArrays, among: Among) -> Joined:
     """Join images by links, but none that are to be apart.
 
     Parameters
@@ -65,11 +65,11 @@ def join_apart(start: Numbers, tree: Links, marks: Marks, among: Among) -> Joine
         Groups that stay whole, whatever is in them.
     tree : Links
         A maximum spanning forest of the links, or all of them.
-    marks : Marks
+    marks : ConstraintArrays
     among : callable
         The links, where some of them have to be refused.
     """
-    a, b = Marks(start).pairs()
+    a, b = ConstraintArrays(start).pairs()
     whole = unions(len(start), np.concatenate([a, tree.a]), np.concatenate([b, tree.b]))
     broken = marks.broken(whole)
     if not broken:
@@ -124,7 +124,9 @@ class _Part:
             yield _where(part, (groups[part.a] != groups[part.b]) & (part.similarity < ceiling))
 
 
-def _parted(start: Numbers, tree: Links, part: _Part, marks: Marks) -> tuple[Numbers, Links]:
+def _parted(
+    start: Numbers, tree: Links, part: _Part, marks: ConstraintArrays
+) -> tuple[Numbers, Links]:
     """Groups that links make of the n groups `start` where some are to be apart.
 
     Up to the first refusal they are what the spanning forest tells. Links inside what it has
@@ -172,7 +174,7 @@ def _floor(parts: Iterable[Links], groups: _Groups) -> float:
 class _Groups:
     """Groups that grow, with the sides that are in each."""
 
-    def __init__(self, start: Numbers, marks: Marks) -> None:
+    def __init__(self, start: Numbers, marks: ConstraintArrays) -> None:
         _, self.of = np.unique(start, return_inverse=True)
         count = int(self.of.max(initial=-1)) + 1
         self._ones, self._zeros = (_together(codes, self.of, count) for codes in marks.codes())
@@ -259,7 +261,7 @@ def constrained(
     method: Method,
     features: FeatureSet,
     grouped: Grouped,
-    marks: Marks,
+    marks: ConstraintArrays,
     workers: Workers = ALONE,
     *,
     by_links: bool,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from icas.cli.console import Console
 from icas.clusterimg.clustering.base import Grouping, LinkGrouping
 from icas.clusterimg.clustering.batches import BatchClusters, cluster_batch, given_batch
-from icas.clusterimg.clustering.constraints import NOTHING, Constraints, Marks
 from icas.clusterimg.clustering.linkage import LinkageGrouping
 from icas.clusterimg.clustering.medoids import Cohesion
 from icas.clusterimg.clustering.merging import Merged, merge_exactly, merge_representatives
@@ -21,6 +20,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.data.memory import UNLIMITED, MemoryBudget
+from icas.clusterimg.decisions.constraints import NOTHING, ConstraintArrays, Constraints
 from icas.clusterimg.graph.forest import Labels, weakest_links
 from icas.clusterimg.linking.tiles import starts_of
 from icas.parallel.executors import ALONE, Workers
@@ -204,7 +204,7 @@ def _merged(
     kept: Sequence[FeatureSet],
     merge: str,
     workers: Workers,
-    marks: Marks | None,
+    marks: ConstraintArrays | None,
     whole: bool,
 ) -> Merged:
     if merge == "none" or len(batches) < 2:

@@ -17,11 +17,11 @@ from icas.clusterimg.clustering.constrained_linkage import (
     inside,
     join_apart,
 )
-from icas.clusterimg.clustering.constraints import Marks
 from icas.clusterimg.clustering.linkage import side_by_side
 from icas.clusterimg.clustering.medoids import Cohesion, cohesions_of
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, members_of
 from icas.clusterimg.linking.tiles import starts_of
 from icas.parallel.executors import ALONE, Workers
@@ -58,7 +58,7 @@ def merge_representatives(
     batches: Sequence[BatchClusters],
     standing: Sequence[FeatureSet],
     workers: Workers = ALONE,
-    marks: Marks | None = None,
+    marks: ConstraintArrays | None = None,
 ) -> Merged:
     """Merge clusters whose representatives belong together, as `grouping` says.
 
@@ -68,7 +68,7 @@ def merge_representatives(
     batches : sequence of BatchClusters
     standing : sequence of FeatureSet
         Features of each batch's representatives, in the order of `BatchClusters.representatives`.
-    marks : Marks, optional
+    marks : ConstraintArrays, optional
         What is decided about the images; the batches' clusters, which stay whole, follow it.
     """
     starts = starts_of([len(batch.labels) for batch in batches])
@@ -95,14 +95,14 @@ def merge_exactly(
     batches: Sequence[BatchClusters],
     features: Sequence[FeatureSet],
     workers: Workers = ALONE,
-    marks: Marks | None = None,
+    marks: ConstraintArrays | None = None,
     whole: bool = True,
 ) -> Merged:
     """Compare all pairs across batches too: with links the same clusters as one big batch.
 
     Parameters
     ----------
-    marks : Marks, optional
+    marks : ConstraintArrays, optional
         What is decided about the images.
     whole : bool
         With `marks`: whether clusters of batches stay whole. They need not where links alone make
@@ -133,7 +133,7 @@ def _apart(
     starts: NDArray[np.int64],
     found: Links,
     features: FeatureSet,
-    marks: Marks,
+    marks: ConstraintArrays,
     numbers: NDArray[np.int64],
     workers: Workers,
 ) -> Joined:
@@ -165,7 +165,7 @@ def _held(
     starts: NDArray[np.int64],
     joined: Joined,
     features: FeatureSet,
-    marks: Marks,
+    marks: ConstraintArrays,
     numbers: NDArray[np.int64],
 ) -> Links:
     """What holds the clusters together: trees of the batches' clusters, links, and decisions."""

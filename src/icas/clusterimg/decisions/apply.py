@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from icas.clusterimg.clustering.constraints import NOTHING, Constraints
+from icas.clusterimg.decisions.constraints import NOTHING, Constraints
 from icas.clusterimg.decisions.model import TOGETHER, Decision, picture_of
 from icas.clusterimg.decisions.store import DecisionStore, decisions_folder, has_decisions
 from icas.common.errors import IcasError

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.clustering.constrained_linkage import Joined, each_once, inside, join_apart
-from icas.clusterimg.clustering.constraints import Marks
 from icas.clusterimg.data.links import NONE, Links, join_links
 from icas.clusterimg.decisions.apply import Remembered, remembered
+from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, labels_at, spanning_forest
 from icas.clusterimg.results.load import Finished
 from icas.clusterimg.transfer.plan import TREE
@@ -55,7 +55,7 @@ class Redecided:
         )
 
     @cached_property
-    def marks(self) -> Marks:
+    def marks(self) -> ConstraintArrays:
         return self.known.constraints.marks(self.finished.kept.files)
 
     def labels_at(self, threshold: float) -> Labels:

@@ -19,7 +19,7 @@ from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.commit import complete
-from icas.clusterimg.transfer.destination import at_work, result_folder
+from icas.clusterimg.transfer.destination import at_work
 from icas.clusterimg.transfer.staging import PREPARED, RUN
 from icas.common.errors import ConflictError, IcasError, UsageError
 
@@ -44,7 +44,7 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
     IcasError
         The disk fails; another call goes on.
     """
-    root = result_folder(source, settings)
+    root = settings.result_folder(source)
     phase = phase_of(root)
     if phase in (None, "clearing"):
         return None

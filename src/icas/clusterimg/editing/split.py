@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from icas.cli.console import Console
 from icas.clusterimg.clustering.constrained_linkage import join_apart
-from icas.clusterimg.clustering.constraints import Marks
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup, report_of
 from icas.clusterimg.editing.recut import finish_interrupted
@@ -157,7 +157,7 @@ def cut_cluster(
     labels: Labels,
     number: int,
     similarity: float | None,
-    marks: Marks | None = None,
+    marks: ConstraintArrays | None = None,
 ) -> tuple[Labels, int]:
     """Clusters after the links of cluster `number` below `similarity` are cut.
 
@@ -169,7 +169,7 @@ def cut_cluster(
         The clusters.
     similarity : float or None
         None cuts the weakest links; where links do not even join the whole cluster, none is cut.
-    marks : Marks, optional
+    marks : ConstraintArrays, optional
         What is decided about the images: what is together stays so, and the parts are parted
         further where they hold what is to be apart.
 
@@ -185,7 +185,7 @@ def cut_cluster(
     UsageError
         The cluster would stay whole.
     """
-    marks = marks or Marks(np.full(len(labels), -1, np.int64))
+    marks = marks or ConstraintArrays(np.full(len(labels), -1, np.int64))
     links, joints = _what_joins(forest, labels == number, marks)
     if similarity is not None:
         keep = links.similarity >= np.float32(similarity)
@@ -202,7 +202,9 @@ def cut_cluster(
     return number_clusters(parts), int((~keep).sum())
 
 
-def _what_joins(forest: Forest, members: NDArray[np.bool_], marks: Marks) -> tuple[Links, int]:
+def _what_joins(
+    forest: Forest, members: NDArray[np.bool_], marks: ConstraintArrays
+) -> tuple[Links, int]:
     """The links of the forest that join `members` beside what is together by decision.
 
     Returns

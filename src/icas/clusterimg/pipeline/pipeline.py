@@ -64,9 +64,11 @@ def cluster(
         done = resume(source, settings, console)
         if done is not None:
             return done
+    root = settings.result_folder(source)
+    mode = {"overwrite": settings.overwrite, "resume": settings.resume}
     if settings.dry_run:
-        return _cluster(source, Destination.of(source, settings), settings, console)
-    with claimed(source, settings) as destination:
+        return _cluster(source, Destination.of(root, **mode), settings, console)
+    with claimed(root, **mode) as destination:
         return _cluster(source, destination, settings, console)
 
 

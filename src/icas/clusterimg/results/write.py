@@ -56,7 +56,8 @@ def write_result(
     """
     plan = make_plan(destination.root, images, clustering, settings)
     _print_plan(plan, destination, settings, console)
-    check_links_fit(destination.root, clustering, console)
+    links = len(clustering.merged_links) + sum(len(batch.links) for batch in clustering.batches)
+    check_links_fit(destination.root, links, clustering.files, console)
     _tell_unreadable(report, console)
     if settings.dry_run:
         return report

@@ -13,7 +13,6 @@ from pathlib import Path
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.journal.journal import FOLDER, Journal, phase_of, remove_journal
 from icas.clusterimg.journal.records import Folder, Made
-from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.cleanup import (
     check_removable,
     remove_if_empty,
@@ -23,7 +22,7 @@ from icas.clusterimg.transfer.cleanup import (
 from icas.clusterimg.transfer.plan import Move, Plan
 from icas.clusterimg.transfer.preflight import existing
 from icas.common.errors import ConflictError, IcasError
-from icas.io.files import beside, check_no_links
+from icas.io.files import check_no_links
 from icas.io.locks import just_taken_away, only_one
 
 _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
@@ -48,15 +47,14 @@ class Destination:
     folders: tuple[Folder, ...] = ()
 
     @classmethod
-    def of(cls, source: Path, settings: ClusterSettings) -> Destination:
-        """The result folder that `settings` ask for.
+    def of(cls, root: Path, *, overwrite: bool = False, resume: bool = False) -> Destination:
+        """The result folder `root`.
 
         Raises
         ------
         ConflictError
             It is a file, or is not empty and may not be cleared, or may not be written.
         """
-        root = result_folder(source, settings)
         if os.path.lexists(root) and not root.is_dir():
             what = "a file" if root.exists() else "a link that leads nowhere"
             raise ConflictError(f"result folder {root} is {what}: choose another --dst")
@@ -65,12 +63,12 @@ class Destination:
         if is_free(root):
             return cls(root)
         phase = phase_of(root)
-        if phase == "carrying" and not settings.overwrite:
+        if phase == "carrying" and not overwrite:
             raise ConflictError(
                 f"a run into {root} was interrupted: the same command with --resume goes on where"
                 f" it stopped, clusterimg undo {root} takes it back"
             )
-        if not settings.overwrite and not (settings.resume and phase == "clearing"):
+        if not overwrite and not (resume and phase == "clearing"):
             raise ConflictError(
                 f"result folder {root} is not empty: choose another --dst, or --overwrite to remove"
                 " what an earlier run made there"
@@ -116,11 +114,6 @@ def _entry(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def result_folder(source: Path, settings: ClusterSettings) -> Path:
-    """Where the result goes."""
-    return settings.dst if settings.dst is not None else beside(source, "_clustered")
-
-
 def is_free(root: Path) -> bool:
     """Whether there is nothing in `root` but what a run left that was killed before its plan."""
     if not root.exists():
@@ -140,19 +133,21 @@ def _check_writable(root: Path) -> None:
 
 
 @contextmanager
-def claimed(source: Path, settings: ClusterSettings) -> Iterator[Destination]:
-    """The result folder that `settings` ask for, for this process alone.
+def claimed(root: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Destination]:
+    """The result folder `root`, locked for this process.
 
     Raises
     ------
     ConflictError
         As `Destination.of`, or another process is at work in it.
     """
-    root = result_folder(source, settings)
     if not (root / FOLDER).is_dir():
-        Destination.of(source, settings)  # what is refused is left without a trace
+        Destination.of(
+            root, overwrite=overwrite, resume=resume
+        )  # what is refused is left without a trace
     with at_work(root) as folders:
-        yield replace(Destination.of(source, settings), folders=folders)
+        destination = Destination.of(root, overwrite=overwrite, resume=resume)
+        yield replace(destination, folders=folders)
 
 
 def _check_short(root: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.driver import Clustering
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.journal.journal import FOLDER, PARTS
 from icas.common.errors import ConflictError
@@ -115,7 +114,7 @@ SIMILARITY = 12
 """Bytes of a line beside its two names: commas, similarity, end."""
 
 
-def check_links_fit(root: Path, clustering: Clustering, console: Console) -> None:
+def check_links_fit(root: Path, links: int, files: Sequence[str], console: Console) -> None:
     """Say how much the tables of many links take, and make sure that the disk has it.
 
     Images that are all alike form a cluster in which every pair is a link: 10,000 of them
@@ -126,10 +125,9 @@ def check_links_fit(root: Path, clustering: Clustering, console: Console) -> Non
     ConflictError
         The disk of the result folder `root` is too full.
     """
-    links = len(clustering.merged_links) + sum(len(batch.links) for batch in clustering.batches)
     if links < MANY:
         return
-    needed = links * (2 * _mean_length(clustering.files) + SIMILARITY)
+    needed = links * (2 * _mean_length(files) + SIMILARITY)
     console.line(f"plan: list {links:,} links in tables of some {needed / 1e9:,.1f} GB")
     free = shutil.disk_usage(existing(root)).free
     if needed > free:

@@ -16,7 +16,7 @@ Sides = Mapping[int, int]
 
 
 @dataclass(frozen=True)
-class Marks:
+class ConstraintArrays:
     """Constraints of n images, by their numbers.
 
     Attributes
@@ -82,8 +82,8 @@ class Marks:
         ones, zeros = np.packbits(table > 0, axis=1), np.packbits(table < 0, axis=1)
         return ones[of], zeros[of]
 
-    def __getitem__(self, images: NDArray[np.int64]) -> Marks:
-        return Marks(self.classes[images], self.apart)
+    def __getitem__(self, images: NDArray[np.int64]) -> ConstraintArrays:
+        return ConstraintArrays(self.classes[images], self.apart)
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,12 @@ class Constraints:
     def __bool__(self) -> bool:
         return bool(self.classes)
 
-    def marks(self, files: Sequence[str]) -> Marks:
+    def marks(self, files: Sequence[str]) -> ConstraintArrays:
         """The same by the numbers of `files`."""
         known = self.classes
-        return Marks(np.array([known.get(file, -1) for file in files], np.int64), self.apart)
+        return ConstraintArrays(
+            np.array([known.get(file, -1) for file in files], np.int64), self.apart
+        )
 
     def joined(self, files: Sequence[str], labels: Labels) -> Constraints:
         """As it is when the clusters `labels` of `files` stay whole: their classes are one.
@@ -139,7 +141,9 @@ class Constraints:
         marks = self.marks(files)
         alone = np.arange(len(labels)) + int(labels.max(initial=-1)) + 1
         groups = np.where(labels < 0, alone, labels)
-        return sum(bool(Marks(marks.classes, (sides,)).broken(groups)) for sides in self.apart)
+        return sum(
+            bool(ConstraintArrays(marks.classes, (sides,)).broken(groups)) for sides in self.apart
+        )
 
 
 NOTHING = Constraints()

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from icas.clusterimg.clustering import constrained_linkage as joining
 from icas.clusterimg.clustering.base import with_trees
 from icas.clusterimg.clustering.constrained_linkage import inside, join_apart
-from icas.clusterimg.clustering.constraints import NOTHING, Constraints, Marks
 from icas.clusterimg.clustering.driver import cluster_batches
 from icas.clusterimg.clustering.factory import make_grouping
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.decisions.constraints import NOTHING, ConstraintArrays, Constraints
 from icas.clusterimg.graph.forest import components, labels_at, number_clusters, spanning_forest
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.results.report import _certificates
@@ -74,7 +74,7 @@ def links_of(rows):
 @given(case=linked_and_decided())
 def test_it_gives_what_the_definition_gives(band, case):
     count, rows, classes, apart = case
-    links, marks = links_of(rows), Marks(classes, apart)
+    links, marks = links_of(rows), ConstraintArrays(classes, apart)
     tree = spanning_forest(count, [links]).links()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joining, "BAND", band)
@@ -88,7 +88,7 @@ def test_it_gives_what_the_definition_gives(band, case):
 def test_what_is_together_and_apart_holds_at_every_threshold(case):
     """Clusters at a higher threshold are parts of those at a lower one, together held or not."""
     count, rows, classes, apart = case
-    marks = Marks(classes, apart)
+    marks = ConstraintArrays(classes, apart)
     for threshold in (0.25, 0.5, 0.75, 1.0):
         links = links_of([row for row in rows if row[2] >= threshold])
         tree = spanning_forest(count, [links]).links()
@@ -211,7 +211,7 @@ def test_folders_put_together_by_hand_count_more(case, size, seed):
                 inside = found.labels[part][folders[part] == folder]
                 assert len(set(inside.tolist())) <= 1
         marks = case.constraints.marks(case.features.files)
-        together = Marks(marks.classes)
+        together = ConstraintArrays(marks.classes)
         check_decided(found.labels, together)
 
 
@@ -236,7 +236,7 @@ def test_a_folder_that_goes_against_a_decision_is_told(capsys):
 def test_a_chain_is_cut_where_it_is_weakest():
     """A 0.9 B 0.8 C 0.7 D: without A with D the weakest link goes, and D finds another way."""
     rows = [(0, 1, 0.9), (1, 2, 0.8), (2, 3, 0.7)]
-    marks = Marks(np.array([0, -1, -1, 1]), ({0: 0, 1: 1},))
+    marks = ConstraintArrays(np.array([0, -1, -1, 1]), ({0: 0, 1: 1},))
     links = links_of(rows)
     found = join_apart(marks.starts(), links, marks, lambda _: links)
     assert found.labels.tolist() == [0, 0, 0, -1]
@@ -245,7 +245,7 @@ def test_a_chain_is_cut_where_it_is_weakest():
 def test_where_several_links_are_refused_those_outside_the_forest_count():
     """E is linked with A, and less with C: once A is refused, it goes with C."""
     rows = [(0, 1, 0.9), (0, 2, 0.5), (2, 3, 0.6)]
-    marks = Marks(np.array([0, 1, 2, -1]), ({0: 0, 1: 1}, {0: 0, 2: 1}))
+    marks = ConstraintArrays(np.array([0, 1, 2, -1]), ({0: 0, 1: 1}, {0: 0, 2: 1}))
     rows += [(1, 3, 0.55)]
     links = links_of(sorted(rows))
     found = join_apart(marks.starts(), links, marks, lambda _: links)
@@ -273,7 +273,7 @@ def test_clusters_of_models_follow_decisions_too():
     codes[2, 0], codes[3, 0], codes[4, 0] = 1, 3, 255
     features = FeatureSet("imagehash", {"bits": codes}, files=tuple("abcde"))
     grouped = with_trees(HASH, features, np.array([0, 0, 0, 0, -1]))
-    marks = Marks(np.array([0, -1, -1, 1, 1]), ({0: 0, 1: 1},))
+    marks = ConstraintArrays(np.array([0, -1, -1, 1, 1]), ({0: 0, 1: 1},))
     found = apply(HASH, features, grouped, marks, by_links=False)
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
     assert len(found.tree) == 3
