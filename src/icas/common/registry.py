@@ -1,4 +1,4 @@
-"""Tables of named things (methods, segmenters): look-up by name; and missing extras told."""
+"""Registries of named classes (methods, linkages, segmenters), and the check for extras."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from icas.common.errors import MissingExtraError, UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a table: where the thing lives, and what it is for in a few words.
-
-    The thing itself is named as ``module:attribute`` and loaded at first use, so that a table
-    costs nothing to import.
-    """
+    """One row of a registry: ``module:attribute``, loaded at first use, and help in a few words."""
 
     target: str
     help: str
@@ -25,6 +21,36 @@ class Entry:
     def load(self) -> Any:
         module, attribute = self.target.split(":")
         return getattr(importlib.import_module(module), attribute)
+
+
+class Registry(dict[str, Entry]):
+    """Rows by name; an unknown name is looked for in an entry-point group of installed packages.
+
+    Parameters
+    ----------
+    group : str
+        Entry-point group, such as ``icas.methods``.
+    rows : mapping of str to Entry
+    """
+
+    def __init__(self, group: str, rows: Mapping[str, Entry]) -> None:
+        super().__init__(rows)
+        self._group: str | None = group
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (self.discover() and super().__contains__(name))
+
+    def discover(self) -> bool:
+        """Add the rows of installed packages, once; whether there were any."""
+        if self._group is None:
+            return False
+        from importlib.metadata import entry_points  # 40 ms, so only for an unknown name
+
+        points = entry_points(group=self._group)
+        self._group = None
+        for point in points:
+            self.setdefault(point.name, Entry(point.value, point.value))
+        return bool(points)
 
 
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry]:
@@ -39,6 +65,8 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry
     for proper, entry in table.items():
         if proper.casefold() == folded:
             return proper, entry
+    if isinstance(table, Registry) and table.discover():
+        return lookup(table, name, kind)
     raise UsageError(f"no {kind} {name!r}; choose from {', '.join(table)}")
 
 
