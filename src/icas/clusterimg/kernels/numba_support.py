@@ -12,8 +12,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TypeVar, cast
 
-import numba
-
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
@@ -24,6 +22,8 @@ def compiled(loop: Loop) -> Loop:
     order that stands in the code and no multiplication is melted into an addition, so that the
     results are NumPy's, bit for bit.
     """
+    import numba
+
     return cast(Loop, numba.njit(cache=True, nogil=True)(loop))
 
 

@@ -273,7 +273,7 @@ class Deep:
 
             device = choose_device(self.device)
             if device != "cpu":
-                from icas.clusterimg.methods import gpu as torch_tiles
+                from icas.clusterimg.kernels import torch_tiles
 
                 return torch_tiles.products(a, b, device)
         return np.asarray(a @ b.T, np.float64)
