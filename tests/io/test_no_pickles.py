@@ -9,9 +9,9 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "icas"
 BETWEEN_PROCESSES = {
-    "common/decoding_process.py",
-    "common/isolated_child.py",
-    "common/sharing.py",
+    "io/sandbox_process.py",
+    "io/sandbox_worker.py",
+    "parallel/sharing.py",
 }
 """Modules that read pickles of another process of the same run, over its pipe or its own file."""
 NEVER = {"marshal", "shelve", "yaml", "dill", "joblib", "cloudpickle", "dbm", "code", "runpy"}

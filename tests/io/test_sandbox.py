@@ -22,7 +22,7 @@ from icas.common.errors import IcasError, UnreadableImageError
 from icas.io import sandbox as isolated
 from icas.io import sandbox_process as decoding_process
 from icas.io.reading import read_image, thumbnail
-from icas.io.sandbox import PROCESSES, Isolation, Lost
+from icas.io.sandbox import DECODERS, Isolation, Lost
 from icas.io.sandbox_worker import receive, send
 
 posix = pytest.mark.skipif(os.name == "nt", reason="no signals")
@@ -48,11 +48,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture(autouse=True)
 def none_left() -> Iterator[None]:
     """No process outlives a test, as a child or as a zombie."""
-    with PROCESSES:
+    with DECODERS:
         yield
     gc.collect()
     psutil = pytest.importorskip("psutil")
-    assert not [one for one in psutil.Process().children() if "isolated_child" in cmdline(one)]
+    assert not [one for one in psutil.Process().children() if "sandbox_worker" in cmdline(one)]
     assert not [one for one in threading.enumerate() if one.name == "icas-decoding"]
 
 
@@ -201,9 +201,9 @@ def test_who_closes_them_ends_what_is_under_way(breaking: ModuleType) -> None:
     thread = threading.Thread(target=ask)
     thread.start()
     end = time.monotonic() + 30
-    while not isolated.PROCESSES._all and time.monotonic() < end:
+    while not isolated.DECODERS._all and time.monotonic() < end:
         time.sleep(0.02)
-    PROCESSES.close()
+    DECODERS.close()
     thread.join(30)
     assert [type(error) for error in found] == [IcasError]
 
@@ -237,7 +237,7 @@ ORPHAN = """
 import sys, time
 sys.path.insert(0, {here!r})
 import breaking_decoders
-from icas.io.sandbox import Isolation, PROCESSES
+from icas.io.sandbox import Isolation, DECODERS
 if __name__ == "__main__":
     how = Isolation.of(600, 1 << 20)
     print(next(how.each(breaking_decoders.which_modules, ["x"]))["pid"], flush=True)

@@ -1,166 +1,133 @@
-"""One process at a time in a folder: a lock that the system holds, and that says who has it."""
+"""Folder lock: one process at a time, with the holder's process, machine and start time."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from icas.common.errors import ConflictError, IcasError
 
 NAME = "lock"
-"""The file, in the folder that belongs to the holder."""
+"""The lock file in the locked folder."""
 _TRIES = 100
 _WAIT = 0.02
-"""Seconds."""
-_NOT_HERE = ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL")
-"""What file systems without locks answer."""
+"""Seconds between two tries, while the lock is held without a readable holder."""
+_UNSUPPORTED = frozenset(
+    getattr(errno, name, None) for name in ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL")
+)
+"""Errors of file systems without locks."""
 
 
 @contextmanager
 def only_one(folder: Path, where: Path) -> Iterator[None]:
     """Keep other processes out of `folder` while the block runs.
 
-    The lock is the system's and goes with the process, however that ends: a file that a killed
-    process left behind holds nobody up. Where the file system knows no locks, the process that
-    the file names is looked for.
+    The system's lock ends with the process, however that ends: the file of a killed process blocks
+    nobody. On a file system without locks, the process named in the file is looked up.
 
     Parameters
     ----------
     folder : Path
-        Where the lock file is to be; it exists.
+        Existing folder for the lock file.
     where : Path
-        What the lock is about, for the message.
+        What the lock protects, for the message.
 
     Raises
     ------
     ConflictError
-        Another process has it; the message says which, on which machine, since when.
+        Another process holds it; the message names process, machine and start time.
     IcasError
         The lock file cannot be written.
     """
-    handle = _taken(folder / NAME, where)
+    import filelock
+
+    path = folder / NAME
+    identity: list[os.stat_result] = []
+
+    def sign(handle: int) -> None:
+        _sign(handle)
+        identity.append(os.fstat(handle))
+
+    lock = filelock.FileLock(path, blocking=False, thread_local=False, on_acquired=sign)
+    try:
+        _acquire(lock, path, where)
+    except FileNotFoundError:
+        raise just_taken_away(folder) from None
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise IcasError(f"cannot write into {folder}: {error.strerror or error}") from error
+        identity.append(_claim_without_lock(path, where))
     try:
         yield
     finally:
-        _given_back(folder / NAME, handle)
+        # Removed while locked: a process that opened it meanwhile sees that it is unlinked.
+        with contextlib.suppress(OSError):
+            if os.path.samestat(identity[-1], path.stat()):
+                path.unlink()
+        lock.release()
+        if os.name == "nt":  # an open file cannot be removed there
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def just_taken_away(folder: Path) -> ConflictError:
-    """The error of whoever comes while another process removes `folder` at its end."""
+    """The error when another process removes `folder` at its end."""
     return ConflictError(f"another clusterimg has just taken {folder} away: call again")
 
 
-def _taken(path: Path, where: Path) -> int:
-    """The lock file, open and locked."""
+def _acquire(lock: Any, path: Path, where: Path) -> None:
+    from filelock import Timeout
+
+    holder = None
     for _ in range(_TRIES):
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-        except FileNotFoundError:
-            raise just_taken_away(path.parent) from None
-        except OSError as error:
-            raise IcasError(f"cannot write into {path.parent}: {error.strerror}") from error
-        try:
-            if not _locked(handle, path, where):
-                os.close(handle)
-                holder = _signature(path)
-                if holder is not None:
-                    raise _refusal(path, where, holder)
-                time.sleep(_WAIT)  # its holder is about to sign, or to leave
-                continue
-            if _is_still(path, handle):
-                _sign(handle)
-                return handle
-        except OSError as error:
-            os.close(handle)
-            raise IcasError(f"cannot lock {path}: {error.strerror or error}") from error
-        os.close(handle)  # its holder has just removed it: another round makes a new one
-    raise _refusal(path, where, _holder(path) or {})
+            lock.acquire()
+            return
+        except Timeout:
+            holder = _holder(path)
+            if holder is not None and _may_live(holder):
+                break
+            time.sleep(_WAIT)  # the holder is about to sign, or to leave
+    raise _refusal(path, where, holder)
 
 
-def _locked(handle: int, path: Path, where: Path) -> bool:
-    """Whether the lock is ours now."""
-    import errno
-
-    try:
-        _lock(handle)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        if errno.errorcode.get(error.errno or 0) not in _NOT_HERE:
-            raise
-        holder = _holder(path)
-        return holder is None or not _may_live(holder)
-    return True
-
-
-if sys.platform == "win32":
-
-    def _lock(handle: int) -> None:
-        import msvcrt
-
-        os.lseek(handle, 1 << 30, os.SEEK_SET)  # behind the text, which others may read
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        os.lseek(handle, 0, os.SEEK_SET)
-
-else:
-
-    def _lock(handle: int) -> None:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except OSError:
-        return False
+def _claim_without_lock(path: Path, where: Path) -> os.stat_result:
+    holder = _holder(path)
+    if holder is not None and _may_live(holder):
+        raise _refusal(path, where, holder)
+    with path.open("wb") as file:
+        _sign(file.fileno())
+    return path.stat()
 
 
 def _sign(handle: int) -> None:
-    """Write down who has it."""
+    """Write the holder behind the first byte, which cannot be read on Windows while locked."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    told = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
     os.ftruncate(handle, 0)
-    os.write(handle, json.dumps(told).encode())
-
-
-def _given_back(path: Path, handle: int) -> None:
-    # Removed while it is still locked: whoever opened it meanwhile sees that it is gone.
-    with contextlib.suppress(OSError):
-        if _is_still(path, handle):
-            path.unlink()
-    os.close(handle)
-    if sys.platform == "win32":  # where an open file cannot be removed
-        with contextlib.suppress(OSError):
-            path.unlink()
+    os.write(handle, b" " + json.dumps(holder).encode())
 
 
 def _holder(path: Path) -> dict[str, object] | None:
     try:
-        told = json.loads(path.read_bytes())
+        with path.open("rb", buffering=0) as file:
+            file.seek(1)
+            holder = json.loads(file.read())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and "pid" in told else None
-
-
-def _signature(path: Path) -> dict[str, object] | None:
-    """The holder whose name stands there, unless it is one's that is gone."""
-    holder = _holder(path)
-    return holder if holder is not None and _may_live(holder) else None
+    return holder if isinstance(holder, dict) and "pid" in holder else None
 
 
 def _may_live(holder: dict[str, object]) -> bool:
-    """Whether the process may still be there; on another machine nobody knows."""
+    """Whether the process may still run; on another machine that is unknown."""
     pid = holder.get("pid")
     if holder.get("host") != socket.gethostname() or not isinstance(pid, int):
         return True
@@ -173,8 +140,7 @@ def _may_live(holder: dict[str, object]) -> bool:
     return pid != os.getpid()
 
 
-def _refusal(path: Path, where: Path, holder: dict[str, object]) -> ConflictError:
-    """The error that names the holder, as it stood there when the lock was found taken."""
+def _refusal(path: Path, where: Path, holder: dict[str, object] | None) -> ConflictError:
     who = "another process"
     if holder:
         who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"

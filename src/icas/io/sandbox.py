@@ -75,7 +75,7 @@ class _Span:
 
 @dataclass(frozen=True)
 class Isolation:
-    """Decoding in processes of its own; which ones, is this process's matter (`PROCESSES`).
+    """Decoding in processes of its own; which ones, is this process's matter (`DECODERS`).
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Isolation:
             elif part.start < part.end:
                 try:
                     some = items[part.start : part.end]
-                    yield PROCESSES.run(function, some, rest, self)
+                    yield DECODERS.run(function, some, rest, self)
                 except Fallen as fallen:
                     todo += reversed(part.without(fallen))
 
@@ -145,7 +145,7 @@ def _called(items: Sequence[tuple[Callable[..., T], Any, Any]], told: Told) -> T
         return function(*args, **options)
 
 
-class Processes:
+class DecoderPool:
     """The decoding processes of this one: as many as its threads ask at once.
 
     They start when they are needed and end when the last run that has entered is over, or when
@@ -159,7 +159,7 @@ class Processes:
         self._free: list[DecodingProcess] = []
         self._registered = False
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> DecoderPool:
         with self._lock:
             self._runs += 1
         return self
@@ -235,4 +235,4 @@ class Processes:
         return ours
 
 
-PROCESSES = Processes()
+DECODERS = DecoderPool()

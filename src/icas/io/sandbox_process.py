@@ -25,7 +25,7 @@ IDLE_SECONDS = 20.0
 
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[2:];"
-    " from icas.common.isolated_child import main; main(int(sys.argv[1]))"
+    " from icas.io.sandbox_worker import main; main(int(sys.argv[1]))"
 )
 NOT_STARTED = "the process that decodes pictures apart does not start ({}): use --no-isolate"
 SLOW, CRASHED, LARGE = (

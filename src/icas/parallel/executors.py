@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 from icas.common.errors import UsageError
 from icas.common.registry import need
-from icas.io.sandbox import PROCESSES
 from icas.parallel.child_processes import one_thread_each
 from icas.parallel.sharing import Here, Shared, Task, opened, run_all
 
@@ -151,8 +150,7 @@ def start_workers(
         raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: must be at least 1")
-    # The processes that decode apart end first, so that no thread waits for one of them.
-    with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers, PROCESSES:
+    with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers:
         yield workers
 
 

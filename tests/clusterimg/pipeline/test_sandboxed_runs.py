@@ -25,7 +25,7 @@ from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import UsageError
-from icas.io.sandbox import PROCESSES, Isolation
+from icas.io.sandbox import DECODERS, Isolation
 from icas.parallel.executors import start_workers
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -189,7 +189,7 @@ def test_ctrl_c_does_not_wait_for_a_decoder(own_photos, tmp_path, executor) -> N
     end = time.monotonic() + 60
     while time.monotonic() < end:
         children = psutil.Process(run.pid).children(recursive=True)
-        if any("isolated_child" in " ".join(one.cmdline()) for one in children):
+        if any("sandbox_worker" in " ".join(one.cmdline()) for one in children):
             break
         time.sleep(0.05)
     time.sleep(2.0)  # until the picture is being decoded
@@ -257,7 +257,7 @@ def test_a_folder_of_breaking_files_alone(tmp_path, broken_apart) -> None:
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"8BPSabort")
         images.append(ImageRef(path, path.name))
-    with PROCESSES:
+    with DECODERS:
         found = Reading(make_method("imagehash"), isolation=Isolation.of(60, 10**7)).raw(images)
     assert len(found) == 0
     assert [one.file for one in found.unreadable] == [ref.file for ref in images]

@@ -200,11 +200,11 @@ MOMENTS = {
     ("kind", "moment"),
     [
         ("spawn_main", "links"),
-        ("isolated_child", "features"),
+        ("sandbox_worker", "features"),
         pytest.param("spawn_main", "features", marks=pytest.mark.slow),
         pytest.param("spawn_main", "transfer", marks=pytest.mark.slow),
-        pytest.param("isolated_child", "links", marks=pytest.mark.slow),
-        pytest.param("isolated_child", "transfer", marks=pytest.mark.slow),
+        pytest.param("sandbox_worker", "links", marks=pytest.mark.slow),
+        pytest.param("sandbox_worker", "transfer", marks=pytest.mark.slow),
     ],
 )
 def test_workers_that_are_killed(world, tools, tmp_path_factory, moment, kind, unharmed):

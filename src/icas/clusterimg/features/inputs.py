@@ -19,7 +19,7 @@ from icas.clusterimg.methods.base import Method, WholeFolder, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.arrays import as_image
 from icas.io.reading import MAX_PIXELS
-from icas.io.sandbox import PROCESSES, Isolation
+from icas.io.sandbox import DECODERS, Isolation
 from icas.parallel.executors import ALONE, Workers
 
 
@@ -52,7 +52,7 @@ def with_common_scale(
     if settings_of(method)["size"] is None:
         return method
     sizes, how = [], Decoding(max_pixels, None, None, isolation)
-    with PROCESSES:
+    with DECODERS:
         for ref in images:
             try:
                 sizes.append(how.size(ref.path))

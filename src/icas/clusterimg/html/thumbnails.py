@@ -18,7 +18,7 @@ from icas.clusterimg.cache.schema import Row
 from icas.clusterimg.data.images import ImageRef
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
-from icas.io.sandbox import Isolation
+from icas.io.sandbox import DECODERS, Isolation
 from icas.parallel.executors import start_workers
 
 SIDE = 112
@@ -109,7 +109,7 @@ def make_thumbnails(
         looked, rows = kept.look_at_rows(refs)
         found: dict[str, Thumbnail | None] = {name: _of_row(row) for name, row in rows.items()}
         bar.update(len(found))
-        with start_workers("threads", jobs) as workers:
+        with start_workers("threads", jobs) as workers, DECODERS:
             tasks = ((ref.path, side, max_pixels, isolation) for ref in looked.missing)
             made = counted(workers.ordered(_thumbnail, tasks), bar)
             fresh = dict(zip((ref.file for ref in looked.missing), made, strict=True))

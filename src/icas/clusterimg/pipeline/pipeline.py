@@ -33,6 +33,7 @@ from icas.clusterimg.results.write import write_result
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination, claimed
 from icas.clusterimg.transfer.preflight import check_ways
+from icas.io.sandbox import DECODERS
 from icas.parallel.executors import start_workers
 
 
@@ -92,6 +93,7 @@ def _cluster(
         MemoryBudget(settings.memory or default_memory(), settings.scratch) as budget,
         open_cache(settings.cache, settings.cache_size) as cache,
         start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,
+        DECODERS,  # end before the workers, so that no thread waits for one
         console.bar(len(source.read), "features", "images") as bar,
     ):
         reading = Reading(

@@ -16,6 +16,7 @@ from icas.clusterimg.training.settings import TrainSettings
 from icas.common.devices import choose_device
 from icas.common.errors import IcasError
 from icas.common.registry import need
+from icas.io.sandbox import DECODERS
 from icas.parallel.executors import start_workers
 
 
@@ -81,6 +82,7 @@ def _read(
     images: Sequence[ImageRef] = found.images
     with (
         start_workers("threads", settings.jobs) as workers,
+        DECODERS,
         console.bar(len(images), "reading", "images") as bar,
     ):
         return stack.enter_context(
