@@ -12,7 +12,8 @@ import numpy as np
 from icas.common.errors import UsageError
 from icas.io.files import write_whole
 from icas.io.reading import Image
-from icas.notebook.html import as_jpeg, as_png, as_uri, counted, text
+from icas.notebook.html import counted, text
+from icas.notebook.images import as_jpeg, as_png, data_uri
 
 GAP = 12
 CAPTION = 26
@@ -149,8 +150,9 @@ def _cell(cell: Tile | Block) -> str:
 def _image(tile: Tile) -> str:
     height, width = (side * tile.scale for side in tile.picture.shape[:2])
     sharp = ";image-rendering:pixelated" if tile.scale > 1 else ""
+    content = as_png(tile.picture) if tile.flat else as_jpeg(tile.picture)
     return (
-        f'<img src="{as_uri(tile.picture, flat=tile.flat)}" width="{width}" height="{height}"'
+        f'<img src="{data_uri(content)}" width="{width}" height="{height}"'
         f' alt="{text(tile.title or "picture")}" style="margin:0;max-width:none{sharp}">'
     )
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import numpy as np
 
 from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.thumbnails import Thumbnail, fair_shares
-from icas.clusterimg.results.report import ClusterReport
 from icas.notebook.html import counted, facts, similarity, text
 
 
@@ -128,7 +128,7 @@ class Group:
         return len(self.pictured) + len(self.named) + self.left_out
 
 
-def groups_of(report: ClusterReport, most: int) -> list[Group]:
+def groups_of(report: ReportView, most: int) -> list[Group]:
     """The clusters that are shown, largest first, then the outliers if there are any.
 
     Together they have at most `most` thumbnails.
@@ -169,7 +169,7 @@ def _medoid_first(
     return sorted(members, key=lambda image: files[image] != certificate.medoid)
 
 
-def bridges_note(report: ClusterReport) -> str:
+def bridges_note(report: ReportView) -> str:
     """Which clusters may be two, and what that means; empty where there are none."""
     joined = [one.cluster for one in report.certificates if one.bridge is not None]
     if not joined:
@@ -184,7 +184,7 @@ def bridges_note(report: ClusterReport) -> str:
 
 
 def clusters_section(
-    report: ClusterReport,
+    report: ReportView,
     groups: Sequence[Group],
     pictures: Pictures,
     counterparts: Beside | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.thresholds.sample import Expected, Sample
 from icas.notebook.html import counted, text
 
@@ -119,7 +119,7 @@ class _Panel:
     axis: Axis
 
 
-def curve_section(report: ClusterReport) -> str:
+def curve_section(report: ReportView) -> str:
     """The section, from its heading on; empty where nothing was sampled or models decided."""
     sample, threshold = report.sample, report.threshold
     if sample is None or threshold is None or len(sample.links) == 0:
@@ -163,7 +163,7 @@ def _basis(sample: Sample) -> str:
     )
 
 
-def _found(sample: Sample, chosen: Expected, report: ClusterReport) -> str:
+def _found(sample: Sample, chosen: Expected, report: ReportView) -> str:
     """What the chosen threshold gives, as expected and as found."""
     clustered = len(report.files) - report.outliers
     return (

@@ -6,20 +6,22 @@ import base64
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
+
+import numpy as np
 
 from icas.cli.console import Console
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.html.clusters import Group, groups_of, picture
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.selection import thumbnails_of
-from icas.clusterimg.html.thumbnails import Thumbnail, uri_of
-from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.html.thumbnails import QUALITY, Thumbnail
 from icas.clusterimg.transfer.plan import plan_tree
 from icas.common.errors import IcasError
 from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, text
+from icas.notebook.images import as_jpeg, data_uri
 
 CLUSTERS = 8
 """Clusters shown; the outliers come below."""
@@ -37,7 +39,7 @@ FRAME = "margin:6px 0;padding:6px 0 0;border-top:1px solid rgba(128,128,128,.35)
 FLOW = "display:flex;flex-wrap:wrap;gap:6px 10px;align-items:flex-end"
 
 
-def report_cell(report: ClusterReport) -> str:
+def report_cell(report: ReportView) -> str:
     """A run in HTML that needs nothing beside it: at most 300 kB, without script.
 
     The largest clusters and the outliers get a row of thumbnails each. Images that are neither in
@@ -56,7 +58,7 @@ def report_cell(report: ClusterReport) -> str:
     return f'<div style="max-width:900px">{inside}</div>'
 
 
-def _head(report: ClusterReport) -> str:
+def _head(report: ReportView) -> str:
     number = "" if report.threshold is None else f" {report.threshold:.4g}"
     how = f"{report.method}, threshold{number}: {report.threshold_reason}"
     page = report.dst / "report.html"
@@ -76,7 +78,7 @@ def _address(page: Path) -> str:
 
 
 def _within(
-    report: ClusterReport, groups: Sequence[Group], thumbnails: Mapping[int, Thumbnail | None]
+    report: ReportView, groups: Sequence[Group], thumbnails: Mapping[int, Thumbnail | None]
 ) -> list[str]:
     """A row a group, each with fewer thumbnails where all of them would take too many bytes."""
     for most in range(ROW, -1, -1):
@@ -88,7 +90,7 @@ def _within(
 
 
 def _row(
-    report: ClusterReport,
+    report: ReportView,
     group: Group,
     chosen: Sequence[int],
     thumbnails: Mapping[int, Thumbnail | None],
@@ -112,7 +114,7 @@ def _item(file: str, thumbnail: Thumbnail | None) -> str:
     )
 
 
-def _unread(report: ClusterReport) -> str:
+def _unread(report: ReportView) -> str:
     if not report.unreadable:
         return ""
     named = "".join(
@@ -123,21 +125,21 @@ def _unread(report: ClusterReport) -> str:
     return f'<div style="{FRAME}"><b>unreadable</b><ul>{named}{more}</ul></div>'
 
 
-def _thumbnails(report: ClusterReport, images: Sequence[int]) -> dict[int, Thumbnail | None]:
+def _thumbnails(report: ReportView, images: Sequence[int]) -> dict[int, Thumbnail | None]:
     """Of those images that are somewhere; made and kept as those of ``report.html`` are."""
     places = dict(_places(report, images))
     paths = list(places.values())
     limit = report.settings.get("max_pixels") or MAX_PIXELS
     try:
-        made = thumbnails_of(report, paths, limit, Console())
+        made = thumbnails_of(report.settings, paths, limit, Console())
     except (IcasError, OSError):  # the cache is gone or full: without it, then
-        uncached = replace(report, settings={**report.settings, "cache": False})
+        uncached = {**report.settings, "cache": False}
         made = thumbnails_of(uncached, paths, limit, Console())
     found = dict(zip(places, made, strict=True))
     return {image: _smaller(found.get(image)) for image in images}
 
 
-def _places(report: ClusterReport, images: Sequence[int]) -> Iterator[tuple[int, Path]]:
+def _places(report: ReportView, images: Sequence[int]) -> Iterator[tuple[int, Path]]:
     """Where each image lies now: in the source, or where the run put it."""
     source = Path(report.source)
     missing = []
@@ -150,7 +152,7 @@ def _places(report: ClusterReport, images: Sequence[int]) -> Iterator[tuple[int,
     yield from _in_result(report, missing)
 
 
-def _in_result(report: ClusterReport, images: Sequence[int]) -> Iterator[tuple[int, Path]]:
+def _in_result(report: ReportView, images: Sequence[int]) -> Iterator[tuple[int, Path]]:
     """Those of `images` that lie in ``result/``."""
     source = Path(report.source)
     for label in sorted({int(report.labels[image]) for image in images}):
@@ -174,4 +176,4 @@ def _smaller(thumbnail: Thumbnail | None) -> Thumbnail | None:
     made.thumbnail((SIDE, SIDE))
     share = min(1.0, SIDE / max(thumbnail.width, thumbnail.height))
     width, height = (max(1, round(side * share)) for side in (thumbnail.width, thumbnail.height))
-    return Thumbnail(uri_of(made), width, height)
+    return Thumbnail(data_uri(as_jpeg(np.asarray(made), QUALITY, -1)), width, height)

@@ -25,11 +25,11 @@ from icas.clusterimg.html.reference import (
     no_outliers,
     titles,
 )
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.selection import pictured
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.model_selection.scores import Tried
 from icas.clusterimg.model_selection.search import ModelGroups
-from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.transfer.plan import plan_tree
 from icas.notebook.html import counted, pairs, text
 
@@ -48,7 +48,7 @@ HEADINGS = (
 )
 
 
-def models_section(report: ClusterReport) -> str:
+def models_section(report: ReportView) -> str:
     """The section, from its heading on; empty where images were grouped by links."""
     if not report.models:
         return ""
@@ -60,7 +60,7 @@ def models_section(report: ClusterReport) -> str:
     )
 
 
-def _tables(report: ClusterReport) -> Iterator[str]:
+def _tables(report: ReportView) -> Iterator[str]:
     batches = int(report.batch.max(initial=0)) + 1
     single = len(report.models) == 1
     for number, groups in enumerate(report.models[:BATCHES]):
@@ -117,7 +117,7 @@ LINKED = ("copy", "move", "hardlink", "symlink")
 
 
 def report_page(
-    report: ClusterReport,
+    report: ReportView,
     images: Sequence[ImageRef],
     max_pixels: int,
     console: Console,
@@ -131,7 +131,7 @@ def report_page(
 
     Parameters
     ----------
-    report : ClusterReport
+    report : ReportView
     images : sequence of ImageRef
         Where the images of ``report.files`` still lie, in the same order.
     max_pixels : int
@@ -177,7 +177,7 @@ def report_page(
     return Template(template).substitute(parts).encode("utf-8")
 
 
-def _targets(report: ClusterReport, images: Sequence[ImageRef]) -> dict[int, PurePosixPath]:
+def _targets(report: ReportView, images: Sequence[ImageRef]) -> dict[int, PurePosixPath]:
     """Where the run puts each image, relative to the page; nothing where it makes no result."""
     if report.settings.get("transfer") not in LINKED or report.settings.get("stage") == "batch":
         return {}
@@ -201,11 +201,11 @@ def _hash_of(tag: str, template: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
 
 
-def _folder(report: ClusterReport) -> str:
+def _folder(report: ReportView) -> str:
     return re.split(r"[/\\]", report.source.rstrip("/\\"))[-1] or report.source
 
 
-def _tiles(report: ClusterReport) -> Iterator[str]:
+def _tiles(report: ReportView) -> Iterator[str]:
     """The four counts of the summary."""
     clusters, inside, outside = report.clusters, "cluster", "outlier"
     if report.reference is not None:
@@ -222,7 +222,7 @@ def _tiles(report: ClusterReport) -> Iterator[str]:
         yield f'<li{warning}><a href="{place}"><b>{number:,}</b> {what}{ending}</a></li>'
 
 
-def _how(report: ClusterReport) -> str:
+def _how(report: ReportView) -> str:
     if report.threshold is None:
         tried = ' <a href="#models">All models tried</a>.' if report.models else ""
         return (
@@ -238,7 +238,7 @@ def _how(report: ClusterReport) -> str:
     )
 
 
-def _unreadable(report: ClusterReport) -> str:
+def _unreadable(report: ReportView) -> str:
     if not report.unreadable:
         return '<p class="empty">Every image could be read.</p>'
     rows = "".join(
@@ -252,7 +252,7 @@ def _unreadable(report: ClusterReport) -> str:
     )
 
 
-def _ignored(report: ClusterReport) -> str:
+def _ignored(report: ReportView) -> str:
     """Files that are no images, folded away."""
     if not report.ignored:
         return ""
@@ -271,7 +271,7 @@ def _beyond(count: int, where: str) -> str:
     return f'<p class="quiet">{count - ROWS:,} more {where}.</p>' if count > ROWS else ""
 
 
-def _run(report: ClusterReport) -> Iterator[str]:
+def _run(report: ReportView) -> Iterator[str]:
     """How the run went, in small tables."""
     yield pairs("Comparisons of two images", dict(_comparisons(report)))
     # The page is made before the images are carried over, so that stage has no time yet.
@@ -286,7 +286,7 @@ def _run(report: ClusterReport) -> Iterator[str]:
     yield pairs("Settings", report.settings, wide=True)
 
 
-def _comparisons(report: ClusterReport) -> Iterator[tuple[str, str]]:
+def _comparisons(report: ReportView) -> Iterator[tuple[str, str]]:
     """Pairs possible, made and skipped; of the latter two the share as well."""
     possible = report.comparisons.get("possible", 0)
     for name, number in report.comparisons.items():

@@ -7,7 +7,7 @@ from functools import partial
 
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.html.clusters import SECTIONS, Pictures, item
-from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.thresholds.sample import Sample
 from icas.notebook.html import similarity
 
@@ -50,7 +50,7 @@ class NextPairs:
         return 2 * (len(self.linked) + len(self.apart))
 
 
-def pairs_next_to_threshold(report: ClusterReport) -> NextPairs:
+def pairs_next_to_threshold(report: ReportView) -> NextPairs:
     """At most `PAIRS` pairs on either side; none where nothing was sampled."""
     if report.sample is None or report.threshold is None:
         return NextPairs()
@@ -72,7 +72,7 @@ def _pairs(sample: Sample, links: Links, places: dict[str, int]) -> tuple[Pair, 
     )
 
 
-def pairs_section(report: ClusterReport, near: NextPairs, pictures: Pictures) -> str:
+def pairs_section(report: ReportView, near: NextPairs, pictures: Pictures) -> str:
     """The section, from its heading on; empty where there are no such pairs."""
     if not near.images or report.threshold is None:
         return ""
@@ -90,14 +90,14 @@ def pairs_section(report: ClusterReport, near: NextPairs, pictures: Pictures) ->
 
 
 def _side(
-    title: str, pairs: tuple[Pair, ...], none: str, *, report: ClusterReport, pictures: Pictures
+    title: str, pairs: tuple[Pair, ...], none: str, *, report: ReportView, pictures: Pictures
 ) -> str:
     rows = "".join(_pair(pair, report, pictures) for pair in pairs)
     content = f'<ol class="near">{rows}</ol>' if rows else f'<p class="quiet">{none}</p>'
     return f'<div class="card"><h3>{title}</h3>{content}</div>'
 
 
-def _pair(pair: Pair, report: ClusterReport, pictures: Pictures) -> str:
+def _pair(pair: Pair, report: ReportView, pictures: Pictures) -> str:
     two = "".join(item(image, pictures=pictures) for image in (pair.a, pair.b))
     return (
         f"<li><p><b>{similarity(pair.similarity)}</b>"
@@ -105,7 +105,7 @@ def _pair(pair: Pair, report: ClusterReport, pictures: Pictures) -> str:
     )
 
 
-def _where(pair: Pair, report: ClusterReport) -> str:
+def _where(pair: Pair, report: ReportView) -> str:
     """Where the two images of a pair lie, in words."""
     a, b = (int(report.labels[image]) for image in (pair.a, pair.b))
     if a == b:

@@ -11,10 +11,10 @@ import numpy as np
 
 from icas.cli.console import Console
 from icas.clusterimg.html.clusters import SECTIONS, picture
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.selection import thumbnails_of
 from icas.clusterimg.html.thumbnails import BYTES, MOST, Thumbnail, fair_shares
 from icas.clusterimg.reference.scan import InReference
-from icas.clusterimg.results.report import ClusterReport
 from icas.notebook.html import counted, similarity, text
 
 ROW = 12
@@ -27,7 +27,7 @@ FOUND = ("in the reference", "not in the reference")
 """What clusters and outliers are with a reference."""
 
 
-def titles(report: ClusterReport) -> dict[str, str]:
+def titles(report: ReportView) -> dict[str, str]:
     """Headings and legends of the clusters and the outliers."""
     if report.reference is not None:
         return {
@@ -58,12 +58,12 @@ def titles(report: ClusterReport) -> dict[str, str]:
     }
 
 
-def no_outliers(report: ClusterReport) -> tuple[str, ...]:
+def no_outliers(report: ReportView) -> tuple[str, ...]:
     """What is said where there are no outliers, if it is something else than usual."""
     return () if report.reference is None else ("Every image is in the reference.",)
 
 
-def how_found(report: ClusterReport) -> str:
+def how_found(report: ReportView) -> str:
     """How images were looked up in the reference, a paragraph."""
     assert report.reference is not None
     pictures = counted(len(report.reference.files), "picture")
@@ -144,7 +144,7 @@ def _basis(count: int) -> str:
 
 
 def counterparts_of(
-    report: ClusterReport,
+    report: ReportView,
     max_pixels: int,
     console: Console,
     *,
@@ -162,7 +162,7 @@ def counterparts_of(
     found = _cut(report.reference, rows, fair_shares(wanted, most))
     places = sorted({one.place for row in found.shown for one in row})
     paths = [Path(report.reference.folder, report.reference.files[place]) for place in places]
-    made = thumbnails_of(report, paths, max_pixels, console)
+    made = thumbnails_of(report.settings, paths, max_pixels, console)
     thumbnails = dict(zip(places, made, strict=True))
     found = Counterparts(found.reference, found.shown, found.more, thumbnails)
     while found.bytes > size:
@@ -183,7 +183,7 @@ def _cut(
     )
 
 
-def _by_cluster(report: ClusterReport, reference: InReference) -> list[list[Counterpart]]:
+def _by_cluster(report: ReportView, reference: InReference) -> list[list[Counterpart]]:
     """All pictures that each cluster is linked to, the most similar first."""
     best = np.full(len(reference.files), -np.inf, np.float32)
     cluster = np.full(len(reference.files), -1, np.int64)  # all its links lead to one cluster

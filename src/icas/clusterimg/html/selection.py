@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from icas.cli.console import Console
 from icas.clusterimg.cache.cache import cache_of
@@ -11,12 +12,12 @@ from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.features.decoding import isolation_of
 from icas.clusterimg.html.clusters import Group, groups_of
 from icas.clusterimg.html.pairs import NextPairs
+from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.thumbnails import BYTES, MOST, Thumbnail, make_thumbnails
-from icas.clusterimg.results.report import ClusterReport
 
 
 def pictured(
-    report: ClusterReport,
+    report: ReportView,
     near: NextPairs,
     images: Sequence[ImageRef],
     max_pixels: int,
@@ -44,7 +45,7 @@ def pictured(
     }
     missing = [image for image in chosen if image not in thumbnails]
     paths = [images[image].path for image in missing]
-    made = thumbnails_of(report, paths, max_pixels, console)
+    made = thumbnails_of(report.settings, paths, max_pixels, console)
     thumbnails |= zip(missing, made, strict=True)
     while (size := _size(groups, near, thumbnails)) > room:
         # Fewer thumbnails are always some of those that are there: shares only become smaller.
@@ -54,11 +55,11 @@ def pictured(
 
 
 def thumbnails_of(
-    report: ClusterReport, paths: Sequence[Path], max_pixels: int, console: Console
+    settings: Mapping[str, Any], paths: Sequence[Path], max_pixels: int, console: Console
 ) -> list[Thumbnail | None]:
-    """A thumbnail of every file, made as the run of `report` reads pictures."""
-    jobs, isolation = report.settings.get("jobs"), isolation_of(report.settings)
-    with cache_of(report.settings) as cache:
+    """A thumbnail of every file, read with the settings of a run."""
+    jobs, isolation = settings.get("jobs"), isolation_of(settings)
+    with cache_of(settings) as cache:
         return make_thumbnails(paths, max_pixels, jobs, console, isolation, cache)
 
 

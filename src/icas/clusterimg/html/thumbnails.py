@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as PillowImage
 
 from icas.cli.console import Console, counted
 from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
@@ -19,6 +16,7 @@ from icas.clusterimg.data.images import ImageRef
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
 from icas.io.sandbox import DECODERS, Isolation
+from icas.notebook.images import as_jpeg, data_uri
 from icas.parallel.executors import start_workers
 
 SIDE = 112
@@ -145,15 +143,7 @@ def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
     except UnreadableImageError:
         return None
     width, height = _shown_size(image.shape[1], image.shape[0])
-    return Thumbnail(uri_of(PillowImage.fromarray(image)), width, height)
-
-
-def uri_of(picture: PillowImage.Image) -> str:
-    """``data:image/jpeg``: a thumbnail inside a page."""
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    text = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"data:image/jpeg;base64,{text}"
+    return Thumbnail(data_uri(as_jpeg(image, QUALITY, -1)), width, height)
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:

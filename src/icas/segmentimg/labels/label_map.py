@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any, SupportsIndex
 
 import numpy as np
-from numpy.typing import NDArray
 
-from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels
 
 SHOWN = 720
@@ -45,7 +43,7 @@ class LabelMap(np.ndarray[Any, np.dtype[Any]]):
         """The picture, at most `SHOWN` pixels long; None of what is no picture."""
         if self.ndim != 2 or self.size == 0 or self.dtype.kind not in "iu":
             return None
-        from icas.notebook.html import as_png
+        from icas.notebook.images import as_png, fitted, mottled
 
         return as_png(mottled(fitted(plain(self), (SHOWN, SHOWN))))
 
@@ -58,43 +56,3 @@ def plain(value: Any) -> Any:
 def label_map(labels: Labels) -> Labels:
     """The same labels, which share their memory, as a `LabelMap`."""
     return labels.view(LabelMap)
-
-
-def mottled(labels: NDArray[np.integer[Any]]) -> Image:
-    """(h, w, 3): each label in a colour of its own, the same every time; 0 and below black."""
-    values, place = np.unique(labels, return_inverse=True)
-    colors = _colors(values.astype(np.int64))
-    return np.asarray(colors[place.reshape(labels.shape)], np.uint8)
-
-
-def _colors(values: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """A row of RGB a label: hues a golden section apart, so that near numbers look different."""
-    import cv2
-
-    hue = np.mod(values * 0.61803398875, 1.0) * 180
-    saturation = 110 + (values * 53) % 110
-    value = 150 + (values * 89) % 106
-    hsv = np.stack([hue, saturation, value], axis=1).astype(np.uint8)
-    colors = np.asarray(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0], np.uint8)
-    colors[values <= 0] = 0
-    return colors
-
-
-def fitted(labels: NDArray[Any], most: tuple[int, int]) -> NDArray[Any]:
-    """`labels` no larger than `most` (width, height); see `at_size`."""
-    height, width = labels.shape[:2]
-    share = min(1.0, most[0] / width, most[1] / height)
-    return at_size(labels, (max(1, round(width * share)), max(1, round(height * share))))
-
-
-def at_size(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """`labels` at `size` (width, height): every pixel is the nearest of theirs."""
-    height, width = labels.shape[:2]
-    if (width, height) == size:
-        return labels
-    return labels[_spread(height, size[1])][:, _spread(width, size[0])]
-
-
-def _spread(length: int, count: int) -> NDArray[np.int64]:
-    """Places of `count` pixels among `length`: the middle of each part."""
-    return np.minimum(((np.arange(count) + 0.5) * length / count).astype(np.int64), length - 1)

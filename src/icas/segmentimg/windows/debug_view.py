@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import IcasError
 from icas.io.reading import Image, resize, thumbnail
-from icas.segmentimg.labels.label_map import mottled
+from icas.notebook.images import mottled
 from icas.segmentimg.labels.labels import Labels, count_of
 from icas.segmentimg.labels.merge_tree import labels_at
 from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
