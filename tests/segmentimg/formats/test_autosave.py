@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.segmentimg.document.layers import PaintState
+from icas.segmentimg.document.document import PaintState
 from icas.segmentimg.formats.autosave import (
     Keeper,
     Kept,

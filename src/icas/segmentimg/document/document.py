@@ -1,9 +1,10 @@
-"""PaintDocument: a picture, its segments and the class of each; no window anywhere."""
+"""PaintDocument: an image, its segments and the class of each, with undo; no windows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,44 +12,76 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
 from icas.io.arrays import as_image
-from icas.segmentimg.document.history import Change, History
-from icas.segmentimg.document.layers import Color, Layers, PaintState
+from icas.segmentimg.document.history import Edit, Patch, UndoStack
+from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.boxes import Box, around, rows_of, swept, union
-from icas.segmentimg.labels.labels import Labels
+from icas.segmentimg.labels.labels import Labels, connected
 
 HISTORY_BYTES = 64 * 1024**2
+NO_OVERRIDE = -1
+
+
+@dataclass(frozen=True)
+class PaintState:
+    """A copy of all that a document holds beside its image and its undo stack.
+
+    Attributes
+    ----------
+    first, labels : (h, w) int32 ndarray
+        Segments before any cut, and now; the same array if nothing was cut.
+    classes : (K + 1,) int16 ndarray
+        Class of each segment, 0 = not painted.
+    overrides : (h, w) int16 ndarray or None
+        Classes of brushed pixels, -1 elsewhere.
+    colors : tuple of (int, int, int)
+        Color of class n at n - 1.
+    """
+
+    first: Labels
+    labels: Labels
+    classes: NDArray[np.int16]
+    overrides: NDArray[np.int16] | None
+    colors: tuple[Color, ...]
 
 
 class PaintDocument:
-    """A picture being painted.
+    """An image being painted.
 
-    Segments have classes, classes have colours; the picture itself is never painted on. Pixels
-    painted by hand (`brush`, `stamp`) lie over the segments. Every command gives the rectangle
-    that looks different now, (first row, row behind the last, first column, column behind the
-    last), or None where nothing changed. Colours are (red, green, blue), 0-255.
+    Segments have classes, classes have colors; the image itself is never changed. Brushed pixels
+    (`brush`, `stamp`) lie over the segments. Every command returns the bounding box of the pixels
+    that changed, (first row, last row + 1, first column, last column + 1), or None if nothing
+    changed. Colors are (red, green, blue), 0-255; None as a color clears.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; whatever `icas.segment` takes does too.
+        RGB; or any other image that `icas.segment` takes.
     labels : (h, w) int ndarray
-        Segments 1…K, each one connected piece; 0 = edge. An int32 array is kept, not copied.
+        Segments 1…K, each one connected region; 0 = edge. An int32 array is kept, not copied.
     colors : sequence of (int, int, int), default ()
-        Classes 1…n from the start; other colours get the next numbers when they are first used.
+        Classes 1…n; other colors get the next numbers when they are first used.
     history_bytes : int, default 64 MiB
-        Memory that undo may take.
+        Maximum size of the undo stack.
 
     Attributes
     ----------
     image : (h, w, 3) uint8 ndarray
-        The picture.
+        The image.
     colors : list of (int, int, int)
-        Colour of class n at n - 1.
+        Color of class n at n - 1.
+    first : (h, w) int32 ndarray
+        Segments before any cut; read only.
+    labels : (h, w) int32 ndarray
+        Segments now; read only.
+    classes : (K + 1,) int16 ndarray
+        Class of each segment, 0 = not painted; read only.
+    revision, cuts : int
+        Number of changes so far, and of changes of `labels`.
 
     Raises
     ------
     UsageError
-        The two differ in size, or a colour is none.
+        Image and labels differ in size, or a color is invalid.
 
     See Also
     --------
@@ -79,7 +112,7 @@ class PaintDocument:
     >>> document.reset(), document.painted
     ((0, 4, 0, 6), False)
 
-    A cut parts a segment; the pieces keep their class:
+    A cut splits a segment; the pieces keep its class:
 
     >>> document.cut((1, 0), (1, 2))
     (0, 4, 0, 3)
@@ -88,7 +121,7 @@ class PaintDocument:
     >>> document.pieces_of(np.array([1], np.int32)), document.box_of(2)
     (array([1, 3], dtype=int32), (0, 4, 3, 6))
 
-    The other commands, and starting from what was painted elsewhere:
+    The other commands, and starting from a class map:
 
     >>> document = icas.PaintDocument(image, np.repeat([[1, 1, 1, 2, 2, 2]], 4, axis=0))
     >>> document.add_colors([(204, 0, 0), (0, 170, 68)])
@@ -118,25 +151,31 @@ class PaintDocument:
         self.image = as_image(image)
         if labels.shape != self.image.shape[:2]:
             raise UsageError(f"labels are {labels.shape}, the picture {self.image.shape[:2]}")
-        self._layers = Layers(labels)
+        self.first: Labels = labels.astype(np.int32, copy=False)
+        self.labels: Labels = self.first
+        self.classes = np.zeros(int(self.labels.max(initial=0)) + 1, np.int16)
         self.colors: list[Color] = []
         self.add_colors(colors)
-        self._history = History(history_bytes)
+        self.revision = self.cuts = 0
+        self._overrides: NDArray[np.int16] | None = None
+        self._boxes: dict[int, Box] = {}
+        self._origins: dict[int, int] = {}
+        self._history = UndoStack(history_bytes)
 
     @classmethod
     def restored(
         cls, image: NDArray[Any], state: PaintState, history_bytes: int = HISTORY_BYTES
     ) -> PaintDocument:
-        """A document as a `state` had it; there is nothing to undo.
+        """Restore a document from its `state`, with an empty undo stack.
 
         Parameters
         ----------
         image : (h, w, 3) uint8 ndarray
-            The picture, RGB.
+            The image, RGB.
         state : PaintState
-            What `state` gave.
+            What `state` returned.
         history_bytes : int, default 64 MiB
-            Memory that undo may take.
+            Maximum size of the undo stack.
 
         Returns
         -------
@@ -145,7 +184,7 @@ class PaintDocument:
         Raises
         ------
         UsageError
-            The picture has another size.
+            The image has another size.
 
         Examples
         --------
@@ -158,53 +197,61 @@ class PaintDocument:
         >>> again.painted, again.undo()
         (True, None)
         """
-        made = cls(image, state.first, colors=state.colors, history_bytes=history_bytes)
-        made._layers = Layers.of(state)
-        return made
+        document = cls(image, state.first, colors=state.colors, history_bytes=history_bytes)
+        document.labels, document.classes = state.labels, state.classes.copy()
+        document._overrides = None if state.overrides is None else state.overrides.copy()
+        if state.labels is not state.first:
+            origins = np.zeros(len(state.classes), np.int32)
+            origins[state.labels] = state.first
+            added = range(int(state.first.max(initial=0)) + 1, len(origins))
+            document._origins = {number: int(origins[number]) for number in added}
+        return document
 
     def state(self) -> PaintState:
-        """What there is now, in arrays that later commands leave alone.
+        """Copy the present state.
 
         Returns
         -------
         PaintState
-            For `restored`.
+            For `restored`; later commands leave it unchanged.
         """
-        return self._layers.state(self.colors)
+        labels = self.first if self.labels is self.first else self.labels.copy()
+        overrides = None if self._overrides is None else self._overrides.copy()
+        return PaintState(self.first, labels, self.classes.copy(), overrides, tuple(self.colors))
 
     def segment_at(self, row: int, col: int) -> int:
-        """The segment under a pixel.
+        """Segment at a pixel.
 
         Parameters
         ----------
         row, col : int
-            The pixel.
+            Pixel coordinates.
 
         Returns
         -------
         int
-            0 on an edge and outside the picture.
+            0 on an edge and outside the image.
         """
         height, width = self.labels.shape
         inside = 0 <= row < height and 0 <= col < width
         return int(self.labels[row, col]) if inside else 0
 
     def origin_of(self, segment: int) -> int:
-        """The segment before all cuts that a segment is, or was, a part of.
+        """Segment before all cuts of which a segment is, or was, a part.
 
         Parameters
         ----------
         segment : int
-            Its number.
+            Segment number.
 
         Returns
         -------
         int
         """
-        return self._layers.origin_of(segment)
+        return self._origins.get(segment, segment)
 
     def pieces_of(self, origins: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What segments before all cuts have become.
+        """Segments into which segments before all cuts were split.
 
         Parameters
         ----------
@@ -214,76 +261,110 @@ class PaintDocument:
         Returns
         -------
         (m,) int32 ndarray
-            Segments now, ascending; m >= n.
+            Present segments, ascending; m >= n.
         """
-        return self._layers.pieces_of(origins)
+        chosen = set(origins.tolist())
+        count = len(self.classes)
+        added = [n for n, origin in self._origins.items() if n < count and origin in chosen]
+        return np.array(sorted({*chosen, *added}), np.int32)
+
+    def box_of(self, segment: int) -> Box:
+        """Box that contains a segment, empty if that has no pixels.
+
+        Parameters
+        ----------
+        segment : int
+            Segment number.
+
+        Returns
+        -------
+        (int, int, int, int)
+        """
+        # Computed once: a cut leaves the boxes of the segments it splits as they are, so that
+        # they hold after an undo.
+        if not self._boxes:
+            self._boxes = _boxes_of(self.first)
+            if self.labels is not self.first:
+                self._boxes = {**_boxes_of(self.labels), **self._boxes}
+        return self._boxes.get(segment, (0, 0, 0, 0))
 
     def fill(self, row: int, col: int, color: Color) -> Box | None:
-        """Paint the segment under a pixel; another colour than before recolours it.
+        """Assign a color to the segment at a pixel; does nothing on an edge or outside.
 
         Parameters
         ----------
         row, col : int
-            The pixel; on an edge or outside nothing happens.
+            Pixel coordinates.
         color : (int, int, int)
             Red, green, blue, 0-255.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now.
 
         Raises
         ------
         UsageError
-            The colour is none.
+            The color is invalid.
         """
         return self.fill_segments([self.segment_at(row, col)], color)
 
     def unfill(self, row: int, col: int) -> Box | None:
-        """Take the paint off the segment under a pixel.
+        """Clear the segment at a pixel; does nothing on an edge or outside.
 
         Parameters
         ----------
         row, col : int
-            The pixel; on an edge or outside nothing happens.
+            Pixel coordinates.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now.
         """
         return self.fill_segments([self.segment_at(row, col)], None)
 
     def fill_segments(
         self, segments: Sequence[int] | NDArray[np.int32], color: Color | None
     ) -> Box | None:
-        """Paint some segments in one step, or take the paint off them.
+        """Assign a color to segments, or clear them, in one step.
 
         Parameters
         ----------
         segments : sequence of int or (n,) int32 ndarray
-            Their numbers; 0 is passed over.
+            Segment numbers; 0 is ignored.
         color : (int, int, int) or None
-            None takes the paint off.
+            Red, green, blue, 0-255; None clears.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now.
 
         Raises
         ------
         UsageError
-            There is no such segment, or the colour is none.
+            There is no such segment, or the color is invalid.
         """
         number = 0 if color is None else self._class_of(color)
-        return self._do(self._layers.repainted(segments, number))
+        chosen = np.unique(np.asarray(segments, np.int32))
+        chosen = chosen[chosen != 0]
+        if len(chosen) == 0:
+            return None
+        count = len(self.classes) - 1
+        if not 0 < chosen[0] <= chosen[-1] <= count:
+            raise UsageError(f"segments {chosen[0]} to {chosen[-1]}: there are 1 to {count}")
+        boxes = [self.box_of(int(segment)) for segment in chosen]
+        box = union([one for one in boxes if one[0] < one[1]] or boxes)
+        erased = None
+        if self._overrides is not None:
+            erased = self._erase(box, segments_mask(self.labels[rows_of(box)], chosen))
+        before = self.classes[chosen]
+        if (before == number).all() and erased is None:
+            return None
+        after = np.full(len(chosen), number, np.int16)
+        return self._commit(Edit(chosen, before, after, (count, count), box, overrides=erased))
 
     def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Box | None:
-        """Make the pixels of a line edge.
-
-        The pieces on both sides become segments of their own and keep their class.
+        """Turn the pixels of a line into edge; the regions on its sides become segments.
 
         Parameters
         ----------
@@ -293,13 +374,28 @@ class PaintDocument:
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle of the segments that the line crosses.
+            Bounding box of the segments that the line crosses.
         """
         import cv2
 
         line = np.zeros(self.labels.shape, np.uint8)
         cv2.line(line, (start[1], start[0]), (end[1], end[0]), 1, 1, cv2.LINE_8)
-        return self._do(self._layers.division(line > 0))
+        crossed = (line > 0) & (self.labels > 0)
+        touched = np.unique(self.labels[crossed])
+        if len(touched) == 0:
+            return None
+        box = union([self.box_of(int(segment)) for segment in touched])
+        before, crossed = self.labels[rows_of(box)], crossed[rows_of(box)]
+        count = len(self.classes) - 1
+        after, parents = _split(before, crossed, touched, count + 1)
+        added = np.arange(count + 1, count + 1 + len(parents), dtype=np.int32)
+        self._boxes.update((int(number), box) for number in added)
+        origins = [self.origin_of(segment) for segment in parents]
+        self._origins.update(zip(added.tolist(), origins, strict=True))
+        none = np.zeros(len(added), np.int16)
+        counts = (count, count + len(added))
+        patch, erased = Patch(box, before.copy(), after), self._erase(box, crossed)
+        return self._commit(Edit(added, none, self.classes[parents], counts, box, patch, erased))
 
     def brush(
         self,
@@ -309,28 +405,27 @@ class PaintDocument:
         color: Color | None,
         start: tuple[int, int] | None = None,
     ) -> Box | None:
-        """Paint a disc of pixels by hand, or take the paint off them.
+        """Paint the pixels of a disc, whatever their segments, or clear them.
 
         Parameters
         ----------
         row, col : int
-            The middle of the disc.
+            Center of the disc.
         radius : int
             In pixels; 0 is one pixel.
         color : (int, int, int) or None
-            None takes the paint off.
+            Red, green, blue, 0-255; None clears.
         start : (int, int), optional
-            Row and column from where the disc is drawn to its place.
+            Row and column from which the disc is moved to its center.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now.
 
         Raises
         ------
         UsageError
-            The colour is none.
+            The color is invalid.
         """
         height, width = self.labels.shape
         from_row, from_col = (row, col) if start is None else start
@@ -342,24 +437,23 @@ class PaintDocument:
         return self._override(box, swept(box, (from_row, from_col), (row, col), radius), color)
 
     def stamp(self, mask: NDArray[np.bool_], color: Color | None) -> Box | None:
-        """Paint all pixels of a mask by hand, or take the paint off them.
+        """Paint the pixels of a mask, whatever their segments, or clear them.
 
         Parameters
         ----------
         mask : (h, w) bool ndarray
-            Of the picture's size.
+            Of the size of the image.
         color : (int, int, int) or None
-            None takes the paint off.
+            Red, green, blue, 0-255; None clears.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now.
 
         Raises
         ------
         UsageError
-            The mask has another size, or the colour is none.
+            The mask has another size, or the color is invalid.
         """
         if mask.shape != self.labels.shape:
             raise UsageError(f"the mask is {mask.shape}, the picture {self.labels.shape}")
@@ -367,40 +461,47 @@ class PaintDocument:
         return None if box is None else self._override(box, mask[rows_of(box)], color)
 
     def reset(self) -> Box | None:
-        """Take off all paint and all cuts, as one entry for `undo`.
+        """Clear all paint and undo all cuts, as one entry of the undo stack.
 
         Returns
         -------
         (int, int, int, int) or None
-            The whole picture, if anything changed.
         """
-        return self._do(self._layers.cleared())
+        count, first = len(self.classes) - 1, int(self.first.max(initial=0))
+        changed = around(self.labels != self.first)
+        patch = None
+        if changed is not None:
+            inside = rows_of(changed)
+            patch = Patch(changed, self.labels[inside].copy(), self.first[inside].copy())
+        whole = (0, self.labels.shape[0], 0, self.labels.shape[1])
+        erased = self._erase(whole, np.ones(self.labels.shape, bool))
+        if patch is None and erased is None and not self.classes.any():
+            return None
+        segments, none = np.arange(1, count + 1, dtype=np.int32), np.zeros(count, np.int16)
+        before = self.classes[1:].copy()
+        return self._commit(Edit(segments, before, none, (count, first), whole, patch, erased))
 
     def undo(self) -> Box | None:
-        """Take the last command (or stroke) back.
+        """Undo the last command or stroke.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now; None where there is nothing to take back.
         """
-        entry = self._history.back()
-        return None if entry is None else self._apply(entry[::-1], back=True)
+        return self._apply(self._history.undo()[::-1], back=True)
 
     def redo(self) -> Box | None:
-        """Do again what was taken back last.
+        """Redo what was undone last.
 
         Returns
         -------
         (int, int, int, int) or None
-            The rectangle that looks different now; None where nothing was taken back.
         """
-        entry = self._history.forth()
-        return None if entry is None else self._apply(entry, back=False)
+        return self._apply(self._history.redo(), back=False)
 
     @contextmanager
     def stroke(self) -> Iterator[None]:
-        """All commands of the block become one entry for `undo`.
+        """Combine all commands of the block into one entry of the undo stack.
 
         Yields
         ------
@@ -423,12 +524,12 @@ class PaintDocument:
             self.end_stroke()
 
     def begin_stroke(self) -> None:
-        """From here to `end_stroke` all commands become one entry for `undo`; see `stroke`."""
-        self._history.begin()
+        """Combine all commands up to `end_stroke` into one entry of the undo stack."""
+        self._history.begin_group()
 
     def end_stroke(self) -> None:
-        """End what `begin_stroke` began; without one before it, nothing happens."""
-        self._history.end()
+        """End what `begin_stroke` began, if anything."""
+        self._history.end_group()
 
     def class_map(self) -> NDArray[np.int16]:
         """Class of each pixel.
@@ -442,7 +543,7 @@ class PaintDocument:
         return self.classes_of((slice(0, height), slice(0, width)))
 
     def classes_of(self, place: Any) -> NDArray[np.int16]:
-        """Class of some pixels, without a map of the whole picture.
+        """Class of some pixels, without a map of the whole image.
 
         Parameters
         ----------
@@ -452,16 +553,18 @@ class PaintDocument:
         Returns
         -------
         int16 ndarray
-            0 = not painted, n = ``colors[n - 1]``; of the shape that the index picks out.
+            0 = not painted, n = ``colors[n - 1]``; of the shape that the index selects.
         """
-        return self._layers.classes_of(place)
+        classes: NDArray[np.int16] = self.classes[self.labels[place]]
+        if self._overrides is None:
+            return classes
+        overrides = self._overrides[place]
+        return np.where(overrides == NO_OVERRIDE, classes, overrides)
 
     def take_over(self, painted: NDArray[np.integer[Any]]) -> None:
-        """Be painted as a class map says: what was painted before, elsewhere or earlier.
+        """Start from a class map; clears the undo stack.
 
-        Segments of one class throughout become painted segments, other pixels are painted by
-        hand. This is where the document starts from: it cannot be undone, and what could be is
-        forgotten.
+        Segments of one class throughout become painted segments, other pixels brushed ones.
 
         Parameters
         ----------
@@ -471,29 +574,38 @@ class PaintDocument:
         Raises
         ------
         UsageError
-            The map has another size, or classes without a colour.
+            The map has another size, or classes without a color.
         """
         if painted.shape != self.labels.shape:
             raise UsageError(f"the class map is {painted.shape}, the picture {self.labels.shape}")
         if painted.min(initial=0) < 0 or painted.max(initial=0) > len(self.colors):
             raise UsageError(f"the class map has classes beyond the {len(self.colors)} colours")
-        self._layers.take_over(painted)
-        self._history = History(self._history.limit)
+        classes = np.zeros(len(self.classes), np.int16)
+        classes[self.labels] = painted
+        classes[0] = 0
+        mixed = classes[self.labels] != painted
+        classes[self.labels[mixed]] = 0
+        mixed = classes[self.labels] != painted
+        self.classes, self._overrides = classes, None
+        if mixed.any():
+            self._overrides = np.where(mixed, painted, NO_OVERRIDE).astype(np.int16)
+        self.revision += 1
+        self._history = UndoStack(self._history.limit)
 
     def masks(self) -> dict[Color, NDArray[np.bool_]]:
-        """Mask of every colour that is painted, in the order of first use.
+        """Mask of each painted color, in order of class number.
 
         Returns
         -------
         dict of (int, int, int) to (h, w) bool ndarray
-            No two masks share a pixel.
+            Disjoint masks.
         """
-        found = self.class_map()
-        used = np.flatnonzero(np.bincount(found.ravel(), minlength=len(self.colors) + 1))
-        return {self.colors[number - 1]: found == number for number in used if number > 0}
+        painted = self.class_map()
+        used = np.flatnonzero(np.bincount(painted.ravel(), minlength=len(self.colors) + 1))
+        return {self.colors[number - 1]: painted == number for number in used if number > 0}
 
     def add_colors(self, colors: Iterable[Color]) -> None:
-        """Give colours that are new the next numbers.
+        """Give new colors the next class numbers.
 
         Parameters
         ----------
@@ -503,7 +615,7 @@ class PaintDocument:
         Raises
         ------
         UsageError
-            A colour is none.
+            A color is invalid.
         """
         for color in colors:
             self._class_of(color)
@@ -513,73 +625,81 @@ class PaintDocument:
         return f"<PaintDocument: {width}x{height} pixels, {len(self.masks())} colours painted>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the picture with its paint, as in the window."""
+        """The image with its paint, as in the window, for notebooks."""
         from icas.notebook.show import show
 
         return show(self)._repr_html_()
 
     @property
-    def first(self) -> Labels:
-        """(h, w) int32 ndarray: the segments before any cut. Not to be written into."""
-        return self._layers.first
-
-    @property
     def painted(self) -> bool:
         """bool: whether any pixel is painted."""
-        return self._layers.painted
+        brushed = self._overrides is not None and (self._overrides > 0).any()
+        return bool(brushed or self.classes.any())
 
     @property
     def by_hand(self) -> bool:
-        """bool: whether pixels may be painted by hand."""
-        return self._layers.overrides is not None
+        """bool: whether there may be brushed pixels."""
+        return self._overrides is not None
 
     @property
     def nbytes(self) -> int:
-        """int: bytes that the document takes, about."""
-        return self.image.nbytes + self._layers.nbytes + self._history.nbytes
+        """int: size of the document in bytes, approximately."""
+        cut = 0 if self.labels is self.first else self.labels.nbytes
+        brushed = 0 if self._overrides is None else self._overrides.nbytes
+        return self.image.nbytes + self.first.nbytes + cut + brushed + self._history.nbytes
 
     @property
     def history_nbytes(self) -> int:
-        """int: bytes that undo takes now."""
+        """int: size of the undo stack in bytes."""
         return self._history.nbytes
 
-    @property
-    def labels(self) -> Labels:
-        """(h, w) int32 ndarray: the segments now, cuts included. Not to be written into."""
-        return self._layers.labels
-
-    @property
-    def classes(self) -> NDArray[np.int16]:
-        """(K + 1,) int16 ndarray: class of each segment, 0 = not painted."""
-        return self._layers.classes
-
-    @property
-    def revision(self) -> int:
-        """int: grows with every change."""
-        return self._layers.revision
-
-    @property
-    def cuts(self) -> int:
-        """int: grows with every change of `labels`."""
-        return self._layers.cuts
-
     def _override(self, box: Box, mask: NDArray[np.bool_], color: Color | None) -> Box | None:
+        """Brush the pixels of `mask`, which is of the size of `box`."""
         number = 0 if color is None else self._class_of(color)
-        return self._do(self._layers.overridden(box, mask, number))
-
-    def _do(self, change: Change | None) -> Box | None:
-        if change is None:
+        if self._overrides is None:
+            self._overrides = np.full(self.labels.shape, NO_OVERRIDE, np.int16)
+        before = self._overrides[rows_of(box)].copy()
+        after = np.where(mask, np.int16(number), before)
+        if (before == after).all():
             return None
-        self._layers.put(change)
-        self._history.record(change)
-        return change.box
+        none, count = np.empty(0, np.int16), len(self.classes) - 1
+        patch = Patch(box, before, after)
+        edit = Edit(np.empty(0, np.int32), none, none, (count, count), box, overrides=patch)
+        return self._commit(edit)
 
-    def _apply(self, changes: list[Change], *, back: bool) -> Box:
-        for change in changes:
-            self._layers.put(change, back=back)
-        return union([change.box for change in changes])
+    def _erase(self, box: Box, mask: NDArray[np.bool_]) -> Patch | None:
+        """The patch that removes brushed pixels of `mask`; None if there are none."""
+        if self._overrides is None:
+            return None
+        before = self._overrides[rows_of(box)]
+        after = np.where(mask, np.int16(NO_OVERRIDE), before)
+        return None if (before == after).all() else Patch(box, before.copy(), after)
+
+    def _commit(self, edit: Edit) -> Box:
+        self._apply([edit], back=False)
+        self._history.push(edit)
+        return edit.box
+
+    def _apply(self, edits: list[Edit], *, back: bool) -> Box | None:
+        for edit in edits:
+            count = edit.counts[0 if back else 1]
+            classes = np.zeros(max(edit.counts) + 1, np.int16)
+            kept = min(len(classes), len(self.classes))
+            classes[:kept] = self.classes[:kept]
+            classes[edit.segments] = edit.before if back else edit.after
+            self.classes = classes[: count + 1]
+            self.revision += 1
+            if edit.labels is not None:
+                if self.labels is self.first:
+                    self.labels = self.first.copy()
+                edit.labels.apply(self.labels, back=back)
+                self.cuts += 1
+            if edit.overrides is not None and self._overrides is not None:
+                edit.overrides.apply(self._overrides, back=back)
+        return union([edit.box for edit in edits]) if edits else None
 
     def _class_of(self, color: Color) -> int:
+        """Number of the class of a color, a new one if needed."""
         red, green, blue = (int(part) for part in color)
         wanted = (red, green, blue)
         if not all(0 <= part <= 255 for part in wanted):
@@ -588,20 +708,43 @@ class PaintDocument:
             self.colors.append(wanted)
         return self.colors.index(wanted) + 1
 
-    def box_of(self, segment: int) -> Box:
-        """A rectangle that holds a segment, empty where that has no pixel.
 
-        Those of all segments are found at the first call. A cut leaves the rectangles of the
-        segments that it divides as they are, so that they hold when it is taken back.
+def _split(
+    before: Labels, crossed: NDArray[np.bool_], touched: NDArray[np.int32], number: int
+) -> tuple[Labels, list[int]]:
+    """Labels after a cut, and the parent of each new segment, numbered from `number` on.
 
-        Parameters
-        ----------
-        segment : int
-            Its number.
+    The first piece of a segment keeps its number.
+    """
+    after = np.where(crossed, 0, before).astype(np.int32)
+    pieces = connected(np.where(np.isin(after, touched), after, 0), edges=True)
+    _, first_pixels = np.unique(pieces, return_index=True)
+    inside = first_pixels[pieces.ravel()[first_pixels] > 0]
+    seen: set[int] = set()
+    parents: list[int] = []
+    for piece, position in enumerate(inside, start=1):
+        segment = int(after.ravel()[position])
+        if segment in seen:
+            after[pieces == piece] = number + len(parents)
+            parents.append(segment)
+        seen.add(segment)
+    return after, parents
 
-        Returns
-        -------
-        (int, int, int, int)
-            First row, row behind the last, first column, column behind the last.
-        """
-        return self._layers.box_of(segment)
+
+def _boxes_of(labels: Labels) -> dict[int, Box]:
+    from scipy.ndimage import find_objects
+
+    return {
+        number: (place[0].start, place[0].stop, place[1].start, place[1].stop)
+        for number, place in enumerate(find_objects(labels), start=1)
+        if place is not None
+    }
+
+
+def segments_mask(labels: Labels, segments: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels of some segments."""
+    if len(segments) == 1:
+        return np.asarray(labels == segments[0])
+    chosen = np.zeros(max(int(labels.max(initial=0)), int(segments.max())) + 1, bool)
+    chosen[segments] = True
+    return chosen[labels]

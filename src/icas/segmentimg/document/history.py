@@ -1,4 +1,4 @@
-"""What a command does to a document, as a small change that can be taken back."""
+"""Edits of a document and the undo stack that holds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from icas.segmentimg.labels.boxes import Box, rows_of
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of a map before and after."""
+    """A rectangle of a map before and after an edit."""
 
     box: Box
     before: NDArray[Any]
@@ -22,17 +22,17 @@ class Patch:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes."""
+        """Size in bytes."""
         return self.before.nbytes + self.after.nbytes
 
-    def put(self, target: NDArray[Any], *, back: bool) -> None:
+    def apply(self, target: NDArray[Any], *, back: bool) -> None:
         """Write the rectangle into `target`."""
         target[rows_of(self.box)] = self.before if back else self.after
 
 
 @dataclass(frozen=True)
-class Change:
-    """What one command changed: classes of segments, labels, pixels painted by hand.
+class Edit:
+    """What one command changed: classes of segments, labels, brushed pixels.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Change:
         Segments whose class changed; `before` and `after` are their classes (0 = not painted).
     counts : (int, int)
         Number of segments before and after.
-    labels, overrides : Patch or None
     box : Box
-        Where the picture looks different.
+        Bounding box of the pixels that look different.
+    labels, overrides : Patch or None
     """
 
     segments: NDArray[np.int32]
@@ -55,65 +55,63 @@ class Change:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes, about."""
+        """Size in bytes, approximately."""
         patches = [patch.nbytes for patch in (self.labels, self.overrides) if patch is not None]
         return self.segments.nbytes + self.before.nbytes + self.after.nbytes + sum(patches) + 200
 
 
-class History:
-    """Entries of changes, to be taken back and done again; bounded by bytes, not by count."""
+class UndoStack:
+    """Groups of edits that can be undone and redone; bounded by bytes, not by count."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """Bytes that the entries to be taken back may take."""
         self.nbytes = 0
-        """Bytes that the entries to be taken back take."""
-        self._past: deque[list[Change]] = deque()
-        self._future: list[list[Change]] = []
-        self._begun: list[Change] | None = None
+        """Size of the groups that can be undone."""
+        self._done: deque[list[Edit]] = deque()
+        self._undone: list[list[Edit]] = []
+        self._open_group: list[Edit] | None = None
 
-    def record(self, change: Change) -> None:
-        """Keep a change: as an entry, or as a part of that which was begun."""
-        if self._begun is None:
-            self.add([change])
+    def push(self, edit: Edit) -> None:
+        """Add an edit: to the open group, or as a group of its own."""
+        if self._open_group is None:
+            self._append([edit])
         else:
-            self._begun.append(change)
+            self._open_group.append(edit)
 
-    def begin(self) -> None:
-        """From here to `end` all changes become one entry."""
-        if self._begun is None:
-            self._begun = []
+    def begin_group(self) -> None:
+        """Collect all edits up to `end_group` in one group."""
+        if self._open_group is None:
+            self._open_group = []
 
-    def end(self) -> None:
-        """Add what was begun, if there is anything."""
-        entry, self._begun = self._begun, None
-        if entry:
-            self.add(entry)
+    def end_group(self) -> None:
+        """Add the open group unless it is empty."""
+        group, self._open_group = self._open_group, None
+        if group:
+            self._append(group)
 
-    def add(self, entry: list[Change]) -> None:
-        """A new entry; those taken back are gone now, and the oldest where there is no room."""
-        self._future.clear()
-        self._past.append(entry)
-        self.nbytes += _bytes_of(entry)
-        while len(self._past) > 1 and self.nbytes > self.limit:
-            self.nbytes -= _bytes_of(self._past.popleft())
+    def undo(self) -> list[Edit]:
+        """The last group, which the caller reverts; empty if there is none."""
+        if not self._done:
+            return []
+        self._undone.append(self._done.pop())
+        self.nbytes -= _bytes_of(self._undone[-1])
+        return self._undone[-1]
 
-    def back(self) -> list[Change] | None:
-        """The last entry, to be taken back."""
-        if not self._past:
-            return None
-        self._future.append(self._past.pop())
-        self.nbytes -= _bytes_of(self._future[-1])
-        return self._future[-1]
+    def redo(self) -> list[Edit]:
+        """The group undone last, which the caller applies; empty if there is none."""
+        if not self._undone:
+            return []
+        self._done.append(self._undone.pop())
+        self.nbytes += _bytes_of(self._done[-1])
+        return self._done[-1]
 
-    def forth(self) -> list[Change] | None:
-        """The entry taken back last, to be done again."""
-        if not self._future:
-            return None
-        self._past.append(self._future.pop())
-        self.nbytes += _bytes_of(self._past[-1])
-        return self._past[-1]
+    def _append(self, group: list[Edit]) -> None:
+        self._undone.clear()
+        self._done.append(group)
+        self.nbytes += _bytes_of(group)
+        while len(self._done) > 1 and self.nbytes > self.limit:
+            self.nbytes -= _bytes_of(self._done.popleft())
 
 
-def _bytes_of(entry: list[Change]) -> int:
-    return sum(change.nbytes for change in entry)
+def _bytes_of(group: list[Edit]) -> int:
+    return sum(edit.nbytes for edit in group)

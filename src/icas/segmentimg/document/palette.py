@@ -1,4 +1,4 @@
-"""Classes to paint with, each a name and a colour: ours, or from a picture or a text file."""
+"""Classes to paint with, each a name and a color: defaults, or from an image or a text file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.formats import os_reason, picture_kind, read_head
 from icas.io.reading import Image, read_image
-from icas.segmentimg.document.layers import Color
 
-MOST_FLAT = 64
-"""Colours up to which a picture is a palette as it stands; one of more is brought down."""
-MOST_DOMINANT = 32
-LEAST_SHARE = 0.002
-"""Part of a picture below which a colour is no dominant one, but a border or noise."""
-LEAST_APART = 32.0
-"""Distance, in gray levels, below which two dominant colours are one."""
-NOISE = 16
-"""Gray levels by which JPEG may change a flat colour."""
-LOOKED_AT = 1 << 20
-"""Pixels of a photo that are looked at for its dominant colours."""
-_COLOR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
+Color = tuple[int, int, int]
+"""Red, green, blue, 0-255."""
+MAX_FLAT_COLORS = 64
+"""Images with more colors than this are reduced to their dominant colors."""
+MAX_DOMINANT_COLORS = 32
+MIN_SHARE = 0.002
+"""Share of the pixels below which a color is a border or noise, not a dominant color."""
+MIN_DISTANCE = 32.0
+"""Distance, in gray levels, below which two dominant colors count as the same."""
+JPEG_NOISE = 16
+"""Gray levels by which JPEG may change a flat color."""
+SAMPLE_PIXELS = 1 << 20
+"""Pixels of a photo that are searched for dominant colors."""
+_HEX_COLOR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 
-# A grid of sRGB in steps of 51; after red, black and white always the colour whose distance in
-# CIELAB to the nearest one already there is greatest. No two are nearer than 35. Black and white
-# come last: they are hard to see on many a picture.
-_OURS = (
+# From a grid of sRGB in steps of 51; after red, black and white always the color with the greatest
+# CIELAB distance to those before (at least 35). Black and white are last: hard to see on images.
+_DEFAULTS = (
     ("red", (204, 0, 0)),
     ("blue", (0, 0, 255)),
     ("green", (0, 255, 0)),
@@ -62,19 +62,12 @@ _OURS = (
 
 @dataclass(frozen=True)
 class PaintClass:
-    """What a pixel can be painted as.
-
-    Attributes
-    ----------
-    name : str
-        Not empty, on one line.
-    color : (red, green, blue)
-        0-255 each.
+    """A class that pixels can be painted as: a name on one line and a color.
 
     Raises
     ------
     UsageError
-        The name or the colour is none.
+        The name or the color is invalid.
     """
 
     name: str
@@ -98,77 +91,70 @@ class PaintClass:
 
 
 class Palette(tuple[PaintClass, ...]):
-    """Classes in their order, all names and all colours different; number n is ``[n - 1]``.
+    """Classes with different names and colors; class n is ``[n - 1]``.
 
     Raises
     ------
     UsageError
-        Two classes share a name or a colour.
+        Two classes share a name or a color.
     """
 
     __slots__ = ()
 
     def __new__(cls, classes: Iterable[PaintClass] = ()) -> Palette:
         """Check the classes against each other."""
-        made = super().__new__(cls, classes)
+        palette = super().__new__(cls, classes)
         names: set[str] = set()
         colors: dict[Color, str] = {}
-        for one in made:
-            if one.name in names:
-                raise UsageError(f"two classes are called {one.name!r}: each needs its own name")
-            if one.color in colors:
+        for entry in palette:
+            if entry.name in names:
+                raise UsageError(f"two classes are called {entry.name!r}: each needs its own name")
+            if entry.color in colors:
                 raise UsageError(
-                    f"classes {colors[one.color]!r} and {one.name!r} share the colour {one.hex}:"
-                    " each needs its own"
+                    f"classes {colors[entry.color]!r} and {entry.name!r} share the colour"
+                    f" {entry.hex}: each needs its own"
                 )
-            names.add(one.name)
-            colors[one.color] = one.name
-        return made
+            names.add(entry.name)
+            colors[entry.color] = entry.name
+        return palette
 
-    def joined(self, others: Iterable[PaintClass]) -> Palette:
-        """These classes, then those of `others` whose colour is new.
-
-        One whose name is taken gets ``(2)`` behind it.
-        """
+    def joined(self, added: Iterable[PaintClass]) -> Palette:
+        """These classes, then those of `added` with a new color; ``(2)`` makes a name unique."""
         classes = list(self)
-        names, colors = {one.name for one in self}, {one.color for one in self}
-        for other in others:
-            if other.color not in colors:
-                name = _free_name(other.name, names)
-                classes.append(PaintClass(name, other.color))
-                names.add(name)
-                colors.add(other.color)
+        names, colors = {entry.name for entry in self}, {entry.color for entry in self}
+        for entry in added:
+            if entry.color in colors:
+                continue
+            count, name = 1, entry.name
+            while name in names:
+                count += 1
+                name = f"{entry.name} ({count})"
+            classes.append(PaintClass(name, entry.color))
+            names.add(name)
+            colors.add(entry.color)
         return Palette(classes)
 
     def numbers(self) -> dict[Color, int]:
-        """Number of the class of each colour."""
-        return {one.color: number for number, one in enumerate(self, start=1)}
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    count, free = 1, name
-    while free in taken:
-        count += 1
-        free = f"{name} ({count})"
-    return free
+        """Class number of each color."""
+        return {entry.color: number for number, entry in enumerate(self, start=1)}
 
 
 @dataclass(frozen=True)
 class Painting:
-    """What is painted on a picture.
+    """A class map and its classes.
 
     Attributes
     ----------
     class_map : (h, w) int16 ndarray
-        0 = not painted, n = ``classes[n - 1]``. Any integers are taken.
+        0 = not painted, n = ``classes[n - 1]``; given as any integers.
     classes : Palette
-        All classes there are, painted or not. Any sequence of classes is taken.
+        All classes, painted or not; given as any sequence of classes.
 
     Raises
     ------
     UsageError
-        The map has another shape, no pixels, or numbers of no class; or two classes share a name
-        or a colour.
+        The map has another shape, no pixels, or numbers without a class; or two classes share a
+        name or a color.
     """
 
     class_map: NDArray[np.int16]
@@ -190,28 +176,28 @@ class Painting:
         object.__setattr__(self, "classes", classes)
 
     def painted(self) -> dict[int, int]:
-        """Pixels of each class that has any, by number."""
+        """Number of pixels of each painted class."""
         counts = np.bincount(self.class_map.ravel(), minlength=1)
         return {int(number): int(counts[number]) for number in np.flatnonzero(counts) if number}
 
 
 def default_palette() -> Palette:
-    """24 colours that are easy to tell apart; the first is red, (204, 0, 0)."""
-    return Palette(PaintClass(name, color) for name, color in _OURS)
+    """24 colors that are easy to distinguish; the first is red, (204, 0, 0)."""
+    return Palette(PaintClass(name, color) for name, color in _DEFAULTS)
 
 
 def class_of(color: Color) -> PaintClass:
-    """A class of a colour that nobody named: ours where we have it, else ``#rrggbb``."""
-    name = next((name for name, ours in _OURS if ours == color), "")
-    return PaintClass(name or "#{:02x}{:02x}{:02x}".format(*color), color)
+    """A class for a color without a name: the default one if there is one, else ``#rrggbb``."""
+    names = {default: name for name, default in _DEFAULTS}
+    return PaintClass(names.get(color, "#{:02x}{:02x}{:02x}".format(*color)), color)
 
 
 def read_palette(path: str | Path) -> Palette:
-    """The classes that a file gives.
+    """Read classes from a file.
 
-    A picture gives its colours, in the order in which one reads; one of more than 64, such as a
-    photo or a JPEG, gives at most 32 that dominate in it. A text gives a class a line,
-    ``name,#rrggbb``; empty lines and those that begin with ``# `` are passed over.
+    The colors of an image in reading order, or of one with more than 64, such as a photo or a
+    JPEG, up to 32 dominant ones; of a text file, a class a line, ``name,#rrggbb``, without empty
+    lines and those that begin with ``# ``.
 
     Raises
     ------
@@ -221,7 +207,7 @@ def read_palette(path: str | Path) -> Palette:
     file = Path(path)
     try:
         if picture_kind(read_head(file)) is not None:
-            return _picture_palette(read_image(file))
+            return _image_palette(read_image(file))
         return _text_palette(file.read_bytes().decode("utf-8-sig"), str(file))
     except UnreadableImageError as error:
         raise UsageError(f"palette {file} cannot be read: {error}") from None
@@ -240,10 +226,10 @@ def _text_palette(text: str, name: str) -> Palette:
             continue
         try:
             new = _line_class(line)
-            for other, there in lines.items():
-                if new.name == there.name:
+            for other, known in lines.items():
+                if new.name == known.name:
                     raise UsageError(f"the name {new.name!r} stands in line {other} already")
-                if new.color == there.color:
+                if new.color == known.color:
                     raise UsageError(f"the colour {new.hex} stands in line {other} already")
         except UsageError as error:
             raise UsageError(f"palette {name}, line {number}: {error}") from None
@@ -257,75 +243,74 @@ def _line_class(line: str) -> PaintClass:
     name, comma, color = (part.strip() for part in line.rpartition(","))
     if not comma or not name:
         raise UsageError(f"{line.strip()!r} is not like car,#cc0000")
-    found = _COLOR.fullmatch(color)
-    if found is None:
+    match = _HEX_COLOR.fullmatch(color)
+    if match is None:
         raise UsageError(f"colour {color!r} is not like #cc0000")
-    red, green, blue = (int(part, 16) for part in found.groups())
+    red, green, blue = (int(part, 16) for part in match.groups())
     return PaintClass(name, (red, green, blue))
 
 
-def _picture_palette(image: Image) -> Palette:
-    step = int(np.ceil((image.shape[0] * image.shape[1] / LOOKED_AT) ** 0.5))
-    few = image[::step, ::step]
-    codes = _in_order(_coded(few))
-    if len(codes) <= MOST_FLAT:
-        codes = _in_order(_coded(image))
-    if len(codes) > MOST_FLAT:
-        codes = _dominant(few)
+def _image_palette(image: Image) -> Palette:
+    step = int(np.ceil((image.shape[0] * image.shape[1] / SAMPLE_PIXELS) ** 0.5))
+    sample = image[::step, ::step]
+    codes = _unique_in_order(_codes(sample))
+    if len(codes) <= MAX_FLAT_COLORS:
+        codes = _unique_in_order(_codes(image))
+    if len(codes) > MAX_FLAT_COLORS:
+        codes = _dominant(sample)
     colors = [(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in codes]
-    ours = {color: name for name, color in _OURS}
+    names = {color: name for name, color in _DEFAULTS}
     return Palette(
-        PaintClass(ours.get(color, f"color {number}"), color)
+        PaintClass(names.get(color, f"color {number}"), color)
         for number, color in enumerate(colors, start=1)
     )
 
 
-def _coded(image: Image) -> NDArray[np.int32]:
+def _codes(image: Image) -> NDArray[np.int32]:
+    """(h * w,): colors as single numbers."""
     red, green, blue = (image[..., channel].ravel().astype(np.int32) for channel in range(3))
     return (red << 16) | (green << 8) | blue
 
 
-def _in_order(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The different values, in the order of their first place."""
-    found, first = np.unique(values, return_index=True)
-    return found[np.argsort(first)]
+def _unique_in_order(values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Unique values, in order of first occurrence."""
+    unique, first = np.unique(values, return_index=True)
+    return unique[np.argsort(first)]
 
 
 def _dominant(image: Image) -> NDArray[np.int32]:
-    """The colour that is most frequent in each large cluster of colours, in reading order."""
+    """The most frequent color of each large cluster of colors, in reading order."""
     from icas.segmentimg.segmenters.kmeans import kmeans_colors
 
-    codes = _coded(image)
+    codes = _codes(image)
     pixels = image.reshape(1, -1, 3)
-    if _is_flat(codes) and (inner := _away_from_borders(image)).any():
-        codes, pixels = codes[inner], pixels[:, inner]
-    clusters = kmeans_colors(np.ascontiguousarray(pixels), MOST_DOMINANT)
+    _, counts = np.unique(codes, return_counts=True)
+    # few colors cover half of the pixels: a palette saved as JPEG, not a photo
+    if np.sort(counts)[-MAX_FLAT_COLORS:].sum() >= len(codes) / 2:
+        inner = _away_from_borders(image)
+        if inner.any():
+            codes, pixels = codes[inner], pixels[:, inner]
+    clusters = kmeans_colors(np.ascontiguousarray(pixels), MAX_DOMINANT_COLORS)
     labels = clusters.labels.ravel()
     kept: list[int] = []
     for number, centre in enumerate(clusters.centres):
-        apart = np.linalg.norm(clusters.centres[kept] - centre, axis=1)
-        large = np.count_nonzero(labels == number) >= LEAST_SHARE * labels.size
-        if not kept or (large and (apart >= LEAST_APART).all()):
+        distances = np.linalg.norm(clusters.centres[kept] - centre, axis=1)
+        large = np.count_nonzero(labels == number) >= MIN_SHARE * labels.size
+        if not kept or (large and (distances >= MIN_DISTANCE).all()):
             kept.append(number)
     kept.sort(key=lambda number: int(np.argmax(labels == number)))
     return np.array([_most_frequent(codes[labels == number]) for number in kept], np.int32)
 
 
-def _is_flat(codes: NDArray[np.int32]) -> bool:
-    """Whether few colours hold half of the pixels: a palette saved as JPEG, not a photo."""
-    _, counts = np.unique(codes, return_counts=True)
-    return int(np.sort(counts)[-MOST_FLAT:].sum()) >= len(codes) / 2
-
-
 def _away_from_borders(image: Image) -> NDArray[np.bool_]:
-    """(h * w,) bool: the colours around a pixel are near its own; at borders JPEG mixes them."""
+    """(h * w,) bool: pixels in flat surroundings; at borders JPEG mixes colors."""
     import cv2
 
     square = np.ones((5, 5), np.uint8)
-    reach = cv2.dilate(image, square) - cv2.erode(image, square)
-    return np.asarray((reach <= NOISE).all(axis=2).ravel())
+    spread = cv2.dilate(image, square) - cv2.erode(image, square)
+    return np.asarray((spread <= JPEG_NOISE).all(axis=2).ravel())
 
 
 def _most_frequent(values: NDArray[np.int32]) -> int:
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[np.argmax(counts)])
+    unique, counts = np.unique(values, return_counts=True)
+    return int(unique[np.argmax(counts)])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError
 from icas.io.files import write_whole
 from icas.io.find import RESULT_MARK
-from icas.segmentimg.document.layers import NOT_TOUCHED, PaintState
+from icas.segmentimg.document.document import NO_OVERRIDE, PaintState
 from icas.segmentimg.formats.inputs import Picture
 
 SUFFIX = ".paint"
@@ -206,8 +206,8 @@ def _check(state: PaintState, names: list[str]) -> None:
     fit = len({array.shape for array in maps}) == 1 and 0 <= least <= top < len(state.classes)
     if not fit or len(names) != len(state.colors):
         raise ValueError("its parts do not fit together")
-    by_hand = NOT_TOUCHED if state.overrides is None else state.overrides
-    low = min(int(state.classes.min(initial=0)), int(np.min(by_hand, initial=0)) - NOT_TOUCHED)
+    by_hand = NO_OVERRIDE if state.overrides is None else state.overrides
+    low = min(int(state.classes.min(initial=0)), int(np.min(by_hand, initial=0)) - NO_OVERRIDE)
     high = max(int(state.classes.max(initial=0)), int(np.max(by_hand, initial=0)))
     if low < 0 or high > len(state.colors):
         raise ValueError("it has classes without a colour")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.io.formats import os_reason, require_file
-from icas.segmentimg.document.layers import Color
 from icas.segmentimg.document.palette import (
+    Color,
     PaintClass,
     Painting,
     Palette,

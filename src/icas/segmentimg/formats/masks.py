@@ -25,8 +25,7 @@ from icas._version import __version__
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.files import unfinished, write_whole
 from icas.io.formats import os_reason
-from icas.segmentimg.document.layers import Color
-from icas.segmentimg.document.palette import Painting
+from icas.segmentimg.document.palette import Color, Painting
 from icas.segmentimg.formats.coco import COCO_NAME, coco_bytes
 from icas.segmentimg.formats.inputs import Picture
 from icas.segmentimg.formats.labelme import is_labelme, labelme_bytes

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
-from icas.segmentimg.document.document import PaintDocument
-from icas.segmentimg.document.layers import within
+from icas.segmentimg.document.document import PaintDocument, segments_mask
 from icas.segmentimg.labels.boxes import Box, rows_of, union
 from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.render.viewport import Viewport
@@ -151,7 +150,7 @@ class Canvas:
         """Pixels of the lit segments, and those of them with another one beside them."""
         top, left = max(0, box[0] - 1), max(0, box[2] - 1)
         # a pixel around: what lies beside the rectangle tells where the rim is
-        lit = within(self._labels[top : box[1] + 1, left : box[3] + 1], self.lit)
+        lit = segments_mask(self._labels[top : box[1] + 1, left : box[3] + 1], self.lit)
         inside = rows_of((box[0] - top, box[1] - top, box[2] - left, box[3] - left))
         return lit[inside], (lit & _rim(lit))[inside]
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import IcasError
 from icas.io.reading import Image, read_image
-from icas.segmentimg.document.document import PaintDocument
-from icas.segmentimg.document.layers import NOT_TOUCHED, PaintState
+from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette
 from icas.segmentimg.formats.autosave import (
     Kept,
@@ -278,7 +277,7 @@ def _paint_over(work: Work, kept: Kept) -> None:
 def _renumbered(state: PaintState, classes: Palette) -> PaintState:
     """The same painting, class n being the nth of `classes`."""
     numbers = classes.numbers()
-    table = np.array([0, *(numbers[color] for color in state.colors), NOT_TOUCHED], np.int16)
+    table = np.array([0, *(numbers[color] for color in state.colors), NO_OVERRIDE], np.int16)
     overrides = None if state.overrides is None else table[state.overrides]
     colors = tuple(one.color for one in classes)
     return replace(state, classes=table[state.classes], overrides=overrides, colors=colors)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 from icas.io.arrays import as_image
 from icas.io.reading import Image
-from icas.segmentimg.document.layers import Color
-from icas.segmentimg.document.palette import default_palette
+from icas.segmentimg.document.palette import Color, default_palette
 
 Mask = NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
-from icas.segmentimg.document.layers import Color
+from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.boxes import Box, union
 from icas.segmentimg.render.canvas import NOTHING, Canvas, Look
 from icas.segmentimg.render.viewport import Shape, Viewport
