@@ -7,7 +7,7 @@ import math
 import pytest
 
 import icas
-from icas.clusterimg.networks.autoencoder import strides_of
+from icas.clusterimg.networks.strides import strides_of
 
 pytestmark = pytest.mark.deep
 

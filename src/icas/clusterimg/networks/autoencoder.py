@@ -1,4 +1,4 @@
-"""Sides of the images that an autoencoder takes, and the strides that bring them down."""
+"""The autoencoder, which learns features from images without labels."""
 
 from __future__ import annotations
 
@@ -7,54 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from icas.common.errors import UsageError
-
-SMALLEST, LARGEST = 32, 4096
-CORE = 4
-"""Side of the last feature map."""
-
-_BOUNDED = 64
-"""Maps of more pixels a side come from strides of 4 in large images, so that memory is bounded."""
-
-
-def check_size(size: int) -> None:
-    """Whether an autoencoder for images of `size` x `size` pixels can be built.
-
-    Raises
-    ------
-    UsageError
-        Not a power of two within the limits.
-    """
-    if not (SMALLEST <= size <= LARGEST and size & (size - 1) == 0):
-        raise UsageError(
-            f"--size {size}: a power of two from {SMALLEST} to {LARGEST} pixels is needed"
-        )
-
-
-def strides_of(size: int) -> tuple[int, ...]:
-    """Strides of the stages, first to last, that bring `size` down to 4 pixels.
-
-    Up to 128 pixels every stage halves. From 256 on the first ones quarter, until maps are no
-    larger than 64 x 64.
-
-    Raises
-    ------
-    UsageError
-        As `check_size`.
-
-    Examples
-    --------
-    >>> strides_of(64), strides_of(256), strides_of(512)
-    ((2, 2, 2, 2), (4, 2, 2, 2, 2), (4, 2, 2, 2, 2, 2))
-    """
-    check_size(size)
-    strides: list[int] = []
-    side = size
-    while side > CORE:
-        strides.append(4 if size > 2 * _BOUNDED and side >= 4 * _BOUNDED else 2)
-        side //= strides[-1]
-    return tuple(strides)
-
+from icas.clusterimg.networks.strides import CORE, strides_of
 
 WIDTH = 16
 """Channels after the first stage; 24 took twice as long and gained nothing on COIL-20."""
