@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import icas
-from icas.clusterimg.clustering.base import LinkGrouping
+from icas.clusterimg.clustering.base import SingleLinkage
 from icas.clusterimg.clustering.batches import default_batch_size, split
-from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.methods import make_method
 from icas.io.tables import peak_memory_mb
@@ -52,7 +52,7 @@ def stored_features() -> int:
     parts = split(len(features), default_batch_size(method))
     with start_workers("threads", None) as workers:
         found = cluster_batches(
-            LinkGrouping(method, 0.85),
+            SingleLinkage(method, 0.85),
             ((features[part], None) for part in parts),
             workers=workers,
         )

@@ -10,7 +10,7 @@ from typing import Any
 from icas.cli.options import Size, check_options, option, options_of, parse_size
 from icas.cli.parser import CLUSTERS, COMPARED, INPUT, KEPT, OUTPUT, SAFETY, WORKERS
 from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
-from icas.clusterimg.clustering.base import LINKAGES
+from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.features.decoding import isolation_of
 from icas.clusterimg.methods import METHODS, make_method, method_class
@@ -295,7 +295,7 @@ class ClusterSettings:
         object.__setattr__(self, "reference", Path(self.reference))  # type: ignore[arg-type]
         for flag, given in (
             (f"--stage {self.stage}", self.stage != "all"),
-            (f"--linkage {self.linkage}", self.linkage not in (None, "chain")),
+            (f"--linkage {self.linkage}", self.linkage not in (None, DEFAULT_LINKAGE)),
             ("--candidates", self.candidates is not None),
             ("--keep-batches", self.keep_batches),
         ):

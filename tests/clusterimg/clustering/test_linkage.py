@@ -16,11 +16,10 @@ from scipy.spatial.distance import squareform
 
 import icas
 from icas.clusterimg.clustering import dense_linkage as cutting
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.batches import split
-from icas.clusterimg.clustering.driver import cluster_batches
-from icas.clusterimg.clustering.factory import make_grouping
-from icas.clusterimg.clustering.linkage import LinkageGrouping
+from icas.clusterimg.clustering.base import SingleLinkage
+from icas.clusterimg.clustering.batches import cluster_batches, split
+from icas.clusterimg.clustering.dense_linkage import AverageLinkage
+from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.forest import components, labels_at, members_of, number_clusters
@@ -80,8 +79,8 @@ def scipys(matrix, threshold, kind):
 
 
 def found(matrix, threshold, kind, **given):
-    grouping = make_grouping(METHOD, threshold, kind)
-    return cluster_batches(grouping, [(features_of(matrix), None)], **given)
+    clusterer = make_clusterer(METHOD, threshold, kind)
+    return cluster_batches(clusterer, [(features_of(matrix), None)], **given)
 
 
 thresholds = st.floats(0.05, 0.95)
@@ -172,9 +171,9 @@ def batches_of(matrix, size):
 @given(matrices(), thresholds, st.integers(2, 7), st.integers(1, 3))
 @settings(max_examples=80, deadline=None)
 def test_representatives_are_joined_by_the_same_linkage(matrix, threshold, size, jobs):
-    grouping = LinkageGrouping(METHOD, threshold, linkage="complete")
+    clusterer = make_clusterer(METHOD, threshold, "complete")
     with start_workers("threads", jobs) as workers:
-        merged = cluster_batches(grouping, batches_of(matrix, size), workers=workers)
+        merged = cluster_batches(clusterer, batches_of(matrix, size), workers=workers)
     standing = np.flatnonzero(merged.representative)
     for cluster in range(merged.labels.max(initial=-1) + 1):
         own = standing[merged.labels[standing] == cluster]
@@ -192,10 +191,10 @@ def test_no_chain_through_representatives():
     upper = np.kron([[0.0, 0.9, 0.5], [0.0, 0.0, 0.85], [0.0, 0.0, 0.0]], np.ones((2, 2)))
     upper[[0, 2, 4], [1, 3, 5]] = 1.0
     parts = batches_of(symmetric(upper), 2)
-    chain = cluster_batches(LinkGrouping(METHOD, 0.8), parts)
+    chain = cluster_batches(SingleLinkage(METHOD, 0.8), parts)
     assert chain.labels.tolist() == [0] * 6
     for kind in LINKAGES:
-        mine = cluster_batches(LinkageGrouping(METHOD, 0.8, linkage=kind), parts)
+        mine = cluster_batches(make_clusterer(METHOD, 0.8, kind), parts)
         assert mine.labels.tolist() == [0, 0, 0, 0, 1, 1]
         assert len(mine.merged_links) == 1
 
@@ -210,8 +209,8 @@ def test_clusters_made_by_hand_are_joined_as_a_whole(matrix, threshold, size, ki
         labels = number_clusters(np.array(drawn[: len(features)]))
         parts.append((features, labels))
         groups.append(np.where(labels < 0, -1, labels + 10 * len(groups)))
-    grouping = LinkageGrouping(METHOD, threshold, linkage=kind)
-    mine = cluster_batches(grouping, parts, merge="exact")
+    clusterer = make_clusterer(METHOD, threshold, kind)
+    mine = cluster_batches(clusterer, parts, merge="exact")
     batch = np.repeat(np.arange(len(parts)), [len(part) for part, _ in parts])
     assert mine.labels.tolist() == agglomerated(
         matrix, batch, np.concatenate(groups), threshold, kind
@@ -268,8 +267,8 @@ def test_last_digits_that_differ_between_tiles_do_no_harm():
     for _ in range(40):
         matrix = symmetric(rng.choice(np.float32([0.3, 0.7, 0.9]), (11, 11)))
         for kind in LINKAGES:
-            grouping = LinkageGrouping(Jumpy(), 0.7, linkage=kind)
-            mine = cluster_batches(grouping, [(features_of(matrix), None)])
+            clusterer = make_clusterer(Jumpy(), 0.7, kind)
+            mine = cluster_batches(clusterer, [(features_of(matrix), None)])
             assert not np.isnan(mine.weakest_links()).any()
 
 
@@ -396,8 +395,8 @@ def test_models_know_no_linkage():
             return Modelled(linked=True)
 
     with pytest.raises(UsageError, match="--linkage average cuts what links join") as told:
-        make_grouping(Modelled(), None, "average")
+        make_clusterer(Modelled(), None, "average")
     assert "\n" not in str(told.value)
-    by_links = LinkageGrouping(Modelled(linked=True), 0.5, linkage="average")
-    assert make_grouping(Modelled(), 0.5, "average") == by_links
-    assert type(make_grouping(METHOD, 0.5)) is LinkGrouping
+    by_links = AverageLinkage(Modelled(linked=True), 0.5)
+    assert make_clusterer(Modelled(), 0.5, "average") == by_links
+    assert type(make_clusterer(METHOD, 0.5)) is SingleLinkage

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.driver import Clustering, cluster_batches
+from icas.clusterimg.clustering.base import SingleLinkage
+from icas.clusterimg.clustering.batches import Clustering, cluster_batches
 from icas.clusterimg.data import memory as memory_module
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import scan
@@ -245,8 +245,8 @@ def clusters_of(method_name: str, photos: Path, budget: MemoryBudget, merge: str
     refs = scan(photos).images
     folder = Reading(method, budget=budget).look_over(refs, sample=5)
     parts = [(folder.features(refs[part]), None) for part in (slice(0, 7), slice(7, None))]
-    grouping = LinkGrouping(method, method.default_threshold)
-    return cluster_batches(grouping, parts, merge=merge, budget=budget)
+    clusterer = SingleLinkage(method, method.default_threshold)
+    return cluster_batches(clusterer, parts, merge=merge, budget=budget)
 
 
 @pytest.mark.parametrize("merge", ["representatives", "exact"])
@@ -315,7 +315,7 @@ def test_the_folder_is_gone_after_an_error(
         assert list((tmp_path / "scratch").iterdir())
         raise error("stop")
 
-    monkeypatch.setattr("icas.clusterimg.clustering.driver.cluster_batch", fail)
+    monkeypatch.setattr("icas.clusterimg.clustering.batches.cluster_batch", fail)
     with pytest.raises(error):
         cluster(photos, settings_for(tmp_path))
     assert not list((tmp_path / "scratch").iterdir())

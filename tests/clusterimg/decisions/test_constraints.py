@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icas.clusterimg.clustering import constrained_linkage as joining
-from icas.clusterimg.clustering.base import with_trees
+from icas.clusterimg.clustering.base import partition_of
+from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.clustering.constrained_linkage import inside, join_apart
-from icas.clusterimg.clustering.driver import cluster_batches
-from icas.clusterimg.clustering.factory import make_grouping
+from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.decisions.constraints import NOTHING, ConstraintArrays, Constraints
@@ -138,10 +138,10 @@ def batches(features, size, given=None):
 
 
 def run(case, size, merge="representatives", linkage="chain", threshold=0.97, **more):
-    grouping = make_grouping(HASH, threshold, linkage)
+    clusterer = make_clusterer(HASH, threshold, linkage)
     parts = batches(case.features, size, more.pop("given", None))
     return cluster_batches(
-        grouping, parts, merge=merge, **{"constraints": case.constraints, **more}
+        clusterer, parts, merge=merge, **{"constraints": case.constraints, **more}
     )
 
 
@@ -188,8 +188,8 @@ def test_merged_exactly_it_is_as_one_big_batch(case, size):
 def test_without_decisions_nothing_changes(linkage, case, size):
     for constraints in (NOTHING, Constraints({"not here.jpg": 0}, ({0: 0},))):
         for merge in ("representatives", "exact", "none"):
-            grouping = make_grouping(HASH, 0.97, linkage)
-            plain = cluster_batches(grouping, batches(case.features, size), merge=merge)
+            clusterer = make_clusterer(HASH, 0.97, linkage)
+            plain = cluster_batches(clusterer, batches(case.features, size), merge=merge)
             found = run(case, size, merge, linkage, constraints=constraints)
             np.testing.assert_array_equal(found.labels, plain.labels)
             assert found.cohesions == plain.cohesions
@@ -223,7 +223,7 @@ def test_a_folder_that_goes_against_a_decision_is_told(capsys):
     features = FeatureSet("imagehash", {"bits": codes}, files=files)
     constraints = Constraints({"a": 0, "b": 1, "c": 2}, ({0: 0, 1: 1}, {0: 0, 2: 1}))
     found = cluster_batches(
-        make_grouping(HASH, 0.9),
+        make_clusterer(HASH, 0.9),
         [(features, np.array([0, 0, -1, -1]))],
         constraints=constraints,
         console=Console(warnings=True),
@@ -257,7 +257,7 @@ def test_a_pair_held_by_a_decision_has_the_similarity_of_the_method():
     codes[1, :4] = 255
     features = FeatureSet("imagehash", {"bits": codes}, files=("a", "b"))
     found = cluster_batches(
-        make_grouping(HASH, 0.9), [(features, None)], constraints=Constraints({"a": 0, "b": 0})
+        make_clusterer(HASH, 0.9), [(features, None)], constraints=Constraints({"a": 0, "b": 0})
     )
     certificate = _certificates(found)[0]
     assert (certificate.weakest_link, certificate.least_similar_pair) == (0.5, 0.5)
@@ -272,7 +272,7 @@ def test_clusters_of_models_follow_decisions_too():
     codes = np.zeros((5, 8), np.uint8)
     codes[2, 0], codes[3, 0], codes[4, 0] = 1, 3, 255
     features = FeatureSet("imagehash", {"bits": codes}, files=tuple("abcde"))
-    grouped = with_trees(HASH, features, np.array([0, 0, 0, 0, -1]))
+    grouped = partition_of(HASH, features, np.array([0, 0, 0, 0, -1]))
     marks = ConstraintArrays(np.array([0, -1, -1, 1, 1]), ({0: 0, 1: 1},))
     found = apply(HASH, features, grouped, marks, by_links=False)
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
@@ -284,12 +284,15 @@ class ByFirstBits:
 
     method = HASH
 
-    def within(self, features, workers, console):
-        return with_trees(HASH, features, features.array[:, 0] % 4)
+    threshold = None
+    merges_exactly = False
 
-    def across(self, parts, workers, groups=None):
+    def partition(self, features, workers, console):
+        return partition_of(HASH, features, features.array[:, 0] % 4)
+
+    def links_across(self, parts, workers, groups=None):
         together = concatenate(list(parts))
-        return with_trees(HASH, together, together.array[:, 0] % 3).tree, 0
+        return partition_of(HASH, together, together.array[:, 0] % 3).tree, 0
 
 
 @pytest.mark.parametrize("merge", ["representatives", "exact"])
@@ -315,6 +318,6 @@ def test_a_rejected_cluster_of_thousands_is_parted_soon():
     )
     classes = {str(image): image for image in range(2999)}
     constraints = Constraints(classes, ({one: one for one in range(2999)},))
-    found = cluster_batches(make_grouping(HASH, 0.9), [(features, None)], constraints=constraints)
+    found = cluster_batches(make_clusterer(HASH, 0.9), [(features, None)], constraints=constraints)
     assert found.labels.max() == 0  # the last one, about which nothing is decided, with the first
     assert np.flatnonzero(found.labels == 0).tolist() == [0, 2999]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icas
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.driver import cluster_batches
+from icas.clusterimg.clustering.base import SingleLinkage
+from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.common.errors import UsageError
@@ -206,7 +206,7 @@ class InWorld:
 def icas_itself(world):
     """Comparisons that icas makes: all pairs of each batch, then representatives across."""
     parts = [(FeatureSet("simulated", {"number": batch}), None) for batch in world.batches()]
-    return cluster_batches(LinkGrouping(InWorld(world), 0.5), parts)
+    return cluster_batches(SingleLinkage(InWorld(world), 0.5), parts)
 
 
 SMALL = (2_000, 5, 250, 0.5)

@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 import icas
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.driver import cluster_batches
-from icas.clusterimg.clustering.medoids import cohesion
+from icas.clusterimg.clustering.base import SingleLinkage
+from icas.clusterimg.clustering.batches import cluster_batches
+from icas.clusterimg.clustering.cohesion import cohesion
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.graph.forest import (
@@ -60,7 +60,7 @@ def test_clusters_are_scipys_components_of_the_full_matrix(features, threshold, 
     _, expected = connected_components(csr_array(matrix >= np.float32(threshold)), directed=False)
     with start_workers("threads", jobs) as workers:
         found = cluster_batches(
-            LinkGrouping(METHOD, threshold), [(features, None)], workers=workers
+            SingleLinkage(METHOD, threshold), [(features, None)], workers=workers
         )
     assert same_groups(found.labels, expected)
 
@@ -68,9 +68,9 @@ def test_clusters_are_scipys_components_of_the_full_matrix(features, threshold, 
 @given(codes(), thresholds, st.integers(2, 12))
 @settings(max_examples=80, deadline=None)
 def test_exact_merging_of_any_batches_is_one_big_batch(features, threshold, size):
-    whole = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)])
+    whole = cluster_batches(SingleLinkage(METHOD, threshold), [(features, None)])
     parts = [(features[start : start + size], None) for start in range(0, len(features), size)]
-    merged = cluster_batches(LinkGrouping(METHOD, threshold), parts, merge="exact")
+    merged = cluster_batches(SingleLinkage(METHOD, threshold), parts, merge="exact")
     assert merged.labels.tolist() == whole.labels.tolist()
     assert merged.links().structured().tolist() == whole.links().structured().tolist()
     assert merged.cohesions == whole.cohesions
@@ -84,7 +84,7 @@ def test_merging_by_representatives_is_components_of_batch_clusters_and_their_me
     features, threshold, size
 ):
     parts = [(features[start : start + size], None) for start in range(0, len(features), size)]
-    found = cluster_batches(LinkGrouping(METHOD, threshold), parts)
+    found = cluster_batches(SingleLinkage(METHOD, threshold), parts)
     graph = networkx.Graph()
     graph.add_nodes_from(range(len(features)))
     matrix = METHOD.similarity(features, features)
@@ -109,7 +109,7 @@ def test_the_forest_gives_the_clusters_at_every_higher_threshold(features, floor
         with pytest.raises(icas.UsageError, match="below"):
             labels_at(forest, threshold)
     else:
-        fresh = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)]).labels
+        fresh = cluster_batches(SingleLinkage(METHOD, threshold), [(features, None)]).labels
         assert labels_at(forest, threshold).tolist() == fresh.tolist()
 
 
@@ -149,7 +149,7 @@ def test_no_images_no_clusters():
 @given(codes(), thresholds)
 @settings(max_examples=60, deadline=None)
 def test_medoid_and_certificate_are_what_the_full_matrix_says(features, threshold):
-    found = cluster_batches(LinkGrouping(METHOD, threshold), [(features, None)])
+    found = cluster_batches(SingleLinkage(METHOD, threshold), [(features, None)])
     matrix = METHOD.similarity(features, features).astype(np.float64)
     for members, one, weakest in zip(
         members_of(found.labels), found.cohesions, found.weakest_links(), strict=True

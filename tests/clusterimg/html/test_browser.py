@@ -20,7 +20,7 @@ import pytest
 
 from icas.cli.console import Console
 from icas.clusterimg.api.functions import method_of
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.html.page import report_page

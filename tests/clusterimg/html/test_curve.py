@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from icas.cli.console import Console
 from icas.clusterimg.api.functions import features as features_of
 from icas.clusterimg.api.functions import method_of
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.html import selection as report_pictures

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.html.notebook import CLUSTERS, ROW, SIDE
 

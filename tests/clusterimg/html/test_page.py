@@ -19,7 +19,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.html import clusters as report_clusters
 from icas.clusterimg.html import page as report_module

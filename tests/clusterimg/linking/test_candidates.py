@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import icas
 from icas.cli.console import Console
-from icas.clusterimg.clustering.driver import cluster_batches
-from icas.clusterimg.clustering.factory import make_grouping
+from icas.clusterimg.clustering.batches import cluster_batches
+from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.graph.forest import components
 from icas.clusterimg.linking import candidates as candidate_pairs
@@ -82,8 +82,8 @@ def test_as_many_candidates_as_images_give_all_links(name):
         links, compared = CandidateStage(most).within(method, features, THRESHOLDS[name])
         assert same(links, every)
         assert compared == count * (count - 1) // 2
-        grouping = make_grouping(method, THRESHOLDS[name], candidates=most)
-        assert same(grouping.within(features).links, every)
+        clusterer = make_clusterer(method, THRESHOLDS[name], candidates=most)
+        assert same(clusterer.partition(features).links, every)
 
 
 @pytest.mark.parametrize("name", SKETCHED)
@@ -177,16 +177,16 @@ def test_nearest_is_what_sorting_all_distances_gives(data, count, most, rows):
 def test_copies_are_found_however_many_there_are(name):
     method = make_method(name)
     copies = method.extract([pictures(1, seed=3)[0]] * 30 + pictures(60, seed=4, kinds=60))
-    grouping = make_grouping(method, 1.0, candidates=2, seed=9)
-    assert len(set(grouping.within(copies).labels[:30].tolist())) == 1
+    clusterer = make_clusterer(method, 1.0, candidates=2, seed=9)
+    assert len(set(clusterer.partition(copies).labels[:30].tolist())) == 1
 
 
 @pytest.mark.parametrize("name", SKETCHED)
 def test_images_of_one_colour(name):
     method = make_method(name)
     flat = [np.full((40, 50, 3), value, np.uint8) for value in range(0, 240, 4)] * 2
-    grouping = make_grouping(method, 1.0, candidates=1)
-    labels = grouping.within(method.extract(flat)).labels
+    clusterer = make_clusterer(method, 1.0, candidates=1)
+    labels = clusterer.partition(method.extract(flat)).labels
     assert np.array_equal(labels[:60], labels[60:])
     assert labels.min() >= 0
 
@@ -194,8 +194,8 @@ def test_images_of_one_colour(name):
 @pytest.mark.parametrize("linkage", ["complete", "average"])
 def test_other_linkages_see_all_pairs_of_what_links_join(linkage):
     method, features, _ = example("tm")
-    exact = make_grouping(method, 0.97, linkage).within(features)
-    found = make_grouping(method, 0.97, linkage, candidates=12).within(features)
+    exact = make_clusterer(method, 0.97, linkage).partition(features)
+    found = make_clusterer(method, 0.97, linkage, candidates=12).partition(features)
     assert np.array_equal(found.labels, exact.labels)
     assert same(found.links, exact.links)
 
@@ -203,11 +203,11 @@ def test_other_linkages_see_all_pairs_of_what_links_join(linkage):
 @pytest.mark.parametrize("merge", ["exact", "representatives"])
 def test_merging_goes_through_candidates_too(merge):
     method, features, every = example("tm")
-    grouping = make_grouping(method, 0.97, candidates=8)
+    clusterer = make_clusterer(method, 0.97, candidates=8)
     parts = [(features[start : start + 45], None) for start in range(0, 130, 45)]
-    found = cluster_batches(grouping, parts, merge=merge)
+    found = cluster_batches(clusterer, parts, merge=merge)
     exact = components(len(features), every.a, every.b)
-    assert len(grouping.candidates.checks) == 4
+    assert len(clusterer.candidates.checks) == 4
     assert np.array_equal(found.labels, exact)
     assert found.compared < 130 * 129 // 2 or merge == "representatives"
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import icas
 from icas.cli.console import Console
-from icas.clusterimg.clustering.medoids import cohesions_of
+from icas.clusterimg.clustering.cohesion import cohesions_of
 from icas.clusterimg.graph.forest import members_of, number_clusters
 from icas.clusterimg.linking.tiles import all_links, links_across
 from icas.clusterimg.methods.imagehash import ImageHash
@@ -206,8 +206,8 @@ def test_cohesions_do_not_depend_on_tiles_or_workers(groups, side, seed):
     labels = number_clusters(np.array(groups, np.int64))
     values = method.similarity(features, features).astype(np.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("icas.clusterimg.clustering.medoids.TASK_SIDE", side)
-        patch.setattr("icas.clusterimg.clustering.medoids.TASK_PAIRS", side)
+        patch.setattr("icas.clusterimg.clustering.cohesion.TASK_SIDE", side)
+        patch.setattr("icas.clusterimg.clustering.cohesion.TASK_PAIRS", side)
         patch.setattr(ImageHash, "tile", max(1, side - 2))
         for workers in (ALONE, AWAY):
             found = cohesions_of(method, features, labels, workers=workers)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from icas.clusterimg.clustering.driver import Stopwatch
+from icas.clusterimg.clustering.batches import Stopwatch
 from icas.clusterimg.results import write as output
 from icas.clusterimg.transfer import commit as completing
 from icas.clusterimg.transfer import operations as carrying

@@ -18,7 +18,7 @@ STAGES = {
     "the choice of a threshold": ("icas.clusterimg.thresholds.sample:Sample.of", 1),
     "features": ("icas.clusterimg.features.extraction:Reading._count", 1),
     "links": ("icas.clusterimg.clustering.base:GrowingForest.add", 1),
-    "merge": ("icas.clusterimg.clustering.driver:_merged", 1),
+    "merge": ("icas.clusterimg.clustering.batches:merge_batches", 1),
     "plan": ("icas.clusterimg.results.write:check_plan", 1),
     "tables": ("icas.clusterimg.results.write:prepare", 3),
     "thumbnails": ("icas.clusterimg.html.selection:make_thumbnails", 1),

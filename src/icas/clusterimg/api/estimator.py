@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.api.functions import make_method_from
 from icas.clusterimg.cache.cache import open_cache
-from icas.clusterimg.clustering.base import Grouping, LinkGrouping
-from icas.clusterimg.clustering.batches import default_batch_size, split
-from icas.clusterimg.clustering.driver import Clustering, cluster_batches
-from icas.clusterimg.clustering.factory import make_grouping
-from icas.clusterimg.clustering.linkage import LinkageGrouping
-from icas.clusterimg.clustering.models import ModelGrouping
+from icas.clusterimg.clustering.base import Clusterer
+from icas.clusterimg.clustering.batches import (
+    Clustering,
+    cluster_batches,
+    default_batch_size,
+    split,
+)
+from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.graph.forest import Labels, spanning_forest
@@ -234,7 +236,7 @@ class ImageClusterer:
             The method or executor needs an extra that is not installed.
         """
         threshold = self._threshold()
-        method = self._grouping(self._method(), threshold).method
+        method = self._clusterer(self._method(), threshold).method
         with (
             open_cache(self.cache) as cache,
             start_workers(self.executor, self.jobs, self.scheduler) as workers,
@@ -248,17 +250,17 @@ class ImageClusterer:
                 scale=self.scale,
                 cache=cache,
             )
-            grouping = self._grouping(method, threshold)
-            if isinstance(threshold, str) and not isinstance(grouping, ModelGrouping):
+            clusterer = self._clusterer(method, threshold)
+            if isinstance(threshold, str) and clusterer.threshold is not None:
                 number = auto(sample_of(method, features, None, workers), method).threshold
-                grouping = self._grouping(method, number)
+                clusterer = self._clusterer(method, number)
             found = cluster_batches(
-                grouping,
-                self._batches(grouping, features),
+                clusterer,
+                self._batches(clusterer, features),
                 merge=self.merge,
                 workers=workers,
             )
-        self._keep(replace(found, unreadable=features.unreadable), grouping)
+        self._keep(replace(found, unreadable=features.unreadable), clusterer)
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
@@ -298,8 +300,8 @@ class ImageClusterer:
         given = {name: value for name, value in self._options.items() if value is not None}
         return make_method_from(self.method, given)
 
-    def _grouping(self, method: Method, threshold: float | str) -> Grouping:
-        return make_grouping(method, threshold, self.linkage, candidates=self.candidates)
+    def _clusterer(self, method: Method, threshold: float | str) -> Clusterer:
+        return make_clusterer(method, threshold, self.linkage, candidates=self.candidates)
 
     def _threshold(self) -> float | str:
         threshold = threshold_of(self.threshold)
@@ -311,24 +313,25 @@ class ImageClusterer:
         return threshold
 
     def _batches(
-        self, grouping: Grouping, features: FeatureSet
+        self, clusterer: Clusterer, features: FeatureSet
     ) -> Iterator[tuple[FeatureSet, None]]:
         size = self.batch_size
-        if self.merge == "exact" and isinstance(grouping, (ModelGrouping, LinkageGrouping)):
+        if self.merge == "exact" and not clusterer.merges_exactly:
             size = max(2, len(features))
         if size is None:
-            size = default_batch_size(grouping.method)
+            size = default_batch_size(clusterer.method)
         if size < 2:
             raise UsageError(f"batch_size {size}: must be at least 2")
         for part in split(len(features), size):
             yield features[part], None
 
-    def _keep(self, found: Clustering, grouping: Grouping) -> None:
+    def _keep(self, found: Clustering, clusterer: Clusterer) -> None:
         self.labels_: Labels = found.labels
-        self.threshold_ = grouping.threshold if isinstance(grouping, LinkGrouping) else np.nan
-        self.models_ = tuple(grouping.found) if isinstance(grouping, ModelGrouping) else ()
+        by_models = clusterer.threshold is None
+        self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
+        self.models_ = tuple(clusterer.models)
         self.links_: NDArray[Any] = found.links().structured()
-        floor = self.threshold_ if isinstance(grouping, LinkGrouping) else -np.inf
+        floor = -np.inf if by_models else self.threshold_
         self.forest_ = spanning_forest(found.count, [found.trees()], floor)
         self.medoids_ = np.array([one.medoid for one in found.cohesions], np.int64)
         self.files_ = found.files

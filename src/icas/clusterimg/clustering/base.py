@@ -1,16 +1,18 @@
-"""How images become clusters: what is asked of it, and the classic way, by links."""
+"""Partition of a batch, the Clusterer protocol, and single linkage: connected components."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.console import Console, counted
+from icas.clusterimg.clustering.cohesion import Cohesion
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.data.links import NONE, Links, join_links
 from icas.clusterimg.data.spill import LinkStore, by_bands
 from icas.clusterimg.graph.forest import (
     GrowingForest,
@@ -23,60 +25,100 @@ from icas.clusterimg.graph.forest import (
 from icas.clusterimg.linking.candidates import CandidateStage
 from icas.clusterimg.linking.tiles import links_across, links_within, side_for
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers
 
-LINKAGES = ("chain", "complete", "average")
-"""What becomes of a connected component: a cluster as it is, or cut by that linkage."""
-
 
 @dataclass(frozen=True)
-class Grouped:
-    """Clusters of the images of one batch.
+class Partition:
+    """Clusters of the images of one batch, which are numbered from 0.
 
     Attributes
     ----------
     labels : (n,) int64 ndarray
         Cluster of each image, 0 the largest; -1 = outlier.
     links : Links
-        Links found; none where clusters come from a model.
+        Links among the images; none where clusters come from a model.
     tree : Links
-        Maximum spanning trees of the clusters: what holds them together.
+        Maximum spanning trees of the clusters.
     compared : int
         Pairs that were compared in search of links.
+    cohesions : tuple of Cohesion
+        One for each cluster, once they are measured.
     """
 
     labels: Labels
     links: Links
     tree: Links
     compared: int
+    cohesions: tuple[Cohesion, ...] = ()
+
+    @property
+    def representatives(self) -> NDArray[np.int64]:
+        """Medoid of every cluster and every outlier, ascending: they represent the batch."""
+        medoids = np.array([cluster.medoid for cluster in self.cohesions], np.int64)
+        return np.sort(np.concatenate([medoids, np.flatnonzero(self.labels < 0)]))
 
 
-class Grouping(Protocol):
-    """Features of images -> clusters, within a batch and across batches."""
+class Clusterer(Protocol):
+    """Partitions the images of a batch, and joins images of different batches.
+
+    One row of `icas.clusterimg.clustering.linkages.LINKAGES` for each linkage.
+    """
 
     @property
     def method(self) -> Method:
-        """Its similarity tells medoids and how clusters hang together."""
+        """Its similarity gives medoids and spanning trees."""
         ...
 
-    def within(self, features: FeatureSet, workers: Workers, console: Console) -> Grouped:
+    @property
+    def threshold(self) -> float | None:
+        """Least similarity of linked images; None where models cluster the images."""
+        ...
+
+    @property
+    def candidates(self) -> CandidateStage | None:
+        """Search for the pairs to compare; None where all pairs are compared."""
+        ...
+
+    @property
+    def models(self) -> Sequence[ModelGroups]:
+        """Models tried so far, one entry a batch, the merge of batches last; empty with links."""
+        ...
+
+    @property
+    def merges_exactly(self) -> bool:
+        """Whether batches and the links across them give the clusters of one big batch."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What is done to connected components, in a line; empty if nothing."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Which models were chosen; empty with links."""
+        ...
+
+    def partition(self, features: FeatureSet, workers: Workers, console: Console) -> Partition:
         """Clusters of one batch."""
         ...
 
-    def across(
+    def links_across(
         self,
         parts: Sequence[FeatureSet],
         workers: Workers,
         groups: Sequence[Labels] | None = None,
     ) -> tuple[Links, int]:
-        """Which images of different batches belong together.
+        """Links that join images of different batches.
 
         Parameters
         ----------
         parts : sequence of FeatureSet
         groups : sequence of (n,) int64 ndarray, optional
-            Clusters of each part, where their images come as a whole; default each image by itself.
+            Clusters of each part, which stay whole; default each image by itself.
 
         Returns
         -------
@@ -89,45 +131,53 @@ class Grouping(Protocol):
 
 
 @dataclass(frozen=True)
-class LinkGrouping:
-    """Links at or above a threshold; connected components are the clusters.
+class SingleLinkage:
+    """Connected components of the links at or above a threshold.
 
     Attributes
     ----------
     method : Method
     threshold : float
-    known : Sample, optional
-        Images all of whose pairs are compared already: a batch of just these is not again.
     candidates : CandidateStage, optional
         Which pairs are compared where there are many images; default all.
+    known : Sample, optional
+        Images whose pairs are compared already: a batch of exactly these is not compared again.
     new_store : callable
-        Makes the store that takes the links of a batch.
+        Makes the store of the links of a batch.
     """
 
     method: Method
     threshold: float
-    known: Sample | None = None
     candidates: CandidateStage | None = None
+    known: Sample | None = None
     new_store: Callable[[], LinkStore] = LinkStore
 
-    def within(
+    merges_exactly: ClassVar[bool] = True
+    models: ClassVar[tuple[ModelGroups, ...]] = ()
+    reason: ClassVar[str] = ""
+
+    @property
+    def description(self) -> str:
+        return ""
+
+    def partition(
         self,
         features: FeatureSet,
         workers: Workers = ALONE,
         console: Console | None = None,
-    ) -> Grouped:
+    ) -> Partition:
         """Connected components of all links of a batch, or of those between candidates."""
         count = len(features)
         store, forest = self.new_store(), GrowingForest(count)
-        found, compared = self._found(features, workers, console or Console())
-        for links in found:
+        parts, compared = self._links(features, workers, console or Console())
+        for links in parts:
             store.add(links)
             forest.add(links)
         tree = forest.forest().links()
         labels = components(count, tree.a, tree.b)
-        return Grouped(labels, store.links(), tree, compared)
+        return Partition(labels, store.links(), tree, compared)
 
-    def _found(
+    def _links(
         self, features: FeatureSet, workers: Workers, console: Console
     ) -> tuple[Iterable[Links], int]:
         """The links of a batch, sorted, some at a time; and how many pairs are compared."""
@@ -151,28 +201,27 @@ class LinkGrouping:
             tiles = links_within(self.method, features, self.threshold, workers)
             yield from by_bands(counted(tiles, bar), across)
 
-    def across(
+    def links_across(
         self,
         parts: Sequence[FeatureSet],
         workers: Workers = ALONE,
         groups: Sequence[Labels] | None = None,
     ) -> tuple[Links, int]:
-        """All links between images of different parts, whatever the clusters are.
+        """All links between images of different parts, or those between candidates.
 
-        Or those between candidates.
+        `groups` are ignored.
         """
         if self.candidates is not None and self.candidates.pays(sum(map(len, parts))):
             return self.candidates.across(self.method, parts, self.threshold, workers)
         return links_across(self.method, parts, self.threshold, workers)
 
 
-def with_trees(
+def partition_of(
     method: Method, features: FeatureSet, groups: Labels, workers: Workers = ALONE
-) -> Grouped:
-    """Clusters that come from elsewhere (a model, or folders put together by hand).
+) -> Partition:
+    """Partition by given groups (of a model, or of folders edited by a person), without links.
 
-    What holds a cluster together is the maximum spanning tree of all its similarities, also below
-    any threshold.
+    Each spanning tree is that of all similarities of the cluster, also below any threshold.
 
     Parameters
     ----------
@@ -182,8 +231,7 @@ def with_trees(
     labels = number_clusters(groups)
     trees = []
     for members in members_of(labels):
-        worth = len(members) > method.tile  # sending smaller ones takes longer than comparing
-        helpers = workers if worth else ALONE
-        inside = links_within(method, features[members], -np.inf, helpers)
+        large = len(members) > method.tile  # sending smaller ones takes longer than comparing
+        inside = links_within(method, features[members], -np.inf, workers if large else ALONE)
         trees.append(spanning_forest(len(members), inside).links().renumbered(members))
-    return Grouped(labels, join_links([]), join_links(trees), 0)
+    return Partition(labels, NONE, join_links(trees), 0)

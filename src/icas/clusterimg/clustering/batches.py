@@ -1,93 +1,235 @@
-"""Batches: a part of the images, clustered by itself, and who stands for it when batches merge."""
+"""Batches of images, clustered one by one and merged: features -> clusters of all images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.base import Grouped, Grouping, LinkGrouping, with_trees
+from icas.clusterimg.clustering.base import Clusterer, Partition, partition_of
+from icas.clusterimg.clustering.cohesion import Cohesion, cohesions_of
 from icas.clusterimg.clustering.constrained_linkage import constrained
-from icas.clusterimg.clustering.medoids import Cohesion, cohesions_of
+from icas.clusterimg.clustering.merging import merge_batches
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links
-from icas.clusterimg.decisions.constraints import ConstraintArrays
-from icas.clusterimg.graph.forest import Labels
+from icas.clusterimg.data.images import Unreadable
+from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.data.memory import UNLIMITED, MemoryBudget
+from icas.clusterimg.decisions.constraints import NOTHING, ConstraintArrays, Constraints
+from icas.clusterimg.graph.forest import Labels, weakest_links
+from icas.clusterimg.linking.tiles import starts_of
 from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, Workers
 
 MOST_IMAGES = 10_000
 BATCH_BYTES = 2 * 1024**3
-"""Features of one batch take no more than this by default. A fixed figure, not a share of the
+"""Most bytes of features of one batch by default. A fixed number, not a share of the
 machine's memory, so that the same folder gives the same batches everywhere."""
 
 
 def default_batch_size(method: Method) -> int:
-    """Images a batch, by the memory that the method's features take; at most 10,000."""
+    """Images per batch, by the memory that the method's features take; at most 10,000."""
     sample = method.extract([np.zeros((64, 64, 3), np.uint8)])
     return max(2, min(MOST_IMAGES, BATCH_BYTES // max(1, sample.nbytes)))
 
 
+@dataclass
+class Stopwatch:
+    """Seconds that each stage took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to stage `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
 @dataclass(frozen=True)
-class BatchClusters:
-    """The clusters of one batch; its images are numbered from 0.
+class Clustering:
+    """Clusters of n images, numbered through all batches.
 
     Attributes
     ----------
+    files : tuple of str
+        The images that could be read (empty where the images were arrays).
+    unreadable : tuple of Unreadable
+        The others.
     labels : (n,) int64 ndarray
         Cluster of each image, -1 = outlier.
-    links : Links
-        Links among the images.
+    batches : tuple of Partition
+        Each batch by itself, its images numbered from 0.
+    starts : (batches + 1,) int64 ndarray
+        Number of the first image of each batch.
+    merged_links : Links
+        Links found across batches.
     cohesions : tuple of Cohesion
         One for each cluster.
-    tree : Links
-        Maximum spanning trees of the clusters: what holds them together.
     compared : int
-        Pairs that were compared in search of links.
+        Pairs compared in search of links.
+    tree : Links or None
+        Spanning trees of the clusters, where constraints changed how batches were merged.
     """
 
+    files: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...]
     labels: Labels
-    links: Links
+    batches: tuple[Partition, ...]
+    starts: NDArray[np.int64]
+    merged_links: Links
     cohesions: tuple[Cohesion, ...]
-    tree: Links
     compared: int
+    tree: Links | None = field(default=None, kw_only=True)
 
     @property
-    def representatives(self) -> NDArray[np.int64]:
-        """Medoid of every cluster and every outlier, ascending: who stands for the batch."""
-        medoids = np.array([cluster.medoid for cluster in self.cohesions], np.int64)
-        return np.sort(np.concatenate([medoids, np.flatnonzero(self.labels < 0)]))
+    def count(self) -> int:
+        return len(self.labels)
+
+    @property
+    def possible(self) -> int:
+        """Pairs that could be compared."""
+        return self.count * (self.count - 1) // 2
+
+    @property
+    def batch(self) -> NDArray[np.int64]:
+        """(n,) batch of each image."""
+        return np.repeat(np.arange(len(self.batches)), np.diff(self.starts))
+
+    @property
+    def representative(self) -> NDArray[np.bool_]:
+        """(n,) whether an image represented itself or its cluster when batches were merged."""
+        chosen = np.zeros(self.count, bool)
+        for batch, start in zip(self.batches, self.starts, strict=False):
+            chosen[batch.representatives + start] = True
+        return chosen
+
+    def batch_links(self, number: int) -> Links:
+        """Links inside one batch; the images are numbered through all batches."""
+        return self.batches[number].links.shifted(int(self.starts[number]))
+
+    def links(self) -> Links:
+        """All links that were found."""
+        inside = [self.batch_links(number) for number in range(len(self.batches))]
+        return join_links([*inside, self.merged_links])
+
+    def trees(self) -> Links:
+        """Links that connect the clusters: spanning trees of batches, and the links across them."""
+        if self.tree is not None:
+            return self.tree
+        trees = [
+            batch.tree.shifted(int(start))
+            for batch, start in zip(self.batches, self.starts, strict=False)
+        ]
+        return join_links([*trees, self.merged_links])
+
+    def weakest_links(self) -> list[float]:
+        """For each cluster the similarity at which it would break."""
+        return weakest_links(self.labels, self.trees())
+
+
+def cluster_batches(
+    clusterer: Clusterer,
+    parts: Iterable[tuple[FeatureSet, Labels | None]],
+    *,
+    merge: str = "representatives",
+    workers: Workers = ALONE,
+    watch: Stopwatch | None = None,
+    console: Console | None = None,
+    budget: MemoryBudget = UNLIMITED,
+    constraints: Constraints = NOTHING,
+) -> Clustering:
+    """Cluster batch by batch, then merge the batches.
+
+    Parameters
+    ----------
+    clusterer : Clusterer
+    parts : iterable of (FeatureSet, labels or None)
+        Features of each batch, and its clusters where a person edited them.
+    merge : {"representatives", "exact", "none"}
+        ``none`` leaves each batch by itself: clusters are numbered through all batches.
+    budget : MemoryBudget
+        Where features go that wait for the merging of batches.
+    constraints : Constraints
+        Must-link and cannot-link constraints of the files. Clusters edited by a person override
+        them.
+    """
+    watch, console = watch or Stopwatch(), console or Console()
+    batches: list[Partition] = []
+    kept: list[FeatureSet] = []
+    files: list[str] = []
+    unreadable: list[Unreadable] = []
+    overruled = 0
+    initial, whole = constraints, not clusterer.merges_exactly
+    for features, edited in parts:
+        with watch.stage("links"):
+            arrays = constraints.marks(features.files) if constraints else None
+            if edited is None:
+                batch = cluster_batch(clusterer, features, workers, console, arrays)
+            else:
+                together = edited if arrays is None else arrays.starts(edited)
+                batch = partition_of(clusterer.method, features, together, workers)
+                batch = _measured(clusterer.method, features, batch, workers)
+                overruled += constraints.overruled(features.files, batch.labels)
+                whole = True
+        if constraints:  # clusters stay whole, also where a later batch has similar images
+            constraints = constraints.joined(features.files, batch.labels)
+        batches.append(batch)
+        files.extend(features.files)
+        unreadable.extend(features.unreadable)
+        if merge == "exact":
+            kept.append(features)
+        elif merge != "none":
+            kept.append(budget.chosen(features, batch.representatives))
+        del features
+    if overruled:
+        console.warn(f"decisions: {overruled} left out: folders put together by hand count more")
+    final = constraints if whole or merge != "exact" else initial
+    with watch.stage("merge"):
+        arrays = final.marks(files) if initial else None
+        merged = merge_batches(clusterer, batches, kept, merge, workers, arrays, whole=whole)
+    return Clustering(
+        tuple(files),
+        tuple(unreadable),
+        merged.labels,
+        tuple(batches),
+        starts_of([len(batch.labels) for batch in batches]),
+        merged.links,
+        merged.cohesions,
+        merged.compared + sum(batch.compared for batch in batches),
+        tree=merged.tree,
+    )
 
 
 def cluster_batch(
-    grouping: Grouping,
+    clusterer: Clusterer,
     features: FeatureSet,
     workers: Workers = ALONE,
     console: Console | None = None,
-    marks: ConstraintArrays | None = None,
-) -> BatchClusters:
-    """The clusters that `grouping` finds in a batch, as far as `marks` allow them."""
-    grouped = grouping.within(features, workers, console or Console())
-    if marks is not None:
-        by_links = isinstance(grouping, LinkGrouping)
-        grouped = constrained(grouping.method, features, grouped, marks, workers, by_links=by_links)
-    return _with_cohesions(grouping.method, features, grouped, workers)
+    constraints: ConstraintArrays | None = None,
+) -> Partition:
+    """Partition of a batch under constraints, with the cohesion of each cluster."""
+    partition = clusterer.partition(features, workers, console or Console())
+    if constraints is not None:
+        by_links = clusterer.threshold is not None
+        partition = constrained(
+            clusterer.method, features, partition, constraints, workers, by_links=by_links
+        )
+    return _measured(clusterer.method, features, partition, workers)
 
 
-def given_batch(
-    method: Method, features: FeatureSet, labels: Labels, workers: Workers = ALONE
-) -> BatchClusters:
-    """A batch whose clusters were put together by hand: no links are looked for."""
-    return _with_cohesions(method, features, with_trees(method, features, labels, workers), workers)
-
-
-def _with_cohesions(
-    method: Method, features: FeatureSet, grouped: Grouped, workers: Workers
-) -> BatchClusters:
-    cohesions = cohesions_of(method, features, grouped.labels, grouped.links, workers)
-    return BatchClusters(grouped.labels, grouped.links, cohesions, grouped.tree, grouped.compared)
+def _measured(
+    method: Method, features: FeatureSet, partition: Partition, workers: Workers
+) -> Partition:
+    cohesions = cohesions_of(method, features, partition.labels, partition.links, workers)
+    return replace(partition, cohesions=cohesions)
 
 
 def split(count: int, batch_size: int) -> list[slice]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.clustering.base import Grouped
+from icas.clusterimg.clustering.base import Partition
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import NONE, Links, join_links
 from icas.clusterimg.decisions.constraints import ConstraintArrays
@@ -116,12 +115,12 @@ class _Part:
     def inside(self, groups: Numbers) -> Iterator[Links]:
         """Those inside groups."""
         for part in self.parts():
-            yield _where(part, groups[part.a] == groups[part.b])
+            yield part.select(groups[part.a] == groups[part.b])
 
     def between(self, groups: Numbers, ceiling: float) -> Iterator[Links]:
         """Those between groups whose similarity is below `ceiling`."""
         for part in self.parts():
-            yield _where(part, (groups[part.a] != groups[part.b]) & (part.similarity < ceiling))
+            yield part.select((groups[part.a] != groups[part.b]) & (part.similarity < ceiling))
 
 
 def _parted(
@@ -149,11 +148,11 @@ def _parted(
         floor = _floor(part.between(solid, ceiling), groups)
         found = [NONE]
         for links in part.between(solid, ceiling):
-            found.append(groups.open(_where(links, links.similarity >= floor)))
+            found.append(groups.open(links.select(links.similarity >= floor)))
         band = join_links(found)
         order = np.lexsort((band.b, band.a, -band.similarity.astype(np.float64)))
         for begin in range(0, len(order), groups.chunk):
-            joined.append(groups.join_by(_where(band, order[begin : begin + groups.chunk])))
+            joined.append(groups.join_by(band.select(order[begin : begin + groups.chunk])))
         ceiling = floor
     return groups.of, join_links(joined)
 
@@ -209,7 +208,7 @@ class _Groups:
             one, other = int(links.a[row]), int(links.b[row])
             if self.of[one] != self.of[other] and self.join(one, other):
                 done.append(row)
-        return _where(links, np.array(done, np.int64))
+        return links.select(np.array(done, np.int64))
 
     def open(self, links: Links) -> Links:
         """Those of `links` that may join groups."""
@@ -218,7 +217,7 @@ class _Groups:
             part = slice(begin, begin + self.chunk)
             rows = np.flatnonzero(keep[part]) + begin
             keep[rows] = ~self._clash(self.of[links.a[rows]], self.of[links.b[rows]])
-        return _where(links, keep)
+        return links.select(keep)
 
     @property
     def chunk(self) -> int:
@@ -242,7 +241,7 @@ def _together(codes: NDArray[np.uint8], groups: Numbers, count: int) -> NDArray[
 
 def inside(links: Links, labels: Labels) -> Links:
     """The links inside clusters."""
-    return _where(links, (labels[links.a] == labels[links.b]) & (labels[links.a] >= 0))
+    return links.select((labels[links.a] == labels[links.b]) & (labels[links.a] >= 0))
 
 
 def each_once(links: Links) -> Links:
@@ -250,46 +249,42 @@ def each_once(links: Links) -> Links:
     ordered = join_links([links])
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = (ordered.a[1:] != ordered.a[:-1]) | (ordered.b[1:] != ordered.b[:-1])
-    return ordered if fresh.all() else _where(ordered, fresh)
-
-
-def _where(links: Links, rows: NDArray[Any]) -> Links:
-    return Links(links.a[rows], links.b[rows], links.similarity[rows])
+    return ordered if fresh.all() else ordered.select(fresh)
 
 
 def constrained(
     method: Method,
     features: FeatureSet,
-    grouped: Grouped,
+    partition: Partition,
     marks: ConstraintArrays,
     workers: Workers = ALONE,
     *,
     by_links: bool,
-) -> Grouped:
+) -> Partition:
     """The clusters of a batch as `marks` allow them.
 
     Parameters
     ----------
-    grouped : Grouped
+    partition : Partition
         As they are without.
     by_links : bool
-        The links of `grouped` are all that join its images; else (models) all similarities inside
+        The links of `partition` are all that join its images; else (models) all similarities inside
         its clusters do.
     """
     if not marks:
-        return grouped
+        return partition
 
     def among(images: Numbers) -> Links:
         if by_links:
-            return grouped.links
-        return all_inside(method, features, grouped.labels, images, workers)
+            return partition.links
+        return all_inside(method, features, partition.labels, images, workers)
 
-    joined = join_apart(marks.starts(), grouped.tree, marks, among)
-    if np.array_equal(joined.labels, grouped.labels):
-        return grouped
+    joined = join_apart(marks.starts(), partition.tree, marks, among)
+    if np.array_equal(joined.labels, partition.labels):
+        return partition
     tree = joined.tree()
     held = held_by_decision(method, features, joined.labels, tree, *marks.pairs())
-    return replace(grouped, labels=joined.labels, tree=join_links([tree, held]))
+    return replace(partition, labels=joined.labels, tree=join_links([tree, held]))
 
 
 def all_inside(

@@ -1,51 +1,137 @@
-"""Components of links -> the groups that complete or average linkage makes of them.
+"""Complete and average linkage: connected components of the links, each clustered hierarchically.
 
-Complete linkage keeps two groups together where all of their pairs are alike enough, average
-linkage where their pairs are so in the mean. Both are hierarchical clustering of the distances
-1 - similarity, cut at 1 - threshold, as `scipy.cluster.hierarchy.linkage` and `fcluster` do it.
+Complete linkage joins two groups if all of their pairs reach the threshold, average linkage if the
+mean of their pairs does. Both are hierarchical clustering of the distances 1 - similarity, cut at
+1 - threshold, as by `scipy.cluster.hierarchy.linkage` and `fcluster`.
 
-Groups without a link between them are never joined by either, so the similarities of a component
-are all that is needed. Conversely, whatever they join has a link in between: the links that stay
-inside a group join all of it, and its maximum spanning tree consists of them.
+Neither joins groups without a link between them, so the similarities within a component are all
+that is needed. Conversely, groups that they join have a link between them: the links that stay
+inside a group connect all of it, and its maximum spanning tree consists of them.
 
 Ties: groups of equal distance are joined in the order in which scipy takes them from the images of
 the component in their order. The same images in the same order always give the same clusters; in
-another order a tie may be settled in another way, where there is more than one answer.
+another order a tie may be settled differently, where there is more than one answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.data.featureset import FeatureSet
+from icas.cli.console import Console
+from icas.clusterimg.clustering.base import Partition, SingleLinkage
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.graph.forest import Labels, components, members_of
+from icas.clusterimg.graph.forest import Labels, components, members_of, spanning_forest
 from icas.clusterimg.linking.tiles import links_within
 from icas.clusterimg.methods.base import Method
 from icas.common.errors import UsageError
 from icas.parallel.executors import ALONE, Workers
 
 LARGEST = 20_000
-"""Images of the largest component that is cut: its distances take 1.6 GB, and scipy copies them."""
+"""Images of the largest component: its distances take 1.6 GB, and scipy copies them."""
+
+
+@dataclass(frozen=True)
+class DenseLinkage(SingleLinkage):
+    """Hierarchical clustering of the connected components, cut at the threshold.
+
+    A linkage is a subclass that names its `kind`. Its links are those inside its clusters.
+
+    Attributes
+    ----------
+    kind : str
+        Linkage of `scipy.cluster.hierarchy.linkage`.
+    """
+
+    kind: ClassVar[str]
+    merges_exactly: ClassVar[bool] = False
+
+    @property
+    def description(self) -> str:
+        return f"linkage {self.kind}: what links join is parted by it"
+
+    def partition(
+        self,
+        features: FeatureSet,
+        workers: Workers = ALONE,
+        console: Console | None = None,
+    ) -> Partition:
+        """The clusters of a batch.
+
+        Raises
+        ------
+        UsageError
+            A component has more than `LARGEST` images.
+        """
+        single = super().partition(features, workers, console)
+        cut = Cut(self.kind, self.threshold)
+        links = links_inside(self.method, features, single.links, cut, workers)
+        labels = components(len(features), links.a, links.b)
+        tree = spanning_forest(len(features), [links]).links()
+        return Partition(labels, links, tree, single.compared)
+
+    def links_across(
+        self,
+        parts: Sequence[FeatureSet],
+        workers: Workers = ALONE,
+        groups: Sequence[Labels] | None = None,
+    ) -> tuple[Links, int]:
+        """Links between images of different parts that this linkage puts together.
+
+        Images, or clusters, of one part are never similar to one another, whatever their
+        similarity: with complete linkage two of them never come together.
+
+        Raises
+        ------
+        UsageError
+            A component has more than `LARGEST` images.
+        """
+        links, compared = super().links_across(parts, workers)
+        whole = None if groups is None else side_by_side(groups)
+        together, cut = concatenate(list(parts)), Cut(self.kind, self.threshold)
+        return links_inside(self.method, together, links, cut, workers, groups=whole), compared
+
+
+class CompleteLinkage(DenseLinkage):
+    """Two groups are joined if all of their pairs reach the threshold."""
+
+    kind = "complete"
+
+
+class AverageLinkage(DenseLinkage):
+    """Two groups are joined if the mean similarity of their pairs reaches the threshold."""
+
+    kind = "average"
+
+
+def side_by_side(parts: Sequence[Labels]) -> Labels:
+    """Clusters of each part, numbered through all parts."""
+    numbered, start = [np.empty(0, np.int64)], 0
+    for labels in parts:
+        numbered.append(np.where(labels < 0, -1, labels + start))
+        start += int(labels.max(initial=-1)) + 1
+    return np.concatenate(numbered)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How components are cut.
+    """Where the dendrograms of components are cut.
 
     Attributes
     ----------
-    linkage : {"complete", "average"}
+    kind : str
+        Linkage, as scipy names it.
     threshold : float
         Groups with a similarity at or above it are joined; compared as float32, as links are.
     """
 
-    linkage: str
+    kind: str
     threshold: float
 
     @property
@@ -101,7 +187,7 @@ def _check_size(images: int, cut: Cut) -> None:
     if images > LARGEST:
         gigabytes = images * (images - 1) / 2 * 8 / 1e9
         raise UsageError(
-            f"--linkage {cut.linkage}: {images} images hang together at {cut.threshold:g}, their"
+            f"--linkage {cut.kind}: {images} images hang together at {cut.threshold:g}, their"
             f" similarities would take {gigabytes:.1f} GB (at most {LARGEST} images can be cut):"
             " take a higher --threshold, a smaller --batch-size without --merge exact, or"
             " --linkage chain"
@@ -166,30 +252,11 @@ def _inside(
         distances += 1.0
         height += 1.0
         _set_within(distances, part.groups, 0.0)
-    found = cut_at(distances, cut.linkage, height)
-    inside: NDArray[np.bool_] = found[part.links.a] == found[part.links.b]
-    return inside
-
-
-def cut_at(distances: NDArray[np.float64], linkage: str, height: float) -> NDArray[np.int32]:
-    """The groups of images that `linkage` joins at or below `height`.
-
-    Parameters
-    ----------
-    distances : (m (m - 1) / 2,) float64 ndarray
-        At least 0; pairs in the order of `scipy.spatial.distance.squareform`.
-    linkage : {"complete", "average"}
-
-    Returns
-    -------
-    (m,) int32 ndarray
-        Numbered from 1, as `scipy.cluster.hierarchy.fcluster` numbers them.
-    """
     from scipy.cluster import hierarchy
 
-    tree = hierarchy.linkage(distances, linkage)
-    groups: NDArray[np.int32] = hierarchy.fcluster(tree, height, criterion="distance")
-    return groups
+    groups = hierarchy.fcluster(hierarchy.linkage(distances, cut.kind), height, "distance")
+    inside: NDArray[np.bool_] = groups[part.links.a] == groups[part.links.b]
+    return inside
 
 
 def _distances(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.base import Grouped, with_trees
+from icas.clusterimg.clustering.base import Partition, partition_of
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
-from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.data.links import NONE, Links
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.model_selection.estimators import obstacle
@@ -25,36 +26,41 @@ FINER = 2**0.25
 
 
 @dataclass(frozen=True)
-class ModelGrouping:
-    """Every model of a grid is tried on each batch, and the best one's clusters are taken.
+class ModelClusterer:
+    """Every model of a grid is fitted to each batch, and the best one's clusters are taken.
 
     Attributes
     ----------
     method : Method
-        Its similarity tells medoids and how clusters hang together.
+        Its similarity gives medoids and spanning trees.
     grid : Grid
     seed : int
-        Where chance comes in, it starts here.
-    found : list of ModelGroups
+        Random seed of the models.
+    models : list of ModelGroups
         What was tried so far: an entry a batch; the merge of batches comes last.
     """
 
     method: Method
     grid: Grid
     seed: int = 0
-    found: list[ModelGroups] = field(default_factory=list)
+    models: list[ModelGroups] = field(default_factory=list)
 
-    def within(
+    threshold: ClassVar[None] = None
+    candidates: ClassVar[None] = None
+    merges_exactly: ClassVar[bool] = False
+    description: ClassVar[str] = ""
+
+    def partition(
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
-    ) -> Grouped:
+    ) -> Partition:
         """The clusters of the best model; what it calls noise are outliers."""
-        if len(features) == 0 or (self.found and not self._fits(len(features))):
+        if len(features) == 0 or (self.models and not self._fits(len(features))):
             # The last batch may be small: its images stand for themselves when batches merge.
             groups = _alone(len(features))
         else:
             groups = group(features.array, self.grid, self.seed, console, workers)
-        self.found.append(groups)
-        return with_trees(self.method, features, groups.labels)
+        self.models.append(groups)
+        return partition_of(self.method, features, groups.labels)
 
     def _fits(self, images: int) -> bool:
         """Whether any model of the grid can be fitted to so many images."""
@@ -64,31 +70,26 @@ class ModelGrouping:
             for parameters in self.grid.of_kind(kind, images)
         )
 
-    def across(
+    def links_across(
         self,
         parts: Sequence[FeatureSet],
         workers: Workers = ALONE,
         groups: Sequence[Labels] | None = None,
     ) -> tuple[Links, int]:
-        """Which images of all parts belong together, by the kind of model that batches chose most.
+        """Spanning trees of the groups that models of the kind chosen most often make of all parts.
 
-        Returns
-        -------
-        links : Links
-            Spanning trees of the groups; the images numbered through all parts.
-        compared : int
-            0: models do not compare pairs.
+        No pair counts as compared.
         """
         together = concatenate(list(parts))
         if len(together) < 2:
-            return join_links([]), 0
+            return NONE, 0
         grid = self._grid_of_merge(len(together))
-        modelled = group(together.array, grid, self.seed, None, workers)
-        self.found.append(modelled)
-        return with_trees(self.method, together, modelled.labels).tree, 0
+        fitted = group(together.array, grid, self.seed, None, workers)
+        self.models.append(fitted)
+        return partition_of(self.method, together, fitted.labels).tree, 0
 
     def _grid_of_merge(self, images: int) -> Grid:
-        chosen = [one.chosen.kind for one in self.found if one.chosen.kind in KINDS]
+        chosen = [tried.chosen.kind for tried in self.models if tried.chosen.kind in KINDS]
         kind = Counter(chosen).most_common(1)[0][0] if chosen else self.grid.kinds[0]
         left_out = {name: None for name in PARAMETERS if name not in KINDS[kind]}
         grid = replace(self.grid, kinds=(kind,), **left_out)
@@ -96,12 +97,13 @@ class ModelGrouping:
             return replace(grid, clusters=default_clusters(images, images - 1, FINER))
         return grid
 
-    def told(self) -> str:
+    @property
+    def reason(self) -> str:
         """Which models were chosen, in words."""
-        chosen = [one.chosen for one in self.found]
+        chosen = [tried.chosen for tried in self.models]
         if len(chosen) == 1:
-            return f"{chosen[0].words()}, the best of {len(self.found[0].tried)} models"
-        kinds = Counter(one.kind for one in chosen)
+            return f"{chosen[0].words()}, the best of {len(self.models[0].tried)} models"
+        kinds = Counter(model.kind for model in chosen)
         counted = ", ".join(f"{kind} {count} times" for kind, count in kinds.most_common())
         return f"models chosen batch by batch: {counted}"
 

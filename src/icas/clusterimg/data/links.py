@@ -41,6 +41,10 @@ class Links:
         first, second = numbers[self.a], numbers[self.b]
         return Links(np.minimum(first, second), np.maximum(first, second), self.similarity)
 
+    def select(self, rows: NDArray[Any]) -> Links:
+        """Those of given rows, or where a mask is true."""
+        return Links(self.a[rows], self.b[rows], self.similarity[rows])
+
     def shifted(self, start: int) -> Links:
         """The same links between images numbered from `start`."""
         return self if start == 0 else Links(self.a + start, self.b + start, self.similarity)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.certificate import Certificate
-from icas.clusterimg.clustering.medoids import cohesions_of
+from icas.clusterimg.clustering.cohesion import Certificate, cohesions_of
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels, members_of, weakest_links

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.thumbnails import Thumbnail, fair_shares
 from icas.notebook.html import counted, facts, similarity, text

@@ -7,11 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.base import Grouping, LinkGrouping
-from icas.clusterimg.clustering.driver import Stopwatch
-from icas.clusterimg.clustering.factory import make_grouping
-from icas.clusterimg.clustering.linkage import LinkageGrouping
-from icas.clusterimg.clustering.models import ModelGrouping
+from icas.clusterimg.clustering.base import Clusterer
+from icas.clusterimg.clustering.batches import Stopwatch
+from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, make_clusterer
 from icas.clusterimg.data.memory import default_memory
 from icas.clusterimg.data.spill import LinkStore
 from icas.clusterimg.features.extraction import LookedOver, Reading
@@ -44,10 +42,10 @@ def asked_method(folder: Path, source: Source, settings: ClusterSettings) -> Met
 def asked_linkage(method: Method, folder: Path, settings: ClusterSettings) -> str:
     """The linkage that is asked for; after a batch stage by the same method the one it had."""
     if settings.linkage is not None or settings.stage != "merge":
-        return settings.linkage or "chain"
+        return settings.linkage or DEFAULT_LINKAGE
     told = earlier_run(folder)
     earlier = told.get("settings", {}).get("linkage") if told.get("method") == method.name else None
-    return earlier or "chain"
+    return earlier or DEFAULT_LINKAGE
 
 
 def _number(
@@ -63,30 +61,28 @@ def _number(
     return None, ""
 
 
-def asked_grouping(
-    method: Method, threshold: float | str | None, settings: ClusterSettings
-) -> Grouping:
-    """How images are grouped at `threshold`, as far as `settings` tell."""
-    return make_grouping(
+def clusterer_of(
+    method: Method,
+    threshold: float | str | None,
+    settings: ClusterSettings,
+    sample: Sample | None = None,
+) -> Clusterer:
+    """The clusterer of `settings` at `threshold`; the pairs of `sample` are compared already."""
+    return make_clusterer(
         method,
         threshold,
-        settings.linkage or "chain",
+        settings.linkage or DEFAULT_LINKAGE,
         candidates=settings.candidates,
         seed=settings.seed,
+        known=sample,
+        new_store=partial(new_store, settings),
     )
 
 
-def decided_grouping(
-    method: Method, decision: Decision | None, settings: ClusterSettings
-) -> Grouping:
-    """How images are grouped, once the threshold is settled."""
-    threshold = None if decision is None else decision.threshold
-    grouping = asked_grouping(method, threshold, settings)
-    if decision is None or not isinstance(grouping, LinkGrouping):
-        return grouping
+def new_store(settings: ClusterSettings) -> LinkStore:
+    """A store of links that keeps to the memory of the run."""
     held = LinkStore.most_within(settings.memory or default_memory())
-    store = partial(LinkStore, held, settings.scratch)
-    return replace(grouping, known=decision.sample, new_store=store)
+    return LinkStore(held, settings.scratch)
 
 
 def picker_of(source: Source, settings: ClusterSettings, console: Console) -> Picker | None:
@@ -118,8 +114,7 @@ def look_over(
 ) -> tuple[LookedOver, Decision | None]:
     """The folder, looked over; and the threshold, None where models group the images."""
     method = reading.method
-    grouping = asked_grouping(method, settings.threshold, settings)
-    if isinstance(grouping, ModelGrouping):
+    if clusterer_of(method, settings.threshold, settings).threshold is None:
         with watch.stage("features"):
             return reading.look_over(source.images, settings.seed), None
     number, why = _number(method, source_folder, settings)
@@ -160,7 +155,7 @@ def look_over_both(
     return both, replace(decide(method, number, sample, why, picker), sample=None)
 
 
-def tell(grouping: Grouping, decision: Decision | None, console: Console) -> None:
+def tell(clusterer: Clusterer, decision: Decision | None, console: Console) -> None:
     """Say which threshold is used and why."""
     if decision is not None:
         console.line(f"threshold {decision.threshold:g}: {decision.why}")
@@ -168,5 +163,5 @@ def tell(grouping: Grouping, decision: Decision | None, console: Console) -> Non
             console.line(
                 f"threshold {decision.tight:g} would link only what is far more alike than the rest"
             )
-    if isinstance(grouping, LinkageGrouping):
-        console.line(f"linkage {grouping.linkage}: what links join is parted by it")
+    if clusterer.description:
+        console.line(clusterer.description)

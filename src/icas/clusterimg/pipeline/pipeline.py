@@ -7,20 +7,18 @@ from pathlib import Path
 
 from icas.cli.console import Console
 from icas.clusterimg.cache.cache import open_cache
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.driver import Clustering, Stopwatch, cluster_batches
-from icas.clusterimg.clustering.models import ModelGrouping
+from icas.clusterimg.clustering.batches import Clustering, Stopwatch, cluster_batches
 from icas.clusterimg.data.memory import MemoryBudget, default_memory
 from icas.clusterimg.decisions.apply import Remembered, remembered
 from icas.clusterimg.editing.resume import resume
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.pipeline.choices import (
-    asked_grouping,
     asked_linkage,
     asked_method,
-    decided_grouping,
+    clusterer_of,
     look_over,
     look_over_both,
+    new_store,
     picker_of,
     tell,
 )
@@ -86,7 +84,7 @@ def _cluster(
         console.line(known.told())
     method = asked_method(source_folder, source, settings)
     settings = replace(settings, linkage=asked_linkage(method, source_folder, settings))
-    asked_grouping(method, settings.threshold, settings)  # told before a training
+    clusterer_of(method, settings.threshold, settings)  # refused before a training
     method = with_trained_network(method, source_folder, settings, console)
     with (
         console.listening(),
@@ -113,16 +111,18 @@ def _cluster(
         else:
             both, decision = look_over_both(reading, source, settings, watch, console, picker)
             folder = both.folder
-        grouping = decided_grouping(method, decision, settings)
-        tell(grouping, decision, console)
-        parts = features_by_batch(grouping, folder, source, settings, watch)
+        number, sample = (decision.threshold, decision.sample) if decision else (None, None)
+        clusterer = clusterer_of(method, number, settings, sample)
+        tell(clusterer, decision, console)
+        parts = features_by_batch(clusterer, folder, source, settings, watch)
         clustering: Clustering
         if both is not None:
-            assert isinstance(grouping, LinkGrouping)  # the settings allow nothing else
-            clustering = cluster_against(grouping, parts, both, watch=watch, console=console)
+            assert number is not None  # with a reference there is no run without a threshold
+            store = new_store(settings)
+            clustering = cluster_against(parts, both, number, store, watch=watch, console=console)
         else:
             clustering = cluster_batches(
-                grouping,
+                clusterer,
                 keeper.watch(parts),
                 merge="none" if settings.stage == "batch" else settings.merge,
                 workers=workers,
@@ -132,16 +132,15 @@ def _cluster(
                 constraints=known.constraints,
             )
     why = decision.why if decision is not None else ""
-    if isinstance(grouping, ModelGrouping):
-        why = grouping.told()
+    if clusterer.reason:
+        why = clusterer.reason
         console.line(f"grouped by {why}")
-    if isinstance(grouping, LinkGrouping) and grouping.candidates is not None:
-        console.line(grouping.candidates.words())
+    if clusterer.candidates is not None:
+        console.line(clusterer.candidates.words())
     clustering = replace(clustering, unreadable=(*clustering.unreadable, *source.unreadable))
     console.detail(reading.counts.words())
-    report = make_report(clustering, grouping, why, settings, source_folder, watch)
+    report = make_report(clustering, clusterer, why, settings, source_folder, watch)
     report = replace(report, features=asdict(reading.counts), decisions=known.as_dict())
-    sample = decision.sample if decision is not None else None
     report = replace(report, dst=destination.root, ignored=source.ignored, sample=sample)
     report = _with_reference(report, clustering)
     refs = {ref.file: ref for ref in source.images}

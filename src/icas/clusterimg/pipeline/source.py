@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from icas.clusterimg.clustering.base import Grouping
-from icas.clusterimg.clustering.batches import default_batch_size, split
-from icas.clusterimg.clustering.driver import Stopwatch
-from icas.clusterimg.clustering.linkage import LinkageGrouping
-from icas.clusterimg.clustering.models import ModelGrouping
+from icas.clusterimg.clustering.base import Clusterer
+from icas.clusterimg.clustering.batches import Stopwatch, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
 from icas.clusterimg.features.extraction import LookedOver
@@ -127,14 +124,14 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
 
 
 def features_by_batch(
-    grouping: Grouping,
+    clusterer: Clusterer,
     folder: LookedOver,
     source: Source,
     settings: ClusterSettings,
     watch: Stopwatch,
 ) -> Iterator[tuple[FeatureSet, Labels | None]]:
     """Features of each batch in turn, with its clusters where they were made by hand."""
-    for images, given in _batches(grouping, source, settings):
+    for images, given in _batches(clusterer, source, settings):
         with watch.stage("features"):
             features = folder.features(images)
         if given is not None and features.unreadable:
@@ -145,15 +142,15 @@ def features_by_batch(
 
 
 def _batches(
-    grouping: Grouping, source: Source, settings: ClusterSettings
+    clusterer: Clusterer, source: Source, settings: ClusterSettings
 ) -> Iterator[tuple[tuple[ImageRef, ...], Labels | None]]:
     if source.batches is not None:
         for batch in source.batches:
             yield batch.images, batch.labels
         return
     count = len(source.images)
-    size = settings.batch_size or default_batch_size(grouping.method)
-    if settings.merge == "exact" and isinstance(grouping, (ModelGrouping, LinkageGrouping)):
+    size = settings.batch_size or default_batch_size(clusterer.method)
+    if settings.merge == "exact" and not clusterer.merges_exactly:
         size = count  # what one big batch gives is had from one alone: links do not decide it
     for part in split(count, size):
         yield source.images[part], None

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.console import Console, counted
-from icas.clusterimg.clustering.base import LinkGrouping
-from icas.clusterimg.clustering.batches import BatchClusters
-from icas.clusterimg.clustering.driver import Clustering, Stopwatch
-from icas.clusterimg.clustering.medoids import Cohesion
+from icas.clusterimg.clustering.base import Partition
+from icas.clusterimg.clustering.batches import Clustering, Stopwatch
+from icas.clusterimg.clustering.cohesion import Cohesion
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.data.spill import LinkStore
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters, spanning_forest
 from icas.clusterimg.linking.tiles import count_across, starts_of, tiles_across
 from icas.clusterimg.methods.base import Method
@@ -58,9 +58,10 @@ class ReferenceClustering(Clustering):
 
 
 def cluster_against(
-    grouping: LinkGrouping,
     parts: Iterable[tuple[FeatureSet, Labels | None]],
     both: BothSides,
+    threshold: float,
+    store: LinkStore | None = None,
     *,
     watch: Stopwatch | None = None,
     console: Console | None = None,
@@ -69,21 +70,23 @@ def cluster_against(
 
     Parameters
     ----------
-    grouping : LinkGrouping
     parts : iterable of (FeatureSet, labels or None)
         Features of each batch of new images.
     both : BothSides
+    threshold : float
+    store : LinkStore, optional
+        Takes the links.
     """
     watch, console = watch or Stopwatch(), console or Console()
-    reference, workers = both.reference, both.folder.reading.workers
-    store = grouping.new_store()
+    reference, reading = both.reference, both.folder.reading
+    store = LinkStore() if store is None else store
     files: list[str] = []
     unreadable: list[Unreadable] = []
     lengths: list[int] = []
     for features, _ in parts:
         with watch.stage("links"):
             links = links_to(
-                grouping.method, features, reference, grouping.threshold, workers, console
+                reading.method, features, reference, threshold, reading.workers, console
             )
             store.add(Links(links.a + len(files), links.b, links.similarity))
         files.extend(features.files)
@@ -195,9 +198,9 @@ def _cohesions(labels: Labels, links: Links) -> tuple[Cohesion, ...]:
 
 def _batch(
     labels: Labels, cohesions: Sequence[Cohesion], start: int, end: int, references: int
-) -> BatchClusters:
+) -> Partition:
     """What a batch has of the clusters; their medoids stand for them."""
     inside = tuple(
         replace(one, medoid=one.medoid - start) for one in cohesions if start <= one.medoid < end
     )
-    return BatchClusters(labels[start:end], NONE, inside, NONE, (end - start) * references)
+    return Partition(labels[start:end], NONE, NONE, (end - start) * references, inside)

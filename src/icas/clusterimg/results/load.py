@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.journal.journal import Journal, being_undone, has_journal

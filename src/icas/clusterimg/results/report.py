@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from icas._version import __version__
 from icas.cli.options import options_of
-from icas.clusterimg.clustering.base import Grouping, LinkGrouping
-from icas.clusterimg.clustering.certificate import Certificate
-from icas.clusterimg.clustering.driver import Clustering, Stopwatch
-from icas.clusterimg.clustering.models import ModelGrouping
+from icas.clusterimg.clustering.base import Clusterer
+from icas.clusterimg.clustering.batches import Clustering, Stopwatch
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels
@@ -237,7 +236,7 @@ def _counted(number: int, what: str) -> str:
 
 def make_report(
     clustering: Clustering,
-    grouping: Grouping,
+    clusterer: Clusterer,
     why: str,
     settings: ClusterSettings,
     source: Path,
@@ -245,11 +244,11 @@ def make_report(
 ) -> ClusterReport:
     """The report of a run whose files are not written yet."""
     possible = clustering.possible
-    least = grouping.threshold if isinstance(grouping, LinkGrouping) else -np.inf
+    least = -np.inf if clusterer.threshold is None else clusterer.threshold
     return ClusterReport(
         dst=Path(),
-        method=grouping.method.name,
-        threshold=grouping.threshold if isinstance(grouping, LinkGrouping) else None,
+        method=clusterer.method.name,
+        threshold=clusterer.threshold,
         threshold_reason=why,
         files=clustering.files,
         labels=clustering.labels,
@@ -268,17 +267,11 @@ def make_report(
         seconds=seconds_of(watch),
         peak_memory_mb=peak_memory_mb(),
         settings=_plain(asdict(settings)),
-        options=_plain(_options(grouping.method)),
+        options=_plain(_options(clusterer.method)),
         source=str(source.resolve()),
-        models=tuple(grouping.found) if isinstance(grouping, ModelGrouping) else (),
-        candidates=_candidates(grouping),
+        models=tuple(clusterer.models),
+        candidates=None if clusterer.candidates is None else clusterer.candidates.as_dict(),
     )
-
-
-def _candidates(grouping: Grouping) -> dict[str, Any] | None:
-    if not isinstance(grouping, LinkGrouping) or grouping.candidates is None:
-        return None
-    return grouping.candidates.as_dict()
 
 
 def seconds_of(watch: Stopwatch) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.clustering.driver import Clustering
+from icas.clusterimg.clustering.batches import Clustering
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.data.links import Links

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.clustering.certificate import Certificate
+from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.model_selection.grid import PARAMETERS
 from icas.clusterimg.model_selection.scores import INDEXES, Tried

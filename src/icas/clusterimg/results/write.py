@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.driver import Clustering, Stopwatch
+from icas.clusterimg.clustering.batches import Clustering, Stopwatch
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.journal.records import Made
 from icas.clusterimg.results.report import ClusterReport, seconds_of

@@ -1,4 +1,4 @@
-"""How clusters hang together inside: the medoid and the least similar pair of each."""
+"""Medoid and least similar pair of clusters; the certificate of a cluster."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.data.memory import side_within
+from icas.clusterimg.graph.bridges import Bridge
 from icas.clusterimg.graph.forest import Labels, members_of
 from icas.clusterimg.linking.tiles import tiles, upper_tiles
 from icas.clusterimg.methods.base import Method
@@ -31,18 +32,49 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cohesion:
-    """How one cluster hangs together.
+    """Medoid and least similar pair of one cluster.
 
     Attributes
     ----------
     medoid : int
         The member most similar to the others (greatest sum), the first of equals.
     least_similar_pair : float
-        Similarity of the two members that are least alike.
+        Similarity of the two least similar members.
     """
 
     medoid: int
     least_similar_pair: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How firmly one cluster is connected.
+
+    Attributes
+    ----------
+    cluster : int
+        Its number.
+    images : int
+        How many.
+    weakest_link : float
+        The threshold above which the cluster would break in two.
+    least_similar_pair : float
+        Similarity of the two least similar images, of the pairs that were compared: all pairs of
+        the cluster, or with merged representatives those within its batches and among its
+        representatives.
+    medoid : str
+        The image most similar to the others.
+    bridge : (int, int) or None
+        Images of the two parts that the weakest link joins, where it is so weak that the cluster
+        may be two.
+    """
+
+    cluster: int
+    images: int
+    weakest_link: float
+    least_similar_pair: float
+    medoid: str
+    bridge: Bridge | None = None
 
 
 def cohesion(method: Method, features: FeatureSet, members: Rows) -> Cohesion:

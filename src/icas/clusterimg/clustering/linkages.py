@@ -1,0 +1,87 @@
+"""The linkages by name: one row a linkage, one file a linkage; and models instead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from icas.clusterimg.methods.base import GroupedByModels, Method
+from icas.common.errors import UsageError
+from icas.common.registry import Entry, Registry, lookup
+
+if TYPE_CHECKING:
+    from icas.clusterimg.clustering.base import Clusterer
+    from icas.clusterimg.data.spill import LinkStore
+    from icas.clusterimg.thresholds.sample import Sample
+
+_PACKAGE = "icas.clusterimg.clustering."
+DEFAULT_LINKAGE = "chain"
+LINKAGES = Registry(
+    "icas.linkages",
+    {
+        DEFAULT_LINKAGE: Entry(_PACKAGE + "base:SingleLinkage", "connected components of links"),
+        "complete": Entry(_PACKAGE + "dense_linkage:CompleteLinkage", "all pairs are similar"),
+        "average": Entry(_PACKAGE + "dense_linkage:AverageLinkage", "pairs are similar on average"),
+    },
+)
+
+
+def make_clusterer(
+    method: Method,
+    threshold: float | str | None,
+    linkage: str = DEFAULT_LINKAGE,
+    *,
+    candidates: int | None = None,
+    seed: int = 0,
+    known: Sample | None = None,
+    new_store: Callable[[], LinkStore] | None = None,
+) -> Clusterer:
+    """A linkage where a number is given or the method has no models, else models.
+
+    Parameters
+    ----------
+    threshold : float or str or None
+        A number, or something else for the method's default.
+    linkage : str
+        One of `LINKAGES`.
+    candidates : int, optional
+        Other images that each image is compared with; default all.
+    seed : int
+        Draws the images by which the candidates are checked.
+    known : Sample, optional
+        Images whose pairs are compared already.
+    new_store : callable, optional
+        Makes the store of the links of a batch.
+
+    Raises
+    ------
+    UsageError
+        No such linkage; a number or a linkage, and models are chosen; or the method has no
+        candidates.
+    """
+    from icas.clusterimg.clustering.models import ModelClusterer
+    from icas.clusterimg.linking.candidates import CandidateStage, check_candidates
+
+    name, entry = lookup(LINKAGES, linkage, "linkage")
+    cls = entry.load()
+    stage = None
+    if candidates is not None:
+        check_candidates(method, candidates)
+        stage = CandidateStage(candidates, seed, whole=not cls.merges_exactly)
+    number = None if threshold is None or isinstance(threshold, str) else float(threshold)
+    if isinstance(method, GroupedByModels):
+        if number is not None:
+            method = method.by_links()
+        grid = method.grid()
+        if grid is not None:
+            if name != DEFAULT_LINKAGE:
+                raise UsageError(
+                    f"--linkage {name} cuts what links join, and method {method.name!r} groups"
+                    " by models here: give --threshold F for links, or leave --linkage out"
+                )
+            return ModelClusterer(method, grid, method.seed)
+    if number is None:
+        number = method.default_threshold
+    more = {} if new_store is None else {"new_store": new_store}
+    clusterer: Clusterer = cls(method, number, candidates=stage, known=known, **more)
+    return clusterer
