@@ -16,8 +16,7 @@ import numpy as np
 
 import icas
 from icas.clusterimg.clustering.base import SingleLinkage
-from icas.clusterimg.clustering.batches import default_batch_size, split
-from icas.clusterimg.clustering.batches import cluster_batches
+from icas.clusterimg.clustering.batches import cluster_batches, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.methods import make_method
 from icas.io.tables import peak_memory_mb
