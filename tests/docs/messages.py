@@ -13,7 +13,7 @@ import icas
 
 SAID = {
     **dict.fromkeys(("UsageError", "IcasError", "ConflictError", "UnreadableImageError"), 0),
-    **dict.fromkeys(("MissingExtraError", "NoCacheError", "LeftAloneError", "Fallen"), 0),
+    **dict.fromkeys(("MissingExtraError", "InvalidDatabaseError", "LeftAloneError", "Fallen"), 0),
     **dict.fromkeys(("ValueError", "TypeError", "RuntimeError", "OSError", "DatabaseError"), 0),
     **dict.fromkeys(("KeyboardInterrupt", "ArgumentTypeError"), 0),
     **dict.fromkeys(("warn", "warning", "info", "told_as"), 0),
@@ -22,7 +22,7 @@ SAID = {
 }
 """What is called with words for the user, and which of its arguments they are."""
 RETURNED = {
-    "icas.clusterimg.cache.store": ("out_of_the_way", "words_of"),
+    "icas.clusterimg.cache.database": ("_move_away", "_message"),
     "icas.clusterimg.transfer.cleanup": ("why_kept",),
 }
 """Functions whose words are told by another file."""

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.cache.cache import NO_CACHE, open_cache
-from icas.clusterimg.cache.key import recipe_of
+from icas.clusterimg.cache.cache import NO_CACHE, open_cache, recipe_of
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.data.memory import MemoryBudget
@@ -213,13 +212,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, tmp_path):
     method, images = make_method("imagehash"), scan(folder).images[:10]
     with open_cache(tmp_path / "kept") as cache:
         part = cache.of(method, 10**8, None, None)
-        looked = part.look(images)
+        looked = part.look_up(images)
         assert len(looked.missing) == 10
         features = Reading(method).raw(images)
         os.utime(images[4].path, ns=(10**18, 10**18 + 1))
         images[7].path.unlink()
-        part.keep(looked, features)
-        again = part.look(images)
+        part.store(looked, features)
+        again = part.look_up(images)
     assert [ref.file for ref in again.missing] == [images[4].file, images[7].file]
 
 

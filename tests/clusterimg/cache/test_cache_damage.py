@@ -18,10 +18,8 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.cache import schema as cache_tables
-from icas.clusterimg.cache import store as cache_database
-from icas.clusterimg.cache.schema import Kept, Row
-from icas.clusterimg.cache.store import NAME, Store, alone
+from icas.clusterimg.cache import database as cache_database
+from icas.clusterimg.cache.database import NAME, Database, Entry, clear_cache, locked
 
 METHOD = "minhash"  # three arrays a picture
 
@@ -226,26 +224,24 @@ def test_bytes_that_change_anywhere(pictures, truth, kept, seed):
 
 
 def test_a_database_that_is_damaged_while_it_is_in_use(pictures, truth, kept, caplog):
-    store = Store(kept, 10**9)
+    store = Database(kept, 10**9)
     store.get([b"any"])
     with closing(sqlite3.connect(kept / NAME)) as database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_master SET rootpage = 9999 WHERE name = 'features'")
         database.commit()
     assert store.get([b"any"]) == {}
-    store.put(b"digest", METHOD, [Kept(b"any", 1, 2, b"sum", Row("a:|u1:", b"x"))])
-    assert store.get([b"any"])[b"any"].row.data == b"x"
+    store.put(b"digest", METHOD, [Entry(b"any", 1, 2, b"sum", "a:|u1:", b"x")])
+    assert store.get([b"any"])[b"any"].data == b"x"
     store.close()
     assert len(caplog.records) <= 1
 
 
 def test_a_cache_that_is_cleared_while_it_is_in_use(pictures, kept, caplog):
-    from icas.clusterimg.cache.maintenance import clear_cache
-
-    store = Store(kept, 10**9)
+    store = Database(kept, 10**9)
     store.get([b"any"])
     clear_cache(kept)
-    row = Kept(b"any", 1, 2, b"sum", Row("a:|u1:", b"x"))
+    row = Entry(b"any", 1, 2, b"sum", "a:|u1:", b"x")
     store.put(b"digest", METHOD, [row])
     features(pictures, kept)
     store.put(b"digest", METHOD, [row])
@@ -306,7 +302,7 @@ def test_a_disk_that_is_full(pictures, truth, tmp_path):
 
 def test_a_cache_that_others_hold_for_too_long(pictures, truth, kept, monkeypatch, caplog):
     monkeypatch.setattr(cache_database, "BUSY_SECONDS", 0.2)
-    with alone(kept):
+    with locked(kept):
         assert same(features(pictures, kept), truth)
     assert len(caplog.records) == 1
     assert "locked" in caplog.records[0].getMessage()
@@ -318,31 +314,29 @@ def test_a_cache_that_others_hold_for_too_long(pictures, truth, kept, monkeypatc
     assert len(caplog.records) == 2
 
 
-def rows(numbers: range, length: int = 3000) -> list[Kept]:
+def rows(numbers: range, length: int = 3000) -> list[Entry]:
     return [
-        Kept(b"%016d" % number, 1, 2, b"s" * 16, Row("a:|u1:", bytes([number % 256]) * length))
+        Entry(b"%016d" % number, 1, 2, b"s" * 16, "a:|u1:", bytes([number % 256]) * length)
         for number in numbers
     ]
 
 
-def held(store: Store, numbers: range) -> int:
+def held(store: Database, numbers: range) -> int:
     return len(store.get([b"%016d" % number for number in numbers]))
 
 
 def test_the_limit_holds_and_what_was_not_used_for_longest_goes_first(tmp_path):
     limit = 2_000_000
     for first in (0, 200, 400):  # three runs; the third does not fit beside the others
-        store = Store(tmp_path, limit)
+        store = Database(tmp_path, limit)
         if first == 400:
             used = store.get([b"%016d" % number for number in range(100)])
-            store.mark(one.id for one in used.values())
-            store.mark([])
-            store._tried(store._mark)
+            store.mark_used(one.id for one in used.values())
         for start in range(first, first + 200, 20):
             store.put(b"d", METHOD, rows(range(start, start + 20)))
         store.close()
     assert (tmp_path / NAME).stat().st_size <= limit
-    store = Store(tmp_path, limit)
+    store = Database(tmp_path, limit)
     assert held(store, range(100)) == 100
     assert held(store, range(400, 600)) == 200
     assert 0 < held(store, range(100, 400)) < 300
@@ -351,11 +345,11 @@ def test_the_limit_holds_and_what_was_not_used_for_longest_goes_first(tmp_path):
 
 
 def test_one_run_does_not_push_out_what_it_kept_itself(tmp_path):
-    store = Store(tmp_path, 1_000_000)
+    store = Database(tmp_path, 1_000_000)
     for start in range(0, 1000, 20):
         store.put(b"d", METHOD, rows(range(start, start + 20)))
     store.close()
-    store = Store(tmp_path, 1_000_000)
+    store = Database(tmp_path, 1_000_000)
     assert held(store, range(200)) == 200
     assert held(store, range(1000)) < 400
     store.close()
@@ -363,14 +357,14 @@ def test_one_run_does_not_push_out_what_it_kept_itself(tmp_path):
 
 
 def test_a_smaller_limit_makes_the_file_smaller(tmp_path):
-    store = Store(tmp_path, 10**8)
+    store = Database(tmp_path, 10**8)
     store.put(b"d", METHOD, rows(range(3000)))
     store.close()
     assert (tmp_path / NAME).stat().st_size > 9_000_000
-    store = Store(tmp_path, 2_000_000)
+    store = Database(tmp_path, 2_000_000)
     assert held(store, range(10)) == 10
     store.close()
-    assert (tmp_path / NAME).stat().st_size <= 2_000_000 + cache_tables.LOOSE_PAGES * 4096
+    assert (tmp_path / NAME).stat().st_size <= 2_000_000 + cache_database.FREE_PAGES * 4096
 
 
 def test_the_limit_from_the_command_line(pictures, truth, tmp_path):
@@ -467,8 +461,7 @@ def test_what_a_killed_process_kept_is_found(pictures, truth, tmp_path):
 
 
 def test_rows_of_any_numbers_come_back():
-    from icas.clusterimg.cache.key import Recipe
-    from icas.clusterimg.cache.schema import features_from, rows_of
+    from icas.clusterimg.cache.cache import Recipe, features_from, rows_of
 
     rng = np.random.default_rng(0)
     arrays = {

@@ -1,1 +1,1 @@
-"""Features kept between runs in one SQLite database."""
+"""Features stored between runs in one SQLite database."""

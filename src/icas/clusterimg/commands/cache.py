@@ -33,7 +33,7 @@ def _parser() -> LineParser:
 
 def _cache(given: dict[str, Any]) -> int:
     """``clusterimg cache info`` and ``clusterimg cache clear``."""
-    from icas.clusterimg.cache.maintenance import cache_info, clear_cache
+    from icas.clusterimg.cache.database import cache_info, clear_cache, info_lines
     from icas.io.paths import cache_folder
 
     folder = given["cache"] if "cache" in given else cache_folder()
@@ -44,9 +44,9 @@ def _cache(given: dict[str, Any]) -> int:
         return 0
     info = cache_info(folder)
     if given.get("json"):
-        print(json.dumps(info.as_dict()))
+        print(json.dumps(info))
     else:
-        print("\n".join(printable(line) for line in info.words()))
+        print("\n".join(printable(line) for line in info_lines(info)))
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from icas.cli.console import Bar
 from icas.cli.options import Size
-from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Looked, MethodCache
+from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Lookup, MethodCache
 from icas.clusterimg.data.featureset import FeatureSet, Known, concatenate, missing_of, with_found
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled
 from icas.clusterimg.data.memory import UNLIMITED, MemoryBudget
@@ -113,20 +113,20 @@ class Reading:
     ) -> Iterator[FeatureSet]:
         """Features of each chunk: those that are kept, and the others from the workers."""
         cache = self._cached(how)
-        looked: deque[Looked] = deque()
+        looked: deque[Lookup] = deque()
 
         def tasks() -> Iterator[tuple[Method, Sequence[ImageRef], Decoding]]:
             for chunk in chunks:
-                looked.append(cache.look(chunk))
+                looked.append(cache.look_up(chunk))
                 yield self.method, looked[-1].missing, how
 
         workers = self.workers.reading(ref.path for chunk in chunks for ref in chunk)
         fresh = workers.ordered(extract_chunk, tasks())
         for chunk, part in zip(chunks, fresh, strict=True):
             known = looked.popleft()
-            cache.keep(known, part)
-            whole = with_found(known.found, chunk, part)
-            self._tally(known.found, part)
+            cache.store(known, part)
+            whole = with_found(known.features, chunk, part)
+            self._tally(known.features, part)
             self._count(len(whole) + len(whole.unreadable))
             yield whole
 
@@ -164,7 +164,7 @@ class Reading:
         return with_found(found, images, fresh)
 
     def _embedded(
-        self, method: WholeFolder, cache: MethodCache, looked: Looked, how: Decoding, size: Size
+        self, method: WholeFolder, cache: MethodCache, looked: Lookup, how: Decoding, size: Size
     ) -> FeatureSet:
         """Features of the images that are missing; they are kept part by part as they are made."""
         tasks = ((chunk, how, size) for chunk in _chunks(looked.missing, READ_CHUNK))
@@ -186,7 +186,7 @@ class Reading:
         while not parts or len(parts[-1]) == EMBEDDED:
             part = method.embed(islice(pictures, EMBEDDED))
             part = replace(part, files=tuple(files[done : done + len(part)]))
-            cache.keep(looked, part)
+            cache.store(looked, part)
             parts.append(part)
             done += len(part)
         return replace(concatenate(parts), unreadable=tuple(unreadable))
@@ -252,14 +252,14 @@ class LookedOver:
         return self.ready(self.reading.raw(images, self.known))
 
 
-def _looked_up(cache: MethodCache, images: Sequence[ImageRef]) -> tuple[FeatureSet | None, Looked]:
+def _looked_up(cache: MethodCache, images: Sequence[ImageRef]) -> tuple[FeatureSet | None, Lookup]:
     """What is kept of all `images`, and what is missing."""
-    parts = [cache.look(chunk) for chunk in _chunks(images, CHUNK)]
-    found = [part.found for part in parts if part.found is not None]
+    parts = [cache.look_up(chunk) for chunk in _chunks(images, CHUNK)]
+    found = [part.features for part in parts if part.features is not None]
     missing = [ref for part in parts for ref in part.missing]
-    asked = {file: one for part in parts for file, one in part.asked.items()}
+    states = {file: state for part in parts for file, state in part.states.items()}
     since = min((part.since for part in parts), default=0)
-    return concatenate(found) if found else None, Looked(missing, None, asked, since)
+    return concatenate(found) if found else None, Lookup(missing, None, states, since)
 
 
 def _chunks(images: Sequence[ImageRef], size: int) -> Iterator[Sequence[ImageRef]]:

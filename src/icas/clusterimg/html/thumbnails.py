@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from icas.cli.console import Console, counted
-from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
-from icas.clusterimg.cache.schema import Row
+from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Row
 from icas.clusterimg.data.images import ImageRef
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
@@ -104,14 +103,14 @@ def make_thumbnails(
     names = [str(path) for path in paths]
     refs = [ImageRef(path, name) for path, name in zip(paths, names, strict=True)]
     with console.bar(len(paths), "report", "thumbnails") as bar:
-        looked, rows = kept.look_at_rows(refs)
+        looked, rows = kept.look_up_rows(refs)
         found: dict[str, Thumbnail | None] = {name: _of_row(row) for name, row in rows.items()}
         bar.update(len(found))
         with start_workers("threads", jobs) as workers, DECODERS:
             tasks = ((ref.path, side, max_pixels, isolation) for ref in looked.missing)
             made = counted(workers.ordered(_thumbnail, tasks), bar)
             fresh = dict(zip((ref.file for ref in looked.missing), made, strict=True))
-        kept.keep_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
+        kept.store_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
     found |= fresh
     return [found[name] for name in names]
 
