@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 from painting_scenes import SCENES
-from PIL import Image as Pictures
-from PIL import ImageDraw
+from PIL import Image as Pictures, ImageDraw
 from skimage import data as samples
 from window_frames import side_by_side, write_picture
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pictures
-from PIL import ImageDraw
+from PIL import Image as Pictures, ImageDraw
 from skimage import data as samples
 from skimage.segmentation import find_boundaries
 from window_frames import write_picture

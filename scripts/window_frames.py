@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pictures
-from PIL import ImageDraw, ImageFile, ImageFont
+from PIL import Image as Pictures, ImageDraw, ImageFile, ImageFont
 
 Image = NDArray[np.uint8]
 Point = tuple[int, int]

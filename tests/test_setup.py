@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,32 +78,47 @@ def test_public_names_can_all_be_had() -> None:
 
 OF_NOTEBOOKS = {"IPython", "ipywidgets", "ipympl"}
 """Packages that are there where a notebook is; asked for before they are used."""
-NEEDING_TORCH = {"networks", "losses", "loop", "session", "model_files", "embedders"}
-"""Modules of clusterimg.deep that define classes of torch or hold them: loaded by the method."""
+EXTRA_PACKAGES = {
+    "dask", "distributed", "llvmlite", "numba", "segment_anything", "sklearn", "torch",
+    "torchvision",
+}  # fmt: skip
 
 
-def kernels_needing_more() -> set[str]:
-    """Kernels that `loading` or `on_device` load, and only where numba or torch is there."""
-    folder = SOURCES / "clusterimg" / "kernels"
-    wanted = re.compile(
-        r"^(?:import (?:numba|torch)|from (?:numba|llvmlite|.*kernels\.jit))\b", re.M
-    )
-    found = {path.stem for path in folder.glob("*.py") if wanted.search(path.read_text())}
-    assert {"jit", "hamming_loops", "torch_tiles"} <= found
-    assert not {"loading", "ssim_windows", "tm_products"} & found
-    return {f"icas.clusterimg.kernels.{name}" for name in found}
+def modules_needing_extras() -> set[str]:
+    """Modules that import a package of an extra at the top, themselves or through others."""
+    imports = {}
+    for path in SOURCES.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts)
+        imports[module.removesuffix(".__init__")] = set(top_imports(path))
+    needing = {name for name, names in imports.items() if names & EXTRA_PACKAGES}
+    while True:
+        more = {name for name, names in imports.items() if names & needing} - needing
+        if not more:
+            return needing
+        needing |= more
+
+
+def top_imports(path: Path) -> Iterator[str]:
+    """Packages from outside, and modules of icas, that are loaded with the module in `path`."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module if node.module.startswith("icas.") else node.module.split(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_every_module_can_be_imported_without_any_extra() -> None:
+    needing = modules_needing_extras()
+    assert len(needing) < 40
+    assert not {"icas.clusterimg.methods.deep", "icas.clusterimg.commands.main"} & needing
     code = f"""
 import importlib, pkgutil, sys
-needing = {{f"icas.clusterimg.deep.{{name}}" for name in {NEEDING_TORCH}}}
-needing |= {kernels_needing_more()} | {{"icas.parallel.dask_cluster"}}
-for name in ("numba", "torch", "torchvision", "sklearn", "segment_anything", "dask", "distributed"):
+for name in {sorted(EXTRA_PACKAGES)}:
     sys.modules[name] = None
 import icas
 for module in pkgutil.walk_packages(icas.__path__, "icas."):
-    if not module.name.endswith("__main__") and module.name not in needing:
+    if not module.name.endswith("__main__") and module.name not in {sorted(needing)}:
         importlib.import_module(module.name)
         print(module.name)
 """

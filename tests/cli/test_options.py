@@ -6,8 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import icas
 from icas.cli.options import Size, add_flags, check_options, option, parse_size

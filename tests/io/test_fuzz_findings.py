@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image as PillowImage
-from PIL import PpmImagePlugin
+from hypothesis import given, settings, strategies as st
+from PIL import Image as PillowImage, PpmImagePlugin
 
 from icas.common.errors import UnreadableImageError
 from icas.io import pnm

@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageOps
+from PIL import Image as PillowImage, ImageOps
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.files import write_whole

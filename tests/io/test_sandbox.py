@@ -15,12 +15,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.io import sandbox as isolated
-from icas.io import sandbox_process as decoding_process
+from icas.io import sandbox as isolated, sandbox_process as decoding_process
 from icas.io.reading import read_image, thumbnail
 from icas.io.sandbox import DECODERS, Isolation, Lost
 from icas.io.sandbox_worker import receive, send

@@ -6,8 +6,7 @@ import html
 from math import nan
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from icas.notebook.html import counted, pairs, similarity, text
 

@@ -116,8 +116,7 @@ class Sheet:
 
     def _paper(self) -> Image:
         """The pictures on white, each with its title below."""
-        from PIL import Image as Pictures
-        from PIL import ImageDraw, ImageFont
+        from PIL import Image as Pictures, ImageDraw, ImageFont
 
         tiles = [tile for tile in self.cells if isinstance(tile, Tile)]
         if len(tiles) < len(self.cells) or not tiles:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from icas.clusterimg.clustering.base import SingleLinkage
 from icas.clusterimg.clustering.batches import Clustering, cluster_batches

@@ -12,10 +12,13 @@ import pytest
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.transfer import commit as completing
-from icas.clusterimg.transfer import destination, transfer
-from icas.clusterimg.transfer import operations as carrying
-from icas.clusterimg.transfer import staging as prepared
+from icas.clusterimg.transfer import (
+    commit as completing,
+    destination,
+    operations as carrying,
+    staging as prepared,
+    transfer,
+)
 
 
 class Killed(BaseException):

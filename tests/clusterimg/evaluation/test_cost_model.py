@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.clusterimg.clustering.base import SingleLinkage

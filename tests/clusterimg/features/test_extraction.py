@@ -9,16 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from skimage import data as samples
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.features import decoding as decoding_module
-from icas.clusterimg.features import extraction as reading_module
+from icas.clusterimg.features import decoding as decoding_module, extraction as reading_module
 from icas.clusterimg.features.decoding import DETAIL, SaysEnough, enough_for
 from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, Known, Reading
 from icas.clusterimg.methods import METHODS, make_method

@@ -6,8 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.graph.bridges import bridges

@@ -21,9 +21,11 @@ from PIL import Image as PillowImage
 from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import ImageRef, Unreadable
-from icas.clusterimg.html import clusters as report_clusters
-from icas.clusterimg.html import page as report_module
-from icas.clusterimg.html import selection as report_pictures
+from icas.clusterimg.html import (
+    clusters as report_clusters,
+    page as report_module,
+    selection as report_pictures,
+)
 from icas.clusterimg.html.clusters import OUTLIERS_ROW, ROW
 from icas.clusterimg.html.page import report_page
 from icas.clusterimg.html.thumbnails import MOST, Thumbnail

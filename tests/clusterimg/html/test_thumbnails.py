@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from icas.clusterimg.html.thumbnails import SIDE, SIDES, fair_shares, make_thumbnail, side_for
 from icas.io.reading import write_image

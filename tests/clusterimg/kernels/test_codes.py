@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.kernels import numba_support as loading
-from icas.clusterimg.methods import hamming, jaccard
-from icas.clusterimg.methods import minhash as signatures
+from icas.clusterimg.methods import hamming, jaccard, minhash as signatures
 from icas.clusterimg.methods.imagehash import ImageHash
 
 LOOPS = {

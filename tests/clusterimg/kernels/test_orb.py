@@ -9,16 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.methods import orb as orb_module
-from icas.clusterimg.methods import orb_features
+from icas.clusterimg.methods import orb as orb_module, orb_features
 from icas.clusterimg.methods.base import Linking
 from icas.clusterimg.methods.orb import Orb
 from icas.clusterimg.methods.orb_matching import Features, mutual_matches

@@ -7,8 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.cli.console import Console
@@ -16,8 +15,7 @@ from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.graph.forest import components
-from icas.clusterimg.linking import candidates as candidate_pairs
-from icas.clusterimg.linking import nearest
+from icas.clusterimg.linking import candidates as candidate_pairs, nearest
 from icas.clusterimg.linking.candidates import CandidateStage, Checked
 from icas.clusterimg.linking.sketches import SKETCHED, Sketcher
 from icas.clusterimg.linking.tiles import all_links, links_across

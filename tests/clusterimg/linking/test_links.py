@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.data.links import Links, join_links, links_in
 from icas.clusterimg.data.spill import LinkStore, by_bands

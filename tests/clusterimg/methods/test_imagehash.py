@@ -7,8 +7,7 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from skimage import data as samples
 
@@ -16,8 +15,7 @@ from icas.clusterimg.api.functions import links, similarity_matrix
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.methods import imagehash as phash
-from icas.clusterimg.methods.base import Image as Pixels
-from icas.clusterimg.methods.base import Linking
+from icas.clusterimg.methods.base import Image as Pixels, Linking
 from icas.clusterimg.methods.hamming import hamming
 from icas.clusterimg.methods.imagehash import ImageHash
 from icas.common.errors import UnreadableImageError, UsageError

@@ -6,13 +6,11 @@ import cv2
 import numpy as np
 import pytest
 from datasketch import MinHash as Datasketch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from skimage import data as samples
 
-from icas.clusterimg.api.functions import features as features_of
-from icas.clusterimg.api.functions import links, similarity_matrix
+from icas.clusterimg.api.functions import features as features_of, links, similarity_matrix
 from icas.clusterimg.data.featureset import concatenate
 from icas.clusterimg.methods.base import Linking, digest
 from icas.clusterimg.methods.minhash import (

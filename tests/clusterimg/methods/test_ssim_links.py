@@ -7,15 +7,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.kernels.numba_support import SWITCH
-from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks
-from icas.clusterimg.kernels.ssim import windows as ssim_windows
+from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks, windows as ssim_windows
 from icas.clusterimg.kernels.ssim.windows import least_total, maps_of, similarity_of, window_count
 from icas.clusterimg.methods import ssim
 from icas.clusterimg.methods.ssim import Ssim

@@ -7,8 +7,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.model_selection.scores import Tried, choose, evaluate, numbered, ranked
 from icas.clusterimg.results.tables import models_table

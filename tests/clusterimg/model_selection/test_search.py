@@ -6,8 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.model_selection.estimators import build_tree
 from icas.clusterimg.model_selection.grid import (

@@ -11,8 +11,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -22,8 +21,7 @@ from icas.cli.console import Console
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.picker import backends
-from icas.clusterimg.picker import pick as picker
+from icas.clusterimg.picker import backends, pick as picker
 from icas.clusterimg.picker.curve import Curve, first_state
 from icas.clusterimg.picker.figure import Board, Subject, drawable
 from icas.clusterimg.picker.layout import places_in

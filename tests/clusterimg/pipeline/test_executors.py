@@ -14,9 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given as drawn
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import given as drawn, settings, strategies as st
 
 import icas
 from icas.cli.console import Console

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.dendrogram import Merges

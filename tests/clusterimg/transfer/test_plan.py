@@ -6,8 +6,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.transfer.plan import LONGEST_NAME, distinct_names, plan_tree

@@ -12,9 +12,7 @@ import icas
 from icas.cli.console import Console
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.journal.records import Made
-from icas.clusterimg.transfer import operations as carriers
-from icas.clusterimg.transfer import plan as plan_check
-from icas.clusterimg.transfer import transfer
+from icas.clusterimg.transfer import operations as carriers, plan as plan_check, transfer
 from icas.clusterimg.transfer.plan import Move, Plan
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 
 from icas.clusterimg.clustering.batches import Stopwatch
 from icas.clusterimg.results import write as output
-from icas.clusterimg.transfer import commit as completing
-from icas.clusterimg.transfer import operations as carrying
+from icas.clusterimg.transfer import commit as completing, operations as carrying
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of Unix")
 VICTIM = "moon.png"

@@ -7,8 +7,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from icas.common.errors import UsageError
 from icas.segmentimg.grabcut.annotation import (

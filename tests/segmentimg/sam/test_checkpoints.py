@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam import model as loaded
-from icas.segmentimg.sam import tinyvit
+from icas.segmentimg.sam import model as loaded, tinyvit
 from icas.segmentimg.sam.architecture import build_vit, decoder_shape, encoder_shape
 from icas.segmentimg.sam.checkpoints import load_sam, placed, read_checkpoint, shapes_of
 from icas.segmentimg.sam.model import LoadedSam, load_shared

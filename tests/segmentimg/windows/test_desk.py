@@ -15,8 +15,7 @@ from icas.segmentimg.formats.autosave import place_of
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.session import session as session_module
 from icas.segmentimg.windows.controller import COLORS, DEBUG, OPACITIES, PAINTING
-from icas.segmentimg.windows.events import PAINTING as KEYS
-from icas.segmentimg.windows.events import Closed, Key, Mouse
+from icas.segmentimg.windows.events import PAINTING as KEYS, Closed, Key, Mouse
 from icas.segmentimg.windows.palette_view import CELL, MARGIN, WIDTH
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)

@@ -15,8 +15,7 @@ from icas.cli.console import Console, counted
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import NONE, Links, join_links, links_in
 from icas.clusterimg.graph.forest import components, members_of
-from icas.clusterimg.linking.nearest import NONE as NOBODY
-from icas.clusterimg.linking.nearest import nearest
+from icas.clusterimg.linking.nearest import NONE as NOBODY, nearest
 from icas.clusterimg.linking.sketches import FITTED_TO, SKETCHED, Sketcher, Sketches, fingerprints
 from icas.clusterimg.linking.tiles import links_within, side_for
 from icas.clusterimg.methods.base import Elsewhere, Linking, Method

@@ -18,8 +18,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.methods import jaccard
-from icas.clusterimg.methods import minhash as signatures
+from icas.clusterimg.methods import jaccard, minhash as signatures
 from icas.clusterimg.methods.base import Image, digest, require_alike, settings_of
 from icas.clusterimg.methods.hamming import (
     above_diagonal,

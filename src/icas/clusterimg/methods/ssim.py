@@ -16,8 +16,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks
-from icas.clusterimg.kernels.ssim import windows as ssim_windows
+from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks, windows as ssim_windows
 from icas.clusterimg.kernels.ssim.windows import NONE, WINDOW, least_total, similarity_of
 from icas.clusterimg.methods.base import Image, require_alike, settings_of
 from icas.io.reading import resize

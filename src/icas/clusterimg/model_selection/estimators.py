@@ -94,7 +94,7 @@ def fit_model(
     Parameters
     ----------
     kind : str
-        A kind of `icas.clusterimg.deep.grid.KINDS`.
+        A kind of `icas.clusterimg.model_selection.grid.KINDS`.
     vectors : (n, d) float32 ndarray
     parameters : mapping
         The parameters of `kind`, all that have no default of scikit-learn.

@@ -37,7 +37,7 @@ class TrainReport:
     --------
     >>> import icas
     >>> from pathlib import Path
-    >>> from icas.clusterimg.deep.loss_curve import Epoch
+    >>> from icas.clusterimg.training.loss_curve import Epoch
     >>> curve = (Epoch(1, 0.09, 0.08, 0.002, 1.5), Epoch(2, 0.03, 0.04, 0.001, 1.4))
     >>> report = icas.TrainReport(Path("photos.pt"), images=120, curve=curve)
     >>> report.best.epoch

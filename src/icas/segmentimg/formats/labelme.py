@@ -194,8 +194,7 @@ def _drawn(kind: str, one: dict[str, Any], shape: tuple[int, int]) -> Mask:
 
 
 def _filled(kind: str, points: list[tuple[float, float]], shape: tuple[int, int]) -> Mask:
-    from PIL import Image as Pictures
-    from PIL import ImageDraw
+    from PIL import Image as Pictures, ImageDraw
 
     canvas = Pictures.new("L", (shape[1], shape[0]), 0)
     draw = ImageDraw.Draw(canvas)

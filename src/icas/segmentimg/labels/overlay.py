@@ -49,8 +49,7 @@ def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int) -> Image:
     cells : sequence of (caption, picture)
     columns : int
     """
-    from PIL import Image as Pictures
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as Pictures, ImageDraw, ImageFont
 
     height, width = cells[0][1].shape[:2]
     rows = -(-len(cells) // columns)

@@ -111,7 +111,7 @@ class Stroke:
     Attributes
     ----------
     value : int
-        What it says, see `icas.segmentimg.cutout.annotation`.
+        What it says, see `icas.segmentimg.grabcut.annotation`.
     radius : int
         In pixels of the picture.
     """

@@ -45,8 +45,7 @@ def write(
     color: tuple[int, int, int] = WORDS,
 ) -> None:
     """Write a line into a picture, its upper left corner at `place` (x, y)."""
-    from PIL import Image as Pictures
-    from PIL import ImageDraw
+    from PIL import Image as Pictures, ImageDraw
 
     font = font_of(size)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text, anchor="la"))

@@ -45,10 +45,10 @@ from icas.clusterimg.kernels.ssim.windows import (
     WHOLE,
     WINDOW,
     Maps,
+    maps_of as maps_of,
     totals_with,
     within,
 )
-from icas.clusterimg.kernels.ssim.windows import maps_of as maps_of
 
 SIDE = 6
 """Windows a side of a block."""

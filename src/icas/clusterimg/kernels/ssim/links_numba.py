@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.ssim.block_bounds import FEATURES, MARGIN, SIDE, grid_of
-from icas.clusterimg.kernels.ssim.block_bounds_numba import GROUP
-from icas.clusterimg.kernels.ssim.block_bounds_numba import features_of as features_of
-from icas.clusterimg.kernels.ssim.maps import Side, padded
-from icas.clusterimg.kernels.ssim.maps import maps_of as maps_of
+from icas.clusterimg.kernels.ssim.block_bounds_numba import GROUP, features_of as features_of
+from icas.clusterimg.kernels.ssim.maps import Side, maps_of as maps_of, padded
 from icas.clusterimg.kernels.ssim.pairs_numba import advance, begin, scratch
 from icas.clusterimg.kernels.ssim.windows import NONE, WHOLE
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.kernels.numba_support import compiled
-from icas.clusterimg.kernels.ssim.maps import LANES, Side, aligned, padded
-from icas.clusterimg.kernels.ssim.maps import maps_of as maps_of
+from icas.clusterimg.kernels.ssim.maps import LANES, Side, aligned, maps_of as maps_of, padded
 from icas.clusterimg.kernels.ssim.windows import BRIGHT, PIXELS, QUARTERED, VARIED, WINDOW
 
 STRIP = 2048

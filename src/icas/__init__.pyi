@@ -1,0 +1,45 @@
+"""Public names of icas; `lazy_loader` reads where each is loaded from."""
+
+from ._labels_at import labels_at as labels_at
+from ._version import __version__ as __version__
+from .clusterimg.api.estimator import ImageClusterer as ImageClusterer
+from .clusterimg.api.functions import (
+    cluster as cluster,
+    features as features,
+    links as links,
+    similarity_matrix as similarity_matrix,
+    train as train,
+)
+from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
+from .clusterimg.data.featureset import FeatureSet as FeatureSet
+from .clusterimg.editing.decide import DecideReport as DecideReport, decide as decide
+from .clusterimg.editing.recut import recut as recut
+from .clusterimg.editing.split import split as split
+from .clusterimg.evaluation.cost_model import Estimate as Estimate, estimate as estimate
+from .clusterimg.evaluation.scores import Evaluation as Evaluation, evaluate as evaluate
+from .clusterimg.graph.forest import Forest as Forest
+from .clusterimg.results.report import ClusterReport as ClusterReport
+from .clusterimg.training.report import TrainReport as TrainReport
+from .clusterimg.transfer.undo import Undone as Undone, undo as undo
+from .common.errors import (
+    ConflictError as ConflictError,
+    IcasError as IcasError,
+    MissingExtraError as MissingExtraError,
+    UnreadableImageError as UnreadableImageError,
+    UsageError as UsageError,
+)
+from .io.reading import find_images as find_images, read_image as read_image
+from .notebook.show import show as show
+from .segmentimg.document.document import PaintDocument as PaintDocument
+from .segmentimg.grabcut.api import grabcut as grabcut
+from .segmentimg.labels.merge_tree import MergeTree as MergeTree, merge_tree as merge_tree
+from .segmentimg.segmenters.kmeans import (
+    KMeansColors as KMeansColors,
+    kmeans_colors as kmeans_colors,
+)
+from .segmentimg.segmenters.segment import segment as segment
+from .segmentimg.templates.paint import (
+    TemplatePaint as TemplatePaint,
+    paint_templates as paint_templates,
+)
+from .segmentimg.templates.templates import Template as Template, make_template as make_template
