@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from icas.cli.console import Console
-from icas.clusterimg.api.functions import features as features_of
-from icas.clusterimg.api.functions import method_of
+from icas.clusterimg.api.functions import features as features_of, method_of
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import scan
