@@ -23,7 +23,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import Linking, Method
+from icas.clusterimg.methods.base import Method
 from icas.io.reading import Image, read_image, resize
 from icas.parallel.child_processes import one_thread_each
 
@@ -236,10 +236,7 @@ def second_thread(pictures: Sequence[Image], rounds: int) -> Iterator[tuple[str,
             sides: tuple[FeatureSet, FeatureSet] = sides,
             threshold: float = threshold,
         ) -> None:
-            if isinstance(method, Linking):
-                method.links(*sides, threshold)
-            else:
-                method.similarity(*sides)
+            method.links(*sides, threshold)
 
         with one_thread_each():
             yield title, threads_ratio(one, rounds)

@@ -13,9 +13,8 @@ from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.features.decoding import isolation_of
-from icas.clusterimg.methods import METHODS, make_method, method_class
-from icas.clusterimg.methods.base import GroupedByModels, Method
-from icas.clusterimg.methods.gpu import check_computed
+from icas.clusterimg.methods import METHODS, check_supported, make_method, method_class
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer.transfer import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
@@ -277,8 +276,7 @@ class ClusterSettings:
             raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
         check_device(self.device)
         name = self.method or DEFAULT_METHOD
-        if "device" not in options_of(method_class(name)):
-            check_computed(name, self.device)
+        check_supported(method_class(name), name, self.device)
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
         if self.resume and self.overwrite:
@@ -305,14 +303,13 @@ class ClusterSettings:
                     " compared with all of it, and batches have no clusters of their own"
                 )
         method = self.make_method()
-        if isinstance(method, GroupedByModels):
-            try:
-                method.by_links()
-            except UsageError:
-                raise UsageError(
-                    f"--reference counts links, and models are asked for: leave the flags for the"
-                    f" models of {method.name!r} out"
-                ) from None
+        try:
+            method.by_links()
+        except UsageError:
+            raise UsageError(
+                f"--reference counts links, and models are asked for: leave the flags for the"
+                f" models of {method.name!r} out"
+            ) from None
 
     def result_folder(self, source: Path) -> Path:
         """`dst`, or ``<source>_clustered`` beside the source."""

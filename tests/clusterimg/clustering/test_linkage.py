@@ -22,6 +22,7 @@ from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.forest import components, labels_at, members_of, number_clusters
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.model_selection.grid import Grid
 from icas.common.errors import UsageError
 from icas.parallel.executors import start_workers
@@ -30,7 +31,7 @@ LINKAGES = ["complete", "average"]
 
 
 @dataclass(frozen=True)
-class FromMatrix:
+class FromMatrix(Method):
     """A method whose features are rows of a similarity matrix."""
 
     name: ClassVar[str] = "matrix"
@@ -387,7 +388,7 @@ def test_models_know_no_linkage():
         seed: int = 0
         linked: bool = False
 
-        def grid(self):
+        def model_grid(self):
             return None if self.linked else Grid(kinds=("kmeans",))
 
         def by_links(self):

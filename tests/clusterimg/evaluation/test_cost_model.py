@@ -17,6 +17,7 @@ from icas.clusterimg.clustering.base import SingleLinkage
 from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.methods.base import Method
 from icas.common.errors import UsageError
 
 
@@ -187,7 +188,7 @@ def grouped_on(world):
 
 
 @dataclass(frozen=True)
-class InWorld:
+class InWorld(Method):
     """A method of icas that looks similarities up in a simulated set."""
 
     world: Simulated

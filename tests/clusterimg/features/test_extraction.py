@@ -17,9 +17,8 @@ from skimage import data as samples
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.features import decoding as decoding_module, extraction as reading_module
-from icas.clusterimg.features.decoding import DETAIL, SaysEnough, enough_for
 from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, Known, Reading
-from icas.clusterimg.methods import METHODS, make_method
+from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.io.reading import Image, image_size, read_image
 from icas.parallel.executors import Workers, start_workers
@@ -99,21 +98,20 @@ def test_reduced_gray_and_cmyk(tmp_path: Path, mode: str) -> None:
 
 
 def test_what_the_methods_need() -> None:
-    assert set(DETAIL) == set(METHODS)
-    assert enough_for(make_method("imagehash")) == (256, 256)
-    assert enough_for(make_method("imagehash", hash_size=16, highfreq_factor=2)) == (256, 256)
-    assert enough_for(make_method("imagehash", size=(50, 40))) == (400, 320)
-    assert enough_for(make_method("ssim", size=(50, 40))) == (200, 160)
-    assert enough_for(make_method("tm")) == (80, 80)
-    assert enough_for(make_method("minhash")) == (768, 768)
-    assert enough_for(make_method("orb")) == 1024
-    assert enough_for(make_method("orb", size=(100, 90))) == (400, 360)
-    assert enough_for(make_method("deep"), (160, 160)) == (1280, 1280)
-    assert enough_for(make_method("deep")) is None
+    assert make_method("imagehash").decode_size() == (256, 256)
+    assert make_method("imagehash", hash_size=16, highfreq_factor=2).decode_size() == (256, 256)
+    assert make_method("imagehash", size=(50, 40)).decode_size() == (400, 320)
+    assert make_method("ssim", size=(50, 40)).decode_size() == (200, 160)
+    assert make_method("tm").decode_size() == (80, 80)
+    assert make_method("minhash").decode_size() == (768, 768)
+    assert make_method("orb").decode_size() == 1024
+    assert make_method("orb", size=(100, 90)).decode_size() == (400, 360)
+    assert make_method("deep").decode_size((160, 160)) == (1280, 1280)
+    assert make_method("deep").decode_size() is None
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Shapes(Method):
     """A method that says how large the pictures came."""
 
     wanted: tuple[int, int] | None = None
@@ -121,7 +119,7 @@ class Shapes:
     tile: ClassVar[int] = 64
     default_threshold: ClassVar[float] = 0.5
 
-    def enough(self) -> tuple[int, int] | None:
+    def decode_size(self, size: object = None) -> tuple[int, int] | None:
         return self.wanted
 
     def extract(self, images: object) -> FeatureSet:
@@ -138,7 +136,6 @@ def refs(paths: list[Path]) -> list[ImageRef]:
 
 def test_a_method_of_one_s_own_says_what_is_enough(tmp_path: Path) -> None:
     paths = [jpeg(tmp_path, 400, 320), jpeg(tmp_path, 400, 320, 6), jpeg(tmp_path, 90, 80)]
-    assert isinstance(Shapes(), SaysEnough)
     method: Method = Shapes((90, 70))
     assert Reading(method).raw(refs(paths)).array.tolist() == [[80, 100], [200, 160], [80, 90]]
     assert Reading(Shapes()).raw(refs(paths)).array.tolist() == [[320, 400], [400, 320], [80, 90]]
@@ -195,7 +192,7 @@ def number_of(image: Image) -> int:
 
 
 @dataclass(frozen=True)
-class Reads:
+class Reads(Method):
     """A method whose features are the first value of each picture."""
 
     name: ClassVar[str] = "reads"

@@ -17,7 +17,6 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods import orb as orb_module, orb_features
-from icas.clusterimg.methods.base import Linking
 from icas.clusterimg.methods.orb import Orb
 from icas.clusterimg.methods.orb_matching import Features, mutual_matches
 from icas.io.reading import read_image
@@ -30,7 +29,7 @@ seeds = st.integers(0, 2**32 - 1)
 def loops() -> ModuleType:
     """The loops, loaded: from here on `Orb` uses them whatever the work."""
     pytest.importorskip("numba")
-    found = compiled_kernels("orb_loops", np.inf)
+    found = compiled_kernels("orb.pairs", np.inf)
     assert found is not None
     return found
 
@@ -139,10 +138,6 @@ def test_values_and_links_are_those_of_numpy(
                 assert found.structured().tolist() == wanted.structured().tolist()
 
 
-def test_orb_finds_links_by_itself() -> None:
-    assert isinstance(Orb(), Linking)
-
-
 def test_without_compiled_loops_the_answer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = crops_of([samples.astronaut(), samples.coffee(), samples.chelsea()])
     orb = Orb()
@@ -193,7 +188,7 @@ def test_links_in_real_pictures_are_those_of_numpy(data: Path) -> None:
 
 @pytest.fixture(scope="module")
 def corners() -> ModuleType:
-    found = compiled_kernels("orb_corners", np.inf)
+    found = compiled_kernels("orb.corners", np.inf)
     assert found is not None
     assert orb_features.as_opencv(found)
     return found

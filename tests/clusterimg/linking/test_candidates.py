@@ -17,13 +17,14 @@ from icas.clusterimg.commands.main import main
 from icas.clusterimg.graph.forest import components
 from icas.clusterimg.linking import candidates as candidate_pairs, nearest
 from icas.clusterimg.linking.candidates import CandidateStage, Checked
-from icas.clusterimg.linking.sketches import SKETCHED, Sketcher
+from icas.clusterimg.linking.sketches import Sketcher
 from icas.clusterimg.linking.tiles import all_links, links_across
 from icas.clusterimg.methods import make_method
 from icas.common.errors import UsageError
 from icas.parallel.executors import ALONE, start_workers
 
 THRESHOLDS = {"orb": 0.15, "ssim": 0.3, "tm": 0.97}
+SKETCHED = tuple(THRESHOLDS)
 
 
 def pictures(count, seed=0, kinds=12):
@@ -93,7 +94,9 @@ def test_recall_is_what_brute_force_says(name):
     links, compared = stage.within(method, features, THRESHOLDS[name])
     sample = stage._sample(count)
     of_sample = np.isin(every.a, sample) | np.isin(every.b, sample)
-    pairs = candidate_pairs.candidate_pairs(features, np.arange(count), most, 1, ALONE, Console())
+    pairs = candidate_pairs.candidate_pairs(
+        method, features, np.arange(count), most, 1, ALONE, Console()
+    )
     among = np.isin(codes(every, count), pairs)
     label = components(count, every.a[among], every.b[among])
     joined = (label[every.a] == label[every.b]) & (label[every.a] >= 0)
@@ -213,7 +216,7 @@ def test_merging_goes_through_candidates_too(merge):
 def test_a_sketch_does_not_depend_on_what_is_beside_the_image():
     for name in SKETCHED:
         _, features, _ = example(name)
-        sketcher = Sketcher.fitted(features, 0)
+        sketcher = Sketcher.fitted(make_method(name), features, 0)
         together = sketcher.sketches(features)
         alone = [sketcher.sketches(features[row : row + 1])[0] for row in range(20)]
         assert np.array_equal(together[:20], alone)

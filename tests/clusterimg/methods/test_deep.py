@@ -196,11 +196,11 @@ def test_lists_are_given_as_users_like():
 
 
 def test_when_models_group_and_when_links():
-    assert Deep(model="m").grid() is None
-    assert Deep(weights="file.pt").grid() is not None
-    assert Deep(weights="file.pt").by_links().grid() is None
-    assert Deep(model="m", clusters=[3]).grid().kinds == ("kmeans", "hierarchy")
-    assert Deep(model="m", eps=[0.3]).grid().kinds == ("dbscan",)
+    assert Deep(model="m").model_grid() is None
+    assert Deep(weights="file.pt").model_grid() is not None
+    assert Deep(weights="file.pt").by_links().model_grid() is None
+    assert Deep(model="m", clusters=[3]).model_grid().kinds == ("kmeans", "hierarchy")
+    assert Deep(model="m", eps=[0.3]).model_grid().kinds == ("dbscan",)
     with pytest.raises(UsageError, match="--clusters groups by models: give one"):
         Deep(model="m", clusters=[3]).by_links()
 

@@ -7,9 +7,8 @@ from hypothesis import given, settings, strategies as st
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.data.links import links_in
-from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import Linking, settings_of
-from icas.clusterimg.methods.gpu import OnDevice, on_device
+from icas.clusterimg.methods import make_method, on_device
+from icas.clusterimg.methods.base import OnDevice, settings_of
 from icas.common.errors import UsageError
 from icas.io.reading import read_image
 
@@ -57,7 +56,6 @@ def test_real_pictures_have_the_same_links(method, data):
 
 def test_it_is_a_method_that_finds_links_with_the_settings_of_the_one_it_holds(method):
     there = OnDevice(method, "cpu")
-    assert isinstance(there, Linking)
     assert (there.name, there.default_threshold) == (method.name, method.default_threshold)
     assert settings_of(there) == settings_of(method)
     assert there.links_tile >= method.tile

@@ -12,7 +12,7 @@ from skimage import data as samples
 
 from icas.clusterimg.api.functions import features as features_of, links, similarity_matrix
 from icas.clusterimg.data.featureset import concatenate
-from icas.clusterimg.methods.base import Linking, digest
+from icas.clusterimg.methods.base import digest
 from icas.clusterimg.methods.minhash import (
     ALONE,
     FINEST,
@@ -225,7 +225,6 @@ def test_exact_is_the_jaccard_of_the_sets(options: dict[str, object]) -> None:
 @pytest.mark.parametrize("exact", [False, True])
 def test_it_finds_its_links_by_itself(exact: bool) -> None:
     method = MinHash(exact=exact)
-    assert isinstance(method, Linking)
     images = [changed for image in PICTURES for changed in variants(image)]
     features = method.extract([*images, FLAT, FLAT.copy(), DOT])
     values = method.similarity(features, features)

@@ -23,6 +23,7 @@ from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.features.decoding import Decoding, isolation_of, read_chunk
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import UsageError
 from icas.io.sandbox import DECODERS, Isolation
@@ -201,7 +202,7 @@ def test_ctrl_c_does_not_wait_for_a_decoder(own_photos, tmp_path, executor) -> N
 
 
 @dataclass(frozen=True)
-class Corner:
+class Corner(Method):
     """A method of a script: another process cannot know it."""
 
     name: ClassVar[str] = "corner"

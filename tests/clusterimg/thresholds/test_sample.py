@@ -11,10 +11,11 @@ from hypothesis import given, settings, strategies as st
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.dendrogram import Merges
 from icas.clusterimg.graph.forest import components
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.sample import Sample
 
 
-class Table:
+class Table(Method):
     """A method whose similarities are given as a table."""
 
     name: ClassVar[str] = "table"
@@ -23,6 +24,9 @@ class Table:
 
     def __init__(self, similarities):
         self.similarities = similarities
+
+    def extract(self, images):
+        raise NotImplementedError
 
     def similarity(self, a, b):
         return self.similarities[np.ix_(a.array, b.array)]

@@ -17,7 +17,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.features.inputs import features_of, fitted_together, raw_features_of
 from icas.clusterimg.linking.tiles import all_links, tiles
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import GroupedByModels, Method
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings, threshold_of
@@ -344,8 +344,6 @@ def make_method_from(method: str, options: dict[str, Any]) -> Method:
 
 def linking(method: Method) -> Method:
     """`method` as it is compared by links, if it is not said to be grouped by models."""
-    if not isinstance(method, GroupedByModels):
-        return method
     try:
         return method.by_links()
     except UsageError:

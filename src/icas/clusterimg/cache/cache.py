@@ -26,7 +26,7 @@ from icas.cli.options import Size
 from icas.clusterimg.cache.database import Database, Entry
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.methods.base import Elsewhere, Method, settings_of
+from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import IcasError
 from icas.io.paths import cache_folder
 
@@ -60,16 +60,15 @@ def recipe_of(
     method: Method, max_pixels: int, scale: float | None, size: Size | int | None
 ) -> Recipe | None:
     """The recipe of `method` with this decoding; None where a setting has no digest."""
-    if isinstance(method, Elsewhere):
-        method = method.method
+    method = method.extractor
     settings = settings_of(method)
-    unused: frozenset[str] = getattr(method, "only_compared", frozenset())
+    names = settings.keys() - method.only_compared
     content = {
         "method": method.name,
-        "version": getattr(method, "features_version", 1),
-        "settings": {name: getattr(method, name) for name in settings if name not in unused},
+        "version": method.features_version,
+        "settings": {name: getattr(method, name) for name in names},
         "reading": [READING_VERSION, max_pixels, scale, size],
-        "packages": _versions(getattr(method, "packages", ())),
+        "packages": _versions(method.packages),
     }
     try:
         return Recipe(method.name, _digest(content), settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from icas.clusterimg.methods.base import GroupedByModels, Method
+from icas.clusterimg.methods.base import Method
 from icas.common.errors import UsageError
 from icas.common.registry import Entry, Registry, lookup
 
@@ -69,17 +69,16 @@ def make_clusterer(
         check_candidates(method, candidates)
         stage = CandidateStage(candidates, seed, whole=not cls.merges_exactly)
     number = None if threshold is None or isinstance(threshold, str) else float(threshold)
-    if isinstance(method, GroupedByModels):
-        if number is not None:
-            method = method.by_links()
-        grid = method.grid()
-        if grid is not None:
-            if name != DEFAULT_LINKAGE:
-                raise UsageError(
-                    f"--linkage {name} cuts what links join, and method {method.name!r} groups"
-                    " by models here: give --threshold F for links, or leave --linkage out"
-                )
-            return ModelClusterer(method, grid, method.seed)
+    if number is not None:
+        method = method.by_links()
+    grid = method.model_grid()
+    if grid is not None:
+        if name != DEFAULT_LINKAGE:
+            raise UsageError(
+                f"--linkage {name} cuts what links join, and method {method.name!r} groups"
+                " by models here: give --threshold F for links, or leave --linkage out"
+            )
+        return ModelClusterer(method, grid, method.seed)
     if number is None:
         number = method.default_threshold
     more = {} if new_store is None else {"new_store": new_store}

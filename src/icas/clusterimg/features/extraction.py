@@ -15,8 +15,8 @@ from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Lookup, MethodCa
 from icas.clusterimg.data.featureset import FeatureSet, Known, concatenate, missing_of, with_found
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled
 from icas.clusterimg.data.memory import UNLIMITED, MemoryBudget
-from icas.clusterimg.features.decoding import Decoding, enough_for, extract_chunk, read_chunk
-from icas.clusterimg.methods.base import Image, Method, WholeFolder
+from icas.clusterimg.features.decoding import Decoding, extract_chunk, read_chunk
+from icas.clusterimg.methods.base import Image, Method, unchanged
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import Isolation
 from icas.parallel.executors import ALONE, Workers
@@ -87,20 +87,20 @@ class Reading:
     def raw(self, images: Sequence[ImageRef], known: Known | None = None) -> FeatureSet:
         """Features of all `images` that can be read, in their order; the others are listed.
 
-        Features of a `WholeFolder` have not been through its `fit`.
+        Features have not been through `Method.fit`.
 
         Parameters
         ----------
         known : Known, optional
             What was read already and is not read again.
         """
-        if isinstance(self.method, WholeFolder):
+        if self.method.reads_whole_folder:
             missing = missing_of(images, known)
             if known is None:
                 return self._by_one_process(self.method, missing)
             fresh = self._by_one_process(self.method, missing) if missing else known.features[:0]
             return known.among(images, fresh)
-        how = self._how(enough_for(self.method))
+        how = self._how(self.method.decode_size())
         store = self.budget.store(len(images))
         chunks = list(_chunks(images, self._chunk_size(len(images)))) or [()]
         wanted = [missing_of(chunk, known) for chunk in chunks]
@@ -150,9 +150,9 @@ class Reading:
             size = min(size, self.budget.chunk(like, self.workers.jobs))
         return max(1, size)
 
-    def _by_one_process(self, method: WholeFolder, images: Sequence[ImageRef]) -> FeatureSet:
+    def _by_one_process(self, method: Method, images: Sequence[ImageRef]) -> FeatureSet:
         size = method.input_size()
-        how = self._how(enough_for(method, size))
+        how = self._how(method.decode_size(size))
         cache = self._cached(how)
         found, looked = _looked_up(cache, images)
         self._count(0 if found is None else len(found))
@@ -164,7 +164,7 @@ class Reading:
         return with_found(found, images, fresh)
 
     def _embedded(
-        self, method: WholeFolder, cache: MethodCache, looked: Lookup, how: Decoding, size: Size
+        self, method: Method, cache: MethodCache, looked: Lookup, how: Decoding, size: Size
     ) -> FeatureSet:
         """Features of the images that are missing; they are kept part by part as they are made."""
         tasks = ((chunk, how, size) for chunk in _chunks(looked.missing, READ_CHUNK))
@@ -207,19 +207,14 @@ class Reading:
         images : sequence of ImageRef
         seed : int
         sample : int, optional
-            How many images are wanted as a sample by a method that is no `WholeFolder`; None:
+            Size of the sample for a method that does not read whole folders; None:
             none are read.
         """
-        whole = isinstance(self.method, WholeFolder)
+        whole = self.method.reads_whole_folder
         if not whole and sample is None:
-            return LookedOver(self, None, _as_they_are)
+            return LookedOver(self, None, unchanged)
         raw = self.raw(sampled(images, LOOKED_AT if whole else sample or 0, seed))
-        ready = self.method.fit(raw) if isinstance(self.method, WholeFolder) else _as_they_are
-        return LookedOver(self, Known.of(raw), ready)
-
-
-def _as_they_are(features: FeatureSet) -> FeatureSet:
-    return features
+        return LookedOver(self, Known.of(raw), self.method.fit(raw))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled, scan
 from icas.clusterimg.features.decoding import Decoding, scaled
 from icas.clusterimg.features.extraction import LOOKED_AT, Reading
-from icas.clusterimg.methods.base import Method, WholeFolder, settings_of
+from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.arrays import as_image
 from icas.io.reading import MAX_PIXELS
@@ -61,7 +61,7 @@ def with_common_scale(
     width, height = np.median(np.array(sizes or [(1, 1)]), axis=0)
     least = 7  # the window of ssim, the widest that a method lays over the common size
     size = (max(least, round(width * scale)), max(least, round(height * scale)))
-    resized: Method = replace(method, size=size)  # type: ignore[type-var]
+    resized: Method = replace(method, size=size)  # type: ignore[call-arg]
     return resized
 
 
@@ -98,7 +98,7 @@ def features_of(
 
 def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[FeatureSet]:
     """Raw features, which `method` has seen all of: they can be compared with one another."""
-    if not isinstance(method, WholeFolder):
+    if not method.reads_whole_folder:
         return list(parts)
     together = concatenate(list(parts))
     ready = method.fit(together[np.array(sampled(range(len(together)), LOOKED_AT, 0), np.int64)])
@@ -116,7 +116,7 @@ def raw_features_of(
     console: Console | None = None,
     cache: FeatureCache = NO_CACHE,
 ) -> FeatureSet:
-    """As `features_of`, before `WholeFolder.fit`."""
+    """As `features_of`, before `Method.fit`."""
     outside: tuple[Unreadable, ...] = ()
     if isinstance(source, (str, Path)):
         found = scan(Path(source), recursive=recursive)

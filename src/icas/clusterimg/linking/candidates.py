@@ -16,9 +16,10 @@ from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import NONE, Links, join_links, links_in
 from icas.clusterimg.graph.forest import components, members_of
 from icas.clusterimg.linking.nearest import NONE as NOBODY, nearest
-from icas.clusterimg.linking.sketches import FITTED_TO, SKETCHED, Sketcher, Sketches, fingerprints
+from icas.clusterimg.linking.sketches import FITTED_TO, Sketcher, Sketches, fingerprints
 from icas.clusterimg.linking.tiles import links_within, side_for
-from icas.clusterimg.methods.base import Elsewhere, Linking, Method
+from icas.clusterimg.methods import METHODS, method_class
+from icas.clusterimg.methods.base import Method
 from icas.common.errors import UsageError
 from icas.parallel.executors import ALONE, Workers
 
@@ -31,6 +32,7 @@ Numbers = NDArray[np.int64]
 
 
 def candidate_pairs(
+    method: Method,
     features: FeatureSet,
     parts: Numbers,
     most: int,
@@ -46,7 +48,7 @@ def candidate_pairs(
     count = len(features)
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(count)[:FITTED_TO])
-    sketcher = Sketcher.fitted(features[sample], seed)
+    sketcher = Sketcher.fitted(method, features[sample], seed)
     tasks = (
         (sketcher, features[start : start + SKETCH_TASK]) for start in range(0, count, SKETCH_TASK)
     )
@@ -238,7 +240,7 @@ class CandidateStage:
     ) -> tuple[Links, int]:
         bare = replace(features, files=(), unreadable=())
         sample = self._sample(len(bare))
-        pairs = candidate_pairs(bare, parts, self.most, self.seed, workers, console)
+        pairs = candidate_pairs(method, bare, parts, self.most, self.seed, workers, console)
         truth = _links_of_sample(method, bare, parts, sample, threshold, workers)
         checked = np.isin(pairs // len(bare), sample) | np.isin(pairs % len(bare), sample)
         rest = pairs[~checked]
@@ -271,11 +273,11 @@ def check_candidates(method: Method, most: int) -> None:
     """
     if most < 1:
         raise UsageError(f"--candidates {most}: must be at least 1")
-    inner = method.method if isinstance(method, Elsewhere) else method
-    if inner.name not in SKETCHED:
+    if not method.extractor.sketched:
+        sketched = sorted(name for name in METHODS if method_class(name).sketched)
         raise UsageError(
-            f"--candidates: method {inner.name!r} compares all pairs faster than candidates are"
-            f" found; it goes with {', '.join(SKETCHED)}. Leave it out"
+            f"--candidates: method {method.name!r} compares all pairs faster than candidates are"
+            f" found; it goes with {', '.join(sketched)}. Leave it out"
         )
 
 
@@ -315,14 +317,8 @@ def _links_of_sample(
 def _of_block(
     method: Method, threshold: float, chosen: FeatureSet, block: FeatureSet, start: int
 ) -> Links:
-    found = _links_between(method, chosen, block, threshold)
+    found = method.links(chosen, block, threshold)
     return Links(found.a, found.b + start, found.similarity)
-
-
-def _links_between(method: Method, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-    if isinstance(method, Linking):
-        return method.links(a, b, threshold)
-    return links_in(method.similarity(a, b), threshold)
 
 
 def _pairs_of_sample(parts: Numbers, sample: Numbers) -> int:

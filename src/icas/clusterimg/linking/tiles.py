@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links, join_links, links_in
+from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.data.memory import side_within
-from icas.clusterimg.methods.base import Linking, Method
+from icas.clusterimg.methods.base import Method
 from icas.parallel.block_cache import Shelf
 from icas.parallel.executors import ALONE, Workers
 
@@ -41,7 +41,7 @@ def side_of(method: Method, count: int, jobs: int) -> int:
 
     As large as the method can take, but so small that every worker has several.
     """
-    largest = method.links_tile if isinstance(method, Linking) else method.tile
+    largest = method.links_tile
     shared = -(-count // math.isqrt(8 * jobs + 8))
     return min(largest, max(shared, min(method.tile, largest)))
 
@@ -102,10 +102,7 @@ def _tile_links(
 ) -> Links:
     """Links of one tile, of `a` with itself without `b`; numbered from `first` and `second`."""
     other = a if b is None else b
-    if isinstance(method, Linking):
-        found = method.links(a, other, threshold)
-    else:
-        found = links_in(method.similarity(a, other), threshold, triangle=b is None)
+    found = method.links(a, other, threshold)
     a.release()
     other.release()
     return Links(found.a + first, found.b + second, found.similarity)

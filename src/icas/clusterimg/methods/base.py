@@ -1,71 +1,118 @@
-"""What methods ask of the features that they are given."""
+"""The base class of methods: everything that the rest of the package needs to know about one."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import Size
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links
+from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.model_selection.grid import Grid
 from icas.common.errors import UsageError
 from icas.io.reading import Image as Image
 
+Describe = Callable[[FeatureSet], NDArray[np.float32]]
+"""Features of n images -> (n, v) vectors that are near to each other where images are similar."""
+DEVICE_TILE = 1 << 13
+"""Images a side of a tile on a GPU: 256 MB of float32 similarities."""
 
-class Method(Protocol):
-    """A method of similarity. Its dataclass fields are its options; it holds no other state.
 
-    `tile` is how many images a side make a block of pairs that fits the memory a worker should
-    take.
+@dataclass(frozen=True)
+class Method(ABC):
+    """A method of similarity: a frozen dataclass whose fields are its options, without other state.
 
-    Features are kept between runs. For that a method may have more class attributes:
-    `features_version`, a whole number to be raised when `extract` gives other features for the
-    same images and settings than before (1 where there is none); `only_compared`, the names of
-    settings that features do not depend on; `packages`, distributions whose versions they depend
-    on beside those of Pillow and OpenCV.
+    A method needs `name`, `extract` and `similarity`; everything else has a default.
+
+    Attributes
+    ----------
+    name : str
+    default_threshold : float
+        Threshold with the best measured quality.
+    tile : int
+        Images a side of a block of similarities that fits the memory of a worker.
+    links_tile : int
+        Images a side of a block in which `links` finds links.
+    sample_size : int
+        Images compared to choose a threshold automatically.
+    for_copies : bool
+        Suited to copies among otherwise unrelated images.
+    devices : tuple of str
+        Kinds of compute devices: cpu, cuda, mps.
+    features_version : int
+        To be raised when `extract` gives other features than before: cached ones are then computed
+        again.
+    only_compared : frozenset of str
+        Options that features do not depend on.
+    packages : tuple of str
+        Distributions, besides Pillow and OpenCV, whose versions features depend on.
+    reads_whole_folder : bool
+        Images are resized to `input_size` by the workers, one process calls `embed`, and features
+        pass through `fit`.
+    sketched : bool
+        `sketch` gives vectors for the candidate search.
+    sketch_by_angle : bool
+        Only the direction of these vectors counts.
+    seed : int
+        Random seed.
     """
 
-    @property
-    def name(self) -> str:
-        """What it is called; a class attribute does."""
-        ...
+    features_version: ClassVar[int] = 1
+    only_compared: ClassVar[frozenset[str]] = frozenset()
+    packages: ClassVar[tuple[str, ...]] = ()
+    reads_whole_folder: ClassVar[bool] = False
+    sketched: ClassVar[bool] = False
+    sketch_by_angle: ClassVar[bool] = False
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
 
     @property
-    def tile(self) -> int:
-        """Images a side of a block of similarities; a class attribute does."""
-        ...
+    @abstractmethod
+    def name(self) -> str:
+        """Name in the registry; a class attribute will do, as for the other properties."""
 
     @property
     def default_threshold(self) -> float:
-        """The threshold that was measured to serve best; a class attribute does, too."""
-        ...
+        return 0.5
 
-    def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Features of `images`, in their order."""
-        ...
-
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
-        """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
-        ...
-
-
-@runtime_checkable
-class Linking(Method, Protocol):
-    """A method that finds links by itself, faster than by looking at every similarity.
-
-    `links_tile` is how many images a side make a block of pairs of which it finds the links.
-    """
+    @property
+    def tile(self) -> int:
+        return 256
 
     @property
     def links_tile(self) -> int:
-        """Images a side of a block in which links are found; a class attribute does."""
-        ...
+        return self.tile
+
+    @property
+    def sample_size(self) -> int:
+        return 1500
+
+    @property
+    def for_copies(self) -> bool:
+        return False
+
+    @property
+    def seed(self) -> int:
+        return 0
+
+    @property
+    def extractor(self) -> Method:
+        """The method that makes the features: itself, unless it wraps another one."""
+        return self
+
+    @abstractmethod
+    def extract(self, images: Iterable[Image]) -> FeatureSet:
+        """Features of `images`, in their order."""
+
+    @abstractmethod
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+        """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
@@ -73,57 +120,117 @@ class Linking(Method, Protocol):
         Images are numbered from 0 in `a` and from 0 in `b`; the links are sorted by a, then b.
         Where `a` is `b`, only pairs with a < b are given.
         """
-        ...
+        return links_in(self.similarity(a, b), threshold, triangle=a is b)
 
+    def decode_size(self, size: Size | None = None) -> Size | int | None:
+        """Width and height, or the longer side, below which no image is decoded; None = full size.
 
-@runtime_checkable
-class WholeFolder(Method, Protocol):
-    """A method that one process computes, image after image, and that looks at whole folders.
+        Parameters
+        ----------
+        size : (int, int), optional
+            Size that images are resized to, where it is known already.
+        """
+        return None
 
-    Its images are read and brought to size by many workers, and the features go through `fit`.
-    """
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe | None:
+        """Function that describes features by vectors, fitted to a `sample`; see `sketched`."""
+        return None
 
-    def input_size(self) -> tuple[int, int]:
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+        """`similarity` computed on a device of `devices`, bit for bit the same."""
+        raise NotImplementedError
+
+    def input_size(self) -> Size:
         """Width and height of the images that `embed` takes."""
-        ...
+        raise NotImplementedError
 
     def embed(self, images: Iterable[Image]) -> FeatureSet:
         """Features of images of `input_size`, in their order."""
-        ...
+        return self.extract(images)
 
     def fit(self, features: FeatureSet) -> Callable[[FeatureSet], FeatureSet]:
-        """What makes features of a folder ready to be compared, by those of (a part of) it."""
-        ...
+        """Transform of raw features before they are compared, fitted to those of a folder."""
+        return unchanged
+
+    def model_grid(self) -> Grid | None:
+        """scikit-learn models to try; None = group by links."""
+        return None
+
+    def by_links(self) -> Method:
+        """The same method, grouped by links.
+
+        Raises
+        ------
+        UsageError
+            Models are requested explicitly.
+        """
+        return self
 
 
-@runtime_checkable
-class Elsewhere(Protocol):
-    """A method whose similarities another device computes."""
+def unchanged(features: FeatureSet) -> FeatureSet:
+    """`features` as they are."""
+    return features
+
+
+@dataclass(frozen=True)
+class OnDevice(Method):
+    """A method whose similarities are computed on a GPU.
+
+    Attributes
+    ----------
+    method : Method
+    device : str
+        Device name of torch.
+    """
+
+    method: Method
+    device: str
 
     @property
-    def method(self) -> Method:
-        """The method itself."""
-        ...
+    def extractor(self) -> Method:
+        return self.method
 
     @property
-    def device(self) -> str:
-        """Where its similarities are computed."""
-        ...
+    def name(self) -> str:
+        return self.method.name
+
+    @property
+    def default_threshold(self) -> float:
+        return self.method.default_threshold
+
+    @property
+    def tile(self) -> int:
+        return self.method.tile
+
+    @property
+    def links_tile(self) -> int:
+        return DEVICE_TILE
+
+    @property
+    def sample_size(self) -> int:
+        return self.method.sample_size
+
+    @property
+    def for_copies(self) -> bool:
+        return self.method.for_copies
+
+    def extract(self, images: Iterable[Image]) -> FeatureSet:
+        return self.method.extract(images)
+
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+        require_same_shape(a, b)
+        return self.method.similarity_on(a, b, self.device)
+
+    def decode_size(self, size: Size | None = None) -> Size | int | None:
+        return self.method.decode_size(size)
+
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe | None:
+        return self.method.sketch(sample, seed)
 
 
-@runtime_checkable
-class GroupedByModels(Method, Protocol):
-    """A method whose images can be grouped by models of scikit-learn."""
-
-    seed: int
-
-    def grid(self) -> Grid | None:
-        """The models to try; None = links."""
-        ...
-
-    def by_links(self) -> GroupedByModels:
-        """The same method, grouped by links."""
-        ...
+def enlarged(size: Size, factor: int) -> Size:
+    """`size` times `factor`."""
+    return factor * size[0], factor * size[1]
 
 
 def digest(image: Image) -> int:
@@ -134,13 +241,12 @@ def digest(image: Image) -> int:
 
 
 def settings_of(method: Method) -> dict[str, Any]:
-    """The method's options by name; an object of one's own (a network) by the name of its type.
+    """The method's options by name; a user's own object (a network) by the name of its type.
 
     So features can be sent to other processes whatever made them.
     """
-    if isinstance(method, Elsewhere):
-        method = method.method
-    values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
+    method = method.extractor
+    values = {field.name: getattr(method, field.name) for field in fields(method)}
     return {name: value if _is_plain(value) else named(value) for name, value in values.items()}
 
 
@@ -149,21 +255,21 @@ def _is_plain(value: Any) -> bool:
 
 
 def named(value: Any) -> str:
-    """What stands for an object of one's own where the object itself cannot."""
+    """Placeholder for a user's own object."""
     return f"<{type(value).__name__}>"
 
 
-def require_alike(a: FeatureSet, b: FeatureSet) -> None:
-    """Make sure that features of `a` and `b` can be compared: every image's is of the same shape.
+def require_same_shape(a: FeatureSet, b: FeatureSet) -> None:
+    """Check that features of `a` and `b` are comparable: each image's has the same shape.
 
     Raises
     ------
     UsageError
         They were made with different options; the message names both shapes.
     """
-    ours, theirs = a.array.shape[1:], b.array.shape[1:]
-    if ours != theirs:
+    first, second = a.array.shape[1:], b.array.shape[1:]
+    if first != second:
         raise UsageError(
-            f"{a.method} features of shape {ours} cannot be compared with those of shape {theirs}: "
-            "make both with the same options"
+            f"{a.method} features of shape {first} cannot be compared with those of shape"
+            f" {second}: make both with the same options"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, flag_of, option, options_of, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
 from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, parse_kinds
 from icas.clusterimg.networks.whitening import Whitening, directions, unit
 from icas.common.devices import check_device
@@ -42,7 +42,7 @@ def _of_grid(name: str, **changed: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Deep:
+class Deep(Method):
     """Cosine of the features of a network.
 
     Features are the averaged maps of the last two stages of a classifier, each of length 1, side
@@ -117,6 +117,8 @@ class Deep:
     )
     packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
     tile: ClassVar[int] = 1024
+    reads_whole_folder: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
 
     def __post_init__(self) -> None:
         for name in ("cluster_model", *PARAMETERS):
@@ -125,7 +127,7 @@ class Deep:
             object.__setattr__(self, "weights", Path(self.weights))
         check_options(self)
         check_device(self.device)
-        self.grid()
+        self.model_grid()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes compare features and need no network: one of one's own stays here."""
@@ -134,9 +136,9 @@ class Deep:
     @property
     def default_threshold(self) -> float:
         """Measured over the image sets with known labels, for whitened and for other features."""
-        return 0.5 if self.dims and self.grid() is None else 0.85
+        return 0.5 if self.dims and self.model_grid() is None else 0.85
 
-    def grid(self) -> Grid | None:
+    def model_grid(self) -> Grid | None:
         """Models to group by; None = links by cosine.
 
         Models group where they or one of their parameters are asked for, and where the features
@@ -164,6 +166,10 @@ class Deep:
                 f"--threshold F links by cosine, {flag_of(given[0])} groups by models: give one"
             )
         return replace(self, linked=True)
+
+    def decode_size(self, size: Size | None = None) -> Size | None:
+        size = size or self.size
+        return None if size is None else enlarged(size, 8)
 
     def _given_parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in PARAMETERS}
@@ -241,7 +247,7 @@ class Deep:
 
     def fit(self, features: FeatureSet) -> Folder:
         """What `features` of a folder, or of a sample of it, tell about all of its features."""
-        if self.dims == 0 or self.grid() is not None or len(features) == 0:
+        if self.dims == 0 or self.model_grid() is not None or len(features) == 0:
             return Folder(None)
         return Folder(Whitening.fit(features.array, self.dims))
 
@@ -262,7 +268,7 @@ class Deep:
             raise UsageError("deep features of different networks cannot be compared")
         if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
             raise UsageError("deep features whitened over different images cannot be compared")
-        require_alike(a, b)
+        require_same_shape(a, b)
         cosines = self._products(_rounded(a.array), _rounded(b.array))
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
 from icas.clusterimg.methods.hamming import Table, links_of, shares_by_distance, shares_of
 from icas.io.reading import resize
 
@@ -85,7 +85,7 @@ def _hashes(stack: NDArray[np.uint8], hash_size: int) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class ImageHash:
+class ImageHash(Method):
     """1 - Hamming distance / number of bits of the perceptual hashes (`imagehash.phash`).
 
     The hash says of each of the `hash_size` squared lowest frequencies of the gray image whether
@@ -118,6 +118,8 @@ class ImageHash:
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
     links_tile: ClassVar[int] = 32768
+    for_copies: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -166,9 +168,18 @@ class ImageHash:
         """
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+        from icas.clusterimg.kernels import torch_tiles
+
+        return np.asarray(self.shares(a, b)[torch_tiles.hamming(a.array, b.array, device)])
+
+    def decode_size(self, size: Size | None = None) -> Size:
+        side = self.hash_size * self.highfreq_factor
+        return enlarged(size or self.size or (side, side), 8)
+
     def shares(self, a: FeatureSet, b: FeatureSet) -> Table:
         """Similarity of codes of `a` and `b` by the number of bits that differ."""
-        require_alike(a, b)
+        require_same_shape(a, b)
         width = int(a.array.shape[1])
         return shares_by_distance(self._bits(a, b, width), width)
 

@@ -19,7 +19,14 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods import jaccard, minhash as signatures
-from icas.clusterimg.methods.base import Image, digest, require_alike, settings_of
+from icas.clusterimg.methods.base import (
+    Image,
+    Method,
+    digest,
+    enlarged,
+    require_same_shape,
+    settings_of,
+)
 from icas.clusterimg.methods.hamming import (
     above_diagonal,
     appended,
@@ -209,7 +216,7 @@ FINEST = 64
 
 
 @dataclass(frozen=True)
-class MinHash:
+class MinHash(Method):
     """What the sets of places of two images' Harris corners have in common, or MinHash's estimate.
 
     An image's set holds, for each of its `corners` strongest corners, the cell in which it lies
@@ -334,6 +341,9 @@ class MinHash:
             return jaccard.links_of(Bitmaps.of(a), Bitmaps.of(b), threshold, same=a is b)
         return signatures.links_of(a.array, b.array, threshold, same=a is b)
 
+    def decode_size(self, size: Size | None = None) -> Size:
+        return enlarged(size or self.size or (SIDE, SIDE), 8)
+
     def _bitmaps(self, sets: Sequence[NDArray[np.uint64]]) -> Bitmaps:
         places = len(SHIFTS) * (self.grid + 1) ** 2 * (len(GRAY_STEPS) + 1)
         return bitmaps_of(sets, places)
@@ -396,7 +406,7 @@ def gray_classes(
 
 def _are_bitmaps(a: FeatureSet, b: FeatureSet) -> bool:
     """Whether the features are sets themselves, both of them; not signatures, both of them."""
-    require_alike(a, b)
+    require_same_shape(a, b)
     exact = "bitmaps" in a.arrays
     if exact != ("bitmaps" in b.arrays):
         raise UsageError(

@@ -14,9 +14,10 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.methods.base import Image, digest, settings_of
+from icas.clusterimg.methods.base import Describe, Image, Method, digest, enlarged, settings_of
 from icas.clusterimg.methods.orb_features import EDGE, described, fastest_find
 from icas.clusterimg.methods.orb_matching import FAR, Features, agreeing, mutual_matches, rules_of
+from icas.clusterimg.methods.visual_words import VisualWords
 
 SIDE = 256
 """Long side in pixels that images are brought to where no size is asked for."""
@@ -27,7 +28,7 @@ SURE_BITS = 32
 
 
 @dataclass(frozen=True)
-class Orb:
+class Orb(Method):
     """Share of ORB features with a good mutual match, 2 good / (features of a + features of b).
 
     A match is good when each of the two features is the other's nearest (Hamming distance of the
@@ -74,6 +75,9 @@ class Orb:
     default_threshold: ClassVar[float] = 0.15
     tile: ClassVar[int] = 64
     links_tile: ClassVar[int] = 256
+    sample_size: ClassVar[int] = 600
+    sketched: ClassVar[bool] = True
+    sketch_by_angle: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -113,8 +117,15 @@ class Orb:
         return self._values(a, b, -np.inf)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        """Links, as `Linking` has them; what cannot reach the threshold is left early."""
+        """As `Method.links`; pairs that cannot reach the threshold are skipped early."""
         return links_in(self._values(a, b, threshold), threshold, triangle=a is b)
+
+    def decode_size(self, size: Size | None = None) -> Size | int:
+        size = size or self.size
+        return enlarged(size, 4) if size else 4 * SIDE
+
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe:
+        return VisualWords.fitted(sample, seed)
 
     def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> NDArray[np.float32]:
         """Similarities where they are at or above `threshold`; elsewhere something below it."""

@@ -18,7 +18,14 @@ from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks, windows as ssim_windows
 from icas.clusterimg.kernels.ssim.windows import NONE, WINDOW, least_total, similarity_of
-from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.clusterimg.methods.base import (
+    Describe,
+    Image,
+    Method,
+    enlarged,
+    require_same_shape,
+    settings_of,
+)
 from icas.io.reading import resize
 
 SMOOTHING = 1.5
@@ -29,10 +36,16 @@ FEATURED = 1 << 24
 """Pixels of images whose bounds by blocks are held at a time, for each side of a tile."""
 COST = 4e-9
 """Seconds that NumPy takes for a pixel of a pair, roughly."""
+CELLS = 8
+"""Cells a side in which a sketch takes the brightness and the slope of an image."""
+STEADY = (0.03 * 255) ** 2 / 2
+"""Half of the constant C2 of SSIM: a variance below it counts as none."""
+DARK = 10.0
+"""Gray levels added before the logarithm of a brightness, so that black ones count little."""
 
 
 @dataclass(frozen=True)
-class Ssim:
+class Ssim(Method):
     """`skimage.metrics.structural_similarity` of the gray images at the common size.
 
     Uniform 7x7 windows, data range 255, sample covariance, mean over all windows that lie within
@@ -63,6 +76,9 @@ class Ssim:
     default_threshold: ClassVar[float] = 0.62
     tile: ClassVar[int] = 128
     links_tile: ClassVar[int] = 512
+    sample_size: ClassVar[int] = 1000
+    sketched: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -93,7 +109,7 @@ class Ssim:
         UsageError
             `a` and `b` were made at different sizes.
         """
-        require_alike(a, b)
+        require_same_shape(a, b)
         kernels = compiled_kernels("ssim.pairs_numba", _seconds(a, b)) or ssim_windows
         shape = a.array.shape[1:]
         found = np.empty((len(a), len(b)), np.float32)
@@ -121,7 +137,7 @@ class Ssim:
         UsageError
             `a` and `b` were made at different sizes.
         """
-        require_alike(a, b)
+        require_same_shape(a, b)
         shape = a.array.shape[1:]
         kernels = compiled_kernels("ssim.links_numba", _seconds(a, b)) or ssim_blocks
         least = least_total(threshold, shape)
@@ -129,6 +145,17 @@ class Ssim:
             _found_links(totals, rows.start, columns.start, shape)
             for rows, columns, totals in _totals_from(kernels, a.array, b.array, least, a is b)
         )
+
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+        from icas.clusterimg.kernels import torch_tiles
+
+        return torch_tiles.ssim(a.array, b.array, device)
+
+    def decode_size(self, size: Size | None = None) -> Size:
+        return enlarged(size or self.size, 4)
+
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe:
+        return ssim_vectors
 
 
 def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
@@ -145,6 +172,33 @@ def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
         return brought
     sigma = SMOOTHING * math.sqrt(1 - 1 / shrunk)
     return np.asarray(cv2.GaussianBlur(brought, (0, 0), sigma), np.uint8)
+
+
+def ssim_vectors(features: FeatureSet) -> NDArray[np.float32]:
+    """Slopes and flatness of each image's cells, by the local contrast, (n, 6 `CELLS`^2).
+
+    The covariance of two windows over the root of both variances is a product of such vectors;
+    how far two brightnesses differ turns them against each other.
+    """
+    found = [_cells(gray) for gray in features.array]
+    return np.array(found, np.float32).reshape(len(found), 6 * CELLS**2)
+
+
+def _cells(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+    pixels = gray.astype(np.float32)
+    means = cv2.blur(pixels, (7, 7))
+    variances = np.maximum(cv2.blur(pixels * pixels, (7, 7)) - means * means, 0)
+    area = cv2.INTER_AREA
+    quarters = cv2.resize(pixels, (2 * CELLS, 2 * CELLS), interpolation=area)
+    upper_left, upper_right, lower_left, lower_right = (
+        quarters[down::2, right::2] for down in (0, 1) for right in (0, 1)
+    )
+    across = (upper_left - upper_right + lower_left - lower_right) / 2
+    down = (upper_left + upper_right - lower_left - lower_right) / 2
+    contrast = np.sqrt(cv2.resize(variances, (CELLS, CELLS), interpolation=area) + STEADY)
+    shape = np.stack([across, down, np.full_like(across, np.sqrt(STEADY))]) / contrast
+    turn = np.log(cv2.resize(pixels, (CELLS, CELLS), interpolation=area) + DARK)
+    return np.concatenate([shape * np.cos(turn), shape * np.sin(turn)])
 
 
 def _seconds(a: FeatureSet, b: FeatureSet) -> float:

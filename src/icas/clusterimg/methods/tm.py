@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,14 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links, links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.tm import norms_of, pair_similarities, sides_of, similarities
-from icas.clusterimg.methods.base import Image, require_alike, settings_of
+from icas.clusterimg.methods.base import (
+    Describe,
+    Image,
+    Method,
+    enlarged,
+    require_same_shape,
+    settings_of,
+)
 from icas.io.reading import resize
 
 ROWS = 256
@@ -27,10 +35,12 @@ DENSE = 0.2
 """Share of pairs that may be linked from which on all are computed by a product of matrices."""
 DENSE_NUMPY = 0.015
 """The same without compiled loops, where single pairs take longer."""
+SKETCH_SIDE = 16
+"""Pixels a side up to which a sketch takes images as they are."""
 
 
 @dataclass(frozen=True)
-class TemplateMatching:
+class TemplateMatching(Method):
     """1 - the least ``cv2.TM_SQDIFF_NORMED`` of one colour image over the other.
 
     At the common size there is one place to lay them over each other, so one value: the sum of
@@ -60,6 +70,8 @@ class TemplateMatching:
     default_threshold: ClassVar[float] = 0.97
     tile: ClassVar[int] = 1024
     links_tile: ClassVar[int] = 1024
+    sketched: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # Apple's GPUs lack 64-bit floats
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -90,7 +102,7 @@ class TemplateMatching:
         UsageError
             `a` and `b` were made at different sizes.
         """
-        require_alike(a, b)
+        require_same_shape(a, b)
         loops = _loops(a, b)
         ours = _rows(a)
         theirs = ours if a is b else _rows(b)
@@ -114,12 +126,40 @@ class TemplateMatching:
         UsageError
             `a` and `b` were made at different sizes.
         """
-        require_alike(a, b)
+        require_same_shape(a, b)
         wanted = float(np.float32(threshold))
         if not 0 < wanted <= 1:
             # Every pair is linked, or none.
             return links_in(self.similarity(a, b), threshold, triangle=a is b)
         return join_links(_links_by_rows(a, b, wanted, _loops(a, b)))
+
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+        from icas.clusterimg.kernels import torch_tiles
+
+        return torch_tiles.color_shares(_rows(a), _rows(b), device)
+
+    def decode_size(self, size: Size | None = None) -> Size:
+        return enlarged(size or self.size, 8)
+
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe:
+        return tm_vectors
+
+
+def tm_vectors(features: FeatureSet) -> NDArray[np.float32]:
+    """Direction and logarithm of the length of each image's values, (n, values + 1).
+
+    The squared distance of two of them is close to the squared difference of the images over the
+    product of their lengths, which is what tm takes off 1.
+    """
+    count, height, width, channels = features.array.shape
+    side = min(width, SKETCH_SIDE), min(height, SKETCH_SIDE)
+    small = np.empty((count, side[1], side[0], channels), np.float32)
+    for row, pixels in zip(small, features.array, strict=True):
+        row[:] = cv2.resize(pixels.astype(np.float32), side, interpolation=cv2.INTER_AREA)
+    values = small.reshape(count, -1)
+    length = np.sqrt(np.square(values.astype(np.float64)).sum(axis=1, keepdims=True))
+    direction = values * np.sqrt(2) / np.maximum(length, 1)
+    return np.concatenate([direction, np.log(np.maximum(length, 1))], axis=1).astype(np.float32)
 
 
 def _rows(features: FeatureSet) -> NDArray[np.uint8]:

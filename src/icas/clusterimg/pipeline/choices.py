@@ -14,15 +14,15 @@ from icas.clusterimg.data.memory import default_memory
 from icas.clusterimg.data.spill import LinkStore
 from icas.clusterimg.features.extraction import LookedOver, Reading
 from icas.clusterimg.features.inputs import with_common_scale
-from icas.clusterimg.methods.base import GroupedByModels, Method
-from icas.clusterimg.methods.gpu import on_device
+from icas.clusterimg.methods import on_device
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.pipeline.source import Source
 from icas.clusterimg.reference.sample import BothSides
 from icas.clusterimg.results.saved import method_of_run
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.auto import AutoChoice
-from icas.clusterimg.thresholds.choose import Decision, Picker, decide, sample_size
+from icas.clusterimg.thresholds.choose import Decision, Picker, decide
 from icas.clusterimg.thresholds.sample import Sample
 
 
@@ -34,7 +34,7 @@ def asked_method(folder: Path, source: Source, settings: ClusterSettings) -> Met
         method = with_common_scale(
             method, source.read, settings.scale, settings.max_pixels, settings.isolation()
         )
-    if source.reference is not None and isinstance(method, GroupedByModels):
+    if source.reference is not None:
         method = method.by_links()
     return on_device(method, settings.device)
 
@@ -119,7 +119,7 @@ def look_over(
             return reading.look_over(source.images, settings.seed), None
     number, why = _number(method, source_folder, settings)
     wanted = number is None or settings.report
-    size = (settings.sample or sample_size(method)) if wanted else None
+    size = (settings.sample or method.sample_size) if wanted else None
     with watch.stage("features"):
         folder = reading.look_over(source.images, settings.seed, size)
     sample = None
@@ -144,7 +144,7 @@ def look_over_both(
     for note in reference.notes:
         console.line(note)
     number, why = _number(method, Path(), settings)
-    size = (settings.sample or sample_size(method)) if number is None else None
+    size = (settings.sample or method.sample_size) if number is None else None
     with watch.stage("features"):
         both = BothSides.read(reading, source.images, reference, settings.seed, size)
     sample = None

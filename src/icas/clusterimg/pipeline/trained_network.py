@@ -69,7 +69,7 @@ def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
     from icas.clusterimg.networks.model_files import load_autoencoder
 
     network, _ = load_autoencoder(file)
-    grid = method.grid()
+    grid = method.model_grid()
     kinds = None if by_links or grid is None else grid.kinds
     return replace(method, model=network, cluster_model=kinds)
 

@@ -12,7 +12,7 @@ from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, sampled
 from icas.clusterimg.data.memory import side_within
 from icas.clusterimg.features.extraction import LookedOver, Reading
-from icas.clusterimg.methods.base import Method, WholeFolder
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.reference.scan import Reference
 from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers
@@ -53,7 +53,7 @@ class BothSides:
 
         A method that looks at whole folders looks at both sides.
         """
-        both = isinstance(reading.method, WholeFolder)
+        both = reading.method.reads_whole_folder
         seen = (*images, *reference.images) if both else images
         folder = reading.look_over(seen, seed, _new_ones(sample))
         store = reading.budget.store(len(reference.images))

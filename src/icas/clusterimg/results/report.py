@@ -306,7 +306,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def _options(method: Method) -> dict[str, Any]:
     """What users can set of `method`."""
-    known = options_of(type(method))
+    known = options_of(type(method.extractor))
     return {name: value for name, value in settings_of(method).items() if name in known}
 
 

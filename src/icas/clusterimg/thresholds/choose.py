@@ -9,13 +9,8 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.auto import AutoChoice, choose
-from icas.clusterimg.thresholds.sample import SAMPLE, Sample
+from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers
-
-DEAR = {"orb": 600, "ssim": 1000}
-"""Images of a sample by methods whose pairs take long."""
-FOR_COPIES = frozenset({"imagehash"})
-"""Methods that are for copies among images that have nothing to do with one another."""
 
 Picker = Callable[[Sample, AutoChoice], float]
 """Lets a person choose; gets the sample and what would be taken without them."""
@@ -40,14 +35,9 @@ class Decision:
     tight: float | None = None
 
 
-def sample_size(method: Method) -> int:
-    """How many images are compared in search of a threshold."""
-    return DEAR.get(method.name, SAMPLE)
-
-
 def auto(sample: Sample, method: Method) -> AutoChoice:
     """The threshold that the folder itself suggests."""
-    return choose(sample, method.default_threshold, copies=method.name in FOR_COPIES)
+    return choose(sample, method.default_threshold, copies=method.for_copies)
 
 
 def decide(
@@ -83,5 +73,5 @@ def sample_of(
     method: Method, features: FeatureSet, images: int | None = None, workers: Workers = ALONE
 ) -> Sample:
     """Compare all pairs of a sample of `features`, which come from a folder of `images`."""
-    rows = sampled(range(len(features)), sample_size(method), 0)
+    rows = sampled(range(len(features)), method.sample_size, 0)
     return Sample.of(method, features[rows], len(features) if images is None else images, workers)

@@ -41,7 +41,7 @@ class VisualWords:
     words: Vectors
 
     @classmethod
-    def learned(cls, features: FeatureSet, seed: int) -> VisualWords:
+    def fitted(cls, features: FeatureSet, seed: int) -> VisualWords:
         """Words by k-means over descriptors of the images `features`."""
         rng = np.random.default_rng(seed)
         held = _held(features)
