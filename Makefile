@@ -1,6 +1,6 @@
 # make demo    see it work: own environment, light install, a mixed folder sorted
 # make test    see it proven: own environment with all extras, the whole fast suite
-# make lint    ruff: style and format
+# make lint    ruff and import-linter: style, format, import layers
 # make types   mypy --strict
 # make bench   how fast, beside others (make rivals: for more of them); make history: than before
 # make docs    the site, into site/
@@ -51,6 +51,7 @@ libraries:
 lint: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
 
 types: venv
 	@$(BIN)/mypy --strict src tests/typing

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
-from icas.cli.options import Size
 from icas.common.errors import UnreadableImageError
 
 if TYPE_CHECKING:
@@ -30,6 +29,10 @@ _BYTES_OF = {"WEBP": 17, "AVIF": 18, "JPEG2000": 25}
 """The same with formats whose decoders keep copies of their own (measured; AVIF of 10 bits)."""
 _TILE_PIXELS = 1 << 24
 """A tile of a TIFF may have so many, or twice as many as the picture."""
+
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
 
 
 def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> None:

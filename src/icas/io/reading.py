@@ -20,12 +20,11 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import Size
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.files import write_whole
 from icas.io.find import IMAGE_SUFFIXES, Found, find_files, find_images, why_not_an_image
 from icas.io.formats import HEAD_BYTES, os_reason, picture_kind, require_file, what_it_is
-from icas.io.limits import check_scans, check_size, check_tiles, jpeg2000_cost
+from icas.io.limits import Size, check_scans, check_size, check_tiles, jpeg2000_cost
 from icas.io.pixels import Image, upright_rgb
 from icas.io.pnm import CUT_SHORT, as_binary, pnm_header
 
