@@ -98,5 +98,5 @@ format: venv
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-demo .venv-rivals .venv-docs .venv-package site .benchmarks icas-demo icas-demo-[0-9]* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-rivals .venv-docs .venv-package site .benchmarks icas-demo icas-demo-[0-9]* build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
