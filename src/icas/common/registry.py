@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +32,24 @@ class Registry(dict[str, Entry]):
     group : str
         Entry-point group, such as ``icas.methods``.
     rows : mapping of str to Entry
+    member : str
+        Method that the classes of installed packages have, if they are of the right kind.
     """
 
-    def __init__(self, group: str, rows: Mapping[str, Entry]) -> None:
+    def __init__(self, group: str, rows: Mapping[str, Entry], member: str = "__init__") -> None:
         super().__init__(rows)
+        self._member = member
         self._group: str | None = group
+        self.broken: dict[str, str] = {}
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or (self.discover() and super().__contains__(name))
 
     def discover(self) -> bool:
-        """Add the rows of installed packages, once; whether there were any."""
+        """Load and add the rows of installed packages, once; whether there were any.
+
+        What cannot be loaded goes to `broken`, by name, with the reason.
+        """
         if self._group is None:
             return False
         from importlib.metadata import entry_points  # 40 ms, so only for an unknown name
@@ -49,8 +57,32 @@ class Registry(dict[str, Entry]):
         points = entry_points(group=self._group)
         self._group = None
         for point in points:
-            self.setdefault(point.name, Entry(point.value, point.value))
+            package = point.dist.name if point.dist else "another package"
+            try:
+                getattr(point.load(), self._member)
+            except Exception as error:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                self.broken[point.name] = f"{point.value} of {package} cannot be loaded ({reason})"
+            else:
+                target = f"{point.module}:{point.attr}"
+                self.setdefault(point.name, Entry(target, f"from the package {package}"))
         return bool(points)
+
+    def discover_for(self, words: Sequence[str], kind: str) -> None:
+        """`discover` where a command line requests help or an unknown ``--method``."""
+        helped = {"-h", "--help", "--help-all", "help"} & set(words)
+        pairs = zip(words, [*words[1:], ""], strict=True)
+        typed = (
+            value if flag == "--method" else flag[9:]
+            for flag, value in pairs
+            if flag == "--method" or flag.startswith("--method=")
+        )
+        names = {name.casefold() for name in self}
+        if helped or any(name.casefold() not in names for name in typed):
+            self.discover()
+        if helped:
+            for name, reason in self.broken.items():
+                logging.getLogger(__name__).warning("%s %r: %s", kind, name, reason)
 
 
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry]:
@@ -67,6 +99,10 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry
             return proper, entry
     if isinstance(table, Registry) and table.discover():
         return lookup(table, name, kind)
+    reasons = table.broken if isinstance(table, Registry) else {}
+    for broken, reason in reasons.items():
+        if broken.casefold() == folded:
+            raise UsageError(f"{kind} {name!r}: {reason}")
     raise UsageError(f"no {kind} {name!r}; choose from {', '.join(table)}")
 
 

@@ -16,6 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     level = logging.DEBUG if "--debug" in words else logging.NOTSET
     logging.getLogger("icas").setLevel(level)
+    if any(word.startswith(("--method", "-h", "--help")) or word == "help" for word in words):
+        from icas.clusterimg.methods import METHODS  # heavy, and loaded for these anyway
+
+        METHODS.discover_for(words, "method")
     return PROGRAM.main(words)
 
 

@@ -28,6 +28,7 @@ METHODS = Registry(
             _HERE + "deep:Deep", "features of a trained network; for what pixels do not tell"
         ),
     },
+    member="links",
 )
 
 

@@ -12,7 +12,12 @@ from icas.segmentimg.commands.table import PROGRAM
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``segmentimg`` with `argv`; the exit code comes back."""
-    return PROGRAM.main(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.startswith(("--method", "-h", "--help")) or word == "help" for word in words):
+        from icas.segmentimg.segmenters import SEGMENTERS  # heavy, and loaded for these anyway
+
+        SEGMENTERS.discover_for(words, "method")
+    return PROGRAM.main(words)
 
 
 def parsers() -> dict[str, LineParser]:

@@ -8,23 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.options import construct
-from icas.common.registry import Entry, lookup
+from icas.common.registry import Entry, Registry, lookup
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels
 
 _HERE = "icas.segmentimg.segmenters."
-SEGMENTERS: dict[str, Entry] = {
-    "superpixel": Entry(_HERE + "superpixels:Superpixels", "small even pieces along the edges"),
-    "edge": Entry(_HERE + "edges:Edges", "closed regions between strong gradients"),
-    "kmeans": Entry(_HERE + "kmeans:KMeans", "colours, with a weighted place"),
-    "slickmeans": Entry(_HERE + "kmeans:SlicKMeans", "superpixels, grouped by colour and place"),
-    "chanvese": Entry(_HERE + "chanvese:ChanVese", "level set between light and dark"),
-    "felzenszwalb": Entry(_HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"),
-    "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
-    "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
-    "grabcut": Entry(_HERE + "grabcut:GrabCut", "one object, by boxes, strokes and clicks"),
-    "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
-}
+SEGMENTERS = Registry(
+    "icas.segmenters",
+    {
+        "superpixel": Entry(_HERE + "superpixels:Superpixels", "small even pieces along the edges"),
+        "edge": Entry(_HERE + "edges:Edges", "closed regions between strong gradients"),
+        "kmeans": Entry(_HERE + "kmeans:KMeans", "colours, with a weighted place"),
+        "slickmeans": Entry(
+            _HERE + "kmeans:SlicKMeans", "superpixels, grouped by colour and place"
+        ),
+        "chanvese": Entry(_HERE + "chanvese:ChanVese", "level set between light and dark"),
+        "felzenszwalb": Entry(
+            _HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"
+        ),
+        "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
+        "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
+        "grabcut": Entry(_HERE + "grabcut:GrabCut", "one object, by boxes, strokes and clicks"),
+        "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
+    },
+    member="groups",
+)
 AUTOMATIC = tuple(name for name in SEGMENTERS if name not in ("grabcut", "sam"))
 """Methods that need neither a person nor weights."""
 
