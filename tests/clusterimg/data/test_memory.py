@@ -32,7 +32,7 @@ from icas.clusterimg.data.memory import (
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.linking.tiles import links_within
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import IcasError, UsageError
 from icas.parallel.executors import start_workers
@@ -299,7 +299,7 @@ def test_the_folder_is_gone_after_a_run(
         return made[-1]
 
     monkeypatch.setattr(MemoryBudget, "_place", noted)
-    cluster(photos, settings_for(tmp_path))
+    run(photos, settings_for(tmp_path))
     assert made
     assert all(folder.parent == tmp_path / "scratch" for folder in made)
     assert not list((tmp_path / "scratch").iterdir())
@@ -316,7 +316,7 @@ def test_the_folder_is_gone_after_an_error(
 
     monkeypatch.setattr("icas.clusterimg.clustering.batches.cluster_batch", fail)
     with pytest.raises(error):
-        cluster(photos, settings_for(tmp_path))
+        run(photos, settings_for(tmp_path))
     assert not list((tmp_path / "scratch").iterdir())
 
 
@@ -327,7 +327,7 @@ def test_no_room_is_told_before_anything_is_written(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
     with pytest.raises(IcasError, match=r"has 0\.0 GB free: --scratch DIR") as caught:
-        cluster(photos, settings_for(tmp_path))
+        run(photos, settings_for(tmp_path))
     assert str(tmp_path / "scratch") in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "scratch").iterdir())

@@ -20,7 +20,7 @@ from icas.clusterimg.html.clusters import Pictures
 from icas.clusterimg.html.curve import about, curve_section, line_axis, log_axis, short
 from icas.clusterimg.html.page import report_page
 from icas.clusterimg.html.pairs import PAIRS, pairs_next_to_threshold, pairs_section
-from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.sample import Sample
@@ -195,7 +195,7 @@ def test_a_real_folder(photos: Path) -> None:
     features = features_of(photos, "imagehash")
     sample = Sample.of(method_of(features), features, len(features))
     settings = ClusterSettings(method="imagehash", threshold=0.8, transfer="none", dry_run=True)
-    report = replace(cluster(photos, settings), sample=sample)
+    report = replace(run(photos, settings), sample=sample)
     images = scan(photos).images
     page = report_page(report, images, 10_000_000, Console()).decode()
     near = page[page.index('<section aria-labelledby="pairs">') :]
@@ -211,7 +211,7 @@ def test_an_image_of_a_pair_is_no_picture_among_names(
     features = features_of(photos, "imagehash")
     sample = Sample.of(method_of(features), features, len(features))
     settings = ClusterSettings(method="imagehash", threshold=0.8, transfer="none", dry_run=True)
-    report = replace(cluster(photos, settings), sample=sample)
+    report = replace(run(photos, settings), sample=sample)
     page = report_page(report, scan(photos).images, 10_000_000, Console()).decode()
     assert page.count("<img ") == 2 * 2 * PAIRS
     assert page.count('<ul class="names">') == report.clusters + 1

@@ -29,7 +29,7 @@ from icas.clusterimg.html import (
 from icas.clusterimg.html.clusters import OUTLIERS_ROW, ROW
 from icas.clusterimg.html.page import report_page
 from icas.clusterimg.html.thumbnails import MOST, Thumbnail
-from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
 from icas.io.reading import write_image
@@ -368,7 +368,7 @@ def test_known_thumbnails_are_not_made_again(pictures: Path) -> None:
 
 def test_a_run_writes_the_page(data: Path, tmp_path: Path) -> None:
     settings = ClusterSettings(dst=tmp_path / "sorted", transfer="symlink", method="imagehash")
-    report = cluster(data / "video-frames" / "images", settings)
+    report = run(data / "video-frames" / "images", settings)
     page = Page((tmp_path / "sorted" / "report.html").read_bytes())
     assert set(page.names) == set(report.files)
     assert {"threshold", "pairs", "clusters"} <= {one.get("id") for one in page.all("h2")}

@@ -90,7 +90,7 @@ def test_workers_killed_in_the_middle_change_nothing(
     monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
     monkeypatch.setattr("icas.parallel.dask_cluster.MOST", 1)  # each task by itself
     settings = ClusterSettings(method=method, threshold=0.3, transfer="none", report=False)
-    pipeline.cluster(crowd, replace(settings, dst=tmp_path / "here"))
+    pipeline.run(crowd, replace(settings, dst=tmp_path / "here"))
     with started(tmp_path, 3) as own:
         with processes.distributed.Client(own.address, set_as_default=False) as client:
             killer = Killer(
@@ -102,7 +102,7 @@ def test_workers_killed_in_the_middle_change_nothing(
             there = replace(
                 settings, dst=tmp_path / "there", executor="dask", scheduler=own.address
             )
-            pipeline.cluster(crowd, there, killer)
+            pipeline.run(crowd, there, killer)
         assert [worker.poll() for worker in own.workers[:dead]] == [-signal.SIGKILL] * dead
         assert own.workers[dead].poll() is None
     assert killer.seen[0] > 0  # results and tasks that died with their worker

@@ -37,7 +37,7 @@ def test_a_lost_scheduler_is_told(crowd, tmp_path, monkeypatch):
     with started(tmp_path, 1) as own:
         killer = Killer(what="links", after=2, victims=(own.scheduler,))
         with pytest.raises(icas.IcasError, match=r"scheduler at tcp://127.* was lost"):
-            pipeline.cluster(crowd, replace(settings, scheduler=own.address), killer)
+            pipeline.run(crowd, replace(settings, scheduler=own.address), killer)
     assert not (tmp_path / "out").exists()
 
 
@@ -50,7 +50,7 @@ def test_a_cluster_whose_workers_all_die_is_told(crowd, tmp_path, monkeypatch):
     with started(tmp_path, 2) as own:
         killer = Killer(what="links", after=2, victims=tuple(own.workers))
         with pytest.raises(icas.IcasError, match="no workers for 1 seconds"):
-            pipeline.cluster(crowd, replace(settings, scheduler=own.address), killer)
+            pipeline.run(crowd, replace(settings, scheduler=own.address), killer)
 
 
 def test_a_scheduler_without_workers_is_told(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_is_told_and_nothing_is_written(crowd, tmp_path,
     (tmp_path / "scratch").mkdir()
     given = ClusterSettings(dst=tmp_path / "out", method="orb", executor="processes", jobs=2)
     with pytest.raises(icas.IcasError, match="a worker process died") as found:
-        pipeline.cluster(crowd, given, Assassin())
+        pipeline.run(crowd, given, Assassin())
     assert "\n" not in str(found.value)
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "scratch").iterdir())

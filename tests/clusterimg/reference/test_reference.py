@@ -26,7 +26,7 @@ from icas.clusterimg.graph.forest import spanning_forest
 from icas.clusterimg.html.reference import counterparts_of
 from icas.clusterimg.methods.imagehash import ImageHash
 from icas.clusterimg.reference.clustering import clusters_of, links_to
-from icas.clusterimg.reference.sample import BothSides, nearest
+from icas.clusterimg.reference.sample import ReferenceFeatures, nearest
 from icas.clusterimg.reference.scan import read_reference
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.transfer import TRANSFERS
@@ -163,11 +163,11 @@ def test_features_beyond_the_memory_give_the_same(folders):
     new, archive = folders
     images = scan(new).images
     reference = read_reference(archive, recursive=False, exclude=new)
-    plain = BothSides.read(Reading(ImageHash()), images, reference)
+    plain = ReferenceFeatures.read(Reading(ImageHash()), images, reference)
     with MemoryBudget(64) as budget:
-        both = BothSides.read(Reading(ImageHash(), budget=budget), images, reference)
+        both = ReferenceFeatures.read(Reading(ImageHash(), budget=budget), images, reference)
         assert both.reference.mapped
-        sides = [(one, one.folder.features(images)) for one in (plain, both)]
+        sides = [(one, one.images.features(images)) for one in (plain, both)]
         first, second = (
             links_to(ImageHash(), features, one.reference, 0.6) for one, features in sides
         )

@@ -14,6 +14,7 @@ from icas.cli.console import Console
 from icas.cli.options import Size, construct, parse_size
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.editing.resume import resume
 from icas.clusterimg.features.inputs import features_of, fitted_together, raw_features_of
 from icas.clusterimg.linking.tiles import all_links, tiles
 from icas.clusterimg.methods import make_method
@@ -188,7 +189,13 @@ def cluster(
     ['cluster_0', 'cluster_1', 'outliers']
     """
     given = make_settings(dst=dst, method=method, threshold=threshold, **settings)
-    return pipeline.cluster(src, given, Console(warnings=progress, bars=progress))
+    return run_or_resume(src, given, Console(warnings=progress, bars=progress))
+
+
+def run_or_resume(src: str | Path, settings: ClusterSettings, console: Console) -> ClusterReport:
+    """A run; with `resume` an interrupted one is continued, a finished one may be recut."""
+    report = resume(Path(src), settings, console) if settings.resume else None
+    return pipeline.run(src, settings, console) if report is None else report
 
 
 def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainReport:

@@ -53,12 +53,11 @@ def cluster(given: dict[str, Any]) -> int:
     console, as_json = take_console(given)
     folder = source(given)
 
-    from icas.clusterimg.api.functions import make_settings
-    from icas.clusterimg.pipeline import pipeline
+    from icas.clusterimg.api.functions import make_settings, run_or_resume
 
     if "threshold" not in given and not quiet and not as_json and _may_ask(given):
         given["threshold"] = "pick"
-    report = pipeline.cluster(folder, make_settings(**given), console)
+    report = run_or_resume(folder, make_settings(**given), console)
     say(json.dumps(report.as_dict()) if as_json else report.summary())
     return SOME_UNREADABLE if report.unreadable else 0
 

@@ -13,7 +13,7 @@ from icas.cli.console import Console
 from icas.cli.parser import COMPARED, OUTPUT, About, LineParser, Typed
 from icas.cli.program import Command
 from icas.clusterimg.evaluation.scores import Evaluation, evaluate
-from icas.clusterimg.pipeline.pipeline import cluster
+from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import ConflictError
@@ -64,7 +64,7 @@ def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport
     write_whole(folder / "labels.csv", table(("file", "label"), sorted(truth.items())))
     console.line(f"made {len(truth)} pictures of {len(set(truth.values()))} kinds")
     settings = ClusterSettings(dst=folder / "sorted", method=method)
-    report = cluster(folder / "mixed", settings, console)
+    report = run(folder / "mixed", settings, console)
     found = evaluate(report.labels, [truth[file] for file in report.files])
     console.line(
         f"against the known truth: precision {found.precision:.3f}, recall {found.recall:.3f},"

@@ -1,19 +1,20 @@
-"""What a run is to cluster: the images of a folder, or of batch folders, and their features."""
+"""The images of a run, of a folder or of batch folders, and their features batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from icas.clusterimg.clustering.base import Clusterer
-from icas.clusterimg.clustering.batches import Stopwatch, default_batch_size, split
+from icas.clusterimg.clustering.batches import default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
 from icas.clusterimg.features.extraction import LookedOver
 from icas.clusterimg.graph.forest import Labels
+from icas.clusterimg.pipeline.context import RunContext
 from icas.clusterimg.reference.scan import Reference, apart, read_reference
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.plan import OUTLIERS
@@ -22,15 +23,15 @@ from icas.io.find import natural_key
 
 
 @dataclass(frozen=True)
-class HandmadeBatch:
-    """One batch folder.
+class BatchFolder:
+    """A batch folder, perhaps edited by a person.
 
     Attributes
     ----------
     images : tuple of ImageRef
         The images in it, named relative to the result folder.
     labels : (n,) int64 ndarray
-        Number of the folder that each lies in; -1 for ``outliers`` and for images that lie loose.
+        Number of the folder of each; -1 for ``outliers`` and for images outside sub-folders.
     unreadable : tuple of Unreadable
         Files that are no images.
     """
@@ -40,20 +41,14 @@ class HandmadeBatch:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_batches(root: Path) -> list[HandmadeBatch]:
-    """The batch folders of a result of ``--stage batch``.
-
-    Raises
-    ------
-    UsageError
-        There are none.
-    """
+def _read_batches(root: Path) -> tuple[BatchFolder, ...]:
+    """The batch folders of a result of ``--stage batch``."""
     folders = _folders(root / "batches") if (root / "batches").is_dir() else []
     if not folders:
         raise UsageError(
             f"{root} holds no batches/ folder: --stage merge takes a result of --stage batch"
         )
-    return [_read_batch(root, folder) for folder in folders]
+    return tuple(_read_batch(root, folder) for folder in folders)
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -61,27 +56,29 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(inside, key=lambda folder: natural_key(folder.name))
 
 
-def _read_batch(root: Path, folder: Path) -> HandmadeBatch:
+def _read_batch(root: Path, folder: Path) -> BatchFolder:
     images: list[ImageRef] = []
     labels: list[int] = []
     unreadable: list[Unreadable] = []
-    places = [(folder, False, -1)]
-    for number, place in enumerate(_folders(folder)):
-        places.append((place, True, -1 if place.name == OUTLIERS else number))
-    for place, recursive, label in places:
-        found = scan(place, recursive=recursive)
-        before = place.relative_to(root).as_posix() + "/"
-        images.extend(replace(ref, file=before + ref.file) for ref in found.images)
-        labels.extend([label] * len(found.images))
-        unreadable.extend(Unreadable(before + one.file, one.reason) for one in found.unreadable)
-    return HandmadeBatch(tuple(images), np.array(labels, np.int64), tuple(unreadable))
+    clusters = [(folder, False, -1)]
+    for number, inside in enumerate(_folders(folder)):
+        clusters.append((inside, True, -1 if inside.name == OUTLIERS else number))
+    for cluster, recursive, label in clusters:
+        scanned = scan(cluster, recursive=recursive)
+        before = cluster.relative_to(root).as_posix() + "/"
+        images.extend(replace(ref, file=before + ref.file) for ref in scanned.images)
+        labels.extend([label] * len(scanned.images))
+        unreadable.extend(
+            Unreadable(before + lost.file, lost.reason) for lost in scanned.unreadable
+        )
+    return BatchFolder(tuple(images), np.array(labels, np.int64), tuple(unreadable))
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be clustered: images by batch, and what lies beside them."""
+    """The images of a run, by batch where batches are merged, and the other files."""
 
-    batches: tuple[HandmadeBatch, ...] | None
+    batches: tuple[BatchFolder, ...] | None
     images: tuple[ImageRef, ...]
     unreadable: tuple[Unreadable, ...]
     ignored: tuple[str, ...]
@@ -91,6 +88,11 @@ class Source:
     def read(self) -> tuple[ImageRef, ...]:
         """All images that are read, those of the reference last."""
         return self.images if self.reference is None else (*self.images, *self.reference.images)
+
+    def images_of(self, files: Sequence[str]) -> list[ImageRef]:
+        """The images by name."""
+        refs = {ref.file: ref for ref in self.images}
+        return [refs[file] for file in files]
 
 
 def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source:
@@ -104,19 +106,19 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
         There are no images.
     """
     if settings.stage == "merge":
-        batches = tuple(read_batches(folder))
+        batches = _read_batches(folder)
         images = tuple(ref for batch in batches for ref in batch.images)
-        unreadable = tuple(one for batch in batches for one in batch.unreadable)
+        unreadable = tuple(lost for batch in batches for lost in batch.unreadable)
         source = Source(batches, images, unreadable, ())
     else:
-        found = scan(folder, recursive=settings.recursive, exclude=result)
+        scanned = scan(folder, recursive=settings.recursive, exclude=result)
         reference = None
         if settings.reference is not None:
             reference = read_reference(
                 settings.reference, recursive=settings.recursive, exclude=result
             )
-            found, reference = apart(folder, found, reference)
-        source = Source(None, found.images, found.unreadable, found.ignored, reference)
+            scanned, reference = apart(folder, scanned, reference)
+        source = Source(None, scanned.images, scanned.unreadable, scanned.ignored, reference)
     if not source.images:
         hint = "" if settings.recursive else " (--recursive goes into sub-folders)"
         raise IcasError(f"no images in {folder}{hint}")
@@ -124,20 +126,16 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
 
 
 def features_by_batch(
-    clusterer: Clusterer,
-    folder: LookedOver,
-    source: Source,
-    settings: ClusterSettings,
-    watch: Stopwatch,
+    context: RunContext, clusterer: Clusterer, looked_over: LookedOver, source: Source
 ) -> Iterator[tuple[FeatureSet, Labels | None]]:
-    """Features of each batch in turn, with its clusters where they were made by hand."""
-    for images, given in _batches(clusterer, source, settings):
-        with watch.stage("features"):
-            features = folder.features(images)
-        if given is not None and features.unreadable:
+    """Features of each batch in turn, with its clusters where a person may have edited them."""
+    for images, edited in _batches(clusterer, source, context.settings):
+        with context.watch.stage("features"):
+            features = looked_over.features(images)
+        if edited is not None and features.unreadable:
             read = set(features.files)
-            given = given[[ref.file in read for ref in images]]
-        yield features, given
+            edited = edited[[ref.file in read for ref in images]]
+        yield features, edited
         del features  # or it would stay in memory while the next is made
 
 
@@ -148,9 +146,8 @@ def _batches(
         for batch in source.batches:
             yield batch.images, batch.labels
         return
-    count = len(source.images)
     size = settings.batch_size or default_batch_size(clusterer.method)
     if settings.merge == "exact" and not clusterer.merges_exactly:
-        size = count  # what one big batch gives is had from one alone: links do not decide it
-    for part in split(count, size):
+        size = len(source.images)  # one batch: merging would not give its clusters
+    for part in split(len(source.images), size):
         yield source.images[part], None

@@ -1,4 +1,4 @@
-"""A network trained on the folder itself, where no other is given."""
+"""Training of a network on the images of the run, for method deep without one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from icas.cli.console import Console
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.methods.deep import Deep
+from icas.clusterimg.pipeline.context import RunContext
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.training.checkpoints import checkpoint_path
 from icas.clusterimg.training.report import TrainReport
@@ -18,14 +19,12 @@ from icas.common.registry import need
 from icas.io.files import beside
 
 
-def with_trained_network(
-    method: Method, folder: Path, settings: ClusterSettings, console: Console
-) -> Method:
-    """`method` with a network trained on `folder`, if it is `Deep` and has none yet.
+def with_trained_network(context: RunContext, method: Method) -> Method:
+    """`method` with a network trained on the source folder, if it is `Deep` and has none yet.
 
-    The network lies in ``<folder>_model.pt`` beside the folder. One that is there is taken; one
-    whose training was stopped is trained to its end. After a dry run nothing is left of it. What
-    the run would refuse after the training is refused before it.
+    The network is ``<folder>_model.pt`` beside the folder. An existing one is used; a training that
+    was stopped is continued. A dry run leaves no file. What the run would refuse after the training
+    is refused before it.
 
     Raises
     ------
@@ -37,6 +36,7 @@ def with_trained_network(
     """
     if not isinstance(method, Deep) or method.model is not None or method.weights is not None:
         return method
+    settings, folder, console = context.settings, context.source, context.console
     if settings.stage == "merge":
         raise UsageError("--stage merge with method 'deep' needs --model or --weights")
     out = beside(folder, "_model.pt")
@@ -46,26 +46,26 @@ def with_trained_network(
     need("method 'deep'", "deep", "torch", "sklearn")
     if isinstance(settings.threshold, (int, float)):
         method.by_links()
-    asked = _train_settings(out, method, settings)
+    given = _train_settings(out, method, settings)
     console.line(
         f"plan: no --model and no {out} yet: train a network on the images first"
         + (", for this dry run alone" if settings.dry_run else f" -> {out}")
     )
     if not settings.dry_run:
-        console.line(f"trained: {_train(folder, asked, console).summary()}")
+        console.line(f"trained: {_train(folder, given, console).summary()}")
         return replace(method, weights=out)
-    with TemporaryDirectory() as passing:
-        out = Path(passing, "model.pt")
-        report = _train(folder, replace(asked, out=out, resume=False), console)
+    with TemporaryDirectory() as scratch:
+        out = Path(scratch, "model.pt")
+        report = _train(folder, replace(given, out=out, resume=False), console)
         console.line(
             f"trained: {report.images} images, {len(report.curve)} epochs,"
             f" loss {report.best.judged:.4g}"
         )
-        return _holding(method, out, by_links=isinstance(settings.threshold, (int, float)))
+        return _loaded(method, out, by_links=isinstance(settings.threshold, (int, float)))
 
 
-def _holding(method: Deep, file: Path, *, by_links: bool) -> Deep:
-    """`method` with the network of `file` itself: the file will be gone."""
+def _loaded(method: Deep, file: Path, *, by_links: bool) -> Deep:
+    """`method` with the network of a temporary file."""
     from icas.clusterimg.networks.model_files import load_autoencoder
 
     network, _ = load_autoencoder(file)
@@ -94,8 +94,8 @@ def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> Train
     )
 
 
-def _train(folder: Path, asked: TrainSettings, console: Console) -> TrainReport:
+def _train(folder: Path, given: TrainSettings, console: Console) -> TrainReport:
     from icas.clusterimg.training.train import train
 
-    # What cannot be read is told once, by the run.
-    return train(folder, asked, replace(console, warnings=False))
+    # Unreadable images are listed once, by the run.
+    return train(folder, given, replace(console, warnings=False))

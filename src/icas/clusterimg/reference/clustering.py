@@ -20,7 +20,7 @@ from icas.clusterimg.data.spill import LinkStore
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters, spanning_forest
 from icas.clusterimg.linking.tiles import count_across, starts_of, tiles_across
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.reference.sample import BothSides
+from icas.clusterimg.reference.sample import ReferenceFeatures
 from icas.clusterimg.reference.scan import InReference
 from icas.common.union_find import unions
 from icas.parallel.executors import ALONE, Workers
@@ -59,7 +59,7 @@ class ReferenceClustering(Clustering):
 
 def cluster_against(
     parts: Iterable[tuple[FeatureSet, Labels | None]],
-    both: BothSides,
+    both: ReferenceFeatures,
     threshold: float,
     store: LinkStore | None = None,
     *,
@@ -72,13 +72,13 @@ def cluster_against(
     ----------
     parts : iterable of (FeatureSet, labels or None)
         Features of each batch of new images.
-    both : BothSides
+    both : ReferenceFeatures
     threshold : float
     store : LinkStore, optional
         Takes the links.
     """
     watch, console = watch or Stopwatch(), console or Console()
-    reference, reading = both.reference, both.folder.reading
+    reference, reading = both.reference, both.images.reading
     store = LinkStore() if store is None else store
     files: list[str] = []
     unreadable: list[Unreadable] = []

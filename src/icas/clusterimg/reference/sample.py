@@ -21,22 +21,22 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class BothSides:
+class ReferenceFeatures:
     """New images and a reference that were looked over together.
 
     Attributes
     ----------
-    folder : LookedOver
-        Features of the new images can be had of it, batch by batch.
-    images : tuple of ImageRef
+    images : LookedOver
+        Gives features of the new images batch by batch.
+    refs : tuple of ImageRef
         The new images.
     named : Reference
     reference : FeatureSet
         Features of all images of the reference that can be read; the others are listed in it.
     """
 
-    folder: LookedOver
-    images: tuple[ImageRef, ...]
+    images: LookedOver
+    refs: tuple[ImageRef, ...]
     named: Reference
     reference: FeatureSet
 
@@ -48,7 +48,7 @@ class BothSides:
         reference: Reference,
         seed: int = 0,
         sample: int | None = None,
-    ) -> BothSides:
+    ) -> ReferenceFeatures:
         """Read the reference whole and, where a sample is wanted, that of the new images.
 
         A method that looks at whole folders looks at both sides.
@@ -67,8 +67,8 @@ class BothSides:
         Half of them are new images, the others are what is most similar to these in the whole
         reference: a part of a large reference drawn by chance would not hold what they are like.
         """
-        ours = self.folder.features(sampled(self.images, _new_ones(most) or 0, seed))
-        method, workers = self.folder.reading.method, self.folder.reading.workers
+        ours = self.images.features(sampled(self.refs, _new_ones(most) or 0, seed))
+        method, workers = self.images.reading.method, self.images.reading.workers
         near = np.unique(nearest(method, ours, self.reference, workers))
         both = concatenate([replace(one, unreadable=()) for one in (ours, self.reference[near])])
         return Sample.of(method, both, len(both), workers)

@@ -237,19 +237,17 @@ def _counted(number: int, what: str) -> str:
 def make_report(
     clustering: Clustering,
     clusterer: Clusterer,
-    why: str,
     settings: ClusterSettings,
-    source: Path,
     watch: Stopwatch,
 ) -> ClusterReport:
-    """The report of a run whose files are not written yet."""
+    """The part of the report of a run that follows from its clustering."""
     possible = clustering.possible
     least = -np.inf if clusterer.threshold is None else clusterer.threshold
     return ClusterReport(
         dst=Path(),
         method=clusterer.method.name,
         threshold=clusterer.threshold,
-        threshold_reason=why,
+        threshold_reason=clusterer.reason,
         files=clustering.files,
         labels=clustering.labels,
         batch=clustering.batch,
@@ -268,7 +266,7 @@ def make_report(
         peak_memory_mb=peak_memory_mb(),
         settings=_plain(asdict(settings)),
         options=_plain(_options(clusterer.method)),
-        source=str(source.resolve()),
+        source="",
         models=tuple(clusterer.models),
         candidates=None if clusterer.candidates is None else clusterer.candidates.as_dict(),
     )

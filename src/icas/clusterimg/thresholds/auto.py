@@ -31,7 +31,7 @@ TAIL = 0.01
 
 
 @dataclass(frozen=True)
-class AutoChoice:
+class ThresholdChoice:
     """A threshold and why.
 
     Attributes
@@ -39,19 +39,22 @@ class AutoChoice:
     threshold : float
     reason : str
     wrong_share : float
-        Expected share of links between images that do not belong together; NaN if not known.
+        Expected share of links between unrelated images; NaN if not known.
     tight : float or None
-        A higher threshold at which only what is much more alike than the rest is linked, where
-        `threshold` links most of the folder.
+        A higher threshold that links only far more similar images, where `threshold` links most of
+        the folder.
+    sample : Sample or None
+        The images by which it was chosen.
     """
 
     threshold: float
     reason: str
     wrong_share: float = np.nan
     tight: float | None = None
+    sample: Sample | None = None
 
 
-def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoice:
+def choose(sample: Sample, default: float, *, copies: bool = False) -> ThresholdChoice:
     """The threshold at which the clusters of `sample` stand out most.
 
     Two things speak for the clusters at a threshold, per image: their contrast, the logarithm of
@@ -71,7 +74,9 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoic
         that are much more alike, it takes the latter.
     """
     if len(sample) < FEW:
-        return AutoChoice(default, f"auto: the method's default, {len(sample)} images tell nothing")
+        return ThresholdChoice(
+            default, f"auto: the method's default, {len(sample)} images tell nothing"
+        )
     merges = Merges.of(sample.forest)
     contrast = _contrast(merges, sample)
     best = _greatest(contrast + WEIGHT * _explained(merges, sample) / len(sample), merges)
@@ -84,7 +89,7 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> AutoChoic
         return found
     reason = "auto: no threshold tells most images apart, so it links what is near"
     other = None if tight is None else _between(merges, tight)
-    return AutoChoice(found.threshold, reason, found.wrong_share, other)
+    return ThresholdChoice(found.threshold, reason, found.wrong_share, other)
 
 
 def _contrast(merges: Merges, sample: Sample) -> Floats:
@@ -176,7 +181,7 @@ def _between(merges: Merges, step: int) -> float:
     return above
 
 
-def _choice(sample: Sample, merges: Merges, step: int, words: str) -> AutoChoice:
+def _choice(sample: Sample, merges: Merges, step: int, words: str) -> ThresholdChoice:
     threshold = _between(merges, step)
     tail = _Tail.of(sample, merges, step)
     growth = sample.images / len(sample)
@@ -186,7 +191,7 @@ def _choice(sample: Sample, merges: Merges, step: int, words: str) -> AutoChoice
         threshold = round(min(raised, max(threshold, (threshold + highest) / 2)), 4)
     links = sample.pairs_at(threshold) / sample.share
     wrong = min(1.0, tail.above(threshold) / sample.share / links) if links else np.nan
-    return AutoChoice(threshold, f"auto: {words}{_share_text(wrong)}", wrong)
+    return ThresholdChoice(threshold, f"auto: {words}{_share_text(wrong)}", wrong)
 
 
 def _share_text(wrong: float) -> str:
