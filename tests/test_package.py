@@ -84,7 +84,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(contents: ModuleType, whee
     assert contents.wheel_faults(wheel) == []
     assert wheel.name == f"icas-{icas.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"icas/py.typed", "icas/clusterimg/html/report_template.html"} <= names
+    assert {"icas/py.typed", "icas/clusterimg/html/templates/page.html"} <= names
 
 
 def test_the_source_archive_holds_what_a_build_needs(contents: ModuleType, archive: Path) -> None:

@@ -8,7 +8,7 @@ from math import nan
 import pytest
 from hypothesis import given, strategies as st
 
-from icas.notebook.html import counted, pairs, similarity, text
+from icas.notebook.html import counted, similarity, text
 
 
 @given(st.text())
@@ -45,16 +45,3 @@ def test_numbers_read_well() -> None:
         "1,200 images",
     ]
     assert [similarity(value) for value in (1.0, 0.91234, nan)] == ["1.000", "0.912", "–"]
-
-
-def test_settings_are_told_in_words() -> None:
-    made = pairs("Some <b>", {"dry_run": False, "size": (96, 64), "jobs": None, "scale": 0.5})
-    for words in (
-        "Some &lt;b&gt;",
-        "dry run</dt><dd>no<",
-        "<dd>96x64<",
-        "<dd>not set<",
-        "<dd>0.5<",
-    ):
-        assert words in made
-    assert ">none<" in pairs("Options", {})

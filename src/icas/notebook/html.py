@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import isnan
+from typing import Any
 
 
 def plural(what: str, number: int) -> str:
@@ -17,15 +18,19 @@ _JOINERS = "\u200c\u200d"  # they make one sign of several letters or emoji
 
 
 def text(value: object) -> str:
-    """`value` as text of a page, also inside quotes.
+    """`value` as text of a page, also inside quotes; see `visible`."""
+    return html.escape(visible(str(value)), quote=True)
 
-    Line breaks, bytes that are no UTF-8 and signs that turn the direction of writing are shown as
+
+def visible(value: Any) -> Any:
+    """Plain text without invisible characters; everything else unchanged.
+
+    Line breaks, bytes that are no UTF-8 and characters that change the direction of writing become
     escapes, so that every name can be encoded and none can pose as another.
     """
-    plain = str(value)
-    if not plain.isprintable():
-        plain = "".join(map(_visible, plain))
-    return html.escape(plain, quote=True)
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(map(_visible, value))
 
 
 def _visible(letter: str) -> str:
@@ -45,37 +50,6 @@ def counted(number: int, what: str) -> str:
 def similarity(value: float) -> str:
     """A similarity to three places; a dash for NaN."""
     return "–" if isnan(value) else f"{value:.3f}"
-
-
-def facts(values: Mapping[str, str]) -> str:
-    """A few names and values on one line."""
-    rows = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values.items()
-    )
-    return f'<dl class="facts">{rows}</dl>'
-
-
-def pairs(title: str, values: Mapping[str, object], *, wide: bool = False) -> str:
-    """A card that lists names with their values."""
-    rows = "".join(
-        f"<div><dt>{text(name.replace('_', ' '))}</dt><dd>{_value(name, value)}</dd></div>"
-        for name, value in values.items()
-    )
-    content = f'<dl class="pairs">{rows}</dl>' if rows else '<p class="quiet">none</p>'
-    return f'<div class="card{" whole" if wide else ""}"><h3>{text(title)}</h3>{content}</div>'
-
-
-def _value(name: str, value: object) -> str:
-    """A setting in words: not every reader knows None and True."""
-    if name == "size" and isinstance(value, (list, tuple)):
-        return text("x".join(map(str, value)))
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return text(", ".join(map(str, value)))
-    return text(value)
 
 
 CELL = "text-align:left;padding:2px 16px 2px 0;border:0"

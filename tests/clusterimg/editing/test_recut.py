@@ -17,7 +17,7 @@ import icas
 from icas.cli.console import Console
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.editing import recut as recut_module
-from icas.clusterimg.html import selection as report_pictures
+from icas.clusterimg.html import thumbnails as report_pictures
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.saved import FEATURES, Kept
 from icas.clusterimg.transfer.destination import at_work

@@ -15,11 +15,12 @@ from icas.clusterimg.api.functions import features as features_of, method_of
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import scan
-from icas.clusterimg.html import selection as report_pictures
-from icas.clusterimg.html.clusters import Pictures
-from icas.clusterimg.html.curve import about, curve_section, line_axis, log_axis, short
-from icas.clusterimg.html.page import report_page
-from icas.clusterimg.html.pairs import PAIRS, pairs_next_to_threshold, pairs_section
+from icas.clusterimg.html import groups as report_pictures
+from icas.clusterimg.html.curve import curve_section, line_axis, log_axis
+from icas.clusterimg.html.groups import Pictures
+from icas.clusterimg.html.page import pairs_section, report_page
+from icas.clusterimg.html.pairs import PAIRS, pairs_next_to_threshold
+from icas.clusterimg.html.rendering import about, short
 from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
@@ -78,9 +79,9 @@ def test_ticks_are_few_and_lie_within(low: float, span: float, whole: bool) -> N
     assert axis.low <= low + 1e-6 * span
     assert axis.high >= low + span * (1 - 1e-6)
     assert 1 <= len(axis.ticks) <= 8
-    places = [axis.place(tick) for tick in axis.ticks]
+    places = [axis.position(tick) for tick in axis.ticks]
     assert places == sorted(places)
-    assert 0 <= axis.place(low) <= axis.place(low + span) <= 1
+    assert 0 <= axis.position(low) <= axis.position(low + span) <= 1
     if whole:
         assert (places[0], places[-1]) == pytest.approx((0, 1), abs=1e-6)
 
@@ -89,8 +90,8 @@ def test_ticks_are_few_and_lie_within(low: float, span: float, whole: bool) -> N
 def test_a_log_axis_takes_in_all_values(values: list[float]) -> None:
     axis = log_axis([value if value >= 1e-3 else 0.0 for value in values])
     assert 2 <= len(axis.ticks) <= 7
-    assert (axis.place(axis.low), axis.place(axis.high)) == (0, 1)
-    assert axis.place(0) == 0
+    assert (axis.position(axis.low), axis.position(axis.high)) == (0, 1)
+    assert axis.position(0) == 0
     for value in values:
         assert value < 1e-3 or axis.low * 0.999 <= value <= axis.high * 1.001
 

@@ -22,11 +22,11 @@ from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.html import (
-    clusters as report_clusters,
+    groups as report_clusters,
+    groups as report_pictures,
     page as report_module,
-    selection as report_pictures,
 )
-from icas.clusterimg.html.clusters import OUTLIERS_ROW, ROW
+from icas.clusterimg.html.groups import OUTLIERS_ROW, ROW
 from icas.clusterimg.html.page import report_page
 from icas.clusterimg.html.thumbnails import MOST, Thumbnail
 from icas.clusterimg.pipeline.pipeline import run
@@ -161,6 +161,20 @@ def test_page_tells_how_the_run_went(pictures: Path) -> None:
         "size not set",
     ):
         assert words in shown
+
+
+def test_settings_are_words(pictures: Path) -> None:
+    settings = {"dry_run": False, "size": [96, 64], "jobs": None, "scale": 0.5, "<b>": ["&", 1]}
+    content = make_page(make_report(FILES, LABELS, settings=settings, options={}), pictures)
+    for words in (
+        "<dt>dry run</dt><dd>no</dd>",
+        "<dt>size</dt><dd>96x64</dd>",
+        "<dt>jobs</dt><dd>not set</dd>",
+        "<dt>scale</dt><dd>0.5</dd>",
+        "<dt>&lt;b&gt;</dt><dd>&amp;, 1</dd>",
+        '<h3>Options of imagehash</h3>\n<p class="quiet">none</p>',
+    ):
+        assert words in content.decode()
 
 
 def test_thumbnails_are_small_jpegs(pictures: Path) -> None:

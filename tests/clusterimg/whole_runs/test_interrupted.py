@@ -21,7 +21,7 @@ STAGES = {
     "merge": ("icas.clusterimg.clustering.batches:merge_batches", 1),
     "plan": ("icas.clusterimg.results.write:check_plan", 1),
     "tables": ("icas.clusterimg.results.write:prepare", 3),
-    "thumbnails": ("icas.clusterimg.html.selection:make_thumbnails", 1),
+    "thumbnails": ("icas.clusterimg.html.thumbnails:make_thumbnails", 1),
     "report page": ("icas.clusterimg.html.page:pairs_section", 1),
     "record": ("icas.clusterimg.transfer.destination:_planned", 3),
     "transfer": ("icas.clusterimg.transfer.transfer:_carry", 3),

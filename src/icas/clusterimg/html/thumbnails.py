@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from icas.cli.console import Console, counted
-from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Row
+from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Row, cache_of
 from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.features.decoding import isolation_of
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
 from icas.io.sandbox import DECODERS, Isolation
@@ -113,6 +115,15 @@ def make_thumbnails(
         kept.store_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
     found |= fresh
     return [found[name] for name in names]
+
+
+def thumbnails_of(
+    settings: Mapping[str, Any], paths: Sequence[Path], max_pixels: int, console: Console
+) -> list[Thumbnail | None]:
+    """A thumbnail of every file, read with the settings of a run."""
+    jobs, isolation = settings.get("jobs"), isolation_of(settings)
+    with cache_of(settings) as cache:
+        return make_thumbnails(paths, max_pixels, jobs, console, isolation, cache)
 
 
 def _row_of(thumbnail: Thumbnail) -> Row:

@@ -1,0 +1,160 @@
+"""Which images the page shows for each cluster and the outliers, within its byte budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+import numpy as np
+
+from icas.cli.console import Console
+from icas.clusterimg.clustering.cohesion import Certificate
+from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.html.pairs import NextPairs
+from icas.clusterimg.html.report_view import ReportView
+from icas.clusterimg.html.thumbnails import BYTES, MOST, Thumbnail, fair_shares, thumbnails_of
+
+ROW = 24
+"""Thumbnails of one cluster."""
+OUTLIERS_ROW = 96
+"""Thumbnails of the outliers, which together are one group."""
+SECTIONS = 5_000
+"""Clusters shown: as many as 10,000 images can form. Beyond, the tables have them."""
+NAMES = 50_000
+"""Names listed of images without a thumbnail."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How single images are shown, by index in the report.
+
+    Attributes
+    ----------
+    files : sequence of str
+    thumbnails : mapping of int to Thumbnail or None
+        None if the file could not be read any more.
+    targets : mapping of int to PurePosixPath
+        Path of the image itself in the result, relative to the page.
+    """
+
+    files: Sequence[str]
+    thumbnails: Mapping[int, Thumbnail | None]
+    targets: Mapping[int, PurePosixPath]
+
+    def href(self, image: int) -> str | None:
+        """Link to the image in the result; None if it is not part of one."""
+        target = self.targets.get(image)
+        return None if target is None else quote(os.fsencode(target))
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster or the outliers: images in the order of the page.
+
+    Attributes
+    ----------
+    certificate : Certificate or None
+        None for the outliers.
+    pictured : tuple of int
+        Images with a thumbnail, the medoid first.
+    named : tuple of int
+        Further images, shown by name.
+    left_out : int
+        Number of the others.
+    """
+
+    certificate: Certificate | None
+    pictured: tuple[int, ...]
+    named: tuple[int, ...]
+    left_out: int
+
+    @property
+    def size(self) -> int:
+        return len(self.pictured) + len(self.named) + self.left_out
+
+
+def groups_of(report: ReportView, most: int) -> list[Group]:
+    """The clusters that are shown, largest first, then the outliers if there are any.
+
+    Together they have at most `most` thumbnails.
+    """
+    order = np.argsort(report.labels, kind="stable")
+    ends = np.searchsorted(report.labels[order], np.arange(-1, report.clusters), side="right")
+    outliers, *clusters = (part.tolist() for part in np.split(order, ends[:-1]))
+    members: list[list[int]] = []
+    certificates: list[Certificate | None] = []
+    for certificate, images in list(zip(report.certificates, clusters, strict=True))[:SECTIONS]:
+        medoid = certificate.medoid
+        members.append(sorted(images, key=lambda image: report.files[image] != medoid))
+        certificates.append(certificate)
+    limits = [ROW] * len(members)
+    if outliers:
+        members, certificates = [*members, outliers], [*certificates, None]
+        limits = [*limits, OUTLIERS_ROW]
+    wanted = [min(len(images), limit) for images, limit in zip(members, limits, strict=True)]
+    # Two at a time: a single image does not show what a cluster has in common.
+    twos = fair_shares([(count + 1) // 2 for count in wanted], most // 2)
+    pictured = [min(count, 2 * two) for count, two in zip(wanted, twos, strict=True)]
+    rest = [len(images) - count for images, count in zip(members, pictured, strict=True)]
+    stops = [count + named for count, named in zip(pictured, fair_shares(rest, NAMES), strict=True)]
+    return [
+        Group(certificate, tuple(images[:first]), tuple(images[first:end]), len(images) - end)
+        for certificate, images, first, end in zip(
+            certificates, members, pictured, stops, strict=True
+        )
+    ]
+
+
+def pictured(
+    report: ReportView,
+    near: NextPairs,
+    images: Sequence[ImageRef],
+    max_pixels: int,
+    console: Console,
+    known: Mapping[str, Thumbnail],
+    share: int = 1,
+) -> tuple[list[Group], dict[int, Thumbnail | None]]:
+    """The groups of the page, and the thumbnails that they and the pairs show.
+
+    There are at most `MOST` / `share` thumbnails of together at most `BYTES` / `share`: where
+    images compress badly, each cluster gets fewer. Those in `known`, by file, are reused.
+
+    Returns
+    -------
+    groups : list of Group
+    thumbnails : dict of int to Thumbnail or None
+        By index in the report; None if the file cannot be read any more.
+    """
+    most, budget = MOST // share, BYTES // share
+    groups = groups_of(report, most - near.thumbnails)
+    chosen = _chosen(groups, near)
+    thumbnails: dict[int, Thumbnail | None] = {
+        image: known[report.files[image]] for image in chosen if report.files[image] in known
+    }
+    missing = [image for image in chosen if image not in thumbnails]
+    paths = [images[image].path for image in missing]
+    made = thumbnails_of(report.settings, paths, max_pixels, console)
+    thumbnails |= zip(missing, made, strict=True)
+    while (size := _bytes(groups, near, thumbnails)) > budget:
+        # Fewer thumbnails are always a subset of the present ones: shares only become smaller.
+        shown = near.thumbnails + sum(len(group.pictured) for group in groups)
+        most = min(most, shown) * budget // size
+        groups = groups_of(report, max(0, most - near.thumbnails))
+    return groups, {image: thumbnails[image] for image in _chosen(groups, near)}
+
+
+def _chosen(groups: Sequence[Group], near: NextPairs) -> list[int]:
+    """Images that get a thumbnail."""
+    return sorted(near.images.union(*(group.pictured for group in groups)))
+
+
+def _bytes(
+    groups: Sequence[Group], near: NextPairs, thumbnails: Mapping[int, Thumbnail | None]
+) -> int:
+    """Bytes of all thumbnails on the page; an image of a pair is there twice."""
+    shown = [image for group in groups for image in group.pictured]
+    shown += [image for pair in (*near.linked, *near.apart) for image in (pair.a, pair.b)]
+    return sum(len(made.uri) for image in shown if (made := thumbnails[image]) is not None)
