@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 TOP = Path(__file__).resolve().parent.parent
 COMMANDS = ("clusterimg", "segmentimg")
-SHIPPED = {".html", ".py", ".pyi", ".typed"}
+SHIPPED = {".py", ".pyi", ".typed", ".html", ".css", ".js"}
 COMPLETIONS = {
     "{}.bash": "share/bash-completion/completions/{}",
     "_{}": "share/zsh/site-functions/_{}",

@@ -23,14 +23,15 @@ def text(value: object) -> str:
 
 
 def visible(value: Any) -> Any:
-    """Plain text without invisible characters; everything else unchanged.
+    """`value` as text without invisible characters; markup stays as it is.
 
     Line breaks, bytes that are no UTF-8 and characters that change the direction of writing become
     escapes, so that every name can be encoded and none can pose as another.
     """
-    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+    if hasattr(value, "__html__"):
         return value
-    return "".join(map(_visible, value))
+    plain = str(value)
+    return plain if plain.isprintable() else "".join(map(_visible, plain))
 
 
 def _visible(letter: str) -> str:
