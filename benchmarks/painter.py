@@ -23,10 +23,10 @@ from icas.io.reading import Image, resize, write_image
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.inputs import Picture
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.session.open import Opener
+from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.windows.app import run
-from icas.segmentimg.windows.controller import PAINTING, Desk
+from icas.segmentimg.windows.controller import PAINTING, Controller
 from icas.segmentimg.windows.events import Event, Key, Mouse
 from icas.segmentimg.windows.highgui import HighGui
 
@@ -80,26 +80,28 @@ def main() -> int:
 
 
 def measure(path: Path, out: Path) -> None:
-    opener = Opener(make_segmenter("superpixel"), 1_500_000, 10**9, default_palette())
+    opener = ImageOpener(make_segmenter("superpixel"), 1_500_000, 10**9, default_palette())
     start = time.perf_counter()
     session = Session([Picture(path, out, path.stem)], opener)
-    while session.work is None:
+    while session.current is None:
         time.sleep(0.01)
-    work = session.work
+    work = session.current
     told("open: read, cut, merge tree", time.perf_counter() - start, "s")
     told("segments", len(work.document.classes) - 1, "")
-    desk, screen, rng = Desk(session, default_palette(), most=SCREEN), Blind(), random_places()
-    show(desk, screen)
+    controller = Controller(session, default_palette(), max_size=SCREEN)
+    screen, rng = Blind(), random_places()
+    show(controller, screen)
     before = work.document.history_nbytes
-    clicks = [timed(lambda: click(desk, screen, rng())) for _ in range(CLICKS)]
+    clicks = [timed(lambda: click(controller, screen, rng())) for _ in range(CLICKS)]
     entry = (work.document.history_nbytes - before) / CLICKS
-    moves = [timed(lambda: move(desk, screen, rng())) for _ in range(MOVES)]
+    moves = [timed(lambda: move(controller, screen, rng())) for _ in range(MOVES)]
     told("fill and view, median", 1000 * float(np.median(clicks)), "ms (16)")
     told("fill and view, 95 of 100", 1000 * float(np.percentile(clicks, 95)), "ms")
     told("hover, median", 1000 * float(np.median(moves)), "ms")
-    told("zoom, median", 1000 * float(np.median(zooms(desk, screen, rng))), "ms")
+    told("zoom, median", 1000 * float(np.median(zooms(controller, screen, rng))), "ms")
     told("undo entry of a fill", entry, "bytes (1024)")
-    told("undo, median", 1000 * float(np.median([key(desk, screen, "z") for _ in range(50)])), "ms")
+    undos = [key(controller, screen, "z") for _ in range(50)]
+    told("undo, median", 1000 * float(np.median(undos)), "ms")
     start = time.perf_counter()
     files = session.save()
     told(f"save, {len(files)} files", time.perf_counter() - start, "s (2)")
@@ -108,17 +110,17 @@ def measure(path: Path, out: Path) -> None:
     told("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB (1500)")
 
 
-def idle(path: Path, out: Path, opener: Opener) -> None:
+def idle(path: Path, out: Path, opener: ImageOpener) -> None:
     try:
         require_windows("idling is not measured")
     except UsageError as error:
         print(f"{error}")
         return
     session = Session([Picture(path, out, path.stem)], opener)
-    while session.work is None:
+    while session.current is None:
         time.sleep(0.01)
     screen = Lazy(IDLE_SECONDS)
-    run(Desk(session, default_palette(), most=SCREEN), screen)
+    run(Controller(session, default_palette(), max_size=SCREEN), screen)
     session.close()
     told("idle, share of a core", 100 * screen.share, "% (10)")
 
@@ -128,40 +130,40 @@ def random_places() -> Callable[[], tuple[int, int]]:
     return lambda: (int(rng.integers(SCREEN[1])), int(rng.integers(SCREEN[0] - 30)))
 
 
-def show(desk: Desk, screen: Blind) -> None:
-    desk.tick()
-    for window, picture in desk.frames().items():
+def show(controller: Controller, screen: Blind) -> None:
+    controller.tick()
+    for window, picture in controller.frames().items():
         if picture is not None:
             screen.show(window, picture)
 
 
-def click(desk: Desk, screen: Blind, place: tuple[int, int]) -> None:
-    desk.handle(Key(str(1 + sum(place) % 9)))
-    desk.handle(Mouse(PAINTING, "down", *place, "left"))
-    desk.handle(Mouse(PAINTING, "up", *place, "left"))
-    show(desk, screen)
+def click(controller: Controller, screen: Blind, place: tuple[int, int]) -> None:
+    controller.handle(Key(str(1 + sum(place) % 9)))
+    controller.handle(Mouse(PAINTING, "down", *place, "left"))
+    controller.handle(Mouse(PAINTING, "up", *place, "left"))
+    show(controller, screen)
 
 
-def move(desk: Desk, screen: Blind, place: tuple[int, int]) -> None:
-    desk.handle(Mouse(PAINTING, "move", *place))
-    show(desk, screen)
+def move(controller: Controller, screen: Blind, place: tuple[int, int]) -> None:
+    controller.handle(Mouse(PAINTING, "move", *place))
+    show(controller, screen)
 
 
-def zooms(desk: Desk, screen: Blind, rng: Callable[[], tuple[int, int]]) -> list[float]:
+def zooms(controller: Controller, screen: Blind, rng: Callable[[], tuple[int, int]]) -> list[float]:
     def wheel(step: int) -> float:
         def turn() -> None:
-            desk.handle(Mouse(PAINTING, "wheel", *rng(), wheel=step))
-            show(desk, screen)
+            controller.handle(Mouse(PAINTING, "wheel", *rng(), wheel=step))
+            show(controller, screen)
 
         return timed(turn)
 
     return [wheel(step) for step in [1] * 10 + [-1] * 10]
 
 
-def key(desk: Desk, screen: Blind, name: str) -> float:
+def key(controller: Controller, screen: Blind, name: str) -> float:
     def press() -> None:
-        desk.handle(Key(name))
-        show(desk, screen)
+        controller.handle(Key(name))
+        show(controller, screen)
 
     return timed(press)
 

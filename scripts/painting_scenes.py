@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from window_frames import Image, Point, Shot
 
 from icas.segmentimg.render.viewport import Viewport
-from icas.segmentimg.windows.painting_view import ZOOM
+from icas.segmentimg.windows.view import ZOOM
 
 COMMAND = "pictures", "--palette", "things.txt", "--save", "masks,labels,coco"
 """As docs/tutorials/painting.md has it."""

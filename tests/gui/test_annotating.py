@@ -10,8 +10,8 @@ from icas.segmentimg.grabcut.annotation import Annotation
 from icas.segmentimg.grabcut.api import CutOut
 from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.annotation import ANNOTATIONS, Sketch, Stroke
-from icas.segmentimg.windows.grabcut_view import BRUSH_SIZE, SEGMENTS
+from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS, AnnotationLayer, Stroke
+from icas.segmentimg.windows.grabcut_view import BRUSH_SIZE
 
 pytestmark = pytest.mark.gui
 
@@ -60,7 +60,7 @@ def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     assert (ended.code, ended.err) == (0, "")
 
     image = icas.read_image(path)
-    sketch, cut = Sketch(image.shape[:2]), CutOut(image)
+    sketch, cut = AnnotationLayer(image.shape[:2]), CutOut(image)
     sketch.add((30, 140, 50, 210))
     cut.round(Annotation(sketch.boxes, sketch.strokes.copy()))
     sketch.add(Stroke(1, BRUSH_SIZE, ((60, 100), (70, 110), (80, 130))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from icas.segmentimg.windows.events import PAINTING
+from icas.segmentimg.windows.events import PAINTING_KEYS
 
 pytestmark = pytest.mark.gui
 
@@ -14,7 +14,7 @@ NAMES = {"]": "bracketright", "[": "bracketleft", ",": "comma", ".": "period"}
 NAMES |= {"+": "plus", "=": "equal", "-": "minus", "escape": "Escape"}
 NAMES |= {name: name.capitalize() for name in ("left", "right", "up", "down")}
 PRESSED: dict[str, tuple[str, ...]] = {
-    row.action: tuple(NAMES.get(key, key) for key in row.keys) for row in PAINTING
+    row.action: tuple(NAMES.get(key, key) for key in row.keys) for row in PAINTING_KEYS
 }
 
 

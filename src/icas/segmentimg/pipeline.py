@@ -1,4 +1,4 @@
-"""Pictures cut without a window: read, cut, write, the next; and all methods on one picture."""
+"""Segmentation without windows: read, segment, write, image after image; and the preview."""
 
 from __future__ import annotations
 
@@ -34,15 +34,14 @@ from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.segmenters.segment import cut, enlarged
-from icas.segmentimg.session.open import Work
-from icas.segmentimg.session.save import Saving, kept_of, save_work
+from icas.segmentimg.session.open import OpenImage, SaveOptions
 from icas.segmentimg.settings import SegmentSettings
 from icas.segmentimg.templates.files import TemplateSet
 
-MOST_SEGMENTS = 65_535
+MAX_SEGMENTS = 65_535
 UNATTENDED = "unattended"
-"""Key of NAME.json: digest of a painting that no hand has touched."""
-ENDINGS = {
+"""Key of NAME.json: digest of a painting made without windows."""
+SUFFIXES = {
     "segments": "_segments.png",
     "overlay": "_overlay.png",
     "centres": "_centres.png",
@@ -51,44 +50,42 @@ ENDINGS = {
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What became of one picture: `segments` of it, or an `error`; `kept` from an earlier run.
-
-    `places` are those at which templates were found.
-    """
+class ImageResult:
+    """Result of one image: number of `segments`, or an `error`; `kept` from an earlier run."""
 
     picture: Picture
     segments: int = 0
     seconds: float = 0.0
     error: str = ""
     kept: bool = False
-    places: int = 0
+    matches: int = 0
+    """Positions at which templates were found."""
 
 
 @dataclass(frozen=True)
 class SegmentReport:
-    """What a run did."""
+    """Results of a run."""
 
-    cuts: tuple[Cut, ...]
+    results: tuple[ImageResult, ...]
 
     @property
-    def failed(self) -> tuple[Cut, ...]:
-        """Pictures that could not be cut."""
-        return tuple(one for one in self.cuts if one.error)
+    def failed(self) -> tuple[ImageResult, ...]:
+        """Images that could not be segmented."""
+        return tuple(result for result in self.results if result.error)
 
     def summary(self) -> str:
-        """The line that a run ends with."""
-        good = [one for one in self.cuts if not one.error]
-        places = sorted({str(one.picture.out) for one in self.cuts})
-        kept = sum(one.kept for one in good)
+        """The last line of the command."""
+        good = [result for result in self.results if not result.error]
+        folders = sorted({str(result.picture.out) for result in self.results})
+        kept = sum(result.kept for result in good)
         kept_text = f" ({kept} from before)" if kept else ""
-        found = sum(one.places for one in good)
-        places_text = f" {found} {plural('place', found)} of templates," if found else ""
-        segments = sum(one.segments for one in good)
+        matches = sum(result.matches for result in good)
+        matches_text = f" {matches} {plural('place', matches)} of templates," if matches else ""
+        segments = sum(result.segments for result in good)
         return (
             f"{len(good)} {plural('picture', len(good))}{kept_text},"
             f" {segments} {plural('segment', segments)},"
-            f"{places_text} {len(self.failed)} unreadable -> {', '.join(places)}"
+            f"{matches_text} {len(self.failed)} unreadable -> {', '.join(folders)}"
         )
 
 
@@ -97,91 +94,90 @@ def segment_files(
     settings: SegmentSettings | None = None,
     console: Console | None = None,
 ) -> SegmentReport:
-    """Cut pictures and write what ``settings.save`` names for each.
+    """Segment images and write the files named in ``settings.save`` for each.
 
     Raises
     ------
     UsageError
         A path or an option is wrong.
     IcasError
-        There are no pictures, or the disk fails.
+        There are no images, or the disk fails.
     """
     settings, console = settings or SegmentSettings(), console or Console()
     segmenter = settings.make_segmenter()
     templates = settings.template_set()
     pictures = find_pictures(paths, settings.out, settings.recursive)
-    cuts = []
-    # one after the other into the one COCO file, so that its ids do not hang on who comes first
+    results = []
+    # one at a time into the one COCO file, so that its ids do not depend on the order of workers
     jobs = 1 if "coco" in settings.painted_saves else settings.jobs
     with (
         start_workers("threads", jobs) as workers,
         console.bar(len(pictures), settings.method, "pictures") as bar,
     ):
         tasks = ((picture, segmenter, settings, templates) for picture in pictures)
-        for one in workers.ordered(cut_file, tasks):
-            cuts.append(one)
+        for result in workers.ordered(segment_file, tasks):
+            results.append(result)
             bar.update(1)
-            if one.error:
-                console.warn(f"unreadable: {one.picture.path}: {one.error}")
+            if result.error:
+                console.warn(f"unreadable: {result.picture.path}: {result.error}")
             else:
-                console.detail(f"{one.picture.path}: {one.segments} segments")
-    return SegmentReport(tuple(cuts))
+                console.detail(f"{result.picture.path}: {result.segments} segments")
+    return SegmentReport(tuple(results))
 
 
-def cut_file(
+def segment_file(
     picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
-) -> Cut:
-    """Read, cut and write one picture; paint its templates where there are any."""
+) -> ImageResult:
+    """Read, segment and write one image; paint its templates if there are any."""
     about = {**method_record(segmenter, settings.work_size), **templates.record()}
     try:
         digest = digest_of(picture.path)
-        if settings.resume and (kept := _kept(picture, digest, about, settings)) is not None:
-            return Cut(picture, kept, kept=True)
+        if settings.resume:
+            kept = _finished_segments(picture, digest, about, settings)
+            if kept is not None:
+                return ImageResult(picture, kept, kept=True)
         if settings.paints:
             return _paint_file(picture, segmenter, settings, templates)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
     except UnreadableImageError as error:
-        return Cut(picture, error=str(error))
+        return ImageResult(picture, error=str(error))
     start = time.perf_counter()
     labels = cut(image, segmenter, settings.work_size)
     seconds = time.perf_counter() - start
-    told = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
-    _write(picture, image, labels, segmenter, told, settings.cut_saves)
-    return Cut(picture, count_of(labels), seconds)
+    record = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
+    _write(picture, image, labels, segmenter, record, settings.cut_saves)
+    return ImageResult(picture, count_of(labels), seconds)
 
 
 def _paint_file(
     picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
-) -> Cut:
-    """What was painted before, the templates over it, and all of that on disk."""
+) -> ImageResult:
+    """Paint templates over what was painted before, and write everything."""
     start = time.perf_counter()
     opener = settings.make_opener()
-    work = opener.open(picture)
-    document, places = work.document, 0
-    unattended = not document.painted or _is_unattended(work)
-    if unattended and (templates.templates or len(work.meant)):
+    opened = opener.open(picture)
+    document, matches = opened.document, 0
+    # paint of an earlier run without windows is replaced
+    unattended = not document.painted or (saved_json(picture) or {}).get(UNATTENDED) == _digest_of(
+        document
+    )
+    if unattended and (templates.templates or len(opened.prompted)):
         document.take_over(np.zeros(document.labels.shape, np.int16))
-    document.fill_segments(work.meant, opener.palette[0].color)
+    document.fill_segments(opened.prompted, opener.palette[0].color)
     if templates.templates:
         found = templates.find(document.image)
-        places = len(found.places)
+        matches = len(found.places)
         for color, mask in found.stamps():
             document.stamp(mask, color)
-    work.record[UNATTENDED] = _digest_of(document) if unattended else None
-    work.record.update(templates.record())
-    told = dict(work.record)
-    _write(picture, document.image, document.first, segmenter, told, settings.cut_saves)
+    opened.record[UNATTENDED] = _digest_of(document) if unattended else None
+    opened.record.update(templates.record())
+    record = dict(opened.record)
+    _write(picture, document.image, document.first, segmenter, record, settings.cut_saves)
     if settings.painted_saves:
-        save_work(work, Saving(settings.painted_saves, settings.portable_names))
-        _keep_again(work)
+        opened.save(SaveOptions(settings.painted_saves, settings.portable_names))
+        _update_autosave(opened)
     seconds = time.perf_counter() - start
-    return Cut(picture, count_of(document.first), seconds, places=places)
-
-
-def _is_unattended(work: Work) -> bool:
-    """Whether all paint is that of an earlier run without a window: such a run begins anew."""
-    before = saved_json(work.picture) or {}
-    return before.get(UNATTENDED) == _digest_of(work.document)
+    return ImageResult(picture, count_of(document.first), seconds, matches=matches)
 
 
 def _digest_of(document: PaintDocument) -> str:
@@ -189,33 +185,33 @@ def _digest_of(document: PaintDocument) -> str:
     return hashlib.sha256(colors + document.class_map().tobytes()).hexdigest()
 
 
-def _keep_again(work: Work) -> None:
-    """What the windows kept of this picture is older than its masks now."""
-    place = place_of(work.picture)
-    if place.exists():
+def _update_autosave(opened: OpenImage) -> None:
+    """Replace the autosave file of the windows, which is older than the masks now."""
+    path = place_of(opened.picture)
+    if path.exists():
         try:
-            keep(place, kept_of(work))
+            keep(path, opened.snapshot())
         except OSError as error:
-            raise IcasError(f"cannot write {place}: {os_reason(error)}") from error
+            raise IcasError(f"cannot write {path}: {os_reason(error)}") from error
 
 
-def _kept(
+def _finished_segments(
     picture: Picture, digest: str, about: dict[str, Any], settings: SegmentSettings
 ) -> int | None:
-    """Segments that an earlier run with the same settings found in the same picture."""
-    wanted = [picture.file(ENDINGS[name]) for name in settings.cut_saves]
+    """Number of segments in the result of an earlier run with the same settings."""
+    wanted = [picture.file(SUFFIXES[name]) for name in settings.cut_saves]
     try:
-        told = json.loads(picture.file(".json").read_text(encoding="utf-8"))
+        record = json.loads(picture.file(".json").read_text(encoding="utf-8"))
         if settings.paints:
-            wanted += [picture.out / name for name in told["painted_files"]]
+            wanted += [picture.out / name for name in record["painted_files"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # through JSON, as the file went, so that (1, 2) equals [1, 2]
+    # through JSON, as the file was, so that (1, 2) equals [1, 2]
     about = json.loads(json.dumps(about))
-    same = isinstance(told, dict) and all(told.get(key) == about[key] for key in about)
-    if not same or told.get("sha256") != digest or not all(file.exists() for file in wanted):
+    same = isinstance(record, dict) and all(record.get(key) == about[key] for key in about)
+    if not same or record.get("sha256") != digest or not all(file.exists() for file in wanted):
         return None
-    return int(told["segments"])
+    return int(record["segments"])
 
 
 def _write(
@@ -223,43 +219,43 @@ def _write(
     image: Image,
     labels: Labels,
     segmenter: Segmenter,
-    told: dict[str, Any],
+    record: dict[str, Any],
     saves: Iterable[str],
 ) -> None:
-    """Write what is asked for; the JSON last, because it says that the others are there.
+    """Write the requested files; the JSON last, because it says that the others exist.
 
-    What NAME.json told of a painting stays.
+    Entries of a painting in an existing JSON are kept.
     """
-    if "segments" in saves and count_of(labels) > MOST_SEGMENTS:
+    if "segments" in saves and count_of(labels) > MAX_SEGMENTS:
         raise IcasError(
-            f"{picture.path} falls into {count_of(labels)} segments, more than the {MOST_SEGMENTS}"
+            f"{picture.path} falls into {count_of(labels)} segments, more than the {MAX_SEGMENTS}"
             " that NAME_segments.png can number: choose larger segments"
         )
     before = saved_json(picture) or {} if "json" in saves else {}
     try:
         picture.out.mkdir(parents=True, exist_ok=True)
         if "segments" in saves:
-            write_image(picture.file(ENDINGS["segments"]), labels.astype(np.uint16))
+            write_image(picture.file(SUFFIXES["segments"]), labels.astype(np.uint16))
         if "overlay" in saves:
-            write_image(picture.file(ENDINGS["overlay"]), overlay(image, labels))
+            write_image(picture.file(SUFFIXES["overlay"]), overlay(image, labels))
         if "centres" in saves and isinstance(segmenter, KMeans):
-            made = kmeans_colors(image, segmenter.k, segmenter.seed)
-            write_image(picture.file(ENDINGS["centres"]), made.picture)
-            told["centres"] = made.centres.round(2).tolist()
+            clusters = kmeans_colors(image, segmenter.k, segmenter.seed)
+            write_image(picture.file(SUFFIXES["centres"]), clusters.picture)
+            record["centres"] = clusters.centres.round(2).tolist()
         if "json" in saves:
-            content = json.dumps({**before, **told}, indent=2) + "\n"
-            write_whole(picture.file(ENDINGS["json"]), content.encode())
+            content = json.dumps({**before, **record}, indent=2) + "\n"
+            write_whole(picture.file(SUFFIXES["json"]), content.encode())
     except OSError as error:
         raise IcasError(f"cannot write into {picture.out}: {error.strerror or error}") from error
 
 
 def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Console) -> list[str]:
-    """All methods side by side on one picture; a line a method comes back.
+    """Write the results of all methods on one image side by side; returns a line per method.
 
     Raises
     ------
     UnreadableImageError
-        The picture cannot be read.
+        The image cannot be read.
     """
     image = read_image(path, max_pixels=settings.max_pixels)
     size = cell_size(image)

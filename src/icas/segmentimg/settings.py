@@ -17,7 +17,7 @@ from icas.segmentimg.segmenters.segment import WORK_SIZE
 
 if TYPE_CHECKING:
     from icas.segmentimg.document.palette import Palette
-    from icas.segmentimg.session.open import Opener
+    from icas.segmentimg.session.open import ImageOpener
     from icas.segmentimg.templates.files import TemplateSet
 
 DEFAULT_METHOD = "superpixel"
@@ -186,23 +186,23 @@ class SegmentSettings:
         """The method with its options."""
         return make_segmenter(self.method, **self.options)
 
-    def make_opener(self, *, by_hand: bool = False) -> Opener:
-        """How pictures of a run are opened to be painted; `by_hand` in windows.
+    def make_opener(self, *, interactive: bool = False) -> ImageOpener:
+        """How pictures of a run are opened to be painted; `interactive` in windows.
 
         Raises
         ------
         UsageError
             The palette cannot be read.
         """
-        from icas.segmentimg.session.open import Opener
+        from icas.segmentimg.session.open import ImageOpener
 
-        return Opener(
+        return ImageOpener(
             self.make_segmenter(),
             self.work_size,
             self.max_pixels,
             self.classes(),
             self.resume is not False,
-            by_hand,
+            interactive,
         )
 
     def classes(self) -> Palette:

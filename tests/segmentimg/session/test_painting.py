@@ -15,7 +15,6 @@ from icas.io.reading import write_image
 from icas.segmentimg.commands.main import main
 from icas.segmentimg.formats.autosave import keep, place_of, read_kept
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.save import kept_of
 from icas.segmentimg.settings import SegmentSettings
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
@@ -83,7 +82,7 @@ def test_what_was_painted_by_hand_stays_under_the_templates(desk):
     work.document.fill(200, 20, BLUE)
     painted = work.document.masks()[BLUE]
     place_of(work.picture).parent.mkdir(parents=True)
-    keep(place_of(work.picture), kept_of(work))
+    keep(place_of(work.picture), work.snapshot())
     assert run(desk) == 0
     out = desk / "pictures_segmented"
     assert (mask_of(out, "cat", BLUE) == painted).all()

@@ -1,4 +1,4 @@
-"""Work done ahead: the order, what is dropped, memory, errors; told by events, not by sleeping."""
+"""Prefetching: the order, what is dropped, memory, errors; told by events, not by sleeping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from icas.segmentimg.session.prefetch import Ahead
+from icas.segmentimg.session.prefetch import Prefetcher
 
 PATIENCE = 5.0
 
@@ -43,7 +43,7 @@ def start():
     made = []
 
     def starting(maker, limit=1000, jobs=1, size=10):
-        ahead = Ahead(maker, lambda _: size, limit, jobs)
+        ahead = Prefetcher(maker, lambda _: size, limit, jobs)
         made.append(ahead)
         return ahead
 
@@ -60,7 +60,7 @@ def idle(ahead, *numbers):
 def test_things_are_made_in_the_order_that_is_wanted(start):
     maker = Maker()
     ahead = start(maker)
-    ahead.want([3, 1, 2, 3])
+    ahead.request([3, 1, 2, 3])
     assert idle(ahead, 1, 2, 3)
     assert maker.begun == [3, 1, 2]
     assert ahead.nbytes == 30
@@ -73,17 +73,17 @@ def test_things_are_made_in_the_order_that_is_wanted(start):
 def test_a_new_order_comes_next_and_what_is_dropped_is_not_begun(start):
     maker = Maker(held=[0])
     ahead = start(maker)
-    ahead.want([0, 1, 2, 3])
+    ahead.request([0, 1, 2, 3])
     assert maker.has_begun(1)
-    ahead.want([9, 3])
+    ahead.request([9, 3])
     maker.let_go(0)
     assert idle(ahead, 9, 3)
     assert maker.begun == [0, 9, 3]
     assert ahead.take(0) is None  # it was made to its end, and dropped
     assert ahead.nbytes == 20
-    ahead.want([3])
+    ahead.request([3])
     assert ahead.nbytes == 10
-    ahead.want([3, 9])
+    ahead.request([3, 9])
     assert idle(ahead, 9)
     assert maker.begun == [0, 9, 3, 9]
 
@@ -91,10 +91,10 @@ def test_a_new_order_comes_next_and_what_is_dropped_is_not_begun(start):
 def test_what_is_under_way_and_wanted_again_is_made_once(start):
     maker = Maker(held=[0])
     ahead = start(maker, jobs=2)
-    ahead.want([0])
+    ahead.request([0])
     assert maker.has_begun(1)
-    ahead.want([])
-    ahead.want([5, 0])
+    ahead.request([])
+    ahead.request([5, 0])
     maker.let_go(0)
     assert idle(ahead, 5, 0)
     assert sorted(maker.begun) == [0, 5]
@@ -105,7 +105,7 @@ def test_what_is_under_way_and_wanted_again_is_made_once(start):
 def test_memory_is_bounded(start, jobs):
     maker = Maker()
     ahead = start(maker, limit=25, jobs=jobs)
-    ahead.want(range(10))
+    ahead.request(range(10))
     most = []
     for number in range(10):
         assert idle(ahead, number)
@@ -121,7 +121,7 @@ def test_memory_is_bounded(start, jobs):
 def test_before_a_size_is_known_one_is_made_alone(start):
     maker = Maker(held=[0])
     ahead = start(maker, limit=10, jobs=4)
-    ahead.want([0, 1, 2, 3])
+    ahead.request([0, 1, 2, 3])
     assert maker.has_begun(1)
     assert not ahead.wait(1, 0.05)
     assert maker.begun == [0]
@@ -135,10 +135,10 @@ def test_before_a_size_is_known_one_is_made_alone(start):
 def test_the_most_wanted_is_made_though_there_is_no_room(start):
     maker = Maker()
     ahead = start(maker, limit=0)
-    ahead.want([4, 5])
+    ahead.request([4, 5])
     assert idle(ahead, 4)
     assert not ahead.wait(5, 0.05)
-    ahead.want([5, 4])
+    ahead.request([5, 4])
     assert idle(ahead, 5)
     assert ahead.take(4) == [4]
 
@@ -146,13 +146,13 @@ def test_the_most_wanted_is_made_though_there_is_no_room(start):
 def test_an_error_comes_where_the_thing_is_asked_for_and_the_rest_goes_on(start):
     maker = Maker()
     ahead = start(maker)
-    ahead.want([-1, 2])
+    ahead.request([-1, 2])
     assert idle(ahead, -1, 2)
     assert ahead.take(2) == [2]
     for _ in range(2):
         with pytest.raises(ValueError, match="no -1"):
             ahead.take(-1)
-    ahead.want([-1, 3])
+    ahead.request([-1, 3])
     assert idle(ahead, 3)
     assert maker.begun == [-1, 2, 3]  # not tried again and again
 
@@ -160,9 +160,9 @@ def test_an_error_comes_where_the_thing_is_asked_for_and_the_rest_goes_on(start)
 def test_several_are_made_at_once(start):
     maker = Maker(held=[1, 2])
     ahead = start(maker, jobs=2)
-    ahead.want([0])
+    ahead.request([0])
     assert idle(ahead, 0)
-    ahead.want([0, 1, 2, 3])
+    ahead.request([0, 1, 2, 3])
     assert maker.has_begun(3)
     assert sorted(maker.begun) == [0, 1, 2]
     for number in (2, 1):
@@ -174,7 +174,7 @@ def test_several_are_made_at_once(start):
 def test_after_close_nothing_is_begun(start):
     maker = Maker(held=[0])
     ahead = start(maker, jobs=2)
-    ahead.want([0, 1])
+    ahead.request([0, 1])
     assert maker.has_begun(1)
     ahead.close()
     maker.let_go(0)

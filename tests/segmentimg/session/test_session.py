@@ -17,10 +17,9 @@ from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.formats import autosave as keeping
 from icas.segmentimg.formats.autosave import place_of, read_kept
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.open import Opener
-from icas.segmentimg.session.save import Saving
+from icas.segmentimg.session.open import ImageOpener, OpenImage, SaveOptions
 from icas.segmentimg.session.session import Session
-from icas.segmentimg.session.store import AGAIN_SECONDS, KEEP_SECONDS
+from icas.segmentimg.session.store import AUTOSAVE_SECONDS, RETRY_SECONDS
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 CLASSES = Palette([PaintClass("car", RED), PaintClass("sky", BLUE)])
@@ -38,7 +37,7 @@ class Squares:
         return (rows[:, None] * 1000 + columns + 1).astype(np.int32)
 
 
-OPENER = Opener(Squares(), 1_500_000, MAX_PIXELS, CLASSES)
+OPENER = ImageOpener(Squares(), 1_500_000, MAX_PIXELS, CLASSES)
 
 
 class Clock:
@@ -70,7 +69,7 @@ def begin(folder):
 
     yield beginning
     for session in made:
-        session._ahead.close()
+        session._prefetcher.close()
 
 
 def until(ready):
@@ -82,15 +81,15 @@ def until(ready):
 
 
 def opened(session):
-    until(lambda: session.work is not None or session.error)
+    until(lambda: session.current is not None or session.error)
     assert not session.error
-    return session.work
+    return session.current
 
 
 def settled(session):
     """Tick until nothing is on its way to the disk; what was told."""
     told = []
-    until(lambda: told.append(session.tick()) or not session._shelf._writing)
+    until(lambda: told.append(session.tick()) or not session.store.writing)
     return [text for text in told if text]
 
 
@@ -119,7 +118,7 @@ def test_painting_is_there_again_after_next_and_previous(begin):
     assert session.go(-1)
     assert look(session) == PAINTED
     assert not session.go(-1)
-    assert session.place == 0
+    assert session.index == 0
     assert [path.name for path in session.unsaved] == ["a.png"]
 
 
@@ -137,7 +136,7 @@ def test_closed_and_begun_again_it_goes_on(begin, folder):
     after = opened(session).document.state()
     for name in ("first", "labels", "classes", "overrides"):
         assert (getattr(after, name) == getattr(before, name)).all()
-    assert session.work.note == "goes on with painting that was not saved"
+    assert session.current.note == "goes on with painting that was not saved"
     assert session.unsaved == (folder / "a.png",)
     assert session.close().unsaved == (folder / "a.png",)
 
@@ -153,8 +152,8 @@ def test_after_a_save_the_document_is_known_again(begin, folder):
     assert (summary.saved, summary.unsaved) == (1, ())
     session = begin()
     assert opened(session).note == "painted before"
-    assert session.work.document.labels[:, 4].max() == 0  # cuts are more than masks tell
-    assert session.work.document.class_map()[4, 3] == 1
+    assert session.current.document.labels[:, 4].max() == 0  # cuts are more than masks tell
+    assert session.current.document.class_map()[4, 3] == 1
     assert session.unsaved == ()
 
 
@@ -171,9 +170,9 @@ def test_with_another_method_unsaved_painting_lies_over_the_new_segments(begin):
     assert list(found) == [RED]
     assert (np.argwhere(found[RED]).max(axis=0) == 7).all()
     assert found[RED].sum() == 64
-    assert "over new segments" in session.work.note
+    assert "over new segments" in session.current.note
     # the palette's classes keep their numbers and names
-    assert [one.name for one in session.work.classes] == ["tree", "sky", "car"]
+    assert [one.name for one in session.current.classes] == ["tree", "sky", "car"]
     assert session.unsaved
     session.save()
     told = json.loads(session.picture.file(".json").read_text())
@@ -194,7 +193,7 @@ def test_saved_painting_is_loaded_onto_other_segments(begin):
 def test_masks_edited_by_hand_win_and_cuts_stay(begin, folder, ahead):
     session = begin(ahead=ahead)
     paint(session)
-    session.work.document.cut((0, 4), (23, 4))
+    session.current.document.cut((0, 4), (23, 4))
     session.save()
     session.close()
     mask = np.zeros((24, 32), np.uint8)
@@ -202,9 +201,9 @@ def test_masks_edited_by_hand_win_and_cuts_stay(begin, folder, ahead):
     write_image(mask_of(folder), mask)
     session = begin()
     assert look(session) == [[0] * 4, [0, 1, 0, 0], [0] * 4]
-    assert (session.work.document.labels[:, 4] == 0).all()
+    assert (session.current.document.labels[:, 4] == 0).all()
     assert session.unsaved == ()
-    assert "painted from a_mask" in session.work.note
+    assert "painted from a_mask" in session.current.note
 
 
 def test_a_mask_that_is_added_by_hand_counts(begin, folder):
@@ -227,7 +226,7 @@ def test_masks_that_are_deleted_leave_the_picture_unpainted(begin, folder):
     (folder.parent / "small_segmented" / "a_labels.png").unlink()
     session = begin()
     assert look(session) == BARE
-    assert session.work.note == "its masks are gone: not painted"
+    assert session.current.note == "its masks are gone: not painted"
 
 
 def test_without_resume_unsaved_painting_is_put_aside_and_never_overwritten(begin, folder):
@@ -251,15 +250,15 @@ def test_without_resume_what_was_painted_in_this_session_comes_back(begin):
     paint(session, 20, 28, BLUE)
     session.save()
     session.close()
-    session = begin(replace(OPENER, resume=False), held_bytes=1)
+    session = begin(replace(OPENER, resume=False), memory_bytes=1)
     assert look(session) == BARE
     session.go(1)
     paint(session)
     session.go(1)
     opened(session)
     settled(session)
-    assert 0 not in session._shelf
-    assert 1 not in session._shelf
+    assert 0 not in session.store
+    assert 1 not in session.store
     session.go(-1)
     assert look(session) == PAINTED
     session.go(-1)
@@ -272,11 +271,11 @@ def test_a_picture_is_kept_seconds_after_it_has_changed(begin):
     opened(session)
     place = place_of(session.picture)
     settled(session)
-    clock.now += KEEP_SECONDS
+    clock.now += AUTOSAVE_SECONDS
     settled(session)
     assert not place.exists()  # nothing has changed
     paint(session)
-    clock.now += KEEP_SECONDS
+    clock.now += AUTOSAVE_SECONDS
     session.tick()
     settled(session)
     assert read_kept(place).state.classes[1] == 1
@@ -285,7 +284,7 @@ def test_a_picture_is_kept_seconds_after_it_has_changed(begin):
     session.tick()
     assert settled(session) == []
     assert read_kept(place).state.classes[6] == 0  # not yet
-    clock.now += KEEP_SECONDS
+    clock.now += AUTOSAVE_SECONDS
     session.tick()
     settled(session)
     assert read_kept(place).state.classes[6] == 1
@@ -300,11 +299,11 @@ def failing(path, kept):
 
 def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, folder):
     clock = Clock()
-    session = begin(clock=clock, held_bytes=1)
+    session = begin(clock=clock, memory_bytes=1)
     paint(session)
     with monkeypatch.context() as patched:
         patched.setattr(keeping, "keep", failing)
-        clock.now += KEEP_SECONDS
+        clock.now += AUTOSAVE_SECONDS
         session.tick()
         told = settled(session)
         assert len(told) == 1
@@ -313,17 +312,17 @@ def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, fold
         session.go(1)
         opened(session)
         for _ in range(3):
-            clock.now += AGAIN_SECONDS
+            clock.now += RETRY_SECONDS
             session.tick()
             assert settled(session) == []
-        assert 0 in session._shelf  # not forgotten, though there is no room
+        assert 0 in session.store  # not forgotten, though there is no room
         session.go(-1)
         assert look(session) == PAINTED
         session.go(1)
         opened(session)
         settled(session)
     assert not place_of(session.pictures[0]).exists()
-    clock.now += AGAIN_SECONDS
+    clock.now += RETRY_SECONDS
     session.tick()
     settled(session)
     assert read_kept(place_of(session.pictures[0])).state.classes[1] == 1
@@ -357,7 +356,7 @@ def test_a_save_whose_document_could_not_be_kept_wins_over_older_painting(begin,
     session = begin()
     assert look(session) == [[1, 0, 0, 0], [0, 2, 0, 0], [0] * 4]
     assert session.unsaved == ()
-    assert "a.paint.old" in session.work.note
+    assert "a.paint.old" in session.current.note
     assert place_of(session.picture).with_name("a.paint.old").is_file()
 
 
@@ -372,7 +371,7 @@ def test_a_save_is_kept_at_last_though_keeping_failed_at_first(begin, monkeypatc
         patched.setattr(keeping, "keep", failing)
         session.save()
         settled(session)
-    clock.now += AGAIN_SECONDS
+    clock.now += RETRY_SECONDS
     session.tick()
     settled(session)
     assert read_kept(place_of(session.picture)).saved
@@ -380,13 +379,13 @@ def test_a_save_is_kept_at_last_though_keeping_failed_at_first(begin, monkeypatc
 
 
 def test_with_little_memory_pictures_are_dropped_and_come_back_painted(begin, folder):
-    session = begin(held_bytes=1, ahead=1)
+    session = begin(memory_bytes=1, ahead=1)
     for row in (4, 12, 20):
         paint(session, row)
         settled(session)
         session.go(1)
     assert settled(session) == []
-    assert [place in session._shelf for place in range(3)] == [False, False, True]
+    assert [place in session.store for place in range(3)] == [False, False, True]
     assert len(session.unsaved) == 3
     for row in (20, 12, 4):
         assert opened(session).document.class_map()[row, 4] == 1
@@ -404,7 +403,7 @@ def test_a_palette_in_another_order_gives_each_class_its_new_number(begin):
     session = begin()
     paint(session)
     paint(session, 12, 12, BLUE)
-    session.work.document.brush(20, 20, 1, RED)
+    session.current.document.brush(20, 20, 1, RED)
     session.close()
     turned = Palette(
         [PaintClass("sky", BLUE), PaintClass("new", (1, 2, 3)), PaintClass("car", RED)]
@@ -412,11 +411,14 @@ def test_a_palette_in_another_order_gives_each_class_its_new_number(begin):
     session = begin(replace(OPENER, palette=turned))
     found = opened(session).document.class_map()
     assert (found[4, 4], found[12, 12], found[20, 20], found[4, 12]) == (3, 1, 3, 0)
-    assert tuple(session.work.classes) == tuple(turned)
+    assert tuple(session.current.classes) == tuple(turned)
     session.save()
     session.close()
     session = begin()
-    assert (opened(session).document.class_map()[4, 4], session.work.note) == (1, "painted before")
+    assert (opened(session).document.class_map()[4, 4], session.current.note) == (
+        1,
+        "painted before",
+    )
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_the_rest_goes_on(begin, folder):
@@ -424,7 +426,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_rest_goes_on(begin, folde
     session = begin()
     paint(session)
     session.go(1)
-    until(lambda: session.work is None and session.error)
+    until(lambda: session.current is None and session.error)
     assert session.save() == []
     session.go(1)
     opened(session)
@@ -443,7 +445,7 @@ def test_unsaved_painting_of_a_picture_that_has_another_size_now_is_not_thrown_a
     session.close()
     write_image(folder / "a.png", np.zeros((24, 30, 3), np.uint8))
     session = begin()
-    until(lambda: session.work is None and session.error)
+    until(lambda: session.current is None and session.error)
     assert "32x24" in session.error
     assert "30x24" in session.error
     assert str(place_of(session.picture)) in session.error
@@ -457,20 +459,19 @@ def test_a_damaged_document_is_told_by_its_name(begin, folder):
     place = place_of(session.picture)
     place.write_bytes(place.read_bytes()[:-30])
     session = begin()
-    until(lambda: session.work is None and session.error)
+    until(lambda: session.current is None and session.error)
     assert str(place) in session.error
 
 
 def test_a_save_that_fails_is_in_the_summary_until_one_succeeds(begin, monkeypatch, folder):
-    from icas.segmentimg.session import session as module
 
     def refusing(work, saving):
         raise icas.IcasError("the disk is full")
 
-    session = begin(saving=Saving(("labels",)))
+    session = begin(saving=SaveOptions(("labels",)))
     paint(session)
     with monkeypatch.context() as patched:
-        patched.setattr(module, "save_work", refusing)
+        patched.setattr(OpenImage, "save", refusing)
         with pytest.raises(icas.IcasError, match="disk is full"):
             session.save()
     assert look(session) == PAINTED

@@ -16,11 +16,10 @@ from icas.io.reading import MAX_PIXELS, Image, write_image
 from icas.segmentimg.document.document import PaintDocument
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.open import Opener, Work
-from icas.segmentimg.session.save import Saving
-from icas.segmentimg.session.session import Session, Summary
+from icas.segmentimg.session.open import ImageOpener, OpenImage, SaveOptions
+from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.windows.app import run
-from icas.segmentimg.windows.controller import PAINTING, Desk
+from icas.segmentimg.windows.controller import PAINTING, Controller
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Mouse
 
 HEIGHT, WIDTH, SIDE = 24, 32, 8
@@ -126,31 +125,31 @@ class Playing:
 
 @dataclass
 class Table:
-    """A session at a desk; `play` lets a script be the person."""
+    """A session at a controller; `play` lets a script be the person."""
 
     session: Session
-    desk: Desk
+    controller: Controller
     screen: Playing | None = None
-    summary: Summary | None = None
+    summary: SessionSummary | None = None
 
     @property
     def doc(self) -> PaintDocument:
-        work = self.session.work
+        work = self.session.current
         assert work is not None
         return work.document
 
     def opened(self) -> Iterator[None]:
         """Wait until the current picture is open, or cannot be, and lies in the window."""
         until = time.monotonic() + 10
-        while self.session.work is None and not self.session.error:
+        while self.session.current is None and not self.session.error:
             assert time.monotonic() < until, "the picture does not open"
             yield None
         yield None
 
-    def play(self, script: Callable[[Table], Iterator[Any]]) -> Summary:
+    def play(self, script: Callable[[Table], Iterator[Any]]) -> SessionSummary:
         self.screen = Playing(self._whole(script))
         try:
-            run(self.desk, self.screen)
+            run(self.controller, self.screen)
         finally:
             self.summary = self.session.close()
         assert self.screen.closed
@@ -185,18 +184,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def squares() -> Opener:
-    return Opener(Squares(), 1_500_000, MAX_PIXELS, default_palette())
+def squares() -> ImageOpener:
+    return ImageOpener(Squares(), 1_500_000, MAX_PIXELS, default_palette())
 
 
 @pytest.fixture(scope="session")
-def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Work]:
+def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], OpenImage]:
     """Open the small picture, cut into squares of a side; for tests that leave it as it is."""
 
-    def opening(side: int) -> Work:
+    def opening(side: int) -> OpenImage:
         path = tmp_path_factory.mktemp("squares") / "small.png"
         write_image(path, small_image())
-        return Opener(Squares(side), 1_500_000, MAX_PIXELS, default_palette()).open(
+        return ImageOpener(Squares(side), 1_500_000, MAX_PIXELS, default_palette()).open(
             find_pictures([path])[0]
         )
 
@@ -204,35 +203,39 @@ def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Work
 
 
 @pytest.fixture
-def laid(folder: Path, squares: Opener) -> Callable[..., Table]:
+def laid(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
     """Make a table; sessions that a test does not play to their end are closed."""
     made: list[Table] = []
 
     def lay(
-        paths: Sequence[Path] = (), opener: Opener = squares, templates: Any = None, **given: Any
+        paths: Sequence[Path] = (),
+        opener: ImageOpener = squares,
+        templates: Any = None,
+        **given: Any,
     ) -> Table:
-        saving = Saving(given.pop("saves", ("masks", "labels")))
-        desk = {name: given.pop(name) for name in ("clock", "console") if name in given}
-        if "clock" in desk:
-            given["clock"] = desk["clock"]
+        saving = SaveOptions(given.pop("saves", ("masks", "labels")))
+        options = {name: given.pop(name) for name in ("clock", "console") if name in given}
+        if "clock" in options:
+            given["clock"] = options["clock"]
         session = Session(find_pictures(list(paths) or [folder]), opener, saving, **given)
-        desk.setdefault("console", Console(warnings=True))
-        table = Table(session, Desk(session, opener.palette, templates, most=(700, 900), **desk))
+        options.setdefault("console", Console(warnings=True))
+        controller = Controller(session, opener.palette, templates, max_size=(700, 900), **options)
+        table = Table(session, controller)
         made.append(table)
         return table
 
     yield lay
     for table in made:
         if table.summary is None:
-            table.desk.close()
+            table.controller.close()
             table.session.close()
 
 
 @pytest.fixture
-def opened(folder: Path, squares: Opener) -> Callable[..., Work]:
+def opened(folder: Path, squares: ImageOpener) -> Callable[..., OpenImage]:
     """Open the small picture of a name."""
 
-    def opening(name: str = "a", opener: Opener = squares) -> Work:
+    def opening(name: str = "a", opener: ImageOpener = squares) -> OpenImage:
         picture = find_pictures([folder / f"{name}.png"])[0]
         return opener.open(picture)
 

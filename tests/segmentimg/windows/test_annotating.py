@@ -1,4 +1,4 @@
-"""Saying what is meant before painting: marks, rounds, candidates, and on to painting."""
+"""Annotating before painting: strokes, boxes, rounds, candidates, and on to painting."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from icas.common.errors import IcasError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.autosave import place_of
-from icas.segmentimg.session.open import Opener
-from icas.segmentimg.windows.annotation import ANNOTATIONS
+from icas.segmentimg.session.open import ImageOpener
+from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS
 from icas.segmentimg.windows.controller import COLORS, PAINTING
 from icas.segmentimg.windows.events import Closed, Key, Mouse, Slider
-from icas.segmentimg.windows.grabcut_view import BRUSH, SEGMENTS
+from icas.segmentimg.windows.grabcut_view import BRUSH
 
 RED = (204, 0, 0)
 
@@ -104,7 +104,7 @@ class ByPoints(ByHand):
 
 
 def opener_of(segmenter):
-    return Opener(segmenter, 1_500_000, MAX_PIXELS, default_palette(), by_hand=True)
+    return ImageOpener(segmenter, 1_500_000, MAX_PIXELS, default_palette(), interactive=True)
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def settled(table):
     """Let the work in the background come to an end."""
     for _ in range(400):
         yield None
-        if not table.desk._annotating._annotator._work.busy:
+        if not table.controller._view.task.busy:
             break
     yield None
 
@@ -219,7 +219,7 @@ def test_undo_reset_and_what_is_missing(laid):
         yield from settled(table)  # told in the window, and nothing is cut
         yield drag((4, 4), (9, 9), "left")
         yield drag((14, 4), (19, 9), "right")
-        sketch = table.desk._annotating._annotator._pad.sketch
+        sketch = table.controller._view.layer
         marks.append(set(np.unique(sketch.strokes)))
         yield Key("z")
         marks.append(set(np.unique(sketch.strokes)))
@@ -305,7 +305,7 @@ def test_next_asks_anew_and_painting_from_before_stays(laid):
     def script(table):
         yield Key("n")
         yield from table.opened()
-        assert table.session.place == 1
+        assert table.session.index == 1
         assert set(table.shown) == {ANNOTATIONS, SEGMENTS}
         yield Key("p")
         yield from table.opened()
@@ -325,7 +325,7 @@ def test_next_asks_anew_and_painting_from_before_stays(laid):
         yield None
         assert (table.doc.class_map() == painted).all()
         yield Key("q")
-        assert not table.desk.finished
+        assert not table.controller.finished
         yield Key("q")
 
     summary = table.play(script)
@@ -338,7 +338,7 @@ def test_closing_the_annotations_leaves(laid):
     def script(table):
         yield Closed(SEGMENTS)
         yield Closed(ANNOTATIONS)
-        raise AssertionError("the desk is to be finished")
+        raise AssertionError("the controller is to be finished")
         yield
 
     assert table.play(script).unsaved == ()

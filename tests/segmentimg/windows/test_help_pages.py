@@ -9,7 +9,7 @@ import pytest
 
 from icas.cli.options import options_of
 from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
-from icas.segmentimg.windows.events import CUTTING, PAINTING, POINTING, help_rows
+from icas.segmentimg.windows.events import GRABCUT_KEYS, PAINTING_KEYS, SAM_KEYS, help_rows
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 HEAD = "|---|---|\n"
@@ -18,7 +18,7 @@ HEAD = "|---|---|\n"
 def test_the_page_of_keys_has_those_of_all_windows():
     text = (DOCS / "how-to" / "painting" / "keys.md").read_text(encoding="utf-8")
     shown = [part.split("\n\n")[0] for part in text.split(HEAD)[1:]]
-    tables = (PAINTING, CUTTING, POINTING)
+    tables = (PAINTING_KEYS, GRABCUT_KEYS, SAM_KEYS)
     assert shown == [
         "\n".join(f"| {key} | {words} |" for key, words in help_rows(one)) for one in tables
     ]

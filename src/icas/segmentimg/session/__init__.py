@@ -1,1 +1,1 @@
-"""A painting session: opening, prefetch, saving."""
+"""A painting session: opening images, prefetching the next ones, autosave and saving."""

@@ -1,4 +1,4 @@
-"""Work done ahead in the background: the most wanted first, memory bounded."""
+"""Prefetching in the background: the most urgent item first, memory bounded."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
-    """Makes numbered things in threads of its own, in an order that can change at any time.
+class Prefetcher(Generic[T]):
+    """Makes numbered items in threads, in an order that can change at any time.
 
     Parameters
     ----------
     make : callable
-        Number -> the thing; may raise.
+        Number -> item; may raise.
     size_of : callable
-        Bytes that a thing takes.
+        Bytes that an item takes.
     limit : int
-        Bytes that the things waiting to be fetched may take together, as far as the largest one
-        so far tells how large the next will be. The most wanted one is made in any case.
+        Maximum bytes of the items not yet taken, assuming that the next one is as large as the
+        largest so far. The most urgent one is made in any case.
     jobs : int
         Threads.
     """
@@ -31,69 +31,63 @@ class Ahead(Generic[T]):
     ) -> None:
         self._make, self._size_of, self._limit = make, size_of, limit
         self._changed = threading.Condition()
-        self._wanted: list[int] = []
-        self._under_way: set[int] = set()
-        self._made: dict[int, T] = {}
-        self._failed: dict[int, Exception] = {}
+        self._order: list[int] = []
+        self._running: set[int] = set()
+        self._items: dict[int, T] = {}
+        self._errors: dict[int, Exception] = {}
         self._largest = 0
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"icas-ahead-{number}", daemon=True)
+            threading.Thread(target=self._run, name=f"icas-prefetch-{number}", daemon=True)
             for number in range(jobs)
         ]
         for thread in self._threads:
             thread.start()
 
-    def want(self, order: Sequence[int]) -> None:
-        """What is wanted from now on, the most urgent first; all else is dropped.
-
-        What is under way is made to its end, and dropped then if it is not wanted.
-        """
+    def request(self, order: Sequence[int]) -> None:
+        """Replace the requested items, the most urgent first; others are dropped when made."""
         with self._changed:
-            self._wanted = list(dict.fromkeys(order))
-            for number in self._made.keys() - set(self._wanted):
-                del self._made[number]
+            self._order = list(dict.fromkeys(order))
+            for number in self._items.keys() - set(self._order):
+                del self._items[number]
             self._changed.notify_all()
 
     def take(self, number: int) -> T | None:
-        """The thing, now the caller's own; None while it is not made.
+        """Hand over an item; None while it is not made.
 
         Raises
         ------
         Exception
-            What `make` raised, each time that it is asked for.
+            What `make` raised, every time.
         """
         with self._changed:
-            if number in self._failed:
-                raise self._failed[number]
-            made = self._made.pop(number, None)
-            if made is not None:
-                self._wanted = [other for other in self._wanted if other != number]
+            if number in self._errors:
+                raise self._errors[number]
+            item = self._items.pop(number, None)
+            if item is not None:
+                self._order = [requested for requested in self._order if requested != number]
                 self._changed.notify_all()
-            return made
+            return item
 
     def wait(self, number: int, seconds: float) -> bool:
-        """Wait until a thing is made or has failed; whether it is."""
+        """Wait until an item is made or has failed; whether it is."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: number in self._made or number in self._failed, seconds
+                lambda: number in self._items or number in self._errors, seconds
             )
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what waits to be fetched."""
+        """Bytes of the items not yet taken."""
         with self._changed:
-            return sum(map(self._size_of, self._made.values()))
+            return sum(map(self._size_of, self._items.values()))
 
     def close(self, seconds: float = 0.5) -> bool:
-        """Start nothing more; whether all has ended, which is waited for up to some seconds.
-
-        What is still under way then ends with the process at the latest.
-        """
+        """Start nothing more and wait up to some seconds; whether all threads have ended."""
         with self._changed:
             self._closed = True
-            self._wanted = []
-            self._made.clear()
+            self._order = []
+            self._items.clear()
             self._changed.notify_all()
         until = time.monotonic() + seconds
         for thread in self._threads:
@@ -107,34 +101,32 @@ class Ahead(Generic[T]):
                 number = self._next()
                 if self._closed or number is None:
                     return
-                self._under_way.add(number)
-            self._finish(number, *self._attempt(number))
+                self._running.add(number)
+            self._make_item(number)
 
-    def _attempt(self, number: int) -> tuple[T | None, Exception | None]:
+    def _make_item(self, number: int) -> None:
         try:
-            return self._make(number), None
-        except Exception as error:  # told where the thing is asked for
-            return None, error
-
-    def _finish(self, number: int, made: T | None, error: Exception | None) -> None:
+            item, error = self._make(number), None
+        except Exception as raised:  # raised again by `take`
+            item, error = None, raised
         with self._changed:
-            self._under_way.discard(number)
+            self._running.discard(number)
             if error is not None:
-                self._failed[number] = error
-            elif made is not None and not self._closed:
-                self._largest = max(self._largest, self._size_of(made))
-                if number in self._wanted:
-                    self._made[number] = made
+                self._errors[number] = error
+            elif item is not None and not self._closed:
+                self._largest = max(self._largest, self._size_of(item))
+                if number in self._order:
+                    self._items[number] = item
             self._changed.notify_all()
 
     def _next(self) -> int | None:
-        """What to make next; None where all is made or there is no room."""
-        held = sum(map(self._size_of, self._made.values()))
-        room = self._limit - held - len(self._under_way) * self._largest
-        guessing = self._largest == 0 and bool(self._under_way)
-        for place, number in enumerate(self._wanted):
-            if number in self._made or number in self._failed or number in self._under_way:
+        """The item to make next; None if all are made or memory is full."""
+        held = sum(map(self._size_of, self._items.values()))
+        free = self._limit - held - len(self._running) * self._largest
+        size_unknown = self._largest == 0 and bool(self._running)
+        for position, number in enumerate(self._order):
+            if number in self._items or number in self._errors or number in self._running:
                 continue
-            fits = room >= self._largest and not guessing
-            return number if place == 0 or fits else None
+            fits = free >= self._largest and not size_unknown
+            return number if position == 0 or fits else None
         return None

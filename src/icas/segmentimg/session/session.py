@@ -1,4 +1,4 @@
-"""A session: which picture, what is painted on it, what is saved; no window anywhere."""
+"""A session: the current image, what is unsaved, saving and moving on; no windows."""
 
 from __future__ import annotations
 
@@ -9,33 +9,30 @@ from pathlib import Path
 
 from icas.common.errors import IcasError
 from icas.segmentimg.formats.inputs import Picture
-from icas.segmentimg.session.open import NOT_KEPT, Opener, Work
-from icas.segmentimg.session.prefetch import Ahead
-from icas.segmentimg.session.save import Saving, save_work
-from icas.segmentimg.session.store import Shelf
+from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage, SaveOptions
+from icas.segmentimg.session.prefetch import Prefetcher
+from icas.segmentimg.session.store import ImageStore
 
-HELD_BYTES = 512 * 1024**2
-"""Memory for pictures opened ahead, and as much again for those that were left."""
+MEMORY_BYTES = 512 * 1024**2
+"""Memory for prefetched images, and as much again for those visited."""
 
 
 @dataclass(frozen=True)
-class Summary:
+class SessionSummary:
     """What a session did.
 
     Attributes
     ----------
     pictures, saved : int
-        Pictures there are, and those saved at least once.
+        All images, and those saved at least once.
     unsaved : tuple of Path
-        Pictures with painting that is kept, but not saved.
-    unreadable : dict
-        Path -> reason.
-    failed : dict
-        Path -> why its painting could not be saved or kept.
+        Images with painting that is autosaved, but not saved.
+    unreadable, failed : dict
+        Path -> reason why it could not be opened, or why its painting could not be saved.
     out : tuple of Path
         Folders of the files.
     ended : bool
-        Whether no picture is being opened any more in the background.
+        Whether no image is being opened in the background any more.
     """
 
     pictures: int
@@ -47,7 +44,7 @@ class Summary:
     ended: bool
 
     def line(self) -> str:
-        """The line that a session ends with."""
+        """The last line of the command."""
         return (
             f"{self.pictures} pictures, {self.saved} saved, {len(self.unsaved)} painted but not"
             f" saved, {len(self.unreadable)} unreadable -> {', '.join(map(str, self.out))}"
@@ -55,151 +52,147 @@ class Summary:
 
 
 class Session:
-    """Pictures to be painted one after the other.
-
-    The current picture is opened first, then the next ones, in threads of their own. What is
-    painted is kept beside the masks every few seconds, so that nobody loses it.
+    """Images to be painted one after the other, prefetched in threads and autosaved.
 
     Parameters
     ----------
     pictures : sequence of Picture
         At least one.
-    opener : Opener
-    saving : Saving
+    opener : ImageOpener
+    options : SaveOptions
     ahead : int
-        How many of the next pictures are opened in advance.
+        Number of images to prefetch.
     jobs : int
         Threads for that.
     clock : callable
         Seconds, as `time.monotonic`.
-    held_bytes : int
-        Memory for pictures opened ahead, and as much for those left behind.
+    memory_bytes : int
+        Memory for prefetched images, and as much for those visited.
 
     Attributes
     ----------
     pictures : list of Picture
-    place : int
+    index : int
         The current one.
     errors : dict
-        Place -> why the picture there could not be opened.
+        Index -> why the image could not be opened.
     """
 
     def __init__(
         self,
         pictures: Sequence[Picture],
-        opener: Opener,
-        saving: Saving | None = None,
+        opener: ImageOpener,
+        options: SaveOptions | None = None,
         *,
         ahead: int = 2,
         jobs: int = 1,
         clock: Callable[[], float] = time.monotonic,
-        held_bytes: int = HELD_BYTES,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.pictures = list(pictures)
-        self.place = 0
+        self.index = 0
         self.errors: dict[int, str] = {}
-        self._opener, self._saving, self._reach = opener, saving or Saving(), ahead
+        self._opener, self._options, self._ahead = opener, options or SaveOptions(), ahead
         self._saved: set[int] = set()
         self._save_errors: dict[int, str] = {}
-        self._shelf = Shelf(held_bytes, clock)
-        self._ahead: Ahead[Work] = Ahead(self._open, lambda work: work.nbytes, held_bytes, jobs)
-        self._ask()
+        self.store = ImageStore(memory_bytes, clock)
+        self._prefetcher: Prefetcher[OpenImage] = Prefetcher(
+            self._open, lambda opened: opened.nbytes, memory_bytes, jobs
+        )
+        self._prefetch()
 
     @property
     def picture(self) -> Picture:
-        """The current picture."""
-        return self.pictures[self.place]
+        """The current image and its files."""
+        return self.pictures[self.index]
 
     @property
-    def work(self) -> Work | None:
-        """The current picture, opened; None while it is not, or cannot be."""
-        if self.place not in self._shelf and self.place not in self.errors:
-            self._fetch()
-        return self._shelf.get(self.place)
+    def current(self) -> OpenImage | None:
+        """The current image, opened; None while it is not, or cannot be."""
+        if self.index not in self.store and self.index not in self.errors:
+            try:
+                opened = self._prefetcher.take(self.index)
+            except Exception as error:  # of one image; the session goes on
+                self.errors[self.index] = str(error) or type(error).__name__
+                return None
+            if opened is not None:
+                self.store.put(self.index, opened)
+        return self.store.get(self.index)
 
     @property
     def error(self) -> str:
-        """Why the current picture could not be opened; "" where it could, or is not yet."""
-        return self.errors.get(self.place, "")
+        """Why the current image could not be opened; "" if it could, or is not yet."""
+        return self.errors.get(self.index, "")
 
     @property
     def unsaved(self) -> tuple[Path, ...]:
-        """Pictures with painting that the masks do not hold."""
-        return tuple(self.pictures[place].path for place in sorted(self._shelf.unsaved))
+        """Images with painting that the masks lack."""
+        return tuple(self.pictures[index].path for index in sorted(self.store.unsaved))
 
     def go(self, step: int) -> bool:
-        """To the next picture (1) or the previous one (-1); False where there is none."""
-        place = self.place + step
-        if not 0 <= place < len(self.pictures):
+        """To the next image (1) or the previous one (-1); False if there is none."""
+        index = self.index + step
+        if not 0 <= index < len(self.pictures):
             return False
-        self._shelf.keep(self.place)
-        self.place = place
-        self._ask()
+        self.store.autosave(self.index)
+        self.index = index
+        self._prefetch()
         return True
 
     def save(self) -> list[Path]:
-        """Write the masks of the current picture, and what else is asked for.
+        """Write the masks of the current image and the other requested files.
 
         Raises
         ------
         IcasError
-            The disk fails, or a file that is not ours is in the way; the painting stays as it is.
+            The disk fails, or a foreign file is in the way; the painting is unchanged.
         """
-        work = self.work
-        if work is None:
+        opened = self.current
+        if opened is None:
             return []
         try:
-            files = save_work(work, self._saving)
+            files = opened.save(self._options)
         except IcasError as error:
-            self._save_errors[self.place] = str(error)
+            self._save_errors[self.index] = str(error)
             raise
-        self._save_errors.pop(self.place, None)
-        self._saved.add(self.place)
-        work.kept_revision = NOT_KEPT  # what is kept does not know that it is saved
-        self._shelf.keep(self.place, again=True)
+        self._save_errors.pop(self.index, None)
+        self._saved.add(self.index)
+        opened.autosaved_revision = NEVER_SAVED  # the autosave file lacks that it is saved
+        self.store.autosave(self.index, force=True)
         return files
 
     def tick(self) -> str:
-        """What has to be done from time to time; a message where keeping fails, else ""."""
-        told = self._shelf.tick()
-        self._shelf.forget([self.place])
-        return told
+        """Autosave and evict if it is time; a message if an autosave failed, else ""."""
+        message = self.store.tick()
+        self.store.evict(self.index)
+        return message
 
-    def close(self) -> Summary:
-        """Keep all painting, and end the work in the background."""
-        ended = self._ahead.close()
-        self._shelf.close()
-        failed = {**self._shelf.errors, **self._save_errors}
-        return Summary(
+    def close(self) -> SessionSummary:
+        """Autosave all painting, and end the work in the background."""
+        ended = self._prefetcher.close()
+        self.store.close()
+        failed = {**self.store.errors, **self._save_errors}
+        return SessionSummary(
             len(self.pictures),
             len(self._saved),
             self.unsaved,
-            {self.pictures[place].path: error for place, error in sorted(self.errors.items())},
-            {self.pictures[place].path: error for place, error in sorted(failed.items())},
+            {self.pictures[index].path: error for index, error in sorted(self.errors.items())},
+            {self.pictures[index].path: error for index, error in sorted(failed.items())},
             tuple(sorted({picture.out for picture in self.pictures})),
             ended,
         )
 
-    def _open(self, place: int) -> Work:
-        """Open a picture; what was painted there in this session counts in any case."""
-        again = place in self._shelf.written
+    def _open(self, index: int) -> OpenImage:
+        """Open an image; what was painted in this session is restored in any case."""
+        again = index in self.store.written
         opener = replace(self._opener, resume=True) if again else self._opener
-        return opener.open(self.pictures[place])
+        return opener.open(self.pictures[index])
 
-    def _ask(self) -> None:
-        """Have the current picture opened, then the next, the previous, and those further on."""
-        near = [self.place, self.place + 1, self.place - 1]
-        near += range(self.place + 2, self.place + self._reach + 1)
-        if self._reach == 0:
-            near = [self.place]
-        inside = [place for place in near if 0 <= place < len(self.pictures)]
-        self._ahead.want([place for place in inside if place not in self._shelf])
-
-    def _fetch(self) -> None:
-        try:
-            work = self._ahead.take(self.place)
-        except Exception as error:  # of one picture; the session goes on
-            self.errors[self.place] = str(error) or type(error).__name__
-            return
-        if work is not None:
-            self._shelf.put(self.place, work)
+    def _prefetch(self) -> None:
+        """Open the current image, then the next, the previous, and those further on."""
+        near = [self.index]
+        if self._ahead:
+            near += [self.index + 1, self.index - 1]
+            near += range(self.index + 2, self.index + self._ahead + 1)
+        inside = [index for index in near if 0 <= index < len(self.pictures)]
+        self._prefetcher.request([index for index in inside if index not in self.store])

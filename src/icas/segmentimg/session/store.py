@@ -1,4 +1,4 @@
-"""The opened pictures of a session: held in memory while there is room, kept on disk always."""
+"""The open images of a session: evicted from memory when it is full, autosaved always."""
 
 from __future__ import annotations
 
@@ -7,118 +7,123 @@ from concurrent.futures import Future
 
 from icas.io.formats import os_reason
 from icas.segmentimg.formats.autosave import Keeper, place_of
-from icas.segmentimg.session.open import Work
-from icas.segmentimg.session.save import kept_of
+from icas.segmentimg.session.open import OpenImage
 
-KEEP_SECONDS = 2.0
-"""Painting is kept this long after it changed; no more than this is lost when the process dies."""
-AGAIN_SECONDS = 10.0
-"""Time until a document that could not be kept is tried again."""
+AUTOSAVE_SECONDS = 2.0
+"""Interval of autosaves; no more than this is lost when the process dies."""
+RETRY_SECONDS = 10.0
+"""Interval after an autosave that failed."""
 
 
-class Shelf:
-    """Pictures that were opened, by their place in the session's list.
+class ImageStore:
+    """Open images by their index in the session.
 
     Parameters
     ----------
     limit : int
-        Bytes that they may take together; what is painted and could not be kept stays in any case.
+        Maximum bytes in memory; images whose painting could not be autosaved are never evicted.
     clock : callable
         Seconds, as `time.monotonic`.
 
     Attributes
     ----------
     errors : dict
-        Place -> why the painting there could not be kept.
+        Index -> why the image could not be autosaved.
     written : set of int
-        Places whose documents were written since the session began.
+        Images autosaved in this session.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit, self._clock = limit, clock
-        self._works: dict[int, Work] = {}
+        self._images: dict[int, OpenImage] = {}
         self._keeper = Keeper()
         self._writing: dict[int, tuple[Future[None], int]] = {}
-        self._due = 0.0
-        self._left_unsaved: set[int] = set()
+        self._next_autosave = 0.0
+        self._evicted_unsaved: set[int] = set()
         self.errors: dict[int, str] = {}
         self.written: set[int] = set()
 
-    def __contains__(self, place: int) -> bool:
-        return place in self._works
+    def __contains__(self, index: int) -> bool:
+        return index in self._images
 
-    def get(self, place: int) -> Work | None:
-        """A picture that is held; None for another."""
-        return self._works.get(place)
+    def get(self, index: int) -> OpenImage | None:
+        """An image in memory; None if it is not."""
+        return self._images.get(index)
 
-    def put(self, place: int, work: Work) -> None:
-        """Hold a picture that was opened."""
-        self._works[place] = work
-        self._left_unsaved.discard(place)
+    def put(self, index: int, opened: OpenImage) -> None:
+        """Add an image."""
+        self._images[index] = opened
+        self._evicted_unsaved.discard(index)
 
     @property
     def unsaved(self) -> set[int]:
-        """Places of painting that the masks do not hold."""
-        return self._left_unsaved | {place for place, work in self._works.items() if work.unsaved}
+        """Images with painting that the masks lack."""
+        return self._evicted_unsaved | {n for n, opened in self._images.items() if opened.unsaved}
 
-    def keep(self, place: int, *, again: bool = False) -> None:
-        """Have a document written if it has changed, or in any case (`again`)."""
-        work = self._works.get(place)
-        if work is None or (work.kept and not again):
+    @property
+    def writing(self) -> bool:
+        """Whether an autosave is being written."""
+        return bool(self._writing)
+
+    def autosave(self, index: int, *, force: bool = False) -> None:
+        """Write an image in the background if it has changed, or in any case (`force`)."""
+        opened = self._images.get(index)
+        if opened is None or (opened.autosaved and not force):
             return
-        revision = work.document.revision
-        if not again and place in self._writing and self._writing[place][1] == revision:
+        revision = opened.document.revision
+        if not force and index in self._writing and self._writing[index][1] == revision:
             return
-        self._writing[place] = self._keeper.submit(place_of(work.picture), kept_of(work)), revision
+        future = self._keeper.submit(place_of(opened.picture), opened.snapshot())
+        self._writing[index] = future, revision
 
     def tick(self) -> str:
-        """Keep what has changed if it is time; a message where that has failed, else ""."""
-        told = self._settle()
+        """Autosave what has changed if it is time; a message if that failed, else ""."""
+        message = self._collect()
         now = self._clock()
-        if now >= self._due and not self._writing:
-            self._due = now + KEEP_SECONDS
-            self._keep_all()
-        return told
+        if now >= self._next_autosave and not self._writing:
+            self._next_autosave = now + AUTOSAVE_SECONDS
+            self._autosave_all()
+        return message
 
-    def forget(self, near: list[int]) -> None:
-        """Let go of what is kept, until the rest has room; never of the places in `near`."""
-        held = sum(work.nbytes for work in self._works.values())
-        for place, work in list(self._works.items()):
+    def evict(self, current: int) -> None:
+        """Evict autosaved images until the rest fits into memory; never the current one."""
+        held = sum(opened.nbytes for opened in self._images.values())
+        for index, opened in list(self._images.items()):
             if held <= self._limit:
                 return
-            if place not in near and work.kept and place not in self._writing:
-                held -= work.nbytes
-                del self._works[place]
-                if work.unsaved:
-                    self._left_unsaved.add(place)
+            if index != current and opened.autosaved and index not in self._writing:
+                held -= opened.nbytes
+                del self._images[index]
+                if opened.unsaved:
+                    self._evicted_unsaved.add(index)
 
     def close(self) -> None:
-        """Keep all that has changed, and wait for the disk."""
-        self._keep_all()
+        """Autosave all that has changed, and wait for the disk."""
+        self._autosave_all()
         self._keeper.close()
-        self._settle()
+        self._collect()
 
-    def _keep_all(self) -> None:
-        for place in self._works:
-            self.keep(place)
+    def _autosave_all(self) -> None:
+        for index in self._images:
+            self.autosave(index)
 
-    def _settle(self) -> str:
-        """Note which documents are on the disk now."""
-        told = ""
-        for place, (future, revision) in list(self._writing.items()):
+    def _collect(self) -> str:
+        """Note which autosaves have been written; a message about the first new failure."""
+        message = ""
+        for index, (future, revision) in list(self._writing.items()):
             if not future.done():
                 continue
-            del self._writing[place]
+            del self._writing[index]
             error = future.exception()
             if error is None:
-                self._works[place].kept_revision = revision
-                self.written.add(place)
-                self.errors.pop(place, None)
+                self._images[index].autosaved_revision = revision
+                self.written.add(index)
+                self.errors.pop(index, None)
                 continue
             reason = os_reason(error) if isinstance(error, OSError) else str(error)
-            folder = place_of(self._works[place].picture).parent
+            folder = place_of(self._images[index].picture).parent
             text = f"painting cannot be kept in {folder}: {reason}"
-            told = told if place in self.errors else text
-            self.errors[place] = text
-            self._due = self._clock() + AGAIN_SECONDS
-        return told
+            message = message if index in self.errors else text
+            self.errors[index] = text
+            self._next_autosave = self._clock() + RETRY_SECONDS
+        return message

@@ -1,3 +1,1 @@
-"""The windows in which pictures are painted: thin loops over OpenCV's HighGUI."""
-
-from __future__ import annotations
+"""The windows for painting and annotating: events become commands, views are redrawn."""

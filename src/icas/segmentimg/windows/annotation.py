@@ -1,185 +1,111 @@
-"""What a person draws to say what they mean: boxes, strokes, points; the last can be taken back."""
+"""Annotating an image before painting: boxes, strokes and points, and the view they share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import IcasError
-from icas.common.registry import Entry
 from icas.io.reading import Image
 from icas.segmentimg.labels.boxes import Box
-from icas.segmentimg.labels.labels import Labels
+from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.render.canvas import Pyramid
-from icas.segmentimg.render.viewport import Shape, Viewport
-from icas.segmentimg.session.open import Work
-from icas.segmentimg.windows.events import (
-    CUTTING,
-    POINTING,
-    Binding,
-    Event,
-    Key,
-    Mouse,
-    Slider,
-    action_of,
-)
-from icas.segmentimg.windows.text import laid_over, notice, table_panel
+from icas.segmentimg.render.viewport import Shape
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.windows.events import Binding, Mouse, Slider, help_rows
+from icas.segmentimg.windows.text import help_over, notice
+from icas.segmentimg.windows.view import Message, ZoomView
 
-ZOOM = 1.25
-PAN = 80
-
-
-class Plate:
-    """A picture seen through a viewport; wheel and Shift+drag move it.
-
-    Attributes
-    ----------
-    viewport : Viewport
-    """
-
-    def __init__(self, image: Image, most: Shape) -> None:
-        self._pyramid = Pyramid(image)
-        self.viewport = Viewport.whole((image.shape[0], image.shape[1]), most)
-        self._seen: Image | None = None
-        self._pan_from: tuple[int, int] | None = None
-        self.pointer: tuple[int, int] | None = None
-
-    def picture(self) -> Image:
-        """(h, w, 3): what is seen; a copy that may be drawn on."""
-        if self._seen is None:
-            self._seen = self._pyramid.seen(self.viewport)
-        return self._seen.copy()
-
-    def moves(self, event: Mouse) -> bool:
-        """Zoom or pan if that is what the mouse does; whether it is."""
-        self.pointer = (event.x, event.y)
-        if event.kind == "wheel":
-            if event.sideways:
-                self._look(self.viewport.panned(-PAN * event.wheel, 0))
-            else:
-                self._look(self.viewport.zoomed(ZOOM**event.wheel, event.x, event.y))
-            return True
-        if event.kind == "down" and event.button == "left" and event.shift:
-            self._pan_from = (event.x, event.y)
-            return True
-        if self._pan_from is None:
-            return False
-        start, self._pan_from = self._pan_from, (event.x, event.y)
-        self._look(self.viewport.panned(start[0] - event.x, start[1] - event.y))
-        if event.kind == "up":
-            self._pan_from = None
-        return True
-
-    def key(self, action: str) -> bool:
-        """Zoom or pan if that is what a key is for; whether it is."""
-        height, width = self.viewport.size
-        at = self.pointer or (width // 2, height // 2)
-        if action in ("zoom_in", "zoom_out"):
-            self._look(self.viewport.zoomed(ZOOM if action == "zoom_in" else 1 / ZOOM, *at))
-        elif action == "whole":
-            self._look(Viewport.whole(self.viewport.shape, self.viewport.most))
-        elif action in _PANS:
-            self._look(self.viewport.panned(*_PANS[action]))
-        else:
-            return False
-        return True
-
-    def pixel(self, x: int, y: int) -> tuple[int, int]:
-        """Row and column of the nearest pixel of the picture."""
-        height, width = self.viewport.shape
-        row, col = self.viewport.to_picture(x, y)
-        return min(max(row, 0), height - 1), min(max(col, 0), width - 1)
-
-    def _look(self, viewport: Viewport) -> None:
-        self.viewport, self._seen = viewport, None
-
-
-_PANS = {"pan_left": (-PAN, 0), "pan_right": (PAN, 0), "pan_up": (0, -PAN), "pan_down": (0, PAN)}
+ANNOTATIONS, SEGMENTS = "Annotations", "Segments"
+BOX_OUTLINE = (((0, 0, 0), 3), ((255, 214, 0), 1))
+MESSAGE_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line drawn with a round brush: (row, column) after (row, column).
+    """A line drawn with a round brush, through pixels (row, column).
 
     Attributes
     ----------
     value : int
-        What it says, see `icas.segmentimg.grabcut.annotation`.
+        As in `icas.segmentimg.grabcut.annotation`.
     radius : int
-        In pixels of the picture.
+        In pixels of the image.
     """
 
     value: int
     radius: int
-    places: tuple[tuple[int, int], ...]
+    pixels: tuple[tuple[int, int], ...]
 
     def draw(self, target: NDArray[np.uint8], start: int = 0) -> None:
-        """Put the value into a map, from a place of the line on."""
+        """Draw the value into a map, from a pixel of the line on."""
         import cv2
 
-        places = [(col, row) for row, col in self.places[max(0, start - 1) :]]
-        cv2.circle(target, places[0], self.radius, self.value, cv2.FILLED)
-        for before, after in pairwise(places):
+        points = [(col, row) for row, col in self.pixels[max(0, start - 1) :]]
+        cv2.circle(target, points[0], self.radius, self.value, cv2.FILLED)
+        for before, after in pairwise(points):
             cv2.line(target, before, after, self.value, 2 * self.radius + 1)
             cv2.circle(target, after, self.radius, self.value, cv2.FILLED)
 
 
 @dataclass(frozen=True)
 class Click:
-    """A point: row, column, and whether it lies on what is meant (1) or not (0)."""
+    """A point on the object (label 1) or on the background (0)."""
 
     row: int
     col: int
     label: int
 
 
-Mark = Box | Stroke | Click
+class AnnotationLayer:
+    """Annotations of an image of a shape (h, w), in order, with undo.
 
-
-class Sketch:
-    """Marks on a picture of `shape` (h, w), in the order in which they were made."""
+    Attributes
+    ----------
+    strokes : (h, w) uint8 ndarray
+        Values of the strokes, later over earlier; read only.
+    """
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        self._shape = shape
-        self._marks: list[Mark] = []
-        self._map = np.zeros(shape, np.uint8)
+        self._marks: list[Box | Stroke | Click] = []
+        self.strokes = np.zeros(shape, np.uint8)
 
-    def add(self, mark: Mark) -> None:
-        """One more mark."""
+    def add(self, mark: Box | Stroke | Click) -> None:
+        """Add a box, a stroke or a point."""
         self._marks.append(mark)
         if isinstance(mark, Stroke):
-            mark.draw(self._map)
+            mark.draw(self.strokes)
 
-    def lengthen(self, place: tuple[int, int]) -> None:
-        """Draw the last stroke on to another place."""
-        last = self._marks[-1]
-        if isinstance(last, Stroke) and last.places[-1] != place:
-            longer = Stroke(last.value, last.radius, (*last.places, place))
+    def extend(self, pixel: tuple[int, int]) -> None:
+        """Extend the last stroke to a pixel."""
+        last = self._marks[-1] if self._marks else None
+        if isinstance(last, Stroke) and last.pixels[-1] != pixel:
+            longer = Stroke(last.value, last.radius, (*last.pixels, pixel))
             self._marks[-1] = longer
-            longer.draw(self._map, start=len(last.places))
+            longer.draw(self.strokes, start=len(last.pixels))
 
     def undo(self) -> bool:
-        """Take the last mark back; whether there was one."""
+        """Remove the last annotation; False if there is none."""
         if not self._marks:
             return False
         self._marks.pop()
-        self._map[:] = 0
+        self.strokes[:] = 0
         for mark in self._marks:
             if isinstance(mark, Stroke):
-                mark.draw(self._map)
+                mark.draw(self.strokes)
         return True
 
     def reset(self) -> None:
-        """Take all marks back."""
+        """Remove all annotations."""
         self._marks.clear()
-        self._map[:] = 0
+        self.strokes[:] = 0
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -191,273 +117,213 @@ class Sketch:
         """The points."""
         return tuple(mark for mark in self._marks if isinstance(mark, Click))
 
-    @property
-    def strokes(self) -> NDArray[np.uint8]:
-        """(h, w) uint8: the strokes' values, later over earlier; not to be written into."""
-        return self._map
 
-
-ANNOTATIONS = "Annotations"
-BOX_COLOR, SHADE = (255, 214, 0), (0, 0, 0)
-SAID_SECONDS = 8.0
-
-
-class Annotator(Protocol):
-    """A stage before painting; gives the segments."""
-
-    def mouse(self, event: Mouse) -> None:
-        """Do what the mouse says."""
-        ...
-
-    def slider(self, event: Slider) -> None:
-        """Do what a slider says."""
-        ...
-
-    def act(self, action: str) -> None:
-        """Do what a key says."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Show a message for a while."""
-        ...
-
-    def tick(self) -> None:
-        """Look whether work in the background is done."""
-        ...
-
-    def frames(self) -> dict[str, Image]:
-        """Windows that look different now."""
-        ...
-
-    def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
-        """Window, name, value and most of each slider."""
-        ...
-
-    def labels(self) -> Labels | None:
-        """(h, w) int32: the segments to be painted; None while there are none."""
-        ...
-
-    def close(self) -> None:
-        """Start no more work."""
-        ...
-
-
-class Background:
-    """One piece of work at a time in a thread of its own."""
+class BackgroundTask:
+    """One computation at a time in a thread of its own."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="icas-annotate")
         self._task: tuple[Future[Any], Callable[[Any], None]] | None = None
-        self._begun = 0.0
+        self._started = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether work is under way."""
+        """Whether a computation is in progress."""
         return self._task is not None
 
     @property
     def seconds(self) -> float:
-        """Since when."""
-        return self._clock() - self._begun
+        """Time since its start."""
+        return self._clock() - self._started
 
-    def start(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Begin; `then` gets the result in the caller's thread, at a later `settle`."""
-        self._begun = self._clock()
-        self._task = self._pool.submit(work), then
+    def start(self, compute: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Start; `done` gets the result in the thread that calls `collect`."""
+        self._started = self._clock()
+        self._task = self._pool.submit(compute), done
 
-    def settle(self) -> str:
-        """Hand over a result that is there; what went wrong, else ""."""
+    def collect(self) -> str:
+        """Hand over the result if there is one; an error message, else ""."""
         if self._task is None or not self._task[0].done():
             return ""
-        (future, then), self._task = self._task, None
+        (future, done), self._task = self._task, None
         try:
-            then(future.result())
+            done(future.result())
         except IcasError as error:
             return str(error)
         return ""
 
-    def drop(self) -> None:
-        """Forget what is under way; its result comes to nothing."""
+    def discard(self) -> None:
+        """Ignore the result of the computation in progress."""
         self._task = None
 
     def close(self) -> None:
         """Start nothing more."""
-        self.drop()
+        self.discard()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class Pad:
-    """The window *Annotations*: a picture, a sketch on it, boxes drawn with the middle button."""
-
-    def __init__(
-        self,
-        image: Image,
-        most: Shape,
-        rows: tuple[tuple[str, str], ...],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.plate = Plate(image, most)
-        self.sketch = Sketch((image.shape[0], image.shape[1]))
-        self._rows, self._clock = rows, clock
-        self._box_from: tuple[int, int] | None = None
-        self._said, self._said_until = "", 0.0
-        self._help = False
-        self.changed = True
-
-    def say(self, text: str) -> None:
-        """Show a message for a while."""
-        self._said, self._said_until, self.changed = text, self._clock() + SAID_SECONDS, True
-
-    def toggle_help(self) -> None:
-        """Show the keys, or no longer."""
-        self._help, self.changed = not self._help, True
-
-    def tick(self) -> None:
-        """Let an old message go."""
-        if self._said and self._clock() > self._said_until:
-            self._said, self.changed = "", True
-
-    def mouse(self, event: Mouse) -> bool:
-        """Zoom, pan and boxes; False where the event is for others."""
-        if self._help and event.kind == "down":
-            self.toggle_help()
-            return True
-        if self.plate.moves(event):
-            self.changed = True
-            return True
-        if event.button == "middle" or self._box_from is not None:
-            self._draw_box(event)
-            return True
-        return False
-
-    def key(self, action: str) -> bool:
-        """Zoom, pan and help; False where a key is for others."""
-        if action == "help":
-            self.toggle_help()
-            return True
-        done = self.plate.key(action)
-        self.changed |= done
-        return done
-
-    def picture(self, draw: Callable[[Image], None]) -> Image:
-        """(h, w, 3): what the window shows; `draw` puts in what others have to show."""
-        shown = self.plate.picture()
-        draw(shown)
-        boxes = list(self.sketch.boxes)
-        if self._box_from is not None and self.plate.pointer is not None:
-            boxes.append(_spanned(self._box_from, self.plate.pixel(*self.plate.pointer)))
-        for box in boxes:
-            self._frame(shown, box)
-        if self._said:
-            notice(shown, self._said)
-        if self._help:
-            shown = laid_over(shown, table_panel("Keys and buttons (h closes)", self._rows))
-        self.changed = False
-        return shown
-
-    def _draw_box(self, event: Mouse) -> None:
-        place = self.plate.pixel(event.x, event.y)
-        self.changed = True
-        if event.kind in ("down", "double"):
-            self._box_from = place
-        elif event.kind == "up" and self._box_from is not None:
-            box = _spanned(self._box_from, place)
-            self._box_from = None
-            if box[1] - box[0] > 2 and box[3] - box[2] > 2:
-                self.sketch.add(box)
-
-    def _frame(self, shown: Image, box: Box) -> None:
-        import cv2
-
-        viewport = self.plate.viewport
-        start = viewport.to_window(box[0], box[2])
-        end = viewport.to_window(box[1] - 1, box[3] - 1)
-        for color, width in ((SHADE, 3), (BOX_COLOR, 1)):
-            cv2.rectangle(shown, start, end, color, width)
-
-
-def _spanned(start: tuple[int, int], end: tuple[int, int]) -> Box:
-    top, bottom = sorted((start[0], end[0]))
-    left, right = sorted((start[1], end[1]))
-    return top, bottom + 1, left, right + 1
-
-
-def seen_mask(plate: Plate, mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A map of the picture through a plate's viewport."""
-    height, width = plate.viewport.size
-    rows, columns = plate.viewport.rows(0, height), plate.viewport.columns(0, width)
-    return np.asarray(mask[rows][:, columns])
-
-
-_HERE = "icas.segmentimg.windows."
-ANNOTATORS: Mapping[str, Entry] = {
-    "grabcut": Entry(_HERE + "cutting:CutAnnotator", "boxes and strokes"),
-    "sam": Entry(_HERE + "pointing:PointAnnotator", "boxes and points"),
-}
-KEYS: Mapping[str, tuple[Binding, ...]] = {"grabcut": CUTTING, "sam": POINTING}
-LEAVING = ("finish", "next", "previous", "quit")
-"""Actions that the annotator itself knows nothing of."""
-
-
-class Annotating:
-    """A picture on which a person draws or points until there are segments.
+class AnnotationView(ZoomView):
+    """The window *Annotations*: boxes with the middle button, what else subclasses add.
 
     Parameters
     ----------
-    work : Work
+    opened : OpenImage
         With a guide.
-    most : (int, int)
-        Height and width that a window has at most.
+    max_size : (int, int)
+        Maximum height and width of a window.
     clock : callable
     """
 
-    def __init__(self, work: Work, most: Shape, clock: Callable[[], float]) -> None:
-        method = str(work.record["method"])
-        self.work = work
-        self._keys = KEYS[method]
-        make = ANNOTATORS[method].load()
-        self._annotator: Annotator = make(work.document.image, work.guide, most, clock)
+    keymap: ClassVar[tuple[Binding, ...]]
+    hint: ClassVar[str]
+    busy_message: ClassVar[str]
+    no_mask_message: ClassVar[str]
+    sliders: ClassVar[tuple[tuple[str, str, int, int], ...]] = ()
 
-    def handle(self, event: Event) -> str:
-        """Do what a person did; one of `LEAVING` where the desk has to do it, else ""."""
-        if isinstance(event, Key):
-            action = action_of(event.name, self._keys) or ""
-            if action in LEAVING:
-                return action
-            self._annotator.act(action)
-        elif isinstance(event, Mouse):
-            self._annotator.mouse(event)
-        elif isinstance(event, Slider):
-            self._annotator.slider(event)
-        elif event.window == ANNOTATIONS:
-            return "closed"
-        return ""
+    def __init__(
+        self, opened: OpenImage, max_size: Shape, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        shape = opened.document.labels.shape
+        super().__init__(shape, max_size)
+        self.opened, self.guide = opened, opened.guide
+        self.layer = AnnotationLayer(shape)
+        self.task = BackgroundTask(clock)
+        self.mask: NDArray[np.bool_] | None = None
+        self._pyramid = Pyramid(opened.document.image)
+        self._message = Message(MESSAGE_SECONDS, clock)
+        self._box_from: tuple[int, int] | None = None
+        self._help = False
+        self._drawn: tuple[object, ...] = ()
+        self.say(self.hint)
 
-    def tick(self) -> None:
-        """Look whether work in the background is done."""
-        self._annotator.tick()
+    def draw(self, shown: Image) -> None:
+        """Draw annotations and results over the image in the window."""
+        raise NotImplementedError
+
+    def annotate(self, event: Mouse) -> None:
+        """Handle a mouse event of the left and right button."""
+        raise NotImplementedError
+
+    def compute(self) -> None:
+        """Start to compute the mask from the annotations."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Remove all annotations and the mask."""
+        self.task.discard()
+        self.layer.reset()
+        self.mask = None
+
+    def slider(self, event: Slider) -> None:
+        """Handle a slider."""
 
     def say(self, text: str) -> None:
         """Show a message for a while."""
-        self._annotator.say(text)
+        self._message.show(text)
 
-    def frames(self) -> dict[str, Image]:
-        """Windows that look different now."""
-        return self._annotator.frames()
+    def tick(self) -> None:
+        """Take the result of a computation."""
+        failure = self.task.collect()
+        if failure:
+            self.say(failure)
 
-    def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
-        """Window, name, value and most of each slider."""
-        return self._annotator.sliders()
+    def mouse(self, event: Mouse) -> None:
+        """Handle a mouse event."""
+        if event.window != ANNOTATIONS:
+            return
+        self.pointer = (event.x, event.y)
+        if self._help and event.kind == "down":
+            self._help = False
+        elif self.navigate_mouse(event):
+            return
+        elif event.button == "middle" or self._box_from is not None:
+            self._draw_box(event)
+        else:
+            self.annotate(event)
+            return
+        self.changed = True
+
+    def act(self, action: str) -> None:
+        """Carry out the action of a key."""
+        if action == "help":
+            self._help = not self._help
+        elif action == "compute" and not self.task.busy:
+            self.compute()
+        elif action == "undo" and not self.layer.undo():
+            self.say("nothing to undo")
+        elif action == "reset":
+            self.reset()
+        else:
+            self.navigate(action)
+        self.changed = True
 
     def finish(self) -> bool:
-        """Make what was found the segments to be painted; False where there is nothing yet."""
-        labels = self._annotator.labels()
-        if labels is None:
-            return False
-        self.work.recut(labels)
-        return True
+        """Make segments of the connected regions of the mask; False if there is none yet."""
+        if self.task.busy:
+            self.say(self.busy_message)
+        elif self.mask is None:
+            self.say(self.no_mask_message)
+        else:
+            self.opened.replace_segments(connected(self.mask.astype(np.int32) + 1))
+            return True
+        return False
+
+    def frames(self) -> dict[str, Image]:
+        """Images of the windows that have changed."""
+        drawn = (self._message.text, self.progress)
+        if not self.changed and drawn == self._drawn:
+            return {}
+        self.changed, self._drawn = False, drawn
+        shown = self.image()
+        self.draw(shown)
+        boxes = list(self.layer.boxes)
+        if self._box_from is not None and self.pointer is not None:
+            boxes.append(_box_between(self._box_from, self.pixel(*self.pointer)))
+        for box in boxes:
+            self._outline(shown, box)
+        if self._message.text:
+            notice(shown, self._message.text)
+        return {ANNOTATIONS: help_over(shown, help_rows(self.keymap)) if self._help else shown}
+
+    @property
+    def progress(self) -> int:
+        """Quarters of a second since a computation started; -1 if there is none."""
+        return int(4 * self.task.seconds) if self.task.busy else -1
+
+    def image(self) -> Image:
+        """(h, w, 3): the image through the viewport; may be drawn on."""
+        return self._pyramid.seen(self.viewport).copy()
+
+    def visible(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """A map of the image through the viewport."""
+        height, width = self.viewport.size
+        rows, columns = self.viewport.rows(0, height), self.viewport.columns(0, width)
+        return np.asarray(whole[rows][:, columns])
 
     def close(self) -> None:
-        """End the stage."""
-        self._annotator.close()
+        """Start no more computations."""
+        self.task.close()
+
+    def _draw_box(self, event: Mouse) -> None:
+        pixel = self.pixel(event.x, event.y)
+        if event.kind in ("down", "double"):
+            self._box_from = pixel
+        elif event.kind == "up" and self._box_from is not None:
+            box = _box_between(self._box_from, pixel)
+            self._box_from = None
+            if box[1] - box[0] > 2 and box[3] - box[2] > 2:
+                self.layer.add(box)
+
+    def _outline(self, shown: Image, box: Box) -> None:
+        import cv2
+
+        start = self.viewport.to_window(box[0], box[2])
+        end = self.viewport.to_window(box[1] - 1, box[3] - 1)
+        for color, width in BOX_OUTLINE:
+            cv2.rectangle(shown, start, end, color, width)
+
+
+def _box_between(start: tuple[int, int], end: tuple[int, int]) -> Box:
+    (top, bottom), (left, right) = (sorted(pair) for pair in zip(start, end, strict=True))
+    return top, bottom + 1, left, right + 1

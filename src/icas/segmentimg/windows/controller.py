@@ -1,44 +1,46 @@
-"""Events in the windows -> what happens in the session; knows no window system."""
+"""Events of the windows -> commands on the session and the views; knows no window system."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-
-import numpy as np
 
 from icas.cli.console import Console
 from icas.common.errors import IcasError
+from icas.common.registry import Entry
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.render.viewport import Shape
-from icas.segmentimg.session.open import Work
+from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.templates.files import TemplateSet
 from icas.segmentimg.templates.paint import TemplatePaint
-from icas.segmentimg.windows.annotation import Annotating
-from icas.segmentimg.windows.debug_view import debug_picture, waiting_picture
+from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS, AnnotationView
+from icas.segmentimg.windows.debug_view import debug_image, waiting_image
 from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider, action_of, help_rows
-from icas.segmentimg.windows.painting_view import ZOOM, Easel, Hand
+from icas.segmentimg.windows.painting_view import PaintingView, Tool
 from icas.segmentimg.windows.palette_view import (
-    MOST_ROWS,
-    Status,
+    MAX_ROWS,
+    PaletteStatus,
     class_under,
-    color_picture,
+    palette_image,
     rows_of_classes,
 )
-from icas.segmentimg.windows.text import laid_over, notice, table_panel
+from icas.segmentimg.windows.text import help_over, notice
+from icas.segmentimg.windows.view import Message
 
 PAINTING, COLORS, DEBUG = "Painting", "Colours", "Debug"
-PAN = 80
-OPACITIES = (0.5, 0.75, 1.0, 0.0, 0.25)
-SAID_SECONDS = 6.0
+MESSAGE_SECONDS = 6.0
+ANNOTATION_VIEWS = {
+    "grabcut": Entry("icas.segmentimg.windows.grabcut_view:GrabCutView", "boxes and strokes"),
+    "sam": Entry("icas.segmentimg.windows.sam_view:SamView", "boxes and points"),
+}
+"""Views in which the user annotates an image, by segmentation method."""
 
 
-class Desk:
-    """All that a person at the windows can do, and what the windows show.
+class Controller:
+    """Everything a user can do in the windows, and what the windows show.
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ class Desk:
     palette : Palette
         At least one class.
     templates : TemplateSet
-    most : (int, int)
-        Height and width that the painting window has at most.
+    max_size : (int, int)
+        Maximum height and width of the painting window.
     console : Console
     clock : callable
         Seconds, as `time.monotonic`.
@@ -55,7 +57,7 @@ class Desk:
     Attributes
     ----------
     finished : bool
-        The person wants to leave.
+        The user has quit.
     """
 
     def __init__(
@@ -64,227 +66,218 @@ class Desk:
         palette: Palette,
         templates: TemplateSet | None = None,
         *,
-        most: Shape,
+        max_size: Shape,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._palette, self._most = session, palette, most
+        self._session, self._palette, self._max_size = session, palette, max_size
         self._templates = templates or TemplateSet()
         self._console, self._clock = console or Console(), clock
-        self._hand = Hand(palette[0].color)
-        self._easel: Easel | None = None
-        self._annotating: Annotating | None = None
-        self._windows: set[str] = set()
+        self._message = Message(MESSAGE_SECONDS, clock)
+        self._tool = Tool(palette[0].color)
+        self._view: PaintingView | AnnotationView | None = None
         self._to_close: set[str] = set()
+        self._drawn: dict[str, object] = {}
         self._first_row = 0
-        self._said, self._said_until = "", 0.0
-        self._help = self._debug = self._colors_closed = self._asked_to_quit = False
-        self._shown: dict[str, object] = {}
+        self._help = self._debug = self._colors_closed = self._quit_asked = False
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="icas-templates")
-        self._search: tuple[Work, Future[TemplatePaint]] | None = None
+        self._search: tuple[OpenImage, Future[TemplatePaint]] | None = None
         self.finished = False
 
     def handle(self, event: Event) -> None:
-        """Do what a person did; nothing any more once the desk is finished."""
+        """Carry out an event; nothing any more after the end."""
         if self.finished:
             return
-        if self._annotating is not None:
-            self._annotate(self._annotating, event)
+        if isinstance(self._view, AnnotationView):
+            self._handle_annotation(self._view, event)
         elif isinstance(event, Closed):
-            self._closed(event.window)
+            self._handle_closed(event.window)
         elif isinstance(event, Key):
             action = action_of(event.name)
             if action is not None:
-                self._asked_to_quit &= action == "quit"
+                self._quit_asked &= action == "quit"
                 self._act(action, event.name)
         elif isinstance(event, Slider):
-            return  # of a window that is gone
+            return  # of a window that is closed
         elif event.window == COLORS:
-            self._choose(event)
+            self._handle_palette(event)
         elif event.window == PAINTING:
-            self._asked_to_quit &= event.kind not in ("down", "double")
-            self._painting(event)
+            self._quit_asked &= event.kind not in ("down", "double")
+            if self._help and event.kind == "down":
+                self._help = False
+            elif isinstance(self._view, PaintingView) and (event.kind == "up" or not self._help):
+                self._view.mouse(event)
 
     def tick(self) -> None:
-        """What has to be done from time to time, events or not."""
-        self._open()
-        if self._annotating is not None:
-            self._annotating.tick()
-        told = self._session.tick()
-        if told:
-            self.say(told, warn=True)
+        """Do what is due, events or not."""
+        self._update_view()
+        if isinstance(self._view, AnnotationView):
+            self._view.tick()
+        failure = self._session.tick()
+        if failure:
+            self.say(failure, warn=True)
         if self._search is not None and self._search[1].done():
-            self._stamp(*self._search)
+            self._stamp_templates(*self._search)
             self._search = None
-        if self._said and self._clock() > self._said_until:
-            self._said = ""
-            self._shown.pop(PAINTING, None)
 
     def frames(self) -> dict[str, Image | None]:
-        """Windows that look different now, with their pictures; None closes a window."""
-        made: dict[str, Image | None] = dict.fromkeys(self._to_close)
+        """Images of the windows that have changed; None closes a window."""
+        frames: dict[str, Image | None] = dict.fromkeys(self._to_close)
         self._to_close = set()
-        made |= self._painting_frames() if self._annotating is None else self._annotating.frames()
-        self._windows = {
-            window for window in (*self._windows, *made) if made.get(window, 0) is not None
-        }
-        return made
-
-    def _painting_frames(self) -> dict[str, Image | None]:
-        made: dict[str, Image | None] = {}
-        if PAINTING not in self._shown or (self._easel is not None and self._easel.changed):
-            self._shown[PAINTING] = True
-            made[PAINTING] = self._painting_picture()
+        if isinstance(self._view, AnnotationView):
+            return frames | self._view.frames()
+        view, session = self._view, self._session
+        waiting = (session.index, session.error) if view is None else None
+        painting = (view, waiting, self._message.text, self._help)
+        if self._drawn.get(PAINTING) != painting or (view is not None and view.changed):
+            self._drawn[PAINTING] = painting
+            frames[PAINTING] = self._painting_image()
         status = None if self._colors_closed else self._status()
-        if self._shown.get(COLORS) != status:
-            self._shown[COLORS] = status
-            made[COLORS] = None if status is None else color_picture(status)
-        if self._shown.get(DEBUG, False) != self._debug:
-            self._shown[DEBUG] = self._debug
-            made[DEBUG] = self._debug_picture()
-        return made
+        if self._drawn.get(COLORS) != status:
+            self._drawn[COLORS] = status
+            frames[COLORS] = None if status is None else palette_image(status)
+        if self._drawn.get(DEBUG, False) != self._debug:
+            self._drawn[DEBUG] = self._debug
+            show = self._debug and view is not None
+            frames[DEBUG] = debug_image(view.opened, self._max_size) if show and view else None
+        return frames
+
+    def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
+        """Window, name, value and maximum of each slider."""
+        return self._view.sliders if isinstance(self._view, AnnotationView) else ()
 
     def say(self, text: str, *, warn: bool = False) -> None:
-        """Show a message in the painting window for a while; warnings go to stderr too."""
-        self._said, self._said_until = text, self._clock() + SAID_SECONDS
-        if self._annotating is not None:
-            self._annotating.say(text)
-        self._shown.pop(PAINTING, None)
+        """Show a message for a while; a warning is also printed on stderr."""
+        self._message.show(text)
+        if isinstance(self._view, AnnotationView):
+            self._view.say(text)
         if warn:
             self._console.warn(text)
 
     def close(self) -> None:
-        """End a stroke that is under way, and a search."""
+        """End a stroke or computation in progress."""
         self._searcher.shutdown(wait=False, cancel_futures=True)
-        if self._easel is not None:
-            self._easel.leave()
-        self._end_annotating()
+        self._close_view()
 
-    def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
-        """Window, name, value and most of each slider."""
-        return () if self._annotating is None else self._annotating.sliders()
-
-    def _open(self) -> None:
-        """Put the current picture on the easel as soon as it is there."""
-        work = self._session.work
-        on_easel = self._on_easel()
-        if work is on_easel:
-            if work is None and self._shown.get("waiting") != self._waiting():
-                self._shown["waiting"] = self._waiting()
-                self._shown.pop(PAINTING, None)
+    def _update_view(self) -> None:
+        """View the current image as soon as it is open."""
+        opened = self._session.current
+        if opened is (None if self._view is None else self._view.opened):
             return
-        self._easel, self._debug = None, False
-        self._shown.pop(PAINTING, None)
-        if work is not None and work.annotate:
-            self._begin_annotating(work)
-        elif work is not None:
-            self._easel = Easel(work, self._most, self._hand)
-            if self._hand.color not in {one.color for one in work.classes}:
-                self._hand.color = work.classes[0].color
-            if work.note:
-                self.say(work.note)
-
-    def _on_easel(self) -> Work | None:
-        on = self._easel or self._annotating
-        return None if on is None else on.work
-
-    def _begin_annotating(self, work: Work) -> None:
-        self._annotating = Annotating(work, self._most, self._clock)
-        self._to_close |= self._windows
-        self._shown.clear()
-
-    def _end_annotating(self) -> None:
-        if self._annotating is not None:
-            self._annotating.close()
-            self._to_close |= self._windows
-            self._annotating = None
-
-    def _annotate(self, annotating: Annotating, event: Event) -> None:
-        """An event while a person says what is meant."""
-        action = annotating.handle(event)
-        self._asked_to_quit &= not isinstance(event, Key) or action == "quit"
-        if action == "finish" and annotating.finish():
-            self._end_annotating()
-        elif action in ("next", "previous", "quit"):
-            _SESSION_ACTIONS[action](self)
-        elif action == "closed":
-            self.finished = True
-
-    def _annotate_again(self, easel: Easel) -> None:
-        if easel.work.guide is None:
-            self.say(f"method {easel.work.record['method']} cuts by itself")
+        self._close_view()
+        if opened is None:
             return
-        easel.leave()
-        easel.work.annotate = True
-        self._easel = None
-
-    def _waiting(self) -> tuple[int, str]:
-        return self._session.place, self._session.error
-
-    def _act(self, action: str, key: str) -> None:
-        if action == "color":
-            self._choose_class(int(key) - 1)
+        if opened.needs_annotation:
+            make = ANNOTATION_VIEWS[str(opened.record["method"])].load()
+            self._view = make(opened, self._max_size, self._clock)
+            self._to_close |= {PAINTING, COLORS, DEBUG}
+            self._drawn.clear()
             return
-        if action in _SESSION_ACTIONS:
-            _SESSION_ACTIONS[action](self)
-        elif self._easel is not None:
-            _EASEL_ACTIONS[action](self, self._easel)
+        self._view = PaintingView(opened, self._max_size, self._tool)
+        if self._tool.color not in {entry.color for entry in opened.classes}:
+            self._tool.color = opened.classes[0].color
+        if opened.note:
+            self.say(opened.note)
 
-    def _painting(self, event: Mouse) -> None:
-        if self._help and event.kind == "down":
-            self._toggle_help()
-        elif self._easel is not None and (event.kind == "up" or not self._help):
-            self._easel.mouse(event)
+    def _close_view(self) -> None:
+        if self._view is not None:
+            self._view.close()
+        if isinstance(self._view, AnnotationView):
+            self._to_close |= {ANNOTATIONS, SEGMENTS}
+        self._view, self._debug = None, False
 
-    def _choose(self, event: Mouse) -> None:
-        classes = self._classes()
-        if event.kind == "wheel":
-            last = max(0, rows_of_classes(classes) - MOST_ROWS)
-            self._first_row = min(max(self._first_row - event.wheel, 0), last)
-        elif event.kind in ("down", "double"):
-            place = class_under(event.x, event.y, self._first_row, classes)
-            if place is not None:
-                self._choose_class(place)
+    def _handle_annotation(self, view: AnnotationView, event: Event) -> None:
+        if isinstance(event, Key):
+            action = action_of(event.name, view.keymap)
+            self._quit_asked &= action == "quit"
+            if action == "finish":
+                if view.finish():
+                    self._close_view()
+            elif action in ("next", "previous", "quit"):
+                _COMMANDS[action](self)
+            elif action is not None:
+                view.act(action)
+        elif isinstance(event, Closed):
+            self.finished |= event.window == ANNOTATIONS
+        elif isinstance(event, Slider):
+            view.slider(event)
+        else:
+            view.mouse(event)
 
-    def _choose_class(self, place: int) -> None:
-        classes = self._classes()
-        if place < len(classes):
-            self._hand.color = classes[place].color
-
-    def _classes(self) -> Palette:
-        return self._palette if self._easel is None else self._easel.work.classes
-
-    def _closed(self, window: str) -> None:
+    def _handle_closed(self, window: str) -> None:
         if window == PAINTING:
             self.finished = True
         elif window == COLORS:
-            self._colors_closed, self._shown[COLORS] = True, None
+            self._colors_closed, self._drawn[COLORS] = True, None
         elif window == DEBUG:
-            self._debug = self._shown[DEBUG] = False
+            self._debug = self._drawn[DEBUG] = False
 
-    def _go(self, step: int) -> None:
-        if self._easel is not None:
-            self._easel.leave()
-        if self._turn(step):
-            self._said = ""
+    def _handle_palette(self, event: Mouse) -> None:
+        classes = self._classes
+        if event.kind == "wheel":
+            last = max(0, rows_of_classes(classes) - MAX_ROWS)
+            self._first_row = min(max(self._first_row - event.wheel, 0), last)
+        elif event.kind in ("down", "double"):
+            index = class_under(event.x, event.y, self._first_row, classes)
+            if index is not None:
+                self._tool.color = classes[index].color
+
+    def _act(self, action: str, key: str) -> None:
+        if action == "color":
+            if int(key) <= len(self._classes):
+                self._tool.color = self._classes[int(key) - 1].color
+        elif action in _COMMANDS:
+            _COMMANDS[action](self)
+        elif isinstance(self._view, PaintingView):
+            message = self._view.act(action)
+            if message:
+                self.say(message)
+
+    def _escape(self) -> None:
+        if not isinstance(self._view, PaintingView) or not self._view.escape():
+            self._help = False
+        self._message.show("")
+
+    def _toggle_help(self) -> None:
+        self._help = not self._help
+
+    def _toggle_debug(self) -> None:
+        self._debug = not self._debug and self._view is not None
+
+    def _show_colors(self) -> None:
+        self._colors_closed = False
+
+    def _annotate_again(self) -> None:
+        if not isinstance(self._view, PaintingView):
+            return
+        opened = self._view.opened
+        if opened.guide is None:
+            self.say(f"method {opened.record['method']} cuts by itself")
+            return
+        self._close_view()
+        opened.needs_annotation = True
+
+    def _go(self, step: int) -> bool:
+        """Go to another image; False if there is none."""
+        if isinstance(self._view, PaintingView):
+            self._view.close()
+        if not self._session.go(step):
+            return False
+        self._close_view()
+        return True
+
+    def _next(self, step: int) -> None:
+        if self._go(step):
+            self._message.show("")
         else:
             self.say("this is the last picture" if step > 0 else "this is the first picture")
 
-    def _turn(self, step: int) -> bool:
-        """Put another picture on; whether there is one."""
-        if not self._session.go(step):
-            return False
-        self._end_annotating()
-        self._easel, self._debug = None, False
-        self._shown.pop(PAINTING, None)
-        return True
-
     def _save(self) -> bool:
-        """Save the current picture; whether that went well."""
-        if self._easel is None:
+        """Save the current image; whether that succeeded."""
+        if not isinstance(self._view, PaintingView):
             self.say("nothing to save: the picture is not open")
             return False
-        self._easel.leave()
+        self._view.close()
         try:
             files = self._session.save()
         except IcasError as error:
@@ -295,164 +288,89 @@ class Desk:
         return True
 
     def _save_next(self) -> None:
-        if not self._save():
-            return
-        told = self._said
-        if not self._turn(1):
-            self.say(f"{told}; this is the last picture, q quits")
+        if self._save():
+            saved = self._message.text
+            if not self._go(1):
+                self.say(f"{saved}; this is the last picture, q quits")
 
     def _quit(self) -> None:
-        if self._easel is not None:
-            self._easel.leave()
+        if isinstance(self._view, PaintingView):
+            self._view.close()
         count = len(self._session.unsaved)
-        if count and not self._asked_to_quit:
-            self._asked_to_quit = True
-            which = "a picture is" if count == 1 else f"{count} pictures are"
-            self.say(f"{which} painted and not saved: q again quits (it is kept), space saves")
-        else:
+        if not count or self._quit_asked:
             self.finished = True
+            return
+        self._quit_asked = True
+        which = "a picture is" if count == 1 else f"{count} pictures are"
+        self.say(f"{which} painted and not saved: q again quits (it is kept), space saves")
 
     def _find_templates(self) -> None:
-        templates = self._templates.templates
-        if not templates:
+        count = len(self._templates.templates)
+        if not count:
             self.say("no templates: start with --templates DIR")
-        elif self._easel is not None:
-            work = self._easel.work
-            if self._search is not None and self._search[0] is work:
-                return
-            self._search = work, self._searcher.submit(self._templates.find, work.document.image)
-            self.say(f"looking for templates: {len(templates)} …")
+        elif self._view is not None:
+            opened = self._view.opened
+            if self._search is None or self._search[0] is not opened:
+                search = self._searcher.submit(self._templates.find, opened.document.image)
+                self._search = opened, search
+                self.say(f"looking for templates: {count} …")
 
-    def _stamp(self, work: Work, search: Future[TemplatePaint]) -> None:
-        """Paint what was found, if its picture is still there."""
-        if self._easel is None or self._easel.work is not work:
+    def _stamp_templates(self, opened: OpenImage, search: Future[TemplatePaint]) -> None:
+        """Paint the templates found, if their image is still shown."""
+        view = self._view
+        if not isinstance(view, PaintingView) or view.opened is not opened:
             return
         try:
-            found = search.result()
+            matches = search.result()
         except IcasError as error:
             self.say(str(error), warn=True)
             return
-        self._easel.stamp(list(found.stamps()))
-        self.say(f"places where a template was found: {len(found.places)}")
+        view.stamp(list(matches.stamps()))
+        self.say(f"places where a template was found: {len(matches.places)}")
 
-    def _toggle_help(self) -> None:
-        self._help = not self._help
-        self._shown.pop(PAINTING, None)
+    @property
+    def _classes(self) -> Palette:
+        return self._palette if self._view is None else self._view.opened.classes
 
-    def _toggle_debug(self) -> None:
-        self._debug = not self._debug and self._easel is not None
-
-    def _show_colors(self) -> None:
-        self._colors_closed = False
-        self._shown.pop(COLORS, None)
-
-    def _escape(self) -> None:
-        if self._easel is None or not self._easel.escape():
-            self._help = False
-        self._said = ""
-        self._shown.pop(PAINTING, None)
-
-    def _turn_opacity(self, easel: Easel) -> None:
-        look = self._hand.look
-        place = OPACITIES.index(look.opacity)
-        self._hand.look = replace(look, opacity=OPACITIES[(place + 1) % len(OPACITIES)])
-        easel.look()
-        self.say(f"paint covers {round(100 * self._hand.look.opacity)} %")
-
-    def _turn_borders(self, easel: Easel) -> None:
-        self._hand.look = replace(self._hand.look, borders=not self._hand.look.borders)
-        easel.look()
-
-    def _turn_brush(self, easel: Easel) -> None:
-        easel.leave()
-        self._hand.brush = not self._hand.brush
-        easel.look()
-
-    def _thicken(self, easel: Easel, step: int) -> None:
-        self._hand.thicken(step)
-        easel.changed = True
-
-    def _painting_picture(self) -> Image:
-        if self._easel is None:
-            picture = waiting_picture(self._session.picture.path, self._session.error, self._most)
+    def _painting_image(self) -> Image:
+        if isinstance(self._view, PaintingView):
+            image = self._view.render()
         else:
-            picture = self._easel.picture()
-        if self._said:
-            notice(picture, self._said)
-        if self._help:
-            picture = laid_over(picture, table_panel("Keys and buttons (h closes)", help_rows()))
-        return picture
+            image = waiting_image(self._session.picture.path, self._session.error, self._max_size)
+        if self._message.text:
+            notice(image, self._message.text)
+        return help_over(image, help_rows()) if self._help else image
 
-    def _debug_picture(self) -> Image | None:
-        if not self._debug or self._easel is None:
-            return None
-        return debug_picture(self._easel.work, self._most)
-
-    def _status(self) -> Status:
-        easel, session = self._easel, self._session
-        classes = self._classes()
-        colors = [one.color for one in classes]
-        chosen = colors.index(self._hand.color) if self._hand.color in colors else 0
-        return Status(
-            classes,
-            chosen,
+    def _status(self) -> PaletteStatus:
+        session, view = self._session, self._view
+        colors = [entry.color for entry in self._classes]
+        mode = "cannot be opened" if session.error else "being cut into segments"
+        details: tuple[str, ...] = ()
+        if isinstance(view, PaintingView):
+            mode, details = view.mode, view.details
+        return PaletteStatus(
+            self._classes,
+            colors.index(self._tool.color) if self._tool.color in colors else 0,
             self._first_row,
             session.picture.path.name,
-            session.place + 1,
+            session.index + 1,
             len(session.pictures),
-            self._mode(),
-            () if easel is None else _details(easel, self._hand),
-            easel is not None and easel.work.unsaved,
+            mode,
+            details,
+            view is not None and view.opened.unsaved,
         )
 
-    def _mode(self) -> str:
-        easel = self._easel
-        if easel is None:
-            return "cannot be opened" if self._session.error else "being cut into segments"
-        if easel.cut_from is not None:
-            return "cut: middle click ends the line"
-        if easel.continuous is not None:
-            return "filling …" if easel.continuous == "left" else "unfilling …"
-        return f"brush, radius {self._hand.radius}" if self._hand.brush else "fill"
 
-
-def _details(easel: Easel, hand: Hand) -> tuple[str, ...]:
-    count = int(np.count_nonzero(easel.work.document.classes))
-    segments = "1 segment painted" if count == 1 else f"{count} segments painted"
-    group = f"{len(easel.lit)} under the pointer" if easel.level else ""
-    scale = f"{round(100 * easel.viewport.scale)} %, paint {round(100 * hand.look.opacity)} %"
-    return tuple(line for line in (segments, group, scale, "h shows the keys") if line)
-
-
-_SESSION_ACTIONS: dict[str, Callable[[Desk], object]] = {
-    "save_next": Desk._save_next,
-    "save": Desk._save,
-    "next": lambda desk: desk._go(1),
-    "previous": lambda desk: desk._go(-1),
-    "quit": Desk._quit,
-    "templates": Desk._find_templates,
-    "help": Desk._toggle_help,
-    "debug": Desk._toggle_debug,
-    "colors": Desk._show_colors,
-    "escape": Desk._escape,
-}
-_EASEL_ACTIONS: dict[str, Callable[[Desk, Easel], object]] = {
-    "undo": lambda desk, easel: easel.undo(),
-    "redo": lambda desk, easel: easel.redo(),
-    "reset": lambda desk, easel: easel.reset(),
-    "grow": lambda desk, easel: easel.grow(1),
-    "shrink": lambda desk, easel: easel.grow(-1),
-    "brush": Desk._turn_brush,
-    "thinner": lambda desk, easel: desk._thicken(easel, -1),
-    "thicker": lambda desk, easel: desk._thicken(easel, 1),
-    "zoom_in": lambda desk, easel: easel.zoom(ZOOM),
-    "zoom_out": lambda desk, easel: easel.zoom(1 / ZOOM),
-    "whole": lambda desk, easel: easel.whole(),
-    "pan_left": lambda desk, easel: easel.pan(-PAN, 0),
-    "pan_right": lambda desk, easel: easel.pan(PAN, 0),
-    "pan_up": lambda desk, easel: easel.pan(0, -PAN),
-    "pan_down": lambda desk, easel: easel.pan(0, PAN),
-    "annotate": Desk._annotate_again,
-    "opacity": Desk._turn_opacity,
-    "borders": Desk._turn_borders,
+_COMMANDS: dict[str, Callable[[Controller], object]] = {
+    "save_next": Controller._save_next,
+    "save": Controller._save,
+    "next": lambda controller: controller._next(1),
+    "previous": lambda controller: controller._next(-1),
+    "quit": Controller._quit,
+    "templates": Controller._find_templates,
+    "annotate": Controller._annotate_again,
+    "help": Controller._toggle_help,
+    "debug": Controller._toggle_debug,
+    "colors": Controller._show_colors,
+    "escape": Controller._escape,
 }

@@ -1,4 +1,4 @@
-"""Which key does what; the help in the windows and the docs are made from this table."""
+"""Events of the windows, and the keymaps: which key does what, with the help texts."""
 
 from __future__ import annotations
 
@@ -11,24 +11,20 @@ Button = Literal["left", "right", "middle", ""]
 
 @dataclass(frozen=True)
 class Mouse:
-    """The mouse in a window.
+    """A mouse event at (x, y) in a window.
 
     Attributes
     ----------
-    window : str
-        The window's name.
     kind : str
-        ``move``, ``down``, ``up``, ``double`` (the second press of a double click) or ``wheel``.
-    x, y : int
-        Place in the window, in pixels.
+        ``double`` is the second press of a double click.
     button : str
-        ``left``, ``right``, ``middle``; of a move, the button that is held down; "" for none.
+        Of a move, the button held down; "" for none.
     wheel : int
-        Steps, up is positive; of a wheel alone.
+        Steps of the wheel, up is positive.
     sideways : bool
-        The wheel was tilted, not turned.
+        The wheel was tilted.
     ctrl, shift : bool
-        The keys held down with it.
+        Keys held down.
     """
 
     window: str
@@ -51,14 +47,14 @@ class Key:
 
 @dataclass(frozen=True)
 class Closed:
-    """A person closed a window by its cross."""
+    """The user closed a window."""
 
     window: str
 
 
 @dataclass(frozen=True)
 class Slider:
-    """A person moved a slider."""
+    """The user moved a slider."""
 
     window: str
     name: str
@@ -70,14 +66,14 @@ Event = Mouse | Key | Closed | Slider
 
 @dataclass(frozen=True)
 class Binding:
-    """Keys of one action, and what it does in a few words ("" where another row tells it)."""
+    """Keys of one action, and its help text ("" if that of another row covers it)."""
 
     action: str
     keys: tuple[str, ...]
     help: str
 
 
-PAINTING = (
+PAINTING_KEYS = (
     Binding("save_next", ("space",), "save and go to the next picture"),
     Binding("save", ("s",), "save and stay"),
     Binding("next", ("n",), "next picture, painting is kept but not saved"),
@@ -108,8 +104,7 @@ PAINTING = (
     Binding("help", ("h",), "this help on and off"),
     Binding("escape", ("escape",), "end a cut line, continuous painting or this help"),
 )
-_ZOOM = tuple(row for row in PAINTING if row.action.startswith(("zoom", "whole", "pan")))
-_GOING = (
+_ANNOTATION_KEYS = (
     Binding("finish", ("f",), "go on to painting"),
     Binding("undo", ("z",), "undo"),
     Binding("reset", ("r",), "begin anew"),
@@ -117,47 +112,42 @@ _GOING = (
     Binding("previous", ("p",), "previous picture"),
     Binding("quit", ("q",), "quit; twice where something is not saved"),
     Binding("help", ("h",), "this help on and off"),
-    *_ZOOM,
+    *(row for row in PAINTING_KEYS if row.action.startswith(("zoom", "whole", "pan"))),
 )
-CUTTING = (Binding("round", ("space",), "one round of GrabCut"), *_GOING)
-POINTING = (
-    Binding("round", ("space",), "predict, and show the mask"),
+GRABCUT_KEYS = (Binding("compute", ("space",), "one round of GrabCut"), *_ANNOTATION_KEYS)
+SAM_KEYS = (
+    Binding("compute", ("space",), "predict, and show the mask"),
     Binding("candidate", ("m",), "the next candidate for the mask"),
-    *_GOING,
+    *_ANNOTATION_KEYS,
 )
-MOUSE = (
+PAINTING_MOUSE = (
     ("left click", "fill the segment (drag: all that are crossed)"),
     ("right click", "take its paint off"),
     ("double click", "continuous filling (left) or unfilling (right) on and off"),
     ("middle click", "cut: a line between this and the last middle click"),
 )
-
-CUTTING_MOUSE = (
-    ("left drag", "stroke on the object (with Ctrl: probably)"),
-    ("right drag", "stroke on the background (with Ctrl: probably)"),
-    ("middle drag", "box around the object"),
-)
-POINTING_MOUSE = (
-    ("left click", "point on the object"),
-    ("right click", "point that is not on it"),
-    ("middle drag", "box around the object"),
-)
-_MICE = {PAINTING: MOUSE, CUTTING: CUTTING_MOUSE, POINTING: POINTING_MOUSE}
-_SHOWN = {"left": "arrows", "escape": "Esc"}
-
-
-def action_of(key: str, table: tuple[Binding, ...] = PAINTING) -> str | None:
-    """The action of a key in a window; capital letters count as small ones."""
-    folded = key.lower()
-    return next((row.action for row in table if folded in row.keys), None)
+_MOUSE = {
+    PAINTING_KEYS: PAINTING_MOUSE,
+    GRABCUT_KEYS: (
+        ("left drag", "stroke on the object (with Ctrl: probably)"),
+        ("right drag", "stroke on the background (with Ctrl: probably)"),
+        ("middle drag", "box around the object"),
+    ),
+    SAM_KEYS: (
+        ("left click", "point on the object"),
+        ("right click", "point that is not on it"),
+        ("middle drag", "box around the object"),
+    ),
+}
+_KEY_NAMES = {"1": "1 … 9", "left": "arrows", "escape": "Esc"}
 
 
-def help_rows(table: tuple[Binding, ...] = PAINTING) -> tuple[tuple[str, str], ...]:
-    """(key or button, what it does), mouse first."""
-    return (*_MICE[table], *((_shown(row.keys), row.help) for row in table if row.help))
+def action_of(key: str, keymap: tuple[Binding, ...] = PAINTING_KEYS) -> str | None:
+    """The action of a key; upper and lower case are the same."""
+    return next((row.action for row in keymap if key.lower() in row.keys), None)
 
 
-def _shown(keys: tuple[str, ...]) -> str:
-    if keys == tuple("123456789"):
-        return "1 … 9"
-    return _SHOWN.get(keys[0], keys[0])
+def help_rows(keymap: tuple[Binding, ...] = PAINTING_KEYS) -> tuple[tuple[str, str], ...]:
+    """(key or button, help text), mouse first."""
+    keys = ((_KEY_NAMES.get(row.keys[0], row.keys[0]), row.help) for row in keymap if row.help)
+    return (*_MOUSE[keymap], *keys)

@@ -1,227 +1,41 @@
-"""OpenCV's HighGUI as a screen: pictures go in, events come out."""
+"""Windows of OpenCV's HighGUI: images in, events out."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections import deque
-from typing import Protocol
 
 from icas.cli.display import font_folder, gui_backend, share_x11
 from icas.io.reading import Image
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Kind, Mouse, Slider
 
-PLACES = {
+POSITIONS = {
     "Colours": (6, 36),
     "Painting": (276, 36),
     "Debug": (296, 90),
     "Annotations": (6, 36),
     "Segments": (646, 36),
 }
-"""Where windows open, (x, y) on the screen."""
-SETTLED = 0.5
-"""Seconds after which the window manager has put a new window where it stays."""
-WIDEST_FRAME = 64
-"""Pixels that a window's frame takes at most on the left and on the top."""
+"""Initial positions of the windows, (x, y) on the screen."""
+SETTLE_SECONDS = 0.5
+"""Time in which a window manager moves a new window to its final position."""
+MAX_FRAME = 64
+"""Maximum width of a window's frame on the left and on the top, in pixels."""
 
-# codes of cv2.waitKeyEx, which differ by window system: Qt and GTK, Windows, macOS
-_NAMES = {
+# codes of cv2.waitKeyEx; arrows differ by window system: Qt and GTK, Windows, macOS
+_KEY_NAMES = {
     9: "tab",
     13: "enter",
     27: "escape",
     32: "space",
-    0xFF51: "left",
-    0xFF52: "up",
-    0xFF53: "right",
-    0xFF54: "down",
-    0x250000: "left",
-    0x260000: "up",
-    0x270000: "right",
-    0x280000: "down",
-    63234: "left",
-    63232: "up",
-    63235: "right",
-    63233: "down",
+    **dict.fromkeys((0xFF51, 0x250000, 63234), "left"),
+    **dict.fromkeys((0xFF52, 0x260000, 63232), "up"),
+    **dict.fromkeys((0xFF53, 0x270000, 63235), "right"),
+    **dict.fromkeys((0xFF54, 0x280000, 63233), "down"),
 }
-
-
-class Screen(Protocol):
-    """Somewhere to show windows, where a person may be."""
-
-    def show(self, window: str, picture: Image) -> None:
-        """Show a picture in a window, which opens if it is not there."""
-        ...
-
-    def slider(self, window: str, name: str, value: int, most: int) -> None:
-        """Give a window that is shown a slider from 0 to `most`, if it has none of that name."""
-        ...
-
-    def hide(self, window: str) -> None:
-        """Close a window, if it is there."""
-        ...
-
-    def events(self, seconds: float) -> list[Event]:
-        """What was done since the last call, waiting up to some seconds for the first event."""
-        ...
-
-    def close(self) -> None:
-        """Close all windows."""
-        ...
-
-
-class HighGui:
-    """Windows of OpenCV; only for the main thread, and where `require_windows` has passed."""
-
-    def __init__(self) -> None:
-        import cv2
-
-        self._cv2 = cv2
-        self._open: dict[str, float] = {}
-        self._pictures: dict[str, Image] = {}
-        self._sliders: dict[tuple[str, str], int] = {}
-        self._with_slider: set[tuple[str, str]] = set()
-        self._places = dict(PLACES)
-        self._frame = 0, 0
-        self._magnifies = gui_backend().startswith("QT")
-        self._waiting: deque[Event] = deque()
-        folder = font_folder()
-        if folder is not None and sys.platform.startswith("linux"):
-            os.environ["QT_QPA_FONTDIR"] = str(folder)  # OpenCV 5 ships no fonts of its own
-        share_x11()
-
-    def show(self, window: str, picture: Image) -> None:
-        """Show an RGB picture, pixel by pixel."""
-        cv2 = self._cv2
-        if window not in self._open:
-            # the plain kind of window: the other one has a bar of tools that shifts coordinates
-            cv2.namedWindow(window, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-            cv2.setMouseCallback(window, self._listener(window))
-            if window in self._places:
-                cv2.moveWindow(window, *self._places[window])
-            self._open[window] = time.monotonic()
-        self._pictures[window] = picture
-        cv2.imshow(window, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-    def slider(self, window: str, name: str, value: int, most: int) -> None:
-        """Give a window that is shown a slider from 0 to `most`, if it has none of that name.
-
-        One that it had before it was closed stands where it stood then.
-        """
-        if window not in self._open or (window, name) in self._with_slider:
-            return
-
-        def moved(value: int) -> None:
-            self._sliders[window, name] = value
-            self._waiting.append(Slider(window, name, value))
-
-        self._with_slider.add((window, name))
-        start = self._sliders.get((window, name), value)
-        self._cv2.createTrackbar(name, window, start, most, moved)
-
-    def hide(self, window: str) -> None:
-        """Close a window, if it is there."""
-        if window in self._open:
-            self._forget(window)
-            if self._is_visible(window):
-                self._cv2.destroyWindow(window)
-
-    def events(self, seconds: float) -> list[Event]:
-        """Let the window system work for up to some seconds; a key ends that at once."""
-        code = self._cv2.waitKeyEx(max(1, round(1000 * seconds)))
-        name = key_name(code)
-        if name:
-            self._waiting.append(Key(name))
-        for window in sorted(self._open):
-            if not self._is_visible(window):
-                self._forget(window)
-                self._waiting.append(Closed(window))
-        found = list(self._waiting)
-        self._waiting.clear()
-        for window in sorted(self._magnified(found)):
-            self._renew(window)
-        return found
-
-    def close(self) -> None:
-        """Close all windows."""
-        for window in sorted(self._open):
-            self.hide(window)
-        self._cv2.waitKeyEx(1)  # lets the window system carry it out
-
-    def _forget(self, window: str) -> None:
-        del self._open[window]
-        self._with_slider = {one for one in self._with_slider if one[0] != window}
-
-    def _magnified(self, events: list[Event]) -> set[str]:
-        """Windows that have enlarged their picture by themselves, as OpenCV's of Qt do."""
-        wheels = [one for one in events if isinstance(one, Mouse) and one.kind == "wheel"]
-        larger = {one.window for one in wheels if one.wheel > 0 or one.sideways}
-        return larger & set(self._open) if self._magnifies else set()
-
-    def _renew(self, window: str) -> None:
-        """Open a window anew where it is: nothing else takes its own enlargement back."""
-        if window in self._places and time.monotonic() - self._open[window] > SETTLED:
-            self._places[window] = self._place_of(window)
-        self.hide(window)
-        self.show(window, self._pictures[window])
-
-    def _place_of(self, window: str) -> tuple[int, int]:
-        """Where a window is, (x, y) of its frame; what a person has moved a little counts as there.
-
-        So that what is not told well, while the window manager is busy, never adds up.
-        """
-        x, y = self._cv2.getWindowImageRect(window)[:2]
-        left, top = self._places[window]
-        if max(abs(x - left), abs(y - top)) <= WIDEST_FRAME:
-            self._frame = x - left, y - top
-            return left, top
-        return x - self._frame[0], y - self._frame[1]
-
-    def _listener(self, window: str) -> object:
-        def listen(event: int, x: int, y: int, flags: int, _: object) -> None:
-            self._waiting.append(mouse_event(window, event, x, y, flags))
-
-        return listen
-
-    def _is_visible(self, window: str) -> bool:
-        try:
-            return bool(self._cv2.getWindowProperty(window, self._cv2.WND_PROP_VISIBLE) > 0)
-        except self._cv2.error:
-            return False
-
-
-def key_name(code: int) -> str:
-    """A character or a name for a code of `cv2.waitKeyEx`; "" for no key and keys without one."""
-    if code < 0:
-        return ""
-    if code in _NAMES:
-        return _NAMES[code]
-    return chr(code) if 32 < code < 127 else ""
-
-
-def mouse_event(window: str, event: int, x: int, y: int, flags: int) -> Mouse:
-    """What HighGUI tells of the mouse, in our words."""
-    kind, button = _EVENTS.get(event, ("move", ""))
-    wheel = 0
-    if kind == "wheel":
-        wheel = (1 if flags > 0 else -1) * max(1, abs(flags >> 16) // 120)
-    elif kind == "move":
-        button = next((name for bit, name in _HELD if flags & bit), "")
-    return Mouse(
-        window,
-        kind,
-        x,
-        y,
-        button,
-        wheel,
-        sideways=event == 11,
-        ctrl=bool(flags & 8),
-        shift=bool(flags & 16),
-    )
-
-
-_EVENTS: dict[int, tuple[Kind, Button]] = {
-    0: ("move", ""),
+# numbers of cv2.EVENT_…
+_MOUSE_EVENTS: dict[int, tuple[Kind, Button]] = {
     1: ("down", "left"),
     2: ("down", "right"),
     3: ("down", "middle"),
@@ -234,5 +48,127 @@ _EVENTS: dict[int, tuple[Kind, Button]] = {
     10: ("wheel", ""),
     11: ("wheel", ""),
 }
-"""Numbers of cv2.EVENT_…, which have not changed since OpenCV 2."""
-_HELD: tuple[tuple[int, Button], ...] = ((1, "left"), (2, "right"), (4, "middle"))
+_HELD_BUTTONS: tuple[tuple[int, Button], ...] = ((1, "left"), (2, "right"), (4, "middle"))
+
+
+class HighGui:
+    """The windows; only for the main thread, and after `require_windows` has passed."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        self._opened_at: dict[str, float] = {}
+        self._images: dict[str, Image] = {}
+        self._slider_values: dict[tuple[str, str], int] = {}
+        self._with_slider: set[tuple[str, str]] = set()
+        self._positions = dict(POSITIONS)
+        self._frame = 0, 0
+        self._wheel_magnifies = gui_backend().startswith("QT")
+        self._queue: list[Event] = []
+        folder = font_folder()
+        if folder is not None and sys.platform.startswith("linux"):
+            os.environ["QT_QPA_FONTDIR"] = str(folder)  # OpenCV 5 has no fonts of its own
+        share_x11()
+
+    def show(self, window: str, image: Image) -> None:
+        """Show an RGB image, pixel by pixel, in a window that is opened if needed."""
+        cv2 = self._cv2
+        if window not in self._opened_at:
+            # the plain kind of window: the other one has a toolbar that shifts coordinates
+            cv2.namedWindow(window, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+
+            def on_mouse(event: int, x: int, y: int, flags: int, _: object) -> None:
+                self._queue.append(mouse_event(window, event, x, y, flags))
+
+            cv2.setMouseCallback(window, on_mouse)
+            if window in self._positions:
+                cv2.moveWindow(window, *self._positions[window])
+            self._opened_at[window] = time.monotonic()
+        self._images[window] = image
+        cv2.imshow(window, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def slider(self, window: str, name: str, value: int, maximum: int) -> None:
+        """Add a slider to an open window unless it has it; its last value outlives the window."""
+        if window not in self._opened_at or (window, name) in self._with_slider:
+            return
+
+        def on_change(value: int) -> None:
+            self._slider_values[window, name] = value
+            self._queue.append(Slider(window, name, value))
+
+        self._with_slider.add((window, name))
+        start = self._slider_values.get((window, name), value)
+        self._cv2.createTrackbar(name, window, start, maximum, on_change)
+
+    def hide(self, window: str) -> None:
+        """Close a window if it is open."""
+        if window in self._opened_at:
+            self._forget(window)
+            if self._is_visible(window):
+                self._cv2.destroyWindow(window)
+
+    def events(self, seconds: float) -> list[Event]:
+        """Events since the last call; waits up to some seconds, less if a key is pressed."""
+        name = key_name(self._cv2.waitKeyEx(max(1, round(1000 * seconds))))
+        if name:
+            self._queue.append(Key(name))
+        for window in sorted(self._opened_at):
+            if not self._is_visible(window):
+                self._forget(window)
+                self._queue.append(Closed(window))
+        events, self._queue = self._queue, []
+        if self._wheel_magnifies:
+            wheels = [one for one in events if isinstance(one, Mouse) and one.kind == "wheel"]
+            magnified = {one.window for one in wheels if one.wheel > 0 or one.sideways}
+            for window in sorted(magnified & set(self._opened_at)):
+                self._reopen(window)
+        return events
+
+    def close(self) -> None:
+        """Close all windows."""
+        for window in sorted(self._opened_at):
+            self.hide(window)
+        self._cv2.waitKeyEx(1)  # lets the window system do it
+
+    def _forget(self, window: str) -> None:
+        del self._opened_at[window]
+        self._with_slider = {slider for slider in self._with_slider if slider[0] != window}
+
+    def _reopen(self, window: str) -> None:
+        """Open a window again at its position: nothing else reverts Qt's own magnification."""
+        settled = time.monotonic() - self._opened_at[window] > SETTLE_SECONDS
+        if window in self._positions and settled:
+            # Small differences are the frame, not a move by the user, so that reports of a busy
+            # window manager that are a little off never add up.
+            x, y = self._cv2.getWindowImageRect(window)[:2]
+            left, top = self._positions[window]
+            if max(abs(x - left), abs(y - top)) <= MAX_FRAME:
+                self._frame = x - left, y - top
+            else:
+                self._positions[window] = x - self._frame[0], y - self._frame[1]
+        self.hide(window)
+        self.show(window, self._images[window])
+
+    def _is_visible(self, window: str) -> bool:
+        try:
+            return bool(self._cv2.getWindowProperty(window, self._cv2.WND_PROP_VISIBLE) > 0)
+        except self._cv2.error:
+            return False
+
+
+def key_name(code: int) -> str:
+    """The name for a code of `cv2.waitKeyEx`; "" for no key and keys without one."""
+    return _KEY_NAMES.get(code, chr(code) if 32 < code < 127 else "")
+
+
+def mouse_event(window: str, event: int, x: int, y: int, flags: int) -> Mouse:
+    """The event for the arguments of a HighGUI mouse callback."""
+    kind, button = _MOUSE_EVENTS.get(event, ("move", ""))
+    wheel = 0
+    if kind == "wheel":
+        wheel = (1 if flags > 0 else -1) * max(1, abs(flags >> 16) // 120)
+    elif kind == "move":
+        button = next((name for bit, name in _HELD_BUTTONS if flags & bit), "")
+    ctrl, shift = bool(flags & 8), bool(flags & 16)
+    return Mouse(window, kind, x, y, button, wheel, event == 11, ctrl, shift)

@@ -1,4 +1,4 @@
-"""The colour window: the classes to choose from, and what is going on."""
+"""The palette window: the classes to choose from, and the status."""
 
 from __future__ import annotations
 
@@ -8,34 +8,43 @@ from dataclasses import dataclass
 import numpy as np
 
 from icas.io.reading import Image
-from icas.segmentimg.document.palette import Palette
-from icas.segmentimg.windows.text import ACCENT, DIM, LETTER_SHARE, WORDS, blank, wrapped, write
+from icas.segmentimg.document.palette import Color, Palette
+from icas.segmentimg.windows.text import (
+    ACCENT,
+    CHARACTER_WIDTH,
+    DIM,
+    FOREGROUND,
+    blank,
+    wrapped,
+    write,
+)
 
 WIDTH = 252
 CELL = 27
 COLUMNS = 2
-MOST_ROWS = 14
+MAX_ROWS = 14
 MARGIN = 8
-LETTERS = 13
+FONT_SIZE = 13
+CELL_WIDTH = (WIDTH - 2 * MARGIN) // COLUMNS
 
 
 @dataclass(frozen=True)
-class Status:
-    """What the colour window tells.
+class PaletteStatus:
+    """What the palette window shows.
 
     Attributes
     ----------
     classes : Palette
     chosen : int
-        Place of the chosen class.
+        Index of the chosen class.
     first_row : int
-        Row of classes that stands on top.
+        Row of classes on top.
     name : str
-        The picture's.
+        Name of the image.
     number, pictures : int
-        Which picture of how many, from 1.
+        Which image of how many, from 1.
     mode : str
-        What a click does now.
+        What a click does.
     details : tuple of str
         Lines below.
     unsaved : bool
@@ -53,70 +62,64 @@ class Status:
 
 
 def rows_of_classes(classes: Sequence[object]) -> int:
-    """Rows that the classes take."""
+    """Number of rows of all classes."""
     return -(-len(classes) // COLUMNS)
 
 
-def color_picture(status: Status) -> Image:
-    """(h, w, 3): the window's picture."""
-    shown = min(MOST_ROWS, rows_of_classes(status.classes))
-    name = wrapped(status.name, WIDTH - 2 * MARGIN, LETTERS)[:3]
+def palette_image(status: PaletteStatus) -> Image:
+    """(h, w, 3): the image of the window."""
+    shown = min(MAX_ROWS, rows_of_classes(status.classes))
+    name = wrapped(status.name, WIDTH - 2 * MARGIN, FONT_SIZE)[:3]
     top = 2 * MARGIN + shown * CELL
-    picture = blank((WIDTH, top + 104 + 18 * (len(name) + len(status.details))))
-    for place in range(len(status.classes)):
-        row = place // COLUMNS - status.first_row
+    image = blank(WIDTH, top + 104 + 18 * (len(name) + len(status.details)))
+    for index in range(len(status.classes)):
+        row = index // COLUMNS - status.first_row
         if 0 <= row < shown:
-            _draw_cell(picture, status, place, row)
+            _draw_cell(image, status, index, row)
     if shown < rows_of_classes(status.classes):
-        write(picture, (MARGIN, top - 12), "wheel: more colours", 10, DIM)
-    _draw_chosen(picture, status, top + 4)
-    y = top + 48
-    for line in (status.mode, f"picture {status.number} of {status.pictures}"):
-        write(picture, (MARGIN, y), line, LETTERS)
-        y += 18
-    for line in (*name, *status.details):
-        write(picture, (MARGIN, y), line, LETTERS, DIM)
-        y += 18
-    mark = ("● not saved", ACCENT) if status.unsaved else ("saved or not painted", DIM)
-    write(picture, (MARGIN, y), mark[0], LETTERS, mark[1])
-    return picture
+        write(image, (MARGIN, top - 12), "wheel: more colours", 10, DIM)
+    _draw_chosen(image, status, top + 4)
+    lines = [(status.mode, FOREGROUND)]
+    lines += [(f"picture {status.number} of {status.pictures}", FOREGROUND)]
+    lines += [(line, DIM) for line in (*name, *status.details)]
+    lines += [("● not saved", ACCENT) if status.unsaved else ("saved or not painted", DIM)]
+    for number, (line, color) in enumerate(lines):
+        write(image, (MARGIN, top + 48 + 18 * number), line, FONT_SIZE, color)
+    return image
 
 
 def class_under(x: int, y: int, first_row: int, classes: Sequence[object]) -> int | None:
-    """Place of the class whose cell lies at a place in the window; None for no cell."""
-    column, row = (x - MARGIN) // _cell_width(), (y - MARGIN) // CELL
-    shown = min(MOST_ROWS, rows_of_classes(classes))
+    """Index of the class whose cell is at a position in the window; None if there is none."""
+    column, row = (x - MARGIN) // CELL_WIDTH, (y - MARGIN) // CELL
+    shown = min(MAX_ROWS, rows_of_classes(classes))
     if not (0 <= column < COLUMNS and 0 <= row < shown):
         return None
-    place = (row + first_row) * COLUMNS + column
-    return place if place < len(classes) else None
+    index = (row + first_row) * COLUMNS + column
+    return index if index < len(classes) else None
 
 
-def _cell_width() -> int:
-    return (WIDTH - 2 * MARGIN) // COLUMNS
-
-
-def _draw_cell(picture: Image, status: Status, place: int, row: int) -> None:
-    left = MARGIN + place % COLUMNS * _cell_width()
+def _draw_cell(image: Image, status: PaletteStatus, index: int, row: int) -> None:
+    left = MARGIN + index % COLUMNS * CELL_WIDTH
     top = MARGIN + row * CELL
-    if place == status.chosen:
-        picture[top : top + CELL - 2, left : left + _cell_width() - 3] = ACCENT
-        picture[top + 2 : top + CELL - 4, left + 2 : left + _cell_width() - 5] = (62, 64, 68)
-    _swatch(picture, left + 4, top + 4, CELL - 10, status.classes[place].color)
-    room = int((_cell_width() - CELL - 4) / (LETTER_SHARE * LETTERS))
-    name = status.classes[place].name
-    name = name if len(name) <= room else f"{name[: room - 1]}…"
-    write(picture, (left + CELL, top + 5), name, LETTERS, WORDS if place == status.chosen else DIM)
+    chosen = index == status.chosen
+    if chosen:
+        image[top : top + CELL - 2, left : left + CELL_WIDTH - 3] = ACCENT
+        image[top + 2 : top + CELL - 4, left + 2 : left + CELL_WIDTH - 5] = (62, 64, 68)
+    _draw_swatch(image, left + 4, top + 4, CELL - 10, status.classes[index].color)
+    characters = int((CELL_WIDTH - CELL - 4) / (CHARACTER_WIDTH * FONT_SIZE))
+    name = status.classes[index].name
+    name = name if len(name) <= characters else f"{name[: characters - 1]}…"
+    write(image, (left + CELL, top + 5), name, FONT_SIZE, FOREGROUND if chosen else DIM)
 
 
-def _draw_chosen(picture: Image, status: Status, top: int) -> None:
-    one = status.classes[status.chosen]
-    _swatch(picture, MARGIN, top, 34, one.color)
-    write(picture, (MARGIN + 44, top), one.name, LETTERS + 2)
-    red, green, blue = one.color
-    write(picture, (MARGIN + 44, top + 19), f"{red}, {green}, {blue}", LETTERS - 1, DIM)
+def _draw_chosen(image: Image, status: PaletteStatus, top: int) -> None:
+    chosen = status.classes[status.chosen]
+    _draw_swatch(image, MARGIN, top, 34, chosen.color)
+    write(image, (MARGIN + 44, top), chosen.name, FONT_SIZE + 2)
+    rgb = ", ".join(map(str, chosen.color))
+    write(image, (MARGIN + 44, top + 19), rgb, FONT_SIZE - 1, DIM)
 
 
-def _swatch(picture: Image, left: int, top: int, side: int, color: tuple[int, int, int]) -> None:
-    picture[top - 1 : top + side + 1, left - 1 : left + side + 1] = np.uint8(120)
-    picture[top : top + side, left : left + side] = color
+def _draw_swatch(image: Image, left: int, top: int, side: int, color: Color) -> None:
+    image[top - 1 : top + side + 1, left - 1 : left + side + 1] = np.uint8(120)
+    image[top : top + side, left : left + side] = color

@@ -1,4 +1,4 @@
-"""Words in windows: panels of text and lines at the bottom, drawn by Pillow, alike everywhere."""
+"""Text drawn into windows by Pillow: lines, messages at the bottom, panels with tables."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 
 from icas.cli.display import font_folder
-from icas.cli.options import Size
 from icas.io.reading import Image
 
-WORDS = (235, 235, 235)
+FOREGROUND = (235, 235, 235)
 DIM = (165, 165, 165)
-GROUND = (32, 33, 36)
+BACKGROUND = (32, 33, 36)
 ACCENT = (255, 214, 0)
-LETTER_SHARE = 0.56
-"""Width of an average letter as a share of the font's size."""
+CHARACTER_WIDTH = 0.56
+"""Average width of a character as a share of the font size."""
 
 
 @lru_cache(maxsize=8)
 def font_of(size: int) -> Any:
-    """The font that all windows use, with more than Latin letters where matplotlib's is there."""
+    """matplotlib's DejaVu Sans if installed, for more than Latin characters, else Pillow's font."""
     from PIL import ImageFont
 
     folder = font_folder()
@@ -32,70 +31,68 @@ def font_of(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def blank(size: Size) -> Image:
-    """(h, w, 3): an empty panel of a width and a height."""
-    return np.full((size[1], size[0], 3), GROUND, np.uint8)
+def blank(width: int, height: int) -> Image:
+    """(h, w, 3): an empty panel."""
+    return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
 def write(
-    picture: Image,
-    place: tuple[int, int],
+    image: Image,
+    position: tuple[int, int],
     text: str,
     size: int = 14,
-    color: tuple[int, int, int] = WORDS,
+    color: tuple[int, int, int] = FOREGROUND,
 ) -> None:
-    """Write a line into a picture, its upper left corner at `place` (x, y)."""
-    from PIL import Image as Pictures, ImageDraw
+    """Draw a line of text with its upper left corner at `position` (x, y)."""
+    from PIL import Image as PillowImage, ImageDraw
 
     font = font_of(size)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text, anchor="la"))
-    x, y = place
-    width, height = picture.shape[1] - x, picture.shape[0] - y
-    width, height = min(width, right + 2), min(height, bottom + 2)
+    x, y = position
+    width, height = min(image.shape[1] - x, right + 2), min(image.shape[0] - y, bottom + 2)
     if width <= 0 or height <= 0 or right <= left or bottom <= top:
         return
-    part = picture[y : y + height, x : x + width]
-    drawn = Pictures.fromarray(part)
+    part = image[y : y + height, x : x + width]
+    drawn = PillowImage.fromarray(part)
     ImageDraw.Draw(drawn).text((0, 0), text, fill=color, font=font, anchor="la")
     part[:] = np.asarray(drawn)
 
 
 def wrapped(text: str, width: int, size: int) -> list[str]:
-    """`text` in lines that fit into `width` pixels, about."""
-    return textwrap.wrap(text, max(8, int(width / (LETTER_SHARE * size)))) or [""]
+    """`text` in lines of approximately `width` pixels at most."""
+    return textwrap.wrap(text, max(8, int(width / (CHARACTER_WIDTH * size)))) or [""]
 
 
-def notice(picture: Image, text: str, size: int = 15) -> None:
-    """Lay a message over the bottom of a picture."""
-    lines = wrapped(text, picture.shape[1] - 16, size)
+def notice(image: Image, text: str, size: int = 15) -> None:
+    """Draw a message over the bottom of an image."""
+    lines = wrapped(text, image.shape[1] - 16, size)
     step = size + 6
-    height = min(picture.shape[0], len(lines) * step + 8)
-    band = picture[picture.shape[0] - height :]
-    band[:] = (0.2 * band + 0.8 * np.array(GROUND)).astype(np.uint8)
+    height = min(image.shape[0], len(lines) * step + 8)
+    band = image[image.shape[0] - height :]
+    band[:] = (0.2 * band + 0.8 * np.array(BACKGROUND)).astype(np.uint8)
     for number, line in enumerate(lines):
-        write(picture, (8, picture.shape[0] - height + 5 + number * step), line, size)
+        write(image, (8, image.shape[0] - height + 5 + number * step), line, size)
+
+
+def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
+    """(h, w, 3): a darkened image, enlarged where needed, with a table of keys over it."""
+    panel = table_panel("Keys and buttons (h closes)", rows)
+    height, width = (max(sides) for sides in zip(image.shape[:2], panel.shape[:2], strict=True))
+    whole = blank(width, height)
+    whole[: image.shape[0], : image.shape[1]] = image // 3
+    top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
+    whole[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
+    return whole
 
 
 def table_panel(title: str, rows: Sequence[tuple[str, str]], size: int = 14) -> Image:
     """(h, w, 3): a heading, and below it two columns of text."""
     step, first = size + 7, 18 + size
-    left = max(font_of(size).getlength(key) for key, _ in rows)
-    right = max(font_of(size).getlength(words) for _, words in rows)
-    panel = blank((int(left + right) + 52, first + 12 + step * len(rows) + 8))
+    left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
+    panel = blank(int(left + right) + 52, first + 12 + step * len(rows) + 8)
     write(panel, (14, 8), title, size + 3, ACCENT)
     for number, (key, words) in enumerate(rows):
         top = first + 8 + number * step
         write(panel, (14, top), key, size, ACCENT)
         write(panel, (int(left) + 32, top), words, size)
     return panel
-
-
-def laid_over(picture: Image, panel: Image) -> Image:
-    """(h, w, 3): a darkened picture with a panel on it, made larger where the panel has no room."""
-    height = max(picture.shape[0], panel.shape[0])
-    width = max(picture.shape[1], panel.shape[1])
-    whole = blank((width, height))
-    whole[: picture.shape[0], : picture.shape[1]] = picture // 3
-    top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
-    whole[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
-    return whole

@@ -1,4 +1,4 @@
-"""What the small windows show, which key is which, and how HighGUI's words are understood."""
+"""What the small windows show, the keymap, and events of HighGUI."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from hypothesis import given, settings, strategies as st
 from icas.io.reading import write_image
 from icas.segmentimg.document.palette import PaintClass, Palette, default_palette
 from icas.segmentimg.windows import events as keymap
-from icas.segmentimg.windows.controller import _EASEL_ACTIONS, _SESSION_ACTIONS
-from icas.segmentimg.windows.debug_view import LEAST, debug_picture, waiting_picture
+from icas.segmentimg.windows.debug_view import MIN_SIZE, debug_image, waiting_image
 from icas.segmentimg.windows.events import Mouse
 from icas.segmentimg.windows.highgui import key_name, mouse_event
 from icas.segmentimg.windows.palette_view import (
-    MOST_ROWS,
+    MAX_ROWS,
     WIDTH,
-    Status,
+    PaletteStatus,
     class_under,
-    color_picture,
+    palette_image,
 )
-from icas.segmentimg.windows.text import blank, laid_over, notice, table_panel, wrapped, write
+from icas.segmentimg.windows.text import blank, help_over, notice, table_panel, wrapped, write
 
 
 def classes(count):
@@ -42,18 +41,18 @@ def status(palette, chosen=0, first_row=0, **given):
         "unsaved": False,
         **given,
     }
-    return Status(palette, chosen, first_row, **told)
+    return PaletteStatus(palette, chosen, first_row, **told)
 
 
 @given(st.integers(1, 90), st.integers(0, 40), st.data())
 @settings(max_examples=30, deadline=None)
 def test_a_click_on_a_colour_gives_that_colour(count, first_row, data):
     palette = classes(count)
-    first_row = min(first_row, max(0, -(-count // 2) - MOST_ROWS))
-    picture = color_picture(status(palette, data.draw(st.integers(0, count - 1)), first_row))
+    first_row = min(first_row, max(0, -(-count // 2) - MAX_ROWS))
+    picture = palette_image(status(palette, data.draw(st.integers(0, count - 1)), first_row))
     assert picture.shape[1] == WIDTH
     seen = set()
-    for y in range(1, min(picture.shape[0], 30 * MOST_ROWS), 7):
+    for y in range(1, min(picture.shape[0], 30 * MAX_ROWS), 7):
         for x in range(1, WIDTH, 5):
             place = class_under(x, y, first_row, palette)
             if place is None:
@@ -62,7 +61,7 @@ def test_a_click_on_a_colour_gives_that_colour(count, first_row, data):
             swatches = [tuple(one) for one in picture[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)]
             if len(set(swatches)) == 1 and swatches[0][2] == 250:
                 assert swatches[0] == palette[place].color
-    assert seen == set(range(2 * first_row, min(count, 2 * (first_row + MOST_ROWS))))
+    assert seen == set(range(2 * first_row, min(count, 2 * (first_row + MAX_ROWS))))
 
 
 def test_nothing_lies_outside_the_colours():
@@ -74,7 +73,7 @@ def test_nothing_lies_outside_the_colours():
 @pytest.mark.parametrize("count", [1, 2, 24, 64, 300])
 def test_the_colour_window_has_room_for_what_it_tells(count):
     palette = classes(count)
-    plain = color_picture(status(palette, chosen=count - 1))
+    plain = palette_image(status(palette, chosen=count - 1))
     assert plain.shape[0] < 700
     for other in (
         status(palette, chosen=count - 1, unsaved=True),
@@ -83,17 +82,16 @@ def test_the_colour_window_has_room_for_what_it_tells(count):
         status(palette, chosen=count - 1, name="ärger 図.png"),
         status(palette, chosen=count - 1, number=14),
     ):
-        picture = color_picture(other)
+        picture = palette_image(other)
         assert picture.shape != plain.shape or (picture != plain).any()
 
 
 def test_each_key_has_one_action_and_each_action_a_deed():
-    keys = [key for row in keymap.PAINTING for key in row.keys]
+    keys = [key for row in keymap.PAINTING_KEYS for key in row.keys]
     assert len(keys) == len(set(keys))
-    actions = [row.action for row in keymap.PAINTING]
+    actions = [row.action for row in keymap.PAINTING_KEYS]
     assert len(actions) == len(set(actions))
-    assert {*actions} == {*_SESSION_ACTIONS, *_EASEL_ACTIONS, "color"}
-    for row in keymap.PAINTING:
+    for row in keymap.PAINTING_KEYS:
         assert {keymap.action_of(key) for key in row.keys} == {row.action}
     assert keymap.action_of("Q") == "quit"
     assert keymap.action_of("tab") is None
@@ -102,7 +100,7 @@ def test_each_key_has_one_action_and_each_action_a_deed():
     for key, action in {**contract, **more}.items():
         assert keymap.action_of(key) == action
     told = keymap.help_rows()
-    assert told[:4] == keymap.MOUSE
+    assert told[:4] == keymap.PAINTING_MOUSE
     assert all(key and words for key, words in told)
     assert ("1 … 9", "colour 1 to 9") in told
 
@@ -152,12 +150,12 @@ def test_words_of_the_mouse():
 
 def test_words_stay_inside_their_picture():
     for size, place in (((40, 20), (35, 15)), ((40, 20), (39, 19)), ((3, 3), (0, 0))):
-        picture = blank(size)
+        picture = blank(*size)
         write(picture, place, "Weit über den Rand", 14)
         assert picture.shape == (size[1], size[0], 3)
-    picture = blank((200, 40))
+    picture = blank(200, 40)
     write(picture, (5, 5), "words", 14)
-    assert (picture[:, 120:] == blank((80, 40))).all()
+    assert (picture[:, 120:] == blank(80, 40)).all()
     assert picture.max() > 200
     tiny = np.full((4, 300, 3), 90, np.uint8)
     notice(tiny, "more lines than there is room for " * 4)
@@ -171,9 +169,9 @@ def test_words_stay_inside_their_picture():
 
 
 def test_a_panel_has_room_over_small_and_large_pictures():
-    panel = table_panel("Keys", keymap.help_rows())
+    panel = table_panel("Keys and buttons (h closes)", keymap.help_rows())
     for shape in ((30, 40), (900, 1200)):
-        whole = laid_over(np.full((*shape, 3), 200, np.uint8), panel)
+        whole = help_over(np.full((*shape, 3), 200, np.uint8), keymap.help_rows())
         assert whole.shape[0] == max(shape[0], panel.shape[0])
         assert whole.shape[1] == max(shape[1], panel.shape[1])
 
@@ -183,19 +181,19 @@ def test_the_waiting_picture_is_as_large_as_the_painted_one_will_be(tmp_path, sh
     path = tmp_path / "img.png"
     write_image(path, np.full((*shape, 3), 210, np.uint8))
     for error in ("", "a reason of many words " * 8):
-        picture = waiting_picture(path, error, (600, 800))
-        assert picture.shape[0] <= max(600, LEAST[0])
-        assert picture.shape[1] <= max(800, LEAST[1])
+        picture = waiting_image(path, error, (600, 800))
+        assert picture.shape[0] <= max(600, MIN_SIZE[0])
+        assert picture.shape[1] <= max(800, MIN_SIZE[1])
         assert picture.min() < 60
         assert picture.max() > 200
-    assert waiting_picture(Path("none.png"), "it is gone", (600, 800)).shape == (*LEAST, 3)
+    assert waiting_image(Path("none.png"), "it is gone", (600, 800)).shape == (*MIN_SIZE, 3)
 
 
 def test_the_debug_picture_shows_what_is_there(opened):
     work = opened()
     work.document.fill(4, 4, (204, 0, 0))
-    first = debug_picture(work, (600, 900))
+    first = debug_image(work, (600, 900))
     assert first.shape[0] <= 600
     assert first.shape[1] <= 900
     work.document.cut((0, 0), (23, 31))
-    assert (debug_picture(work, (600, 900)) != first).any()
+    assert (debug_image(work, (600, 900)) != first).any()

@@ -1,4 +1,4 @@
-"""Whatever a hand does: the window shows what there is, and undo takes all of it back."""
+"""After any events the window is up to date, and undo reverts all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.segmentimg.render.canvas import Canvas
-from icas.segmentimg.windows.painting_view import Easel, Hand
+from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 places = st.tuples(st.integers(-9, 110), st.integers(-9, 80))
@@ -21,32 +21,32 @@ acts = st.one_of(
 )
 
 
-def do(easel, *events):
+def do(view, *events):
     for event in events:
         for one in event if isinstance(event, list) else [event]:
-            easel.mouse(one)
+            view.mouse(one)
 
 
-def perform(easel, person, act):
+def perform(view, person, act):
     if isinstance(act, str):
         if act == "brush":
-            easel.leave()
-            easel._hand.brush = not easel._hand.brush
-            easel.look()
+            view.close()
+            view.tool.brush = not view.tool.brush
+            view.show(view.viewport)
         elif act == "color":
-            easel._hand.color = BLUE
+            view.tool.color = BLUE
         else:
-            getattr(easel, act)()
+            view.escape() if act == "escape" else view.act(act)
         return
     kind, place, button, shift, up = act
     if kind in ("wheel", "grow"):
-        do(easel, person.wheel(place, 1 if up else -2, ctrl=kind == "grow"))
+        do(view, person.wheel(place, 1 if up else -2, ctrl=kind == "grow"))
     elif kind == "click":
-        do(easel, person.click(place, button))
+        do(view, person.click(place, button))
     elif kind == "drag":
-        do(easel, person.drag(place, (place[1], place[0]), button=button))
+        do(view, person.drag(place, (place[1], place[0]), button=button))
     else:
-        do(easel, person.mouse(kind, place, "" if kind == "move" else button, shift=shift))
+        do(view, person.mouse(kind, place, "" if kind == "move" else button, shift=shift))
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +58,19 @@ def small(squares_of):
 @settings(max_examples=80, deadline=None)
 def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small, person, script):
     document = icas.PaintDocument(small.document.image, small.document.first)
-    easel = Easel(replace(small, document=document), (72, 96), Hand(RED, thickness=2))
+    view = PaintingView(replace(small, document=document), (72, 96), Tool(RED, size=2))
     first = document.labels.copy()
-    shown = easel.picture()
+    shown = view.render()
     for act in script:
-        perform(easel, person, act)
-        again = easel.changed
-        anew = easel.picture()
+        perform(view, person, act)
+        again = view.changed
+        anew = view.render()
         assert again or (anew == shown).all(), act
         shown = anew
-    canvas = Canvas(document, easel.viewport, easel._hand.look)
-    canvas.light(easel.lit)
-    assert (easel._canvas.picture == canvas.picture).all()
-    easel.leave()
+    canvas = Canvas(document, view.viewport, view.tool.look)
+    canvas.light(view.highlighted)
+    assert (view._canvas.picture == canvas.picture).all()
+    view.close()
     while document.undo() is not None:
         pass
     assert not document.painted

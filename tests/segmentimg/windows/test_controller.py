@@ -1,4 +1,4 @@
-"""A person at the desk: keys, both windows, saving and leaving, on a screen that plays scripts."""
+"""Keys, both windows, saving and quitting, on a scripted screen."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from icas.cli.console import Console
 from icas.io.reading import write_image
 from icas.segmentimg.formats.autosave import place_of
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.session import session as session_module
-from icas.segmentimg.windows.controller import COLORS, DEBUG, OPACITIES, PAINTING
-from icas.segmentimg.windows.events import PAINTING as KEYS, Closed, Key, Mouse
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.windows.controller import COLORS, DEBUG, PAINTING
+from icas.segmentimg.windows.events import PAINTING_KEYS as KEYS, Closed, Key, Mouse
+from icas.segmentimg.windows.painting_view import OPACITIES
 from icas.segmentimg.windows.palette_view import CELL, MARGIN, WIDTH
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)
@@ -64,7 +65,7 @@ def test_clicks_paint_and_space_saves_what_is_there_and_goes_on(laid, person):
         assert squares(table) == [[1, 0, 0, 0], [0, 2, 0, 0], [0] * 4]
         table.masks = table.doc.masks()
         yield Key("space")
-        assert table.session.place == 1
+        assert table.session.index == 1
         yield from table.opened()
         assert squares(table) == BARE
         yield person.click(at(4, 28))  # the colour stays chosen
@@ -72,12 +73,12 @@ def test_clicks_paint_and_space_saves_what_is_there_and_goes_on(laid, person):
         yield Key("space")
         yield from table.opened()
         yield Key("space")  # the last one: it stays
-        assert table.session.place == 2
+        assert table.session.index == 2
         yield None
-        assert not table.desk.finished
+        assert not table.controller.finished
         yield Key("q")
         yield [Key("z")]  # nothing any more
-        raise AssertionError("the desk goes on after q")
+        raise AssertionError("the controller goes on after q")
 
     summary = table.play(script)
     assert (summary.saved, summary.unsaved, summary.failed) == (3, (), {})
@@ -95,12 +96,12 @@ def test_next_and_previous_save_nothing_and_lose_nothing(laid, person):
         yield person.click(person.at(4, 4))
         yield Key("N")  # capital letters count
         yield from table.opened()
-        assert (table.session.place, squares(table)) == (1, BARE)
+        assert (table.session.index, squares(table)) == (1, BARE)
         yield Key("p")
         yield from table.opened()
         assert squares(table) == ONE
         yield Key("p")  # there is none
-        assert table.session.place == 0
+        assert table.session.index == 0
         assert squares(table) == ONE
 
     table = laid()
@@ -156,12 +157,12 @@ def test_quit_asks_once_where_something_is_not_saved(laid, person):
         assert squares(table) == BARE
         yield person.click(person.at(4, 4))
         yield Key("q")
-        assert not table.desk.finished
+        assert not table.controller.finished
         yield person.click(person.at(4, 12))  # the question is off the table
         yield Key("q")
-        assert not table.desk.finished
+        assert not table.controller.finished
         yield [Key("n"), Key("q")]
-        assert not table.desk.finished
+        assert not table.controller.finished
         yield from table.opened()
         yield Key("x")  # no key of ours: the question stays
         yield Key("q")
@@ -212,7 +213,7 @@ def test_grow_and_shrink(laid, person, own_photos, squares):
             yield Key(key)
             yield person.click((120, 90))
             painted = table.doc.class_map() > 0
-            assert (painted == np.isin(table.doc.labels, table.desk._easel.lit)).all()
+            assert (painted == np.isin(table.doc.labels, table.controller._view.highlighted)).all()
             yield Key("z")
             assert not table.doc.painted
         yield person.wheel((120, 90), 1, ctrl=True)
@@ -230,7 +231,7 @@ def test_grow_and_shrink(laid, person, own_photos, squares):
 def test_zooming_and_moving_by_keys(laid, person):
     def script(table):
         def view():
-            return table.desk._easel.viewport
+            return table.controller._view.viewport
 
         first = view()
         yield person.keys("+", "=")
@@ -391,7 +392,7 @@ def test_a_picture_that_cannot_be_read_shows_why_and_the_rest_goes_on(laid, pers
         assert shown.max() > 200  # words
         yield person.click(person.at(4, 4)) + person.drag((5, 5), (90, 90), button="right")
         yield person.keys(*"szyrbtdoe0+-[]1,.", "escape", "left", "space")
-        assert table.session.place == 1
+        assert table.session.index == 1
         yield person.wheel((9, 9), 2)
         yield Key("n")
         yield from table.opened()
@@ -408,17 +409,17 @@ def test_a_picture_that_cannot_be_read_shows_why_and_the_rest_goes_on(laid, pers
 def test_a_save_that_fails_is_said_and_the_painting_stays(
     laid, person, monkeypatch, capsys, folder
 ):
-    def refusing(work, saving):
+    def refusing(opened, options):
         raise icas.IcasError("cannot write into /there: no space left on device")
 
     def script(table):
         yield person.click(person.at(4, 4))
         yield None
         before = table.shown[PAINTING]
-        monkeypatch.setattr(session_module, "save_work", refusing)
+        monkeypatch.setattr(OpenImage, "save", refusing)
         yield Key("space")
         yield None
-        assert table.session.place == 0
+        assert table.session.index == 0
         assert (table.shown[PAINTING][-30:] != before[-30:]).any()
         assert squares(table) == ONE
 
@@ -432,7 +433,7 @@ def test_a_save_that_fails_is_said_and_the_painting_stays(
 
     def again(table):
         assert squares(table) == ONE
-        monkeypatch.setattr(session_module, "save_work", refusing)
+        monkeypatch.setattr(OpenImage, "save", refusing)
         yield Key("s")
         monkeypatch.undo()
         yield Key("s")

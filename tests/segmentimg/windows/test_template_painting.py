@@ -48,7 +48,7 @@ def crops(photos):
 def done(table):
     """Wait until what was looked for is found and painted."""
     until = time.monotonic() + 10
-    while table.desk._search is not None:
+    while table.controller._search is not None:
         assert time.monotonic() < until
         yield None
 
@@ -130,24 +130,24 @@ def test_leaving_does_not_wait_for_a_search(laid, crops):
 
     table = laid(templates=Slow(crops))
     table.play(script)
-    assert table.desk.finished
+    assert table.controller.finished
     Slow.gate.set()
 
 
 def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, person):
-    from icas.segmentimg.windows.painting_view import Easel, Hand
+    from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
-    easel = Easel(opened(), (700, 900), Hand((204, 0, 0)))
-    document = easel.work.document
+    view = PaintingView(opened(), (700, 900), Tool((204, 0, 0)))
+    document = view.opened.document
     for event in person.double(person.at(4, 4)) + person.move(person.at(4, 12)):
-        easel.mouse(event)
+        view.mouse(event)
     mask = np.zeros((24, 32), bool)
     mask[10:20, 10:20] = True
-    easel.stamp([(PINK, mask), (TEAL, ~mask & (np.arange(32) > 20))])
-    easel.mouse(person.move(person.at(4, 20))[0])
+    view.stamp([(PINK, mask), (TEAL, ~mask & (np.arange(32) > 20))])
+    view.mouse(person.move(person.at(4, 20))[0])
     found = document.masks()
     assert (found[PINK] == mask).all()
-    easel.leave()
+    view.close()
     assert isinstance(document, icas.PaintDocument)
     for expected in (True, False):
         document.undo()
