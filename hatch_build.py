@@ -1,13 +1,19 @@
-"""Makes the long description of the package out of README.md.
+"""Steps of a build: completion and man pages, and the long description of the package.
 
-A package index shows that text on a page of its own, where ``docs/undo.md`` leads nowhere. With
-``Repository = "https://…"`` under ``[project.urls]`` in pyproject.toml, links and pictures become
-addresses at the version's tag there; without it pictures are left out, and links are plain words.
+Completion and man pages are made from the command parsers by scripts/pages.py.
+
+The long description is README.md. A package index shows it on a page of its own, where
+``docs/undo.md`` leads nowhere. With ``Repository = "https://…"`` under ``[project.urls]`` in
+pyproject.toml, links and images become addresses at the version's tag there; without it images are
+left out, and links are plain words.
 """
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -19,8 +25,17 @@ TARGET = re.compile(r"(?<=\]\()" + RELATIVE + r"(?=\))")
 SHOWN = {".gif", ".jpg", ".png", ".svg"}
 
 
+class CommandPages(BuildHookInterface):
+    """Writes completion and man pages before a wheel is built."""
+
+    def initialize(self, version: str, build_data: dict) -> None:
+        """Run scripts/pages.py; it needs no other package."""
+        script = Path(self.root) / "scripts" / "pages.py"
+        subprocess.run([sys.executable, "-I", "-S", str(script), "--package"], check=True)
+
+
 class LongDescription(MetadataHookInterface):
-    """What hatchling calls when it builds."""
+    """Gives the metadata their long description."""
 
     def update(self, metadata: dict) -> None:
         """Add the field ``readme``, which pyproject.toml leaves to this file."""

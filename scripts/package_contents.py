@@ -1,7 +1,7 @@
 """What a wheel and a source archive of icas hold, compared with what they should hold.
 
-The wheel: the package's sources, its metadata, pages for `man` and words for shells. The source
-archive: what it takes to build the wheel, and to judge it. No tests, no data, no pictures.
+The wheel: the package's sources, its metadata, man pages and completion scripts. The source
+archive: what it takes to build the wheel. No tests, no data, no pictures.
 """
 
 import tarfile
@@ -36,7 +36,7 @@ def wheel_faults(wheel, top=TOP):
         names = {name for name in opened.namelist() if not name.endswith("/")}
     own = "-".join(wheel.name.split("-")[:2])
     about = {f"{own}.dist-info/{name}" for name in ABOUT}
-    package = {f"icas/{name}" for name in sources(top)}
+    package = {f"icas/{name}" for name in sources(top) | completions()}
     shells = {place.format(command) for place in COMPLETIONS.values() for command in COMMANDS}
     shared = {f"{own}.data/data/{name}" for name in pages(top) | shells}
     return differences(wheel, names, about | package | shared)
@@ -47,19 +47,30 @@ def archive_faults(archive, top=TOP):
     with tarfile.open(archive) as opened:
         names = {member.name.partition("/")[2] for member in opened if member.isfile()}
     package = {f"src/icas/{name}" for name in sources(top)}
-    return differences(archive, names, BESIDE | package | pages(top))
+    return differences(archive, names, BESIDE | package | writers(top))
 
 
 def sources(top):
     """Files of the package, seen from its folder."""
     package = top / "src" / "icas"
-    shells = {f"completions/{name.format(command)}" for name in COMPLETIONS for command in COMMANDS}
     found = {path.relative_to(package).as_posix() for path in package.rglob("*.*")}
-    return {name for name in found if PurePosixPath(name).suffix in SHIPPED} | shells
+    return {name for name in found if PurePosixPath(name).suffix in SHIPPED}
+
+
+def completions():
+    """Completion scripts, seen from the package."""
+    return {f"completions/{name.format(command)}" for name in COMPLETIONS for command in COMMANDS}
+
+
+def writers(top):
+    """Scripts that a build runs, seen from the top."""
+    scripts = top / "scripts"
+    found = [scripts / "pages.py", *(scripts / "page_writers").glob("*.py")]
+    return {path.relative_to(top).as_posix() for path in found}
 
 
 def pages(top):
-    """Pages for `man`, seen from the top."""
+    """Man pages, which the build has written, seen from the top."""
     return {path.relative_to(top).as_posix() for path in (top / "share" / "man").rglob("*.1")}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from page_writers.programs import Told, places
+from page_writers.programs import ProgramPages
 
 SCRIPT = r"""# Completion of PROGRAM for bash.
 # Made by scripts/pages.py: change the parsers, not this.
@@ -122,7 +122,7 @@ complete -o bashdefault -o default -F _PROGRAM PROGRAM
 """
 
 
-def bash(program: Told) -> str:
+def bash(program: ProgramPages) -> str:
     """The file for bash."""
     filled = (
         SCRIPT.replace("{values}", "\n".join(_values(program)))
@@ -134,26 +134,26 @@ def bash(program: Told) -> str:
     return filled.replace("NAMELESS", program.default).replace("PROGRAM", program.name)
 
 
-def _values(program: Told) -> Iterator[str]:
+def _values(program: ProgramPages) -> Iterator[str]:
     """Flags of all commands after which the same may follow, in one row."""
     rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for command, page in program.pages.items():
         for flag in page.flags:
-            if flag.names and flag.takes != "none":
+            if flag.names and flag.completed != "none":
                 named = [f'"{command} {name}"' for name in flag.names]
-                rows.setdefault((flag.takes, flag.words), []).extend(named)
+                rows.setdefault((flag.completed, flag.words), []).extend(named)
     for (takes, words), flags in rows.items():
         yield f"        {'|'.join(flags)})\n            {_sets(takes, words)} ;;"
 
 
-def _places(program: Told) -> Iterator[str]:
+def _places(program: ProgramPages) -> Iterator[str]:
     for command, page in program.pages.items():
-        for number, flag in enumerate(places(page)):
+        for number, flag in enumerate(page.positional):
             pattern = f'"{command} "*' if flag.repeated else f'"{command} {number}"'
-            yield f"        {pattern}) {_sets(flag.takes, flag.words)} ;;"
+            yield f"        {pattern}) {_sets(flag.completed, flag.words)} ;;"
 
 
-def _flags(program: Told) -> Iterator[str]:
+def _flags(program: ProgramPages) -> Iterator[str]:
     for command, page in program.pages.items():
         names = (name for flag in page.flags for name in flag.names)
         yield f"        {command}) {_words(tuple(names))} ;;"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from icas.cli.parser import Flag, Page
-from page_writers.programs import Told, brief, places
+from page_writers.programs import Flag, Page, ProgramPages, brief
 
 SCRIPT = """\
 # Completion of PROGRAM for fish. Made by scripts/pages.py: change the parsers, not this.
@@ -48,7 +47,7 @@ ACTIONS = {
 }
 
 
-def fish(program: Told) -> str:
+def fish(program: ProgramPages) -> str:
     """The file for fish."""
     rows = (
         f"complete -c PROGRAM -n __PROGRAM_first -a {name} -d {_quoted(text)}"
@@ -70,25 +69,25 @@ def _command(command: str, page: Page) -> Iterator[str]:
         for name in flag.names:
             option = f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
             yield " ".join((begin, option, *_value(flag), "-d", _quoted(brief(flag))))
-    for flag in places(page):
-        if flag.takes != "text":
+    for flag in page.positional:
+        if flag.completed != "text":
             yield f"{begin} {_place(flag)}"
 
 
 def _value(flag: Flag) -> Iterator[str]:
-    if flag.takes == "list":
+    if flag.completed == "list":
         yield f"-xa {_quoted('(__PROGRAM_list ' + ' '.join(flag.words) + ')')}"
-    elif flag.takes == "words":
+    elif flag.completed == "words":
         words = " ".join(word.replace(" ", "\\ ") for word in flag.words)
         yield f"-xa {_quoted(words)}"
-    elif flag.takes != "none":
-        yield ACTIONS[flag.takes]
+    elif flag.completed != "none":
+        yield ACTIONS[flag.completed]
 
 
 def _place(flag: Flag) -> str:
-    if flag.takes == "words":
+    if flag.completed == "words":
         return f"-a {_quoted(' '.join(flag.words))}"
-    return "-F" if flag.takes == "file" else ACTIONS[flag.takes].replace("-xa", "-a")
+    return "-F" if flag.completed == "file" else ACTIONS[flag.completed].replace("-xa", "-a")
 
 
 def _quoted(text: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from icas.cli.parser import Flag, Group, Page, Rows, with_default
-from page_writers.programs import Told
+from icas.cli.parser import Rows
+from page_writers.programs import Flag, Group, Page, ProgramPages
 
 ASCII = {"…": "...", "×": "x", "–": "-", "’": "'"}
 """Letters that not every terminal shows."""
 
 
-def man_page(program: Told, command: str) -> str:
+def man_page(program: ProgramPages, command: str) -> str:
     """The page of `command`; that of the default one is the page of the whole program."""
     page = program.pages[command]
     whole = command == program.default
@@ -49,7 +49,7 @@ def _synopsis(page: Page) -> Iterator[str]:
 
 
 def _forms(page: Page) -> Iterator[str]:
-    for title, rows in page.forms.items():
+    for title, rows in page.tables.items():
         yield f".SS {_escaped(title)}"
         yield from _rows(rows)
 
@@ -61,12 +61,12 @@ def _group(group: Group) -> Iterator[str]:
     for flag in group.flags:
         yield ".TP"
         yield _term(flag)
-        yield _escaped(with_default(flag))
+        yield _escaped(flag.text)
 
 
 def _term(flag: Flag) -> str:
     names = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in flag.names)
-    if flag.optional_name:
+    if flag.names and flag.positional:
         names = f"[{names}]"
     value = f"\\fI{_escaped(flag.value)}\\fR" if flag.value else ""
     return " ".join(part for part in (names, value) if part)
@@ -79,7 +79,7 @@ def _rows(rows: Rows) -> Iterator[str]:
         yield _escaped(text)
 
 
-def _commands(program: Told, page: Page) -> Iterator[str]:
+def _commands(program: ProgramPages, page: Page) -> Iterator[str]:
     if page.commands:
         yield ".SH COMMANDS"
         yield from _rows(tuple((f"{program.name} {name}", text) for name, text in page.commands))
@@ -107,7 +107,7 @@ def _examples(page: Page) -> Iterator[str]:
         yield ".fi"
 
 
-def _see_also(program: Told, command: str) -> Iterator[str]:
+def _see_also(program: ProgramPages, command: str) -> Iterator[str]:
     yield ".SH SEE ALSO"
     others = [page.name for name, page in program.pages.items() if name != command]
     yield ",\n".join(f"\\fB{_escaped(_file_name(name))}\\fR(1)" for name in others)

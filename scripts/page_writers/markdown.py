@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from icas.cli.parser import LAST, Flag, Group, Page, Rows, example_lines
-from page_writers.programs import Told
+from icas.cli.parser import COMMON_FLAGS, Rows, example_lines
+from page_writers.programs import Flag, Group, Page, ProgramPages
 
 NOTICE = "<!-- Made by scripts/pages.py (make pages): change the parsers, not this. -->"
 SHOWN = ("segmentimg evaluate", "clusterimg demo")
@@ -17,7 +17,7 @@ comes from.
 """
 
 
-def reference(program: Told) -> str:
+def reference(program: ProgramPages) -> str:
     """The page: the program itself first, then its commands."""
     whole = program.pages[program.default]
     parts = [f"# {program.name}", whole.text, *_begin(whole), "## Flags", *_groups(whole, "###")]
@@ -29,7 +29,7 @@ def reference(program: Told) -> str:
     return "\n\n".join([*parts, NOTICE]) + "\n"
 
 
-def _commands(program: Told) -> str:
+def _commands(program: ProgramPages) -> str:
     rows = (
         (f"[`{program.name} {name}`](#{program.name}-{name})", text)
         if name != program.default
@@ -43,12 +43,12 @@ def _begin(page: Page) -> Iterator[str]:
     yield "```text\n" + "\n".join(page.usage) + "\n```"
     if page.examples:
         language = "text" if page.name in SHOWN else "sh"
-        lines = "\n".join(line[2:] for line in example_lines(page.examples))
+        lines = "\n".join(line for line in example_lines(page.examples))
         yield f"```{language}\n{lines}\n```"
 
 
 def _groups(page: Page, level: str) -> Iterator[str]:
-    for title, rows in page.forms.items():
+    for title, rows in page.tables.items():
         yield f"{level} {_title(title)}"
         yield _table(("form", "meaning"), rows)
     for group in page.groups:
@@ -56,7 +56,7 @@ def _groups(page: Page, level: str) -> Iterator[str]:
 
 
 def _group(group: Group, level: str) -> Iterator[str]:
-    flags = [flag for flag in group.flags if not {*flag.names} & {*LAST}]
+    flags = [flag for flag in group.flags if not {*flag.names} & {*COMMON_FLAGS}]
     if not flags and not group.meaning:
         return
     yield f"{level} {_title(group.title)}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from icas.cli.parser import Flag, Page
-from page_writers.programs import Told, brief, places
+from page_writers.programs import Flag, Page, ProgramPages, brief
 
 SCRIPT = """\
 #compdef PROGRAM
@@ -49,7 +48,7 @@ ACTIONS = {
 }
 
 
-def zsh(program: Told) -> str:
+def zsh(program: ProgramPages) -> str:
     """The file for zsh."""
     functions = (_function(program, command, page) for command, page in program.pages.items())
     rows = (f"        {_quoted(f'{name}:{text}')}" for name, text in program.help_rows)
@@ -61,7 +60,7 @@ def zsh(program: Told) -> str:
     return filled.replace("NAMELESS", program.default).replace("PROGRAM", program.name)
 
 
-def _function(program: Told, command: str, page: Page) -> str:
+def _function(program: ProgramPages, command: str, page: Page) -> str:
     specs = [*_flag_specs(page), *_place_specs(page)]
     body = " \\\n".join(f"        {spec}" for spec in specs)
     return f"_{program.name}_{command}() {{\n    _arguments -s -S \\\n{body}\n}}\n"
@@ -77,22 +76,22 @@ def _flag_specs(page: Page) -> Iterator[str]:
 
 def _value(flag: Flag) -> str:
     told = f"[{_escaped(brief(flag), ':[]')}]"
-    if flag.takes == "none":
+    if flag.completed == "none":
         return told
     return f"={told}:{_escaped(flag.value, ':')}:{_action(flag)}"
 
 
 def _place_specs(page: Page) -> Iterator[str]:
-    for number, flag in enumerate(places(page), 1):
+    for number, flag in enumerate(page.positional, 1):
         where = "*" if flag.repeated else f"{number}"
         yield _quoted(f"{where}:{_escaped(flag.value.strip('[]'), ':')}:{_action(flag)}")
 
 
 def _action(flag: Flag) -> str:
     words = " ".join(_escaped(word, " :") for word in flag.words)
-    if flag.takes == "list":
+    if flag.completed == "list":
         return f"_values -s , {_escaped(flag.value, ' ,:')} {words}"
-    return f"({words})" if flag.takes == "words" else ACTIONS[flag.takes]
+    return f"({words})" if flag.completed == "words" else ACTIONS[flag.completed]
 
 
 def _escaped(text: str, special: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run says: result lines on stdout, warnings and progress bars on stderr."""
+"""Output of a run: result lines on stdout, warnings and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Bar(Protocol):
     """A progress bar."""
 
     def update(self, steps: int) -> object:
-        """Go on by `steps`."""
+        """Advance by `steps`."""
         ...
 
 
 class _NoBar:
     def update(self, steps: int) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
 
 @dataclass(frozen=True)
 class Console:
-    """Where a run's words go.
+    """Which kinds of output a run prints.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Console:
     bars : bool
         Show progress bars on stderr, if that is a terminal.
     details : bool
-        Print result lines of the kind that only ``-v`` shows.
+        Print the result lines of ``-v``.
     """
 
     results: bool = False
@@ -51,25 +51,25 @@ class Console:
     details: bool = False
 
     def line(self, text: str) -> None:
-        """A result line."""
+        """Print a result line."""
         if self.results:
-            say(text)
+            print_line(text)
 
     def detail(self, text: str) -> None:
-        """A result line for those who asked for more."""
+        """Print a result line that only ``-v`` shows."""
         if self.details:
             self.line(text)
 
     def warn(self, text: str) -> None:
-        """A line that the user should see even where stdout goes into a file."""
+        """Print a warning."""
         if self.warnings:
             warn(text)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """While the block runs, what icas logs (that it compiles something) is told as warnings."""
+    def show_logging(self) -> Iterator[None]:
+        """Print log messages of icas as warnings while the block runs."""
         logger, before = logging.getLogger("icas"), logging.getLogger("icas").level
-        handler = _Told(self)
+        handler = _ConsoleHandler(self)
         logger.addHandler(handler)
         if self.warnings:
             logger.setLevel(logging.INFO)
@@ -81,7 +81,7 @@ class Console:
 
     @contextmanager
     def bar(self, total: int, what: str, unit: str) -> Iterator[Bar]:
-        """A progress bar while the block runs; nothing where stderr is no terminal."""
+        """Show a progress bar while the block runs, if stderr is a terminal."""
         if not self.bars or not sys.stderr.isatty() or total == 0:
             yield _NoBar()
             return
@@ -91,77 +91,77 @@ class Console:
             yield bar
 
 
-class _Told(logging.Handler):
-    """Tells log lines on a console."""
+class _ConsoleHandler(logging.Handler):
+    """Prints log messages on a console."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
+        """Print a message."""
         self._console.warn(record.getMessage())
 
 
 def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:
-    """`things` as they are; each moves `bar` by a step."""
+    """Pass `things` through, advancing `bar` by one for each."""
     for thing in things:
         yield thing
         bar.update(1)
 
 
-def say(text: str) -> None:
-    """Print a line on stdout; where its reader has gone (``| head``), the work goes on unheard.
+def print_line(text: str) -> None:
+    """Print a line on stdout; a reader that has left (``| head``) does not stop the run.
 
     Raises
     ------
     IcasError
-        It cannot be written: the disk of the file that takes it is full.
+        It cannot be written: the disk is full.
     """
     try:
         print(printable(text), flush=True)
     except BrokenPipeError:
-        unheard(sys.stdout)
+        silence(sys.stdout)
     except OSError as error:
-        unheard(sys.stdout)  # or Python tries again at its end, and that decides the exit code
+        silence(sys.stdout)  # or Python tries again when it exits, which changes the exit code
         raise IcasError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr; that nobody can be warned is no reason to stop."""
+    """Print a line on stderr; errors are ignored."""
     try:
         print(printable(text), file=sys.stderr, flush=True)
     except OSError:
-        unheard(sys.stderr)
+        silence(sys.stderr)
 
 
-def unheard(stream: IO[str]) -> None:
-    """From now on what is written to `stream` goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def silence(stream: IO[str]) -> None:
+    """Discard what is written to `stream` from now on."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
-def fill_streams() -> None:
-    """Give a process that was started without stdin, stdout or stderr some that lead nowhere.
+def open_missing_streams() -> None:
+    """Open stdin, stdout or stderr on the null device if the process was started without them.
 
-    Else the next files that are opened have their numbers, and what a library has to say is
-    written into an image.
+    Else the next files that are opened get their numbers, and messages of a library end up in an
+    image.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - stays open
 
 
 def printable(text: str) -> str:
-    """`text` on one line, in characters that every stream takes.
+    """`text` on one line in the encoding of stdout, anything else escaped.
 
-    File names may hold line breaks and bytes that are no UTF-8; both are shown escaped.
+    File names may contain line breaks and bytes that are not UTF-8.
     """
     shown = "".join(
         character if character.isprintable() else _escaped(character) for character in text

@@ -1,4 +1,4 @@
-"""Settings live once, in a dataclass: default, help, unit, limits. Flags and checks follow."""
+"""Options: dataclass fields with help, unit and limits, from which flags and checks are made."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from icas.cli.parser import LineParser, Typed, number
+from icas.cli.parser import ArgumentType, CommandParser, number
 from icas.common.errors import UsageError
 
 Size = tuple[int, int]
-"""Width and height in pixels, in the order in which people say them (64x48)."""
+"""Width and height in pixels."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one setting beside its name, type and default.
+    """One setting, beside its name and default.
 
     Attributes
     ----------
     unit : str
-        Said after the default; a `default_text` says its own.
+        Unit of the default in the help; a `default_text` includes its own.
     group : str
-        Title under which its flag stands.
+        Title of the group of its flag.
     words : tuple of str
-        Values that can be told beforehand, where others may do as well.
+        Known values, for completion; others may be valid too.
     listed : bool
-        Whether several of `words` may be given, with commas between them.
+        Whether several of `words` may be given, separated by commas.
     """
 
     help: str
@@ -47,14 +47,14 @@ class Option:
     listed: bool = False
 
     def flag_of(self, name: str) -> str:
-        """Its flag, by which messages call it; made of the field's name unless it has its own."""
+        """The flag, made of the field's name unless the option has its own."""
         return self.flag or flag_of(name)
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
-    """A dataclass field that is also a flag.
+    """A dataclass field that is also a flag; `details` are fields of `Option`.
 
-    `details` are the fields of `Option`; `parse` is taken from the default's type when not given.
+    `parse` defaults to the type of the default.
     """
     if "parse" not in details and default is not None:
         details["parse"] = type(default)
@@ -62,16 +62,16 @@ def option(default: Any, help: str, **details: Any) -> Any:
 
 
 def options_of(cls: type) -> dict[str, tuple[Any, Option]]:
-    """Name -> (default, Option) of the fields of `cls` that were made by `option`."""
-    found = {}
-    for field in dataclasses.fields(cls):
-        if "option" in field.metadata:
-            found[field.name] = (field.default, field.metadata["option"])
-    return found
+    """Name -> (default, Option) of the fields of `cls` that are options."""
+    return {
+        field.name: (field.default, field.metadata["option"])
+        for field in dataclasses.fields(cls)
+        if "option" in field.metadata
+    }
 
 
 def check_options(settings: Any) -> None:
-    """Compare every field of `settings` with its limits; called at birth, in ``__post_init__``.
+    """Compare every option of `settings` with its limits; called in ``__post_init__``.
 
     Raises
     ------
@@ -107,13 +107,12 @@ def _range_text(option: Option) -> str:
 
 
 def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
-    """An object of the method class `cls`, which users call `name`, with `options`.
+    """Create the method `name` of class `cls` with `options`.
 
     Raises
     ------
     UsageError
-        The class has no such option (the message names those that it has), or a value is outside
-        its limits.
+        The class has no such option, or a value is outside its limits.
     """
     known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
     known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
@@ -125,11 +124,12 @@ def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
 
 
 def flag_of(name: str) -> str:
+    """The flag of an option: ``min_size`` -> ``--min-size``."""
     return "--" + name.replace("_", "-")
 
 
 def add_flags(
-    parser: argparse._ActionsContainer,
+    parser: CommandParser | argparse._ActionsContainer,
     cls: type,
     *,
     skip: Iterable[str] = (),
@@ -142,36 +142,35 @@ def add_flags(
     skip : iterable of str
         Options without a flag.
     shared : mapping of str to str
-        Options whose flag serves other classes too, with what to say of those. Numbers among them
-        are taken as they are typed; the class that gets them checks them.
+        Options whose flag also sets options of other classes, with the text on their defaults.
+        Integers and floats are both accepted for these; the class that gets them checks them.
     """
     skipped, shared = set(skip), shared or {}
     for name, (default, option) in options_of(cls).items():
         if name in skipped:
             continue
-        grouped = isinstance(parser, LineParser) and option.group
-        place = parser.group(option.group) if grouped else parser  # type: ignore[attr-defined]
-        help_text = _help_text(default, option, shared.get(name, ""))
-        if isinstance(default, bool) or option.parse is bool:
-            place.add_argument(
-                option.flag_of(name),
-                action="store_true" if default is False else argparse.BooleanOptionalAction,
-                help=help_text,
-                default=argparse.SUPPRESS,
-                dest=name,
-            )
-            continue
-        loose = name in shared and option.parse in (int, float)
-        place.add_argument(
-            option.flag_of(name),
-            action="append" if option.repeat else "store",
-            type=Typed(number if loose else option.parse, option.words, option.listed),
-            choices=option.choices or None,
-            metavar=option.metavar or (None if option.choices else _metavar(option.parse)),
-            help=help_text,
-            default=argparse.SUPPRESS,
-            dest=name,
-        )
+        grouped = isinstance(parser, CommandParser) and option.group
+        target = parser.group(option.group) if grouped else parser  # type: ignore[union-attr]
+        details: dict[str, Any] = {
+            "help": _help_text(default, option, shared.get(name, "")),
+            "default": argparse.SUPPRESS,
+            "dest": name,
+        }
+        if default is False:
+            details["action"] = "store_true"
+        elif default is True or option.parse is bool:
+            details["action"] = argparse.BooleanOptionalAction
+        else:
+            loose = name in shared and option.parse in (int, float)
+            details |= {
+                "action": "append" if option.repeat else "store",
+                "type": ArgumentType(
+                    number if loose else option.parse, option.words, option.listed
+                ),
+                "choices": option.choices or None,
+                "metavar": option.metavar or (None if option.choices else _metavar(option.parse)),
+            }
+        target.add_argument(option.flag_of(name), **details)
 
 
 def _help_text(default: Any, option: Option, also: str) -> str:

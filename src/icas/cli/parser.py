@@ -1,4 +1,4 @@
-"""Words that were meant where others were typed."""
+"""Command-line parsers: flags in titled groups, help, one-line errors with suggestions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -15,212 +15,69 @@ from icas._version import __version__
 from icas.common.errors import UsageError
 
 INPUT = "what goes in"
-COMPARED = "how images are compared"
+COMPARISON = "how images are compared"
 CLUSTERS = "threshold and clusters"
-CUT = "how pictures are cut"
-PAINT = "painting and templates"
+SEGMENTS = "how pictures are cut"
+PAINTING = "painting and templates"
 NETWORK = "the network"
 TRAINING = "the training"
 OUTPUT = "what comes out"
 WORKERS = "workers and memory"
-KEPT = "what is kept between runs"
+CACHE = "what is kept between runs"
 SAFETY = "files from strangers"
-SAID = "what the command says"
-
-ORDER = (
+LOGGING = "what the command says"
+GROUPS = (
     INPUT,
-    COMPARED,
+    COMPARISON,
     CLUSTERS,
-    CUT,
-    PAINT,
+    SEGMENTS,
+    PAINTING,
     NETWORK,
     TRAINING,
     OUTPUT,
     WORKERS,
-    KEPT,
+    CACHE,
     SAFETY,
-    SAID,
+    LOGGING,
 )
-"""The order in which they stand; other titles (a method each) come after them."""
+"""Titles of groups of flags, in the order of the help; others (one per method) follow."""
 
-LAST = ("--debug", "--version", "--help")
-"""Flags that stand last in their group: every command has them."""
+COMMON_FLAGS = ("--debug", "--version", "--help")
+"""Flags of every command, the last ones of their group."""
+OFF = " (default: off)"
+Rows = tuple[tuple[str, str], ...]
+"""Terms, each with its meaning."""
 
-
-def place_of(title: str) -> int:
-    """Where a group called `title` stands."""
-    return ORDER.index(title) if title in ORDER else len(ORDER)
-
-
-ALIKE = 0.7
-"""How alike two words are, 0 to 1, of which one may be meant for the other."""
+CUTOFF = 0.7
+"""Similarity of two words, 0 to 1, from which on the one is suggested for the other."""
 
 
-def meant(word: str, known: Iterable[str]) -> str | None:
-    """That of the `known` words that `word` was meant for, as far as one can guess."""
-    found = get_close_matches(word.casefold(), list(known), n=1, cutoff=ALIKE)
-    return found[0] if found else None
+def closest_match(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that is most similar to `word`, if any is similar enough."""
+    matches = get_close_matches(word.casefold(), list(candidates), n=1, cutoff=CUTOFF)
+    return matches[0] if matches else None
 
 
 def did_you_mean(message: str, flags: Iterable[str]) -> str:
-    """The unknown flags in `message`, with those that they were meant for: ``"; did you mean …?"``.
-
-    Empty where none is unknown, or none is like one of `flags`.
-    """
-    known = set(flags)
-    typed = (word.partition("=")[0] for word in message.split() if re.match(r"--?[^\W\d]", word))
-    guesses = (meant(word, sorted(known)) for word in typed if word.rstrip(":,") not in known)
-    told = list(dict.fromkeys(guess for guess in guesses if guess))
-    return f"; did you mean {' and '.join(told)}?" if told else ""
-
-
-Rows = tuple[tuple[str, str], ...]
-"""Terms, and what each of them means."""
+    """Suggestions for the unknown flags in `message`: ``"; did you mean …?"``, or nothing."""
+    known = sorted(set(flags))
+    words = (word.partition("=")[0] for word in message.split() if re.match(r"--?[^\W\d]", word))
+    matches = (closest_match(word, known) for word in words if word.rstrip(":,") not in known)
+    suggestions = list(dict.fromkeys(match for match in matches if match))
+    return f"; did you mean {' and '.join(suggestions)}?" if suggestions else ""
 
 
 @dataclass(frozen=True)
-class About:
-    """What the help of a command tells beside its flags.
-
-    Attributes
-    ----------
-    text : str
-        What it does.
-    forms : mapping of str to Rows
-        Tables that stand before the flags, by their titles.
-    examples : Rows
-        Lines as they are typed, and what they are for; empty where that is plain.
-    commands, exit_codes : Rows
-        Of the page of a whole program.
-    """
-
-    text: str
-    forms: Mapping[str, Rows] = field(default_factory=dict)
-    examples: Rows = ()
-    commands: Rows = ()
-    exit_codes: Rows = ()
-
-
-class LineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without defaults of its own, with the usual flags.
-
-    Parameters
-    ----------
-    name : str
-        The command as it is typed.
-    about : About
-    intermixed : bool
-        Whether flags may stand between values that are given by place.
-    """
-
-    def __init__(self, name: str, about: About, *, intermixed: bool = False) -> None:
-        super().__init__(
-            prog=name,
-            description=about.text,
-            argument_default=argparse.SUPPRESS,
-            allow_abbrev=False,
-            add_help=False,
-        )
-        self.about = about
-        self.groups: dict[str, argparse._ArgumentGroup] = {}
-        self.doubled: dict[str, str] = {}
-        self._intermixed = intermixed
-        said = self.group(SAID)
-        said.add_argument("-q", "--quiet", action="store_true", help="no bars, no warnings" + OFF)
-        said.add_argument("--debug", action="store_true", help="show tracebacks" + OFF)
-        said.add_argument(
-            "--version", action="version", version=f"icas {__version__}", help="show the version"
-        )
-        said.add_argument("-h", "--help", action="help", help="show this help")
-
-    def group(self, title: str) -> argparse._ArgumentGroup:
-        """The group called `title`; made where there is none yet."""
-        if title not in self.groups:
-            self.groups[title] = self.add_argument_group(title)
-        return self.groups[title]
-
-    def add_switch(self, title: str, *names: str, help: str) -> None:
-        """A flag without a value, off unless it is given."""
-        self.group(title).add_argument(*names, action="store_true", help=help + OFF)
-
-    def add_value(self, title: str, *names: str, help: str, **details: Any) -> None:
-        """A flag or a place with a value; `details` as of ``add_argument``."""
-        self.group(title).add_argument(*names, help=help, **details)
-
-    def add_source(self, what: str = "folder with images") -> None:
-        """The source folder, by place or by ``--src``."""
-        self.add_argument("src", nargs="?", metavar="DIR", help=argparse.SUPPRESS)
-        self.add_value(INPUT, "--src", dest="src_flag", metavar="DIR", help=what)
-        self.doubled["src_flag"] = "src"
-
-    def read(self, words: Sequence[str]) -> dict[str, Any]:
-        """What is given on the command line, by name; nothing of what is not given."""
-        helped = {"-h", "--help"} & set(words)  # while it reads intermixed, its help is not whole
-        mixed = self._intermixed and not helped
-        parse: Callable[[Sequence[str]], argparse.Namespace] = (
-            self.parse_intermixed_args if mixed else self.parse_args
-        )
-        return vars(parse(words))
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong as a UsageError."""
-        guess = did_you_mean(message, self._option_string_actions)
-        raise UsageError(f"{message}{guess} (see {self.prog} --help)")
-
-    def format_help(self) -> str:
-        """The help as it is printed, as wide as the terminal."""
-        pass
-        pass
-
-        return help_text(page_of(self), width_here())
-
-    def format_usage(self) -> str:
-        """The first lines of the help."""
-        pass
-        pass
-
-        return usage_text(page_of(self), width_here())
-
-
-OFF = " (default: off)"
-
-
-def source_of(given: dict[str, Any], program: str) -> str:
-    """The source folder, taken out of `given`.
-
-    Raises
-    ------
-    UsageError
-        There is none, or two that differ.
-    """
-    by_flag, by_place = given.pop("src_flag", None), given.pop("src", None)
-    if by_flag is not None and by_place is not None and by_flag != by_place:
-        raise UsageError(f"two source folders: --src {by_flag} and {by_place}; give one")
-    source = by_flag if by_flag is not None else by_place
-    if not source:
-        raise UsageError(f"no source folder: {program} --src DIR (see {program} --help)")
-    return str(source)
-
-
-def number(text: str) -> int | float:
-    """A whole number where the text is one, else a number."""
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
-@dataclass(frozen=True)
-class Typed:
-    """Text of the command line -> a value; a wrong one is told in words.
+class ArgumentType:
+    """Conversion of a command-line word, with an error message in words.
 
     Attributes
     ----------
     parse : callable
     words : tuple of str
-        Values that can be told beforehand, where others may do as well.
+        Known values, for completion; others may be valid too.
     listed : bool
-        Whether several of `words` may be given, with commas between them.
+        Whether several of `words` may be given, separated by commas.
     """
 
     parse: Callable[[str], Any]
@@ -228,12 +85,7 @@ class Typed:
     listed: bool = False
 
     def __call__(self, text: str) -> Any:
-        """The value.
-
-        Raises
-        ------
-        argparse.ArgumentTypeError
-        """
+        """Convert `text`, or raise argparse.ArgumentTypeError."""
         try:
             return self.parse(text)
         except (ValueError, OverflowError) as error:
@@ -243,257 +95,233 @@ class Typed:
             raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is needed") from None
 
 
-_DEFAULT = " (default: "
-_REPEATING = ("*", "+")
-_TAKEN = {
-    "DIR": "folder",
-    "DST": "folder",
-    "PATH": "file",
-    "CSV": "csv",
-    "DST_OR_CSV": "csv",
-}
-"""What the shell completes where a flag asks for this."""
+def number(text: str) -> int | float:
+    """An int where `text` is one, else a float."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
-@dataclass(frozen=True)
-class Flag:
-    """A flag, or a value that is given by its place.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Such as ``("-q", "--quiet")``; empty where its place tells.
-    value : str
-        What its value is called, such as DIR; empty where it takes none.
-    meaning, default : str
-        `default` is empty where there is none.
-    words : tuple of str
-        Values that can be told beforehand.
-    listed : bool
-        Whether several of `words` may be given, with commas between them.
-    optional_name : bool
-        Whether the value may stand without the flag.
-    required, repeated : bool
-        Whether it has to be given; whether it may be given again.
-    """
-
-    names: tuple[str, ...]
-    value: str
-    meaning: str
-    default: str
-    words: tuple[str, ...] = ()
-    listed: bool = False
-    optional_name: bool = False
-    required: bool = False
-    repeated: bool = False
-
-    @property
-    def term(self) -> str:
-        """The flag as help shows it: ``-q, --quiet``, ``--dst DIR``, ``[--src] DIR``."""
-        names = ", ".join(self.names)
-        if self.optional_name:
-            names = f"[{names}]"
-        return " ".join(part for part in (names, self.value) if part)
-
-    @property
-    def takes(self) -> str:
-        """What a shell completes after it: words, list, folder, file, csv, text; none: no value."""
-        if not self.value:
-            return "none"
-        if self.words:
-            return "list" if self.listed else "words"
-        if self.value.startswith("FILE"):
-            return "file"
-        return _TAKEN.get(self.value.strip("[]").partition(" ")[0], "text")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Flags under one title, and what there is to say of all of them."""
-
-    title: str
-    meaning: str
-    flags: tuple[Flag, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A command: what it is called, what it does, what it takes.
-
-    Attributes
-    ----------
-    name : str
-        As it is typed: ``clusterimg thresholds``.
-    usage : tuple of str
-        One line for each way to call it.
-    """
-
-    name: str
-    usage: tuple[str, ...]
-    text: str
-    groups: tuple[Group, ...]
-    forms: Mapping[str, Rows]
-    examples: Rows
-    commands: Rows
-    exit_codes: Rows
-
-    @property
-    def flags(self) -> tuple[Flag, ...]:
-        """All flags, and the values that are given by place."""
-        return tuple(flag for group in self.groups for flag in group.flags)
-
-
-def page_of(parser: LineParser) -> Page:
-    """What the help of `parser` tells."""
-    about = parser.about
-    groups = sorted(_groups(parser), key=lambda group: place_of(group.title))
-    return Page(
-        parser.prog,
-        tuple(_usage(parser.prog, groups, bool(about.commands))),
-        about.text,
-        tuple(groups),
-        about.forms,
-        about.examples,
-        about.commands,
-        about.exit_codes,
-    )
-
-
-def _groups(parser: LineParser) -> Iterable[Group]:
-    for title, group in parser.groups.items():
-        flags = sorted((_flag(one, parser) for one in group._group_actions), key=_is_last)
-        if flags or group.description:
-            yield Group(title, group.description or "", tuple(flags))
-
-
-def _is_last(flag: Flag) -> bool:
-    return bool(flag.names) and flag.names[-1] in LAST
-
-
-def _flag(action: argparse.Action, parser: LineParser) -> Flag:
-    meaning, _, default = (action.help or "").replace("%%", "%").partition(_DEFAULT)
-    kind = action.type if isinstance(action.type, Typed) else Typed(str)
-    value = _value(action)
-    return Flag(
-        tuple(action.option_strings),
-        value,
-        meaning,
-        default[:-1],
-        tuple(map(str, action.choices or ())) or kind.words or _words_in(value),
-        kind.listed,
-        action.dest in parser.doubled,
-        action.required and action.nargs not in (*_REPEATING, "?"),
-        isinstance(action, argparse._AppendAction) or action.nargs in _REPEATING,
-    )
-
-
-def _value(action: argparse.Action) -> str:
+def value_name(action: argparse.Action) -> str:
+    """The value of a flag as the help shows it: ``DIR``, ``a|b``, ``[PATH]``, ``PATH …``."""
     if action.nargs == 0:
         return ""
-    named = str(action.metavar or "|".join(map(str, action.choices or (action.dest.upper(),))))
+    name = str(action.metavar or "|".join(map(str, action.choices or (action.dest.upper(),))))
     if action.nargs == "?":
-        return f"[{named}]"
-    return f"{named} …" if action.nargs in _REPEATING else named
+        return f"[{name}]"
+    return f"{name} …" if action.nargs in ("*", "+") else name
 
 
-def _words_in(value: str) -> tuple[str, ...]:
-    """The words among what a value may be: auto and pick of ``F|auto|pick``."""
-    parts = value.split("|")
-    return tuple(part for part in parts if part.islower()) if len(parts) > 1 else ()
+def signature(action: argparse.Action) -> str:
+    """A flag as the help shows it: ``-q, --quiet``, ``--dst DIR``, ``[--src] DIR``."""
+    flags = ", ".join(action.option_strings)
+    if action.dest == SOURCE_FLAG:
+        flags = f"[{flags}]"
+    return " ".join(part for part in (flags, value_name(action)) if part)
 
 
-def _usage(name: str, groups: Iterable[Group], whole: bool) -> Iterable[str]:
-    flags = [flag for group in groups for flag in group.flags]
-    needed = [flag.term for flag in flags if not flag.names or flag.optional_name]
-    needed += [flag.term for flag in flags if flag.names and flag.required]
-    yield " ".join((name, *needed, "[flags]"))
-    if whole:
-        yield f"{name} COMMAND …"
+SOURCE_FLAG = "src_flag"
+"""Destination of ``--src``, whose value may also be given without the flag."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser without defaults, with one-line errors and the flags that all commands share.
+
+    Parameters
+    ----------
+    prog : str
+        The command as it is typed.
+    description : str
+    tables : mapping of str to Rows
+        Tables that precede the flags, by title.
+    examples : Rows
+        Command lines, each with a comment or "".
+    commands, exit_codes : Rows
+        For the page of a whole program.
+    intermixed : bool
+        Whether flags may stand between positional values.
+    """
+
+    def __init__(
+        self,
+        prog: str,
+        description: str,
+        *,
+        tables: Mapping[str, Rows] | None = None,
+        examples: Rows = (),
+        commands: Rows = (),
+        exit_codes: Rows = (),
+        intermixed: bool = False,
+    ) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+            add_help=False,
+            formatter_class=_HelpFormatter,
+        )
+        self.tables, self.examples = tables or {}, examples
+        self.commands, self.exit_codes = commands, exit_codes
+        self._intermixed = intermixed
+        self._groups: dict[str, argparse._ArgumentGroup] = {}
+        self.add_switch(LOGGING, "-q", "--quiet", help="no bars, no warnings")
+        self.add_switch(LOGGING, "--debug", help="show tracebacks")
+        version = f"icas {__version__}"
+        add = self.group(LOGGING).add_argument
+        add("--version", action="version", version=version, help="show the version")
+        add("-h", "--help", action="help", help="show this help")
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """The group with that title, created when it is new."""
+        if title not in self._groups:
+            self._groups[title] = self.add_argument_group(title)
+        return self._groups[title]
+
+    def add_switch(self, title: str, *names: str, help: str) -> None:
+        """Add a flag without a value to a group."""
+        self.group(title).add_argument(*names, action="store_true", help=help + OFF)
+
+    def add_value(self, title: str, *names: str, help: str, **details: Any) -> None:
+        """Add a flag with a value, or a positional value, to a group."""
+        self.group(title).add_argument(*names, help=help, **details)
+
+    def add_source(self) -> None:
+        """Add the source folder, positional or as ``--src``; see `take_source`."""
+        self.add_argument("src", nargs="?", metavar="DIR", help=argparse.SUPPRESS)
+        self.add_value(INPUT, "--src", dest=SOURCE_FLAG, metavar="DIR", help="folder with images")
+
+    def read(self, words: Sequence[str]) -> dict[str, Any]:
+        """Parse the command line; values that are not given are left out."""
+        # parse_intermixed_args prints an incomplete help
+        if self._intermixed and not {"-h", "--help"} & set(words):
+            return vars(self.parse_intermixed_args(words))
+        return vars(self.parse_args(words))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a UsageError with one line."""
+        suggestion = did_you_mean(message, self._option_string_actions)
+        raise UsageError(f"{message}{suggestion} (see {self.prog} --help)")
+
+    def sorted_groups(self) -> list[tuple[argparse._ArgumentGroup, list[argparse.Action]]]:
+        """Groups in the order of the help, with their flags; empty ones are left out."""
+
+        def rank(group: argparse._ArgumentGroup) -> int:
+            return GROUPS.index(group.title) if group.title in GROUPS else len(GROUPS)
+
+        def is_common(action: argparse.Action) -> bool:
+            return bool(set(action.option_strings) & set(COMMON_FLAGS))
+
+        groups = sorted(self._groups.values(), key=rank)
+        return [
+            (group, sorted(group._group_actions, key=is_common))
+            for group in groups
+            if group._group_actions or group.description
+        ]
+
+    def usage_lines(self) -> list[str]:
+        """The ways to call the command."""
+        actions = [action for _, actions in self.sorted_groups() for action in actions]
+        positional = [a for a in actions if not a.option_strings or a.dest == SOURCE_FLAG]
+        required = [a for a in actions if a.option_strings and a.required]
+        line = " ".join((self.prog, *map(signature, positional + required), "[flags]"))
+        return [line, f"{self.prog} COMMAND …"] if self.commands else [line]
+
+    def format_usage(self) -> str:
+        """The usage, wrapped."""
+        return "".join(
+            textwrap.fill(line, help_width(), initial_indent=start, subsequent_indent=" " * 11)
+            + "\n"
+            for line, start in zip(self.usage_lines(), ("usage: ", " " * 7), strict=False)
+        )
+
+    def format_help(self) -> str:
+        """The help as it is printed, as wide as the terminal."""
+        formatter = _HelpFormatter(self.prog)
+        formatter.add_text(self.description)
+        for title, rows in self.tables.items():
+            formatter.add_table(title, rows)
+        for group, actions in self.sorted_groups():
+            formatter.start_section(group.title)
+            formatter.add_text(group.description)
+            formatter.add_arguments(actions)
+            formatter.end_section()
+        if self.commands:
+            rows = tuple((f"{self.prog} {name}", text) for name, text in self.commands)
+            formatter.add_table("commands, each with --help", rows)
+        if self.exit_codes:
+            codes = ", ".join(f"{code} {meaning}" for code, meaning in self.exit_codes)
+            formatter.add_text(f"exit codes: {codes}")
+        examples = "".join(f"  {line}\n" for line in example_lines(self.examples))
+        text = f"{self.format_usage()}\n{formatter.format_help()}"
+        return f"{text}\nexamples:\n{examples}" if examples else text
+
+
+def example_lines(examples: Rows) -> list[str]:
+    """Command lines, each preceded by its comment if it has one."""
+    return [
+        text
+        for line, comment in examples
+        for text in (f"# {comment}" * bool(comment), line)
+        if text
+    ]
 
 
 NARROWEST, WIDEST = 50, 100
-TERM = 24
-"""Columns of the flags."""
-UNTORN = 24
-"""Characters of a default up to which it stays on one line."""
-UNBROKEN = "\u00a0"
+UNBROKEN = re.compile(r"\(default: [^)]{,24}\)$")
+"""A default that stays on one line."""
 
 
-def width_here() -> int:
-    """Columns of the terminal, as far as they can be read easily."""
+def help_width() -> int:
+    """Columns of the terminal, within the limits of easy reading."""
     return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
 
 
-def help_text(page: Page, width: int) -> str:
-    """The help, no wider than `width` but for examples."""
-    parts = [usage_text(page, width), _paragraphs(page.text, width)]
-    parts += [f"{title}:\n{table(rows, width)}" for title, rows in page.forms.items()]
-    parts += [_group(group, width) for group in page.groups]
-    if page.commands:
-        rows = tuple((f"{page.name} {name}", what) for name, what in page.commands)
-        parts.append(f"commands, each with --help:\n{table(rows, width)}")
-    if page.exit_codes:
-        codes = ", ".join(f"{code} {meaning}" for code, meaning in page.exit_codes)
-        parts.append(_paragraphs(f"exit codes: {codes}", width))
-    if page.examples:
-        parts.append("examples:\n" + "\n".join(example_lines(page.examples)) + "\n")
-    return "\n".join(parts)
+class _HelpFormatter(argparse.HelpFormatter):
+    """Help of the same layout under every version of Python."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=help_width())
+        getattr(self, "_set_color", bool)(False)  # Python 3.14
+
+    def add_table(self, title: str, rows: Rows) -> None:
+        """A section of terms with their meanings."""
+        self.start_section(title)
+        self.add_arguments(
+            argparse.Action([], "", metavar=term, help=text.replace("%", "%%"))
+            for term, text in rows
+        )
+        self.end_section()
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return signature(action)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        joined = UNBROKEN.sub(lambda match: match[0].replace(" ", "\u00a0"), text)
+        lines = textwrap.wrap(joined, width, break_on_hyphens=False)
+        return [line.replace("\u00a0", " ") for line in lines]
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(
+            textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent)
+            for part in paragraphs
+        )
 
 
-def usage_text(page: Page, width: int) -> str:
-    """The first lines: how the command is called."""
-    return "".join(
-        textwrap.fill(line, width, initial_indent=begin, subsequent_indent=" " * 11) + "\n"
-        for line, begin in zip(page.usage, ("usage: ", " " * 7), strict=False)
-    )
+def take_source(given: dict[str, Any], program: str) -> str:
+    """Remove the source folder from `given` and return it.
 
-
-def example_lines(examples: Rows) -> Iterator[str]:
-    """Every example under what it is for."""
-    for line, purpose in examples:
-        if purpose:
-            yield f"  # {purpose}"
-        yield f"  {line}"
-
-
-def table(rows: Rows, width: int, left: int = 0) -> str:
-    """Terms in a column of their own, `left` wide at least, with what they mean beside them.
-
-    A term that is longer stands on a line of its own; without `left`, the longest tells.
+    Raises
+    ------
+    UsageError
+        There is none, or two that differ.
     """
-    left = left or max(len(term) + 4 for term, _ in rows)
-    return "".join(_row(term, meaning, left, width) for term, meaning in rows)
-
-
-def with_default(flag: Flag) -> str:
-    """What a flag means, with its default."""
-    return f"{flag.meaning} (default: {flag.default})" if flag.default else flag.meaning
-
-
-def _group(group: Group, width: int) -> str:
-    title = f"{group.title}: {group.meaning}" if group.meaning else f"{group.title}:"
-    rows = tuple((flag.term, with_default(flag)) for flag in group.flags)
-    return textwrap.fill(title, width, subsequent_indent="  ") + "\n" + table(rows, width, TERM)
-
-
-def _row(term: str, meaning: str, left: int, width: int) -> str:
-    lines = _wrapped(meaning, width - left)
-    if len(term) + 4 > left:
-        lines.insert(0, "")
-    first, *others = lines
-    told = [f"  {term}".ljust(left) + first, *(" " * left + other for other in others)]
-    return "".join(f"{line.rstrip()}\n" for line in told)
-
-
-def _wrapped(meaning: str, width: int) -> list[str]:
-    """Lines of `meaning`; a short default is not torn apart."""
-    said, bracket, default = meaning.partition(" (default: ")
-    if len(default) <= UNTORN:
-        default = default.replace(" ", UNBROKEN)
-        bracket = " (default:" + UNBROKEN if bracket else ""
-    lines = textwrap.wrap(said + bracket + default, width, break_on_hyphens=False) or [""]
-    return [line.replace(UNBROKEN, " ") for line in lines]
-
-
-def _paragraphs(text: str, width: int) -> str:
-    return "\n".join(textwrap.fill(part, width) + "\n" for part in text.split("\n\n"))
+    by_flag, by_place = given.pop(SOURCE_FLAG, None), given.pop("src", None)
+    if by_flag is not None and by_place is not None and by_flag != by_place:
+        raise UsageError(f"two source folders: --src {by_flag} and {by_place}; give one")
+    source = by_flag if by_flag is not None else by_place
+    if not source:
+        raise UsageError(f"no source folder: {program} --src DIR (see {program} --help)")
+    return str(source)

@@ -1,8 +1,9 @@
-"""A program and its commands: which one is asked for, and running it."""
+"""Programs: tables of commands, dispatch, exit codes, one-line errors."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import sys
@@ -12,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from icas.cli.console import fill_streams, unheard, warn
-from icas.cli.parser import INPUT, About, LineParser, Rows, Typed, meant
+from icas.cli.console import open_missing_streams, silence, warn
+from icas.cli.parser import INPUT, ArgumentType, CommandParser, Rows, closest_match
 from icas.common.errors import IcasError, UsageError
 from icas.common.registry import Entry
 
@@ -21,17 +22,11 @@ INTERRUPTED = 130
 
 
 def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
-    """The exit code of `run`, with every error told in one line on stderr.
+    """Exit code of `run`; errors are printed on stderr in one line that begins with `name`.
 
-    Parameters
-    ----------
-    name : str
-        The command, which begins the line.
-    run : callable
-    debug : bool
-        Let errors through with their traceback.
+    With `debug` they are raised, with their traceback.
     """
-    fill_streams()
+    open_missing_streams()
     try:
         code = run()
         sys.stdout.flush()
@@ -39,8 +34,8 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
     except KeyboardInterrupt as error:
         warn(": ".join((name, "interrupted", *map(str, error.args))))
         return INTERRUPTED
-    except BrokenPipeError:  # `clusterimg … | head`: the reader has gone, that is no error
-        unheard(sys.stdout)
+    except BrokenPipeError:  # `clusterimg … | head`: the reader has left, which is no error
+        silence(sys.stdout)
         return 0
     except IcasError as error:
         if debug:
@@ -50,32 +45,32 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        warn(f"{name}: {_words(error)}")
+        warn(f"{name}: {_message(error)}")
         return 1
 
 
-def _words(error: Exception) -> str:
-    if _is_of_memory(error):
+def _message(error: Exception) -> str:
+    if _is_out_of_memory(error):
         return "out of memory: try a smaller --batch-size, --size or --jobs"
     if isinstance(error, OSError):
         if error.errno in (errno.EMFILE, errno.ENFILE):
             return "too many open files: try a smaller --jobs, or raise the limit (ulimit -n)"
-        if isinstance(error, FileNotFoundError) and not error.filename and _is_adrift():
+        if isinstance(error, FileNotFoundError) and not error.filename and _lost_folder():
             return "the current folder is not there any more: go to another, or give whole paths"
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
+        file = f"{error.filename}: " if error.filename else ""
+        return f"{file}{error.strerror or error}"
     kind = type(error).__name__
     return f"this should not happen, please report it ({kind}: {error}); --debug shows where"
 
 
-def _is_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: it may do so as well while a library is loaded."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, possibly while a library was loaded."""
     if isinstance(error, ImportError):
         return "failed to map segment" in str(error) or "allocate memory" in str(error)
     return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
-def _is_adrift() -> bool:
+def _lost_folder() -> bool:
     """Whether the current folder was removed."""
     try:
         os.getcwd()  # noqa: PTH109 - what Path.cwd does
@@ -95,33 +90,26 @@ EXIT_CODES: Rows = (
 
 @dataclass(frozen=True)
 class Command:
-    """What is typed after the name of a program: how it is read, and what it does.
+    """A command.
 
     Attributes
     ----------
     parser : callable
         Makes its parser.
     run : callable
-        Takes what was given, by name; returns the exit code.
+        Takes the values that were given, by name; returns the exit code.
+    discover : callable, optional
+        Takes the command line before the parser is made, to add methods of other packages.
     """
 
-    parser: Callable[[], LineParser]
+    parser: Callable[[], CommandParser]
     run: Callable[[dict[str, Any]], int]
-
-    def __call__(self, words: Sequence[str]) -> int:
-        """Do it; the exit code comes back."""
-        return self.run(self.parser().read(words))
+    discover: Callable[[Sequence[str]], None] | None = None
 
 
 @dataclass(frozen=True)
 class Program:
-    """A table of commands; one of them is meant where none is named.
-
-    Attributes
-    ----------
-    rows : mapping of str to Entry
-        Each names a `Command`, which is loaded when it is asked for.
-    """
+    """A table of commands, loaded when used; `default` is the one whose name may be omitted."""
 
     name: str
     default: str
@@ -129,8 +117,8 @@ class Program:
 
     @property
     def help_rows(self) -> Rows:
-        """Its commands, each with a line about it."""
-        return tuple((name, row.help) for name, row in {**self.rows, **COMMON}.items())
+        """Its commands, each with a line of help."""
+        return (*((name, row.help) for name, row in self.rows.items()), *COMMON)
 
     def command(self, name: str) -> Command:
         """The command called `name`.
@@ -138,79 +126,88 @@ class Program:
         Raises
         ------
         UsageError
-            There is none; the message tells which one may be meant.
+            There is none; the message suggests one.
         """
         if name in self.rows:
-            made: Command = self.rows[name].load()
-            return made
-        if name in COMMON:
-            shared: Command = COMMON[name].load()(self)
-            return shared
-        raise UsageError(f"no command {name!r}; {self._instead(name)}")
+            command: Command = self.rows[name].load()
+            return command
+        if name == "help":
+            return _help_command(self)
+        if name == "completion":
+            return _completion_command(self)
+        names = [row for row, _ in self.help_rows]
+        match = closest_match(name, names)
+        suggestion = f"did you mean {match}?" if match else f"choose from {', '.join(names)}"
+        raise UsageError(f"no command {name!r}; {suggestion}")
 
-    def parsers(self) -> dict[str, LineParser]:
+    def parser(self, name: str, words: Sequence[str] = ()) -> CommandParser:
+        """The parser of the command called `name`, for the command line `words`."""
+        command = self.command(name)
+        if command.discover is not None:
+            command.discover(words)
+        parser = command.parser()
+        if name == self.default:
+            parser.commands, parser.exit_codes = self.help_rows, EXIT_CODES
+        return parser
+
+    def parsers(self) -> dict[str, CommandParser]:
         """The parsers of all its commands, by what is typed."""
-        made = (self.command(name).parser() for name, _ in self.help_rows)
-        return {parser.prog: parser for parser in made}
+        parsers = (self.parser(name) for name, _ in self.help_rows)
+        return {parser.prog: parser for parser in parsers}
 
-    def main(self, words: Sequence[str]) -> int:
-        """Do what `words` ask for; the exit code comes back, errors are told in one line."""
-        return guarded(self.name, lambda: self._run(words), debug="--debug" in words)
+    def main(self, words: Sequence[str] | None = None) -> int:
+        """Run the command line `words`, those of the process by default; return the exit code."""
+        given = list(sys.argv[1:] if words is None else words)
+        debug = "--debug" in given
+        logging.getLogger("icas").setLevel(logging.DEBUG if debug else logging.NOTSET)
+        return guarded(self.name, lambda: self._run(given), debug)
 
-    def _run(self, words: Sequence[str]) -> int:
+    def _run(self, words: list[str]) -> int:
         names = [name for name, _ in self.help_rows]
+        name = self.default
         if words and words[0] in names:
-            return self.command(words[0])(words[1:])
-        if words:
+            name, *words = words
+        elif words:
             self._refuse_misspelt(words[0], names)
-        return self.command(self.default)(words)
+        return self.command(name).run(self.parser(name, words).read(words))
 
     def _refuse_misspelt(self, word: str, names: list[str]) -> None:
-        """Tell a command that is not spelt well; a folder of that name is a folder."""
+        """Raise a UsageError if `word` looks like a command and is no existing folder."""
         if not re.fullmatch("[a-z-]+", word.casefold()) or word.startswith("-"):
             return
-        guess = meant(word, names)
-        if guess and not Path(word).exists():
+        match = closest_match(word, names)
+        if match and not Path(word).exists():
             raise UsageError(
-                f"{word} does not exist and is no command; did you mean {self.name} {guess}?"
+                f"{word} does not exist and is no command; did you mean {self.name} {match}?"
             )
 
-    def _instead(self, word: str) -> str:
-        names = [name for name, _ in self.help_rows]
-        guess = meant(word, names)
-        return f"did you mean {guess}?" if guess else f"choose from {', '.join(names)}"
 
-
-COMMON: dict[str, Entry] = {
-    "help": Entry("icas.cli.program:help_command", "this, or the help of a command"),
-    "completion": Entry(
-        "icas.cli.program:completion_command", "let the TAB key of your shell know it"
-    ),
-}
-"""Commands that every program has: functions that make them for one."""
-
-
+COMMON: Rows = (
+    ("help", "this, or the help of a command"),
+    ("completion", "let the TAB key of your shell know it"),
+)
+"""Commands of every program."""
 SHELLS = {"bash": "{}.bash", "zsh": "_{}", "fish": "{}.fish"}
-"""The shells, and what the file for each of them is called."""
-TEXT = """\
+"""Shells, and the names of their completion files."""
+COMPLETION = """\
 Print what a shell needs so that its TAB key completes commands, flags and their values.
 
 A package may have put it in its place already: then there is nothing to do."""
 
 
-def completion_command(program: Program) -> Command:
+def _completion_command(program: Program) -> Command:
     """The command that prints the completion of `program`."""
 
-    def parser() -> LineParser:
+    def parser() -> CommandParser:
         typed = f"{program.name} completion"
-        forms = {
-            "where it goes": (
-                ("bash", f'eval "$({typed} bash)" in ~/.bashrc'),
-                ("zsh", f'eval "$({typed} zsh)" in ~/.zshrc, after compinit'),
-                ("fish", f"{typed} fish > ~/.config/fish/completions/{program.name}.fish"),
-            )
-        }
-        made = LineParser(typed, About(TEXT, forms, examples=((f"{typed} bash", ""),)))
+        rows = (
+            ("bash", f'eval "$({typed} bash)" in ~/.bashrc'),
+            ("zsh", f'eval "$({typed} zsh)" in ~/.zshrc, after compinit'),
+            ("fish", f"{typed} fish > ~/.config/fish/completions/{program.name}.fish"),
+        )
+        examples = ((f"{typed} bash", ""),)
+        tables = {"where it goes": rows}
+        made = CommandParser(typed, COMPLETION, tables=tables, examples=examples)
         made.add_value(INPUT, "shell", choices=tuple(SHELLS), help="which one")
         return made
 
@@ -222,35 +219,33 @@ def completion_command(program: Program) -> Command:
 
 
 def completion(program: str, shell: str) -> str:
-    """The completion of `program` for `shell`, as its file holds it."""
-    folder = files("icas") / "completions"
-    return (folder / SHELLS[shell].format(program)).read_text(encoding="utf-8")
+    """The completion script of `program` for `shell`, which the build of the package wrote.
+
+    Raises
+    ------
+    IcasError
+        This is a source tree that was never built.
+    """
+    file = files("icas") / "completions" / SHELLS[shell].format(program)
+    if not file.is_file():
+        raise IcasError(f"{file} is not built: pip install icas, or python scripts/pages.py")
+    return file.read_text(encoding="utf-8")
 
 
-def help_command(program: Program) -> Command:
+def _help_command(program: Program) -> Command:
     """The command that prints the help of `program` and of its commands."""
 
-    def parser() -> LineParser:
-        made = LineParser(
-            f"{program.name} help",
-            About(
-                f"Print the help of {program.name}, or of one of its commands.",
-                examples=((f"{program.name} help evaluate", ""),),
-            ),
-        )
-        names = tuple(name for name, _ in program.help_rows)
-        made.add_value(
-            INPUT,
-            "command",
-            nargs="?",
-            metavar="COMMAND",
-            type=Typed(str, names),
-            help="which one (default: the whole program)",
-        )
+    def parser() -> CommandParser:
+        text = f"Print the help of {program.name}, or of one of its commands."
+        examples = ((f"{program.name} help evaluate", ""),)
+        made = CommandParser(f"{program.name} help", text, examples=examples)
+        names = ArgumentType(str, tuple(name for name, _ in program.help_rows))
+        details: dict[str, Any] = {"nargs": "?", "metavar": "COMMAND", "type": names}
+        made.add_value(INPUT, "command", help="which one (default: the whole program)", **details)
         return made
 
     def run(given: dict[str, Any]) -> int:
-        program.command(given.get("command", program.default)).parser().print_help()
+        program.parser(given.get("command", program.default), ["--help"]).print_help()
         return 0
 
     return Command(parser, run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.options import Size, check_options, option, options_of, parse_size
-from icas.cli.parser import CLUSTERS, COMPARED, INPUT, KEPT, OUTPUT, SAFETY, WORKERS
+from icas.cli.parser import CACHE, CLUSTERS, COMPARISON, INPUT, OUTPUT, SAFETY, WORKERS
 from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
@@ -84,7 +84,7 @@ class ClusterSettings:
         parse=str,
         metavar="METHOD",
         default_text=DEFAULT_METHOD,
-        group=COMPARED,
+        group=COMPARISON,
         words=tuple(METHODS),
     )
     threshold: float | str | None = option(
@@ -119,7 +119,7 @@ class ClusterSettings:
         minimum=1,
         maximum=65535,
         default_text="the method's",
-        group=COMPARED,
+        group=COMPARISON,
     )
     scale: float | None = option(
         None,
@@ -128,7 +128,7 @@ class ClusterSettings:
         parse=float,
         minimum=0.001,
         maximum=100,
-        group=COMPARED,
+        group=COMPARISON,
     )
     stage: str = option(
         "all",
@@ -157,7 +157,7 @@ class ClusterSettings:
         parse=int,
         minimum=1,
         default_text="with all images",
-        group=COMPARED,
+        group=COMPARISON,
     )
     transfer: str = option(
         "copy", "how images get into the result", choices=TRANSFERS, group=OUTPUT
@@ -190,7 +190,7 @@ class ClusterSettings:
         "cpu",
         "what computes (imagehash, ssim, tm, deep): cpu, cuda, cuda:N, mps or auto",
         metavar="DEVICE",
-        group=COMPARED,
+        group=COMPARISON,
         words=DEVICES,
     )
     max_pixels: int = option(
@@ -235,7 +235,7 @@ class ClusterSettings:
         parse=Path,
         metavar="DIR",
         default_text="the user's cache folder",
-        group=KEPT,
+        group=CACHE,
     )
     cache_size: int = option(
         DEFAULT_BYTES,
@@ -244,14 +244,14 @@ class ClusterSettings:
         minimum=LEAST_BYTES,
         metavar="SIZE",
         default_text="2GB",
-        group=KEPT,
+        group=CACHE,
     )
     decisions: bool = option(
         True, "follow what clusterimg decide was told of these images", group=CLUSTERS
     )
     report: bool = option(True, "write report.html into the result", group=OUTPUT)
     seed: int = option(
-        0, "where chance starts (minhash, deep, --sample)", minimum=0, group=COMPARED
+        0, "where chance starts (minhash, deep, --sample)", minimum=0, group=COMPARISON
     )
     reference: Path | None = option(
         None,

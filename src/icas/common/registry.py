@@ -71,7 +71,7 @@ class Registry(dict[str, Entry]):
     def discover_for(self, words: Sequence[str], kind: str) -> None:
         """`discover` where a command line requests help or an unknown ``--method``."""
         helped = {"-h", "--help", "--help-all", "help"} & set(words)
-        pairs = zip(words, [*words[1:], ""], strict=True)
+        pairs = zip(words, [*words[1:], ""], strict=False)
         typed = (
             value if flag == "--method" else flag[9:]
             for flag, value in pairs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icas.cli.options import check_options, flag_of, option
-from icas.cli.parser import CUT, INPUT, OUTPUT, PAINT, SAFETY, WORKERS
+from icas.cli.parser import INPUT, OUTPUT, PAINTING, SAFETY, SEGMENTS, WORKERS
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.formats.masks import PAINT_SAVES
@@ -54,7 +54,7 @@ class SegmentSettings:
         DEFAULT_METHOD,
         f"one of {', '.join(SEGMENTERS)}: see below",
         metavar="METHOD",
-        group=CUT,
+        group=SEGMENTS,
         words=tuple(SEGMENTERS),
     )
     out: Path | None = option(
@@ -86,10 +86,14 @@ class SegmentSettings:
         parse=Path,
         metavar="FILE",
         default_text="24 colours of ours",
-        group=PAINT,
+        group=PAINTING,
     )
     templates: Path | None = option(
-        None, "pictures of what is to be found and painted", parse=Path, metavar="DIR", group=PAINT
+        None,
+        "pictures of what is to be found and painted",
+        parse=Path,
+        metavar="DIR",
+        group=PAINTING,
     )
     attentions: Path | None = option(
         None,
@@ -97,7 +101,7 @@ class SegmentSettings:
         parse=Path,
         metavar="DIR",
         default_text="all but the connected border of one colour",
-        group=PAINT,
+        group=PAINTING,
     )
     segments: Path | None = option(
         None,
@@ -105,7 +109,7 @@ class SegmentSettings:
         parse=Path,
         metavar="DIR",
         default_text="a colour of the palette each",
-        group=PAINT,
+        group=PAINTING,
     )
     masks: Path | None = option(
         None,
@@ -113,7 +117,7 @@ class SegmentSettings:
         parse=Path,
         metavar="DIR",
         default_text="what is not black in the segments, else what counts of the template",
-        group=PAINT,
+        group=PAINTING,
     )
     template_threshold: float | None = option(
         None,
@@ -123,10 +127,10 @@ class SegmentSettings:
         maximum=1.0,
         metavar="F",
         default_text="the best place of each template",
-        group=PAINT,
+        group=PAINTING,
     )
     work_size: int = option(
-        WORK_SIZE, "pictures of more are cut at this size", unit="pixels", minimum=1, group=CUT
+        WORK_SIZE, "pictures of more are cut at this size", unit="pixels", minimum=1, group=SEGMENTS
     )
     max_pixels: int = option(
         MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY

@@ -1,4 +1,4 @@
-"""The command ``clusterimg cache``: what is kept, and clearing it."""
+"""The command ``clusterimg cache``: size of the feature cache, and clearing it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import printable
-from icas.cli.parser import INPUT, About, LineParser
+from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
-from icas.clusterimg.commands.flags import add_json
+from icas.clusterimg.commands import flags
 from icas.common.errors import UsageError
 
-ACTIONS = ("info", "clear")
 TEXT = "Features that are kept between runs: what there is (info), or remove them (clear)."
 
 
-def _parser() -> LineParser:
-    examples = (("clusterimg cache info", ""),)
-    parser = LineParser("clusterimg cache", About(TEXT, examples=examples))
-    parser.add_value(INPUT, "action", choices=ACTIONS, help="info tells, clear removes")
-    parser.add_value(
-        INPUT,
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where (default: the user's cache folder)",
-    )
-    add_json(parser, "info as a JSON object on stdout")
+def _parser() -> CommandParser:
+    parser = CommandParser("clusterimg cache", TEXT, examples=(("clusterimg cache info", ""),))
+    choices = ("info", "clear")
+    parser.add_value(INPUT, "action", choices=choices, help="info tells, clear removes")
+    where = "where (default: the user's cache folder)"
+    parser.add_value(INPUT, "--cache", type=Path, metavar="DIR", help=where)
+    flags.add_json(parser, "info as a JSON object on stdout")
     return parser
 
 
 def _cache(given: dict[str, Any]) -> int:
-    """``clusterimg cache info`` and ``clusterimg cache clear``."""
     from icas.clusterimg.cache.database import cache_info, clear_cache, info_lines
     from icas.io.paths import cache_folder
 

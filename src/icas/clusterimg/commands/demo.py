@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from icas.cli.console import Console
-from icas.cli.parser import COMPARED, OUTPUT, About, LineParser, Typed
+from icas.cli.parser import OUTPUT, CommandParser
 from icas.cli.program import Command
+from icas.clusterimg.commands.flags import add_method, discover_methods, take_console
 from icas.clusterimg.evaluation.scores import Evaluation, evaluate
 from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
@@ -39,19 +40,19 @@ FAMILIES = (
     "rocket",
     "text",
 )
-"""Sample pictures that scikit-image carries; each gets a family of variants."""
+"""Sample images of scikit-image; each gets a family of variants."""
 SINGLES = ("cell", "colorwheel", "horse", "logo", "microaneurysms", "retina")
 LONG_SIDE = 400
 
 
 def free_folder() -> Path:
-    """``icas-demo`` here, or the next such name that is not taken."""
+    """``icas-demo`` in the current folder, or the next such name that is free."""
     names = ("icas-demo" if number == 1 else f"icas-demo-{number}" for number in count(1))
     return next(Path(name) for name in names if not Path(name).exists())
 
 
 def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport, Evaluation]:
-    """Make the mixed folder, sort it, and compare the clusters with the truth.
+    """Create the mixed folder, cluster it, and compare the clusters with the true labels.
 
     Raises
     ------
@@ -65,36 +66,36 @@ def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport
     console.line(f"made {len(truth)} pictures of {len(set(truth.values()))} kinds")
     settings = ClusterSettings(dst=folder / "sorted", method=method)
     report = run(folder / "mixed", settings, console)
-    found = evaluate(report.labels, [truth[file] for file in report.files])
+    scores = evaluate(report.labels, [truth[file] for file in report.files])
     console.line(
-        f"against the known truth: precision {found.precision:.3f}, recall {found.recall:.3f},"
-        f" F1 {found.f1:.3f}"
+        f"against the known truth: precision {scores.precision:.3f}, recall {scores.recall:.3f},"
+        f" F1 {scores.f1:.3f}"
     )
     console.line(f"look at {(folder / 'sorted' / 'report.html').absolute()}")
     console.line(report.summary())
-    return report, found
+    return report, scores
 
 
 def make_mixed_folder(folder: Path, console: Console) -> dict[str, str]:
-    """Write the pictures under neutral names, in no order; the label of each file comes back."""
+    """Write the images under neutral names in random order; return the label of each file."""
     folder.mkdir(parents=True)
-    pictures = list(_pictures(console))
-    order = np.random.default_rng(0).permutation(len(pictures))
+    images = list(_images(console))
+    order = np.random.default_rng(0).permutation(len(images))
     truth = {}
-    for place, number in enumerate(order):
-        label, suffix, picture = pictures[number]
-        file = f"img{place:03}{suffix}"
-        write_image(folder / file, picture)
+    for position, number in enumerate(order):
+        label, suffix, image = images[number]
+        file = f"img{position:03}{suffix}"
+        write_image(folder / file, image)
         truth[file] = label
     return truth
 
 
-def _pictures(console: Console) -> Iterator[tuple[str, str, Image]]:
-    """Label, suffix and pixels of every picture of the demo."""
+def _images(console: Console) -> Iterator[tuple[str, str, Image]]:
+    """Label, suffix and pixels of every image of the demo."""
     with console.bar(len(FAMILIES) + len(SINGLES), "making pictures", "kinds") as bar:
         for name in FAMILIES:
-            for suffix, picture in _variants(_sample(name)):
-                yield name, suffix, picture
+            for suffix, image in _variants(_sample(name)):
+                yield name, suffix, image
             bar.update(1)
         for name in SINGLES:
             yield name, ".png", _sample(name)
@@ -102,71 +103,53 @@ def _pictures(console: Console) -> Iterator[tuple[str, str, Image]]:
 
 
 def _sample(name: str) -> Image:
-    """A sample picture as RGB, its long side at most `LONG_SIDE` pixels."""
+    """A sample image as RGB, its long side at most `LONG_SIDE` pixels."""
     from skimage import data
 
     made = getattr(data, name)()
     if made.dtype == bool:
         made = made.astype(np.uint8) * 255
-    picture = as_image(made)
-    share = min(1.0, LONG_SIDE / max(picture.shape[:2]))
-    return resize(picture, (round(picture.shape[1] * share), round(picture.shape[0] * share)))
+    image = as_image(made)
+    share = min(1.0, LONG_SIDE / max(image.shape[:2]))
+    return resize(image, (round(image.shape[1] * share), round(image.shape[0] * share)))
 
 
-def _variants(picture: Image) -> Iterator[tuple[str, Image]]:
-    """What happens to pictures on their way: suffix and pixels of each variant."""
-    height, width = picture.shape[:2]
-    yield ".png", picture
-    yield ".jpg", picture  # JPEG at the writer's usual quality
-    yield ".png", picture[height // 10 : height * 9 // 10, width // 10 : width * 9 // 10].copy()
-    yield ".png", np.clip(picture.astype(np.int16) + 35, 0, 255).astype(np.uint8)
-    yield ".png", resize(picture, (width * 6 // 10, height * 6 // 10))
-    yield ".png", _warped(picture, degrees=4.0, shift=(0, 0))
-    yield ".png", _warped(picture, degrees=0.0, shift=(width // 16, height // 16))
+def _variants(image: Image) -> Iterator[tuple[str, Image]]:
+    """Suffix and pixels of variants as they occur in practice."""
+    height, width = image.shape[:2]
+    yield ".png", image
+    yield ".jpg", image  # JPEG at the writer's usual quality
+    yield ".png", image[height // 10 : height * 9 // 10, width // 10 : width * 9 // 10].copy()
+    yield ".png", np.clip(image.astype(np.int16) + 35, 0, 255).astype(np.uint8)
+    yield ".png", resize(image, (width * 6 // 10, height * 6 // 10))
+    yield ".png", _warped(image, degrees=4.0, shift=(0, 0))
+    yield ".png", _warped(image, degrees=0.0, shift=(width // 16, height // 16))
 
 
-def _warped(picture: Image, degrees: float, shift: tuple[int, int]) -> Image:
-    """`picture` turned about its centre, then shifted right and down; gaps are mirrored."""
+def _warped(image: Image, degrees: float, shift: tuple[int, int]) -> Image:
+    """`image` rotated about its center, then shifted right and down; borders are reflected."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     matrix[:, 2] += shift
-    turned = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    turned = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
     return np.asarray(turned, np.uint8)
 
 
-TEXT = "Make a mixed folder from scikit-image's sample pictures and sort it."
-
-
-def _parser() -> LineParser:
-    from icas.clusterimg.methods import METHODS
-
-    parser = LineParser("clusterimg demo", About(TEXT, examples=(("clusterimg demo", ""),)))
-    parser.add_value(
-        OUTPUT,
-        "--dst",
-        type=Path,
-        metavar="DIR",
-        help="where (default: icas-demo, or the next free icas-demo-2, …)",
-    )
-    parser.add_value(
-        COMPARED,
-        "--method",
-        type=Typed(str, tuple(METHODS)),
-        metavar="METHOD",
-        help=f"one of {', '.join(METHODS)} (default: orb)",
-    )
+def _parser() -> CommandParser:
+    text = "Make a mixed folder from scikit-image's sample pictures and sort it."
+    parser = CommandParser("clusterimg demo", text, examples=(("clusterimg demo", ""),))
+    where = "where (default: icas-demo, or the next free icas-demo-2, …)"
+    parser.add_value(OUTPUT, "--dst", type=Path, metavar="DIR", help=where)
+    add_method(parser, "orb")
     return parser
 
 
 def _demo(given: dict[str, Any]) -> int:
-    pass
-
-    quiet = given.get("quiet", False)
-    console = Console(results=True, warnings=not quiet, bars=not quiet)
+    console, _ = take_console(given)
     run_demo(given.get("dst") or free_folder(), given.get("method", "orb"), console)
     return 0
 
 
-DEMO = Command(_parser, _demo)
+DEMO = Command(_parser, _demo, discover_methods)

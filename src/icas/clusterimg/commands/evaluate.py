@@ -1,33 +1,27 @@
-"""The command ``clusterimg evaluate``."""
+"""The commands ``clusterimg evaluate`` and ``clusterimg estimate``."""
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from icas.cli.parser import INPUT, About, LineParser
+from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
-from icas.clusterimg.commands.flags import add_json
-
-TEXT = "Compare clusters with labels that are known to be true."
-EXAMPLES = (("clusterimg evaluate photos_clustered --labels labels.csv", ""),)
+from icas.clusterimg.commands import flags
 
 
-def _parser() -> LineParser:
-    parser = LineParser("clusterimg evaluate", About(TEXT, examples=EXAMPLES))
-    parser.add_value(
-        INPUT, "clusters", type=Path, metavar="DST_OR_CSV", help="a result, or a clusters.csv"
-    )
-    parser.add_value(
-        INPUT,
-        "--labels",
-        type=Path,
-        metavar="CSV",
-        required=True,
-        help="true labels: file,label",
-    )
-    add_json(parser, "as one JSON object")
+def _evaluate_parser() -> CommandParser:
+    text = "Compare clusters with labels that are known to be true."
+    examples = (("clusterimg evaluate photos_clustered --labels labels.csv", ""),)
+    parser = CommandParser("clusterimg evaluate", text, examples=examples)
+    where = "a result, or a clusters.csv"
+    parser.add_value(INPUT, "clusters", type=Path, metavar="DST_OR_CSV", help=where)
+    details: dict[str, Any] = {"type": Path, "metavar": "CSV", "required": True}
+    parser.add_value(INPUT, "--labels", help="true labels: file,label", **details)
+    flags.add_json(parser, "as one JSON object")
     return parser
 
 
@@ -35,15 +29,62 @@ def _evaluate(given: dict[str, Any]) -> int:
     from icas.clusterimg.evaluation.scores import evaluate, match_labels, read_clusters, read_labels
 
     clusters, truth = read_clusters(given["clusters"]), read_labels(given["labels"])
-    found = evaluate(*match_labels(clusters, truth))
+    scores = evaluate(*match_labels(clusters, truth)).as_dict()
     if given.get("json"):
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(scores))
         return 0
-    for name, value in found.as_dict().items():
-        print(
-            f"{name.replace('_', ' '):18} {value:.4f}" if name != "images" else f"{name:18} {value}"
-        )
+    for name, value in scores.items():
+        shown = str(value) if name == "images" else f"{value:.4f}"
+        print(f"{name.replace('_', ' '):18} {shown}")
     return 0
 
 
-EVALUATE = Command(_parser, _evaluate)
+def _estimate_parser() -> CommandParser:
+    text = "The number of comparisons to expect of clustering in batches."
+    example = "clusterimg estimate --images 20000 --classes 50 --batch-size 2500 --similar 0.5"
+    parser = CommandParser("clusterimg estimate", text, examples=((example, ""),))
+    for flag, help in (
+        ("--images", "images in all"),
+        ("--classes", "classes that they are of"),
+        ("--batch-size", "images a batch"),
+    ):
+        parser.add_value(INPUT, flag, type=int, metavar="N", required=True, help=help)
+    parser.add_value(
+        INPUT,
+        "--similar",
+        type=_list_of(float),
+        metavar="P[,P…]",
+        required=True,
+        help="share of its class that an image is similar to, 0 to 1: one, or one a class",
+    )
+    sizes = "images of each class (default: equal classes)"
+    parser.add_value(INPUT, "--sizes", type=_list_of(int), metavar="N[,N…]", help=sizes)
+    flags.add_json(parser, "as one JSON object")
+    return parser
+
+
+def _estimate(given: dict[str, Any]) -> int:
+    _, as_json = flags.take_console(given)
+
+    from icas.clusterimg.evaluation.cost_model import estimate
+
+    cost = estimate(**given)
+    print(json.dumps(cost.as_dict()) if as_json else "\n".join(cost.words()))
+    return 0
+
+
+def _list_of(kind: type[int] | type[float]) -> Callable[[str], list[float]]:
+    """Parser of numbers separated by commas."""
+
+    def parse(text: str) -> list[float]:
+        try:
+            return [kind(part) for part in text.split(",")]
+        except ValueError:
+            what = "whole numbers" if kind is int else "numbers"
+            raise argparse.ArgumentTypeError(f"{text!r}: {what} by commas are needed") from None
+
+    return parse
+
+
+EVALUATE = Command(_evaluate_parser, _evaluate)
+ESTIMATE = Command(_estimate_parser, _estimate)

@@ -1,40 +1,71 @@
-"""Flags that several commands of ``clusterimg`` have."""
+"""Flags that several commands of ``clusterimg`` have, and their values."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from icas.cli.console import Console
+from icas.cli.console import Console, print_line
 from icas.cli.options import add_flags, options_of
-from icas.cli.parser import KEPT, SAID, LineParser, source_of
+from icas.cli.parser import CACHE, COMPARISON, LOGGING, ArgumentType, CommandParser
 from icas.common.errors import UsageError
 
-
-def source(given: dict[str, Any]) -> str:
-    """The source folder, taken out of `given`."""
-    return source_of(given, "clusterimg")
+SOME_UNREADABLE = 3
+"""Exit code of a run that could not read some files."""
 
 
-def add_no_cache(parser: LineParser) -> None:
-    """The flag ``--no-cache``, which `take_cache` reads."""
-    parser.add_switch(KEPT, "--no-cache", help="read every image, keep nothing")
+def add_cache(parser: CommandParser, help: str) -> None:
+    """Add ``--cache``."""
+    parser.add_value(CACHE, "--cache", type=Path, metavar="DIR", help=help)
+
+
+def add_no_cache(parser: CommandParser) -> None:
+    """Add ``--no-cache``; see `take_cache`."""
+    parser.add_switch(CACHE, "--no-cache", help="read every image, keep nothing")
 
 
 def take_cache(given: dict[str, Any]) -> None:
-    """``--no-cache`` as the setting `cache`."""
+    """Turn ``--no-cache`` into the setting `cache`."""
     if given.pop("no_cache", False):
         if "cache" in given:
             raise UsageError("--cache and --no-cache exclude each other: give one of them")
         given["cache"] = False
 
 
-def add_json(parser: LineParser, what: str = "the summary as a JSON object on stdout") -> None:
-    """The flag ``--json``."""
-    parser.add_switch(SAID, "--json", help=what)
+def add_json(parser: CommandParser, help: str = "the summary as a JSON object on stdout") -> None:
+    """Add ``--json``."""
+    parser.add_switch(LOGGING, "--json", help=help)
 
 
-def add_method_flags(parser: LineParser, skip: set[str]) -> None:
-    """The flags of every method, each under the method's name; a shared flag stands once."""
+def add_verbose(parser: CommandParser, help: str = "name every file of the plan") -> None:
+    """Add ``--verbose``."""
+    parser.add_switch(LOGGING, "-v", "--verbose", help=help)
+
+
+def discover_methods(words: Sequence[str]) -> None:
+    """Add methods of installed packages if `words` request them or help."""
+    from icas.clusterimg.methods import METHODS
+
+    METHODS.discover_for(words, "method")
+
+
+def add_method(parser: CommandParser, default: str) -> None:
+    """Add ``--method``."""
+    from icas.clusterimg.methods import METHODS
+
+    parser.add_value(
+        COMPARISON,
+        "--method",
+        type=ArgumentType(str, tuple(METHODS)),
+        metavar="METHOD",
+        help=f"one of {', '.join(METHODS)} (default: {default})",
+    )
+
+
+def add_method_flags(parser: CommandParser, skip: set[str]) -> None:
+    """Add the flags of every method in a group of its own; a shared flag is added once."""
     from icas.clusterimg.methods import METHODS, method_class
 
     added = set(skip)
@@ -47,9 +78,14 @@ def add_method_flags(parser: LineParser, skip: set[str]) -> None:
 
 
 def take_console(given: dict[str, Any]) -> tuple[Console, bool]:
-    """What the run tells, and whether JSON is all of it; taken out of `given`."""
+    """Remove the flags on output from `given`; return the console, and whether JSON is printed."""
+    given.pop("debug", None)
     quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
     as_json = given.pop("json", False)
     details = verbose and not as_json
-    console = Console(results=not as_json, warnings=not quiet, bars=not quiet, details=details)
-    return console, as_json
+    return Console(not as_json, warnings=not quiet, bars=not quiet, details=details), as_json
+
+
+def print_report(report: Any, as_json: bool) -> None:
+    """Print the summary of a report, or all of it as JSON."""
+    print_line(json.dumps(report.as_dict()) if as_json else report.summary())

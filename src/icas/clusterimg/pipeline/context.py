@@ -71,7 +71,7 @@ class RunContext:
         """Workers, memory, cache and progress bar for features of `images`."""
         settings, console = self.settings, self.console
         with (
-            console.listening(),
+            console.show_logging(),
             MemoryBudget(settings.memory or default_memory(), settings.scratch) as budget,
             open_cache(settings.cache, settings.cache_size) as cache,
             start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,

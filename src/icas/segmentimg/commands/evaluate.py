@@ -7,37 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.cli.parser import CUT, INPUT, SAID, WORKERS, About, LineParser, Typed
+from icas.cli.parser import INPUT, LOGGING, SEGMENTS, WORKERS, ArgumentType, CommandParser
 from icas.cli.program import Command
-from icas.segmentimg.commands.segment import add_method_flags, make_settings
+from icas.segmentimg.commands.main import add_method_flags, discover_methods, make_settings
 
 TEXT = "Boundary recall, undersegmentation error and achievable accuracy against label maps."
 EXAMPLES = (("segmentimg evaluate --images pictures --truth maps --method graph", ""),)
 
 
-def _parser() -> LineParser:
+def _parser() -> CommandParser:
     from icas.segmentimg.segmenters import SEGMENTERS
 
-    parser = LineParser("segmentimg evaluate", About(TEXT, examples=EXAMPLES))
+    parser = CommandParser("segmentimg evaluate", TEXT, examples=EXAMPLES)
     add = parser.add_value
     add(INPUT, "--images", type=Path, required=True, metavar="DIR", help="pictures")
-    add(
-        INPUT,
-        "--truth",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="a label map of each picture: NAME.png, or NAME.npz with an array a annotator",
-    )
-    add(
-        CUT,
-        "--method",
-        type=Typed(str, tuple(SEGMENTERS)),
-        metavar="METHOD",
-        help=f"one of {', '.join(SEGMENTERS)} (default: superpixel)",
-    )
+    truth = "a label map of each picture: NAME.png, or NAME.npz with an array a annotator"
+    add(INPUT, "--truth", type=Path, required=True, metavar="DIR", help=truth)
+    method = f"one of {', '.join(SEGMENTERS)} (default: superpixel)"
+    kind = ArgumentType(str, tuple(SEGMENTERS))
+    add(SEGMENTS, "--method", type=kind, metavar="METHOD", help=method)
     add(WORKERS, "--jobs", type=int, metavar="N", help="workers (default: all cores)")
-    parser.add_switch(SAID, "--json", help="as a JSON object")
+    parser.add_switch(LOGGING, "--json", help="as a JSON object")
     add_method_flags(parser)
     return parser
 
@@ -50,14 +40,14 @@ def _evaluate(given: dict[str, Any]) -> int:
     from icas.segmentimg.evaluation.benchmark import judge
 
     console = Console(results=not as_json, warnings=not quiet, bars=not quiet)
-    judged = judge(images, truth, make_settings(given).make_segmenter(), jobs, console)
+    scores = judge(images, truth, make_settings(given).make_segmenter(), jobs, console)
     if as_json:
-        print(json.dumps(judged.as_dict()))
+        print(json.dumps(scores.as_dict()))
     else:
-        for name, value in judged.as_dict().items():
+        for name, value in scores.as_dict().items():
             shown = str(value) if isinstance(value, int) else f"{value:.4f}"
             console.line(f"{name.replace('_', ' '):19} {shown}")
     return 0
 
 
-EVALUATE = Command(_parser, _evaluate)
+EVALUATE = Command(_parser, _evaluate, discover_methods)

@@ -1,25 +1,169 @@
-"""The command ``segmentimg``: words on the command line -> one call."""
+"""The program ``segmentimg``: the table of its commands, and the default one."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from icas.cli.parser import LineParser
-from icas.segmentimg.commands.segment import segment_parser as segment_parser
-from icas.segmentimg.commands.table import PROGRAM
+from icas.cli.console import Console
+from icas.cli.options import add_flags, options_of
+from icas.cli.parser import INPUT, LOGGING, OUTPUT, CommandParser, Rows
+from icas.cli.program import Command, Program
+from icas.common.errors import UnreadableImageError, UsageError
+from icas.common.registry import Entry
+
+_PACKAGE = "icas.segmentimg.commands."
+PROGRAM = Program(
+    "segmentimg",
+    default="segment",
+    rows={
+        "segment": Entry(_PACKAGE + "main:SEGMENT", "cut and paint pictures; it may be left out"),
+        "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "compare with true label maps"),
+    },
+)
+main = PROGRAM.main
+
+FAILED = 1
+SOME_UNREADABLE = 3
+TEXT = "Cut pictures into segments, and paint them in windows (h shows the keys)."
+EXAMPLES: Rows = (
+    ("segmentimg photos", ""),
+    ("segmentimg photos --palette classes.txt --save masks,coco", ""),
+    ("segmentimg photos --no-gui", ""),
+    ("segmentimg img.png --method graph --k 60 --no-gui", ""),
+    ("segmentimg img.png --preview methods.png", ""),
+    (
+        "segmentimg img.png --method kmeans --k 5 --position-weight 0 --no-gui --save centres",
+        "the picture in five colours",
+    ),
+    ("segmentimg photos --method grabcut", ""),
+    ("segmentimg img.png --method grabcut --no-gui --box 60,40,200,150", ""),
+)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``segmentimg`` with `argv`; the exit code comes back."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if any(word.startswith(("--method", "-h", "--help")) or word == "help" for word in words):
-        from icas.segmentimg.segmenters import SEGMENTERS  # heavy, and loaded for these anyway
+def _parser() -> CommandParser:
+    from icas.segmentimg.settings import SegmentSettings
 
-        SEGMENTERS.discover_for(words, "method")
-    return PROGRAM.main(words)
+    parser = CommandParser("segmentimg", TEXT, examples=EXAMPLES)
+    parser.add_value(INPUT, "paths", nargs="*", metavar="PATH", help="pictures or folders")
+    parser.add_switch(OUTPUT, "--no-gui", help="no window")
+    preview = "all methods side by side on one picture (default: none)"
+    parser.add_value(OUTPUT, "--preview", type=Path, metavar="FILE.png", help=preview)
+    add_flags(parser, SegmentSettings)
+    parser.add_switch(LOGGING, "-v", "--verbose", help="a line a picture")
+    add_method_flags(parser)
+    return parser
 
 
-def parsers() -> dict[str, LineParser]:
-    """The parsers of ``segmentimg`` and of all its commands, by what is typed."""
-    return PROGRAM.parsers()
+def _segment(given: dict[str, Any]) -> int:
+    given.pop("debug", None)
+    paths = given.pop("paths", [])
+    quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
+    no_gui, preview = given.pop("no_gui", False), given.pop("preview", None)
+    if not paths:
+        raise UsageError("no picture: segmentimg img.jpg (see segmentimg --help)")
+    console = Console(results=True, warnings=not quiet, bars=not quiet, details=verbose)
+    settings = make_settings(given)
+    if preview is not None:
+        return _preview(paths, preview, settings, console)
+    if not no_gui:
+        return _paint(paths, settings, console)
+
+    from icas.segmentimg.pipeline import segment_files
+
+    report = segment_files(paths, settings, console)
+    console.line(report.summary())
+    return SOME_UNREADABLE if report.failed else 0
+
+
+def _paint(paths: list[str], settings: Any, console: Console) -> int:
+    """Open the windows; a painting that could not be saved decides the exit code."""
+    from icas.segmentimg.windows.app import paint_files
+
+    summary = paint_files(paths, settings, console)
+    for path, reason in summary.unreadable.items():
+        console.warn(f"unreadable: {path}: {reason}")
+    for path, reason in summary.failed.items():
+        console.warn(f"not saved: {path}: {reason}")
+    console.line(summary.line())
+    code = FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+    if not summary.ended:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process while a thread still segments an image that is no longer needed.
+
+    Everything is saved and printed. A regular exit would wait for that thread, or abort inside a
+    library.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _preview(paths: list[str], out: Path, settings: Any, console: Console) -> int:
+    from icas.segmentimg.pipeline import write_preview
+
+    if len(paths) != 1 or Path(paths[0]).is_dir():
+        raise UsageError("--preview takes one picture")
+    try:
+        lines = write_preview(Path(paths[0]), out, settings, console)
+    except UnreadableImageError as error:
+        raise UsageError(f"cannot read {paths[0]}: {error}") from None
+    for line in lines:
+        console.line(line)
+    console.line(f"{len(lines)} methods -> {out}")
+    return 0
+
+
+def make_settings(given: dict[str, Any]) -> Any:
+    """Settings from flags; those that are no setting of a run are options of the method."""
+    from icas.segmentimg.settings import SegmentSettings
+
+    known = set(options_of(SegmentSettings))
+    own = {name: value for name, value in given.items() if name in known}
+    options = {name: value for name, value in given.items() if name not in known}
+    settings = SegmentSettings(**own, options=options)
+    settings.make_segmenter()  # a wrong option raises before any work
+    return settings
+
+
+def add_method_flags(parser: CommandParser) -> None:
+    """Add the flags of every method; one that several methods have is added once, with the first.
+
+    Its help names the other methods with their defaults.
+    """
+    from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
+
+    options = {name: options_of(segmenter_class(name)) for name in SEGMENTERS}
+    added: set[str] = set()
+    for name, entry in SEGMENTERS.items():
+        group = parser.group(f"method {name}")
+        group.description = entry.help
+        shared = {}
+        for option in options[name]:
+            rest = (
+                f"{other} {details.default_text or default}"
+                for other in SEGMENTERS
+                if segmenter_class(other) is not segmenter_class(name) and option in options[other]
+                for default, details in [options[other][option]]
+            )
+            if text := ", ".join(rest):
+                shared[option] = f"; also {text}"
+        add_flags(group, segmenter_class(name), skip=added, shared=shared)
+        added |= set(options[name])
+
+
+def discover_methods(words: Sequence[str]) -> None:
+    """Add methods of installed packages if `words` request them or help."""
+    from icas.segmentimg.segmenters import SEGMENTERS
+
+    SEGMENTERS.discover_for(words, "method")
+
+
+SEGMENT = Command(_parser, _segment, discover_methods)
