@@ -91,10 +91,10 @@ def changed(pages: dict[Path, str]) -> Iterator[Path]:
 
 
 def write(pages: dict[Path, str]) -> None:
-    """Write the files."""
-    for path, text in pages.items():
+    """Write the files that differ."""
+    for path in changed(pages):
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / path).write_text(text, encoding="utf-8", newline="\n")
+        (ROOT / path).write_text(pages[path], encoding="utf-8", newline="\n")
 
 
 def main(words: list[str]) -> int:

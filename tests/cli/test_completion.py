@@ -1,4 +1,4 @@
-"""The TAB key: what the shells answer, asked as they are asked at a terminal or nearly so."""
+"""Completion with TAB in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from icas.cli.program import SHELLS, completion
-from icas.clusterimg.commands import main as clusterimg
+from icas.clusterimg.commands.main import PROGRAM as CLUSTERIMG
 from icas.clusterimg.methods import METHODS
-from icas.segmentimg.commands import main as segmentimg
+from icas.segmentimg.commands.main import PROGRAM as SEGMENTIMG
 
-PROGRAMS = {"clusterimg": clusterimg, "segmentimg": segmentimg}
+TOP = Path(__file__).resolve().parents[2]
+PROGRAMS = {"clusterimg": CLUSTERIMG, "segmentimg": SEGMENTIMG}
 SECONDS = 30
 needs_terminals = pytest.mark.skipif(os.name == "nt", reason="no terminals of this kind here")
 COMMANDS = {
     "cluster", "demo", "thresholds", "evaluate", "estimate", "decide", "split", "undo", "train",
     "cache", "help", "completion",
 }  # fmt: skip
-ASKED = [
+COMPLETIONS = [
     ("clusterimg thr", {"thresholds"}),
     ("clusterimg photos --me", {"--memory", "--merge", "--method"}),
     ("clusterimg thresholds photos --me", {"--method"}),
@@ -41,8 +43,14 @@ ASKED = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    """The scripts as a build of the package writes them."""
+    subprocess.run([sys.executable, TOP / "scripts" / "pages.py", "--package"], check=True)
+
+
 @pytest.fixture
-def desk(tmp_path):
+def folder(tmp_path):
     for name in ("photos", "my folder"):
         (tmp_path / name).mkdir()
     for name in ("labels.csv", "last.txt", "my file.txt"):
@@ -65,7 +73,7 @@ def test_it_is_printed_without_a_terminal_or_a_tool(program, shell, capsys):
     assert PROGRAMS[program].main(["completion", "dos"]) == 2
 
 
-def in_bash(desk, lines: list[str]) -> list[set[str]]:
+def in_bash(folder, lines: list[str]) -> list[set[str]]:
     """What bash answers to each of `lines`, cut into words as readline cuts them."""
     script = ["".join(completion(program, "bash") for program in PROGRAMS)]
     for line in lines:
@@ -78,7 +86,7 @@ def in_bash(desk, lines: list[str]) -> list[set[str]]:
         ]
     done = subprocess.run(
         [needs("bash"), "-c", "\n".join(script)],
-        cwd=desk, capture_output=True, text=True, check=True,
+        cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == ""
     answers = done.stdout.split("---\n")
@@ -86,11 +94,11 @@ def in_bash(desk, lines: list[str]) -> list[set[str]]:
     return [set(filter(None, answer.splitlines())) for answer in answers[:-1]]
 
 
-def test_bash_answers(desk):
-    lines = [line for line, _ in ASKED]
-    assert list(zip(lines, in_bash(desk, lines), strict=True)) == ASKED
+def test_bash_answers(folder):
+    lines = [line for line, _ in COMPLETIONS]
+    assert list(zip(lines, in_bash(folder, lines), strict=True)) == COMPLETIONS
     first, joined, table, odd = in_bash(
-        desk,
+        folder,
         [
             "clusterimg ",
             "clusterimg --method=im",
@@ -104,29 +112,29 @@ def test_bash_answers(desk):
     assert odd == {"small\\ disk"}
 
 
-def test_bash_knows_every_flag_of_every_command(desk):
-    parsers = {**clusterimg.parsers(), **segmentimg.parsers()}
-    answers = in_bash(desk, [f"{name} -" for name in parsers])
+def test_bash_knows_every_flag_of_every_command(folder):
+    parsers = {**CLUSTERIMG.parsers(), **SEGMENTIMG.parsers()}
+    answers = in_bash(folder, [f"{name} -" for name in parsers])
     for (name, parser), answer in zip(parsers.items(), answers, strict=True):
         assert answer == set(parser._option_string_actions), name
 
 
-def test_fish_answers(desk):
-    asked = [(line, words) for line, words in ASKED if words]
+def test_fish_answers(folder):
+    asked = [(line, words) for line, words in COMPLETIONS if words]
     script = ["".join(completion(program, "fish") for program in PROGRAMS)]
     asked.append(("clusterimg ", COMMANDS | {"photos/", "my folder/"}))
     script += [f"complete -C '{line}'; echo ---" for line, _ in asked]
     done = subprocess.run(
         [needs("fish"), "--no-config", "-c", "\n".join(script)],
-        cwd=desk, capture_output=True, text=True, check=True,
+        cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     answers = done.stdout.split("---\n")
     for (line, words), answer in zip(asked, answers, strict=False):
-        assert {told.split("\t")[0] for told in answer.splitlines()} == words, line
+        assert {row.split("\t")[0] for row in answer.splitlines()} == words, line
     assert len(answers) == len(asked) + 1
 
 
-def at_a_terminal(shell: list[str], desk, setup: list[str], asked) -> None:
+def at_a_terminal(shell: list[str], folder, setup: list[str], asked) -> None:
     """Type each line and TAB in turn, and wait until the terminal shows what is wanted."""
     import pty
 
@@ -135,8 +143,8 @@ def at_a_terminal(shell: list[str], desk, setup: list[str], asked) -> None:
     except OSError as error:  # no /dev/pts in this container
         pytest.skip(f"no terminal can be had here: {error}")
     if child == 0:
-        os.chdir(desk)
-        here = {**os.environ, "HOME": str(desk), "TERM": "dumb", "LC_ALL": "C"}
+        os.chdir(folder)
+        here = {**os.environ, "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C"}
         os.execvpe(shell[0], shell, here)
     try:
         for line in [*setup, "echo rea''dy"]:
@@ -163,9 +171,9 @@ def _until(terminal: int, wanted: str) -> str:
 
 
 @needs_terminals
-def test_bash_completes_at_a_terminal(desk):
+def test_bash_completes_at_a_terminal(folder):
     for program in PROGRAMS:
-        (desk / f"{program}.bash").write_text(completion(program, "bash"))
+        (folder / f"{program}.bash").write_text(completion(program, "bash"))
     setup = ["PS1=; bind 'set enable-bracketed-paste off'"]
     setup += [f". ./{program}.bash; rm {program}.bash" for program in PROGRAMS]
     asked = [
@@ -176,15 +184,15 @@ def test_bash_completes_at_a_terminal(desk):
         ("segmentimg --palette las", "segmentimg --palette last.txt "),
         ("segmentimg photos --save=masks,labels,js", "--save=masks,labels,json"),
     ]
-    at_a_terminal([needs("bash"), "--norc", "--noprofile", "-i"], desk, setup, asked)
+    at_a_terminal([needs("bash"), "--norc", "--noprofile", "-i"], folder, setup, asked)
 
 
 @needs_terminals
 @pytest.mark.parametrize("way", ["eval", "fpath"])
-def test_zsh_completes_at_a_terminal(desk, way):
-    (desk / "functions").mkdir()
+def test_zsh_completes_at_a_terminal(folder, way):
+    (folder / "functions").mkdir()
     for program in PROGRAMS:
-        (desk / "functions" / f"_{program}").write_text(completion(program, "zsh"))
+        (folder / "functions" / f"_{program}").write_text(completion(program, "zsh"))
     places = "fpath=($PWD/functions $fpath); " if way == "fpath" else ""
     setup = [f"PS1=; {places}autoload -Uz compinit; compinit -u -D"]
     setup += ["unset zle_bracketed_paste; setopt no_auto_list"]
@@ -198,7 +206,7 @@ def test_zsh_completes_at_a_terminal(desk, way):
         ("clusterimg decide out forg", "decide out forget "),
         ("segmentimg photos --save masks,cen", "--save masks,centres"),
     ]
-    at_a_terminal([needs("zsh"), "-f", "-i"], desk, setup, asked)
+    at_a_terminal([needs("zsh"), "-f", "-i"], folder, setup, asked)
 
 
 def test_python_is_not_asked_at_a_tab():

@@ -1,4 +1,4 @@
-"""What a run says, and when."""
+"""Output of a run."""
 
 import logging
 
@@ -13,23 +13,23 @@ class Steps:
         self.taken += steps
 
 
-def test_log_lines_are_told_while_a_console_listens(capsys):
+def test_log_messages_are_printed_while_shown(capsys):
     log = logging.getLogger("icas.clusterimg.kernels.numba_support")
-    with Console(warnings=True).listening():
+    with Console(warnings=True).show_logging():
         log.info("compiling")
-    log.info("nobody hears this")
+    log.info("not shown")
     assert capsys.readouterr().err == "compiling\n"
     assert not logging.getLogger("icas").handlers
     assert logging.getLogger("icas").level == logging.NOTSET
 
 
-def test_a_quiet_console_tells_no_log_lines(capsys):
-    with Console().listening():
+def test_a_quiet_console_prints_no_log_messages(capsys):
+    with Console().show_logging():
         logging.getLogger("icas.anything").info("compiling")
     assert capsys.readouterr() == ("", "")
 
 
-def test_things_that_are_counted_come_through_as_they_are():
+def test_counted_things_are_unchanged():
     bar = Steps()
     assert list(counted("abc", bar)) == ["a", "b", "c"]
     assert bar.taken == 3

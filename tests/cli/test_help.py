@@ -1,4 +1,4 @@
-"""What --help says, and what is said of words that are not spelt well."""
+"""Help, and suggestions for misspelt commands and flags."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ import sys
 
 import pytest
 
-from icas.cli import parser as flag_groups
-from icas.cli.parser import About, LineParser, Typed, did_you_mean, help_text, meant, page_of
-from icas.clusterimg.commands import main as clusterimg
-from icas.segmentimg.commands import main as segmentimg
+from icas.cli.parser import (
+    GROUPS,
+    ArgumentType,
+    CommandParser,
+    closest_match,
+    did_you_mean,
+)
+from icas.clusterimg.commands.main import PROGRAM as CLUSTERIMG
+from icas.segmentimg.commands.main import PROGRAM as SEGMENTIMG
 
-PARSERS = {**clusterimg.parsers(), **segmentimg.parsers()}
+PARSERS = {**CLUSTERIMG.parsers(), **SEGMENTIMG.parsers()}
 WIDTH = 80
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
 
 
 def test_every_command_has_a_parser_of_its_name():
     commands = "demo thresholds evaluate estimate decide split undo train cache help completion"
-    assert set(clusterimg.parsers()) == {
+    assert set(CLUSTERIMG.parsers()) == {
         "clusterimg", *(f"clusterimg {name}" for name in commands.split())
     }  # fmt: skip
-    assert set(segmentimg.parsers()) == {
+    assert set(SEGMENTIMG.parsers()) == {
         "segmentimg", *(f"segmentimg {name}" for name in ("evaluate", "help", "completion"))
     }  # fmt: skip
 
@@ -29,9 +39,9 @@ def test_every_command_has_a_parser_of_its_name():
 @pytest.mark.parametrize("name", PARSERS)
 def test_help_names_every_flag_with_its_default(name):
     parser = PARSERS[name]
-    lines = help_text(page_of(parser), WIDTH).splitlines()
+    lines = parser.format_help().splitlines()
     for action in parser._actions:
-        if action.dest == "src":  # told with --src
+        if action.dest == "src":  # shown with --src
             continue
         shown = [line for line in lines if all(flag in line for flag in action.option_strings)]
         assert shown, action
@@ -42,7 +52,7 @@ def test_help_names_every_flag_with_its_default(name):
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_help_fits_a_terminal(name):
-    text = help_text(page_of(PARSERS[name]), WIDTH)
+    text = PARSERS[name].format_help()
     flags, _, examples = text.partition("examples:\n")
     assert max(len(line) for line in flags.splitlines()) <= WIDTH
     assert examples
@@ -50,58 +60,64 @@ def test_help_fits_a_terminal(name):
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_flags_stand_in_groups_with_titles(name):
-    page = page_of(PARSERS[name])
-    titles = [group.title for group in page.groups]
-    own = [title for title in titles if title not in flag_groups.ORDER]
+def test_flags_are_in_titled_groups(name):
+    groups = PARSERS[name].sorted_groups()
+    titles = [group.title for group, _ in groups]
+    own = [title for title in titles if title not in GROUPS]
     assert all(title.startswith("method ") for title in own)
-    assert titles == sorted(set(titles) - set(own), key=flag_groups.ORDER.index) + own
-    flags = [flag for one in page.flags for flag in one.names]
+    assert titles == sorted(set(titles) - set(own), key=GROUPS.index) + own
+    flags = [flag for _, actions in groups for action in actions for flag in action.option_strings]
     assert sorted(flags) == sorted(PARSERS[name]._option_string_actions)
 
 
-def test_the_layout():
-    parser = LineParser(
+def test_the_layout(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    parser = CommandParser(
         "tool",
-        About(
-            "Does it.",
-            forms={"ways": (("a", "one"), ("long b", "other"))},
-            examples=(("tool x", "as a trial"),),
-            commands=(("go", "runs it"),),
-            exit_codes=(("0", "done"),),
-        ),
+        "Does it.",
+        tables={"ways": (("a", "one"), ("long b", "100 %"))},
+        examples=(("tool x", "as a trial"),),
+        commands=(("go", "runs it"),),
+        exit_codes=(("0", "done"),),
     )
     parser.add_source()
     parser.add_value("my flags", "--kind", choices=("a", "b"), required=True, help="which")
     parser.add_value(
-        "my flags", "--size-of-it", type=Typed(int), metavar="N", help="how large (default: 5 m)"
+        "my flags",
+        "--size-of-it",
+        type=ArgumentType(int),
+        metavar="N",
+        help="how large it may be at most, in all (default: 5 m)",
     )
-    lines = help_text(page_of(parser), 60).splitlines()
-    assert lines == [
+    parser.group("my flags").description = "flags of mine"
+    assert parser.format_help().splitlines() == [
         "usage: tool [--src] DIR --kind a|b [flags]",
         "       tool COMMAND …",
         "",
         "Does it.",
         "",
         "ways:",
-        "  a       one",
-        "  long b  other",
+        "  a               one",
+        "  long b          100 %",
         "",
         "what goes in:",
-        "  [--src] DIR           folder with images",
+        "  [--src] DIR     folder with images",
         "",
         "what the command says:",
-        "  -q, --quiet           no bars, no warnings (default: off)",
-        "  --debug               show tracebacks (default: off)",
-        "  --version             show the version",
-        "  -h, --help            show this help",
+        "  -q, --quiet     no bars, no warnings (default: off)",
+        "  --debug         show tracebacks (default: off)",
+        "  --version       show the version",
+        "  -h, --help      show this help",
         "",
         "my flags:",
-        "  --kind a|b            which",
-        "  --size-of-it N        how large (default: 5 m)",
+        "  flags of mine",
+        "",
+        "  --kind a|b      which",
+        "  --size-of-it N  how large it may be at most, in all",
+        "                  (default: 5 m)",
         "",
         "commands, each with --help:",
-        "  tool go  runs it",
+        "  tool go         runs it",
         "",
         "exit codes: 0 done",
         "",
@@ -114,17 +130,17 @@ def test_the_layout():
 @pytest.mark.parametrize("name", ["clusterimg", "clusterimg decide", "segmentimg evaluate"])
 def test_help_is_a_command_too(name, capsys):
     program, *words = name.split()
-    main = {"clusterimg": clusterimg.main, "segmentimg": segmentimg.main}[program]
+    main = {"clusterimg": CLUSTERIMG.main, "segmentimg": SEGMENTIMG.main}[program]
     assert main(["help", *words]) == 0
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     with pytest.raises(SystemExit, match="0"):
         main([*words, "--help"])
-    assert capsys.readouterr().out == told
-    assert told.startswith(f"usage: {name} ")
+    assert capsys.readouterr().out == shown
+    assert shown.startswith(f"usage: {name} ")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("treshold", "treshold does not exist and is no command; did you mean clusterimg thr"),
         ("evalute out --labels x.csv", "did you mean clusterimg evaluate?"),
@@ -138,26 +154,26 @@ def test_help_is_a_command_too(name, capsys):
         ("photos --dst", "argument --dst: expected one argument (see clusterimg --help)"),
     ],
 )  # fmt: skip
-def test_what_was_meant(words, told, tmp_path, monkeypatch, capsys):
+def test_suggestions(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert clusterimg.main(words.split()) == 2
+    assert CLUSTERIMG.main(words.split()) == 2
     err = capsys.readouterr().err
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
 def test_a_folder_is_a_folder_whatever_it_is_like(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "treshold").mkdir()
-    assert clusterimg.main(["treshold"]) == 1
+    assert CLUSTERIMG.main(["treshold"]) == 1
     assert "no images" in capsys.readouterr().err
-    assert clusterimg.main(["sampels"]) == 2
+    assert CLUSTERIMG.main(["sampels"]) == 2
     assert "no folder 'sampels'" in capsys.readouterr().err
 
 
-def test_known_words_are_not_guessed_at():
-    assert meant("Thresold", ["threshold", "train"]) == "threshold"
-    assert meant("holiday", ["threshold", "train"]) is None
+def test_only_similar_words_are_suggested():
+    assert closest_match("Thresold", ["threshold", "train"]) == "threshold"
+    assert closest_match("holiday", ["threshold", "train"]) is None
     assert did_you_mean("argument --dst: -1 is too small", ["--dst", "--src"]) == ""
 
 
@@ -172,7 +188,7 @@ def test_known_words_are_not_guessed_at():
 )
 def test_help_loads_nothing_heavy(program, words, heavy):
     code = (
-        f"import sys; from icas.{program}.cli import main\n"
+        f"import sys; from icas.{program}.commands.main import main\n"
         f"try: main({words.split()})\n"
         "except SystemExit: pass\n"
         f"sys.exit(sorted(set({heavy.split()}) & set(sys.modules)))"

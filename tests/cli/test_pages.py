@@ -1,4 +1,4 @@
-"""Files that are made of the parsers: as the parsers have it, and fit for what reads them."""
+"""Files that are made from the command parsers: up to date, complete, readable."""
 
 from __future__ import annotations
 
@@ -7,44 +7,57 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from icas.clusterimg.commands.main import parsers as clusterimg_parsers
-from icas.segmentimg.commands.main import parsers as segmentimg_parsers
+from icas.clusterimg.commands.main import PROGRAM as CLUSTERIMG
+from icas.segmentimg.commands.main import PROGRAM as SEGMENTIMG
 
 TOP = Path(__file__).resolve().parents[2]
-MANUAL = TOP / "share" / "man" / "man1"
-PARSERS = {**clusterimg_parsers(), **segmentimg_parsers()}
+PARSERS = {**CLUSTERIMG.parsers(), **SEGMENTIMG.parsers()}
 
 
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOP / "scripts"))
-    return importlib.import_module("pages")
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOP / "scripts"))
+        yield importlib.import_module("pages")
 
 
-def test_they_are_what_the_parsers_give(script):
-    assert list(script.changed()) == [], "make pages"
+@pytest.fixture(scope="module")
+def manual(script):
+    """Text of every man page, by file name."""
+    files = script.package_files()
+    return {path.name: text for path, text in files.items() if path.suffix == ".1"}
 
 
-def test_none_is_left_of_a_command_that_is_gone(script):
-    made = set(script.pages())
-    for folder in (MANUAL, TOP / "src" / "icas" / "completions"):
-        assert {path.relative_to(TOP) for path in folder.iterdir()} <= made
+def test_the_reference_is_up_to_date(script):
+    assert list(script.changed(script.reference_pages())) == [], "make pages"
 
 
 def test_a_change_is_named_and_written(script, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(script, "ROOT", tmp_path)
-    made = {Path("man/a.1"): "…\n", Path("b.md"): "# b\n"}
-    monkeypatch.setattr(script, "pages", lambda: made)
+    pages = {Path("docs/a.md"): "…\n", Path("b.md"): "# b\n"}
+    monkeypatch.setattr(script, "reference_pages", lambda: pages)
+    monkeypatch.setattr(script, "package_files", dict)
     assert script.main(["--check"]) == 1
-    assert capsys.readouterr().out.splitlines() == [str(path) for path in made]
+    assert capsys.readouterr().out.splitlines() == [str(path) for path in pages]
     assert not list(tmp_path.iterdir())
     assert script.main([]) == 0
-    assert (tmp_path / "man" / "a.1").read_bytes() == "…\n".encode()
+    assert (tmp_path / "docs" / "a.md").read_bytes() == "…\n".encode()
     assert script.main(["--check"]) == 0
+
+
+def test_the_build_needs_no_other_package(script, tmp_path):
+    for folder in ("scripts", "src"):
+        ignored = shutil.ignore_patterns("completions", "__pycache__")
+        shutil.copytree(TOP / folder, tmp_path / folder, ignore=ignored)
+    command = [sys.executable, "-I", "-S", tmp_path / "scripts" / "pages.py", "--package"]
+    subprocess.run(command, check=True)
+    for path, text in script.package_files().items():
+        assert (tmp_path / path).read_text(encoding="utf-8") == text, path
 
 
 @pytest.mark.parametrize("program", ["clusterimg", "segmentimg"])
@@ -61,20 +74,23 @@ def test_the_reference_has_every_command_and_flag(program):
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_manual_pages_are_plain_and_whole(name):
-    text = (MANUAL / f"{name.replace(' ', '-')}.1").read_bytes().decode("ascii")
+def test_man_pages_are_ascii_and_complete(name, manual):
+    text = manual[f"{name.replace(' ', '-')}.1"]
+    assert text.isascii()
     assert text.startswith(".TH ")
     for flag in PARSERS[name]._option_string_actions:
         assert f"\\fB{flag}\\fR".replace("-", "\\-") in text
 
 
-def test_groff_has_nothing_to_say():
+def test_groff_prints_no_warnings(manual, tmp_path):
     groff = shutil.which("groff")
     if groff is None:
         pytest.skip("groff is not installed")
-    pages = sorted(map(str, MANUAL.iterdir()))
+    for name, text in manual.items():
+        (tmp_path / name).write_text(text)
     done = subprocess.run(
-        [groff, "-man", "-Tascii", "-ww", "-rLL=80n", *pages],
+        [groff, "-man", "-Tascii", "-ww", "-rLL=80n", *sorted(manual)],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

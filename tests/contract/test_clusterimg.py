@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.commands.main import cluster_parser, main
+from icas.clusterimg.commands.main import PROGRAM, main
 
 FLAGS = [
     "--src",
@@ -91,7 +91,9 @@ def result(photos, tmp_path_factory):
 
 
 def test_every_flag_is_there():
-    known = {flag for action in cluster_parser()._actions for flag in action.option_strings}
+    known = {
+        flag for action in PROGRAM.parser("cluster")._actions for flag in action.option_strings
+    }
     assert set(FLAGS) <= known
 
 

@@ -7,8 +7,8 @@ import pytest
 from skimage import data as samples
 
 import icas
-import icas.common.images
-from icas.segmentimg.commands.main import main, segment_parser
+import icas.io.reading
+from icas.segmentimg.commands.main import PROGRAM, main
 
 METHODS = "edge superpixel kmeans slickmeans chanvese chanvase felzenszwalb quickshift graph"
 FLAGS = (
@@ -21,7 +21,9 @@ FLAGS = (
 
 
 def test_every_flag_is_there():
-    known = {flag for action in segment_parser()._actions for flag in action.option_strings}
+    known = {
+        flag for action in PROGRAM.parser("segment")._actions for flag in action.option_strings
+    }
     assert set(FLAGS.split()) <= known
 
 
@@ -72,7 +74,7 @@ def test_files_of_painting(photos, tmp_path):
     templates = tmp_path / "templates"
     templates.mkdir()
     cup = icas.read_image(photos / "coffee-1.png")[60:100, 90:150]
-    icas.common.images.write_image(templates / "cup.png", cup)
+    icas.io.reading.write_image(templates / "cup.png", cup)
     words = [str(photos / "coffee-1.png"), "--no-gui", "--templates", str(templates), "-q"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from icas._version import __version__
-from icas.clusterimg.commands.main import cluster_parser, main
+from icas.clusterimg.commands.main import PROGRAM, main
 
 
 def run(*words, cwd=None):
@@ -102,7 +102,7 @@ def test_help_names_every_flag_with_its_default():
     assert done.returncode == 0
     for flag in ("--src", "--dst", "--threshold", "--hash-size", "--corners", "--permutations"):
         assert flag in done.stdout
-    for action in cluster_parser()._actions:
+    for action in PROGRAM.parser("cluster")._actions:
         if action.option_strings and action.dest not in ("help", "version", "src_flag"):
             assert "default: " in (action.help or ""), action.option_strings
 

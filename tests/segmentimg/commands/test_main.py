@@ -13,7 +13,7 @@ from PIL import Image
 
 import icas
 from icas.segmentimg import pipeline
-from icas.segmentimg.commands.main import main, segment_parser
+from icas.segmentimg.commands.main import PROGRAM, main
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_errors_are_one_line(folder, tmp_path, capsys, words, code, told):
 
 
 def test_help_names_every_flag_with_its_default():
-    parser = segment_parser()
+    parser = PROGRAM.parser("segment")
     known = {flag for action in parser._actions for flag in action.option_strings}
     wanted = "--region-size --ruler --k --color-importance --scale --sigma --min-size"
     assert set(f"{wanted} --kernel-size --max-dist --ratio --bins --mu".split()) <= known
