@@ -18,7 +18,7 @@ from icas.clusterimg.data.links import Links
 from icas.clusterimg.decisions.constraints import NOTHING, ConstraintArrays, Constraints
 from icas.clusterimg.graph.forest import components, labels_at, number_clusters, spanning_forest
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.results.report import _certificates
+from icas.clusterimg.results.report import certificates_of
 
 HASH = make_method("imagehash")
 
@@ -258,7 +258,7 @@ def test_a_pair_held_by_a_decision_has_the_similarity_of_the_method():
     found = cluster_batches(
         make_clusterer(HASH, 0.9), [(features, None)], constraints=Constraints({"a": 0, "b": 0})
     )
-    certificate = _certificates(found)[0]
+    certificate = certificates_of(found)[0]
     assert (certificate.weakest_link, certificate.least_similar_pair) == (0.5, 0.5)
     forest = spanning_forest(2, [found.trees()])
     assert labels_at(forest, 0.5).tolist() == [0, 0]

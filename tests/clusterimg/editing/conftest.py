@@ -11,7 +11,7 @@ import pytest
 
 import icas
 from icas.clusterimg.journal import relocation_log as rearrangements
-from icas.clusterimg.results.saved import Kept
+from icas.clusterimg.results.saved import SavedState
 
 PICTURES = (".png", ".jpg", ".bmp")
 
@@ -31,7 +31,7 @@ def same_names(photos: Path, folder: Path) -> Path:
 
 def thresholds(dst: Path) -> list[float]:
     """Thresholds at which a result changes, ascending; the first is the one it was made at."""
-    forest = Kept.read(dst).forest
+    forest = SavedState.read(dst).forest
     steps = sorted({float(value) for value in forest.similarity})
     return [forest.floor, *(step for step in steps if step > forest.floor)]
 

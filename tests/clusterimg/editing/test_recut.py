@@ -19,7 +19,7 @@ from icas.clusterimg.commands.main import main
 from icas.clusterimg.editing import recut as recut_module
 from icas.clusterimg.html import thumbnails as report_pictures
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.results.saved import FEATURES, Kept
+from icas.clusterimg.results.saved import FEATURES, SavedState
 from icas.clusterimg.transfer.destination import at_work
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}
@@ -53,7 +53,7 @@ def test_a_recut_is_what_a_fresh_run_gives(photos, tmp_path, how, tools):
         if how == "symlink":
             links = [path for path in (out / "result").rglob("*") if not path.is_dir()]
             assert all(path.is_symlink() and path.exists() for path in links)
-        assert np.array_equal(report.labels, icas.labels_at(Kept.read(out).forest, threshold))
+        assert np.array_equal(report.labels, icas.labels_at(SavedState.read(out).forest, threshold))
         shutil.rmtree(fresh)
 
 
@@ -63,7 +63,7 @@ def test_batches_are_cut_along_their_forest(photos, tmp_path, merge, tools):
     before = tools.files_below(out / "batches")
     threshold = tools.thresholds(out)[-1]
     report = icas.recut(out, threshold)
-    assert np.array_equal(report.labels, icas.labels_at(Kept.read(out).forest, threshold))
+    assert np.array_equal(report.labels, icas.labels_at(SavedState.read(out).forest, threshold))
     assert tools.files_below(out / "batches") == before
     if merge == "exact":
         fresh = icas.cluster(
@@ -193,7 +193,7 @@ def test_kill_9_loses_nothing(photos, tmp_path, step, tools):
     assert sorted(path.read_bytes() for path in (out / "result").rglob("*.*")) == whole
     with Journal(out) as journal:
         made = [one for one in journal.made() if one.how == "move"]
-    assert sorted(one.source for one in made) == sorted(Kept.read(out).sources)
+    assert sorted(one.source for one in made) == sorted(SavedState.read(out).sources)
     assert all((out / one.target).stat().st_size == one.size for one in made)
 
 
@@ -373,7 +373,7 @@ def test_a_table_changed_after_a_kill_is_not_overwritten(result, monkeypatch, to
 
 def test_the_sample_is_kept(tmp_path, photos, tools):
     out = tools.made_at(photos, tmp_path / "out")
-    sample = Kept.read(out).sample
+    sample = SavedState.read(out).sample
     if sample is None:
         pytest.skip("this run drew no sample")
     assert len(sample) == 14

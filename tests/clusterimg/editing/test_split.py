@@ -20,7 +20,7 @@ from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.editing.split import cluster_number, cut_cluster
 from icas.clusterimg.graph.forest import components, number_clusters, spanning_forest
-from icas.clusterimg.results.saved import Kept
+from icas.clusterimg.results.saved import SavedState
 
 
 def clusters_on_disk(dst):
@@ -64,7 +64,7 @@ def test_a_cluster_breaks_at_its_weakest_link(joined, source, capsys):
     told = json.loads((joined / "run.json").read_text())
     assert told["splits"] == [{"cluster": 0, "at": "weakest"}]
     assert told["threshold"] == 0.3
-    forest, weakest = Kept.read(joined).forest, float(before["weakest_link"])
+    forest, weakest = SavedState.read(joined).forest, float(before["weakest_link"])
     just_above = float(np.nextafter(np.float32(weakest), np.float32(2)))
     with (joined / "clusters.csv").open() as stream:
         labels = np.array([int(row["cluster"]) for row in csv.DictReader(stream)])

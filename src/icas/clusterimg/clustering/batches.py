@@ -37,6 +37,9 @@ def default_batch_size(method: Method) -> int:
     return max(2, min(MOST_IMAGES, BATCH_BYTES // max(1, sample.nbytes)))
 
 
+STAGES = ("scan", "features", "links", "merge", "transfer")
+
+
 @dataclass
 class Stopwatch:
     """Seconds that each stage took."""
@@ -51,6 +54,10 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def rounded(self) -> dict[str, float]:
+        """Seconds of every stage, to the millisecond."""
+        return {stage: round(self.seconds.get(stage, 0.0), 3) for stage in STAGES}
 
 
 @dataclass(frozen=True)

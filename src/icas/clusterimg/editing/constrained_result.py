@@ -17,7 +17,7 @@ from icas.clusterimg.data.links import NONE, Links, join_links
 from icas.clusterimg.decisions.apply import Remembered, remembered
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, labels_at, spanning_forest
-from icas.clusterimg.results.load import Finished
+from icas.clusterimg.results.load import FinishedRun
 from icas.clusterimg.transfer.plan import TREE
 from icas.common.errors import IcasError
 from icas.common.union_find import unions
@@ -31,15 +31,15 @@ class Redecided:
 
     Attributes
     ----------
-    finished : Finished
+    finished : FinishedRun
     known : Remembered
     """
 
-    finished: Finished
+    finished: FinishedRun
     known: Remembered
 
     @classmethod
-    def of(cls, finished: Finished) -> Redecided:
+    def of(cls, finished: FinishedRun) -> Redecided:
         """What is remembered where the run looked for it, if it did.
 
         Raises
@@ -47,7 +47,7 @@ class Redecided:
         IcasError
             The store of decisions is damaged.
         """
-        settings = finished.told["settings"]
+        settings = finished.run["settings"]
         if not settings.get("decisions", True):
             return cls(finished, Remembered())
         return cls(
@@ -56,7 +56,7 @@ class Redecided:
 
     @cached_property
     def marks(self) -> ConstraintArrays:
-        return self.known.constraints.marks(self.finished.kept.files)
+        return self.known.constraints.marks(self.finished.state.files)
 
     def labels_at(self, threshold: float) -> Labels:
         """The clusters at `threshold`.
@@ -68,7 +68,7 @@ class Redecided:
         UsageError
             It lies below the one that images were compared at.
         """
-        forest = self.finished.kept.forest
+        forest = self.finished.state.forest
         plain = labels_at(forest, threshold)
         if not self.marks:
             return plain
@@ -79,14 +79,14 @@ class Redecided:
 
         return join_apart(self.marks.starts(), tree, self.marks, among).labels
 
-    def holding(self, labels: Labels) -> Finished:
+    def holding(self, labels: Labels) -> FinishedRun:
         """The result with a forest that joins the clusters `labels`, as far as links are known.
 
         Pairs that are together by decision only have no similarity there (NaN).
         """
         if not self.marks:
             return self.finished
-        kept = self.finished.kept
+        kept = self.finished.state
         a, b = self.marks.pairs()
         tree = inside(kept.forest.links(), labels)
         joined = components(len(labels), np.append(tree.a, a), np.append(tree.b, b))
@@ -94,7 +94,7 @@ class Redecided:
             tree = Joined(labels, join_links([tree, self._links])).tree()
         decided = _without_similarity(tree, labels, a, b)
         forest = spanning_forest(len(labels), [join_links([tree, decided])], kept.forest.floor)
-        return replace(self.finished, kept=replace(kept, forest=forest))
+        return replace(self.finished, state=replace(kept, forest=forest))
 
     @property
     def afterwards(self) -> dict[str, dict[str, int]]:
@@ -104,14 +104,14 @@ class Redecided:
     @cached_property
     def _links(self) -> Links:
         """All links that the run found, from its tables."""
-        numbers = {file: image for image, file in enumerate(self.finished.kept.files)}
+        numbers = {file: image for image, file in enumerate(self.finished.state.files)}
         tables = sorted((self.finished.root / "similarities").glob("*.csv"))
         return join_links([_table(path, numbers) for path in tables])
 
 
-def _places(finished: Finished) -> dict[str, Path]:
+def _places(finished: FinishedRun) -> dict[str, Path]:
     """Image -> where it is now."""
-    files = dict(zip(finished.kept.sources, finished.kept.files, strict=True))
+    files = dict(zip(finished.state.sources, finished.state.files, strict=True))
     places = {file: Path(source) for source, file in files.items()}
     for one in finished.made:
         if one.source in files and one.left_alone is None and one.target.startswith(f"{TREE}/"):

@@ -12,7 +12,7 @@ from icas.clusterimg.journal.journal import Journal, being_undone
 from icas.clusterimg.journal.records import Made
 from icas.clusterimg.journal.relocation_log import unfinished
 from icas.clusterimg.results.load import Tables, check_recorded
-from icas.clusterimg.results.saved import FOREST, Kept
+from icas.clusterimg.results.saved import FOREST, SavedState
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.transfer.plan import TREE
 from icas.clusterimg.transfer.verify import SYSTEMS_OWN
@@ -70,7 +70,7 @@ class NamedImages:
             )
         if begun is not None:
             raise ConflictError(f"a {begun.told()} of {root} was interrupted: finish that first")
-        kept, tables = Kept.read(root), Tables.read(root)
+        kept, tables = SavedState.read(root), Tables.read(root)
         files = dict(zip(kept.sources, kept.files, strict=True))
         tree = {
             target: one

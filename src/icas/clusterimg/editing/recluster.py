@@ -20,9 +20,9 @@ from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.journal.relocation_log import Rearrangement, Relocation
-from icas.clusterimg.results.load import Finished, Tables
+from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import KeptFeatures, method_of_run
+from icas.clusterimg.results.saved import SavedFeatures, method_of_run
 from icas.clusterimg.results.tables import certificates_table, clusters_table
 from icas.clusterimg.transfer.plan import TREE, plan_tree
 from icas.clusterimg.transfer.relocation import begin, check_possible, finish, plan_relocations
@@ -43,22 +43,24 @@ Known = tuple[float, str]
 """Least similar pair and medoid of a cluster."""
 
 
-def certificates(finished: Finished, labels: Labels, console: Console) -> tuple[Certificate, ...]:
+def certificates(
+    finished: FinishedRun, labels: Labels, console: Console
+) -> tuple[Certificate, ...]:
     """A certificate for each cluster of `labels`.
 
     Weakest links are told by the forest. The medoid and the least similar pair stay as they were
     where a cluster did, and else come from the features that were kept, the smallest clusters
     first; beyond `MOST_BYTES`, or where no features were kept, they are empty.
     """
-    links = finished.kept.forest.links()
+    links = finished.state.forest.links()
     members = members_of(labels)
     known = _as_before(finished)
     fresh = [inside for inside in members if inside.tobytes() not in known]
     known |= _from_features(finished, fresh, console)
     found = []
     rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
-    by_hand = finished.told["settings"]["stage"] == "merge"
-    least_link = -np.inf if by_hand else np.float32(finished.kept.forest.floor)
+    by_hand = finished.run["settings"]["stage"] == "merge"
+    least_link = -np.inf if by_hand else np.float32(finished.state.forest.floor)
     for number, (inside, weakest, bridge) in enumerate(rows):
         if weakest < least_link:  # only a decision joins what is less alike
             bridge = None
@@ -67,7 +69,7 @@ def certificates(finished: Finished, labels: Labels, console: Console) -> tuple[
     return tuple(found)
 
 
-def _as_before(finished: Finished) -> dict[bytes, Known]:
+def _as_before(finished: FinishedRun) -> dict[bytes, Known]:
     """What the earlier certificates tell, by the images of the cluster."""
     pairs = zip(members_of(finished.labels), finished.tables.certificates, strict=True)
     return {
@@ -78,14 +80,14 @@ def _as_before(finished: Finished) -> dict[bytes, Known]:
 
 
 def _from_features(
-    finished: Finished, clusters: Sequence[Members], console: Console
+    finished: FinishedRun, clusters: Sequence[Members], console: Console
 ) -> dict[bytes, Known]:
     """What the kept features tell of as many of `clusters` as can be compared soon."""
-    kept = KeptFeatures.read(finished.root, str(finished.told["method"])) if clusters else None
+    kept = SavedFeatures.read(finished.root, str(finished.run["method"])) if clusters else None
     if kept is None:
         return {}
     try:
-        method = method_of_run(finished.told)
+        method = method_of_run(finished.run)
     except IcasError as error:
         console.warn(f"medoids of new clusters are left empty: {error}")
         return {}
@@ -93,8 +95,8 @@ def _from_features(
     labels = np.full(len(kept.features), -1, np.int64)
     for number, members in enumerate(chosen):
         labels[kept.places(members)] = number
-    files = finished.kept.files
-    with start_workers("threads", finished.told["settings"].get("jobs")) as workers:
+    files = finished.state.files
+    with start_workers("threads", finished.run["settings"].get("jobs")) as workers:
         cohesions = cohesions_of(method, kept.features, labels, workers=workers)
     return {
         members.tobytes(): (one.least_similar_pair, files[kept.rows[one.medoid]])
@@ -144,7 +146,7 @@ class Change:
 
 
 def regroup(
-    finished: Finished, change: Change, console: Console, *, dry_run: bool = False
+    finished: FinishedRun, change: Change, console: Console, *, dry_run: bool = False
 ) -> ClusterReport:
     """Move the files of `finished` into the folders of `change`, and write its tables anew.
 
@@ -181,10 +183,10 @@ def _with_time(report: ClusterReport, change: Change, start: float) -> dict[str,
     return {**report.seconds, change.what: round(time.perf_counter() - start, 3)}
 
 
-def report_of(finished: Finished) -> ClusterReport:
+def report_of(finished: FinishedRun) -> ClusterReport:
     """A finished result as it is, as a report."""
-    report = report_from(finished.root, finished.told, finished.tables)
-    return replace(report, ignored=finished.kept.ignored, sample=finished.kept.sample)
+    report = report_from(finished.root, finished.run, finished.tables)
+    return replace(report, ignored=finished.state.ignored, sample=finished.state.sample)
 
 
 def report_from(root: Path, told: Mapping[str, Any], tables: Tables) -> ClusterReport:
@@ -213,7 +215,7 @@ def report_from(root: Path, told: Mapping[str, Any], tables: Tables) -> ClusterR
     return replace(report, afterwards={key: told[key] for key in told if key not in own})
 
 
-def _report(finished: Finished, change: Change, console: Console) -> ClusterReport:
+def _report(finished: FinishedRun, change: Change, console: Console) -> ClusterReport:
     found = certificates(finished, change.labels, console)
     earlier = report_of(finished)
     former = {
@@ -242,7 +244,7 @@ def _representative(report: ClusterReport) -> NDArray[np.bool_]:
     return standing | (report.labels < 0)
 
 
-def _places(finished: Finished, labels: Labels) -> dict[int, tuple[str, str]]:
+def _places(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
     """Image -> its place and its new one, relative to the result; none where only tables are."""
     now = {
         one.source: one.target
@@ -253,7 +255,7 @@ def _places(finished: Finished, labels: Labels) -> dict[int, tuple[str, str]]:
     }
     if not now:
         return {}
-    kept = finished.kept
+    kept = finished.state
     refs = [
         ImageRef(Path(source), file) for source, file in zip(kept.sources, kept.files, strict=True)
     ]
@@ -289,7 +291,7 @@ def _tables(report: ClusterReport) -> dict[str, bytes]:
 
 
 def _pages(
-    finished: Finished,
+    finished: FinishedRun,
     report: ClusterReport,
     places: Mapping[int, tuple[str, str]],
     console: Console,
@@ -299,7 +301,7 @@ def _pages(
         return {}
     from icas.clusterimg.html.page import report_page
 
-    kept, root = finished.kept, finished.root
+    kept, root = finished.state, finished.root
     images = [
         ImageRef(root / places[image][0] if image in places else Path(source), file)
         for image, (source, file) in enumerate(zip(kept.sources, kept.files, strict=True))

@@ -10,7 +10,7 @@ from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.journal.relocation_log import Rearrangement, unfinished
-from icas.clusterimg.results.load import Finished, check_recorded
+from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.transfer.destination import at_work
 from icas.clusterimg.transfer.relocation import finish
@@ -81,7 +81,7 @@ def recut(
     check_recorded(root)
     with nullcontext() if dry_run else at_work(root):
         finish_interrupted(root, console, dry_run)
-        return cut_at(Finished.read(root), float(threshold), console, dry_run)
+        return cut_at(FinishedRun.read(root), float(threshold), console, dry_run)
 
 
 def check_threshold(threshold: object) -> None:
@@ -117,10 +117,12 @@ def finish_interrupted(root: Path, console: Console, dry_run: bool) -> Rearrange
     return finish(root, console)
 
 
-def cut_at(finished: Finished, threshold: float, console: Console, dry_run: bool) -> ClusterReport:
+def cut_at(
+    finished: FinishedRun, threshold: float, console: Console, dry_run: bool
+) -> ClusterReport:
     """`finished` cut at `threshold`, as `recut` does."""
     _check_cuttable(finished)
-    floor = finished.kept.forest.floor
+    floor = finished.state.forest.floor
     decided = Redecided.of(finished)
     labels = decided.labels_at(threshold)
     change = Change(
@@ -137,7 +139,7 @@ def cut_at(finished: Finished, threshold: float, console: Console, dry_run: bool
     return regroup(decided.holding(labels), change, console, dry_run=dry_run)
 
 
-def _check_cuttable(finished: Finished) -> None:
+def _check_cuttable(finished: FinishedRun) -> None:
     """Make sure that the clusters come from links alone, which a threshold decides.
 
     Raises
@@ -145,7 +147,7 @@ def _check_cuttable(finished: Finished) -> None:
     UsageError
         They do not.
     """
-    told, root = finished.told, finished.root
+    told, root = finished.run, finished.root
     linkage = told["settings"].get("linkage") or "chain"
     why = None
     if told["threshold"] is None:

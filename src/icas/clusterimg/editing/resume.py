@@ -14,7 +14,7 @@ from icas.cli.options import flag_of
 from icas.clusterimg.editing.recluster import report_from
 from icas.clusterimg.editing.recut import cut_at, finish_interrupted
 from icas.clusterimg.journal.journal import being_undone, phase_of
-from icas.clusterimg.results.load import Finished, Tables
+from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
@@ -62,7 +62,9 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
         told = earlier_run(root)
         check_same_run(told, root, source, settings)
         if isinstance(settings.threshold, (int, float)) and settings.threshold != told["threshold"]:
-            return cut_at(Finished.read(root), float(settings.threshold), console, settings.dry_run)
+            return cut_at(
+                FinishedRun.read(root), float(settings.threshold), console, settings.dry_run
+            )
         if phase == "done":
             console.line(_finished(root, settings.threshold))
         return report_from(root, told, Tables.read(root))

@@ -17,7 +17,7 @@ from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup, report_of
 from icas.clusterimg.editing.recut import finish_interrupted
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters
-from icas.clusterimg.results.load import Finished, check_recorded
+from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.transfer.destination import at_work
 from icas.common.errors import ConflictError, UsageError
@@ -106,7 +106,7 @@ def split_result(
     about = {"cluster": number, "at": WEAKEST if similarity is None else similarity}
     with nullcontext() if dry_run else at_work(root):
         done = finish_interrupted(root, console, dry_run)
-        finished = Finished.read(root)
+        finished = FinishedRun.read(root)
         if done is not None and (done.what, done.about) == ("split", about):
             return report_of(finished)
         if done is not None:
@@ -118,7 +118,7 @@ def split_result(
 
 
 def _split(
-    finished: Finished,
+    finished: FinishedRun,
     number: int,
     similarity: float | None,
     about: dict[str, float | str],
@@ -133,10 +133,10 @@ def _split(
     decided = Redecided.of(finished)
     finished = decided.holding(finished.labels)
     labels, cut = cut_cluster(
-        finished.kept.forest, finished.labels, number, similarity, decided.marks
+        finished.state.forest, finished.labels, number, similarity, decided.marks
     )
     console.line(f"cluster_{number}: {_parts(finished.labels, labels, number, cut)}")
-    told = finished.told
+    told = finished.run
     change = Change(
         "split",
         about,
@@ -148,8 +148,8 @@ def _split(
     return regroup(finished, change, console, dry_run=dry_run)
 
 
-def _earlier(finished: Finished) -> dict[str, object]:
-    return {key: finished.told[key] for key in ("recut",) if key in finished.told}
+def _earlier(finished: FinishedRun) -> dict[str, object]:
+    return {key: finished.run[key] for key in ("recut",) if key in finished.run}
 
 
 def cut_cluster(

@@ -17,7 +17,7 @@ from icas.clusterimg.pipeline.trained_network import with_trained_network
 from icas.clusterimg.reference.clustering import cluster_against
 from icas.clusterimg.reference.scan import InReference
 from icas.clusterimg.results.report import ClusterReport, make_report
-from icas.clusterimg.results.write import write_result
+from icas.clusterimg.results.write import ResultWriter
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination
 from icas.clusterimg.transfer.preflight import check_ways
@@ -59,7 +59,7 @@ def run(
             clustering, found = _cluster(context, source, known, clusterer, decisions.constraints)
         report = _report(context, source, known, clusterer, clustering, found)
         report = replace(report, dst=destination.root, decisions=decisions.as_dict())
-        report = write_result(
+        report = ResultWriter(
             destination,
             source.images_of(clustering.files),
             clustering,
@@ -68,7 +68,7 @@ def run(
             context.watch,
             context.console,
             context.keeper,
-        )
+        ).write()
         if found is not None:
             context.console.line(found.words(len(report.files), written=report.written))
         return report

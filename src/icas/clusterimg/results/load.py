@@ -1,4 +1,4 @@
-"""A finished result as it lies on disk: its clusters, its record, and what its run kept."""
+"""A finished result read from disk: tables, ``run.json`` and saved state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.journal.journal import Journal, being_undone, has_journal
 from icas.clusterimg.journal.records import Made
-from icas.clusterimg.results.saved import FOREST, Kept
+from icas.clusterimg.results.saved import FOREST, SavedState
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.transfer.verify import check_untouched
 from icas.common.errors import IcasError, UsageError
@@ -25,18 +25,9 @@ from icas.common.errors import IcasError, UsageError
 
 @dataclass(frozen=True)
 class Tables:
-    """What the tables of a finished result say of its n images.
+    """The tables of a finished result of n images: ``clusters.csv`` and two more.
 
-    Attributes
-    ----------
-    files : tuple of str
-    labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
-    batch : (n,) int64 ndarray
-    representative : (n,) bool ndarray
-    certificates : tuple of Certificate
-        Without the numbers that follow from the links.
-    unreadable : tuple of Unreadable
+    The certificates lack what follows from the links.
     """
 
     files: tuple[str, ...]
@@ -69,49 +60,73 @@ class Tables:
             raise IcasError(f"cannot read the tables in {root}: {error}") from error
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _certificate(row: Mapping[str, str]) -> Certificate:
+    weakest, least = (float(row[name] or "nan") for name in ("weakest_link", "least_similar_pair"))
+    return Certificate(int(row["cluster"]), int(row["images"]), weakest, least, row["medoid"])
+
+
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A finished result of n images.
 
     Attributes
     ----------
     root : Path
-    kept : Kept
-    told : mapping
-        What ``run.json`` says.
+    state : SavedState
+    run : mapping
+        Content of ``run.json``.
     made : tuple of Made
-        Every file of the result, as the journal has it.
+        Every file of the result, from the journal.
     tables : Tables
     """
 
     root: Path
-    kept: Kept
-    told: Mapping[str, Any]
+    state: SavedState
+    run: Mapping[str, Any]
     made: tuple[Made, ...]
     tables: Tables
 
     @classmethod
-    def read(cls, root: Path) -> Finished:
+    def read(cls, root: Path) -> FinishedRun:
         """The result in `root`, if it is as its run left it.
 
         Raises
         ------
         UsageError
-            There is no finished result, or none that can be cut.
+            There is no finished result, or none that can be recut.
         ConflictError
             A file was changed, removed or added since.
         IcasError
             A table cannot be read.
         """
-        made = _record(root)
+        check_recorded(root)
+        with Journal(root) as journal:
+            made, phase = tuple(journal.made()), journal.phase
+        if phase == "undoing":
+            raise being_undone(root)
+        if phase != "done":
+            raise UsageError(
+                f"the run in {root} was interrupted: the command that began it goes on with"
+                f" --resume, clusterimg undo {root} takes it back"
+            )
+        if all(file.target != FOREST for file in made):
+            raise UsageError(
+                f"{root} cannot be cut anew: it is a result of --stage batch or --reference, or of"
+                " an older icas that kept nothing for it"
+            )
         check_untouched(root, made)
-        kept, tables = Kept.read(root), Tables.read(root)
-        if tables.files != kept.files:
+        state, tables = SavedState.read(root), Tables.read(root)
+        if tables.files != state.files:
             raise IcasError(
                 f"cannot read the tables in {root}: the files of clusters.csv are not those of the"
                 " run"
             )
-        return cls(root, kept, earlier_run(root), made, tables)
+        return cls(root, state, earlier_run(root), made, tables)
 
     @property
     def labels(self) -> Labels:
@@ -125,47 +140,10 @@ class Finished:
 
     def has(self, name: str) -> bool:
         """Whether the run made the file `name`."""
-        return any(one.target == name for one in self.made)
-
-
-def _record(root: Path) -> tuple[Made, ...]:
-    """What the run in `root` recorded, if it went to its end and kept what a cut needs."""
-    check_recorded(root)
-    with Journal(root) as journal:
-        made = tuple(journal.made())
-        phase = journal.phase
-    if phase == "undoing":
-        raise being_undone(root)
-    if phase != "done":
-        raise UsageError(
-            f"the run in {root} was interrupted: the command that began it goes on with --resume,"
-            f" clusterimg undo {root} takes it back"
-        )
-    if all(one.target != FOREST for one in made):
-        raise UsageError(
-            f"{root} cannot be cut anew: it is a result of --stage batch or --reference, or of an"
-            " older icas that kept nothing for it"
-        )
-    return made
+        return any(file.target == name for file in self.made)
 
 
 def check_recorded(root: Path) -> None:
-    """Make sure that a run wrote its record into `root`.
-
-    Raises
-    ------
-    UsageError
-        None did.
-    """
+    """Raise UsageError if `root` holds no journal of a run."""
     if not has_journal(root):
         raise UsageError(f"{root} holds no finished run")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    return list(csv.DictReader(io.StringIO(text, newline="")))
-
-
-def _certificate(row: Mapping[str, str]) -> Certificate:
-    weakest, least = (float(row[name] or "nan") for name in ("weakest_link", "least_similar_pair"))
-    return Certificate(int(row["cluster"]), int(row["images"]), weakest, least, row["medoid"])

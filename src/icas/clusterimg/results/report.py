@@ -1,4 +1,4 @@
-"""What a run found and did, as one value: ClusterReport."""
+"""ClusterReport: the clusters of a run, its counts and times."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels
-from icas.clusterimg.methods.base import Method, settings_of
+from icas.clusterimg.methods.base import settings_of
 from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.reference.scan import InReference, Match
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.sample import Sample
 from icas.io.tables import peak_memory_mb
-
-STAGES = ("scan", "features", "links", "merge", "transfer")
 
 
 @dataclass(frozen=True)
@@ -235,26 +233,22 @@ def _counted(number: int, what: str) -> str:
 
 
 def make_report(
-    clustering: Clustering,
-    clusterer: Clusterer,
-    settings: ClusterSettings,
-    watch: Stopwatch,
+    clustering: Clustering, clusterer: Clusterer, settings: ClusterSettings, watch: Stopwatch
 ) -> ClusterReport:
     """The part of the report of a run that follows from its clustering."""
-    possible = clustering.possible
-    least = -np.inf if clusterer.threshold is None else clusterer.threshold
+    possible, method = clustering.possible, clusterer.method
+    floor = -np.inf if clusterer.threshold is None else clusterer.threshold
+    options = options_of(type(method.extractor))
     return ClusterReport(
         dst=Path(),
-        method=clusterer.method.name,
+        method=method.name,
         threshold=clusterer.threshold,
         threshold_reason=clusterer.reason,
         files=clustering.files,
         labels=clustering.labels,
         batch=clustering.batch,
         representative=clustering.representative,
-        certificates=tuple(
-            _certificates(clustering, -np.inf if settings.stage == "merge" else least)
-        ),
+        certificates=certificates_of(clustering, -np.inf if settings.stage == "merge" else floor),
         unreadable=clustering.unreadable,
         ignored=(),
         comparisons={
@@ -262,53 +256,43 @@ def make_report(
             "made": clustering.compared,
             "skipped": possible - clustering.compared,
         },
-        seconds=seconds_of(watch),
+        seconds=watch.rounded(),
         peak_memory_mb=peak_memory_mb(),
-        settings=_plain(asdict(settings)),
-        options=_plain(_options(clusterer.method)),
+        settings={
+            name: _json(value) for name, value in asdict(settings).items() if name != "options"
+        },
+        options={
+            name: _json(value) for name, value in settings_of(method).items() if name in options
+        },
         source="",
         models=tuple(clusterer.models),
         candidates=None if clusterer.candidates is None else clusterer.candidates.as_dict(),
     )
 
 
-def seconds_of(watch: Stopwatch) -> dict[str, float]:
-    """Seconds of every stage, to the millisecond."""
-    return {stage: round(watch.seconds.get(stage, 0.0), 3) for stage in STAGES}
+def certificates_of(clustering: Clustering, floor: float = -np.inf) -> tuple[Certificate, ...]:
+    """Certificates of all clusters.
 
-
-def _certificates(clustering: Clustering, least: float = -np.inf) -> list[Certificate]:
-    """What below `least` holds a cluster together is a decision, and leaves no doubt about it."""
+    A link below `floor` is a decision of the user, so its cluster is not doubtful.
+    """
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
-    joined = bridges(clustering.labels, clustering.trees())
-    rows = zip(
-        clustering.cohesions, clustering.weakest_links(), sizes.tolist(), joined, strict=True
-    )
-    return [
+    found = bridges(clustering.labels, clustering.trees())
+    rows = zip(clustering.cohesions, clustering.weakest_links(), sizes.tolist(), found, strict=True)
+    return tuple(
         Certificate(
             cluster,
             size,
             weakest,
             cohesion.least_similar_pair,
             clustering.files[cohesion.medoid],
-            None if weakest < np.float32(least) else bridge,
+            None if weakest < np.float32(floor) else bridge,
         )
         for cluster, (cohesion, weakest, size, bridge) in enumerate(rows)
-    ]
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON can hold them."""
-    return {name: _json(value) for name, value in values.items() if name != "options"}
-
-
-def _options(method: Method) -> dict[str, Any]:
-    """What users can set of `method`."""
-    known = options_of(type(method.extractor))
-    return {name: value for name, value in settings_of(method).items() if name in known}
+    )
 
 
 def _json(value: Any) -> Any:
+    """A setting as JSON can hold it."""
     if isinstance(value, tuple):
         return list(value)
     if value is None or isinstance(value, (bool, int, float, str)):

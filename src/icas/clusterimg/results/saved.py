@@ -1,4 +1,4 @@
-"""What a run keeps beside its journal, so that its result can be cut anew without comparing."""
+"""Forest and features that a run saves beside its journal, for recuts without comparisons."""
 
 from __future__ import annotations
 
@@ -28,27 +28,21 @@ from icas.io.find import RESULT_MARK
 FOREST = f"{RESULT_MARK}/forest.npz"
 FEATURES = f"{RESULT_MARK}/features.npz"
 MOST_BYTES = 100 * 1024**2
-"""Features are kept up to so many bytes: more than 10 million hashes, some 5,000 sets of ORB."""
+"""Most bytes of saved features: more than 10 million hashes, some 5,000 sets of ORB."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass
 class FeatureKeeper:
-    """Keeps the features that pass by on their way to be clustered, as long as they are few.
-
-    Attributes
-    ----------
-    parts : list of FeatureSet or None
-        None once they were too many.
-    """
+    """Keeps features on their way to be clustered; none (None) once they are too many."""
 
     parts: list[FeatureSet] | None = field(default_factory=list)
 
     def watch(
         self, parts: Iterable[tuple[FeatureSet, Labels | None]]
     ) -> Iterator[tuple[FeatureSet, Labels | None]]:
-        """`parts` as they are, remembered."""
+        """`parts` as they are, kept."""
         seen = 0
         for features, given in parts:
             seen += features.nbytes
@@ -58,7 +52,7 @@ class FeatureKeeper:
             del features  # or it would stay in memory while the next is made
 
     def contents(self, labels: Labels) -> dict[str, bytes]:
-        """The file of the features of all images in clusters; outliers need none to be cut."""
+        """Name and content of the file of features; outliers need none for a recut."""
         rows = np.flatnonzero(labels >= 0)
         if not self.parts or len(rows) == 0:
             return {}
@@ -68,8 +62,8 @@ class FeatureKeeper:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is known of a finished run beside its tables.
+class SavedState:
+    """State of a finished run beside its tables.
 
     Attributes
     ----------
@@ -92,8 +86,10 @@ class Kept:
     sample: Sample | None = None
 
     @classmethod
-    def of(cls, clustering: Clustering, images: Sequence[ImageRef], report: ClusterReport) -> Kept:
-        """What to keep of a run; `images` are those that it clustered, in order."""
+    def of(
+        cls, clustering: Clustering, images: Sequence[ImageRef], report: ClusterReport
+    ) -> SavedState:
+        """State of a run; `images` are those that it clustered, in order."""
         floor = -np.inf if report.threshold is None else report.threshold
         return cls(
             spanning_forest(clustering.count, [clustering.trees()], floor),
@@ -104,7 +100,7 @@ class Kept:
         )
 
     def contents(self) -> dict[str, bytes]:
-        """Name and content of the file it is kept in; the same run gives the same bytes."""
+        """Name and content of its file; the same run gives the same bytes."""
         arrays: dict[str, NDArray[Any]] = {
             "a": self.forest.a,
             "b": self.forest.b,
@@ -117,14 +113,8 @@ class Kept:
         return {FOREST: _packed(arrays | _sample_arrays(self.sample))}
 
     @classmethod
-    def read(cls, root: Path) -> Kept:
-        """What the run that made `root` kept.
-
-        Raises
-        ------
-        IcasError
-            The file is missing or damaged.
-        """
+    def read(cls, root: Path) -> SavedState:
+        """State of the run that made `root`; IcasError if its file is missing or damaged."""
         arrays = _unpacked(root / FOREST)
         files = _as_names(arrays["files"])
         forest = Forest(
@@ -135,23 +125,15 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class KeptFeatures:
-    """Features of the images in clusters.
-
-    Attributes
-    ----------
-    rows : (k,) int64 ndarray
-        Numbers of the images, ascending.
-    features : FeatureSet
-        Of these k images.
-    """
+class SavedFeatures:
+    """Features of k images in clusters, and the numbers of these images, ascending."""
 
     rows: NDArray[np.int64]
     features: FeatureSet
 
     @classmethod
-    def read(cls, root: Path, method: str) -> KeptFeatures | None:
-        """The features that were kept in `root`; None where they were too many."""
+    def read(cls, root: Path, method: str) -> SavedFeatures | None:
+        """The features saved in `root`; None where they were too many."""
         if not (root / FEATURES).is_file():
             return None
         arrays = _unpacked(root / FEATURES)
@@ -167,23 +149,23 @@ class KeptFeatures:
         return np.searchsorted(self.rows, images)
 
 
-def method_of_run(told: Mapping[str, Any]) -> Method:
-    """The method of a run with the options that it had, from what ``run.json`` holds.
+def method_of_run(run: Mapping[str, Any]) -> Method:
+    """The method of a run with its options, from the content of ``run.json``.
 
     Raises
     ------
     UsageError, MissingExtraError
-        It cannot be made here: a package is missing, or a file that it takes is gone.
+        It cannot be made here: a package or a file of it is missing.
     """
     options = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in told.get("options", {}).items()
+        for name, value in run.get("options", {}).items()
     }
-    return make_method(str(told["method"]), **options)
+    return make_method(str(run["method"]), **options)
 
 
 def _sample_arrays(sample: Sample | None) -> dict[str, NDArray[Any]]:
-    """A sample without its features, which nothing but a comparison would need."""
+    """A sample without its features, which only a comparison needs."""
     if sample is None:
         return {}
     return {

@@ -19,7 +19,7 @@ from icas.io.tables import _cells, shown, table
 
 
 def earlier_run(root: Path) -> dict[str, Any]:
-    """What ``run.json`` says of the run that wrote `root`; empty where there is none.
+    """Content of ``run.json`` in `root`; empty where there is none.
 
     Raises
     ------
@@ -30,10 +30,10 @@ def earlier_run(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}") from None
-    return told if isinstance(told, dict) else {}
+    return run if isinstance(run, dict) else {}
 
 
 _LINES = 1 << 18
@@ -54,20 +54,20 @@ def reference_table(
 ) -> Iterator[bytes]:
     """``reference.csv``: ``file,reference,similarity``, one line a link, some lines at a time.
 
-    A link's a is the place of its image in `files`, b that in `references`.
+    A link's a is an index of `files`, b one of `references`.
     """
     yield from _pairs_table(("file", "reference"), links, _cells(files), _cells(references))
 
 
 def _pairs_table(
-    columns: tuple[str, str], links: Links, ours: NDArray[Any], theirs: NDArray[Any]
+    columns: tuple[str, str], links: Links, a_names: NDArray[Any], b_names: NDArray[Any]
 ) -> Iterator[bytes]:
-    """Two names and a similarity: image a of a link is ``ours[a]``, image b ``theirs[b]``."""
+    """Two names and a similarity for each link."""
     yield table((*columns, "similarity"), ())
     for part in links.parts(_LINES):
         values, places = np.unique(part.similarity, return_inverse=True)
         ends = np.array([shown(value) for value in values], object)[places]
-        sides = (ours[part.a], theirs[part.b], ends)
+        sides = (a_names[part.a], b_names[part.b], ends)
         text = "\n".join(map(",".join, zip(*(side.tolist() for side in sides), strict=True)))
         yield f"{text}\n".encode("utf-8", "surrogateescape")
 
@@ -85,32 +85,15 @@ def clusters_table(
 
 def certificates_table(certificates: Iterable[Certificate]) -> bytes:
     """``certificate.csv``: one line a cluster."""
-    return table(
-        ("cluster", "images", "weakest_link", "least_similar_pair", "medoid"),
-        (
-            (
-                one.cluster,
-                one.images,
-                shown(one.weakest_link),
-                shown(one.least_similar_pair),
-                one.medoid,
-            )
-            for one in certificates
-        ),
+    rows = (
+        (it.cluster, it.images, shown(it.weakest_link), shown(it.least_similar_pair), it.medoid)
+        for it in certificates
     )
+    columns = ("cluster", "images", "weakest_link", "least_similar_pair", "medoid")
+    return table(columns, rows)
 
 
-COLUMNS = (
-    "batch",
-    "kind",
-    *PARAMETERS,
-    "found",
-    "outliers",
-    *INDEXES,
-    "rank",
-    "chosen",
-    "note",
-)
+COLUMNS = ("batch", "kind", *PARAMETERS, "found", "outliers", *INDEXES, "rank", "chosen", "note")
 
 
 def models_table(batches: Sequence[tuple[Sequence[Tried], Tried | None]]) -> bytes:
@@ -122,23 +105,23 @@ def models_table(batches: Sequence[tuple[Sequence[Tried], Tried | None]]) -> byt
         For each batch all models and the one that was chosen.
     """
     rows = (
-        _row(batch, one, one is chosen)
+        _row(batch, model, model is chosen)
         for batch, (tried, chosen) in enumerate(batches)
-        for one in tried
+        for model in tried
     )
     return table(COLUMNS, rows)
 
 
-def _row(batch: int, one: Tried, chosen: bool) -> tuple[Any, ...]:
+def _row(batch: int, model: Tried, chosen: bool) -> tuple[Any, ...]:
     return (
         batch,
-        one.kind,
-        *(one.parameters.get(name, "") for name in PARAMETERS),
-        one.clusters,
-        one.outliers,
-        *map(_shown, (one.silhouette, one.davies_bouldin, one.calinski_harabasz, one.rank)),
+        model.kind,
+        *(model.parameters.get(name, "") for name in PARAMETERS),
+        model.clusters,
+        model.outliers,
+        *map(_shown, (model.silhouette, model.davies_bouldin, model.calinski_harabasz, model.rank)),
         int(chosen),
-        one.note,
+        model.note,
     )
 
 

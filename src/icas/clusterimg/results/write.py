@@ -1,25 +1,18 @@
-"""A clustering -> the result folder: refuse, plan, print, record, then write."""
+"""A clustering -> the result folder: plan, print, record, then write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import PurePosixPath
 
 from icas.cli.console import Console
 from icas.clusterimg.clustering.batches import Clustering, Stopwatch
 from icas.clusterimg.data.images import ImageRef, Unreadable
-from icas.clusterimg.journal.records import Made
-from icas.clusterimg.results.report import ClusterReport, seconds_of
-from icas.clusterimg.results.saved import FeatureKeeper, Kept
-from icas.clusterimg.results.tables import (
-    certificates_table,
-    clusters_table,
-    earlier_run,
-    links_table,
-    models_table,
-    reference_table,
-)
+from icas.clusterimg.results import tables
+from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FeatureKeeper, SavedState
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.commit import complete
 from icas.clusterimg.transfer.destination import Destination, record
@@ -32,211 +25,181 @@ ALSO_UNREADABLE = 8
 """Unreadable files named on stderr; the table has them all."""
 
 
-def write_result(
-    destination: Destination,
-    images: Sequence[ImageRef],
-    clustering: Clustering,
-    report: ClusterReport,
-    settings: ClusterSettings,
-    watch: Stopwatch,
-    console: Console,
-    features: FeatureKeeper | None = None,
-) -> ClusterReport:
-    """Put images, tables and report into the result folder; the report comes back completed.
+@dataclass(frozen=True)
+class ResultWriter:
+    """Puts images, tables and report page of a run into its result folder.
 
-    Tables and report are written beside the journal first, so that no image has moved when they
-    do not fit on the disk; then the whole plan is put on record; then it is carried out.
-
-    Raises
-    ------
-    ConflictError
-        Something stands in the way; nothing is written then.
-    IcasError
-        The disk fails.
+    Attributes
+    ----------
+    destination : Destination
+    images : sequence of ImageRef
+        Those that were clustered, in order.
+    clustering : Clustering
+    report : ClusterReport
+    settings : ClusterSettings
+    watch : Stopwatch
+    console : Console
+    keeper : FeatureKeeper
+        Features for a later recut.
     """
-    plan = make_plan(destination.root, images, clustering, settings)
-    _print_plan(plan, destination, settings, console)
-    links = len(clustering.merged_links) + sum(len(batch.links) for batch in clustering.batches)
-    check_links_fit(destination.root, links, clustering.files, console)
-    _tell_unreadable(report, console)
-    if settings.dry_run:
-        return report
-    with watch.stage("transfer"):
-        check_plan(plan, settings.transfer, destination.going)
-        prepared = _prepared(
-            destination, images, clustering, report, settings, watch, console, features
+
+    destination: Destination
+    images: Sequence[ImageRef]
+    clustering: Clustering
+    report: ClusterReport
+    settings: ClusterSettings
+    watch: Stopwatch
+    console: Console
+    keeper: FeatureKeeper
+
+    def write(self) -> ClusterReport:
+        """Carry out the plan; the completed report.
+
+        Tables and report are written beside the journal first, so that no image has moved when they
+        do not fit on the disk; then the whole plan is recorded; then it is carried out.
+
+        Raises
+        ------
+        ConflictError
+            A file is in the way; nothing is written then.
+        IcasError
+            The disk fails.
+        """
+        destination, settings = self.destination, self.settings
+        plan = self._plan()
+        self._print_plan(plan)
+        clustering = self.clustering
+        links = len(clustering.merged_links) + sum(len(batch.links) for batch in clustering.batches)
+        check_links_fit(destination.root, links, clustering.files, self.console)
+        self._warn_of_files()
+        if settings.dry_run:
+            return self.report
+        with self.watch.stage("transfer"):
+            check_plan(plan, settings.transfer, destination.going)
+            prepared = []
+            for name, content in self._contents():
+                destination.check_free(name)
+                prepared.append(prepare(destination.root, name, content))
+        run = run_json(self._so_far().as_dict())
+        prepared.append(prepare(destination.root, RUN, run))
+        record(destination, plan, prepared, settings.transfer, self._about())
+        left = complete(destination.root, self.console, settings.jobs)
+        written = tables.earlier_run(destination.root)
+        return replace(
+            self.report,
+            unreadable=(*self.report.unreadable, *(Unreadable(*lost) for lost in left.items())),
+            seconds=written["seconds"],
+            peak_memory_mb=written["peak_memory_mb"],
+            written=True,
         )
-    so_far = replace(report, seconds=seconds_of(watch), peak_memory_mb=peak_memory_mb())
-    prepared.append(prepare(destination.root, RUN, run_json(so_far.as_dict())))
-    record(destination, plan, prepared, settings.transfer, _about(images, report, settings))
-    left = complete(destination.root, console, settings.jobs)
-    told = earlier_run(destination.root)
-    return replace(
-        report,
-        unreadable=(*report.unreadable, *(Unreadable(*one) for one in left.items())),
-        seconds=told["seconds"],
-        peak_memory_mb=told["peak_memory_mb"],
-        written=True,
-    )
 
+    def _so_far(self) -> ClusterReport:
+        """The report with the times and the memory up to now."""
+        seconds, memory = self.watch.rounded(), peak_memory_mb()
+        return replace(self.report, seconds=seconds, peak_memory_mb=memory)
 
-def _prepared(
-    destination: Destination,
-    images: Sequence[ImageRef],
-    clustering: Clustering,
-    report: ClusterReport,
-    settings: ClusterSettings,
-    watch: Stopwatch,
-    console: Console,
-    features: FeatureKeeper | None,
-) -> list[Made]:
-    """Every file but the images and ``run.json``, written beforehand.
+    def _plan(self) -> Plan:
+        """Where every image goes."""
+        root, clustering, settings = self.destination.root, self.clustering, self.settings
+        plans = [Plan(root, ())]
+        if settings.transfer == "none":
+            return plans[0]
+        if settings.stage != "batch":
+            result = PurePosixPath("result")
+            plans.append(plan_tree(root, result, self.images, clustering.labels))
+        if settings.stage == "batch" or settings.keep_batches:
+            for number, batch in enumerate(clustering.batches):
+                part = slice(clustering.starts[number], clustering.starts[number + 1])
+                folder = PurePosixPath("batches") / f"batch_{number}"
+                plans.append(plan_tree(root, folder, self.images[part], batch.labels))
+        return join_plans(plans)
 
-    What a later cut needs is among them: the forest, and `features` where there are some.
-    """
-    root = destination.root
-    kept = {} if settings.stage == "batch" else _kept(clustering, images, report, features)
-    pages = _pages(report, images, settings, watch, console)
-    destination.check_free(RUN)
-    made = []
-    for name, content in (*_tables(clustering, report, settings), *kept.items(), *pages):
-        destination.check_free(name)
-        made.append(prepare(root, name, content))
-    return made
-
-
-def make_plan(
-    root: Path, images: Sequence[ImageRef], clustering: Clustering, settings: ClusterSettings
-) -> Plan:
-    """Where every image goes."""
-    plans = [Plan(root, ())]
-    if settings.transfer == "none":
-        return plans[0]
-    if settings.stage != "batch":
-        plans.append(plan_tree(root, PurePosixPath("result"), images, clustering.labels))
-    if settings.stage == "batch" or settings.keep_batches:
-        for number, batch in enumerate(clustering.batches):
-            part = slice(clustering.starts[number], clustering.starts[number + 1])
-            folder = PurePosixPath("batches") / f"batch_{number}"
-            plans.append(plan_tree(root, folder, images[part], batch.labels))
-    return join_plans(plans)
-
-
-def _print_plan(
-    plan: Plan, destination: Destination, settings: ClusterSettings, console: Console
-) -> None:
-    """Say what is going to be done, before it is."""
-    if destination.earlier:
+    def _print_plan(self, plan: Plan) -> None:
+        destination, console, transfer = self.destination, self.console, self.settings.transfer
+        if destination.earlier:
+            console.line(
+                f"plan: remove {len(destination.earlier)} files that an earlier run made in"
+                f" {destination.root}"
+            )
+        if transfer == "none":
+            console.line(f"plan: write tables into {destination.root}, no images")
+            return
+        size = f"{plan.bytes() / 1e6:,.1f} MB, " if transfer == "copy" else ""
         console.line(
-            f"plan: remove {len(destination.earlier)} files that an earlier run made in"
-            f" {destination.root}"
+            f"plan: {transfer} {len(plan.moves)} images ({size}{len(plan.folders())} folders)"
+            f" into {destination.root}"
         )
-    if settings.transfer == "none":
-        console.line(f"plan: write tables into {destination.root}, no images")
-        return
-    size = f"{plan.bytes() / 1e6:,.1f} MB, " if settings.transfer == "copy" else ""
-    console.line(
-        f"plan: {settings.transfer} {len(plan.moves)} images ({size}{len(plan.folders())} folders)"
-        f" into {destination.root}"
-    )
-    for folder, count in plan.folders().items():
-        console.detail(f"plan: {folder}: {count} images")
-    for move in plan.moves:
-        console.detail(f"plan: {settings.transfer} {move.source} -> {move.target}")
+        for folder, count in plan.folders().items():
+            console.detail(f"plan: {folder}: {count} images")
+        for move in plan.moves:
+            console.detail(f"plan: {transfer} {move.source} -> {move.target}")
 
+    def _warn_of_files(self) -> None:
+        """Name some of the files that are unreadable or were ignored."""
+        unreadable, ignored = self.report.unreadable, self.report.ignored
+        for lost in unreadable[:ALSO_UNREADABLE]:
+            self.console.warn(f"unreadable: {lost.file}: {lost.reason}")
+        if len(unreadable) > ALSO_UNREADABLE:
+            rest = len(unreadable) - ALSO_UNREADABLE
+            self.console.warn(f"unreadable: {rest} more, all listed in unreadable.csv")
+        if ignored:
+            named = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
+            self.console.warn(f"no images, left alone: {len(ignored)} ({named})")
 
-def _tell_unreadable(report: ClusterReport, console: Console) -> None:
-    for one in report.unreadable[:ALSO_UNREADABLE]:
-        console.warn(f"unreadable: {one.file}: {one.reason}")
-    if len(report.unreadable) > ALSO_UNREADABLE:
-        rest = len(report.unreadable) - ALSO_UNREADABLE
-        console.warn(f"unreadable: {rest} more, all listed in unreadable.csv")
-    if report.ignored:
-        named = ", ".join(report.ignored[:3]) + (", …" if len(report.ignored) > 3 else "")
-        console.warn(f"no images, left alone: {len(report.ignored)} ({named})")
+    def _about(self) -> dict[str, str]:
+        """What the journal records of the run."""
+        report, settings = self.report, self.settings
+        folder = report.source
+        if self.images:  # the folder that the names of images are relative to
+            first = self.images[0]
+            parts = PurePosixPath(first.file).parts
+            folder = str(first.path.absolute().parents[len(parts) - 1])
+        return {
+            "source": report.source,
+            "folder": folder,
+            "method": report.method,
+            "threshold": repr(report.threshold),
+            "transfer": settings.transfer,
+            "stage": settings.stage,
+        }
 
+    def _contents(self) -> Iterator[tuple[str, bytes | Iterable[bytes]]]:
+        """Name and content of every file but the images and ``run.json``."""
+        saved: dict[str, bytes] = {}
+        if self.settings.stage != "batch" and self.report.reference is None:
+            saved = SavedState.of(self.clustering, self.images, self.report).contents()
+            saved |= self.keeper.contents(self.clustering.labels)
+        page = self._page()
+        self.destination.check_free(RUN)
+        return chain(self._tables(), saved.items(), page)
 
-def _about(
-    images: Sequence[ImageRef], report: ClusterReport, settings: ClusterSettings
-) -> dict[str, str]:
-    return {
-        "source": report.source,
-        "folder": str(_folder_of(images[0])) if images else report.source,
-        "method": report.method,
-        "threshold": repr(report.threshold),
-        "transfer": settings.transfer,
-        "stage": settings.stage,
-    }
+    def _page(self) -> list[tuple[str, bytes]]:
+        """The report page, made before any image is moved from where it is read."""
+        if not self.settings.report:
+            return []
+        from icas.clusterimg.html.page import report_page
 
+        images, pixels = self.images, self.settings.max_pixels
+        return [("report.html", report_page(self._so_far(), images, pixels, self.console))]
 
-def _folder_of(ref: ImageRef) -> Path:
-    """The folder that the name of an image is relative to."""
-    return ref.path.absolute().parents[len(PurePosixPath(ref.file).parts) - 1]
-
-
-def _table_names(
-    clustering: Clustering, report: ClusterReport, settings: ClusterSettings
-) -> list[str]:
-    links = [f"similarities/batch_{number}.csv" for number in range(len(clustering.batches))]
-    if settings.stage == "merge":
-        links = []
-    if settings.stage != "batch":
-        links.append("similarities/merge.csv")
-    models = ["models.csv"] if report.models else []
-    models += ["reference.csv"] if report.reference is not None else []
-    return [*links, *models, "clusters.csv", "certificate.csv", "unreadable.csv"]
-
-
-def _tables(
-    clustering: Clustering, report: ClusterReport, settings: ClusterSettings
-) -> Iterator[tuple[str, bytes | Iterable[bytes]]]:
-    """Name and content of every table."""
-    names = _table_names(clustering, report, settings)
-    if "models.csv" in names:
-        yield "models.csv", models_table([(one.tried, one.chosen) for one in report.models])
-    if report.reference is not None:
-        found = report.reference
-        yield "reference.csv", reference_table(found.links, report.files, found.files)
-    for number, name in enumerate(name for name in names if name.startswith("similarities/b")):
-        start = int(clustering.starts[number])
-        yield name, links_table(clustering.batches[number].links, report.files, start)
-    if "similarities/merge.csv" in names:
-        yield "similarities/merge.csv", links_table(clustering.merged_links, report.files)
-    yield (
-        "clusters.csv",
-        clusters_table(report.files, report.labels, report.batch, report.representative),
-    )
-    yield "certificate.csv", certificates_table(report.certificates)
-    yield (
-        "unreadable.csv",
-        table(("file", "reason"), ((one.file, one.reason) for one in report.unreadable)),
-    )
-
-
-def _kept(
-    clustering: Clustering,
-    images: Sequence[ImageRef],
-    report: ClusterReport,
-    features: FeatureKeeper | None,
-) -> dict[str, bytes]:
-    """Name and content of what is kept for later."""
-    if report.reference is not None:
-        return {}  # its clusters are not made by links among its own images
-    kept = Kept.of(clustering, images, report).contents()
-    return kept | (features.contents(clustering.labels) if features is not None else {})
-
-
-def _pages(
-    report: ClusterReport,
-    images: Sequence[ImageRef],
-    settings: ClusterSettings,
-    watch: Stopwatch,
-    console: Console,
-) -> list[tuple[str, bytes]]:
-    """The report page, made before any image is moved from where it is read."""
-    if not settings.report:
-        return []
-    from icas.clusterimg.html.page import report_page
-
-    so_far = replace(report, seconds=seconds_of(watch), peak_memory_mb=peak_memory_mb())
-    return [("report.html", report_page(so_far, images, settings.max_pixels, console))]
+    def _tables(self) -> Iterator[tuple[str, bytes | Iterable[bytes]]]:
+        """Name and content of every table."""
+        report, clustering, stage = self.report, self.clustering, self.settings.stage
+        if report.models:
+            models = [(fitted.tried, fitted.chosen) for fitted in report.models]
+            yield "models.csv", tables.models_table(models)
+        if report.reference is not None:
+            found = report.reference
+            yield "reference.csv", tables.reference_table(found.links, report.files, found.files)
+        for number, batch in enumerate(clustering.batches if stage != "merge" else ()):
+            start = int(clustering.starts[number])
+            content = tables.links_table(batch.links, report.files, start)
+            yield f"similarities/batch_{number}.csv", content
+        if stage != "batch":
+            content = tables.links_table(clustering.merged_links, report.files)
+            yield "similarities/merge.csv", content
+        columns = (report.files, report.labels, report.batch, report.representative)
+        yield "clusters.csv", tables.clusters_table(*columns)
+        yield "certificate.csv", tables.certificates_table(report.certificates)
+        rows = ((lost.file, lost.reason) for lost in report.unreadable)
+        yield "unreadable.csv", table(("file", "reason"), rows)
