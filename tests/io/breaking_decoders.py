@@ -53,10 +53,10 @@ class Reader:
         raise ValueError("it did nothing")
 
 
-def decoded(items: Sequence[str], told: Callable[[], Any]) -> list[str]:
+def decoded(items: Sequence[str], mark: Callable[[], Any]) -> list[str]:
     """Items as they are; ``late-`` ones break only when all are decoded, as features might."""
     for item in items:
-        with told():
+        with mark():
             if item in WAYS:
                 WAYS[item]()
     for item in items:
@@ -65,21 +65,21 @@ def decoded(items: Sequence[str], told: Callable[[], Any]) -> list[str]:
     return list(items)
 
 
-def dies_once(items: Sequence[Path], told: Callable[[], Any]) -> list[Path]:
+def dies_once(items: Sequence[Path], mark: Callable[[], Any]) -> list[Path]:
     """The first time that it is asked for a file, it dies."""
     for path in items:
-        with told():
+        with mark():
             if not path.exists():
                 path.touch()
                 kill()
     return list(items)
 
 
-def refused(items: Sequence[str], told: Callable[[], Any]) -> None:
+def refused(items: Sequence[str], mark: Callable[[], Any]) -> None:
     raise LookupError(f"no {items[0]} here")
 
 
-def which_modules(items: Sequence[str], told: Callable[[], Any]) -> dict[str, Any]:
+def which_modules(items: Sequence[str], mark: Callable[[], Any]) -> dict[str, Any]:
     """What the process is like."""
     import sys
 
@@ -93,7 +93,7 @@ def which_modules(items: Sequence[str], told: Callable[[], Any]) -> dict[str, An
     }
 
 
-def talks(items: Sequence[str], told: Callable[[], Any]) -> str:
+def talks(items: Sequence[str], mark: Callable[[], Any]) -> str:
     """Writes to the streams on which answers travel."""
     print("a line")
     os.write(1, b"noise\n")
@@ -115,4 +115,5 @@ def install(folder: Path) -> dict[str, str]:
     folder.joinpath("sitecustomize.py").write_text(
         INSTALLED.format(here=str(Path(__file__).parent))
     )
-    return {**os.environ, "PYTHONPATH": str(folder)}
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}

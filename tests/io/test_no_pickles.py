@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "icas"
 BETWEEN_PROCESSES = {
-    "io/sandbox_process.py",
+    "io/sandbox.py",
     "io/sandbox_worker.py",
     "parallel/sharing.py",
 }

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.io import sandbox as isolated, sandbox_process as decoding_process
+from icas.io import sandbox
 from icas.io.reading import read_image, thumbnail
 from icas.io.sandbox import DECODERS, Isolation, Lost
 from icas.io.sandbox_worker import receive, send
@@ -101,9 +101,9 @@ def test_each_item_comes_once_in_order_or_is_lost(items: list[str]) -> None:
         seen: list[str] = []
         for part in LONG.each(breaking_decoders.decoded, items):
             if isinstance(part, Lost):
-                assert part.place == len(seen)
-                seen.append(items[part.place])
-                assert items[part.place] != "good"
+                assert part.index == len(seen)
+                seen.append(items[part.index])
+                assert items[part.index] != "good"
             else:
                 assert set(part) == {"good"}
                 seen += part
@@ -177,7 +177,7 @@ def test_modules_of_the_folder_one_is_in_are_not_loaded(tmp_path, monkeypatch, p
 
 
 def test_a_process_without_work_ends_and_another_one_begins(breaking, monkeypatch) -> None:
-    monkeypatch.setattr(decoding_process, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(sandbox, "IDLE_SECONDS", 0.2)
     first = next(LONG.each(breaking.which_modules, ["x"]))["pid"]
     psutil = pytest.importorskip("psutil")
     end = time.monotonic() + 30
@@ -199,7 +199,7 @@ def test_who_closes_them_ends_what_is_under_way(breaking: ModuleType) -> None:
     thread = threading.Thread(target=ask)
     thread.start()
     end = time.monotonic() + 30
-    while not isolated.DECODERS._all and time.monotonic() < end:
+    while not sandbox.DECODERS._all and time.monotonic() < end:
         time.sleep(0.02)
     DECODERS.close()
     thread.join(30)
@@ -210,7 +210,7 @@ def test_who_closes_them_ends_what_is_under_way(breaking: ModuleType) -> None:
 def test_a_program_that_cannot_start_another_python_says_so(program, monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", program)
     if program:
-        monkeypatch.setattr(decoding_process, "_PROGRAM", "raise SystemExit(7)")
+        monkeypatch.setattr(sandbox, "_PROGRAM", "raise SystemExit(7)")
     with pytest.raises(IcasError, match=r"does not start .*: use --no-isolate") as found:
         LONG.call(read_image, "a.jpg")
     assert "\n" not in str(found.value)

@@ -1,86 +1,110 @@
-"""Pictures decoded in processes that can be killed: a file that breaks one costs that file alone.
+"""Decoding in processes that can be killed: a file that breaks its decoder costs that file alone.
 
-A decoder that crashes takes its process along, one that hangs or wants too much memory is stopped;
-the file is named and the others are read. This is no wall against a file made to take the machine
-over: such a process may do what the user may.
+A decoder that crashes ends its own process; one that hangs or needs too much memory is killed; the
+file is named and the others are read. This is no protection against files made to take over the
+machine: such a process has the rights of the user.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
+import pickle
+import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ParamSpec, TypeVar, cast
 
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.io.sandbox_process import DecodingProcess, Fallen
+from icas.io.sandbox_worker import BEGUN, DECODED, ERROR, MEMORY, receive, send
+from icas.parallel.child_processes import ONE_THREAD
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Told = Callable[[], AbstractContextManager[None]]
-"""Around the decoding of each item."""
+Marker = Callable[[], AbstractContextManager[None]]
+"""Context manager around the decoding of each item; it reports which item that is."""
 
 TIMEOUT = 60.0
-"""Seconds that a picture may take to decode unless told otherwise."""
-_BYTES_A_PIXEL = 16
+"""Default seconds that an image may take to decode."""
+START_SECONDS = 120.0
+"""Seconds in which a process has to be ready."""
+IDLE_SECONDS = 20.0
+"""Seconds without work after which a process ends."""
+_BYTES_PER_PIXEL = 16
 _MARGIN = 1 << 30
-"""What features, libraries and their threads may take beside the pixels."""
+"""Bytes for features, libraries and their threads, beside the pixels."""
 
-
-def unheard() -> AbstractContextManager[None]:
-    """Nobody is told which item is decoded."""
-    return nullcontext()
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[2:];"
+    " from icas.io.sandbox_worker import main; main(int(sys.argv[1]))"
+)
+NOT_STARTED = "the process that decodes pictures apart does not start ({}): use --no-isolate"
+SLOW, CRASHED, LARGE = (
+    "took longer than {:g} s to decode",
+    "its decoder crashed",
+    "needs too much memory to decode",
+)
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An item that cost a process its life.
+    """An item that broke its process: its index among the items, and the reason in words."""
 
-    Attributes
-    ----------
-    place : int
-        Which one.
-    reason : str
-        For people, in a few words.
+    index: int
+    reason: str
+
+
+@dataclass(eq=False)
+class DecoderDied(Exception):  # noqa: N818 - an event, not a mistake
+    """The process ended without a result.
+
+    `index` is the item being decoded, None while features of several were computed; `certain`
+    means that it would happen again (time or memory ran out), which no other program caused.
     """
 
-    place: int
     reason: str
+    index: int | None
+    certain: bool
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Items that lie together; `again` says that a process died of them before."""
+    """Consecutive items; `again` means that a process died of them before."""
 
     start: int
     end: int
     again: bool = False
 
-    def without(self, fallen: Fallen) -> list[_Span | Lost]:
-        """What is left to do, in order.
+    def without(self, died: DecoderDied) -> list[_Span | Lost]:
+        """The remaining work, in order.
 
-        A process that died may have been another's victim: its item is tried again, alone. Where
-        it fell while it computed features, the item is not known, so it is searched for by halves.
+        A process may have been killed for the memory of another program: its item is tried again,
+        alone. If it died while it computed features, the item is found by bisection.
         """
-        known = fallen.place is not None
-        at = self.start + fallen.place if fallen.place is not None else (self.start + self.end) // 2
-        blamed = (known and fallen.sure) or (
-            self.end - self.start == 1 and (self.again or fallen.sure)
+        known = died.index is not None
+        at = self.start + died.index if died.index is not None else (self.start + self.end) // 2
+        lost = (known and died.certain) or (
+            self.end - self.start == 1 and (self.again or died.certain)
         )
-        one = Lost(at, fallen.reason) if blamed else _Span(at, at + 1, again=True)
-        return [_Span(self.start, at), one, _Span(at + 1, self.end)]
+        middle = Lost(at, died.reason) if lost else _Span(at, at + 1, again=True)
+        return [_Span(self.start, at), middle, _Span(at + 1, self.end)]
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """Decoding in processes of its own; which ones, is this process's matter (`DECODERS`).
+    """Limits of decoding in separate processes.
 
     Attributes
     ----------
     timeout : float
-        Seconds that a picture may take.
+        Seconds that an image may take.
     memory : int
         Bytes that decoding may take.
     """
@@ -90,26 +114,25 @@ class Isolation:
 
     @classmethod
     def of(cls, timeout: float, max_pixels: int) -> Isolation:
-        """Room for pictures of so many pixels."""
-        return cls(timeout, _BYTES_A_PIXEL * max_pixels + _MARGIN)
+        """Limits for images of `max_pixels`."""
+        return cls(timeout, _BYTES_PER_PIXEL * max_pixels + _MARGIN)
 
     def each(
         self, function: Callable[..., T], items: Sequence[Any], *rest: Any
     ) -> Iterator[T | Lost]:
-        """``function(items, *rest, told)`` where decoding may break the process it runs in.
+        """``function(items, *rest, mark)``, where an item may break the process.
 
-        When an item does so, the function is asked again for the items before it and for those
-        behind it, so its results come in parts.
+        The function is called again for the items before and behind such an item, so its results
+        come in parts.
 
         Parameters
         ----------
         function : callable
-            Of a module, not of a script. It decodes its items in their order, each one inside
-            ``with told():``.
+            Of an importable module. It decodes its items in order, each inside ``with mark():``.
 
         Yields
         ------
-        Results for items that lie together, in order, and between them those that are `Lost`.
+        Results for consecutive items, in order, and between them the items that are `Lost`.
         """
         todo: list[_Span | Lost] = [_Span(0, len(items))]
         while todo:
@@ -118,46 +141,191 @@ class Isolation:
                 yield part
             elif part.start < part.end:
                 try:
-                    some = items[part.start : part.end]
-                    yield DECODERS.run(function, some, rest, self)
-                except Fallen as fallen:
-                    todo += reversed(part.without(fallen))
+                    yield DECODERS.run(function, items[part.start : part.end], rest, self)
+                except DecoderDied as died:
+                    todo += reversed(part.without(died))
 
     def call(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """``function(*args, **options)``, which decodes one picture, computed apart.
+        """``function(*args, **options)``, which decodes one image.
 
         Raises
         ------
         UnreadableImageError
             It broke the process.
         Exception
-            What the function raises.
+            Errors of the function.
         """
-        (found,) = self.each(_called, [(function, args, options)])
-        if isinstance(found, Lost):
-            raise UnreadableImageError(found.reason)
-        return cast(T, found)
+        (result,) = self.each(_call, [(function, args, options)])
+        if isinstance(result, Lost):
+            raise UnreadableImageError(result.reason)
+        return cast(T, result)
 
 
-def _called(items: Sequence[tuple[Callable[..., T], Any, Any]], told: Told) -> T:
+def _call(items: Sequence[tuple[Callable[..., T], Any, Any]], mark: Marker) -> T:
     ((function, args, options),) = items
-    with told():
+    with mark():
         return function(*args, **options)
 
 
-class DecoderPool:
-    """The decoding processes of this one: as many as its threads ask at once.
+class Decoder:
+    """A process that decodes for one thread at a time.
 
-    They start when they are needed and end when the last run that has entered is over, or when
-    nothing was asked of them for a while; in any case with this process.
+    A keeper thread starts and ends the process, because on Linux the process dies with the thread
+    that started it.
+
+    Raises
+    ------
+    IcasError
+        It does not start.
+    """
+
+    _process: subprocess.Popen[bytes]
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._deadline = time.monotonic() + START_SECONDS
+        self._waiting_until = inf
+        self._over = False
+        self._late = False
+        self._failure = ""
+        started = threading.Event()
+        self._keeper = threading.Thread(
+            target=self._keep, args=(started,), name="icas-decoding", daemon=True
+        )
+        self._keeper.start()
+        started.wait()
+        if self._failure or self._next() is None:
+            self.close()
+            failure = self._failure or f"it ended with {self._process.returncode}"
+            raise IcasError(NOT_STARTED.format(failure))
+        self._allow(IDLE_SECONDS)
+
+    def _keep(self, started: threading.Event) -> None:
+        try:
+            self._process = _start()
+        except OSError as error:
+            self._failure = error.strerror or str(error)
+            return
+        finally:
+            started.set()
+        with self._change:
+            while not self._over and self._deadline > time.monotonic():
+                self._waiting_until = self._deadline
+                self._change.wait(self._deadline - time.monotonic())
+            self._late = not self._over
+            self._over = True
+        self._process.kill()
+        self._process.wait()
+
+    def _allow(self, seconds: float) -> bool:
+        """Set the deadline; False if it has passed already."""
+        with self._change:
+            self._deadline = time.monotonic() + min(seconds, threading.TIMEOUT_MAX)
+            if self._deadline < self._waiting_until:
+                self._change.notify()
+            return not self._over
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take work."""
+        return not self._over and self._process.poll() is None
+
+    def close(self) -> None:
+        """End it; a thread that waits for its answer gets `DecoderDied`."""
+        with self._change:
+            self._over = True
+            self._change.notify()
+        self._keeper.join()
+        if not self._failure:
+            for stream in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):  # unwritten data has no reader
+                    cast(Any, stream).close()
+
+    def run(
+        self, function: Callable[..., T], items: Sequence[Any], rest: Sequence[Any], how: Isolation
+    ) -> T:
+        """``function(items, *rest, mark)``, computed there; it decodes each item in ``mark()``.
+
+        Computing features of the decoded items may take the timeout times their number.
+
+        Raises
+        ------
+        DecoderDied
+            There is no result; the process has ended.
+        Exception
+            Errors of the function.
+        """
+        request = pickle.dumps((function, items, rest, how.memory), protocol=5)
+        whole = how.timeout * max(1, len(items))
+        index: int | None = None
+        if not self._allow(whole):  # it ended while it was idle
+            self.close()
+            raise DecoderDied(CRASHED, None, certain=False)
+        try:
+            send(cast(Any, self._process.stdin), b"q", request)
+        except OSError:
+            raise self._died(how, index) from None
+        while (frame := self._next()) is not None:
+            kind, content = frame
+            if kind == BEGUN:
+                (index,) = struct.unpack("<q", content)
+                self._allow(how.timeout)
+            elif kind == DECODED:
+                index = None
+                self._allow(whole)
+            elif kind == MEMORY:
+                self.close()
+                raise DecoderDied(LARGE, index, certain=True)
+            else:
+                self._allow(IDLE_SECONDS)
+                if kind == ERROR:
+                    error, where = pickle.loads(content)
+                    raise error from RuntimeError(f"in the process that decodes:\n{where}")
+                return cast(T, pickle.loads(content))
+        raise self._died(how, index)
+
+    def _next(self) -> tuple[bytes, bytes] | None:
+        try:
+            return receive(cast(Any, self._process.stdout))
+        except (OSError, ValueError):
+            return None
+
+    def _died(self, how: Isolation, index: int | None) -> DecoderDied:
+        self.close()
+        if self._late:
+            return DecoderDied(SLOW.format(how.timeout), index, certain=True)
+        killed = self._process.returncode == -9
+        return DecoderDied(LARGE if killed else CRASHED, index, certain=False)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """A child with this program's Python and module path, and one thread per library."""
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise OSError("this program is no Python that can be started again")
+    # The path is passed along, because modules in the current folder must not be loaded.
+    words = [str(os.getpid()), *(folder for folder in sys.path if isinstance(folder, str))]
+    return subprocess.Popen(
+        [sys.executable, "-X", f"utf8={sys.flags.utf8_mode}", "-c", _PROGRAM, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
+class DecoderPool:
+    """The decoders of this process, at most one per thread that asks at the same time.
+
+    They start when needed, and end with the last run that has entered the pool, after some idle
+    time, or with this process.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs = 0
-        self._all: set[DecodingProcess] = set()
-        self._free: list[DecodingProcess] = []
-        self._registered = False
+        self._all: set[Decoder] = set()
+        self._free: list[Decoder] = []
 
     def __enter__(self) -> DecoderPool:
         with self._lock:
@@ -172,67 +340,63 @@ class DecoderPool:
             self.close()
 
     def close(self) -> None:
-        """End all of them; who waits for one gets an error."""
+        """End all decoders; a thread that waits for one gets an error."""
         with self._lock:
-            ended, self._all, self._free = self._all, set(), []
-        for process in ended:
-            process.close()
+            decoders, self._all, self._free = self._all, set(), []
+        for decoder in decoders:
+            decoder.close()
 
     def run(
         self, function: Callable[..., T], items: Sequence[Any], rest: Sequence[Any], how: Isolation
     ) -> T:
-        """As `DecodingProcess.run`, by one that is free.
+        """`Decoder.run` of a free decoder.
 
         Raises
         ------
-        Fallen
+        DecoderDied
         IcasError
-            Processes do not start, or the run is over.
+            Processes do not start, or the pool was closed meanwhile.
         """
-        process = self._taken()
+        decoder = self._take()
         try:
-            found: T = process.run(function, items, rest, how.timeout, how.memory)
-        except Fallen:
-            if not self._given_back(process, usable=False):
+            result = decoder.run(function, items, rest, how)
+        except DecoderDied:
+            if not self._put_back(decoder):
                 raise IcasError("interrupted") from None
             raise
         except BaseException:
-            self._given_back(process, usable=process.usable)
+            self._put_back(decoder)
             raise
-        self._given_back(process, usable=True)
-        return found
+        self._put_back(decoder)
+        return result
 
-    def _taken(self) -> DecodingProcess:
+    def _take(self) -> Decoder:
+        while True:
+            with self._lock:
+                if not self._free:
+                    break
+                decoder = self._free.pop()
+            if decoder.usable:
+                return decoder
+            self._put_back(decoder)
+        decoder = Decoder()
         with self._lock:
-            free, self._free = self._free, []
-            chosen = next((one for one in free if one.usable), None)
-            gone = [one for one in free if not one.usable]
-            self._free = [one for one in free if one is not chosen and one.usable]
-            self._all.difference_update(gone)
-        for one in gone:
-            one.close()
-        return chosen or self._started()
+            self._all.add(decoder)
+        return decoder
 
-    def _started(self) -> DecodingProcess:
-        process = DecodingProcess()
+    def _put_back(self, decoder: Decoder) -> bool:
+        """Whether the pool still held it (it was not closed meanwhile)."""
+        usable = decoder.usable
         with self._lock:
-            self._all.add(process)
-            if not self._registered:
-                atexit.register(self.close)
-                self._registered = True
-        return process
-
-    def _given_back(self, process: DecodingProcess, *, usable: bool) -> bool:
-        """Whether it was one of these still: nobody has closed it."""
-        with self._lock:
-            ours = process in self._all
-            if ours and usable:
-                self._free.append(process)
+            held = decoder in self._all
+            if held and usable:
+                self._free.append(decoder)
             else:
-                self._all.discard(process)
+                self._all.discard(decoder)
         if not usable:
-            process.close()
-        return ours
+            decoder.close()
+        return held
 
 
 DECODERS = DecoderPool()
+atexit.register(DECODERS.close)

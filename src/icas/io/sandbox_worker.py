@@ -1,8 +1,7 @@
-"""The process in which pictures are decoded: what a decoder does to it, it does to nothing else.
+"""The process in which images are decoded; `sandbox` starts it.
 
-`decoding_process` starts it and speaks with it over its standard streams, in frames: a letter, a
-length, and so many bytes. Both ends are processes of the same user's same run, so objects travel
-as pickles.
+Both ends talk over its standard streams in frames: a letter, a length, and that many bytes. They
+belong to one run of one user, so objects travel as pickles.
 """
 
 from __future__ import annotations
@@ -17,16 +16,14 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from queue import SimpleQueue
 from typing import IO
 
 READY, BEGUN, DECODED, RESULT, ERROR, MEMORY = b"s", b"b", b"d", b"r", b"e", b"m"
-"""What is told: the process is ready; it begins to decode an item, it has decoded it; the result;
-an error that the function raised; memory ran out."""
-
+"""Kinds of frames: ready; decoding of an item begins, has ended; result; error; out of memory."""
 _HEAD = struct.Struct("<cQ")
-_KILL_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of Linux's prctl."""
+_PR_SET_PDEATHSIG = 1
 
 
 def send(stream: IO[bytes], kind: bytes, content: bytes = b"") -> None:
@@ -48,118 +45,95 @@ def receive(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 def main(parent: int) -> None:
     """Answer requests until the other end is gone; `parent` is its process id."""
-    requests, answers = _own_streams()
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # output of libraries must not mix with the frames
+        os.dup2(nothing, stream)
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the run, which ends this
-    _leave_no_core()
-    _die_with(parent)
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform.startswith("linux"):
+        _die_with(parent)
     waiting: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
-    import cv2  # noqa: F401 - what every task needs is there before memory is limited
+    import cv2  # noqa: F401 - every task needs these: loaded before memory is limited
     import numpy  # noqa: F401
     import PIL.Image  # noqa: F401
 
-    limit = _MemoryLimit()
+    memory = _memory()
     send(answers, READY)
     while True:
-        _answer(answers, waiting.get(), limit)
-
-
-def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """The standard streams for frames alone: whatever libraries print goes nowhere."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nothing, stream)
-    return requests, answers
+        _answer(answers, waiting.get(), memory)
 
 
 def _listen(requests: IO[bytes], waiting: SimpleQueue[bytes]) -> None:
-    """Take requests as they come; where none can come any more, end, whatever is under way."""
+    """Queue requests; end the process, whatever it does, when the other end is gone."""
     while (frame := receive(requests)) is not None:
         waiting.put(frame[1])
     os._exit(0)
 
 
 def _die_with(parent: int) -> None:
-    """On Linux, be killed when the parent is gone, though a decoder may hold the interpreter."""
-    if not sys.platform.startswith("linux"):
-        return
+    """Be killed when the parent is gone, even while a decoder holds the interpreter lock."""
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)  # it was gone before
-    # Where the machine runs out of memory, this process goes first: its item is tried once more.
+    # If the machine runs out of memory, this process is killed first: its item is tried again.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
 
 
-def _leave_no_core() -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-class _MemoryLimit:
-    """How much more memory may be taken than the process has at its start (Linux)."""
-
-    def __init__(self) -> None:
-        self._start = 0
-        self._now = 0
-        with contextlib.suppress(OSError), open("/proc/self/statm") as file:  # noqa: PTH123
-            self._start = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-
-    def set(self, more: int) -> None:
-        if not self._start or more == self._now:
-            return
-        import resource
-
-        with contextlib.suppress(ValueError, OSError):
-            _, hard = resource.getrlimit(resource.RLIMIT_AS)
-            wanted = self._start + more
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-            self._now = more
+def _memory() -> int:
+    """Bytes of address space of this process; 0 where the system does not report them."""
+    with contextlib.suppress(OSError), open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
-class _Told:
-    """Tells which item is being decoded."""
+def _limit_memory(limit: int) -> None:
+    import resource
 
-    def __init__(self, answers: IO[bytes]) -> None:
-        self._answers = answers
-        self._next = 0
+    with contextlib.suppress(ValueError, OSError):
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _answer(answers: IO[bytes], request: bytes, memory: int) -> None:
+    """Run a request and send what it returns or raises."""
+    indices = count()
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
-        place = struct.pack("<q", self._next)
-        self._next += 1
-        send(self._answers, BEGUN, place)
+    def mark() -> Iterator[None]:
+        index = struct.pack("<q", next(indices))
+        send(answers, BEGUN, index)
         try:
             yield
         finally:
-            send(self._answers, DECODED, place)
+            send(answers, DECODED, index)
 
-
-def _answer(answers: IO[bytes], request: bytes, limit: _MemoryLimit) -> None:
-    """Do what a request asks for and tell what came of it."""
     try:
         function, items, rest, more = pickle.loads(request)
-        limit.set(more)
-        send(answers, RESULT, pickle.dumps(function(items, *rest, _Told(answers)), protocol=5))
+        if memory:
+            _limit_memory(memory + more)
+        send(answers, RESULT, pickle.dumps(function(items, *rest, mark), protocol=5))
     except MemoryError:
         send(answers, MEMORY)
     except Exception as error:
         if "nsufficient memory" in str(error):  # OpenCV's words
             send(answers, MEMORY)
         else:
-            send(answers, ERROR, _packed(error))
+            send(answers, ERROR, _pack_error(error))
 
 
-def _packed(error: Exception) -> bytes:
-    """An error and where it arose; one that cannot travel as its words."""
+def _pack_error(error: Exception) -> bytes:
+    """An error and its traceback; one that cannot be pickled becomes a RuntimeError."""
     where = traceback.format_exc()
     try:
         content = pickle.dumps((error, where), protocol=5)

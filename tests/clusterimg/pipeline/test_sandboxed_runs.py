@@ -223,7 +223,7 @@ def test_features_are_those_without_it(method, scale, photos, tmp_path) -> None:
     paths = [*sorted(photos.iterdir()), tmp_path / "nothing.jpg"]
     images = [ImageRef(path, path.name) for path in paths]
     plain = Reading(method, scale=scale).raw(images)
-    with start_workers("threads", 2) as workers:
+    with start_workers("threads", 2) as workers, DECODERS:
         isolation = Isolation.of(60, 10**7)
         apart = Reading(method, workers, scale=scale, isolation=isolation).raw(images)
     assert plain.files == apart.files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.methods.base import Image, Method, settings_of
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import PILLOW_IS_QUIET, image_size, read_image, resize
-from icas.io.sandbox import TIMEOUT, Isolation, Lost, Told, unheard
+from icas.io.sandbox import TIMEOUT, Isolation, Lost, Marker
 
 Pictures = tuple[list[Image], list[str], list[Unreadable]]
 """Images that could be read, their names, and the others."""
@@ -89,15 +90,15 @@ def scaled(image: Image, scale: float) -> Image:
 def extract_chunk(method: Method, images: Sequence[ImageRef], how: Decoding) -> FeatureSet:
     """Features of the `images` that can be read; the others are listed in it."""
     if how.isolation is None or not _is_ours(method):
-        return _extracted(images, method, how, unheard)
+        return _extracted(images, method, how, nullcontext)
     here = how.here
     parts = []
     for part in how.isolation.each(_extracted, images, method, here):
         if isinstance(part, Lost):
-            lost = Unreadable(images[part.place].file, part.reason)
-            part = replace(_extracted((), method, here, unheard), unreadable=(lost,))
+            lost = Unreadable(images[part.index].file, part.reason)
+            part = replace(_extracted((), method, here, nullcontext), unreadable=(lost,))
         parts.append(part)
-    return concatenate(parts) if parts else _extracted((), method, here, unheard)
+    return concatenate(parts) if parts else _extracted((), method, here, nullcontext)
 
 
 def _is_ours(method: Method) -> bool:
@@ -105,12 +106,14 @@ def _is_ours(method: Method) -> bool:
     return type(method).__module__.startswith("icas.")
 
 
-def _extracted(images: Sequence[ImageRef], method: Method, how: Decoding, told: Told) -> FeatureSet:
+def _extracted(
+    images: Sequence[ImageRef], method: Method, how: Decoding, mark: Marker
+) -> FeatureSet:
     files: list[str] = []
     unreadable: list[Unreadable] = []
 
     def readable() -> Iterator[Image]:
-        for ref, image in _readable(images, how, unreadable, told):
+        for ref, image in _readable(images, how, unreadable, mark):
             files.append(ref.file)
             yield image
 
@@ -126,13 +129,13 @@ def _extracted(images: Sequence[ImageRef], method: Method, how: Decoding, told: 
 def read_chunk(images: Sequence[ImageRef], how: Decoding, size: Size) -> Pictures:
     """The `images` that can be read, brought to `size`; their names; and the others."""
     if how.isolation is None:
-        return _read(images, how, size, unheard)
+        return _read(images, how, size, nullcontext)
     pictures: list[Image] = []
     files: list[str] = []
     unreadable: list[Unreadable] = []
     for part in how.isolation.each(_read, images, how.here, size):
         if isinstance(part, Lost):
-            unreadable.append(Unreadable(images[part.place].file, part.reason))
+            unreadable.append(Unreadable(images[part.index].file, part.reason))
             continue
         pictures += part[0]
         files += part[1]
@@ -140,24 +143,24 @@ def read_chunk(images: Sequence[ImageRef], how: Decoding, size: Size) -> Picture
     return pictures, files, unreadable
 
 
-def _read(images: Sequence[ImageRef], how: Decoding, size: Size, told: Told) -> Pictures:
+def _read(images: Sequence[ImageRef], how: Decoding, size: Size, mark: Marker) -> Pictures:
     pictures: list[Image] = []
     unreadable: list[Unreadable] = []
     files: list[str] = []
-    for ref, image in _readable(images, how, unreadable, told):
+    for ref, image in _readable(images, how, unreadable, mark):
         pictures.append(resize(image, size))
         files.append(ref.file)
     return pictures, files, unreadable
 
 
 def _readable(
-    images: Sequence[ImageRef], how: Decoding, unreadable: list[Unreadable], told: Told
+    images: Sequence[ImageRef], how: Decoding, unreadable: list[Unreadable], mark: Marker
 ) -> Iterator[tuple[ImageRef, Image]]:
     """Each image that can be read; the others are put into `unreadable`."""
     with PILLOW_IS_QUIET:
         for ref in images:
             try:
-                with told():
+                with mark():
                     image = how.read(ref.path)
             except UnreadableImageError as error:
                 unreadable.append(Unreadable(ref.file, str(error)))
