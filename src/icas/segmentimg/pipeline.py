@@ -94,15 +94,7 @@ def segment_files(
     settings: SegmentSettings | None = None,
     console: Console | None = None,
 ) -> SegmentReport:
-    """Segment images and write the files named in ``settings.save`` for each.
-
-    Raises
-    ------
-    UsageError
-        A path or an option is wrong.
-    IcasError
-        There are no images, or the disk fails.
-    """
+    """Segment images and write the files named in ``settings.save`` for each."""
     settings, console = settings or SegmentSettings(), console or Console()
     segmenter = settings.make_segmenter()
     templates = settings.template_set()
@@ -250,13 +242,7 @@ def _write(
 
 
 def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Console) -> list[str]:
-    """Write the results of all methods on one image side by side; returns a line per method.
-
-    Raises
-    ------
-    UnreadableImageError
-        The image cannot be read.
-    """
+    """Write the results of all methods on one image side by side; returns a line per method."""
     image = read_image(path, max_pixels=settings.max_pixels)
     size = cell_size(image)
     small = resize(image, size)

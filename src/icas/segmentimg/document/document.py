@@ -135,6 +135,13 @@ class PaintDocument:
     array([2, 1, 1, 0, 0, 0], dtype=int16)
     >>> document.state().overrides[0]
     array([ 2, -1, -1, -1, -1, -1], dtype=int16)
+    >>> with document.stroke():
+    ...     boxes = [document.brush(3, col, 0, (204, 0, 0)) for col in range(6)]
+    >>> document.undo()
+    (3, 4, 0, 6)
+    >>> restored = icas.PaintDocument.restored(image, document.state())
+    >>> restored.painted, restored.undo()
+    (True, None)
     >>> document.take_over(np.full((4, 6), 2))
     >>> list(document.masks()), document.undo()
     ([(0, 170, 68)], None)
@@ -171,11 +178,8 @@ class PaintDocument:
         Parameters
         ----------
         image : (h, w, 3) uint8 ndarray
-            The image, RGB.
         state : PaintState
-            What `state` returned.
         history_bytes : int, default 64 MiB
-            Maximum size of the undo stack.
 
         Returns
         -------
@@ -185,17 +189,6 @@ class PaintDocument:
         ------
         UsageError
             The image has another size.
-
-        Examples
-        --------
-        >>> import icas
-        >>> import numpy as np
-        >>> image = np.zeros((2, 2, 3), np.uint8)
-        >>> document = icas.PaintDocument(image, np.ones((2, 2), int))
-        >>> box = document.fill(0, 0, (204, 0, 0))
-        >>> again = icas.PaintDocument.restored(image, document.state())
-        >>> again.painted, again.undo()
-        (True, None)
         """
         document = cls(image, state.first, colors=state.colors, history_bytes=history_bytes)
         document.labels, document.classes = state.labels, state.classes.copy()
@@ -203,17 +196,16 @@ class PaintDocument:
         if state.labels is not state.first:
             origins = np.zeros(len(state.classes), np.int32)
             origins[state.labels] = state.first
-            added = range(int(state.first.max(initial=0)) + 1, len(origins))
-            document._origins = {number: int(origins[number]) for number in added}
+            first_added = int(state.first.max(initial=0)) + 1
+            document._origins = dict(enumerate(origins[first_added:].tolist(), first_added))
         return document
 
     def state(self) -> PaintState:
-        """Copy the present state.
+        """Copy the present state, for `restored`.
 
         Returns
         -------
         PaintState
-            For `restored`; later commands leave it unchanged.
         """
         labels = self.first if self.labels is self.first else self.labels.copy()
         overrides = None if self._overrides is None else self._overrides.copy()
@@ -225,7 +217,6 @@ class PaintDocument:
         Parameters
         ----------
         row, col : int
-            Pixel coordinates.
 
         Returns
         -------
@@ -242,7 +233,6 @@ class PaintDocument:
         Parameters
         ----------
         segment : int
-            Segment number.
 
         Returns
         -------
@@ -274,7 +264,6 @@ class PaintDocument:
         Parameters
         ----------
         segment : int
-            Segment number.
 
         Returns
         -------
@@ -294,9 +283,7 @@ class PaintDocument:
         Parameters
         ----------
         row, col : int
-            Pixel coordinates.
         color : (int, int, int)
-            Red, green, blue, 0-255.
 
         Returns
         -------
@@ -315,7 +302,6 @@ class PaintDocument:
         Parameters
         ----------
         row, col : int
-            Pixel coordinates.
 
         Returns
         -------
@@ -333,7 +319,6 @@ class PaintDocument:
         segments : sequence of int or (n,) int32 ndarray
             Segment numbers; 0 is ignored.
         color : (int, int, int) or None
-            Red, green, blue, 0-255; None clears.
 
         Returns
         -------
@@ -374,7 +359,6 @@ class PaintDocument:
         Returns
         -------
         (int, int, int, int) or None
-            Bounding box of the segments that the line crosses.
         """
         import cv2
 
@@ -414,7 +398,6 @@ class PaintDocument:
         radius : int
             In pixels; 0 is one pixel.
         color : (int, int, int) or None
-            Red, green, blue, 0-255; None clears.
         start : (int, int), optional
             Row and column from which the disc is moved to its center.
 
@@ -442,9 +425,7 @@ class PaintDocument:
         Parameters
         ----------
         mask : (h, w) bool ndarray
-            Of the size of the image.
         color : (int, int, int) or None
-            Red, green, blue, 0-255; None clears.
 
         Returns
         -------
@@ -506,16 +487,6 @@ class PaintDocument:
         Yields
         ------
         None
-
-        Examples
-        --------
-        >>> import icas
-        >>> import numpy as np
-        >>> document = icas.PaintDocument(np.zeros((2, 9, 3), np.uint8), np.ones((2, 9), int))
-        >>> with document.stroke():
-        ...     boxes = [document.brush(0, col, 0, (204, 0, 0)) for col in range(9)]
-        >>> document.undo(), document.undo()
-        ((0, 1, 0, 9), None)
         """
         self.begin_stroke()
         try:
@@ -610,7 +581,6 @@ class PaintDocument:
         Parameters
         ----------
         colors : iterable of (int, int, int)
-            Red, green, blue, 0-255.
 
         Raises
         ------
@@ -663,8 +633,7 @@ class PaintDocument:
         if (before == after).all():
             return None
         none, count = np.empty(0, np.int16), len(self.classes) - 1
-        patch = Patch(box, before, after)
-        edit = Edit(np.empty(0, np.int32), none, none, (count, count), box, overrides=patch)
+        edit = Edit(none, none, none, (count, count), box, overrides=Patch(box, before, after))
         return self._commit(edit)
 
     def _erase(self, box: Box, mask: NDArray[np.bool_]) -> Patch | None:

@@ -32,24 +32,16 @@ class Patch:
 
 @dataclass(frozen=True)
 class Edit:
-    """What one command changed: classes of segments, labels, brushed pixels.
+    """What one command changed: classes of segments, labels, brushed pixels."""
 
-    Attributes
-    ----------
-    segments : (n,) int32 ndarray
-        Segments whose class changed; `before` and `after` are their classes (0 = not painted).
-    counts : (int, int)
-        Number of segments before and after.
-    box : Box
-        Bounding box of the pixels that look different.
-    labels, overrides : Patch or None
-    """
-
-    segments: NDArray[np.int32]
+    segments: NDArray[np.integer[Any]]
     before: NDArray[np.int16]
+    """Classes of the segments."""
     after: NDArray[np.int16]
     counts: tuple[int, int]
+    """Number of segments before and after."""
     box: Box
+    """Bounding box of the pixels that look different."""
     labels: Patch | None = None
     overrides: Patch | None = None
 

@@ -62,13 +62,7 @@ _DEFAULTS = (
 
 @dataclass(frozen=True)
 class PaintClass:
-    """A class that pixels can be painted as: a name on one line and a color.
-
-    Raises
-    ------
-    UsageError
-        The name or the color is invalid.
-    """
+    """A class that pixels can be painted as: a name on one line and a color."""
 
     name: str
     color: Color
@@ -91,13 +85,7 @@ class PaintClass:
 
 
 class Palette(tuple[PaintClass, ...]):
-    """Classes with different names and colors; class n is ``[n - 1]``.
-
-    Raises
-    ------
-    UsageError
-        Two classes share a name or a color.
-    """
+    """Classes with different names and colors; class n is ``[n - 1]``."""
 
     __slots__ = ()
 
@@ -141,23 +129,10 @@ class Palette(tuple[PaintClass, ...]):
 
 @dataclass(frozen=True)
 class Painting:
-    """A class map and its classes.
-
-    Attributes
-    ----------
-    class_map : (h, w) int16 ndarray
-        0 = not painted, n = ``classes[n - 1]``; given as any integers.
-    classes : Palette
-        All classes, painted or not; given as any sequence of classes.
-
-    Raises
-    ------
-    UsageError
-        The map has another shape, no pixels, or numbers without a class; or two classes share a
-        name or a color.
-    """
+    """A class map (h, w) and its classes, painted or not; given as any integers and sequence."""
 
     class_map: NDArray[np.int16]
+    """0 = not painted, n = ``classes[n - 1]``."""
     classes: tuple[PaintClass, ...]
 
     def __post_init__(self) -> None:
@@ -198,11 +173,6 @@ def read_palette(path: str | Path) -> Palette:
     The colors of an image in reading order, or of one with more than 64, such as a photo or a
     JPEG, up to 32 dominant ones; of a text file, a class a line, ``name,#rrggbb``, without empty
     lines and those that begin with ``# ``.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read, or a line is wrong; the message names both.
     """
     file = Path(path)
     try:

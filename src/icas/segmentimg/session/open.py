@@ -47,44 +47,26 @@ class SaveOptions:
 
 @dataclass
 class OpenImage:
-    """An image being painted.
-
-    Attributes
-    ----------
-    picture : Picture
-    document : PaintDocument
-    classes : Palette
-        Names of the document's colors, in its order; colors added later are named on saving.
-    record : dict
-        Content of ``NAME.json``.
-    note : str
-        What was restored, for a message; "" for nothing.
-    guide : object
-        What computes segments from annotations; None for methods without.
-    needs_annotation : bool
-        The user has to annotate before there are segments.
-    prompted : (n,) int32 ndarray
-        Segments selected by the boxes and points of the command line.
-    files : mapping
-        Size and time of the files of the last save.
-    saved_revision, autosaved_revision : int
-        Revision of the document in the masks, and in the autosave file.
-    tree : MergeTree
-        Merge order of the segments before any cut.
-    growth : Growth
-        The same, as groups around a segment.
-    """
+    """An image being painted."""
 
     picture: Picture
     document: PaintDocument
     classes: Palette
+    """Names of the document's colors, in its order; colors added later are named on saving."""
     record: Record
+    """Content of ``NAME.json``."""
     note: str = ""
+    """What was restored, for a message."""
     guide: Any = None
+    """What computes segments from annotations; None for methods without."""
     needs_annotation: bool = False
+    """The user has to annotate before there are segments."""
     prompted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """Segments selected by the boxes and points of the command line."""
     files: Stamps = field(default_factory=dict)
+    """Size and time of the files of the last save."""
     saved_revision: int = 0
+    """Revision of the document in the masks."""
     autosaved_revision: int = 0
     tree: MergeTree = field(init=False)
     growth: Growth = field(init=False)
@@ -122,13 +104,7 @@ class OpenImage:
         self.autosaved_revision = NEVER_SAVED
 
     def save(self, options: SaveOptions) -> list[Path]:
-        """Write the masks and the other requested files.
-
-        Raises
-        ------
-        IcasError
-            The disk fails, or a foreign file is in the way; the painting is unchanged.
-        """
+        """Write the masks and the other requested files."""
         self._name_colors()
         painting = Painting(self.document.class_map(), self.classes)
         files = save_painting(self.picture, painting, self.record, options.saves, options.portable)
@@ -152,37 +128,19 @@ class OpenImage:
 
 @dataclass(frozen=True)
 class ImageOpener:
-    """Opens images with the same settings; thread-safe.
-
-    Attributes
-    ----------
-    segmenter : Segmenter
-    work_size, max_pixels : int
-    palette : Palette
-        Classes 1…n of every image.
-    resume : bool
-        Restore what was painted before.
-    interactive : bool
-        There are windows in which the user can annotate.
-    """
+    """Opens images with the same settings; thread-safe."""
 
     segmenter: Segmenter
     work_size: int
     max_pixels: int
     palette: Palette = field(default_factory=Palette)
+    """Classes 1…n of every image."""
     resume: bool = True
     interactive: bool = False
+    """There are windows in which the user can annotate."""
 
     def open(self, picture: Picture) -> OpenImage:
-        """Read and segment an image; restore what was autosaved or saved.
-
-        Raises
-        ------
-        UnreadableImageError
-            The image cannot be read.
-        IcasError
-            Earlier painting cannot be read.
-        """
+        """Read and segment an image; restore what was autosaved or saved."""
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=self.max_pixels)
         kept, note = self._read_autosave(picture)

@@ -13,17 +13,8 @@ T = TypeVar("T")
 class Prefetcher(Generic[T]):
     """Makes numbered items in threads, in an order that can change at any time.
 
-    Parameters
-    ----------
-    make : callable
-        Number -> item; may raise.
-    size_of : callable
-        Bytes that an item takes.
-    limit : int
-        Maximum bytes of the items not yet taken, assuming that the next one is as large as the
-        largest so far. The most urgent one is made in any case.
-    jobs : int
-        Threads.
+    Items not yet taken take up to `limit` bytes, assuming that the next one is as large as the
+    largest so far; the most urgent one is made in any case.
     """
 
     def __init__(
@@ -53,13 +44,7 @@ class Prefetcher(Generic[T]):
             self._changed.notify_all()
 
     def take(self, number: int) -> T | None:
-        """Hand over an item; None while it is not made.
-
-        Raises
-        ------
-        Exception
-            What `make` raised, every time.
-        """
+        """Hand over an item, or raise what `make` raised; None while it is not made."""
         with self._changed:
             if number in self._errors:
                 raise self._errors[number]

@@ -19,29 +19,18 @@ MEMORY_BYTES = 512 * 1024**2
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a session did.
-
-    Attributes
-    ----------
-    pictures, saved : int
-        All images, and those saved at least once.
-    unsaved : tuple of Path
-        Images with painting that is autosaved, but not saved.
-    unreadable, failed : dict
-        Path -> reason why it could not be opened, or why its painting could not be saved.
-    out : tuple of Path
-        Folders of the files.
-    ended : bool
-        Whether no image is being opened in the background any more.
-    """
+    """What a session did."""
 
     pictures: int
     saved: int
     unsaved: tuple[Path, ...]
+    """Images with painting that is autosaved, but not saved."""
     unreadable: dict[Path, str]
     failed: dict[Path, str]
+    """Why the painting of an image could not be saved or autosaved."""
     out: tuple[Path, ...]
     ended: bool
+    """No image is being opened in the background any more."""
 
     def line(self) -> str:
         """The last line of the command."""
@@ -54,28 +43,7 @@ class SessionSummary:
 class Session:
     """Images to be painted one after the other, prefetched in threads and autosaved.
 
-    Parameters
-    ----------
-    pictures : sequence of Picture
-        At least one.
-    opener : ImageOpener
-    options : SaveOptions
-    ahead : int
-        Number of images to prefetch.
-    jobs : int
-        Threads for that.
-    clock : callable
-        Seconds, as `time.monotonic`.
-    memory_bytes : int
-        Memory for prefetched images, and as much for those visited.
-
-    Attributes
-    ----------
-    pictures : list of Picture
-    index : int
-        The current one.
-    errors : dict
-        Index -> why the image could not be opened.
+    Up to `memory_bytes` of prefetched images, and as much of visited ones, stay in memory.
     """
 
     def __init__(
@@ -92,6 +60,7 @@ class Session:
         self.pictures = list(pictures)
         self.index = 0
         self.errors: dict[int, str] = {}
+        """Why an image could not be opened, by index."""
         self._opener, self._options, self._ahead = opener, options or SaveOptions(), ahead
         self._saved: set[int] = set()
         self._save_errors: dict[int, str] = {}
@@ -140,13 +109,7 @@ class Session:
         return True
 
     def save(self) -> list[Path]:
-        """Write the masks of the current image and the other requested files.
-
-        Raises
-        ------
-        IcasError
-            The disk fails, or a foreign file is in the way; the painting is unchanged.
-        """
+        """Write the masks of the current image and the other requested files."""
         opened = self.current
         if opened is None:
             return []

@@ -16,22 +16,7 @@ RETRY_SECONDS = 10.0
 
 
 class ImageStore:
-    """Open images by their index in the session.
-
-    Parameters
-    ----------
-    limit : int
-        Maximum bytes in memory; images whose painting could not be autosaved are never evicted.
-    clock : callable
-        Seconds, as `time.monotonic`.
-
-    Attributes
-    ----------
-    errors : dict
-        Index -> why the image could not be autosaved.
-    written : set of int
-        Images autosaved in this session.
-    """
+    """Open images by index, up to `limit` bytes; what could not be autosaved is never evicted."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit, self._clock = limit, clock
@@ -41,7 +26,9 @@ class ImageStore:
         self._next_autosave = 0.0
         self._evicted_unsaved: set[int] = set()
         self.errors: dict[int, str] = {}
+        """Why an image could not be autosaved."""
         self.written: set[int] = set()
+        """Images autosaved in this session."""
 
     def __contains__(self, index: int) -> bool:
         return index in self._images

@@ -30,17 +30,10 @@ MESSAGE_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line drawn with a round brush, through pixels (row, column).
-
-    Attributes
-    ----------
-    value : int
-        As in `icas.segmentimg.grabcut.annotation`.
-    radius : int
-        In pixels of the image.
-    """
+    """A line drawn with a round brush, through pixels (row, column)."""
 
     value: int
+    """As in `icas.segmentimg.grabcut.annotation`."""
     radius: int
     pixels: tuple[tuple[int, int], ...]
 
@@ -65,17 +58,12 @@ class Click:
 
 
 class AnnotationLayer:
-    """Annotations of an image of a shape (h, w), in order, with undo.
-
-    Attributes
-    ----------
-    strokes : (h, w) uint8 ndarray
-        Values of the strokes, later over earlier; read only.
-    """
+    """Annotations of an image of a shape (h, w), in order, with undo."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._marks: list[Box | Stroke | Click] = []
         self.strokes = np.zeros(shape, np.uint8)
+        """Values of the strokes, later over earlier; read only."""
 
     def add(self, mark: Box | Stroke | Click) -> None:
         """Add a box, a stroke or a point."""
@@ -124,38 +112,33 @@ class BackgroundTask:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="icas-annotate")
-        self._task: tuple[Future[Any], Callable[[Any], None]] | None = None
+        self._future: Future[Any] | None = None
         self._started = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether a computation is in progress."""
-        return self._task is not None
+        return self._future is not None
 
     @property
     def seconds(self) -> float:
         """Time since its start."""
         return self._clock() - self._started
 
-    def start(self, compute: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Start; `done` gets the result in the thread that calls `collect`."""
-        self._started = self._clock()
-        self._task = self._pool.submit(compute), done
+    def start(self, compute: Callable[[], Any]) -> None:
+        """Start a computation."""
+        self._started, self._future = self._clock(), self._pool.submit(compute)
 
-    def collect(self) -> str:
-        """Hand over the result if there is one; an error message, else ""."""
-        if self._task is None or not self._task[0].done():
-            return ""
-        (future, done), self._task = self._task, None
-        try:
-            done(future.result())
-        except IcasError as error:
-            return str(error)
-        return ""
+    def collect(self) -> Any:
+        """The result of a computation that has ended, once, or what it raised; else None."""
+        if self._future is None or not self._future.done():
+            return None
+        future, self._future = self._future, None
+        return future.result()
 
     def discard(self) -> None:
         """Ignore the result of the computation in progress."""
-        self._task = None
+        self._future = None
 
     def close(self) -> None:
         """Start nothing more."""
@@ -164,16 +147,7 @@ class BackgroundTask:
 
 
 class AnnotationView(ZoomView):
-    """The window *Annotations*: boxes with the middle button, what else subclasses add.
-
-    Parameters
-    ----------
-    opened : OpenImage
-        With a guide.
-    max_size : (int, int)
-        Maximum height and width of a window.
-    clock : callable
-    """
+    """The window *Annotations*: boxes with the middle button; subclasses add the rest."""
 
     keymap: ClassVar[tuple[Binding, ...]]
     hint: ClassVar[str]
@@ -209,6 +183,10 @@ class AnnotationView(ZoomView):
         """Start to compute the mask from the annotations."""
         raise NotImplementedError
 
+    def receive(self, result: Any) -> None:
+        """Take what was computed."""
+        self.mask = result
+
     def reset(self) -> None:
         """Remove all annotations and the mask."""
         self.task.discard()
@@ -224,9 +202,13 @@ class AnnotationView(ZoomView):
 
     def tick(self) -> None:
         """Take the result of a computation."""
-        failure = self.task.collect()
-        if failure:
-            self.say(failure)
+        try:
+            result = self.task.collect()
+        except IcasError as error:
+            self.say(str(error))
+        else:
+            if result is not None:
+                self.receive(result)
 
     def mouse(self, event: Mouse) -> None:
         """Handle a mouse event."""

@@ -34,13 +34,8 @@ def paint_files(
 ) -> SessionSummary:
     """Paint images in windows; masks are written when the user saves.
 
-    Raises
-    ------
-    UsageError
-        A path or an option is wrong, the output folder is not writable, or no window can be
-        opened; before any window opens.
-    IcasError
-        There are no images.
+    Wrong paths and options, folders that are not writable, and missing displays raise a
+    `UsageError` before any window opens.
     """
     settings, console = settings or SegmentSettings(), console or Console()
     wrong = [name for name in settings.save or () if name in CUT_SAVES and name != "json"]

@@ -40,25 +40,7 @@ ANNOTATION_VIEWS = {
 
 
 class Controller:
-    """Everything a user can do in the windows, and what the windows show.
-
-    Parameters
-    ----------
-    session : Session
-    palette : Palette
-        At least one class.
-    templates : TemplateSet
-    max_size : (int, int)
-        Maximum height and width of the painting window.
-    console : Console
-    clock : callable
-        Seconds, as `time.monotonic`.
-
-    Attributes
-    ----------
-    finished : bool
-        The user has quit.
-    """
+    """Everything a user can do in the windows, until `finished`, and what the windows show."""
 
     def __init__(
         self,

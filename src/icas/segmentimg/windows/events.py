@@ -11,29 +11,19 @@ Button = Literal["left", "right", "middle", ""]
 
 @dataclass(frozen=True)
 class Mouse:
-    """A mouse event at (x, y) in a window.
-
-    Attributes
-    ----------
-    kind : str
-        ``double`` is the second press of a double click.
-    button : str
-        Of a move, the button held down; "" for none.
-    wheel : int
-        Steps of the wheel, up is positive.
-    sideways : bool
-        The wheel was tilted.
-    ctrl, shift : bool
-        Keys held down.
-    """
+    """A mouse event at (x, y) in a window."""
 
     window: str
     kind: Kind
+    """``double`` is the second press of a double click."""
     x: int
     y: int
     button: Button = ""
+    """Of a move, the button held down."""
     wheel: int = 0
+    """Steps, up is positive."""
     sideways: bool = False
+    """The wheel was tilted."""
     ctrl: bool = False
     shift: bool = False
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut.annotation import (
@@ -77,11 +76,7 @@ class GrabCutView(AnnotationView):
     def compute(self) -> None:
         """Start a round."""
         annotation = Annotation(self.layer.boxes, self.layer.strokes.copy())
-
-        def done(mask: NDArray[np.bool_]) -> None:
-            self.mask = mask
-
-        self.task.start(lambda: self.guide.round(annotation), done)
+        self.task.start(lambda: self.guide.round(annotation))
 
     def reset(self) -> None:
         """Remove all strokes and boxes, and the mask."""

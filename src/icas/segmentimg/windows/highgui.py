@@ -34,21 +34,8 @@ _KEY_NAMES = {
     **dict.fromkeys((0xFF53, 0x270000, 63235), "right"),
     **dict.fromkeys((0xFF54, 0x280000, 63233), "down"),
 }
-# numbers of cv2.EVENT_…
-_MOUSE_EVENTS: dict[int, tuple[Kind, Button]] = {
-    1: ("down", "left"),
-    2: ("down", "right"),
-    3: ("down", "middle"),
-    4: ("up", "left"),
-    5: ("up", "right"),
-    6: ("up", "middle"),
-    7: ("double", "left"),
-    8: ("double", "right"),
-    9: ("double", "middle"),
-    10: ("wheel", ""),
-    11: ("wheel", ""),
-}
-_HELD_BUTTONS: tuple[tuple[int, Button], ...] = ((1, "left"), (2, "right"), (4, "middle"))
+_KINDS: tuple[Kind, ...] = ("down", "up", "double")
+_BUTTONS: tuple[Button, ...] = ("left", "right", "middle")
 
 
 class HighGui:
@@ -164,11 +151,15 @@ def key_name(code: int) -> str:
 
 def mouse_event(window: str, event: int, x: int, y: int, flags: int) -> Mouse:
     """The event for the arguments of a HighGUI mouse callback."""
-    kind, button = _MOUSE_EVENTS.get(event, ("move", ""))
+    kind: Kind = "move"
+    button: Button = ""
     wheel = 0
-    if kind == "wheel":
-        wheel = (1 if flags > 0 else -1) * max(1, abs(flags >> 16) // 120)
-    elif kind == "move":
-        button = next((name for bit, name in _HELD_BUTTONS if flags & bit), "")
+    # cv2.EVENT_…: 0 a move, 1 to 9 the kinds by button, 10 and 11 the wheel
+    if event in (10, 11):
+        kind, wheel = "wheel", (1 if flags > 0 else -1) * max(1, abs(flags >> 16) // 120)
+    elif 1 <= event <= 9:
+        kind, button = _KINDS[(event - 1) // 3], _BUTTONS[(event - 1) % 3]
+    else:
+        button = next((name for bit, name in enumerate(_BUTTONS) if flags & 1 << bit), button)
     ctrl, shift = bool(flags & 8), bool(flags & 16)
     return Mouse(window, kind, x, y, button, wheel, event == 11, ctrl, shift)

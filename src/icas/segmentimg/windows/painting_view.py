@@ -30,21 +30,13 @@ Side = Literal["left", "right"]
 
 @dataclass
 class Tool:
-    """What the user paints with, from image to image.
-
-    Attributes
-    ----------
-    color : Color
-    brush : bool
-        Paint pixels, not segments.
-    size : int
-        Index of the brush radius in `RADII`.
-    look : Look
-    """
+    """What the user paints with, from image to image."""
 
     color: Color
     brush: bool = False
+    """Paint pixels, not segments."""
     size: int = 6
+    """Index of the brush radius in `RADII`."""
     look: Look = field(default_factory=Look)
 
     @property
@@ -54,24 +46,7 @@ class Tool:
 
 
 class PaintingView(ZoomView):
-    """An image in the painting window.
-
-    Parameters
-    ----------
-    opened : OpenImage
-    max_size : (int, int)
-        Maximum height and width of the window.
-    tool : Tool
-
-    Attributes
-    ----------
-    continuous : {"left", "right", None}
-        Moving the mouse fills (left) or clears (right) the segments it crosses.
-    cut_from : (int, int) or None
-        Row and column where the next cut begins.
-    level : int
-        Level of the merge tree, see `Growth`.
-    """
+    """An image in the painting window."""
 
     def __init__(self, opened: OpenImage, max_size: Shape, tool: Tool) -> None:
         super().__init__(opened.document.labels.shape, max_size)
@@ -82,8 +57,11 @@ class PaintingView(ZoomView):
         self._dragging = False
         self._brushed: tuple[int, int] | None = None
         self.continuous: Side | None = None
+        """Moving the mouse fills (left) or clears (right) the segments it crosses."""
         self.cut_from: tuple[int, int] | None = None
+        """Row and column where the next cut begins."""
         self.level = 0
+        """Level of the merge tree, see `Growth`."""
 
     @property
     def highlighted(self) -> NDArray[np.int32]:
@@ -189,7 +167,7 @@ class PaintingView(ZoomView):
         self._highlight()
 
     def escape(self) -> bool:
-        """End a cut line or continuous painting; whether there was any."""
+        """End a cut line, a stroke or continuous painting; whether there was a line or the last."""
         active = self.cut_from is not None or self.continuous is not None
         self.cut_from = None
         self._set_continuous(None)
@@ -199,7 +177,6 @@ class PaintingView(ZoomView):
     def close(self) -> None:
         """End everything in progress, before saving or leaving the image."""
         self.escape()
-        self.opened.document.end_stroke()
 
     def toggle_brush(self) -> None:
         """Switch between brush and fill."""

@@ -30,29 +30,13 @@ CELL_WIDTH = (WIDTH - 2 * MARGIN) // COLUMNS
 
 @dataclass(frozen=True)
 class PaletteStatus:
-    """What the palette window shows.
-
-    Attributes
-    ----------
-    classes : Palette
-    chosen : int
-        Index of the chosen class.
-    first_row : int
-        Row of classes on top.
-    name : str
-        Name of the image.
-    number, pictures : int
-        Which image of how many, from 1.
-    mode : str
-        What a click does.
-    details : tuple of str
-        Lines below.
-    unsaved : bool
-    """
+    """What the palette window shows."""
 
     classes: Palette
     chosen: int
+    """Index of the chosen class."""
     first_row: int
+    """Row of classes on top."""
     name: str
     number: int
     pictures: int

@@ -53,11 +53,12 @@ class SamView(AnnotationView):
                 return self.guide.predict(prompts)
             return self.guide.refine(prompts, last, candidate)
 
-        def done(prediction: Any) -> None:
-            self._prediction = prediction
-            self._show_candidate(0)
+        self.task.start(predict)
 
-        self.task.start(predict, done)
+    def receive(self, result: Any) -> None:
+        """Show the best candidate."""
+        self._prediction = result
+        self._show_candidate(0)
 
     def reset(self) -> None:
         """Remove all points and boxes, and the mask."""

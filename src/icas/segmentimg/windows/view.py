@@ -30,21 +30,14 @@ class Message:
 
 
 class ZoomView:
-    """An image seen through a viewport; wheel, Shift+drag and keys move it.
-
-    Attributes
-    ----------
-    viewport : Viewport
-    pointer : (int, int) or None
-        Last position (x, y) of the mouse in the window.
-    changed : bool
-        Whether the window has to be redrawn.
-    """
+    """An image seen through a viewport; wheel, Shift+drag and keys move it."""
 
     def __init__(self, shape: Shape, max_size: Shape) -> None:
         self.viewport = Viewport.whole(shape, max_size)
         self.pointer: tuple[int, int] | None = None
+        """Last position (x, y) of the mouse in the window."""
         self.changed = True
+        """The window has to be redrawn."""
         self._pan_from: tuple[int, int] | None = None
 
     def show(self, viewport: Viewport) -> None:
