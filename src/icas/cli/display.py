@@ -1,4 +1,4 @@
-"""Can a window be opened here? Asked before the first one: HighGUI aborts the process if not."""
+"""Display detection: HighGUI aborts the process if it cannot open a window."""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ _PROBE_SECONDS = 20
 
 
 def require_windows(instead: str) -> None:
-    """Fail in words if OpenCV cannot open a window here.
-
-    Parameters
-    ----------
-    instead : str
-        What the user can do without a window, as the end of the sentence.
+    """Check that OpenCV can open a window.
 
     Raises
     ------
     UsageError
         OpenCV is built without windows or damaged by another OpenCV package, or there is no
-        display.
+        display. `instead`, an alternative for the user, ends the message.
     """
     require_whole_opencv()
     require_highgui(instead)
@@ -37,13 +32,7 @@ def require_windows(instead: str) -> None:
 
 
 def require_whole_opencv() -> None:
-    """Fail in words if OpenCV lacks its contrib modules.
-
-    Raises
-    ------
-    UsageError
-        Names the OpenCV packages that are installed, and how to mend it.
-    """
+    """Raise a UsageError that names the installed packages if OpenCV lacks contrib modules."""
     try:
         import cv2
     except ImportError as error:
@@ -53,20 +42,13 @@ def require_whole_opencv() -> None:
 
 
 def require_highgui(instead: str) -> None:
-    """Fail in words if OpenCV is built without windows.
-
-    Raises
-    ------
-    UsageError
-        With `instead` as the end of the sentence.
-    """
-    backend = gui_backend()
-    if backend == "NONE":
+    """Raise a UsageError that ends with `instead` if OpenCV is built without windows."""
+    if gui_backend() == "NONE":
         raise UsageError(f"this OpenCV is built without windows{_cure()}, or {instead}")
 
 
 def gui_backend() -> str:
-    """What OpenCV draws windows with, as its build information has it: ``QT5``, ``NONE``, …"""
+    """The window system in the build information of OpenCV: ``QT5``, ``NONE``, …"""
     import cv2
 
     for line in cv2.getBuildInformation().splitlines():
@@ -77,19 +59,19 @@ def gui_backend() -> str:
 
 
 def opencv_packages() -> list[str]:
-    """OpenCV packages that are installed, with their versions."""
-    found = {
+    """Installed OpenCV packages with their versions."""
+    packages = {
         (name.lower().replace("_", "-"), package.version)
         for package in distributions()
         if (name := package.metadata["Name"] or "").lower().replace("_", "-").startswith("opencv-")
     }
-    return [f"{name} {version}" for name, version in sorted(found)]
+    return [f"{name} {version}" for name, version in sorted(packages)]
 
 
 def _cure() -> str:
-    there = opencv_packages()
-    many = f"; {' and '.join(there)} overwrite each other" if len(there) > 1 else ""
-    names = " ".join(package.split()[0] for package in there) or "opencv-contrib-python"
+    packages = opencv_packages()
+    many = f"; {' and '.join(packages)} overwrite each other" if len(packages) > 1 else ""
+    names = " ".join(package.split()[0] for package in packages) or "opencv-contrib-python"
     return (
         f"{many}: pip uninstall -y {names}, then pip install --force-reinstall"
         " opencv-contrib-python"
@@ -99,10 +81,7 @@ def _cure() -> str:
 def _require_x11(instead: str) -> None:
     if not os.environ.get("DISPLAY"):
         raise UsageError(f"no display (DISPLAY is not set), so no window can be opened: {instead}")
-    opens = x11_answers()
-    if opens is None:
-        opens = _probe()
-    if not opens:
+    if not (_probe() if (answers := x11_answers()) is None else answers):
         raise UsageError(
             f"the display {os.environ['DISPLAY']} does not answer, so no window can be opened:"
             f" {instead}"
@@ -110,12 +89,12 @@ def _require_x11(instead: str) -> None:
 
 
 def x11_answers() -> bool | None:
-    """Whether the X server answers; None where libX11 is not there to ask it."""
+    """Whether the X server answers; None without libX11."""
     return None if (size := _x11_size()) is None else size != (0, 0)
 
 
 def _x11_size() -> tuple[int, int] | None:
-    """Width and height of the X screen, (0, 0) where no server answers, None without libX11."""
+    """Width and height of the X screen; (0, 0) if no server answers, None without libX11."""
     import ctypes
 
     try:
@@ -134,11 +113,10 @@ def _x11_size() -> tuple[int, int] | None:
 
 
 def share_x11() -> None:
-    """Have Qt in OpenCV use the system's libX11-xcb, where there is one; before the first window.
+    """Load the system's libX11-xcb before the first window, so that Qt in OpenCV uses it.
 
-    OpenCV's wheels bring an old one, which does not fit newer releases of Xlib: it fails to tell
-    Xlib that Qt wants all events. Xlib then takes some away at times. About one window in five
-    never heard that it was open, and stayed black.
+    OpenCV's wheels contain an old one, which does not pass all events on to Qt with newer releases
+    of Xlib: about one window in five stayed black.
     """
     if sys.platform.startswith("linux"):
         import ctypes
@@ -148,7 +126,7 @@ def share_x11() -> None:
 
 
 def _probe() -> bool:
-    """Let another process open a window; it may abort in our place."""
+    """Whether another process can open a window; it aborts if not."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS
@@ -159,7 +137,7 @@ def _probe() -> bool:
 
 
 def screen_size() -> tuple[int, int]:
-    """Width and height of the screen in pixels; a usual one where nobody can tell."""
+    """Width and height of the screen in pixels; a usual size if unknown."""
     size: tuple[int, int] | None = None
     if sys.platform.startswith("linux"):
         size = _x11_size()
@@ -172,12 +150,12 @@ def screen_size() -> tuple[int, int]:
 
 
 def font_folder() -> Path | None:
-    """Where matplotlib keeps its fonts; it is not imported for that."""
+    """The font folder of matplotlib, without importing it."""
     from importlib.util import find_spec
 
     spec = find_spec("matplotlib")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        folder = Path(place) / "mpl-data" / "fonts" / "ttf"
+    for package in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(package) / "mpl-data" / "fonts" / "ttf"
         if folder.is_dir():
             return folder
     return None

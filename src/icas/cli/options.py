@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from icas.cli.parser import ArgumentType, CommandParser, number
@@ -54,7 +55,7 @@ class Option:
 def option(default: Any, help: str, **details: Any) -> Any:
     """A dataclass field that is also a flag; `details` are fields of `Option`.
 
-    `parse` defaults to the type of the default.
+    `parse` defaults to the type of the default, or to the annotation where the default is None.
     """
     if "parse" not in details and default is not None:
         details["parse"] = type(default)
@@ -64,10 +65,21 @@ def option(default: Any, help: str, **details: Any) -> Any:
 def options_of(cls: type) -> dict[str, tuple[Any, Option]]:
     """Name -> (default, Option) of the fields of `cls` that are options."""
     return {
-        field.name: (field.default, field.metadata["option"])
+        field.name: (field.default, _with_parse(field.metadata["option"], field))
         for field in dataclasses.fields(cls)
         if "option" in field.metadata
     }
+
+
+def _with_parse(option: Option, field: dataclasses.Field[Any]) -> Option:
+    """The option with `parse` by the annotation if the default is None and no `parse` is given."""
+    kind = _KINDS.get(str(field.type).partition(" | ")[0])
+    if kind is None or field.default is not None or option.parse is not str:
+        return option
+    return dataclasses.replace(option, parse=kind)
+
+
+_KINDS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": bool, "Path": Path}
 
 
 def check_options(settings: Any) -> None:

@@ -69,16 +69,7 @@ def did_you_mean(message: str, flags: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class ArgumentType:
-    """Conversion of a command-line word, with an error message in words.
-
-    Attributes
-    ----------
-    parse : callable
-    words : tuple of str
-        Known values, for completion; others may be valid too.
-    listed : bool
-        Whether several of `words` may be given, separated by commas.
-    """
+    """Conversion of a command-line word by `parse`; `words` and `listed` are as in `Option`."""
 
     parse: Callable[[str], Any]
     words: tuple[str, ...] = ()
@@ -130,9 +121,6 @@ class CommandParser(argparse.ArgumentParser):
 
     Parameters
     ----------
-    prog : str
-        The command as it is typed.
-    description : str
     tables : mapping of str to Rows
         Tables that precede the flags, by title.
     examples : Rows
@@ -140,7 +128,7 @@ class CommandParser(argparse.ArgumentParser):
     commands, exit_codes : Rows
         For the page of a whole program.
     intermixed : bool
-        Whether flags may stand between positional values.
+        Whether flags may occur between positional values.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""All settings of a run; flags, help, defaults and checks of the command are made from here."""
+"""Settings of clusterimg; flags, help, defaults and checks are made from them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,7 @@ DEVICES = ("cpu", "cuda", "mps", "auto")
 
 
 def threshold_of(given: str | float) -> float | str:
-    """A threshold as users type it: a number, ``auto`` or ``pick``.
-
-    Raises
-    ------
-    UsageError
-        Something else.
-    """
+    """A number, ``auto`` or ``pick``; UsageError for anything else."""
     try:
         return parse_threshold(given)
     except (TypeError, ValueError) as error:
@@ -44,13 +38,7 @@ def threshold_of(given: str | float) -> float | str:
 
 
 def parse_threshold(text: str | float) -> float | str:
-    """A number, ``auto`` or ``pick``.
-
-    Raises
-    ------
-    ValueError
-        Something else.
-    """
+    """A number, ``auto`` or ``pick``; ValueError for anything else."""
     if isinstance(text, str) and text.casefold() in ("auto", "pick"):
         return text.casefold()
     try:
@@ -73,7 +61,6 @@ class ClusterSettings:
     dst: Path | None = option(
         None,
         "result folder; refused if it is not empty",
-        parse=Path,
         metavar="DIR",
         default_text="<src>_clustered beside the source",
         group=OUTPUT,
@@ -99,7 +86,6 @@ class ClusterSettings:
     sample: int | None = option(
         None,
         "images compared in search of a threshold",
-        parse=int,
         minimum=2,
         default_text="1500 images; with ssim 1000, with orb 600",
         group=CLUSTERS,
@@ -107,7 +93,6 @@ class ClusterSettings:
     batch_size: int | None = option(
         None,
         "images compared with one another at a time",
-        parse=int,
         minimum=2,
         default_text="as many images as fit 2 GB of features, at most 10000",
         group=CLUSTERS,
@@ -125,7 +110,6 @@ class ClusterSettings:
         None,
         "bring images to this share of their size instead; where a method needs one size, to this"
         " share of the median size",
-        parse=float,
         minimum=0.001,
         maximum=100,
         group=COMPARISON,
@@ -154,7 +138,6 @@ class ClusterSettings:
     candidates: int | None = option(
         None,
         "compare each image only with its N most promising others (orb, ssim, tm)",
-        parse=int,
         minimum=1,
         default_text="with all images",
         group=COMPARISON,
@@ -175,9 +158,7 @@ class ClusterSettings:
     )
     dry_run: bool = option(False, "say what would be written, write nothing", group=OUTPUT)
     recursive: bool = option(False, "sub-folders too", group=INPUT)
-    jobs: int | None = option(
-        None, "workers", parse=int, minimum=1, default_text="all cores", group=WORKERS
-    )
+    jobs: int | None = option(None, "workers", minimum=1, default_text="all cores", group=WORKERS)
     executor: str = option("threads", "what the workers are", choices=EXECUTORS, group=WORKERS)
     scheduler: str | None = option(
         None,
@@ -208,7 +189,6 @@ class ClusterSettings:
     scratch: Path | None = option(
         None,
         "folder for these files; workers on other machines must see it too",
-        parse=Path,
         metavar="DIR",
         default_text="the system's folder for temporary files",
         group=WORKERS,
@@ -217,7 +197,6 @@ class ClusterSettings:
         None,
         "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
         " much memory, is listed as unreadable",
-        parse=bool,
         default_text="on with --executor processes and dask, off with threads",
         group=SAFETY,
     )
@@ -257,7 +236,6 @@ class ClusterSettings:
         None,
         "count only links to images of this folder: which of the new ones are in it already?"
         " reference.csv names them",
-        parse=Path,
         metavar="DIR",
         group=INPUT,
     )
@@ -289,7 +267,7 @@ class ClusterSettings:
             self._check_reference()
 
     def _check_reference(self) -> None:
-        """Make sure that every setting makes sense where only links to a reference count."""
+        """Check that the settings are valid for clustering against a reference."""
         object.__setattr__(self, "reference", Path(self.reference))  # type: ignore[arg-type]
         for flag, given in (
             (f"--stage {self.stage}", self.stage != "all"),
@@ -316,7 +294,7 @@ class ClusterSettings:
         return self.dst if self.dst is not None else beside(source, "_clustered")
 
     def isolation(self) -> Isolation | None:
-        """How images are decoded apart; None = by the workers themselves."""
+        """Limits of the decoding processes; None = the workers decode."""
         return isolation_of(vars(self))
 
     def make_method(self) -> Method:

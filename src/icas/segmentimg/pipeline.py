@@ -137,7 +137,7 @@ def segment_file(
     labels = cut(image, segmenter, settings.work_size)
     seconds = time.perf_counter() - start
     record = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
-    _write(picture, image, labels, segmenter, record, settings.cut_saves)
+    _write(picture, image, labels, segmenter, record, settings.segment_saves)
     return ImageResult(picture, count_of(labels), seconds)
 
 
@@ -164,7 +164,7 @@ def _paint_file(
     opened.record[UNATTENDED] = _digest_of(document) if unattended else None
     opened.record.update(templates.record())
     record = dict(opened.record)
-    _write(picture, document.image, document.first, segmenter, record, settings.cut_saves)
+    _write(picture, document.image, document.first, segmenter, record, settings.segment_saves)
     if settings.painted_saves:
         opened.save(SaveOptions(settings.painted_saves, settings.portable_names))
         _update_autosave(opened)
@@ -191,7 +191,7 @@ def _finished_segments(
     picture: Picture, digest: str, about: dict[str, Any], settings: SegmentSettings
 ) -> int | None:
     """Number of segments in the result of an earlier run with the same settings."""
-    wanted = [picture.file(SUFFIXES[name]) for name in settings.cut_saves]
+    wanted = [picture.file(SUFFIXES[name]) for name in settings.segment_saves]
     try:
         record = json.loads(picture.file(".json").read_text(encoding="utf-8"))
         if settings.paints:

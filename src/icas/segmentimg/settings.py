@@ -1,4 +1,4 @@
-"""Settings of a run of segmentimg; flags, help, defaults and checks are made from here."""
+"""Settings of segmentimg; flags, help, defaults and checks are made from them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from icas.segmentimg.templates.files import TemplateSet
 
 DEFAULT_METHOD = "superpixel"
-CUT_SAVES = ("segments", "overlay", "json", "centres")
-SAVES = PAINT_SAVES + CUT_SAVES
+SEGMENT_SAVES = ("segments", "overlay", "json", "centres")
+SAVES = PAINT_SAVES + SEGMENT_SAVES
 
 
 def parse_saves(text: str) -> tuple[str, ...]:
@@ -60,7 +60,6 @@ class SegmentSettings:
     out: Path | None = option(
         None,
         "folder for what is written",
-        parse=Path,
         metavar="DIR",
         default_text="<folder>_segmented beside the folder of the picture",
         group=OUTPUT,
@@ -83,22 +82,16 @@ class SegmentSettings:
     palette: Path | None = option(
         None,
         "colours to paint with: a picture, or a text file with lines like cat,#cc0000",
-        parse=Path,
         metavar="FILE",
         default_text="24 colours of ours",
         group=PAINTING,
     )
     templates: Path | None = option(
-        None,
-        "pictures of what is to be found and painted",
-        parse=Path,
-        metavar="DIR",
-        group=PAINTING,
+        None, "pictures of what is to be found and painted", metavar="DIR", group=PAINTING
     )
     attentions: Path | None = option(
         None,
         "pixels of each template that count: those that are not black",
-        parse=Path,
         metavar="DIR",
         default_text="all but the connected border of one colour",
         group=PAINTING,
@@ -106,7 +99,6 @@ class SegmentSettings:
     segments: Path | None = option(
         None,
         "colours that each template is painted with",
-        parse=Path,
         metavar="DIR",
         default_text="a colour of the palette each",
         group=PAINTING,
@@ -114,7 +106,6 @@ class SegmentSettings:
     masks: Path | None = option(
         None,
         "pixels of each template that are painted: those that are not black",
-        parse=Path,
         metavar="DIR",
         default_text="what is not black in the segments, else what counts of the template",
         group=PAINTING,
@@ -122,7 +113,6 @@ class SegmentSettings:
     template_threshold: float | None = option(
         None,
         "paint every place that differs by no more: 0 = equal, 1 = nothing alike",
-        parse=float,
         minimum=0.0,
         maximum=1.0,
         metavar="F",
@@ -136,9 +126,7 @@ class SegmentSettings:
         MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
     )
     recursive: bool = option(False, "sub-folders too", group=INPUT)
-    jobs: int | None = option(
-        None, "workers", parse=int, minimum=1, default_text="all cores", group=WORKERS
-    )
+    jobs: int | None = option(None, "workers", minimum=1, default_text="all cores", group=WORKERS)
     ahead: int = option(
         2,
         "next pictures that are cut while one is painted",
@@ -150,7 +138,6 @@ class SegmentSettings:
         None,
         "go on with what was painted before; with --no-gui, leave out pictures whose files are"
         " there",
-        parse=bool,
         default_text="on in the windows, off with --no-gui",
         group=OUTPUT,
     )
@@ -166,38 +153,28 @@ class SegmentSettings:
 
     @property
     def painted_saves(self) -> tuple[str, ...]:
-        """What is written of a painting."""
-        given = self.save
-        if given is None:
-            return ("masks", "labels")
-        return tuple(name for name in given if name in PAINT_SAVES)
+        """The files written of a painting."""
+        save = ("masks", "labels") if self.save is None else self.save
+        return tuple(name for name in save if name in PAINT_SAVES)
 
     @property
-    def cut_saves(self) -> tuple[str, ...]:
-        """What is written of the segments, without a window."""
-        given = self.save
-        if given is None:
-            return ("segments", "overlay", "json")
-        return tuple(name for name in given if name in CUT_SAVES)
+    def segment_saves(self) -> tuple[str, ...]:
+        """The files written of the segments, without a window."""
+        save = ("segments", "overlay", "json") if self.save is None else self.save
+        return tuple(name for name in save if name in SEGMENT_SAVES)
 
     @property
     def paints(self) -> bool:
         """Whether a run without a window writes a painting too."""
-        told = any(self.options.get(name) for name in ("boxes", "points"))
-        return self.templates is not None or told or bool(self.save and self.painted_saves)
+        prompted = any(self.options.get(name) for name in ("boxes", "points"))
+        return self.templates is not None or prompted or bool(self.save and self.painted_saves)
 
     def make_segmenter(self) -> Segmenter:
         """The method with its options."""
         return make_segmenter(self.method, **self.options)
 
     def make_opener(self, *, interactive: bool = False) -> ImageOpener:
-        """How pictures of a run are opened to be painted; `interactive` in windows.
-
-        Raises
-        ------
-        UsageError
-            The palette cannot be read.
-        """
+        """Opener of images to paint, `interactive` in windows; UsageError for a bad palette."""
         from icas.segmentimg.session.open import ImageOpener
 
         return ImageOpener(
@@ -210,28 +187,16 @@ class SegmentSettings:
         )
 
     def classes(self) -> Palette:
-        """The classes to paint with.
-
-        Raises
-        ------
-        UsageError
-            The palette cannot be read.
-        """
+        """The classes to paint with; UsageError if the palette cannot be read."""
         from icas.segmentimg.document.palette import default_palette, read_palette
 
         return default_palette() if self.palette is None else read_palette(self.palette)
 
     def template_set(self) -> TemplateSet:
-        """The templates to be found; none where none are asked for.
-
-        Raises
-        ------
-        UsageError
-            Their number or sizes do not fit together, or one cannot be read; or the palette cannot.
-        """
+        """The templates to find, possibly none; UsageError for bad templates or a bad palette."""
         from icas.segmentimg.templates.files import TemplateSet, load_templates
 
-        colors = [one.color for one in self.classes()]  # a wrong palette is told in any case
+        colors = [entry.color for entry in self.classes()]  # a bad palette raises in any case
         if self.templates is None:
             return TemplateSet()
         loaded = load_templates(

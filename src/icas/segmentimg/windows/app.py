@@ -14,7 +14,7 @@ from icas.parallel.executors import core_count
 from icas.segmentimg.formats.inputs import find_pictures
 from icas.segmentimg.session.open import SaveOptions
 from icas.segmentimg.session.session import Session, SessionSummary
-from icas.segmentimg.settings import CUT_SAVES, SegmentSettings
+from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 from icas.segmentimg.windows.controller import Controller
 from icas.segmentimg.windows.highgui import HighGui
 from icas.segmentimg.windows.palette_view import WIDTH as PALETTE_WIDTH
@@ -38,7 +38,7 @@ def paint_files(
     `UsageError` before any window opens.
     """
     settings, console = settings or SegmentSettings(), console or Console()
-    wrong = [name for name in settings.save or () if name in CUT_SAVES and name != "json"]
+    wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
         raise UsageError(f"--save {','.join(wrong)} goes with --no-gui")
     opener = settings.make_opener(interactive=True)
