@@ -113,25 +113,7 @@ def write_curve(
 ) -> bool:
     """Write or print the table of all thresholds; return whether some files were unreadable.
 
-    Parameters
-    ----------
-    labels : Path
-        CSV file of true labels, for precision, recall and F1.
-    out, plot : Path
-        CSV file of the table (default: print it), and PNG file of its curves.
-    sample : int
-        Number of images compared, drawn with `seed`; 0 = all.
-    cache : Path or bool
-        Folder of the feature cache; None = the user's cache folder, False = none.
-    **options
-        Options of the method.
-
-    Raises
-    ------
-    UsageError
-        No such folder, method or option, a wrong labels file, or a `plot` that is no .png.
-    IcasError
-        No images, or the table or the plot cannot be written.
+    `sample` 0 compares all images; `cache` None is the user's cache folder, False is none.
     """
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: the curve is a picture, so a name in .png is needed")
@@ -154,22 +136,22 @@ def write_curve(
             features = features[labelled]
         forest, counts = full_forest(linked, features, workers, console)
     points = curve(forest, true_labels)
-    content = _table(points, counts, with_quality=truth is not None)
+    links = counts.at_least([point.threshold for point in points])
+    content = _table(points, links, with_quality=truth is not None)
     if out is None:
         for row in content.decode("utf-8", "surrogateescape").splitlines():
             console.line(row)
     else:
         _save(out, content)
     if plot is not None:
-        _save(plot, _plot(points, counts, len(features), linked.name))
+        _save(plot, _plot(points, links, len(features), linked.name))
     console.line(_last_line(points, len(features), out))
     for entry in features.unreadable:
         console.warn(f"unreadable: {entry.file}: {entry.reason}")
     return bool(features.unreadable)
 
 
-def _table(points: Sequence[CurvePoint], counts: LinkCounts, with_quality: bool) -> bytes:
-    links = counts.at_least([point.threshold for point in points])
+def _table(points: Sequence[CurvePoint], links: Sequence[int], with_quality: bool) -> bytes:
     rows: list[tuple[Any, ...]] = []
     for point, count in zip(points, links, strict=True):
         row = (shown(point.threshold), count, point.clusters, point.clustered_images)
@@ -178,11 +160,10 @@ def _table(points: Sequence[CurvePoint], counts: LinkCounts, with_quality: bool)
     return table((*COLUMNS, *(QUALITY if with_quality else ())), rows)
 
 
-def _plot(points: Sequence[CurvePoint], counts: LinkCounts, images: int, method: str) -> bytes:
+def _plot(points: Sequence[CurvePoint], links: Sequence[int], images: int, method: str) -> bytes:
     """The curves as a PNG file."""
     from icas.clusterimg.picker.curve import Curve, picture_of, png_of
 
-    links = counts.at_least([point.threshold for point in points])
     return png_of(picture_of(Curve.of_points(points, links, images), method))
 
 
