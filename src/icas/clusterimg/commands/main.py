@@ -1,4 +1,4 @@
-"""The program ``clusterimg``: the table of its commands, and the default one."""
+"""The program ``clusterimg``: the table of its commands; clustering and training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM = Program(
         "decide": Entry(_PACKAGE + "results:DECIDE", "say what belongs together, or does not"),
         "split": Entry(_PACKAGE + "results:SPLIT", "cut one cluster of a result in parts"),
         "undo": Entry(_PACKAGE + "results:UNDO", "take a run back"),
-        "train": Entry(_PACKAGE + "train:TRAIN", "train a network on a folder of images"),
+        "train": Entry(_PACKAGE + "main:TRAIN", "train a network on a folder of images"),
         "cache": Entry(_PACKAGE + "cache:CACHE", "what is kept between runs; clear it"),
     },
 )
@@ -37,9 +37,14 @@ EXAMPLES: Rows = (
     ("clusterimg parts --stage merge --dst sorted", "once the folders are edited by hand"),
     ("clusterimg photos --reference archive --dst known", "which of them are in the archive?"),
 )
+TRAIN_TEXT = "Train a network on a folder of images, for --method deep of clusterimg."
+TRAIN_EXAMPLES: Rows = (
+    ("clusterimg train photos --out own.pt --epochs 2", ""),
+    ("clusterimg photos --method deep --weights own.pt --dst by-own", "sort with it"),
+)
 
 
-def _parser() -> CommandParser:
+def _cluster_parser() -> CommandParser:
     from icas.clusterimg.settings import ClusterSettings
 
     parser = CommandParser("clusterimg", TEXT, examples=EXAMPLES)
@@ -74,4 +79,26 @@ def _can_pick(given: dict[str, Any]) -> bool:
     return given.get("stage") != "merge" and not given.get("resume") and should_pick()
 
 
-CLUSTER = Command(_parser, _cluster, flags.discover_methods)
+def _train_parser() -> CommandParser:
+    from icas.clusterimg.training.settings import TrainSettings
+
+    parser = CommandParser("clusterimg train", TRAIN_TEXT, examples=TRAIN_EXAMPLES)
+    parser.add_source()
+    add_flags(parser, TrainSettings)
+    flags.add_verbose(parser, "a line for every epoch")
+    flags.add_json(parser)
+    return parser
+
+
+def _train(given: dict[str, Any]) -> int:
+    from icas.clusterimg.training.settings import TrainSettings
+    from icas.clusterimg.training.train import train
+
+    console, as_json = flags.take_console(given)
+    report = train(take_source(given, "clusterimg"), TrainSettings(**given), console)
+    flags.print_report(report, as_json)
+    return flags.SOME_UNREADABLE if report.unreadable else 0
+
+
+CLUSTER = Command(_cluster_parser, _cluster, flags.discover_methods)
+TRAIN = Command(_train_parser, _train)
