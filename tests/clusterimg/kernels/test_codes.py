@@ -19,9 +19,9 @@ from icas.clusterimg.methods import hamming, jaccard, minhash as signatures
 from icas.clusterimg.methods.imagehash import ImageHash
 
 LOOPS = {
-    hamming: "hamming_loops",
-    signatures: "minhash_loops",
-    jaccard: "jaccard_loops",
+    hamming: "hamming",
+    signatures: "minhash",
+    jaccard: "jaccard",
 }
 LIMITS = [-np.inf, -1.0, 0.0, 0.1, 0.3, 0.5, 0.75, 0.85, 1.0, 1.25, np.inf, np.nan]
 EITHER = pytest.mark.parametrize("kind", ["numba", "numpy"])

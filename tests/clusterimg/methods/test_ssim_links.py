@@ -76,7 +76,7 @@ shapes = st.tuples(st.integers(7, 45), st.integers(7, 45))
 @given(seed=st.integers(0, 2**32 - 1), shape=shapes)
 @settings(max_examples=60, deadline=None)
 def test_compiled_loops_give_the_totals_of_numpy(seed: int, shape: tuple[int, int]) -> None:
-    module = loops("ssim_loops")
+    module = loops("ssim.pairs_numba")
     gray = pictures(seed, *shape)
     ours, theirs = maps_of(gray[:7]), maps_of(gray)
     found = module.totals(module.maps_of(gray[:7]), module.maps_of(gray), shape)
@@ -98,10 +98,10 @@ def test_no_total_is_above_its_bound(seed: int, shape: tuple[int, int]) -> None:
 @given(seed=st.integers(0, 2**32 - 1), shape=shapes)
 @settings(max_examples=30, deadline=None)
 def test_compiled_loops_see_the_blocks_that_numpy_sees(seed: int, shape: tuple[int, int]) -> None:
-    module = loops("ssim_block_loops")
+    module = loops("ssim.links_numba")
     gray = np.tile(pictures(seed, *shape), (6, 1, 1))
     expected = ssim_blocks.features_of(maps_of(gray), shape)
-    found = module.features_of(loops("ssim_loops").maps_of(gray), shape)
+    found = module.features_of(loops("ssim.pairs_numba").maps_of(gray), shape)
     found = np.concatenate(list(found), axis=2)[:, :, : len(gray)]
     means = slice(0, ssim_blocks.MEANS)
     np.testing.assert_allclose(found[:, means], expected[:, means], atol=5e-6, rtol=0)

@@ -196,14 +196,8 @@ def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
 class Known:
     """Files that were read already.
 
-    Attributes
-    ----------
-    features : FeatureSet
-        Raw features of those that could be read.
-    places : mapping of str to int
-        Where in them a file is.
-    unreadable : mapping of str to Unreadable
-        Those that could not be read.
+    features: raw features of those that could be read; places: where in them a file is; unreadable:
+    those that could not be read.
     """
 
     features: FeatureSet

@@ -40,14 +40,9 @@ TOO_LONG = "its whole path is too long"
 class ImageRef:
     """One image of the source.
 
-    Attributes
-    ----------
-    path : Path
-        Where it lies.
-    file : str
-        Its name relative to the source folder, '/' between the parts, on every system.
-    state : (int, int) or None
-        Size in bytes and time of change in nanoseconds, as they were when it was found.
+    path: where it lies; file: its name relative to the source folder, '/' between the parts, on
+    every system; state: (int, int) or None, size in bytes and time of change in nanoseconds, as
+    they were when it was found.
     """
 
     path: Path
@@ -68,14 +63,9 @@ class ImageRef:
 class Scan:
     """What a source folder holds.
 
-    Attributes
-    ----------
-    images : tuple of ImageRef
-        In natural order (img2 before img10).
-    unreadable : tuple of Unreadable
-        Files that are neither images nor of a kind that is known to lie beside images.
-    ignored : tuple of str
-        Files known to lie beside images (labels.csv, Thumbs.db, …).
+    images: in natural order (img2 before img10); unreadable: files that are neither images nor of a
+    kind that is known to lie beside images; ignored: files known to lie beside images (labels.csv,
+    Thumbs.db, …).
     """
 
     images: tuple[ImageRef, ...]
@@ -86,19 +76,9 @@ class Scan:
 def scan(source: Path, *, recursive: bool = False, exclude: Path | None = None) -> Scan:
     """The images of `source`.
 
-    Parameters
-    ----------
-    source : Path
-        A folder.
-    recursive : bool
-        Sub-folders too; hidden ones and links to folders are left out.
-    exclude : Path, optional
-        A folder not to enter (the result, where it lies inside the source).
-
-    Raises
-    ------
-    UsageError
-        No such folder, or one that cannot be read.
+    source: a folder; recursive: Sub-folders too; hidden ones and links to folders are left out;
+    exclude: a folder not to enter (the result, where it lies inside the source). Raises UsageError:
+    no such folder, or one that cannot be read.
     """
     found = find_files(source, recursive=recursive, exclude=exclude)
     short = longest_name_below(source)

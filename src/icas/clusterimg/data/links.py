@@ -84,13 +84,8 @@ def _sorted(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
 def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = False) -> Links:
     """Links in a matrix of similarities, sorted by row, then column.
 
-    Parameters
-    ----------
-    values : (n, m) float32 ndarray
-    threshold : float
-        Compared as float32.
-    triangle : bool
-        Rows and columns are the same images: only pairs above the diagonal count.
+    values: (n, m) float32; threshold: compared as float32; triangle: rows and columns are the same
+    images: only pairs above the diagonal count.
     """
     linked = values >= np.float32(threshold)
     if triangle:

@@ -29,15 +29,8 @@ class Shard(mmap.mmap):
     Its pages count as memory of the process once they are looked at, until they are dropped;
     they come back from the file.
 
-    Attributes
-    ----------
-    path : str
-    limit : int
-        Bytes of the memory budget under which it was written.
-    address : int
-        Where its first byte is in memory.
-    touched : int
-        Bytes looked at since all pages were dropped.
+    limit: bytes of the memory budget under which it was written; address: where its first byte is
+    in memory; touched: bytes looked at since all pages were dropped.
     """
 
     path: str
@@ -87,10 +80,7 @@ class Place:
     def array(self) -> NDArray[Any]:
         """The array, mapped read-only.
 
-        Raises
-        ------
-        IcasError
-            There is no such file here.
+        Raises IcasError: there is no such file here.
         """
         count = math.prod(self.shape)
         if count == 0:
@@ -102,16 +92,8 @@ class Place:
 class ShardFile:
     """An array that is written to a new file, rows after rows.
 
-    Parameters
-    ----------
-    folder : Path
-    limit : int
-        Bytes of the memory budget, passed on to those who read.
-
-    Raises
-    ------
-    IcasError
-        The folder cannot be written or is full; here, and from `add`.
+    limit: bytes of the memory budget, passed on to those who read. Raises IcasError: the folder
+    cannot be written or is full; here, and from `add`.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:

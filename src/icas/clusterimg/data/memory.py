@@ -44,10 +44,7 @@ _BINARY = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 def parse_bytes(text: str | float) -> int:
     """``"4GB"`` -> 4,000,000,000; ``"1.5GiB"``, ``"500 MB"`` and plain bytes do, too.
 
-    Raises
-    ------
-    ValueError
-        Something else.
+    Raises ValueError: something else.
     """
     if not isinstance(text, str):
         return int(text)
@@ -61,10 +58,7 @@ def parse_bytes(text: str | float) -> int:
 def memory_of(given: str | float, flag: str = "--memory") -> int:
     """A budget as users type it, in bytes; `flag` is what errors call it.
 
-    Raises
-    ------
-    UsageError
-        Not a number of bytes.
+    Raises UsageError: not a number of bytes.
     """
     try:
         return parse_bytes(given)
@@ -111,12 +105,8 @@ class MemoryBudget:
 
     Used as a context: when it is left, in whatever way, its folder is removed.
 
-    Parameters
-    ----------
-    limit : int, optional
-        Bytes; None: all features stay in memory.
-    scratch : Path, optional
-        Folder in which files may lie meanwhile; default the system's for temporary files.
+    limit: Bytes; None: all features stay in memory; scratch: folder in which files may lie
+    meanwhile; default the system's for temporary files.
     """
 
     def __init__(self, limit: int | None = None, scratch: Path | None = None) -> None:
@@ -181,10 +171,7 @@ class MemoryBudget:
     def check_room(self, wanted: int) -> None:
         """Make sure that the disk has room for `wanted` bytes.
 
-        Raises
-        ------
-        IcasError
-            It has not.
+        Raises IcasError: it has not.
         """
         folder = self._place().parent
         free = shutil.disk_usage(folder).free
@@ -227,10 +214,7 @@ class FeatureStore:
     def add(self, part: FeatureSet) -> None:
         """Put `part` behind what is there.
 
-        Raises
-        ------
-        IcasError
-            It does not fit the budget, and the scratch folder has no room.
+        Raises IcasError: it does not fit the budget, and the scratch folder has no room.
         """
         self._files.extend(part.files)
         self._unreadable.extend(part.unreadable)

@@ -21,13 +21,8 @@ IN_MEMORY = 1 << 24
 class LinkStore:
     """Takes links in their order and gives them back as one.
 
-    Parameters
-    ----------
-    most : int
-        Links held in memory.
-    scratch : Path, optional
-        Folder for those beyond; default the system's. The files have no name there: they are
-        gone when nothing uses them any more, even after a crash.
+    most: links held in memory; scratch: folder for those beyond; default the system's. The files
+    have no name there: they are gone when nothing uses them any more, even after a crash.
     """
 
     def __init__(self, most: int = IN_MEMORY, scratch: Path | None = None) -> None:
@@ -45,10 +40,7 @@ class LinkStore:
     def add(self, links: Links) -> None:
         """Keep `links` behind those that are there.
 
-        Raises
-        ------
-        IcasError
-            The disk is full.
+        Raises IcasError: the disk is full.
         """
         self._held.append(links)
         self._count += len(links)
@@ -102,10 +94,7 @@ def by_bands(tiles: Iterable[Links], across: int) -> Iterator[Links]:
 
     So links are sorted as they come, without ever being all in memory.
 
-    Parameters
-    ----------
-    tiles : iterable of Links
-        Of the upper triangle of `across` by `across` tiles, row by row.
+    tiles: of the upper triangle of `across` by `across` tiles, row by row.
     """
     rest = iter(tiles)
     for row in range(across):

@@ -24,16 +24,9 @@ Pictures = tuple[list[Image], list[str], list[Unreadable]]
 class Decoding:
     """How pictures are read.
 
-    Attributes
-    ----------
-    max_pixels : int
-        Pictures that claim more are not read.
-    scale : float or None
-        Bring them to this share of their size.
-    enough : (int, int) or int or None
-        Width and height, or the longer side, below which no picture is decoded.
-    isolation : Isolation or None
-        In processes that can be killed; None = right here.
+    max_pixels: pictures that claim more are not read; scale: bring them to this share of their
+    size; enough: (int, int) or int or None, width and height, or the longer side, below which no
+    picture is decoded; isolation: in processes that can be killed; None = right here.
     """
 
     max_pixels: int
@@ -44,9 +37,7 @@ class Decoding:
     def read(self, path: str | os.PathLike[str]) -> Image:
         """The picture in `path`.
 
-        Raises
-        ------
-        UnreadableImageError
+        Raises UnreadableImageError.
         """
         if self.isolation is None:
             image = read_image(path, max_pixels=self.max_pixels, at_least=self.enough)
@@ -59,9 +50,7 @@ class Decoding:
     def size(self, path: str | os.PathLike[str]) -> Size:
         """Width and height of the upright picture in `path`.
 
-        Raises
-        ------
-        UnreadableImageError
+        Raises UnreadableImageError.
         """
         if self.isolation is None:
             return image_size(path, max_pixels=self.max_pixels)

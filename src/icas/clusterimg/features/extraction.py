@@ -37,10 +37,7 @@ LOOKED_AT = 5000
 class Counts:
     """Where features came from.
 
-    Attributes
-    ----------
-    cached, computed : int
-        Images whose features were kept from an earlier run, and whose were made.
+    cached, computed: images whose features were kept from an earlier run, and whose were made.
     """
 
     cached: int = 0
@@ -55,23 +52,10 @@ class Counts:
 class Reading:
     """How images become features.
 
-    Attributes
-    ----------
-    method : Method
-    workers : Workers
-    max_pixels : int
-        Pictures that claim more are not read.
-    scale : float or None
-        Bring images to this share of their size.
-    bar : Bar or None
-    budget : MemoryBudget
-        Where features go that are many.
-    cache : FeatureCache
-        Where features are kept between runs.
-    counts : Counts
-        What was read so far.
-    isolation : Isolation or None
-        Decode in processes that can be killed; None = in the workers.
+    max_pixels: pictures that claim more are not read; scale: bring images to this share of their
+    size; budget: where features go that are many; cache: where features are kept between runs;
+    counts: what was read so far; isolation: decode in processes that can be killed; None = in the
+    workers.
     """
 
     method: Method
@@ -89,10 +73,7 @@ class Reading:
 
         Features have not been through `Method.fit`.
 
-        Parameters
-        ----------
-        known : Known, optional
-            What was read already and is not read again.
+        known: what was read already and is not read again.
         """
         if self.method.reads_whole_folder:
             missing = missing_of(images, known)
@@ -202,13 +183,8 @@ class Reading:
 
         Of many images a sample is read, drawn with `seed`; its features are kept.
 
-        Parameters
-        ----------
-        images : sequence of ImageRef
-        seed : int
-        sample : int, optional
-            Size of the sample for a method that does not read whole folders; None:
-            none are read.
+        sample: size of the sample for a method that does not read whole folders; None: none are
+        read.
         """
         whole = self.method.reads_whole_folder
         if not whole and sample is None:
@@ -221,13 +197,7 @@ class Reading:
 class LookedOver:
     """A folder that was looked over: its images' features can be had, batch by batch.
 
-    Attributes
-    ----------
-    reading : Reading
-    known : Known or None
-        What was read of it.
-    ready : callable
-        Raw features -> features to compare.
+    known: what was read of it; ready: raw features -> features to compare.
     """
 
     reading: Reading

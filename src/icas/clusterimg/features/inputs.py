@@ -78,10 +78,7 @@ def features_of(
 ) -> FeatureSet:
     """Features of a folder, of a list of paths, or of arrays.
 
-    Raises
-    ------
-    UsageError
-        No such folder, a mixture of paths and arrays, or an array that is no image.
+    Raises UsageError: no such folder, a mixture of paths and arrays, or an array that is no image.
     """
     raw = raw_features_of(
         method,

@@ -44,13 +44,8 @@ def count_short(
 ) -> None:
     """Count the pairs within `radius` of one-word codes, by row and by block of columns.
 
-    Parameters
-    ----------
-    a, b : (n,), (m,) uint64 ndarray
-    side : int
-        Columns of a block; at most 65535.
-    counts : (n, ceil(m / side)) uint16 ndarray
-        Filled in; zeros before.
+    a, b: (n,), (m,) uint64; side: columns of a block; at most 65535; counts: (n, ceil(m / side))
+    uint16, filled in; zeros before.
     """
     beyond = np.uint64(radius + np.uint64(1))
     for t in range(counts.shape[1]):
@@ -96,12 +91,8 @@ def emit_short(
 ) -> None:
     """Write the pairs that `count_short` counted into `links`: row, column, share.
 
-    Parameters
-    ----------
-    shares : (65 or more,) float32 ndarray
-        Similarity by distance.
-    links : (int64, int64, float32) ndarrays
-        Each as long as the sum of `counts`.
+    shares: (65 or more,) float32, similarity by distance; links: (int64, int64, float32), each as
+    long as the sum of `counts`.
     """
     rows, columns, values = links
     beyond = np.uint64(radius + np.uint64(1))
@@ -150,12 +141,8 @@ def shares_short(a: Words, b: Words, shares: NDArray[np.float32], out: NDArray[n
 def _distances(a: Words, i: int, k: int, block: Words, radius: np.uint64, sums: Words) -> bool:
     """Distances of codes `i` and `k` to those of a block, unless all of them exceed `radius`.
 
-    Parameters
-    ----------
-    block : (words, side) uint64 ndarray
-        The codes of the block, one a column.
-    sums : (2, side) uint64 ndarray
-        Filled in, unless False is returned.
+    block: (words, side) uint64, the codes of the block, one a column; sums: (2, side) uint64,
+    filled in, unless False is returned.
     """
     side = block.shape[1]
     beyond = np.uint64(radius + np.uint64(1))
@@ -189,16 +176,9 @@ def count_long(
 ) -> None:
     """Count the pairs within `radius` of codes of many words, by row and by block of columns.
 
-    Parameters
-    ----------
-    a : (n, words) uint64 ndarray
-        `words` is a multiple of four.
-    blocks : (t, words, side) uint64 ndarray
-        The codes of the columns, `side` of them a block, one a column; the last filled up.
-    columns : int
-        How many there are.
-    counts : (n, t) uint16 ndarray
-        Filled in; zeros before.
+    a: (n, words) uint64, `words` is a multiple of four; blocks: (t, words, side) uint64, the codes
+    of the columns, `side` of them a block, one a column; the last filled up; columns: how many
+    there are; counts: (n, t) uint16, filled in; zeros before.
     """
     side = blocks.shape[2]
     sums = np.empty((2, side), np.uint64)

@@ -39,20 +39,11 @@ def _intersections(
 ) -> bool:
     """Intersections of sets `i` and `k` with those of a block; whether any pair may be a link.
 
-    Parameters
-    ----------
-    a : (n, words), (n,), (n,) uint64 ndarrays
-        Bitmaps, sizes and digests; here a set without a digest has 1, which none is.
-    block : (words, side) uint64 ndarray
-        Bitmaps of the block, one a column; `words` is a multiple of four.
-    b : (m,), (m,), (m,) uint64 ndarrays
-        Sizes, `least` times these, and digests, filled with zeros to whole blocks.
-    start : int
-        First column of the block.
-    least : uint64
-        So much of the sum of sizes a link's intersection is at least, times 2 to the `SCALE`.
-    sums : (2, side) uint64 ndarray
-        Filled in.
+    a: (n, words), (n,), (n,) uint64, bitmaps, sizes and digests; here a set without a digest has 1,
+    which none is; block: (words, side) uint64, bitmaps of the block, one a column; `words` is a
+    multiple of four; b: (m,), (m,), (m,) uint64, sizes, `least` times these, and digests, filled
+    with zeros to whole blocks; start: first column of the block; least: so much of the sum of sizes
+    a link's intersection is at least, times 2 to the `SCALE`; sums: (2, side) uint64, filled in.
     """
     bitmaps, sizes, digests = a
     _, floors, theirs = b
@@ -101,20 +92,10 @@ def count_similar(
 ) -> None:
     """Count the pairs at or above a threshold, by row and by block of columns.
 
-    Parameters
-    ----------
-    a, b
-        As for the intersections above.
-    blocks : (t, words, side) uint64 ndarray
-        Bitmaps of the columns, `side` of them a block, one a column; the last filled up.
-    columns : int
-        How many there are.
-    limit : uint64, float32
-        `least`, and the threshold.
-    same : bool
-        The columns are the rows: only pairs with row < column count.
-    counts : (n, t) uint16 ndarray
-        Filled in; zeros before.
+    a, b: as for the intersections above; blocks: (t, words, side) uint64, bitmaps of the columns,
+    `side` of them a block, one a column; the last filled up; columns: how many there are; limit:
+    `least`, and the threshold; same: the columns are the rows: only pairs with row < column count;
+    counts: (n, t) uint16, filled in; zeros before.
     """
     least, threshold = limit
     sizes = a[1]

@@ -28,12 +28,8 @@ NONE = np.uint64(0)
 def planes(signatures: Signatures, out: Words) -> None:
     """Lowest bits of the components, 64 components a word and a bit of each.
 
-    Parameters
-    ----------
-    signatures : (n, k) uint32 ndarray
-    out : (n, words) uint64 ndarray
-        Filled in; zeros before. Word ``PLANES * g + p`` of an image holds bit p of its components
-        64 g to 64 g + 63.
+    signatures: (n, k) uint32; out: (n, words) uint64, filled in; zeros before. Word ``PLANES * g +
+    p`` of an image holds bit p of its components 64 g to 64 g + 63.
     """
     for i in range(signatures.shape[0]):
         for c in range(signatures.shape[1]):
@@ -95,18 +91,10 @@ def count_near(
 ) -> None:
     """Count the pairs that differ in at most `most` components, by row and by block of columns.
 
-    Parameters
-    ----------
-    a, b : (n, k), (m, k) uint32 ndarray
-    bits : (n, words) uint64 ndarray
-        Of `a`, as `planes` makes them; `words` is a multiple of eight.
-    blocks : (t, words, side) uint64 ndarray
-        The same of `b`, `side` images a block, one a column; the last block filled up.
-    most : uint64
-    same : bool
-        `b` is `a`: only pairs with row < column count.
-    counts : (n, t) uint16 ndarray
-        Filled in; zeros before.
+    a, b: (n, k), (m, k) uint32; bits: (n, words) uint64, of `a`, as `planes` makes them; `words` is
+    a multiple of eight; blocks: (t, words, side) uint64, the same of `b`, `side` images a block,
+    one a column; the last block filled up; same: `b` is `a`: only pairs with row < column count;
+    counts: (n, t) uint16, filled in; zeros before.
     """
     side = blocks.shape[2]
     sums = np.empty((2, side), np.uint64)
@@ -139,12 +127,8 @@ def emit_near(
 ) -> None:
     """Write the pairs that `count_near` counted into `links`: row, column, share.
 
-    Parameters
-    ----------
-    shares : (k + 1,) float32 ndarray
-        Similarity by the number of components that differ.
-    links : (int64, int64, float32) ndarrays
-        Each as long as the sum of `counts`.
+    shares: (k + 1,) float32, similarity by the number of components that differ; links: (int64,
+    int64, float32), each as long as the sum of `counts`.
     """
     rows, columns, values = links
     side = blocks.shape[2]
@@ -199,13 +183,7 @@ def shares_of_all(
 def least_mixed(elements: Words, keys: Words, out: Signatures) -> None:
     """Low half of the least of `elements` under each permutation.
 
-    Parameters
-    ----------
-    elements : (m,) uint64 ndarray
-        Mixed once; m > 0.
-    keys : (k,) uint64 ndarray
-    out : (k,) uint32 ndarray
-        Filled in.
+    elements: (m,) uint64, mixed once; m > 0; keys: (k,) uint64; out: (k,) uint32, filled in.
     """
     for c in range(len(keys)):
         key, least = keys[c], ~NONE

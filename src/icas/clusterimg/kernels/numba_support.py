@@ -46,12 +46,8 @@ def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
     together would have been worth it; from then on compiled loops do. The answer is the same
     either way.
 
-    Parameters
-    ----------
-    name : str
-        A module of this package with a function ``warm_up()``, which runs each of its loops once.
-    seconds : float
-        What the work at hand would take in NumPy, roughly.
+    name: a module of this package with a function ``warm_up()``, which runs each of its loops once;
+    seconds: what the work at hand would take in NumPy, roughly.
     """
     full = f"{_PACKAGE}.{name}"
     ready = _READY.get(full)

@@ -64,13 +64,8 @@ def similarities(
 ) -> NDArray[np.float32]:
     """Similarity of each of n images with each of m, (n, m) float32.
 
-    Parameters
-    ----------
-    ours, theirs : (n, values) and (m, values) uint8 ndarray
-    norms : two Norms
-        Of the same images.
-    loops : module or None
-        `tm_loops` where it is there.
+    ours, theirs: (n, values) and (m, values) uint8; norms: of the same images; loops: `tm_loops`
+    where it is there.
     """
     values = np.empty((len(ours), len(theirs)), np.float32)
     for rows, products in _products(ours, theirs):
@@ -131,15 +126,8 @@ def sides_of(
     P + Q + t/2 |a| |b| at most. With e = (K + 32) u, so, halves of P and Q that are smaller by e P
     and e Q, and a t that is greater by e t, keep every linked pair at 0 or above.
 
-    Parameters
-    ----------
-    images : two (n, height, width, 3) uint8 ndarrays
-        The same array twice for pairs within one set.
-    norms : two Norms
-    threshold : float
-        Above 0.
-    loops : module or None
-        `tm_loops` where it is there.
+    images: two (n, height, width, 3) uint8, the same array twice for pairs within one set;
+    threshold: above 0; loops: `tm_loops` where it is there.
     """
     same = images[0] is images[1]
     p = _coordinates(images[0], norms[0], loops)

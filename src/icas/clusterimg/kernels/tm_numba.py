@@ -40,12 +40,8 @@ def cell_sums(
 ) -> NDArray[np.int64]:
     """Sums over the cells of a grid, (n, cells down, cells across, 3).
 
-    Parameters
-    ----------
-    images : (n, height, 3 width) uint8 ndarray
-        Rows of pixels of three values.
-    down, along : int64 ndarray
-        Where the cells begin, and behind them the number of rows, of columns.
+    images: (n, height, 3 width) uint8, rows of pixels of three values; down, along: where the cells
+    begin, and behind them the number of rows, of columns.
     """
     found = np.zeros((len(images), len(down) - 1, len(along) - 1, 3), np.int64)
     _fill_cells(_fixed(images), down, along, found)

@@ -120,16 +120,9 @@ LEAST_CHECKED, MOST_CHECKED = 50, 100
 class Checked:
     """What the candidates of some images are worth, by comparing these with all others.
 
-    Attributes
-    ----------
-    images : int
-        How many were compared with all others.
-    links : int
-        Links that they have.
-    found : int
-        Those of them that are between candidates.
-    joined : int
-        Those of them whose images hang together by links between candidates, found or not.
+    images: how many were compared with all others; links: links that they have; found: those of
+    them that are between candidates; joined: those of them whose images hang together by links
+    between candidates, found or not.
     """
 
     images: int = 0
@@ -155,16 +148,10 @@ class Checked:
 class CandidateStage:
     """Finds links by comparing each image with its most promising others.
 
-    Attributes
-    ----------
-    most : int
-        Candidates an image. A pair is compared where either is a candidate of the other.
-    seed : int
-        Draws the images that are compared with all others.
-    whole : bool
-        All pairs of what links join are compared, as complete and average linkage need it.
-    checks : list of Checked
-        What was found so far: one a batch, the merge of batches last.
+    most: candidates an image. A pair is compared where either is a candidate of the other; seed:
+    draws the images that are compared with all others; whole: all pairs of what links join are
+    compared, as complete and average linkage need it; checks: what was found so far: one a batch,
+    the merge of batches last.
     """
 
     most: int
@@ -266,10 +253,7 @@ class CandidateStage:
 def check_candidates(method: Method, most: int) -> None:
     """Make sure that `method` can take the way through candidates.
 
-    Raises
-    ------
-    UsageError
-        It cannot, or compares all pairs faster than candidates are found.
+    Raises UsageError: it cannot, or compares all pairs faster than candidates are found.
     """
     if most < 1:
         raise UsageError(f"--candidates {most}: must be at least 1")

@@ -32,11 +32,7 @@ def nearest(
     The nearest first, the lowest number first among equally near; `NONE` where there are fewer.
     Distances are whole numbers: the answer is the same however the work is shared out.
 
-    Parameters
-    ----------
-    sketches : (n, d) int8 ndarray
-    parts : (n,) int64 ndarray
-        The part that each belongs to, ascending.
+    sketches: (n, d) int8; parts: (n,) int64, the part that each belongs to, ascending.
     """
     shared = workers.share((sketches, parts))
     try:

@@ -36,17 +36,10 @@ Sketches = NDArray[np.int8]
 class Sketcher:
     """Makes sketches of images; the same for the same features, whatever is beside them.
 
-    Attributes
-    ----------
-    describe : callable
-        Features -> (n, v) float32 vectors.
-    mean : (v,) float64 ndarray
-    directions : (v, d) float64 ndarray
-        Both of whole numbers, in parts of `VECTOR_UNIT` and `DIRECTION_UNIT`; d may be 0.
-    gain : float
-        Steps of a sketch for each of these parts, or for a length of 1.
-    by_angle : bool
-        Only the direction of a vector counts, within what is kept of it.
+    describe: features -> (n, v) float32 vectors; mean: (v,) float64; directions: (v, d) float64,
+    both of whole numbers, in parts of `VECTOR_UNIT` and `DIRECTION_UNIT`; d may be 0; gain: steps
+    of a sketch for each of these parts, or for a length of 1; by_angle: only the direction of a
+    vector counts, within what is kept of it.
     """
 
     describe: Describe
@@ -59,10 +52,7 @@ class Sketcher:
     def fitted(cls, method: Method, features: FeatureSet, seed: int) -> Sketcher:
         """For a folder of which `features` are a sample.
 
-        Raises
-        ------
-        UsageError
-            The method has no sketches.
+        Raises UsageError: the method has no sketches.
         """
         describe = method.sketch(features, seed)
         if describe is None:

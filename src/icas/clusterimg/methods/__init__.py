@@ -35,10 +35,7 @@ METHODS = Registry(
 def method_class(name: str) -> type[Method]:
     """The class of the method called `name`; case does not matter.
 
-    Raises
-    ------
-    UsageError
-        No such method.
+    Raises UsageError: no such method.
     """
     cls: type[Method] = lookup(METHODS, name, "method")[1].load()
     return cls
@@ -47,10 +44,8 @@ def method_class(name: str) -> type[Method]:
 def make_method(name: str, **options: Any) -> Method:
     """The method called `name` with its options; those not given keep their defaults.
 
-    Raises
-    ------
-    UsageError
-        No such method, an option that it does not have, or a value outside its limits.
+    Raises UsageError: no such method, an option that it does not have, or a value outside its
+    limits.
     """
     made: Method = construct(method_class(name), name, options)
     return made
@@ -62,12 +57,8 @@ def on_device(method: Method, device: str) -> Method:
     Methods with the device as an option (deep) use it for their network and come back unchanged.
     ``auto`` is the CPU where torch or a GPU is missing, or the method does not support it.
 
-    Raises
-    ------
-    UsageError
-        No such device, or the method does not support it.
-    MissingExtraError
-        torch is not installed.
+    Raises UsageError: no such device, or the method does not support it; MissingExtraError: torch
+    is not installed.
     """
     cls = type(method)
     if device == "cpu" or "device" in options_of(cls):
@@ -89,10 +80,7 @@ def on_device(method: Method, device: str) -> Method:
 def check_supported(cls: type[Method], name: str, device: str) -> None:
     """Check that method `name` of class `cls` can be computed on a kind of device.
 
-    Raises
-    ------
-    UsageError
-        It cannot; the message names those that can.
+    Raises UsageError: it cannot; the message names those that can.
     """
     if device in ("cpu", "auto") or len(cls.devices) > 1:
         return

@@ -176,11 +176,7 @@ def unchanged(features: FeatureSet) -> FeatureSet:
 class OnDevice(Method):
     """A method whose similarities are computed on a GPU.
 
-    Attributes
-    ----------
-    method : Method
-    device : str
-        Device name of torch.
+    device: device name of torch.
     """
 
     method: Method
@@ -262,10 +258,7 @@ def named(value: Any) -> str:
 def require_same_shape(a: FeatureSet, b: FeatureSet) -> None:
     """Check that features of `a` and `b` are comparable: each image's has the same shape.
 
-    Raises
-    ------
-    UsageError
-        They were made with different options; the message names both shapes.
+    Raises UsageError: they were made with different options; the message names both shapes.
     """
     first, second = a.array.shape[1:], b.array.shape[1:]
     if first != second:

@@ -53,10 +53,7 @@ class Deep(Method):
     `linked` says that links are asked for by a threshold, whatever the network is; `fitted` tells
     the whitening that features went through.
 
-    Raises
-    ------
-    UsageError
-        An option is outside its limits, or two do not go together.
+    Raises UsageError: an option is outside its limits, or two do not go together.
     """
 
     model: Any = option(
@@ -154,10 +151,7 @@ class Deep(Method):
     def by_links(self) -> Deep:
         """The same, grouped by links.
 
-        Raises
-        ------
-        UsageError
-            Models are asked for.
+        Raises UsageError: models are asked for.
         """
         given = ["cluster_model"] if self.cluster_model is not None else []
         given += self._given_parameters()
@@ -178,10 +172,7 @@ class Deep(Method):
     def input_size(self) -> Size:
         """Width and height that images are brought to before the network gets them.
 
-        Raises
-        ------
-        UsageError
-            The network takes another size than the one asked for.
+        Raises UsageError: the network takes another size than the one asked for.
         """
         side = self.embedder().side
         if side is None:
@@ -195,10 +186,7 @@ class Deep(Method):
     def embedder(self) -> Embedder:
         """The network, loaded.
 
-        Raises
-        ------
-        UsageError, IcasError, MissingExtraError
-            As `load_embedder`.
+        Raises UsageError, IcasError, MissingExtraError: as `load_embedder`.
         """
         from icas.common.registry import need
 
@@ -210,10 +198,7 @@ class Deep(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Features of `images`, in their order, not whitened yet.
 
-        Returns
-        -------
-        FeatureSet
-            With the array vectors, (n, d) float32 of length 1.
+        Features with the array vectors, (n, d) float32 of length 1.
         """
         size = self.input_size()
         return self.embed(resize(image, size) for image in images)
@@ -221,10 +206,7 @@ class Deep(Method):
     def embed(self, images: Iterable[Image]) -> FeatureSet:
         """`extract` for images of `input_size`.
 
-        Raises
-        ------
-        IcasError
-            The network answers with numbers that are not finite.
+        Raises IcasError: the network answers with numbers that are not finite.
         """
         embedder = self.embedder()
         images = iter(images)
@@ -254,15 +236,8 @@ class Deep(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Cosine of the features of each image of `a` with each of `b`.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [-1, 1].
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` are features of different networks, or whitened over different folders.
+        Gives (len(a), len(b)) float32, in [-1, 1]. Raises UsageError: `a` and `b` are features of
+        different networks, or whitened over different folders.
         """
         if any(a.settings.get(name) != b.settings.get(name) for name in ("model", "weights")):
             raise UsageError("deep features of different networks cannot be compared")

@@ -99,13 +99,7 @@ def radius_of(shares: Table, threshold: float) -> int:
 def hamming(a: Codes, b: Codes) -> NDArray[np.int64]:
     """Number of different bits of each row of `a` with each of `b`.
 
-    Parameters
-    ----------
-    a, b : (n, bytes) and (m, bytes) uint8 ndarray
-
-    Returns
-    -------
-    (n, m) int64 ndarray
+    a, b: (n, bytes) and (m, bytes) uint8. Gives (n, m) int64.
     """
     ours, theirs = as_words(a), as_words(b).T.copy()
     distances = np.empty((len(a), len(b)), np.int64)
@@ -117,9 +111,7 @@ def hamming(a: Codes, b: Codes) -> NDArray[np.int64]:
 def shares_of(a: Codes, b: Codes, shares: Table) -> NDArray[np.float32]:
     """Similarity of each row of `a` with each of `b`, by the table `shares`.
 
-    Returns
-    -------
-    (n, m) float32 ndarray
+    Gives (n, m) float32.
     """
     found = np.empty((len(a), len(b)), np.float32)
     if not found.size:
@@ -141,14 +133,8 @@ def shares_of(a: Codes, b: Codes, shares: Table) -> NDArray[np.float32]:
 def links_of(a: Codes, b: Codes, shares: Table, threshold: float, *, same: bool) -> Links:
     """Pairs whose share is at or above float32(`threshold`), sorted by row, then column.
 
-    Parameters
-    ----------
-    a, b : (n, bytes) and (m, bytes) uint8 ndarray
-    shares : (8 * bytes + 1,) float32 ndarray
-        Similarity by distance, never rising.
-    threshold : float
-    same : bool
-        `b` is `a`: only pairs with row < column.
+    a, b: (n, bytes) and (m, bytes) uint8; shares: (8 * bytes + 1,) float32, similarity by distance,
+    never rising; same: `b` is `a`: only pairs with row < column.
     """
     radius = radius_of(shares, threshold)
     if radius < 0 or not len(a) or not len(b):

@@ -28,10 +28,8 @@ STACK_BYTES = 1 << 20
 def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> NDArray[np.uint8]:
     """Packed hashes of `images`.
 
-    Returns
-    -------
-    (n, ceil(hash_size squared / 8)) uint8 ndarray
-        The hash row by row, the first bit highest, filled with zeros to whole bytes.
+    Gives (n, ceil(hash_size squared / 8)) uint8, the hash row by row, the first bit highest, filled
+    with zeros to whole bytes.
     """
     side = hash_size * highfreq_factor
     small = (_small_gray(image, side) for image in images)
@@ -94,10 +92,7 @@ class ImageHash(Method):
     Source: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010;
     J. Buchner, ImageHash.
 
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
+    Raises UsageError: an option is outside its limits.
     """
 
     hash_size: int = option(8, "side of the hash; it has this number squared of bits", minimum=2)
@@ -127,11 +122,8 @@ class ImageHash(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Hashes of `images`, in their order.
 
-        Returns
-        -------
-        FeatureSet
-            With the array bits, (n, ceil(`hash_size` squared / 8)) uint8: the hash row by row, the
-            first bit highest, filled with zeros to whole bytes (`numpy.packbits`).
+        Features with the array bits, (n, ceil(`hash_size` squared / 8)) uint8: the hash row by row,
+        the first bit highest, filled with zeros to whole bytes (`numpy.packbits`).
         """
         if self.size is not None:
             images = (resize(image, self.size) for image in images)
@@ -144,15 +136,8 @@ class ImageHash(Method):
         Codes made elsewhere (`FeatureSet.from_bits`) count eight bits a byte; hashes made here
         count their own, without the bits that fill up the last byte.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [0, 1]; 1 for equal hashes.
-
-        Raises
-        ------
-        UsageError
-            The codes of `a` and `b` are not of the same length.
+        Gives (len(a), len(b)) float32, in [0, 1]; 1 for equal hashes. Raises UsageError: the codes
+        of `a` and `b` are not of the same length.
         """
         return shares_of(a.array, b.array, self.shares(a, b))
 
@@ -161,10 +146,7 @@ class ImageHash(Method):
 
         Where `a` is `b`, only pairs with a < b are given.
 
-        Raises
-        ------
-        UsageError
-            The codes of `a` and `b` are not of the same length.
+        Raises UsageError: the codes of `a` and `b` are not of the same length.
         """
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 

@@ -40,14 +40,9 @@ NO_DIGEST = 1
 class Bitmaps(NamedTuple):
     """Sets of n images.
 
-    Attributes
-    ----------
-    bitmaps : (n, words) uint64 ndarray
-        A bit for each number that is in the set.
-    sizes : (n,) int64 ndarray
-        Elements of each set, at least 1.
-    digests : (n,) uint64 ndarray
-        The one element of a set that lies outside the bitmaps, as it is no small number; else 0.
+    bitmaps: (n, words) uint64, a bit for each number that is in the set; sizes: (n,) int64,
+    elements of each set, at least 1; digests: (n,) uint64, the one element of a set that lies
+    outside the bitmaps, as it is no small number; else 0.
     """
 
     bitmaps: Words
@@ -63,10 +58,7 @@ class Bitmaps(NamedTuple):
 def bitmaps_of(sets: Sequence[NDArray[np.uint64]], numbers: int) -> Bitmaps:
     """Sets of numbers below `numbers`, or of one number that is not, as bitmaps.
 
-    Parameters
-    ----------
-    sets : sequence of (m,) uint64 ndarray
-        Different elements; m > 0.
+    sets: different elements; m > 0.
     """
     codes = np.zeros((len(sets), -(-numbers // 8)), np.uint8)
     digests = np.zeros(len(sets), np.uint64)

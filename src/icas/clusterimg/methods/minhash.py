@@ -77,18 +77,9 @@ def signatures_of(sets: Sequence[Elements], keys: Elements) -> Signatures:
 def signature(elements: Elements, keys: Elements) -> Signatures:
     """Least element of a set under each permutation: the low half of its mixed 64 bits.
 
-    Parameters
-    ----------
-    elements : (m,) uint64 ndarray
-        The set; m > 0.
-    keys : (k,) uint64 ndarray
-        One a permutation.
-
-    Returns
-    -------
-    (k,) uint32 ndarray
-        The low half is as good as random, even where the whole is a least value; two different
-        least elements agree in it once in 2^32.
+    elements: (m,) uint64, the set; m > 0; keys: (k,) uint64, one a permutation. Gives (k,) uint32,
+    the low half is as good as random, even where the whole is a least value; two different least
+    elements agree in it once in 2^32.
     """
     least = _mixed(_mixed(elements) ^ keys[:, None]).min(axis=1)
     return np.asarray(least & np.uint64(0xFFFFFFFF), np.uint32)
@@ -122,12 +113,7 @@ def shares_of(a: Signatures, b: Signatures) -> NDArray[np.float32]:
 def links_of(a: Signatures, b: Signatures, threshold: float, *, same: bool) -> Links:
     """Pairs whose share is at or above float32(`threshold`), sorted by row, then column.
 
-    Parameters
-    ----------
-    a, b : (n, k) and (m, k) uint32 ndarray
-    threshold : float
-    same : bool
-        `b` is `a`: only pairs with row < column.
+    a, b: (n, k) and (m, k) uint32; same: `b` is `a`: only pairs with row < column.
     """
     shares = _shares_by_difference(a.shape[1])
     most = int(np.count_nonzero(shares >= np.float32(threshold))) - 1
@@ -236,10 +222,7 @@ class MinHash(Method):
     M. Stephens, A combined corner and edge detector, 1988 (OpenCV's cornerHarris). Permutations
     are made by the mixing function of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
 
-    Raises
-    ------
-    UsageError
-        An option is outside its limits, or the grid is too fine for bitmaps.
+    Raises UsageError: an option is outside its limits, or the grid is too fine for bitmaps.
     """
 
     corners: int = option(200, "most Harris corners kept of an image", minimum=1)
@@ -297,11 +280,9 @@ class MinHash(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Sets of places of `images`, or their signatures, in their order.
 
-        Returns
-        -------
-        FeatureSet
-            With the arrays bitmaps, (n, words) uint64, sizes, (n,) int64, and digests, (n,) uint64,
-            0 where an image has corners; or with the array signatures, (n, `permutations`) uint32.
+        Features with the arrays bitmaps, (n, words) uint64, sizes, (n,) int64, and digests, (n,)
+        uint64, 0 where an image has corners; or with the array signatures, (n, `permutations`)
+        uint32.
         """
         sets = [self.places(image) for image in images]
         if self.by_sets:
@@ -313,15 +294,8 @@ class MinHash(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """J of each image of `a` with each of `b`, or the share of equal components.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [0, 1]; 1 for images with the same set.
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` have signatures of different length, or not both have signatures.
+        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same set. Raises
+        UsageError: `a` and `b` have signatures of different length, or not both have signatures.
         """
         if _are_bitmaps(a, b):
             return jaccard.similarities_of(Bitmaps.of(a), Bitmaps.of(b))
@@ -332,10 +306,7 @@ class MinHash(Method):
 
         Where `a` is `b`, only pairs with a < b are given.
 
-        Raises
-        ------
-        UsageError
-            As `similarity`.
+        Raises UsageError: as `similarity`.
         """
         if _are_bitmaps(a, b):
             return jaccard.links_of(Bitmaps.of(a), Bitmaps.of(b), threshold, same=a is b)
@@ -381,10 +352,7 @@ def strongest_corners(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and columns of the Harris corners of `gray`, strongest first, `most` of them or fewer.
 
-    Parameters
-    ----------
-    gray : (h, w) float32 ndarray
-        In [0, 1].
+    gray: (h, w) float32, in [0, 1].
     """
     smooth = cv2.GaussianBlur(gray, (0, 0), SMOOTHING)
     response = cv2.cornerHarris(smooth, WINDOW, APERTURE, HARRIS_K)

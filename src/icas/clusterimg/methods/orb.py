@@ -43,10 +43,7 @@ class Orb(Method):
     as in D. Lowe, Distinctive image features from scale-invariant keypoints, IJCV 2004, section
     7.3, with every match as a hypothesis in place of bins.
 
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
+    Raises UsageError: an option is outside its limits.
     """
 
     keypoints: int = option(200, "most ORB features kept of an image", minimum=1, maximum=65536)
@@ -85,17 +82,10 @@ class Orb(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """ORB features of `images`, in their order.
 
-        Returns
-        -------
-        FeatureSet
-            With the arrays (K = `keypoints`; rows past an image's count are 0)
-
-            - descriptors, (n, K, 32) uint8
-            - counts, (n,) int32: features of each image
-            - places, (n, K, 2) float32: x, y in units of the long side
-            - angles, (n, K) uint8: orientation in 256ths of a turn
-            - levels, (n, K) int8: pyramid level
-            - digest, (n,) uint64: fingerprint of the pixels
+        Features with the arrays (K = `keypoints`; rows past an image's count are 0) - descriptors, (n,
+        K, 32) uint8 - counts, (n,) int32: features of each image - places, (n, K, 2) float32: x, y
+        in units of the long side - angles, (n, K) uint8: orientation in 256ths of a turn - levels,
+        (n, K) int8: pyramid level - digest, (n,) uint64: fingerprint of the pixels.
         """
         found: list[Features] = []
         digests: list[int] = []
@@ -109,10 +99,7 @@ class Orb(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each image of `a` with each of `b`.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [0, 1]; 1 for images with the same pixels.
+        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same pixels.
         """
         return self._values(a, b, -np.inf)
 

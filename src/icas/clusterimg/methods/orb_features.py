@@ -38,14 +38,8 @@ Gray = NDArray[np.uint8]
 class Corners(NamedTuple):
     """Corners of a picture, a structure of arrays of equal length.
 
-    Attributes
-    ----------
-    x, y : (n,) float32 ndarray
-        In pixels of the picture.
-    response : (n,) float32 ndarray
-        Harris' measure.
-    level : (n,) int64 ndarray
-        Of the pyramid.
+    x, y: (n,) float32, in pixels of the picture; response: (n,) float32, Harris' measure; level:
+    (n,) int64, of the pyramid.
     """
 
     x: NDArray[np.float32]
@@ -197,18 +191,8 @@ def _values(point: Any) -> tuple[float, ...]:
 def spread(corners: Corners, side: int, wanted: int) -> NDArray[np.int64]:
     """`wanted` of the corners, evenly over the image: the strongest of every cell, then the second.
 
-    Parameters
-    ----------
-    corners : Corners
-    side : int
-        Long side of the image in pixels.
-    wanted : int
-        Most corners to keep.
-
-    Returns
-    -------
-    (m,) int64 ndarray
-        Their indices.
+    side: long side of the image in pixels; wanted: most corners to keep. Gives (m,) int64, their
+    indices.
     """
     order = np.argsort(-corners.response)
     ordered = corners.response[order]

@@ -62,12 +62,7 @@ def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
     ``cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)`` up to `most_bits`, and stay the same
     when the images change places.
 
-    Parameters
-    ----------
-    one, many : Features
-        Of one image and of n images.
-    most_bits : int
-        Largest Hamming distance, at most 128.
+    one, many: of one image and of n images; most_bits: largest Hamming distance, at most 128.
     """
     ours, count = _words(one.descriptors), int(one.counts)
     keypoints = many.descriptors.shape[1]
@@ -95,12 +90,8 @@ def _nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Nearest features both ways, each by one minimum over keys that hold distance and index.
 
-    Returns
-    -------
-    nearest, distance : (count, n) int64 ndarray
-        For each of our features and each image.
-    back : (n, K) int64 ndarray
-        Our feature nearest to each of theirs.
+    Gives nearest, distance: (count, n) int64, for each of our features and each image; back: (n, K)
+    int64, our feature nearest to each of theirs.
     """
     images, keypoints = many.descriptors.shape[:2]
     most = max(len(ours), keypoints)
@@ -159,17 +150,9 @@ def agreeing(
     the other matches of the two images agree or not. Changing places changes no bit of the
     answer: all sums are of one image or symmetric in the two.
 
-    Parameters
-    ----------
-    weights : (256,) float32 ndarray
-        Weight of a match by the bits that differ.
-    tolerance : float
-        How far a match may lie from where its hypothesis puts it, in units of the long side.
-
-    Returns
-    -------
-    (n,) float32 ndarray
-        0 where there is no match.
+    weights: (256,) float32, weight of a match by the bits that differ; tolerance: how far a match
+    may lie from where its hypothesis puts it, in units of the long side. Gives (n,) float32, 0
+    where there is no match.
     """
     pairs = len(many.descriptors)
     counts = np.bincount(matches.image, minlength=pairs)
@@ -243,11 +226,7 @@ def _circle() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def rules_of(weights: NDArray[np.float32], tolerance: float) -> tuple[Any, ...]:
     """What `agreeing` goes by as `kernels.orb_votes.Rules` has it.
 
-    Parameters
-    ----------
-    weights : (256,) float32 ndarray
-        Whole 256ths.
-    tolerance : float
+    weights: (256,) float32, whole 256ths.
     """
     whole = np.rint(weights * 256).astype(np.int32)
     allowed = np.float32(tolerance) * _shrinks()

@@ -56,10 +56,7 @@ class Ssim(Method):
     Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from
     error visibility to structural similarity, IEEE Transactions on Image Processing 13, 2004.
 
-    Raises
-    ------
-    UsageError
-        The common size is smaller than the window.
+    Raises UsageError: the common size is smaller than the window.
     """
 
     size: Size = option(
@@ -86,10 +83,7 @@ class Ssim(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """The gray images at the common size, in their order.
 
-        Returns
-        -------
-        FeatureSet
-            With the array gray, (n, height, width) uint8.
+        Features with the array gray, (n, height, width) uint8.
         """
         width, height = self.size
         brought = [gray_at(image, self.size) for image in images]
@@ -99,15 +93,8 @@ class Ssim(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Mean structural similarity of each image of `a` with each of `b`.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [-1, 1]; 1 for images that are the same at the common size.
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` were made at different sizes.
+        Gives (len(a), len(b)) float32, in [-1, 1]; 1 for images that are the same at the common
+        size. Raises UsageError: `a` and `b` were made at different sizes.
         """
         require_same_shape(a, b)
         kernels = compiled_kernels("ssim.pairs_numba", _seconds(a, b)) or ssim_windows
@@ -127,15 +114,8 @@ class Ssim(Method):
         Most pairs are told apart by a strict upper bound (`ssim_blocks`); of the others as many
         rows of windows are computed as it takes to see that the bound of the rest is too low.
 
-        Returns
-        -------
-        Links
-            Numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`.
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` were made at different sizes.
+        Gives numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`. Raises
+        UsageError: `a` and `b` were made at different sizes.
         """
         require_same_shape(a, b)
         shape = a.array.shape[1:]

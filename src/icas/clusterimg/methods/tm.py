@@ -50,10 +50,7 @@ class TemplateMatching(Method):
 
     Source: OpenCV's matchTemplate, method TM_SQDIFF_NORMED.
 
-    Raises
-    ------
-    UsageError
-        The common size is smaller than a pixel.
+    Raises UsageError: the common size is smaller than a pixel.
     """
 
     size: Size = option(
@@ -79,10 +76,7 @@ class TemplateMatching(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """The images at the common size, in their order.
 
-        Returns
-        -------
-        FeatureSet
-            With the array pixels, (n, height, width, 3) uint8 RGB.
+        Features with the array pixels, (n, height, width, 3) uint8 RGB.
         """
         width, height = self.size
         brought = [resize(image, self.size) for image in images]
@@ -92,15 +86,8 @@ class TemplateMatching(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each image of `a` with each of `b`.
 
-        Returns
-        -------
-        (len(a), len(b)) float32 ndarray
-            In [0, 1]; 1 for images that are the same at the common size.
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` were made at different sizes.
+        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images that are the same at the common
+        size. Raises UsageError: `a` and `b` were made at different sizes.
         """
         require_same_shape(a, b)
         loops = _loops(a, b)
@@ -116,15 +103,8 @@ class TemplateMatching(Method):
         One product of matrices tells the pairs that may be linked (`tm_products.sides_of`); only
         their similarities are computed.
 
-        Returns
-        -------
-        Links
-            Numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`.
-
-        Raises
-        ------
-        UsageError
-            `a` and `b` were made at different sizes.
+        Gives numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`. Raises
+        UsageError: `a` and `b` were made at different sizes.
         """
         require_same_shape(a, b)
         wanted = float(np.float32(threshold))

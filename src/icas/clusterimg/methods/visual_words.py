@@ -32,10 +32,7 @@ Vectors = NDArray[np.float32]
 class VisualWords:
     """Words of descriptors, and how images are told by them.
 
-    Attributes
-    ----------
-    words : (w, bits) float32 ndarray
-        Whole numbers in [-`UNIT`, `UNIT`].
+    words: (w, bits) float32, whole numbers in [-`UNIT`, `UNIT`].
     """
 
     words: Vectors

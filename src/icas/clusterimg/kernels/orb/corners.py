@@ -199,15 +199,8 @@ ONE = np.uint64(1)
 class Corners(NamedTuple):
     """Corners of one level of the pyramid, row by row.
 
-    Attributes
-    ----------
-    x, y : (n,) int32 ndarray
-    response : (n,) float32 ndarray
-        Harris' measure.
-    angle : (n,) float32 ndarray
-        From the corner to the centroid of the patch around it, in degrees.
-    cut : bool
-        There were more.
+    x, y: (n,) int32; response: (n,) float32, Harris' measure; angle: (n,) float32, from the corner
+    to the centroid of the patch around it, in degrees; cut: there were more.
     """
 
     x: NDArray[np.int32]
@@ -221,16 +214,9 @@ class Corners(NamedTuple):
 def corners(level: NDArray[np.uint8], edge: int, threshold: int, most: int) -> Corners:
     """Corners of a level of the pyramid that FAST finds.
 
-    Parameters
-    ----------
-    level : (h, w) uint8 ndarray
-        With `BORDER` mirrored pixels around it, `RIGHT` on the right.
-    edge : int
-        Pixels beside the level's edge without corners.
-    threshold : int
-        Of FAST.
-    most : int
-        Corners wanted, at least 1, by the score of FAST; those as good as the last come on top.
+    level: (h, w) uint8, with `BORDER` mirrored pixels around it, `RIGHT` on the right; edge: pixels
+    beside the level's edge without corners; threshold: of FAST; most: corners wanted, at least 1,
+    by the score of FAST; those as good as the last come on top.
     """
     x, y, scores = _fast(level, edge, threshold)
     least = _least_score(scores, most)

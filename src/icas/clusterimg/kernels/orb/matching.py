@@ -34,18 +34,11 @@ Numbers = NDArray[np.int32]
 class Bench(NamedTuple):
     """Space to find matches in, and what was found last.
 
-    Attributes
-    ----------
-    near : (rows, columns) uint8 ndarray
-        Distances; `NONE` from column `written` on.
-    row_least, column_least : (CHUNK,), (columns,) uint8 ndarray
-    column_first : (columns,) uint8 ndarray
-        First row of `near` that holds the least of the column.
-    row_key, column_key : int32 ndarray
-        Keys of the nearest, of images whose distances are not held all at once.
-    first, second, bits : int32 ndarray
-        Matches: our feature, theirs, their distance.
-    written : (1,) int32 ndarray
+    near: (rows, columns) uint8, Distances; `NONE` from column `written` on; row_least,
+    column_least: (CHUNK,), (columns,) uint8; column_first: (columns,) uint8, first row of `near`
+    that holds the least of the column; row_key, column_key: keys of the nearest, of images whose
+    distances are not held all at once; first, second, bits: Matches: our feature, theirs, their
+    distance; written: (1,) int32.
     """
 
     near: NDArray[np.uint8]
@@ -117,21 +110,10 @@ def match(
 ) -> int:
     """Find the pairs of features that are each other's nearest and differ in few enough bits.
 
-    Parameters
-    ----------
-    ours : (R, 4) uint64 ndarray
-        As `in_rows` gives; the first `our_count` (at least 1) are features.
-    theirs : (4, K') uint64 ndarray
-        As `in_planes` gives; the first `their_count` (at least 1) are features.
-    most_bits : int
-        At most 254.
-    bench : Bench
-        Its `first`, `second` and `bits` are filled in.
-
-    Returns
-    -------
-    int
-        Number of pairs.
+    ours: (R, 4) uint64, as `in_rows` gives; the first `our_count` (at least 1) are features;
+    theirs: (4, K') uint64, as `in_planes` gives; the first `their_count` (at least 1) are features;
+    most_bits: at most 254; bench: its `first`, `second` and `bits` are filled in. Gives number of
+    pairs.
     """
     width = -(-their_count // LANES) * LANES
     looked = -(-their_count // RUN) * RUN

@@ -27,16 +27,8 @@ TOGETHER = 1 << 20
 class Described(NamedTuple):
     """What is compared of n images.
 
-    Attributes
-    ----------
-    words : (n, K, 4) uint64 ndarray
-        Descriptors.
-    counts : (n,) int32 ndarray
-        Features of each image.
-    digest : (n,) uint64 ndarray
-        Equal for the same pixels.
-    placed : Placed
-        Where the features lie.
+    words: (n, K, 4) uint64, Descriptors; counts: (n,) int32, features of each image; digest: (n,)
+    uint64, equal for the same pixels; placed: where the features lie.
     """
 
     words: NDArray[np.uint64]
@@ -57,17 +49,9 @@ def similarities(
 ) -> None:
     """Similarity of each of `a` with each of `b` where it is at or above `threshold`.
 
-    Parameters
-    ----------
-    a, b : Described
-    most_bits : int
-        In which two matched features may differ; at most 254.
-    rules : Rules
-    threshold : float32
-    same : bool
-        `a` is `b`: only pairs with row <= column are looked at.
-    into : (len(a), len(b)) float32 ndarray
-        Written to where a similarity is at or above the threshold.
+    most_bits: in which two matched features may differ; at most 254; same: `a` is `b`: only pairs
+    with row <= column are looked at; into: (len(a), len(b)) float32, written to where a similarity
+    is at or above the threshold.
     """
     most = max(a.words.shape[1], b.words.shape[1])
     bench, ballot = bench_for(most, most), ballot_for(most)

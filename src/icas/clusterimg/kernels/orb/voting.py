@@ -37,18 +37,10 @@ class Placed(NamedTuple):
 class Rules(NamedTuple):
     """When two matches agree, and what a match weighs.
 
-    Attributes
-    ----------
-    weights : (256,) int32 ndarray
-        Weight of a match by the bits that differ, in 256ths.
-    cos, sin : (256,) float32 ndarray
-        By the angle.
-    shrink, allowed : (levels,) float32 ndarray
-        One over the size of a feature by its level; the tolerance times it.
-    turn : int
-        256ths of a turn by which turns may differ; less than half of them.
-    grow : float32
-        How far levels may differ.
+    weights: (256,) int32, weight of a match by the bits that differ, in 256ths; cos, sin: (256,)
+    float32, by the angle; shrink, allowed: (levels,) float32, one over the size of a feature by its
+    level; the tolerance times it; turn: 256ths of a turn by which turns may differ; less than half
+    of them; grow: how far levels may differ.
     """
 
     weights: Numbers
@@ -63,16 +55,10 @@ class Rules(NamedTuple):
 class Ballot(NamedTuple):
     """Space for the matches of two images, sorted by the turn they make.
 
-    Attributes
-    ----------
-    lanes : (VOTE_ROWS, capacity) float32 ndarray
-        What `vote` reads. Behind the last match the first ones stand once more: turns go round.
-    turn : (capacity,) int32 ndarray
-        By how many 256ths of a turn theirs is turned against ours.
-    before, weight_before : (257,) int32 ndarray
-        Number and weight of the matches with a smaller turn.
-    free : (256,) int32 ndarray
-        Where the next match of a turn goes.
+    lanes: (VOTE_ROWS, capacity) float32, what `vote` reads. Behind the last match the first ones
+    stand once more: turns go round; turn: (capacity,) int32, by how many 256ths of a turn theirs is
+    turned against ours; before, weight_before: (257,) int32, number and weight of the matches with
+    a smaller turn; free: (256,) int32, where the next match of a turn goes.
     """
 
     lanes: Floats

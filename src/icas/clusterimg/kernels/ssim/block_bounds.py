@@ -169,10 +169,7 @@ def bounds(
 ) -> NDArray[np.float64]:
     """What no total of each of n images with each of m is above, (n, m) float64.
 
-    Parameters
-    ----------
-    ours, theirs : (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32 ndarray
-    grid : Grid
+    ours, theirs: (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32.
     """
     found = np.full((ours.shape[2], theirs.shape[2]), grid.rows * grid.columns * MARGIN)
     for one, other, count in zip(ours, theirs, grid.counts.ravel(), strict=True):
@@ -196,20 +193,9 @@ def totals_from(
 ) -> NDArray[np.int64]:
     """Totals of n images with m where they are `least` or more, `NONE` elsewhere.
 
-    Parameters
-    ----------
-    ours, theirs : Maps
-    features : two arrays
-        Of the same images, by `features_of`.
-    shape : (int, int)
-        Height and width of the images.
-    least : int
-    triangle : bool
-        Both sides are the same images: only pairs above the diagonal are looked at.
-
-    Returns
-    -------
-    (n, m) int64 ndarray
+    features: of the same images, by `features_of`; shape: (int, int), height and width of the
+    images; triangle: both sides are the same images: only pairs above the diagonal are looked at.
+    Gives (n, m) int64.
     """
     found = np.full((features[0].shape[2], features[1].shape[2]), NONE)
     for start in range(0, len(found), ROWS):

@@ -90,10 +90,7 @@ def totals_with(one: Maps, many: Maps) -> NDArray[np.float64]:
         below = ((round(S S) + b) + (round(S' S') + b)) * (V + V')
         part  = rint(above / below * 2^22)
 
-    Returns
-    -------
-    (n,) float64 ndarray
-        Whole numbers, at most `WHOLE` a window for images that are the same.
+    Gives (n,) float64, whole numbers, at most `WHOLE` a window for images that are the same.
     """
     means = one.sums * many.sums
     covariances = window_sums(one.pixels * many.pixels) * np.int32(PIXELS)
