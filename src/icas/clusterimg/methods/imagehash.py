@@ -71,7 +71,7 @@ def _stacks(small: Iterable[NDArray[np.uint8]], side: int) -> Iterator[NDArray[n
 
 
 def _hashes(stack: NDArray[np.uint8], hash_size: int) -> NDArray[np.uint8]:
-    from scipy.fftpack import dct
+    from scipy.fft import dct
 
     # Columns as rows: transforms along the last axis are far faster. Of the first transform only
     # the low frequencies go through the second.
