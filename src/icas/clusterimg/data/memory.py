@@ -245,10 +245,7 @@ class FeatureStore:
             else:
                 arrays[name] = self._arrays[name][: self._rows]
         return replace(
-            self._like,
-            arrays=arrays,
-            files=tuple(self._files),
-            unreadable=tuple(self._unreadable),
+            self._like, arrays=arrays, files=tuple(self._files), unreadable=tuple(self._unreadable)
         )
 
     def _begin(self, part: FeatureSet) -> None:

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Floats, Longs, Shorts, Words
 from icas.clusterimg.kernels.numba_support import compiled
 
 
@@ -26,8 +26,6 @@ popcount = cast(Callable[[np.uint64], np.uint64], intrinsic(_popcount))
 """Number of ones in a word; of the word's type. LLVM writes it out where there is no such one."""
 
 
-Words = NDArray[np.uint64]
-
 FAR = np.uint64(1 << 62)
 """Above any distance."""
 SIGN = np.uint64(63)
@@ -40,7 +38,7 @@ RUN = 64
 
 @compiled
 def count_short(
-    a: Words, b: Words, side: int, radius: np.uint64, same: bool, counts: NDArray[np.uint16]
+    a: Words, b: Words, side: int, radius: np.uint64, same: bool, counts: Shorts
 ) -> None:
     """Count the pairs within `radius` of one-word codes, by row and by block of columns.
 
@@ -85,9 +83,9 @@ def emit_short(
     side: int,
     radius: np.uint64,
     same: bool,
-    counts: NDArray[np.uint16],
-    shares: NDArray[np.float32],
-    links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]],
+    counts: Shorts,
+    shares: Floats,
+    links: tuple[Longs, Longs, Floats],
 ) -> None:
     """Write the pairs that `count_short` counted into `links`: row, column, share.
 
@@ -129,7 +127,7 @@ def _any_in(word: np.uint64, block: Words, beyond: np.uint64) -> bool:
 
 
 @compiled
-def shares_short(a: Words, b: Words, shares: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+def shares_short(a: Words, b: Words, shares: Floats, out: Floats) -> None:
     """Similarity of each one-word code of `a` with each of `b`, into (n, m) `out`."""
     for i in range(len(a)):
         word, row = a[i], out[i]
@@ -167,12 +165,7 @@ def _distances(a: Words, i: int, k: int, block: Words, radius: np.uint64, sums: 
 
 @compiled
 def count_long(
-    a: Words,
-    blocks: Words,
-    columns: int,
-    radius: np.uint64,
-    same: bool,
-    counts: NDArray[np.uint16],
+    a: Words, blocks: Words, columns: int, radius: np.uint64, same: bool, counts: Shorts
 ) -> None:
     """Count the pairs within `radius` of codes of many words, by row and by block of columns.
 
@@ -204,9 +197,9 @@ def emit_long(
     columns: int,
     radius: np.uint64,
     same: bool,
-    counts: NDArray[np.uint16],
-    shares: NDArray[np.float32],
-    links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]],
+    counts: Shorts,
+    shares: Floats,
+    links: tuple[Longs, Longs, Floats],
 ) -> None:
     """Write the pairs that `count_long` counted into `links`; as `emit_short`."""
     rows, others, values = links
@@ -231,9 +224,7 @@ def emit_long(
 
 
 @compiled
-def shares_long(
-    a: Words, blocks: Words, shares: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
+def shares_long(a: Words, blocks: Words, shares: Floats, out: Floats) -> None:
     """Similarity of each code of `a` with each of `blocks`, into (n, m) `out`."""
     side = blocks.shape[2]
     sums = np.empty((2, side), np.uint64)

@@ -11,12 +11,10 @@ An image may stand outside the bitmaps with a single element of its own, its dig
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Floats, Longs, Shorts, Words
 from icas.clusterimg.kernels.hamming import popcount
 from icas.clusterimg.kernels.numba_support import compiled
-
-Words = NDArray[np.uint64]
 
 SIGN = np.uint64(63)
 """The bit that a difference has where it would be below 0."""
@@ -88,7 +86,7 @@ def count_similar(
     columns: int,
     limit: tuple[np.uint64, np.float32],
     same: bool,
-    counts: NDArray[np.uint16],
+    counts: Shorts,
 ) -> None:
     """Count the pairs at or above a threshold, by row and by block of columns.
 
@@ -126,8 +124,8 @@ def emit_similar(
     columns: int,
     limit: tuple[np.uint64, np.float32],
     same: bool,
-    counts: NDArray[np.uint16],
-    links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]],
+    counts: Shorts,
+    links: tuple[Longs, Longs, Floats],
 ) -> None:
     """Write the pairs that `count_similar` counted into `links`: row, column, similarity."""
     least, threshold = limit
@@ -151,10 +149,7 @@ def emit_similar(
 
 @compiled
 def similarities(
-    a: tuple[Words, Words, Words],
-    blocks: Words,
-    b: tuple[Words, Words, Words],
-    out: NDArray[np.float32],
+    a: tuple[Words, Words, Words], blocks: Words, b: tuple[Words, Words, Words], out: Floats
 ) -> None:
     """Similarity of each of `a` with each column, into (n, m) `out`."""
     sizes = a[1]

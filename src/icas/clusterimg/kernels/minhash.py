@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Floats, Longs, Shorts, Words
 from icas.clusterimg.kernels.hamming import popcount
 from icas.clusterimg.kernels.numba_support import compiled
 
-Words = NDArray[np.uint64]
 Signatures = NDArray[np.uint32]
 
 PLANES = 4
@@ -87,7 +87,7 @@ def count_near(
     blocks: Words,
     most: np.uint64,
     same: bool,
-    counts: NDArray[np.uint16],
+    counts: Shorts,
 ) -> None:
     """Count the pairs that differ in at most `most` components, by row and by block of columns.
 
@@ -121,9 +121,9 @@ def emit_near(
     blocks: Words,
     most: np.uint64,
     same: bool,
-    counts: NDArray[np.uint16],
-    shares: NDArray[np.float32],
-    links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]],
+    counts: Shorts,
+    shares: Floats,
+    links: tuple[Longs, Longs, Floats],
 ) -> None:
     """Write the pairs that `count_near` counted into `links`: row, column, share.
 
@@ -150,13 +150,7 @@ def emit_near(
 
 
 @compiled
-def shares_of_all(
-    a: Signatures,
-    b: Signatures,
-    side: int,
-    shares: NDArray[np.float32],
-    out: NDArray[np.float32],
-) -> None:
+def shares_of_all(a: Signatures, b: Signatures, side: int, shares: Floats, out: Floats) -> None:
     """Similarity of each of `a` with each of `b`, into (n, m) `out`; `side` columns at a time."""
     for start in range(0, b.shape[0], side):
         last = min(start + side, b.shape[0]) - 1

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from icas.clusterimg.kernels import Bytes, Doubles, Floats, Longs
 
 MIDDLE = 128
 """Taken off every value: what is left is at most 128 in size."""
@@ -28,23 +29,21 @@ CELLS = 12
 FEW = 64
 """Values up to which a grid is of no use."""
 
-Rows = NDArray[np.uint8]
-
 
 class Norms(NamedTuple):
     """Of n images, (n,) float64 each."""
 
-    squares: NDArray[np.float64]
+    squares: Doubles
     """Sum of the squared distances of the values from `MIDDLE`, exact."""
-    lengths: NDArray[np.float64]
+    lengths: Doubles
     """Root of the sum of the squared values."""
 
-    def picked(self, images: slice | NDArray[np.int64]) -> Norms:
+    def picked(self, images: slice | Longs) -> Norms:
         """Those of the chosen images."""
         return Norms(self.squares[images], self.lengths[images])
 
 
-def norms_of(rows: Rows, loops: ModuleType | None) -> Norms:
+def norms_of(rows: Bytes, loops: ModuleType | None) -> Norms:
     """Norms of the images `rows`, (n, values); `loops` is `tm_loops` or None."""
     values = rows.shape[1]
     if loops is not None:
@@ -60,8 +59,8 @@ def norms_of(rows: Rows, loops: ModuleType | None) -> Norms:
 
 
 def similarities(
-    ours: Rows, theirs: Rows, norms: tuple[Norms, Norms], loops: ModuleType | None
-) -> NDArray[np.float32]:
+    ours: Bytes, theirs: Bytes, norms: tuple[Norms, Norms], loops: ModuleType | None
+) -> Floats:
     """Similarity of each of n images with each of m, (n, m) float32.
 
     ours, theirs: (n, values) and (m, values) uint8; norms: of the same images; loops: `tm_loops`
@@ -78,7 +77,7 @@ def similarities(
     return values
 
 
-def similarity_of(apart: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float32]:
+def similarity_of(apart: Doubles, scale: Doubles) -> Floats:
     """Similarities by sums of squared differences and products of lengths, in [0, 1]."""
     share = np.ones(apart.shape)
     np.divide(apart, scale, out=share, where=apart < scale)
@@ -87,12 +86,12 @@ def similarity_of(apart: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
 
 
 def pair_similarities(
-    ours: Rows,
-    theirs: Rows,
+    ours: Bytes,
+    theirs: Bytes,
     norms: tuple[Norms, Norms],
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    pairs: tuple[Longs, Longs],
     loops: ModuleType | None,
-) -> NDArray[np.float32]:
+) -> Floats:
     """What `similarities` has at the `pairs` (rows, columns), (pairs,) float32."""
     one, other = norms[0].picked(pairs[0]), norms[1].picked(pairs[1])
     if loops is not None:
@@ -103,11 +102,11 @@ def pair_similarities(
 
 
 def sides_of(
-    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    images: tuple[Bytes, Bytes],
     norms: tuple[Norms, Norms],
     threshold: float,
     loops: ModuleType | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Floats, Floats]:
     """Matrices whose product is 0 or more wherever a similarity reaches `threshold`.
 
     Two images a, b are linked where |a - b|^2 <= t |a| |b|, with t = 1 - `threshold` and what
@@ -150,9 +149,7 @@ def chunks(values: int) -> Iterator[slice]:
         yield slice(start, start + CHUNK)
 
 
-def _products(
-    ours: Rows, theirs: Rows
-) -> Iterator[tuple[slice, NDArray[np.float32] | NDArray[np.float64]]]:
+def _products(ours: Bytes, theirs: Bytes) -> Iterator[tuple[slice, Floats | Doubles]]:
     """`ROWS` images of `ours`, and the products of their centred values with all others', exact."""
     runs = [slice(start, start + ROWS) for start in range(0, len(ours), ROWS)]
     if ours.shape[1] <= CHUNK:
@@ -170,9 +167,7 @@ def _products(
         yield rows, total[rows]
 
 
-def _pair_products(
-    ours: Rows, theirs: Rows, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _pair_products(ours: Bytes, theirs: Bytes, rows: Longs, columns: Longs) -> Doubles:
     """Products of the centred values of single pairs, (pairs,), exact."""
     total = np.zeros(len(rows))
     for start in range(0, len(rows), GATHERED // CHUNK):
@@ -183,13 +178,11 @@ def _pair_products(
     return total
 
 
-def _centred(values: Rows) -> NDArray[np.float32]:
+def _centred(values: Bytes) -> Floats:
     return np.subtract(values, np.float32(MIDDLE), dtype=np.float32)
 
 
-def _coordinates(
-    images: NDArray[np.uint8], norms: Norms, loops: ModuleType | None
-) -> NDArray[np.float32]:
+def _coordinates(images: Bytes, norms: Norms, loops: ModuleType | None) -> Floats:
     """The vectors of `sides_of`, (n, coordinates) float32: all centred values, or cells."""
     count, height, width, channels = images.shape
     # Without compiled loops a pair that is computed for nothing costs more than a long product.
@@ -207,15 +200,13 @@ def _coordinates(
     return np.concatenate([cells, rest[:, None]], axis=1).astype(np.float32)
 
 
-def _edges(length: int) -> NDArray[np.int64]:
+def _edges(length: int) -> Longs:
     """Where the cells of a side begin, and its end."""
     cells = max(1, min(CELLS, 2 * length // 5))
     return np.arange(cells + 1) * length // cells
 
 
-def _cell_sums(
-    images: NDArray[np.uint8], down: NDArray[np.int64], along: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _cell_sums(images: Bytes, down: Longs, along: Longs) -> Longs:
     """As `tm_loops.cell_sums`, of (n, height, width, 3)."""
     # np.add.reduceat would make an int32 copy of all images first.
     rows = pairwise(down.tolist())

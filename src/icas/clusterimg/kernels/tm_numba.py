@@ -7,8 +7,8 @@ asks whether it counts from the end, and then nothing is done side by side.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Doubles, Floats, Longs
 from icas.clusterimg.kernels.numba_support import compiled
 
 PART = 1024
@@ -28,16 +28,14 @@ def warm_up() -> None:
         finish(products, squares, squares, squares, squares, found)
 
 
-def moments(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def moments(rows: Bytes) -> tuple[Longs, Longs]:
     """Sum of the values and of their squares, (n,) each, of (n, values) rows."""
     sums, squares = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
     _fill_moments(_fixed(rows), sums, squares)
     return sums, squares
 
 
-def cell_sums(
-    images: NDArray[np.uint8], down: NDArray[np.int64], along: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def cell_sums(images: Bytes, down: Longs, along: Longs) -> Longs:
     """Sums over the cells of a grid, (n, cells down, cells across, 3).
 
     images: (n, height, 3 width) uint8, rows of pixels of three values; down, along: where the cells
@@ -48,16 +46,14 @@ def cell_sums(
     return found
 
 
-def differences(
-    a: NDArray[np.uint8], b: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs) -> Doubles:
     """Sum of squared differences of the rows `rows` of `a` and `columns` of `b`, (pairs,)."""
     found = np.empty(len(rows), np.float64)
     _fill_differences(_fixed(a), _fixed(b), rows, columns, found)
     return found
 
 
-def _fixed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _fixed(values: Bytes) -> Bytes:
     """The same values, not to be written: arrays on disk are not, and each kind is compiled."""
     view = np.ascontiguousarray(values).view()
     view.flags.writeable = False
@@ -65,9 +61,7 @@ def _fixed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @compiled
-def _fill_moments(
-    rows: NDArray[np.uint8], sums: NDArray[np.int64], squares: NDArray[np.int64]
-) -> None:
+def _fill_moments(rows: Bytes, sums: Longs, squares: Longs) -> None:
     flat, count = rows.reshape(-1), _U(rows.shape[1])
     for row in range(len(rows)):
         start, end = _U(row) * count, _U(row + 1) * count
@@ -86,12 +80,7 @@ def _fill_moments(
 
 
 @compiled
-def _fill_cells(
-    images: NDArray[np.uint8],
-    down: NDArray[np.int64],
-    along: NDArray[np.int64],
-    found: NDArray[np.int64],
-) -> None:
+def _fill_cells(images: Bytes, down: Longs, along: Longs, found: Longs) -> None:
     flat, height, width = images.reshape(-1), _U(images.shape[1]), _U(images.shape[2])
     line = np.zeros(width, np.int32)
     for image in range(len(images)):
@@ -108,13 +97,7 @@ def _fill_cells(
 
 
 @compiled
-def _fill_differences(
-    a: NDArray[np.uint8],
-    b: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    found: NDArray[np.float64],
-) -> None:
+def _fill_differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs, found: Doubles) -> None:
     ours, theirs, count = a.reshape(-1), b.reshape(-1), _U(a.shape[1])
     for pair in range(len(rows)):
         one, other = _U(rows[pair]) * count, _U(columns[pair]) * count
@@ -132,12 +115,12 @@ def _fill_differences(
 
 @compiled
 def finish(
-    products: NDArray[np.float32] | NDArray[np.float64],
-    squares_a: NDArray[np.float64],
-    lengths_a: NDArray[np.float64],
-    squares_b: NDArray[np.float64],
-    lengths_b: NDArray[np.float64],
-    found: NDArray[np.float32],
+    products: Floats | Doubles,
+    squares_a: Doubles,
+    lengths_a: Doubles,
+    squares_b: Doubles,
+    lengths_b: Doubles,
+    found: Floats,
 ) -> None:
     """Fill `found`, (n, m), by the products of centred images; as `tm_products.similarity_of`."""
     rows, columns = products.shape

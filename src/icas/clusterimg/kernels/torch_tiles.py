@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Doubles, Floats, Longs
 from icas.clusterimg.kernels.ssim.windows import (
     BRIGHT,
     PIXELS,
@@ -24,7 +25,7 @@ WINDOWS = 1 << 25
 """Windows of pairs of images held at a time, 4 bytes each, a few times over."""
 
 
-def hamming(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[np.int64]:
+def hamming(a: Bytes, b: Bytes, device: str) -> Longs:
     """Number of different bits of each row of packed codes of `a` with each of `b`, (n, m)."""
     rows, columns = _signs(a, device), _signs(b, device)
     # Products of 1 and -1: whole numbers up to the number of bits, in TF32 as in float32.
@@ -32,7 +33,7 @@ def hamming(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[
     return np.asarray(distances.to(torch.int64).cpu().numpy(), np.int64)
 
 
-def _signs(codes: NDArray[np.uint8], device: str) -> Tensor:
+def _signs(codes: Bytes, device: str) -> Tensor:
     """1 for each bit that is set, -1 for each other."""
     packed = _tensor(codes, device)
     shifts = torch.arange(8, device=device, dtype=torch.uint8)
@@ -44,7 +45,7 @@ def _tensor(array: NDArray[Any], device: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def color_shares(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
+def color_shares(a: Bytes, b: Bytes, device: str) -> Floats:
     """1 - TM_SQDIFF_NORMED of each row of `a` with each of `b`, (n, values) and (m, values)."""
     # Norms come from the CPU, so that they are the same.
     squares, lengths = zip(*(norms_of(side, None) for side in (a, b)), strict=True)
@@ -57,7 +58,7 @@ def color_shares(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDA
     return np.asarray((1 - share).to(torch.float32).cpu().numpy(), np.float32)
 
 
-def _products_of_pixels(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> Tensor:
+def _products_of_pixels(a: Bytes, b: Bytes, device: str) -> Tensor:
     rows, columns = _tensor(a, device), _tensor(b, device)
     total = torch.zeros(len(rows), len(columns), dtype=torch.float64, device=device)
     for start in range(0, rows.shape[1], CHUNK):
@@ -67,12 +68,12 @@ def _products_of_pixels(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str)
     return total
 
 
-def products(a: NDArray[np.float64], b: NDArray[np.float64], device: str) -> NDArray[np.float64]:
+def products(a: Doubles, b: Doubles, device: str) -> Doubles:
     """Products of each row of `a` with each of `b`; exact where the rows are rounded for it."""
     return np.asarray((_tensor(a, device) @ _tensor(b, device).T).cpu().numpy(), np.float64)
 
 
-def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
+def ssim(a: Bytes, b: Bytes, device: str) -> Floats:
     """SSIM of each gray image of `a`, (n, h, w), with each of `b`, (m, h, w)."""
     rows, columns = _Maps(a, device), _Maps(b, device)
     windows = rows.sums.shape[1]
@@ -86,7 +87,7 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8], device: str) -> NDArray[np.
 class _Maps:
     """Statistics of the windows of n images; windows are the last axis."""
 
-    def __init__(self, gray: NDArray[np.uint8], device: str) -> None:
+    def __init__(self, gray: Bytes, device: str) -> None:
         self.pixels = _tensor(gray, device).to(torch.float32)
         sums = _window_sums(self.pixels)
         # Up to 156 million: whole numbers that float32 does not hold, so they are int32.
@@ -103,7 +104,7 @@ def _window_sums(stack: Tensor) -> Tensor:
     return pooled.reshape(len(stack), -1)
 
 
-def _totals(a: _Maps, rows: slice, b: _Maps) -> NDArray[np.int64]:
+def _totals(a: _Maps, rows: slice, b: _Maps) -> Longs:
     """As `ssim.windows.totals_with`, for some images of `a` with all of `b`."""
     pixels = a.pixels[rows]
     pairs = (pixels[:, None] * b.pixels).reshape(-1, *pixels.shape[1:])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, flag_of, option, options_of, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.kernels import Doubles, Floats
 from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
 from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, parse_kinds
 from icas.clusterimg.networks.whitening import Whitening, directions, unit
@@ -216,7 +216,7 @@ class Deep(Method):
             parts = [self._vectors(embedder, [np.zeros((height, width, 3), np.uint8)])[:0]]
         return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
 
-    def _vectors(self, embedder: Embedder, images: list[Image]) -> NDArray[np.float32]:
+    def _vectors(self, embedder: Embedder, images: list[Image]) -> Floats:
         if len(images) == 1:  # what multiplies vectors rounds otherwise than what does matrices
             return self._vectors(embedder, images * 2)[:1]
         parts = embedder(images)
@@ -233,7 +233,7 @@ class Deep(Method):
             return Folder(None)
         return Folder(Whitening.fit(features.array, self.dims))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Cosine of the features of each image of `a` with each of `b`.
 
         Gives (len(a), len(b)) float32, in [-1, 1]. Raises UsageError: `a` and `b` are features of
@@ -247,7 +247,7 @@ class Deep(Method):
         cosines = self._products(_rounded(a.array), _rounded(b.array))
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
 
-    def _products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _products(self, a: Doubles, b: Doubles) -> Doubles:
         """Products of rows, exact: the same where the CPU and where a graphics card computes."""
         if self.device not in ("cpu", "mps"):  # Apple's lack 64-bit floats
             from icas.common.devices import choose_device
@@ -280,8 +280,8 @@ def _batches(images: Iterator[Image]) -> Iterator[list[Image]]:
         yield batch
 
 
-def _rounded(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    rounded: NDArray[np.float64] = np.round(vectors.astype(np.float64) / STEP) * STEP
+def _rounded(vectors: Floats) -> Doubles:
+    rounded: Doubles = np.round(vectors.astype(np.float64) / STEP) * STEP
     return rounded
 
 

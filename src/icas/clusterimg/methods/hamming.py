@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 
 BAND = 1 << 17
@@ -16,12 +17,10 @@ BAND = 1 << 17
 CACHED = 1 << 15
 """Bytes of a block of columns: most of a core's first cache."""
 
-Words = NDArray[np.uint64]
-Counts = NDArray[np.uint16]
-Room = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+Room = tuple[Longs, Longs, Floats]
 
 
-def as_words(codes: NDArray[np.uint8]) -> Words:
+def as_words(codes: Bytes) -> Words:
     """(n, bytes) as (n, words) of eight bytes, filled with zeros; a copy."""
     missing = -codes.shape[1] % 8
     return np.ascontiguousarray(np.pad(codes, ((0, 0), (0, missing)))).view(np.uint64)
@@ -40,12 +39,12 @@ def column_blocks(words: Words) -> Words:
     return np.ascontiguousarray(filled.reshape(-1, side, width).transpose(0, 2, 1))
 
 
-def counts_for(rows: int, blocks: int) -> Counts:
+def counts_for(rows: int, blocks: int) -> Shorts:
     """Zeros, one for each row and block of columns."""
     return np.zeros((rows, blocks), np.uint16)
 
 
-def room_for(counts: Counts) -> Room:
+def room_for(counts: Shorts) -> Room:
     """Arrays of as many links as were counted: row, column, similarity."""
     total = int(counts.sum(dtype=np.int64))
     return np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
@@ -78,11 +77,8 @@ WORDS_A_SECOND = 1e9
 SHORT_SIDE = 1024
 """Columns of a block of codes of one word: a fraction of a core's first cache."""
 
-Codes = NDArray[np.uint8]
-Table = NDArray[np.float32]
 
-
-def shares_by_distance(bits: int, width: int) -> Table:
+def shares_by_distance(bits: int, width: int) -> Floats:
     """Share of equal bits for each distance that codes of `width` bytes can have.
 
     `bits` of them count; the others are zeros in every code, or the share would be below 0.
@@ -91,12 +87,12 @@ def shares_by_distance(bits: int, width: int) -> Table:
     return np.maximum(1 - distances / bits, 0).astype(np.float32)
 
 
-def radius_of(shares: Table, threshold: float) -> int:
+def radius_of(shares: Floats, threshold: float) -> int:
     """The greatest distance whose share is at or above float32(`threshold`); -1 where none is."""
     return int(np.count_nonzero(shares >= np.float32(threshold))) - 1
 
 
-def hamming(a: Codes, b: Codes) -> NDArray[np.int64]:
+def hamming(a: Bytes, b: Bytes) -> Longs:
     """Number of different bits of each row of `a` with each of `b`.
 
     a, b: (n, bytes) and (m, bytes) uint8. Gives (n, m) int64.
@@ -108,7 +104,7 @@ def hamming(a: Codes, b: Codes) -> NDArray[np.int64]:
     return distances
 
 
-def shares_of(a: Codes, b: Codes, shares: Table) -> NDArray[np.float32]:
+def shares_of(a: Bytes, b: Bytes, shares: Floats) -> Floats:
     """Similarity of each row of `a` with each of `b`, by the table `shares`.
 
     Gives (n, m) float32.
@@ -130,7 +126,7 @@ def shares_of(a: Codes, b: Codes, shares: Table) -> NDArray[np.float32]:
     return found
 
 
-def links_of(a: Codes, b: Codes, shares: Table, threshold: float, *, same: bool) -> Links:
+def links_of(a: Bytes, b: Bytes, shares: Floats, threshold: float, *, same: bool) -> Links:
     """Pairs whose share is at or above float32(`threshold`), sorted by row, then column.
 
     a, b: (n, bytes) and (m, bytes) uint8; shares: (8 * bytes + 1,) float32, similarity by distance,
@@ -145,13 +141,13 @@ def links_of(a: Codes, b: Codes, shares: Table, threshold: float, *, same: bool)
     return _by_loops(loops, a, b, shares, radius, same)
 
 
-def _loops(a: Codes, b: Codes) -> ModuleType | None:
+def _loops(a: Bytes, b: Bytes) -> ModuleType | None:
     words = -(-a.shape[1] // 8)
     return compiled_kernels("hamming", len(a) * len(b) * words / WORDS_A_SECOND)
 
 
 def _by_loops(
-    loops: ModuleType, a: Codes, b: Codes, shares: Table, radius: int, same: bool
+    loops: ModuleType, a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool
 ) -> Links:
     ours, theirs = as_words(a), as_words(b)
     within = np.uint64(radius)
@@ -170,7 +166,7 @@ def _by_loops(
     return Links(*links)
 
 
-def _by_numpy(a: Codes, b: Codes, shares: Table, radius: int, same: bool) -> Links:
+def _by_numpy(a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool) -> Links:
     ours, theirs = as_words(a), as_words(b).T.copy()
     return appended(
         [
@@ -181,7 +177,7 @@ def _by_numpy(a: Codes, b: Codes, shares: Table, radius: int, same: bool) -> Lin
 
 
 def _linked_in_band(
-    ours: Words, theirs: Words, first: int, shares: Table, radius: int, same: bool
+    ours: Words, theirs: Words, first: int, shares: Floats, radius: int, same: bool
 ) -> Links:
     """Links of some rows, the first of them numbered `first`, with all columns."""
     # Columns before the first row have been compared with it.
@@ -194,7 +190,7 @@ def _linked_in_band(
     return Links(rows + first, columns + start, shares[distances[rows, columns]])
 
 
-def _distances(ours: Words, theirs: Words) -> NDArray[np.uint8] | NDArray[np.uint32]:
+def _distances(ours: Words, theirs: Words) -> Bytes | NDArray[np.uint32]:
     """Distances of (n, words) codes to (words, m) ones: (n, m)."""
     if len(theirs) == 1:
         return np.asarray(np.bitwise_count(ours ^ theirs), np.uint8)

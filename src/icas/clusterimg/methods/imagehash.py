@@ -8,13 +8,13 @@ from itertools import islice
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.kernels import Bytes, Floats
 from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
-from icas.clusterimg.methods.hamming import Table, links_of, shares_by_distance, shares_of
+from icas.clusterimg.methods.hamming import links_of, shares_by_distance, shares_of
 from icas.io.reading import resize
 
 LUMA = np.array([[19595, 38470, 7471, 1 << 15]], np.float32) / np.float32(1 << 16)
@@ -25,7 +25,7 @@ STACK_BYTES = 1 << 20
 """Memory of the frequencies of images that are transformed together: it stays in the cache."""
 
 
-def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> NDArray[np.uint8]:
+def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> Bytes:
     """Packed hashes of `images`.
 
     Gives (n, ceil(hash_size squared / 8)) uint8, the hash row by row, the first bit highest, filled
@@ -38,7 +38,7 @@ def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> ND
     return np.concatenate([np.empty((0, width), np.uint8), *found])
 
 
-def _small_gray(image: Image, side: int) -> NDArray[np.uint8]:
+def _small_gray(image: Image, side: int) -> Bytes:
     """Gray and size as ImageHash has them; Pillow lets other threads run while it resizes."""
     from PIL import Image as PillowImage
 
@@ -48,7 +48,7 @@ def _small_gray(image: Image, side: int) -> NDArray[np.uint8]:
     return np.asarray(small)
 
 
-def pillow_gray(image: Image) -> NDArray[np.uint8]:
+def pillow_gray(image: Image) -> Bytes:
     """(h, w) uint8: what Pillow's ``convert("L")`` makes, faster, and while other threads run.
 
     Pillow adds whole numbers, and so does this: they are below 2^24, which float32 holds exactly.
@@ -63,14 +63,14 @@ def pillow_gray(image: Image) -> NDArray[np.uint8]:
     return gray
 
 
-def _stacks(small: Iterable[NDArray[np.uint8]], side: int) -> Iterator[NDArray[np.uint8]]:
+def _stacks(small: Iterable[Bytes], side: int) -> Iterator[Bytes]:
     """The small images, (n, side, side), a few at a time."""
     rest = iter(small)
     while some := list(islice(rest, max(1, STACK_BYTES // (8 * side * side)))):
         yield np.stack(some)
 
 
-def _hashes(stack: NDArray[np.uint8], hash_size: int) -> NDArray[np.uint8]:
+def _hashes(stack: Bytes, hash_size: int) -> Bytes:
     from scipy.fft import dct
 
     # Columns as rows: transforms along the last axis are far faster. Of the first transform only
@@ -130,7 +130,7 @@ class ImageHash(Method):
         bits = phashes(images, self.hash_size, self.highfreq_factor)
         return FeatureSet(self.name, {"bits": bits}, settings_of(self))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Share of equal bits of each image of `a` with each of `b`.
 
         Codes made elsewhere (`FeatureSet.from_bits`) count eight bits a byte; hashes made here
@@ -150,7 +150,7 @@ class ImageHash(Method):
         """
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 
-    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:
         from icas.clusterimg.kernels import torch_tiles
 
         return np.asarray(self.shares(a, b)[torch_tiles.hamming(a.array, b.array, device)])
@@ -159,7 +159,7 @@ class ImageHash(Method):
         side = self.hash_size * self.highfreq_factor
         return enlarged(size or self.size or (side, side), 8)
 
-    def shares(self, a: FeatureSet, b: FeatureSet) -> Table:
+    def shares(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Similarity of codes of `a` and `b` by the number of bits that differ."""
         require_same_shape(a, b)
         width = int(a.array.shape[1])

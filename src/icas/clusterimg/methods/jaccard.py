@@ -10,13 +10,12 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
+from icas.clusterimg.kernels import Floats, Longs, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.hamming import (
-    Words,
     above_diagonal,
     appended,
     as_words,
@@ -46,8 +45,8 @@ class Bitmaps(NamedTuple):
     """
 
     bitmaps: Words
-    sizes: NDArray[np.int64]
-    digests: NDArray[np.uint64]
+    sizes: Longs
+    digests: Words
 
     @classmethod
     def of(cls, features: FeatureSet) -> Bitmaps:
@@ -55,7 +54,7 @@ class Bitmaps(NamedTuple):
         return cls(arrays["bitmaps"], arrays["sizes"], arrays["digests"])
 
 
-def bitmaps_of(sets: Sequence[NDArray[np.uint64]], numbers: int) -> Bitmaps:
+def bitmaps_of(sets: Sequence[Words], numbers: int) -> Bitmaps:
     """Sets of numbers below `numbers`, or of one number that is not, as bitmaps.
 
     sets: different elements; m > 0.
@@ -73,7 +72,7 @@ def bitmaps_of(sets: Sequence[NDArray[np.uint64]], numbers: int) -> Bitmaps:
     return Bitmaps(as_words(codes), sizes, digests)
 
 
-def similarities_of(a: Bitmaps, b: Bitmaps) -> NDArray[np.float32]:
+def similarities_of(a: Bitmaps, b: Bitmaps) -> Floats:
     """Intersection over union of each set of `a` with each of `b`, (n, m) float32."""
     found = np.empty((len(a.sizes), len(b.sizes)), np.float32)
     if not found.size:
@@ -156,7 +155,7 @@ def _some(sets: Bitmaps, start: int, end: int) -> Bitmaps:
     return Bitmaps(sets.bitmaps[start:end], sets.sizes[start:end], sets.digests[start:end])
 
 
-def _similarities(a: Bitmaps, b: Bitmaps) -> NDArray[np.float32]:
+def _similarities(a: Bitmaps, b: Bitmaps) -> Floats:
     shared = np.zeros((len(a.sizes), len(b.sizes)), np.uint32)
     theirs = b.bitmaps.T.copy()
     for word in range(len(theirs)):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.kernels import Floats, Longs, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods import jaccard, minhash as signatures
 from icas.clusterimg.methods.base import (
@@ -49,19 +50,17 @@ CACHED = 1 << 15
 """Bytes of the signatures that are compared with one another while a core's first cache has them.
 """
 
-Elements = NDArray[np.uint64]
 Signatures = NDArray[np.uint32]
-Table = NDArray[np.float32]
 
 
-def permutation_keys(count: int, seed: int) -> Elements:
+def permutation_keys(count: int, seed: int) -> Words:
     """`count` numbers of 64 bits, one a permutation; the same for the same `seed`, everywhere."""
     # SplitMix64 itself: NumPy's generators may draw otherwise in another version.
     steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return _mixed(_mixed(np.array([seed], np.uint64)) + steps)
 
 
-def signatures_of(sets: Sequence[Elements], keys: Elements) -> Signatures:
+def signatures_of(sets: Sequence[Words], keys: Words) -> Signatures:
     """Signatures of some sets, (n, k) uint32: each as `signature` makes it."""
     found = np.empty((len(sets), len(keys)), np.uint32)
     work = len(keys) * sum(map(len, sets))
@@ -74,7 +73,7 @@ def signatures_of(sets: Sequence[Elements], keys: Elements) -> Signatures:
     return found
 
 
-def signature(elements: Elements, keys: Elements) -> Signatures:
+def signature(elements: Words, keys: Words) -> Signatures:
     """Least element of a set under each permutation: the low half of its mixed 64 bits.
 
     elements: (m,) uint64, the set; m > 0; keys: (k,) uint64, one a permutation. Gives (k,) uint32,
@@ -85,7 +84,7 @@ def signature(elements: Elements, keys: Elements) -> Signatures:
     return np.asarray(least & np.uint64(0xFFFFFFFF), np.uint32)
 
 
-def _mixed(values: Elements) -> Elements:
+def _mixed(values: Words) -> Words:
     """The finishing step of SplitMix64: a permutation of the 64-bit numbers."""
     mixed = values ^ (values >> np.uint64(30))
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -95,7 +94,7 @@ def _mixed(values: Elements) -> Elements:
     return mixed
 
 
-def shares_of(a: Signatures, b: Signatures) -> NDArray[np.float32]:
+def shares_of(a: Signatures, b: Signatures) -> Floats:
     """Share of equal components of each of `a` with each of `b`, (n, m) float32."""
     found = np.empty((len(a), len(b)), np.float32)
     if not found.size:
@@ -125,7 +124,7 @@ def links_of(a: Signatures, b: Signatures, threshold: float, *, same: bool) -> L
     return _by_loops(loops, _own(a), _own(b), shares, most, same)
 
 
-def _shares_by_difference(components: int) -> Table:
+def _shares_by_difference(components: int) -> Floats:
     """Share of equal components by the number of those that differ."""
     equal = np.arange(components, -1, -1)
     return (equal / components).astype(np.float32)
@@ -141,7 +140,7 @@ def _own(signatures: Signatures) -> Signatures:
 
 
 def _by_loops(
-    loops: ModuleType, a: Signatures, b: Signatures, shares: Table, most: int, same: bool
+    loops: ModuleType, a: Signatures, b: Signatures, shares: Floats, most: int, same: bool
 ) -> Links:
     bits = _planes(loops, a)
     blocks = column_blocks(bits if same else _planes(loops, b))
@@ -152,7 +151,7 @@ def _by_loops(
     return Links(*links)
 
 
-def _planes(loops: ModuleType, signatures: Signatures) -> NDArray[np.uint64]:
+def _planes(loops: ModuleType, signatures: Signatures) -> Words:
     """Lowest bits of the components; as many words as the loops take at once, or twice, ..."""
     words = PLANES * 2 * -(-signatures.shape[1] // 128)
     bits = np.zeros((len(signatures), words), np.uint64)
@@ -291,7 +290,7 @@ class MinHash(Method):
         found = {"signatures": signatures.signatures_of(sets, keys)}
         return FeatureSet(self.name, found, settings_of(self))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """J of each image of `a` with each of `b`, or the share of equal components.
 
         Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same set. Raises
@@ -315,11 +314,11 @@ class MinHash(Method):
     def decode_size(self, size: Size | None = None) -> Size:
         return enlarged(size or self.size or (SIDE, SIDE), 8)
 
-    def _bitmaps(self, sets: Sequence[NDArray[np.uint64]]) -> Bitmaps:
+    def _bitmaps(self, sets: Sequence[Words]) -> Bitmaps:
         places = len(SHIFTS) * (self.grid + 1) ** 2 * (len(GRAY_STEPS) + 1)
         return bitmaps_of(sets, places)
 
-    def places(self, image: Image) -> NDArray[np.uint64]:
+    def places(self, image: Image) -> Words:
         """The set of `image`, for which its signature stands: (m,) uint64, ascending, m > 0."""
         gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
@@ -332,13 +331,7 @@ class MinHash(Method):
         ascending = np.sort(elements).astype(np.uint64)
         return np.asarray(ascending[np.diff(ascending, prepend=ALONE) != 0], np.uint64)
 
-    def _cells(
-        self,
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        shape: tuple[int, ...],
-        shift: int,
-    ) -> NDArray[np.int64]:
+    def _cells(self, rows: Longs, columns: Longs, shape: tuple[int, ...], shift: int) -> Longs:
         """Numbers of the cells of one grid in which the corners lie; no two grids share one."""
         down, right = SHIFTS[shift]
         row = (2 * rows * self.grid // shape[0] + down) // 2
@@ -347,9 +340,7 @@ class MinHash(Method):
         return (shift * across + row) * across + column
 
 
-def strongest_corners(
-    gray: NDArray[np.float32], most: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def strongest_corners(gray: Floats, most: int) -> tuple[Longs, Longs]:
     """Rows and columns of the Harris corners of `gray`, strongest first, `most` of them or fewer.
 
     gray: (h, w) float32, in [0, 1].
@@ -364,9 +355,7 @@ def strongest_corners(
     return rows[order], columns[order]
 
 
-def gray_classes(
-    gray: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def gray_classes(gray: Floats, rows: Longs, columns: Longs) -> Longs:
     """For each place the class (0 darkest to 4) of its surroundings, beside the mean of all."""
     smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
     return np.asarray(np.digitize(smooth[rows, columns] - smooth.mean(), GRAY_STEPS), np.int64)

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.kernels import Bytes, Doubles, Floats, Ints
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.base import Describe, Image, Method, digest, enlarged, settings_of
 from icas.clusterimg.methods.orb_features import EDGE, described, fastest_find
@@ -82,10 +82,10 @@ class Orb(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """ORB features of `images`, in their order.
 
-        Features with the arrays (K = `keypoints`; rows past an image's count are 0) - descriptors, (n,
-        K, 32) uint8 - counts, (n,) int32: features of each image - places, (n, K, 2) float32: x, y
-        in units of the long side - angles, (n, K) uint8: orientation in 256ths of a turn - levels,
-        (n, K) int8: pyramid level - digest, (n,) uint64: fingerprint of the pixels.
+        With K = `keypoints`, and rows past an image's count 0: descriptors (n, K, 32) uint8; counts
+        (n,) int32, features of each image; places (n, K, 2) float32, x and y in units of the long
+        side; angles (n, K) uint8, orientation in 256ths of a turn; levels (n, K) int8, of the
+        pyramid; digest (n,) uint64, fingerprint of the pixels.
         """
         found: list[Features] = []
         digests: list[int] = []
@@ -96,7 +96,7 @@ class Orb(Method):
         arrays["digest"] = np.array(digests, np.uint64)
         return FeatureSet(self.name, arrays, settings_of(self))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Similarity of each image of `a` with each of `b`.
 
         Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same pixels.
@@ -114,7 +114,7 @@ class Orb(Method):
     def sketch(self, sample: FeatureSet, seed: int) -> Describe:
         return VisualWords.fitted(sample, seed)
 
-    def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> NDArray[np.float32]:
+    def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Floats:
         """Similarities where they are at or above `threshold`; elsewhere something below it."""
         described = a.array.shape[:2], b.array.shape[:2]
         loops = compiled_kernels("orb.pairs", float(np.prod(described)) * PLAIN_SECONDS)
@@ -127,9 +127,7 @@ class Orb(Method):
         loops.similarities(ours, theirs, self.match_bits, rules, least, a is b, values)
         return np.maximum(values, values.T) if a is b else values
 
-    def _plain_values(
-        self, a: FeatureSet, b: FeatureSet, threshold: np.float32
-    ) -> NDArray[np.float32]:
+    def _plain_values(self, a: FeatureSet, b: FeatureSet, threshold: np.float32) -> Floats:
         """As `_values`, by NumPy."""
         good = np.zeros((len(a), len(b)), np.float64)
         mirrored = a is b
@@ -151,11 +149,11 @@ class Orb(Method):
         share[a.arrays["digest"][:, None] == b.arrays["digest"][None, :]] = 1
         return share
 
-    def _weights(self) -> NDArray[np.float32]:
+    def _weights(self) -> Floats:
         """Weight of a match by the number of bits that differ, in whole 256ths: exact in sums."""
         sure = min(SURE_BITS, self.match_bits)
         past = (self.match_bits + 1 - np.arange(FAR + 1)) / (self.match_bits + 1 - sure)
-        whole: NDArray[np.float64] = np.rint(256 * np.clip(past, 0, 1))
+        whole: Doubles = np.rint(256 * np.clip(past, 0, 1))
         return (whole / 256).astype(np.float32)
 
     def _features(self, image: Image) -> Features:
@@ -164,7 +162,7 @@ class Orb(Method):
             return _zeros(0)
         return described(gray, self.keypoints, fastest_find()) or _zeros(0)
 
-    def _brought(self, image: Image) -> NDArray[np.uint8]:
+    def _brought(self, image: Image) -> Bytes:
         """The image in gray at the working size, slightly smoothed: descriptors hold better so."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         height, width = gray.shape
@@ -179,7 +177,7 @@ class Orb(Method):
         return np.asarray(cv2.GaussianBlur(resized, (0, 0), 1.0), np.uint8)
 
 
-def _share(good: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float32]:
+def _share(good: Doubles, counts: Ints) -> Floats:
     return (2 * good / counts).astype(np.float32)
 
 

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Longs
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.orb_matching import FACTOR, LEVELS, Features
 
@@ -32,8 +33,6 @@ CANDIDATES = 10
 SAVED = 0.002
 """Seconds a picture that compiled loops save, roughly."""
 
-Gray = NDArray[np.uint8]
-
 
 class Corners(NamedTuple):
     """Corners of a picture, a structure of arrays of equal length.
@@ -42,17 +41,17 @@ class Corners(NamedTuple):
     (n,) int64, of the pyramid.
     """
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    response: NDArray[np.float32]
-    level: NDArray[np.int64]
+    x: Floats
+    y: Floats
+    response: Floats
+    level: Longs
 
 
-Find = Callable[[Gray, int], Sequence[Any]]
+Find = Callable[[Bytes, int], Sequence[Any]]
 """Picture, features wanted -> keypoints to describe."""
 
 
-def described(gray: Gray, wanted: int, find: Find) -> Features | None:
+def described(gray: Bytes, wanted: int, find: Find) -> Features | None:
     """Features of a picture, at most `wanted`; None where there are none."""
     points, descriptors = detector(wanted).compute(gray, find(gray, wanted))
     if not points:
@@ -90,7 +89,7 @@ def detector(wanted: int) -> Any:
     )
 
 
-def found_by_opencv(gray: Gray, wanted: int) -> list[Any]:
+def found_by_opencv(gray: Bytes, wanted: int) -> list[Any]:
     """Keypoints of a picture, by OpenCV alone."""
     points = detector(wanted).detect(gray, None)
     if len(points) <= wanted:
@@ -102,7 +101,7 @@ def found_by_opencv(gray: Gray, wanted: int) -> list[Any]:
     return [points[index] for index in chosen]
 
 
-def found_by_loops(gray: Gray, wanted: int, loops: ModuleType) -> list[Any]:
+def found_by_loops(gray: Bytes, wanted: int, loops: ModuleType) -> list[Any]:
     """The same keypoints, by compiled loops."""
     parts, cut = [], False
     for level, (picture, scale, most) in enumerate(_pyramid(gray, wanted)):
@@ -128,12 +127,7 @@ def found_by_loops(gray: Gray, wanted: int, loops: ModuleType) -> list[Any]:
     return _keypoints(np.stack([x, y], 1)[chosen], response[chosen], levels[chosen], angles[chosen])
 
 
-def _keypoints(
-    places: NDArray[np.float32],
-    response: NDArray[np.float32],
-    levels: NDArray[np.int64],
-    angles: NDArray[np.float32],
-) -> list[Any]:
+def _keypoints(places: Floats, response: Floats, levels: Longs, angles: Floats) -> list[Any]:
     """Objects of OpenCV; those of a level by one call, as each lets other threads in."""
     points: list[Any] = []
     made: Any = cv2.KeyPoint.convert
@@ -145,7 +139,7 @@ def _keypoints(
     return points
 
 
-def _pyramid(gray: Gray, wanted: int) -> Iterator[tuple[Gray, np.float32, int]]:
+def _pyramid(gray: Bytes, wanted: int) -> Iterator[tuple[Bytes, np.float32, int]]:
     """Each level, its scale, and how many corners of it are kept at most; as OpenCV has them."""
     factor = float(np.float32(FACTOR))
     smaller = np.float32(1 / factor)
@@ -164,7 +158,7 @@ def _pyramid(gray: Gray, wanted: int) -> Iterator[tuple[Gray, np.float32, int]]:
         share *= smaller
 
 
-def _best(response: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+def _best(response: Floats, most: int) -> Longs:
     """Indices of the highest, and of those equal to the last of them."""
     if len(response) <= most:
         return np.arange(len(response))
@@ -188,7 +182,7 @@ def _values(point: Any) -> tuple[float, ...]:
     return (*point.pt, point.angle, point.response, point.octave)
 
 
-def spread(corners: Corners, side: int, wanted: int) -> NDArray[np.int64]:
+def spread(corners: Corners, side: int, wanted: int) -> Longs:
     """`wanted` of the corners, evenly over the image: the strongest of every cell, then the second.
 
     side: long side of the image in pixels; wanted: most corners to keep. Gives (m,) int64, their
@@ -206,7 +200,7 @@ def spread(corners: Corners, side: int, wanted: int) -> NDArray[np.int64]:
     return order[np.argsort(rank, kind="stable")[:wanted]]
 
 
-def _rank_within(cells: NDArray[np.int64]) -> NDArray[np.integer[Any]]:
+def _rank_within(cells: Longs) -> NDArray[np.integer[Any]]:
     """How many earlier entries have the same value, for each entry; `cells` are few and small."""
     # Short numbers are sorted by their bytes, which takes a fraction of the time.
     order = np.argsort(cells.astype(np.uint16), kind="stable")

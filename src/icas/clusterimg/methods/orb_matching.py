@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Ints, Longs, Words
+
 FACTOR = 1.2
 """Ratio of the sizes of neighbouring pyramid levels (OpenCV's default)."""
 LEVELS = 8
@@ -25,10 +27,10 @@ FAR = 255
 class Features(NamedTuple):
     """Features of one image or, with one axis more in front, of several."""
 
-    descriptors: NDArray[np.uint8]
-    counts: NDArray[np.int32]
-    places: NDArray[np.float32]
-    angles: NDArray[np.uint8]
+    descriptors: Bytes
+    counts: Ints
+    places: Floats
+    angles: Bytes
     levels: NDArray[np.int8]
 
     def rows(self, rows: int | slice) -> Features:
@@ -45,10 +47,10 @@ class Features(NamedTuple):
 class Matches(NamedTuple):
     """Mutual matches of one image with several, ordered by image, a structure of arrays."""
 
-    image: NDArray[np.int64]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    bits: NDArray[np.int64]
+    image: Longs
+    first: Longs
+    second: Longs
+    bits: Longs
 
     def only(self, kept: NDArray[np.bool_]) -> Matches:
         """Those of the matches that are `kept`."""
@@ -80,14 +82,12 @@ def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
     return Matches(*found[:, np.argsort(found[0], kind="stable")])
 
 
-def _words(descriptors: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _words(descriptors: Bytes) -> Words:
     """(..., 32) bytes as (..., 4) words."""
     return np.ascontiguousarray(descriptors).view(np.uint64)
 
 
-def _nearest(
-    ours: NDArray[np.uint64], many: Features
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _nearest(ours: Words, many: Features) -> tuple[Longs, Longs, Longs]:
     """Nearest features both ways, each by one minimum over keys that hold distance and index.
 
     Gives nearest, distance: (count, n) int64, for each of our features and each image; back: (n, K)
@@ -115,12 +115,12 @@ def _nearest(
     return nearest.astype(np.int64), distance.astype(np.int64), returned.astype(np.int64)
 
 
-def _distances(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def _distances(ours: Words, theirs: Words) -> Bytes:
     """Hamming distances of (r, 4) with (4, c) words, exact below 191 and at least 191 above.
 
     256 does not fit a byte: the sum over three words is held below 192, so that nothing wraps.
     """
-    total: NDArray[np.uint8] = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
+    total: Bytes = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
     for word in (1, 2):
         total += np.bitwise_count(ours[:, word, None] ^ theirs[word])
     np.minimum(total, 191, out=total)
@@ -131,19 +131,15 @@ def _distances(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[
 class Paired(NamedTuple):
     """Matches as (pairs of images, matches) arrays, for each of the two images in turn."""
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    angle: NDArray[np.uint8]
+    x: Floats
+    y: Floats
+    angle: Bytes
     level: NDArray[np.int8]
 
 
 def agreeing(
-    one: Features,
-    many: Features,
-    matches: Matches,
-    weights: NDArray[np.float32],
-    tolerance: float,
-) -> NDArray[np.float32]:
+    one: Features, many: Features, matches: Matches, weights: Floats, tolerance: float
+) -> Floats:
     """For each image of `many` the weight of its heaviest set of matches that agree.
 
     Every match says how the image would be turned, scaled and shifted: a hypothesis, with which
@@ -170,7 +166,7 @@ def agreeing(
     return best
 
 
-def _alike(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _alike(counts: Longs) -> Iterator[Longs]:
     """Indices of counts above 0 in groups of similar ones, as many as a block of work takes."""
     order = np.argsort(counts, kind="stable")
     order = order[np.searchsorted(counts[order], 1) :]
@@ -183,7 +179,7 @@ def _alike(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         end = start
 
 
-def _at(features: Features, feature: NDArray[np.int64], *image: NDArray[np.int64]) -> Paired:
+def _at(features: Features, feature: Longs, *image: Longs) -> Paired:
     where = (*image, feature)
     places = features.places[where]
     return Paired(places[..., 0], places[..., 1], features.angles[where], features.levels[where])
@@ -206,24 +202,24 @@ def _agreement(a: Paired, b: Paired, tolerance: float) -> NDArray[np.bool_]:
     return agree
 
 
-def _shrink(points: Paired) -> NDArray[np.float32]:
+def _shrink(points: Paired) -> Floats:
     """One over the size of each feature, relative to one of level 0."""
     return np.asarray(_shrinks()[points.level])
 
 
-def _shrinks() -> NDArray[np.float32]:
+def _shrinks() -> Floats:
     """(levels,) float32: one over the size of a feature of each level."""
     sizes = FACTOR ** -np.arange(LEVELS, dtype=np.float64)
     return sizes.astype(np.float32)
 
 
-def _circle() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _circle() -> tuple[Floats, Floats]:
     """Cosine and sine of each 256th of a turn."""
     turns = np.arange(256) * (2 * np.pi / 256)
     return np.cos(turns).astype(np.float32), np.sin(turns).astype(np.float32)
 
 
-def rules_of(weights: NDArray[np.float32], tolerance: float) -> tuple[Any, ...]:
+def rules_of(weights: Floats, tolerance: float) -> tuple[Any, ...]:
     """What `agreeing` goes by as `kernels.orb_votes.Rules` has it.
 
     weights: (256,) float32, whole 256ths.
@@ -234,7 +230,7 @@ def rules_of(weights: NDArray[np.float32], tolerance: float) -> tuple[Any, ...]:
     return whole, *_circle(), _shrinks(), allowed, ANGLE_TOLERANCE, grow
 
 
-def _local(points: Paired) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _local(points: Paired) -> tuple[Floats, Floats]:
     """Places of all features (last axis) seen from each (axis before): turned, scaled, shifted.
 
     Angles are whole 256ths of a turn, looked up: a sine computed in place could differ in its

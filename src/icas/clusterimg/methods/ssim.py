@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.kernels import Bytes, Floats, Longs
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks, windows as ssim_windows
 from icas.clusterimg.kernels.ssim.windows import NONE, WINDOW, least_total, similarity_of
@@ -90,7 +91,7 @@ class Ssim(Method):
         gray = np.array(brought, np.uint8).reshape(len(brought), height, width)
         return FeatureSet(self.name, {"gray": gray}, settings_of(self))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Mean structural similarity of each image of `a` with each of `b`.
 
         Gives (len(a), len(b)) float32, in [-1, 1]; 1 for images that are the same at the common
@@ -126,7 +127,7 @@ class Ssim(Method):
             for rows, columns, totals in _totals_from(kernels, a.array, b.array, least, a is b)
         )
 
-    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:
         from icas.clusterimg.kernels import torch_tiles
 
         return torch_tiles.ssim(a.array, b.array, device)
@@ -138,7 +139,7 @@ class Ssim(Method):
         return ssim_vectors
 
 
-def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
+def gray_at(image: Image, size: Size) -> Bytes:
     """`image` in gray at `size` (width, height), (height, width) uint8.
 
     Beside resizing, an image is smoothed as far as it was made smaller: not at all at the common
@@ -154,7 +155,7 @@ def gray_at(image: Image, size: Size) -> NDArray[np.uint8]:
     return np.asarray(cv2.GaussianBlur(brought, (0, 0), sigma), np.uint8)
 
 
-def ssim_vectors(features: FeatureSet) -> NDArray[np.float32]:
+def ssim_vectors(features: FeatureSet) -> Floats:
     """Slopes and flatness of each image's cells, by the local contrast, (n, 6 `CELLS`^2).
 
     The covariance of two windows over the root of both variances is a product of such vectors;
@@ -164,7 +165,7 @@ def ssim_vectors(features: FeatureSet) -> NDArray[np.float32]:
     return np.array(found, np.float32).reshape(len(found), 6 * CELLS**2)
 
 
-def _cells(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _cells(gray: Bytes) -> Floats:
     pixels = gray.astype(np.float32)
     means = cv2.blur(pixels, (7, 7))
     variances = np.maximum(cv2.blur(pixels * pixels, (7, 7)) - means * means, 0)
@@ -194,8 +195,8 @@ def _parts(stack: NDArray[Any], pixels: int) -> Iterator[slice]:
 
 
 def _totals_from(
-    kernels: ModuleType, a: NDArray[np.uint8], b: NDArray[np.uint8], least: int, triangle: bool
-) -> Iterator[tuple[slice, slice, NDArray[np.int64]]]:
+    kernels: ModuleType, a: Bytes, b: Bytes, least: int, triangle: bool
+) -> Iterator[tuple[slice, slice, Longs]]:
     """Runs of images of `a`, of `b`, and the totals of `least` or more of each of their pairs."""
     shape = a.shape[1:]
     for rows in _parts(a, FEATURED):
@@ -215,9 +216,7 @@ def _totals_from(
                     yield one, other, totals
 
 
-def _featured(
-    kernels: ModuleType, gray: NDArray[np.uint8], images: slice
-) -> list[tuple[slice, NDArray[np.float32]]]:
+def _featured(kernels: ModuleType, gray: Bytes, images: slice) -> list[tuple[slice, Floats]]:
     """Of the chosen images, part by part, what their bounds need."""
     shape = gray.shape[1:]
     found = []
@@ -227,9 +226,7 @@ def _featured(
     return found
 
 
-def _found_links(
-    totals: NDArray[np.int64], first: int, second: int, shape: tuple[int, ...]
-) -> Links:
+def _found_links(totals: Longs, first: int, second: int, shape: tuple[int, ...]) -> Links:
     """Links of the totals that are there, of images numbered from `first` and `second`."""
     rows, columns = np.nonzero(totals != NONE)
     return Links(rows + first, columns + second, similarity_of(totals[rows, columns], shape))

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links, links_in
+from icas.clusterimg.kernels import Bytes, Floats
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.tm import norms_of, pair_similarities, sides_of, similarities
 from icas.clusterimg.methods.base import (
@@ -83,7 +83,7 @@ class TemplateMatching(Method):
         pixels = np.array(brought, np.uint8).reshape(len(brought), height, width, 3)
         return FeatureSet(self.name, {"pixels": pixels}, settings_of(self))
 
-    def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
+    def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Similarity of each image of `a` with each of `b`.
 
         Gives (len(a), len(b)) float32, in [0, 1]; 1 for images that are the same at the common
@@ -113,7 +113,7 @@ class TemplateMatching(Method):
             return links_in(self.similarity(a, b), threshold, triangle=a is b)
         return join_links(_links_by_rows(a, b, wanted, _loops(a, b)))
 
-    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
+    def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:
         from icas.clusterimg.kernels import torch_tiles
 
         return torch_tiles.color_shares(_rows(a), _rows(b), device)
@@ -125,7 +125,7 @@ class TemplateMatching(Method):
         return tm_vectors
 
 
-def tm_vectors(features: FeatureSet) -> NDArray[np.float32]:
+def tm_vectors(features: FeatureSet) -> Floats:
     """Direction and logarithm of the length of each image's values, (n, values + 1).
 
     The squared distance of two of them is close to the squared difference of the images over the
@@ -142,7 +142,7 @@ def tm_vectors(features: FeatureSet) -> NDArray[np.float32]:
     return np.concatenate([direction, np.log(np.maximum(length, 1))], axis=1).astype(np.float32)
 
 
-def _rows(features: FeatureSet) -> NDArray[np.uint8]:
+def _rows(features: FeatureSet) -> Bytes:
     """(n, values) uint8: each image as one row."""
     return features.array.reshape(len(features), math.prod(features.array.shape[1:]))
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.kernels import Bytes, Floats, Ints, Longs
 
 WORDS = 32
 """Kinds of descriptors that are told apart."""
@@ -25,8 +26,6 @@ UNIT = 127
 ROOM = 1 << 23
 """Bits that are unpacked at a time, unless one image has more."""
 
-Vectors = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class VisualWords:
@@ -35,7 +34,7 @@ class VisualWords:
     words: (w, bits) float32, whole numbers in [-`UNIT`, `UNIT`].
     """
 
-    words: Vectors
+    words: Floats
 
     @classmethod
     def fitted(cls, features: FeatureSet, seed: int) -> VisualWords:
@@ -51,7 +50,7 @@ class VisualWords:
             words = _means(points, _nearest(points, words), words)
         return cls(words)
 
-    def __call__(self, features: FeatureSet) -> Vectors:
+    def __call__(self, features: FeatureSet) -> Floats:
         """How the descriptors of each image lie about the words, (n, w * bits) float32.
 
         Of length 1, or 0 for an image without features. All sums are of whole numbers, so that
@@ -61,7 +60,7 @@ class VisualWords:
         width = self.words.size
         return np.concatenate([np.empty((0, width), np.float32), *found])
 
-    def _of(self, features: FeatureSet) -> Vectors:
+    def _of(self, features: FeatureSet) -> Floats:
         descriptors = features.arrays["descriptors"]
         count, bits = len(descriptors), 8 * descriptors.shape[2]
         if not len(self.words):
@@ -80,7 +79,7 @@ class VisualWords:
         return _rooted(apart.reshape(count, -1))
 
 
-def _rooted(apart: NDArray[np.int32]) -> Vectors:
+def _rooted(apart: Ints) -> Floats:
     """Roots of the rows' entries with their signs, each row brought to length 1."""
     size = np.abs(apart)
     share = size / np.maximum(size.sum(axis=1, dtype=np.int64), 1)[:, None]
@@ -102,7 +101,7 @@ def _parts(features: FeatureSet) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _signed(bits: NDArray[np.uint8]) -> Vectors:
+def _signed(bits: Bytes) -> Floats:
     """Bits as -1 and 1."""
     points = bits.astype(np.float32)
     points *= 2
@@ -110,14 +109,14 @@ def _signed(bits: NDArray[np.uint8]) -> Vectors:
     return points
 
 
-def _nearest(points: Vectors, words: Vectors) -> NDArray[np.int64]:
+def _nearest(points: Floats, words: Floats) -> Longs:
     """The word nearest to each point, the first of equals; whole numbers, so exact."""
     closeness = points @ words.T * np.float32(2 * UNIT)
     closeness -= np.square(words).sum(axis=1)
     return np.asarray(closeness.argmax(axis=1), np.int64)
 
 
-def _means(points: Vectors, word: NDArray[np.int64], words: Vectors) -> Vectors:
+def _means(points: Floats, word: Longs, words: Floats) -> Floats:
     """The mean of the points of each word, to whole numbers; words without points stay."""
     counts = np.bincount(word, minlength=len(words)).astype(np.float32)
     belongs = (np.arange(len(words))[:, None] == word).astype(np.float32)

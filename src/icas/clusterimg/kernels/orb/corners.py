@@ -14,8 +14,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Ints
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.simd import (
     I8,
@@ -203,15 +203,15 @@ class Corners(NamedTuple):
     to the centroid of the patch around it, in degrees; cut: there were more.
     """
 
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    response: NDArray[np.float32]
-    angle: NDArray[np.float32]
+    x: Ints
+    y: Ints
+    response: Floats
+    angle: Floats
     cut: bool
 
 
 @compiled
-def corners(level: NDArray[np.uint8], edge: int, threshold: int, most: int) -> Corners:
+def corners(level: Bytes, edge: int, threshold: int, most: int) -> Corners:
     """Corners of a level of the pyramid that FAST finds.
 
     level: (h, w) uint8, with `BORDER` mirrored pixels around it, `RIGHT` on the right; edge: pixels
@@ -238,9 +238,7 @@ def corners(level: NDArray[np.uint8], edge: int, threshold: int, most: int) -> C
 
 
 @compiled
-def _fast(
-    level: NDArray[np.uint8], edge: int, threshold: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+def _fast(level: Bytes, edge: int, threshold: int) -> tuple[Ints, Ints, Bytes]:
     """Corners by FAST that stand out among their neighbours."""
     height, width = level.shape[0] - 2 * BORDER, level.shape[1] - BORDER - RIGHT
     across = width - 2 * edge
@@ -266,7 +264,7 @@ def _fast(
 
 
 @compiled
-def _least_score(scores: NDArray[np.uint8], most: int) -> int:
+def _least_score(scores: Bytes, most: int) -> int:
     """The least of the `most` highest."""
     counts = np.zeros(256, np.int64)
     for place in range(len(scores)):
@@ -279,7 +277,7 @@ def _least_score(scores: NDArray[np.uint8], most: int) -> int:
 
 
 @compiled
-def _harris(sums: NDArray[np.int32]) -> np.float32:
+def _harris(sums: Ints) -> np.float32:
     a, b, c = np.float32(sums[0]), np.float32(sums[1]), np.float32(sums[2])
     scale = np.float32(1) / np.float32(4 * SIDE * 255)
     return (a * b - c * c - HARRIS * (a + b) * (a + b)) * (scale * scale * scale * scale)

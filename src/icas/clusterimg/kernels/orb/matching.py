@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Ints, Words
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.simd import (
     LANES,
@@ -28,8 +28,6 @@ DISTANCE = 16
 equally near features, the one of lowest index."""
 INDEX = (1 << DISTANCE) - 1
 
-Numbers = NDArray[np.int32]
-
 
 class Bench(NamedTuple):
     """Space to find matches in, and what was found last.
@@ -41,16 +39,16 @@ class Bench(NamedTuple):
     distance; written: (1,) int32.
     """
 
-    near: NDArray[np.uint8]
-    row_least: NDArray[np.uint8]
-    column_least: NDArray[np.uint8]
-    column_first: NDArray[np.uint8]
-    row_key: Numbers
-    column_key: Numbers
-    first: Numbers
-    second: Numbers
-    bits: Numbers
-    written: Numbers
+    near: Bytes
+    row_least: Bytes
+    column_least: Bytes
+    column_first: Bytes
+    row_key: Ints
+    column_key: Ints
+    first: Ints
+    second: Ints
+    bits: Ints
+    written: Ints
 
 
 @compiled
@@ -73,7 +71,7 @@ def bench_for(ours: int, theirs: int) -> Bench:
 
 
 @compiled
-def in_rows(words: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
+def in_rows(words: Words, count: int) -> Words:
     """Descriptors (K, 4) of an image with rows filled up to a multiple of `ROWS` by its first.
 
     A copy of the first has its distances and a higher index: it is never the nearest.
@@ -87,7 +85,7 @@ def in_rows(words: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
 
 
 @compiled
-def in_planes(words: NDArray[np.uint64], counts: Numbers) -> NDArray[np.uint64]:
+def in_planes(words: Words, counts: Ints) -> Words:
     """Descriptors (n, K, 4) word by word, (n, 4, K'), filled up in the same way to `LANES`."""
     images, keypoints = words.shape[0], words.shape[1]
     planes = np.empty((images, WORDS, -(-keypoints // LANES) * LANES), np.uint64)
@@ -101,12 +99,7 @@ def in_planes(words: NDArray[np.uint64], counts: Numbers) -> NDArray[np.uint64]:
 
 @compiled
 def match(
-    ours: NDArray[np.uint64],
-    our_count: int,
-    theirs: NDArray[np.uint64],
-    their_count: int,
-    most_bits: int,
-    bench: Bench,
+    ours: Words, our_count: int, theirs: Words, their_count: int, most_bits: int, bench: Bench
 ) -> int:
     """Find the pairs of features that are each other's nearest and differ in few enough bits.
 
@@ -133,13 +126,7 @@ def match(
 
 @compiled
 def _compare(
-    ours: NDArray[np.uint64],
-    start: int,
-    count: int,
-    theirs: NDArray[np.uint64],
-    width: int,
-    looked: int,
-    bench: Bench,
+    ours: Words, start: int, count: int, theirs: Words, width: int, looked: int, bench: Bench
 ) -> None:
     """Distances of `count` of our features from theirs; the least of each row and column."""
     for column in range(looked):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Floats, Ints, Words
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.matching import Bench, bench_for, in_planes, in_rows, match
 from icas.clusterimg.kernels.orb.voting import (
@@ -31,9 +32,9 @@ class Described(NamedTuple):
     uint64, equal for the same pixels; placed: where the features lie.
     """
 
-    words: NDArray[np.uint64]
-    counts: NDArray[np.int32]
-    digest: NDArray[np.uint64]
+    words: Words
+    counts: Ints
+    digest: Words
     placed: Placed
 
 
@@ -45,7 +46,7 @@ def similarities(
     rules: Rules,
     threshold: np.float32,
     same: bool,
-    into: NDArray[np.float32],
+    into: Floats,
 ) -> None:
     """Similarity of each of `a` with each of `b` where it is at or above `threshold`.
 
@@ -86,10 +87,10 @@ def similarities(
 def _similarity(
     a: Described,
     row: int,
-    ours: NDArray[np.uint64],
+    ours: Words,
     b: Described,
     column: int,
-    theirs: NDArray[np.uint64],
+    theirs: Words,
     most_bits: int,
     rules: Rules,
     threshold: np.float32,

@@ -218,8 +218,7 @@ def _vote(typing: Any, own: Any, first: Any, count: Any, row: Any, grow: Any) ->
             )
             agrees = builder.and_(
                 builder.and_(
-                    builder.fcmp_ordered("<=", far, allowed),
-                    builder.icmp_signed("<", number, end),
+                    builder.fcmp_ordered("<=", far, allowed), builder.icmp_signed("<", number, end)
                 ),
                 builder.and_(
                     builder.fcmp_ordered("<=", grown, most),

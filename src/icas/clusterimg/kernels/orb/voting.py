@@ -1,7 +1,7 @@
 """Loops that find the heaviest set of matches of two images that agree on a turn, scale and shift.
 
 Arithmetic is `methods.matching`'s, in float32 and in the same order, so every comparison comes out
-the same. Numbers are whole 256ths: sums are exact whatever their order.
+the same. Weights are whole 256ths: sums are exact whatever their order.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Ints
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.matching import Bench
 from icas.clusterimg.kernels.orb.simd import VOTE_ROWS, VOTES, vote
@@ -22,15 +23,12 @@ TURNS = 256
 SHARED_ROWS = 6
 """Rows of a ballot that are read of a match by others."""
 
-Floats = NDArray[np.float32]
-Numbers = NDArray[np.int32]
-
 
 class Placed(NamedTuple):
     """Where the features of n images lie: the arrays of `methods.matching.Features`."""
 
     places: Floats
-    angles: NDArray[np.uint8]
+    angles: Bytes
     levels: NDArray[np.int8]
 
 
@@ -43,7 +41,7 @@ class Rules(NamedTuple):
     of them; grow: how far levels may differ.
     """
 
-    weights: Numbers
+    weights: Ints
     cos: Floats
     sin: Floats
     shrink: Floats
@@ -62,10 +60,10 @@ class Ballot(NamedTuple):
     """
 
     lanes: Floats
-    turn: Numbers
-    before: Numbers
-    weight_before: Numbers
-    free: Numbers
+    turn: Ints
+    before: Ints
+    weight_before: Ints
+    free: Ints
 
 
 @compiled
@@ -82,7 +80,7 @@ def ballot_for(matches: int) -> Ballot:
 
 
 @compiled
-def total_weight(bench: Bench, matches: int, weights: Numbers) -> int:
+def total_weight(bench: Bench, matches: int, weights: Ints) -> int:
     """Weight of all of `matches`, in 256ths: no set of them weighs more."""
     total = 0
     for match in range(matches):
@@ -122,7 +120,7 @@ def heaviest(
 
 
 @compiled
-def _between(before: Numbers, low: int, high: int) -> tuple[int, int]:
+def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
     """What lies before turn `low`, and what from there on before `high`; turns go round."""
     if low < 0:
         start = int(before[low + TURNS])

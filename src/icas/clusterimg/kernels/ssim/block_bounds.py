@@ -35,8 +35,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Doubles, Floats, Longs, Shorts
 from icas.clusterimg.kernels.ssim.windows import (
     BLOCK,
     BRIGHT,
@@ -62,10 +62,9 @@ ROWS = 64
 LEFT = np.float32(1e-4)
 MARGIN = 5e-4
 
-Weights = NDArray[np.float64]
-FLAT: Weights = np.ones(WINDOW)
-SLOPE: Weights = np.arange(WINDOW, dtype=np.float64) - WINDOW // 2
-CURVE: Weights = np.square(SLOPE) - 4
+FLAT: Doubles = np.ones(WINDOW)
+SLOPE: Doubles = np.arange(WINDOW, dtype=np.float64) - WINDOW // 2
+CURVE: Doubles = np.square(SLOPE) - 4
 """The three are orthogonal: so are all products of one down the rows with one along them."""
 SHAPES = ((FLAT, SLOPE), (SLOPE, FLAT), (SLOPE, SLOPE), (FLAT, CURVE), (CURVE, FLAT))
 
@@ -77,12 +76,12 @@ class Grid(NamedTuple):
     columns: int
 
     @property
-    def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def starts(self) -> tuple[Longs, Longs]:
         """First row and first column of the blocks."""
         return np.arange(0, self.rows, SIDE), np.arange(0, self.columns, SIDE)
 
     @property
-    def counts(self) -> NDArray[np.float32]:
+    def counts(self) -> Floats:
         """(blocks down, blocks across) float32: how many windows they hold."""
         down, across = self.starts
         high = np.diff(down, append=self.rows)
@@ -95,7 +94,7 @@ def grid_of(shape: tuple[int, ...]) -> Grid:
     return Grid(shape[0] - WINDOW + 1, shape[1] - WINDOW + 1)
 
 
-def places(length: int) -> NDArray[np.float32]:
+def places(length: int) -> Floats:
     """Where windows stand in their blocks, (length,): in each block of mean 0 and mean square 1."""
     found = np.zeros(length, np.float32)
     for start in range(0, length, SIDE):
@@ -106,7 +105,7 @@ def places(length: int) -> NDArray[np.float32]:
     return found
 
 
-def features_of(maps: Maps, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def features_of(maps: Maps, shape: tuple[int, ...]) -> Floats:
     """What the bound needs of n images of `shape`, (blocks, `FEATURES`, n) float32."""
     grid = grid_of(shape)
     found = np.empty((grid.counts.size, FEATURES, len(maps.pixels)), np.float32)
@@ -117,7 +116,7 @@ def features_of(maps: Maps, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return found
 
 
-def _fill_features(maps: Maps, grid: Grid, found: NDArray[np.float32]) -> None:
+def _fill_features(maps: Maps, grid: Grid, found: Floats) -> None:
     brightness, spread = np.sqrt(maps.squares), np.sqrt(maps.spreads)
     for number, component in enumerate(_components(maps, brightness * spread)):
         found[:, number] = _by_block(component, grid, np.add) / grid.counts.reshape(-1, 1)
@@ -129,7 +128,7 @@ def _fill_features(maps: Maps, grid: Grid, found: NDArray[np.float32]) -> None:
     found[:, REST + 4] = _by_block(brightness, grid, np.maximum)
 
 
-def _components(maps: Maps, length: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+def _components(maps: Maps, length: Floats) -> Iterator[Floats]:
     """Components of all windows, (n, h', w') float32 each; `length` is M E."""
     share = maps.sums.astype(np.float32) / length
     down = places(share.shape[1])[:, None]
@@ -144,9 +143,7 @@ def _components(maps: Maps, length: NDArray[np.float32]) -> Iterator[NDArray[np.
     yield np.sqrt(VARIED) * np.sqrt(BRIGHT) / length
 
 
-def _filtered(
-    pixels: NDArray[np.uint16], vertical: Weights, horizontal: Weights
-) -> NDArray[np.float32]:
+def _filtered(pixels: Shorts, vertical: Doubles, horizontal: Doubles) -> Floats:
     """7 times the component of each window along a direction, (n, h', w') float32.
 
     The sums are integers below 2^24, so exact in float32.
@@ -157,16 +154,14 @@ def _filtered(
     return np.asarray(sums * np.float32(WINDOW / length), np.float32)
 
 
-def _by_block(values: NDArray[np.float32], grid: Grid, reduction: np.ufunc) -> NDArray[np.float32]:
+def _by_block(values: Floats, grid: Grid, reduction: np.ufunc) -> Floats:
     """(n, h', w') reduced to (blocks, n)."""
     down, along = grid.starts
     reduced = reduction.reduceat(reduction.reduceat(values, along, axis=2), down, axis=1)
     return np.asarray(reduced.reshape(len(values), -1).T, np.float32)
 
 
-def bounds(
-    ours: NDArray[np.float32], theirs: NDArray[np.float32], grid: Grid
-) -> NDArray[np.float64]:
+def bounds(ours: Floats, theirs: Floats, grid: Grid) -> Doubles:
     """What no total of each of n images with each of m is above, (n, m) float64.
 
     ours, theirs: (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32.
@@ -186,11 +181,11 @@ def bounds(
 def totals_from(
     ours: Maps,
     theirs: Maps,
-    features: tuple[NDArray[np.float32], NDArray[np.float32]],
+    features: tuple[Floats, Floats],
     shape: tuple[int, ...],
     least: int,
     triangle: bool,
-) -> NDArray[np.int64]:
+) -> Longs:
     """Totals of n images with m where they are `least` or more, `NONE` elsewhere.
 
     features: of the same images, by `features_of`; shape: (int, int), height and width of the
@@ -211,7 +206,7 @@ def totals_from(
     return found
 
 
-def _few_totals(one: Maps, theirs: Maps, columns: NDArray[np.int64]) -> NDArray[np.float64]:
+def _few_totals(one: Maps, theirs: Maps, columns: Longs) -> Doubles:
     """Totals of one image with the chosen others, (columns,)."""
     step = max(1, BLOCK // one.pixels.size)
     runs = range(0, len(columns), step)
@@ -219,9 +214,7 @@ def _few_totals(one: Maps, theirs: Maps, columns: NDArray[np.int64]) -> NDArray[
     return np.concatenate(found)
 
 
-def _ratios(
-    one: NDArray[np.float32], other: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _ratios(one: Floats, other: Floats) -> tuple[Floats, Floats]:
     """Greatest and least w of a block, by the ranges of E and M, (4, n) and (4, m)."""
     highest = _ratio(*_nearest(one[:2, :, None], other[:2, None]))
     highest *= _ratio(*_nearest(one[2:, :, None], other[2:, None]))
@@ -230,21 +223,17 @@ def _ratios(
     return highest, lowest
 
 
-def _ratio(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+def _ratio(x: Floats, y: Floats) -> Floats:
     return np.asarray(2 * x * y / (x * x + y * y), np.float32)
 
 
-def _nearest(
-    one: NDArray[np.float32], other: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _nearest(one: Floats, other: Floats) -> tuple[Floats, Floats]:
     """The nearest values of two ranges, the same where they overlap."""
     start = np.maximum(one[0], other[0])
     return np.minimum(start, one[1]), np.minimum(start, other[1])
 
 
-def _farthest(
-    one: NDArray[np.float32], other: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _farthest(one: Floats, other: Floats) -> tuple[Floats, Floats]:
     """The values of two ranges of positive numbers whose quotient is farthest from 1."""
     above = other[0] * other[1] > one[0] * one[1]
     return np.where(above, one[0], one[1]), np.where(above, other[1], other[0])

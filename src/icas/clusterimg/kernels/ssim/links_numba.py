@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Longs
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.ssim.block_bounds import (
     CURVE,
@@ -36,7 +36,6 @@ from icas.clusterimg.kernels.ssim.pairs_numba import (
 )
 from icas.clusterimg.kernels.ssim.windows import BRIGHT, NONE, VARIED, WHOLE, WINDOW
 
-Floats = NDArray[np.float32]
 TOGETHER = 8
 """Images of one side whose bounds with a group of the other are computed at a time."""
 GROUP = 64
@@ -135,7 +134,7 @@ def fill_features(
 
 
 @compiled
-def _filter(pixels: NDArray[np.uint8], start: Any, count: Any, filtered: Floats) -> None:
+def _filter(pixels: Bytes, start: Any, count: Any, filtered: Floats) -> None:
     """Sums along the rows with the weights flat, slope, curve."""
     flat, slope, curve = filtered[0], filtered[1], filtered[2]
     for i in range(count - _U(6)):
@@ -156,12 +155,7 @@ def _filter(pixels: NDArray[np.uint8], start: Any, count: Any, filtered: Floats)
 
 @compiled
 def _lengths(
-    side: Side,
-    start: Any,
-    count: Any,
-    bright: Floats,
-    spread: Floats,
-    share: Floats,
+    side: Side, start: Any, count: Any, bright: Floats, spread: Floats, share: Floats
 ) -> None:
     """M, E and S / (M E) of all windows."""
     for i in range(count):
@@ -173,13 +167,7 @@ def _lengths(
 
 @compiled
 def _project(
-    rows: Floats,
-    weights: Floats,
-    scale: Any,
-    share: Floats,
-    across: Any,
-    count: Any,
-    value: Floats,
+    rows: Floats, weights: Floats, scale: Any, share: Floats, across: Any, count: Any, value: Floats
 ) -> None:
     """Component of all windows along one of `SHAPES`."""
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
@@ -286,7 +274,7 @@ def totals_from(
     shape: tuple[int, ...],
     least: int,
     triangle: bool,
-) -> NDArray[np.int64]:
+) -> Longs:
     """As `block_bounds.totals_from`."""
     height, across = shape[0], padded(shape[1])
     grid = grid_of(shape)
@@ -321,13 +309,13 @@ def fill_found(
     features_a: Floats,
     features_b: Floats,
     counts: Floats,
-    allowed: NDArray[np.int64],
+    allowed: Longs,
     height: Any,
     across: Any,
     together: int,
     least: int,
     triangle: bool,
-    found: NDArray[np.int64],
+    found: Longs,
 ) -> None:
     """Fill `found`; `together` bands of blocks are computed before the bound is looked at again."""
     down = height - _U(6)
@@ -385,9 +373,7 @@ def fill_found(
 
 
 @compiled
-def _from_below(
-    bound: Floats, start: Any, allowed: NDArray[np.int64], above: NDArray[np.int64]
-) -> None:
+def _from_below(bound: Floats, start: Any, allowed: Longs, above: Longs) -> None:
     """What the totals of one image with a group of others are not above."""
     above[:] = 0
     for band in range(len(allowed)):
@@ -421,13 +407,7 @@ def _bound_group(
 
 @compiled
 def _bound_block(
-    a: Floats,
-    x: Any,
-    b: Floats,
-    y: Any,
-    count: Any,
-    bound: Floats,
-    into: Any,
+    a: Floats, x: Any, b: Floats, y: Any, count: Any, bound: Floats, into: Any
 ) -> None:
     """Bound of a block of one image with those of a group (as in `ssim_blocks.bounds`)."""
     a0, a1, a2, a3 = a[x], a[x + _G], a[x + _U(2) * _G], a[x + _U(3) * _G]

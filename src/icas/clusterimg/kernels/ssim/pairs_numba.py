@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.kernels import Bytes, Floats, Ints, Longs
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.ssim.windows import BRIGHT, PIXELS, QUARTERED, VARIED, WINDOW
 
 Number = TypeVar("Number", bound=np.generic)
-Ints = NDArray[np.int32]
 _PIXELS = np.int32(PIXELS)
 _U = np.uint64
 LANES = 16
@@ -38,11 +38,11 @@ CACHED = 1 << 19
 class Side(NamedTuple):
     """Padded pixels and maps of n images, flat; h windows high and p columns wide with padding."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Bytes
     """(n (h + 6) p,)"""
     sums: NDArray[np.int16]
     """(n h p,): sum over each window."""
-    spreads: NDArray[np.float32]
+    spreads: Floats
     """(n h p,): variance as in `ssim.Maps`; infinite where there is no window: it adds 0."""
 
 
@@ -51,7 +51,7 @@ def padded(width: int) -> int:
     return -(-width // LANES) * LANES
 
 
-def maps_of(gray: NDArray[np.uint8]) -> Side:
+def maps_of(gray: Bytes) -> Side:
     """Pixels and maps of the images `gray`, (n, height, width) uint8."""
     count, height, width = gray.shape
     across = padded(width)
@@ -118,13 +118,13 @@ def fill_maps(side: Side, count: Any, height: Any, width: Any, across: Any) -> N
 class Scratch(NamedTuple):
     """Room for the rows that are worked on."""
 
-    products: NDArray[np.int32]
+    products: Ints
     """Of all pixels of the rows."""
-    columns: NDArray[np.int32]
+    columns: Ints
     """Sums of seven products below each other."""
 
 
-def totals(a: Side, b: Side, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def totals(a: Side, b: Side, shape: tuple[int, ...]) -> Longs:
     """Sum of the whole parts of all windows of each image of `a` with each of `b`, (n, m) int64.
 
     The same Side twice takes half the time.
@@ -229,7 +229,7 @@ def fill_totals(
     rows: Any,
     band: Any,
     triangle: bool,
-    found: NDArray[np.int64],
+    found: Longs,
 ) -> None:
     """Add the totals of all pairs to `found`, band by band of rows and block by block of images.
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from icas.clusterimg.kernels import Bytes, Doubles, Floats, Ints, Longs, Shorts
 
 WINDOW = 7
 """Side of the uniform window in pixels (scikit-image's default)."""
@@ -34,23 +35,23 @@ BLOCK = 1 << 16
 class Maps(NamedTuple):
     """What the windows of n images say on their own; h' and w' are h - 6 and w - 6."""
 
-    pixels: NDArray[np.uint16]
+    pixels: Shorts
     """(n, h, w)"""
-    sums: NDArray[np.int32]
+    sums: Ints
     """(n, h', w'): sum over each window."""
-    squares: NDArray[np.float32]
+    squares: Floats
     """(n, h', w'): that sum squared, plus `BRIGHT`."""
-    spreads: NDArray[np.float32]
+    spreads: Floats
     """(n, h', w'): variance of each window times `PIXELS` (`PIXELS` - 1), plus `VARIED`."""
 
-    def picked(self, images: int | slice | NDArray[np.int64]) -> Maps:
+    def picked(self, images: int | slice | Longs) -> Maps:
         """The maps of the chosen images."""
         return Maps(
             self.pixels[images], self.sums[images], self.squares[images], self.spreads[images]
         )
 
 
-def maps_of(gray: NDArray[np.uint8]) -> Maps:
+def maps_of(gray: Bytes) -> Maps:
     """Sums and variances of all windows of the images `gray`, (n, h, w) uint8."""
     pixels = gray.astype(np.uint16)
     sums = np.ascontiguousarray(window_sums(pixels))
@@ -62,7 +63,7 @@ def maps_of(gray: NDArray[np.uint8]) -> Maps:
     )
 
 
-def window_sums(stack: NDArray[np.uint16]) -> NDArray[np.int32]:
+def window_sums(stack: Shorts) -> Ints:
     """Sum over every 7x7 window within each image, (n, h, w) -> (n, h - 6, w - 6) int32, exact."""
     count, height, width = stack.shape
     # The images on top of each other are one image for OpenCV; windows across a seam are cut off.
@@ -71,16 +72,14 @@ def window_sums(stack: NDArray[np.uint16]) -> NDArray[np.int32]:
     return np.asarray(within(sums, stack.shape), np.int32)
 
 
-def within(
-    tall: cv2.typing.MatLike, shape: tuple[int, ...]
-) -> NDArray[np.int32] | NDArray[np.float32]:
+def within(tall: cv2.typing.MatLike, shape: tuple[int, ...]) -> Ints | Floats:
     """Of a filtered pile of images of `shape` (n, h, w) the windows that lie within an image."""
     edge = WINDOW // 2
     inner = tall.reshape(shape)[:, edge : shape[1] - edge, edge : shape[2] - edge]
     return inner  # type: ignore[return-value]
 
 
-def totals_with(one: Maps, many: Maps) -> NDArray[np.float64]:
+def totals_with(one: Maps, many: Maps) -> Doubles:
     """Sum of the parts of all windows of one image with each of n.
 
     With S, S' the sums over a window of the two images, P that of their products, V, V' the spreads
@@ -109,7 +108,7 @@ def totals_with(one: Maps, many: Maps) -> NDArray[np.float64]:
     return np.asarray(parts.sum(axis=1, dtype=np.float64))
 
 
-def totals(ours: Maps, theirs: Maps, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def totals(ours: Maps, theirs: Maps, shape: tuple[int, ...]) -> Longs:
     """Totals (see `totals_with`) of n images of `shape` with m, (n, m) int64."""
     found = np.empty((len(ours.pixels), len(theirs.pixels)), np.int64)
     step = max(1, BLOCK // (shape[0] * shape[1]))
@@ -125,7 +124,7 @@ def window_count(shape: tuple[int, ...]) -> int:
     return (shape[0] - WINDOW + 1) * (shape[1] - WINDOW + 1)
 
 
-def similarity_of(totals: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def similarity_of(totals: Longs, shape: tuple[int, ...]) -> Floats:
     """Similarities of images of `shape` by their totals, at most 1."""
     mean = totals / float(window_count(shape) * WHOLE)
     return np.minimum(mean.astype(np.float32), np.float32(1))
