@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 from icas.cli.parser import (
@@ -177,13 +179,16 @@ def test_only_similar_words_are_suggested():
     assert did_you_mean("argument --dst: -1 is too small", ["--dst", "--src"]) == ""
 
 
+HEAVY = "torch sklearn scipy skimage matplotlib numba dask tqdm PIL imagehash"
+
+
 @pytest.mark.parametrize(
     ("program", "words", "heavy"),
     [
         ("clusterimg", "completion bash", "numpy cv2"),
         ("clusterimg", "undo --help", "numpy cv2"),
-        ("clusterimg", "--help", "torch sklearn scipy skimage matplotlib numba"),
-        ("segmentimg", "--help", "torch sklearn scipy skimage matplotlib numba"),
+        ("clusterimg", "--help", HEAVY),
+        ("segmentimg", "--help", HEAVY),
     ],
 )
 def test_help_loads_nothing_heavy(program, words, heavy):
@@ -195,3 +200,20 @@ def test_help_loads_nothing_heavy(program, words, heavy):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == "[]\n"
+
+
+def test_a_small_run_loads_no_package_that_it_does_not_use(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.full((40, 40, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    words = [str(folder), "--method", "imagehash", "--threshold", "0.9", "--no-cache"]
+    code = (
+        "import sys; from icas.clusterimg.commands.main import main\n"
+        f"assert main({words}) == 0\n"
+        "heavy = {'torch', 'sklearn', 'skimage', 'matplotlib', 'numba', 'dask', 'tqdm'}\n"
+        "sys.exit(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("[]\n")
