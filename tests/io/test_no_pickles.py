@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "icas"
 BETWEEN_PROCESSES = {
     "io/sandbox.py",
     "io/sandbox_worker.py",
-    "parallel/sharing.py",
+    "parallel/pool.py",
 }
 """Modules that read pickles of another process of the same run, over its pipe or its own file."""
 NEVER = {"marshal", "shelve", "yaml", "dill", "joblib", "cloudpickle", "dbm", "code", "runpy"}

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import icas
-from icas.parallel.block_cache import Shelf
-from icas.parallel.executors import Workers, core_count, start_workers
+from icas.parallel.executors import BlockCache, Workers, core_count, start_workers
+from icas.parallel.pool import Shared, pack, run_all
 from icas.parallel.processes import ProcessPool
-from icas.parallel.sharing import Shared, pack, run_all
 
 
 def slow_square(number: int) -> int:
@@ -93,7 +92,7 @@ class Sent:
     def __init__(self):
         self.shared, self.released, self.most = [], [], 0
 
-    def at_once(self, function):
+    def group_size(self, function):
         return 2
 
     def submit(self, function, tasks):
@@ -129,7 +128,9 @@ class Kept(Shared):
 
 def test_a_block_is_shared_once_from_its_first_task_to_its_last():
     pool = Sent()
-    shelf = Shelf(Workers(pool, 2, remote=True), lambda key: [key], lambda key: 4 if key else 1)
+    shelf = BlockCache(
+        Workers(pool, 2, remote=True), lambda key: [key], lambda key: 4 if key else 1
+    )
     tasks = [((a, b), (10,)) for a, b in [(1, 2), (1, 3), (1, 1), (2, 3), (2, 2), (3, 3), (3, 0)]]
     found = list(shelf.ordered(lambda plus, a, b: plus + a[0] + b[0], tasks))
     assert found == [13, 14, 12, 15, 14, 16, 13]
@@ -139,7 +140,7 @@ def test_a_block_is_shared_once_from_its_first_task_to_its_last():
 
 def test_blocks_are_released_when_tasks_end_early():
     pool = Sent()
-    shelf = Shelf(Workers(pool, 1, remote=True), str, lambda _: 99)
+    shelf = BlockCache(Workers(pool, 1, remote=True), str, lambda _: 99)
     results = shelf.ordered(len, (((key,), ()) for key in range(50)))
     assert next(results) == 1
     results.close()
@@ -148,7 +149,7 @@ def test_blocks_are_released_when_tasks_end_early():
 
 def test_in_one_process_nothing_is_shared():
     loaded = []
-    shelf = Shelf(Workers(None, 1), loaded.append, lambda _: 99)
+    shelf = BlockCache(Workers(None, 1), loaded.append, lambda _: 99)
     assert list(shelf.ordered(repr, [((1,), ()), ((1,), ())])) == ["None", "None"]
     assert loaded == [1, 1]
 

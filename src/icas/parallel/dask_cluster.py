@@ -2,141 +2,84 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import socket
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dask
 import distributed
 from distributed.scheduler import KilledWorker
 
+from icas._version import __version__
 from icas.common.errors import IcasError
-from icas.parallel.child_processes import children_of_one_thread, deaf_children, interrupted_later
-from icas.parallel.dask_tasks import Place, Seen, icas_version, run_packed, unpacked
-from icas.parallel.sharing import LARGE, Here, Shared, Task, pack
-
-COMPUTING = ("numpy", "opencv-contrib-python", "Pillow", "ImageHash", "scikit-image", "scipy")
-"""Packages on which features and similarities depend; two versions may differ in a bit."""
-TALKING = ("dask", "distributed")
-
-
-def check_cluster(client: Any, scheduler: str) -> None:
-    """Compare the versions of the scheduler and of all workers with those here.
-
-    Raises
-    ------
-    IcasError
-        The first machine that lacks icas, or has other versions.
-    """
-    _check_icas(client, scheduler)
-    found = client.get_versions(packages=list(COMPUTING))
-    ours = found["client"]["packages"]
-    _compare(f"the Dask scheduler at {scheduler}", ours, found["scheduler"]["packages"], TALKING)
-    for address, told in sorted(found["workers"].items()):
-        _compare(f"Dask worker {address}", ours, told["packages"], (*TALKING, *COMPUTING))
-
-
-def _check_icas(client: Any, scheduler: str) -> None:
-    """All machines must have the icas that is here; tasks name its functions."""
-    own = icas_version()
-    told: dict[str, Any] = client.run(icas_version, on_error="return")
-    try:
-        told = {**told, scheduler: client.run_on_scheduler(icas_version)}
-    except Exception as error:
-        told = {**told, scheduler: error}
-    for address, version in sorted(told.items()):
-        who = f"{'the Dask scheduler at' if address == scheduler else 'Dask worker'} {address}"
-        if isinstance(version, Exception) and "ModuleNotFoundError" in repr(version):
-            raise IcasError(f"{who} cannot load icas ({version}): pip install 'icas[dask]' there")
-        if isinstance(version, Exception):
-            raise IcasError(f"{who} does not answer: {version}")
-        if version != own:
-            raise IcasError(f"{who} has icas {version}, here is {own}: install the same")
-
-
-def _compare(
-    who: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], names: tuple[str, ...]
-) -> None:
-    """What both have must be the same; of Python the first two numbers."""
-    other = [
-        f"{name} {theirs[name]} (here {ours[name]})"
-        for name in names
-        if ours.get(name) and theirs.get(name) and ours[name] != theirs[name]
-    ]
-    if _python(ours) != _python(theirs):
-        other.insert(0, f"Python {_python(theirs)} (here {_python(ours)})")
-    if other:
-        raise IcasError(
-            f"{who} has {', '.join(other)}: install the same versions everywhere, else what comes"
-            " out depends on who computes it"
-        )
-
-
-def _python(versions: Mapping[str, Any]) -> str:
-    return ".".join(str(versions["python"]).split(".")[:2])
-
+from icas.parallel.child_processes import children_of_one_thread, interrupted_later
+from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack
 
 CONNECT = 10
 """Seconds in which a scheduler must answer, and have a worker."""
-LOOK = 2.0
-"""Seconds after which a wait for a result looks whether the cluster is still there."""
+POLL = 2.0
+"""Seconds of waiting for a result between two checks that the cluster is still there."""
 PATIENCE = 60.0
-"""Seconds for which a cluster may be without workers: they may be on their way."""
+"""Seconds for which a cluster may have no workers: they may be starting."""
 RETRIES = 2
-"""How often a task that fails is tried again, perhaps on a machine with more memory."""
-WORTH = 0.3
-"""Seconds of work that go to a worker at a time, at the least."""
-TOLL = 0.006
-"""... and more where there are many workers: so many seconds for each thread of the cluster. One
-scheduler serves them all, and takes some 3 ms for what is sent, whatever it is."""
+"""How often a failed task is tried again, perhaps on a machine with more memory."""
+GROUP_SECONDS = 0.3
+"""Least seconds of work that go to a worker together."""
+SECONDS_PER_THREAD = 0.006
+"""... and more in a large cluster, for each of its threads: one scheduler serves them all, and
+needs some 3 ms for each group."""
 MOST = 256
-"""Tasks that go to a worker at a time, however short they are."""
-LIVES = 3
+"""Tasks that go to a worker together, however short they are."""
+ALLOWED_FAILURES = 3
 """Workers that may die of one task before it is given up (in a local cluster; Dask's default)."""
+_TRANSPORT = ("dask", "distributed")
+_COMPUTING = ("numpy", "opencv-contrib-python", "Pillow", "ImageHash", "scikit-image", "scipy")
+"""Packages on which features and similarities depend; two versions may differ in a bit."""
 
 
 @contextmanager
 def local_pool(count: int) -> Iterator[DaskPool]:
-    """A Dask cluster of `count` processes on this machine, gone when the block is left.
+    """A Dask cluster of `count` processes on this machine, which ends with the block.
 
     Raises
     ------
     IcasError
         It does not start.
     """
-    with _calm(), _local_cluster(count) as client:
-        yield DaskPool(client, "of this machine", count)
-
-
-@contextmanager
-def _local_cluster(count: int) -> Iterator[Any]:
-    with interrupted_later(), deaf_children(), children_of_one_thread():
+    with _quiet():
+        with interrupted_later(), children_of_one_thread():
+            try:
+                cluster = distributed.LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.DEBUG if _debugging() else logging.CRITICAL,
+                )
+                client = distributed.Client(cluster, set_as_default=False)
+            except (RuntimeError, OSError, distributed.TimeoutError) as error:
+                raise IcasError(
+                    f"the local Dask cluster does not start ({error}); in a script, whatever"
+                    " starts it stands below if __name__ == '__main__':"
+                ) from error
         try:
-            cluster = distributed.LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.DEBUG if _debugging() else logging.CRITICAL,
-            )
-            client = distributed.Client(cluster, set_as_default=False)
-        except (RuntimeError, OSError, distributed.TimeoutError) as error:
-            raise IcasError(
-                f"the local Dask cluster does not start ({error}); in a script, whatever starts it"
-                " stands below if __name__ == '__main__':"
-            ) from error
-    try:
-        yield client
-    finally:
-        with interrupted_later():
-            client.close()
-            cluster.close()
+            yield DaskPool(client, "of this machine", count)
+        finally:
+            with interrupted_later():
+                client.close()
+                cluster.close()
 
 
 @contextmanager
@@ -146,11 +89,11 @@ def cluster_pool(scheduler: str) -> Iterator[DaskPool]:
     Raises
     ------
     IcasError
-        No scheduler answers, it has no workers, or they have other versions of what computes.
+        No scheduler answers, it has no workers, or their versions differ from those here.
     """
-    with _calm():
+    with _quiet():
         try:
-            with warnings.catch_warnings():  # versions are looked at below
+            with warnings.catch_warnings():  # of versions, which are compared below
                 warnings.simplefilter("ignore")
                 client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -163,82 +106,141 @@ def cluster_pool(scheduler: str) -> Iterator[DaskPool]:
                     f"the Dask scheduler at {scheduler} has no workers: start some with"
                     f" dask worker {scheduler}"
                 ) from None
-            check_cluster(client, scheduler)
+            _check_icas(client, scheduler)
+            _check_packages(client, scheduler)
             yield DaskPool(client, f"at {scheduler}", sum(client.nthreads().values()))
 
 
+def _check_icas(client: Any, scheduler: str) -> None:
+    """All machines need the same icas; tasks name its functions."""
+    versions: dict[str, Any] = client.run(icas_version, on_error="return")
+    try:
+        versions = {**versions, scheduler: client.run_on_scheduler(icas_version)}
+    except Exception as error:
+        versions = {**versions, scheduler: error}
+    for address, version in sorted(versions.items()):
+        who = f"{'the Dask scheduler at' if address == scheduler else 'Dask worker'} {address}"
+        if isinstance(version, Exception) and "ModuleNotFoundError" in repr(version):
+            raise IcasError(f"{who} cannot load icas ({version}): pip install 'icas[dask]' there")
+        if isinstance(version, Exception):
+            raise IcasError(f"{who} does not answer: {version}")
+        if version != __version__:
+            raise IcasError(f"{who} has icas {version}, here is {__version__}: install the same")
+
+
+def icas_version() -> str:
+    """The version of icas on the machine that runs this."""
+    return __version__
+
+
+def _check_packages(client: Any, scheduler: str) -> None:
+    versions = client.get_versions(packages=list(_COMPUTING))
+    here, there = versions["client"]["packages"], versions["scheduler"]["packages"]
+    _compare(f"the Dask scheduler at {scheduler}", here, there, _TRANSPORT)
+    for address, worker in sorted(versions["workers"].items()):
+        names = (*_TRANSPORT, *_COMPUTING)
+        _compare(f"Dask worker {address}", here, worker["packages"], names)
+
+
+def _compare(
+    who: str, here: Mapping[str, Any], there: Mapping[str, Any], names: tuple[str, ...]
+) -> None:
+    """Packages on both sides need equal versions; of Python the first two numbers."""
+    python, expected = (
+        ".".join(str(packages["python"]).split(".")[:2]) for packages in (there, here)
+    )
+    different = [f"Python {python} (here {expected})"] if python != expected else []
+    different += [
+        f"{name} {there[name]} (here {here[name]})"
+        for name in names
+        if here.get(name) and there.get(name) and here[name] != there[name]
+    ]
+    if different:
+        raise IcasError(
+            f"{who} has {', '.join(different)}: install the same versions everywhere, else what"
+            " comes out depends on who computes it"
+        )
+
+
 @dataclass(frozen=True)
-class DaskPool:
+class SourceFile:
+    """A file with the size that the process which started the run sees."""
+
+    path: str
+    size: int
+
+
+class DaskPool(Pool):
     """Workers of a Dask cluster.
 
-    A task is its packed self and the blocks that it refers to. Blocks are tasks as well, which
-    give what they hold: where a worker dies, the scheduler runs them again elsewhere, and no block
-    is lost that only that worker had (as it would be if it were scattered).
+    A task is packed, with futures of the blocks that it refers to. Blocks are tasks as well: if a
+    worker dies, the scheduler runs them again elsewhere, and no block is lost that only that worker
+    had (as it would be if it were scattered).
 
-    Attributes
+    Parameters
     ----------
     client : distributed.Client
     where : str
-        The scheduler, in words.
+        The scheduler, for messages.
     threads : int
         Of all workers together.
-    seen : tuple of Seen
+    files : tuple of SourceFile
         Files that a worker must see.
     pace : dict of str to float
-        Seconds that a task of each function took last.
+        Seconds that the last tasks of each function took.
     """
 
-    client: Any
-    where: str
-    threads: int
-    seen: tuple[Seen, ...] = ()
-    pace: dict[str, float] = field(default_factory=dict)
+    def __init__(
+        self,
+        client: Any,
+        where: str,
+        threads: int,
+        files: tuple[SourceFile, ...] = (),
+        pace: dict[str, float] | None = None,
+    ) -> None:
+        self.threads = threads
+        self._client = client
+        self._where = where
+        self._files = files
+        self._pace: dict[str, float] = {} if pace is None else pace
 
-    def at_once(self, function: Callable[..., Any]) -> int:
-        seconds = self.pace.get(function.__qualname__)
+    def group_size(self, function: Callable[..., Any]) -> int:
+        seconds = self._pace.get(function.__qualname__)
         if seconds is None:
             return 1
-        wanted = max(WORTH, TOLL * self.threads)
+        wanted = max(GROUP_SECONDS, SECONDS_PER_THREAD * self.threads)
         return max(1, min(MOST, int(wanted / max(seconds, 1e-6))))
 
     def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Any:
         blocks: list[Any] = []
-        plain = [[self._plain(part, blocks) for part in task] for task in tasks]
-        packed = pack((function, plain))
-        future = self._submitted(run_packed, packed, self.seen, *blocks)
+        plain = [[_plain(part, blocks) for part in task] for task in tasks]
+        future = self._submit(run_packed, pack((function, plain)), self._files, *blocks)
         return Sent(future, function.__qualname__, len(tasks))
 
-    def _plain(self, part: Any, blocks: list[Any]) -> Any:
-        """What stands for an argument in a packed task; futures that it needs go into `blocks`."""
-        if not isinstance(part, Far):
-            return part.open() if isinstance(part, Shared) else part
-        if part.future not in blocks:
-            blocks.append(part.future)
-        return Place(blocks.index(part.future))
-
-    def _submitted(self, function: Callable[..., Any], *task: Any) -> Any:
+    def _submit(self, function: Callable[..., Any], *task: Any) -> Any:
         try:
-            return self.client.submit(function, *task, pure=False, retries=RETRIES)
+            return self._client.submit(function, *task, pure=False, retries=RETRIES)
         except (OSError, RuntimeError) as error:  # the client closes when its scheduler is gone
-            if self.client.status == "running":
+            if self._client.status == "running":
                 raise
             raise self._lost() from error
 
-    def results(self, sent: Sent) -> list[Any]:
-        found, seconds = self._result(sent.future)
+    def results(self, sent: Any) -> list[Any]:
+        results: list[Any]
+        results, seconds = self._result(sent.future)
         sent.future.release()
-        self.pace[sent.function] = seconds / sent.tasks
-        return cast("list[Any]", found)
+        self._pace[sent.function] = seconds / sent.tasks
+        return results
 
     def _result(self, future: Any) -> Any:
-        alone_since: float | None = None
+        without_workers: float | None = None
         while True:
             try:
-                return future.result(timeout=LOOK)
+                return future.result(timeout=POLL)
             except distributed.TimeoutError:
                 if future.status == "error":
                     raise future.exception() from None  # it came meanwhile
-                alone_since = self._alone_since(alone_since)
+                without_workers = self._without_workers_since(without_workers)
             except KilledWorker as error:
                 raise IcasError(
                     f"a task took {error.allowed_failures + 1} Dask workers with it, one after the"
@@ -250,40 +252,39 @@ class DaskPool:
             except ModuleNotFoundError as error:
                 raise IcasError(f"a Dask worker cannot load icas: {error}") from error
 
-    def _alone_since(self, since: float | None) -> float | None:
+    def _without_workers_since(self, since: float | None) -> float | None:
         """Since when the cluster has no workers; None while it has some."""
-        if self.client.status in ("closed", "closing"):
+        if self._client.status in ("closed", "closing"):
             raise self._lost()
-        if self.client.status != "running" or self.client.nthreads():
+        if self._client.status != "running" or self._client.nthreads():
             return None
         now = time.monotonic()
         if since is not None and now - since > PATIENCE:
             raise IcasError(
-                f"the Dask scheduler {self.where} has had no workers for {PATIENCE:g} seconds: all"
-                " have stopped or died"
+                f"the Dask scheduler {self._where} has had no workers for {PATIENCE:g} seconds:"
+                " all have stopped or died"
             )
         return now if since is None else since
 
     def _lost(self) -> IcasError:
-        return IcasError(f"the Dask scheduler {self.where} was lost in the middle of the run")
+        return IcasError(f"the Dask scheduler {self._where} was lost in the middle of the run")
 
-    def drop(self, futures: Iterable[Sent]) -> None:
+    def drop(self, futures: Iterable[Any]) -> None:
         for sent in futures:
             sent.future.release()
 
     def share(self, value: Any) -> Shared:
         packed = pack(value)
-        if packed.nbytes < LARGE:
-            return Here(value)
-        return Far(self._submitted(unpacked, packed))
+        return Here(value) if packed.nbytes < LARGE else Remote(self._submit(unpack, packed))
 
     def reading(self, files: Iterable[Path]) -> DaskPool:
-        return replace(self, seen=_some(list(files)))
+        sample = _sample(list(files))
+        return DaskPool(self._client, self._where, self.threads, sample, self._pace)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """Tasks under way: their future, what they call, and how many they are."""
+    """Tasks under way: their future, the name of their function, and their number."""
 
     future: Any
     function: str
@@ -291,7 +292,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Far(Shared):
+class Remote(Shared):
     """A block that Dask keeps."""
 
     future: Any
@@ -303,48 +304,136 @@ class Far(Shared):
         self.future.release()
 
 
-def _some(files: Sequence[Path]) -> tuple[Seen, ...]:
-    """The first of `files`, one in the middle and the last, as far as they are there."""
-    places = sorted({0, len(files) // 2, len(files) - 1}) if files else []
-    found = []
-    for path in (files[place].absolute() for place in places):
-        try:
-            found.append(Seen(str(path), path.stat().st_size))
-        except OSError:
-            continue
-    return tuple(found)
+@dataclass(frozen=True)
+class Block:
+    """Stands in a packed task for the block of that number, which Dask brings to the worker."""
+
+    number: int
+
+
+def _plain(part: Any, blocks: list[Any]) -> Any:
+    """An argument as a packed task has it; futures that it needs are appended to `blocks`."""
+    if not isinstance(part, Remote):
+        return part.open() if isinstance(part, Shared) else part
+    if part.future not in blocks:
+        blocks.append(part.future)
+    return Block(blocks.index(part.future))
+
+
+def _sample(files: Sequence[Path]) -> tuple[SourceFile, ...]:
+    """The first of `files`, one in the middle and the last, if they exist."""
+    sample = []
+    for index in sorted({0, len(files) // 2, len(files) - 1}) if files else []:
+        path = files[index].absolute()
+        with contextlib.suppress(OSError):
+            sample.append(SourceFile(str(path), path.stat().st_size))
+    return tuple(sample)
 
 
 def _debugging() -> bool:
-    """Whether the user asked to see everything (--debug)."""
     return logging.getLogger("icas").isEnabledFor(logging.DEBUG)
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    """What Dask would say of workers that come and go stays off stderr: results tell, or errors.
+def _quiet() -> Iterator[None]:
+    """Keep Dask's log lines about workers that come and go off stderr, unless with --debug.
 
-    Blocks are large for Dask's taste as well: it would warn of them, too.
+    Errors and results say what matters. Dask would warn of large blocks, too.
     """
-    loggers = [] if _debugging() else list(_loggers("distributed", "tornado", "asyncio"))
+    loggers = []
+    if not _debugging():
+        names = ("distributed", "tornado", "asyncio")
+        known = {*logging.root.manager.loggerDict, *names}
+        loggers = [logging.getLogger(name) for name in known if name.split(".")[0] in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
-    own = {
+    options = {
         "distributed.admin.large-graph-warning-threshold": "1TB",
-        "distributed.scheduler.allowed-failures": LIVES,
+        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
     }
     try:
-        with dask.config.set(own):
+        with dask.config.set(options):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
-def _loggers(*names: str) -> Iterator[logging.Logger]:
-    """The loggers of these names and all below them."""
-    known = {**logging.root.manager.loggerDict, **dict.fromkeys(names)}
-    for name in sorted(known):
-        if name.split(".")[0] in names:
-            yield logging.getLogger(name)
+# -- what runs in a worker --
+
+
+def run_packed(
+    packed: Packed, files: tuple[SourceFile, ...], *blocks: Any
+) -> tuple[list[Any], float]:
+    """The results of the packed (function, tasks), and the seconds that they took.
+
+    It keeps no state, so that it may run again anywhere.
+
+    Raises
+    ------
+    IcasError
+        This machine does not see the files that the tasks need.
+    """
+    _check_files(files)
+    function, tasks = packed.open()
+    start = time.perf_counter()
+    with ONE_OPENCV_THREAD:
+        results = [
+            function(*(blocks[part.number] if isinstance(part, Block) else part for part in task))
+            for task in tasks
+        ]
+    return results, time.perf_counter() - start
+
+
+def unpack(packed: Packed) -> Any:
+    """The packed value: a block, where it is a task of its own."""
+    return packed.open()
+
+
+@lru_cache(maxsize=16)
+def _check_files(files: tuple[SourceFile, ...]) -> None:
+    """Once per process; after a failure the next task checks again."""
+    for file in files:
+        who = f"the Dask worker on {socket.gethostname()}"
+        advice = "images must lie at the same place on every machine, as in a shared folder"
+        try:
+            with open(file.path, "rb") as stream:  # noqa: PTH123 - as sent, whatever the system
+                size = os.fstat(stream.fileno()).st_size
+        except OSError as error:
+            raise IcasError(
+                f"{who} cannot read {file.path} ({error.strerror}): {advice}"
+            ) from error
+        if size != file.size:
+            raise IcasError(f"{who} has another file as {file.path}: {advice}")
+
+
+class _OneOpenCvThread:
+    """Turns OpenCV's own threads off while tasks run: the threads of the cluster are enough.
+
+    The worker may serve other programs, too: the last task to end restores the setting.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._earlier = 0
+
+    def __enter__(self) -> None:
+        cv2 = sys.modules.get("cv2")
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._earlier = 0
+            if cv2 is not None and self._earlier == 0:
+                self._earlier = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0 and self._earlier > 0:
+                sys.modules["cv2"].setNumThreads(self._earlier)
+
+
+ONE_OPENCV_THREAD = _OneOpenCvThread()

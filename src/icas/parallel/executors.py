@@ -4,68 +4,41 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from icas.common.errors import UsageError
 from icas.common.registry import need
 from icas.parallel.child_processes import one_thread_each
-from icas.parallel.sharing import Here, Shared, Task, opened, run_all
+from icas.parallel.pool import Here, Pool, Shared, Task, run_all
 
 T = TypeVar("T")
+Key = TypeVar("Key", bound=Hashable)
 EXECUTORS = ("threads", "processes", "dask")
 AHEAD = 2
-"""Groups of tasks a worker that are under way or wait to be fetched."""
+"""Groups of tasks per worker that are under way or wait to be fetched."""
 CLUSTER_AHEAD = 4
-"""The same where a task and its result travel: the next one should be there already."""
-
-
-class Pool(Protocol):
-    """What runs tasks. What it calls a future, it alone looks into."""
-
-    def at_once(self, function: Callable[..., Any]) -> int:
-        """How many tasks should go to a worker together."""
-        ...
-
-    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Any:
-        """A future of ``function(*task)`` for each task; a `Shared` is opened where it runs."""
-        ...
-
-    def results(self, future: Any) -> list[Any]:
-        """Wait for a future; what the function raises is raised, dead workers are an IcasError."""
-        ...
-
-    def drop(self, futures: Iterable[Any]) -> None:
-        """Nobody will ask for these any more."""
-        ...
-
-    def share(self, value: Any) -> Shared:
-        """`value`, ready to be referred to by many tasks."""
-        ...
-
-    def reading(self, files: Iterable[Path]) -> Pool:
-        """The same workers, which first look whether they see these files as this process does."""
-        ...
+"""The same where tasks and results travel: the next one should be there already."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Some workers. Without a pool the caller's own thread does the work.
+    """Some workers; without a pool, the calling thread does the work.
 
     Attributes
     ----------
     pool : Pool or None
     jobs : int
-        How many.
+        Number of workers.
     remote : bool
-        They are other processes: what a task needs is sent to them.
+        They are other processes, to which the arguments of tasks are sent.
     ahead : int
-        Groups of tasks a worker that are under way or wait to be fetched.
+        Groups of tasks per worker that are under way or wait to be fetched.
     """
 
     pool: Pool | None
@@ -76,18 +49,17 @@ class Workers:
     def ordered(self, function: Callable[..., T], tasks: Iterable[Task]) -> Iterator[T]:
         """Results of ``function(*task)`` in the order of `tasks`.
 
-        A `Shared` among the arguments stands for its value. What is under way or waiting to be
-        fetched is bounded, so that memory stays bounded however long `tasks` is: with threads and
-        processes two tasks a worker.
+        A `Shared` among the arguments stands for its value. The number of tasks that are under way
+        or wait to be fetched is bounded, and so is memory, however long `tasks` is.
         """
         if self.pool is None:
             for task in tasks:
-                yield function(*opened(task))
+                yield from run_all(function, [task])
             return
         waiting: deque[Any] = deque()
-        left = iter(tasks)
+        remaining = iter(tasks)
         try:
-            while group := list(islice(left, self.pool.at_once(function))):
+            while group := list(islice(remaining, self.pool.group_size(function))):
                 waiting.append(self.pool.submit(function, group))
                 if len(waiting) >= self.ahead * self.jobs:
                     yield from self.pool.results(waiting.popleft())
@@ -97,20 +69,87 @@ class Workers:
             self.pool.drop(waiting)
 
     def share(self, value: Any) -> Shared:
-        """`value`, to be put among the arguments of many tasks: no worker is sent it twice.
+        """`value`, for the arguments of many tasks: no worker is sent it twice.
 
-        Its `release` says that no further task will refer to it; `Shelf` sees to that.
+        Its `release` says that no further task will refer to it; `BlockCache` calls that.
         """
         return Here(value) if self.pool is None else self.pool.share(value)
 
     def reading(self, files: Iterable[Path]) -> Workers:
         """The same workers for tasks that read files, of which these are some.
 
-        Workers on other machines may have no such files, or others in their place. Each looks once
-        before its first task, and a worker that does not find these as they are here ends the run
-        with one line.
+        Workers on other machines may lack such files, or have others in their place. Each checks
+        once before its first task; a difference ends the run with one line.
         """
         return self if self.pool is None else replace(self, pool=self.pool.reading(files))
+
+
+ALONE = Workers(None, 1)
+"""The calling thread."""
+
+
+class BlockCache(Generic[Key]):
+    """Blocks of data that tasks refer to, each shared from its first task to its last.
+
+    In one process there is nothing to share: a block is loaded for each task, which is free for a
+    slice, and mapped blocks leave memory after their use.
+
+    Parameters
+    ----------
+    workers : Workers
+    load : callable
+        Key of a block -> the block.
+    uses : callable
+        Key of a block -> number of tasks that refer to it. A block with one use travels with it.
+    """
+
+    def __init__(
+        self, workers: Workers, load: Callable[[Key], Any], uses: Callable[[Key], int]
+    ) -> None:
+        self._workers = workers
+        self._load = load
+        self._uses = uses
+        self._shared: dict[Key, Shared] = {}
+        self._remaining: dict[Key, int] = {}
+
+    def ordered(
+        self, function: Callable[..., T], tasks: Iterable[tuple[Sequence[Key], Task]]
+    ) -> Iterator[T]:
+        """As `Workers.ordered`: ``function(*rest, *blocks)`` of each (keys, rest) of `tasks`."""
+        under_way: deque[Sequence[Key]] = deque()
+
+        def with_blocks() -> Iterator[Task]:
+            for keys, rest in tasks:
+                under_way.append(keys)
+                yield (*rest, *(self._block(key) for key in keys))
+
+        try:
+            for result in self._workers.ordered(function, with_blocks()):
+                for key in under_way.popleft():
+                    self._release(key)
+                yield result
+        finally:
+            for shared in self._shared.values():
+                shared.release()
+            self._shared.clear()
+
+    def _block(self, key: Key) -> Shared:
+        if not self._workers.remote:
+            return Here(self._load(key))
+        if key not in self._shared:
+            self._remaining[key] = self._uses(key)
+            value = self._load(key)
+            once = self._remaining[key] == 1
+            self._shared[key] = Here(value) if once else self._workers.share(value)
+        return self._shared[key]
+
+    def _release(self, key: Key) -> None:
+        if key not in self._shared:
+            return
+        self._remaining[key] -= 1
+        if self._remaining[key] == 0:
+            del self._remaining[key]
+            self._shared.pop(key).release()
 
 
 def core_count() -> int:
@@ -124,14 +163,14 @@ def core_count() -> int:
 def start_workers(
     kind: str = "threads", jobs: int | None = None, scheduler: str | None = None
 ) -> Iterator[Workers]:
-    """Workers of the named kind, gone when the block is left.
+    """Workers of a kind, which end with the block.
 
     Parameters
     ----------
     kind : {"threads", "processes", "dask"}
     jobs : int, optional
-        How many; default all cores that this process may use, and with `scheduler` all threads of
-        the cluster.
+        Number of workers; default all cores that this process may use, and with `scheduler` all
+        threads of the cluster.
     scheduler : str, optional
         Address of a Dask scheduler; without it a local Dask cluster is started.
 
@@ -140,9 +179,9 @@ def start_workers(
     UsageError
         No such kind, fewer than one worker, or a scheduler without Dask.
     MissingExtraError
-        Dask is asked for and not installed.
+        Dask is not installed.
     IcasError
-        There is no such scheduler, or its workers are none that this process can work with.
+        There is no such scheduler, or its workers cannot be used.
     """
     if kind not in EXECUTORS:
         raise UsageError(f"no executor {kind!r}; choose from {', '.join(EXECUTORS)}")
@@ -158,39 +197,13 @@ def start_workers(
 def _threads(jobs: int | None, _: str | None) -> Iterator[Workers]:
     count = jobs or core_count()
     if count == 1:
-        yield Workers(None, 1)
+        yield ALONE
         return
     executor = ThreadPoolExecutor(count, thread_name_prefix="icas")
     try:
-        yield Workers(_Threads(executor), count)
+        yield Workers(Pool(executor), count)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class _Threads:
-    """Threads of this process."""
-
-    executor: ThreadPoolExecutor
-
-    def at_once(self, function: Callable[..., Any]) -> int:
-        return 1
-
-    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Future[list[Any]]:
-        return self.executor.submit(run_all, function, tasks)
-
-    def results(self, future: Future[list[Any]]) -> list[Any]:
-        return future.result()
-
-    def drop(self, futures: Iterable[Future[Any]]) -> None:
-        for future in futures:
-            future.cancel()
-
-    def share(self, value: Any) -> Shared:
-        return Here(value)
-
-    def reading(self, files: Iterable[Path]) -> _Threads:
-        return self
 
 
 @contextmanager
@@ -215,7 +228,7 @@ def _dask(jobs: int | None, scheduler: str | None) -> Iterator[Workers]:
     with cluster_pool(scheduler) as pool:
         if jobs is None:
             yield Workers(pool, pool.threads, remote=True, ahead=CLUSTER_AHEAD)
-        else:  # no more is under way than was asked for
+        else:  # no more is under way than `jobs` allows
             yield Workers(pool, min(jobs, pool.threads), remote=True, ahead=1)
 
 
@@ -224,6 +237,3 @@ _STARTED: dict[str, Callable[[int | None, str | None], AbstractContextManager[Wo
     "processes": _processes,
     "dask": _dask,
 }
-
-
-ALONE = Workers(None, 1)

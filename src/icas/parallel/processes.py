@@ -1,4 +1,4 @@
-"""Worker processes of this machine; blocks that tasks refer to are mapped files."""
+"""Worker processes of this machine; blocks that tasks share are mapped files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from icas.common.errors import IcasError
-from icas.parallel.child_processes import children_of_one_thread, deaf_children
-from icas.parallel.sharing import LARGE, Here, Packed, Shared, Task, pack, run_all
+from icas.parallel.child_processes import children_of_one_thread
+from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack
 
 DIED = (
     "a worker process died, as it does when memory runs out: try a smaller --jobs, --batch-size or"
@@ -35,15 +35,15 @@ NOT_STARTED = (
     "the worker processes died as they started; in a script, whatever starts them stands below"
     " if __name__ == '__main__':"
 )
-KEPT_OPEN = 64
+_OPEN_BLOCKS = 64
 """Mapped blocks that a worker keeps open."""
-ALIGNED = 64
-"""Buffers begin at multiples of it."""
+_ALIGNMENT = 64
+"""Offsets of buffers in a file are multiples of it."""
 
 
 @contextmanager
 def process_pool(count: int) -> Iterator[ProcessPool]:
-    """`count` processes and a folder for what they share; both are gone when the block is left.
+    """`count` processes and a folder for what they share; both end with the block.
 
     Raises
     ------
@@ -54,17 +54,19 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
     try:
         # Forking a process in which OpenCV has already started threads can hang, so spawn.
         executor = ProcessPoolExecutor(
-            count,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(folder,),
+            count, multiprocessing.get_context("spawn"), _initialize, (folder,)
         )
         before = set(multiprocessing.active_children())
         try:
-            _start(executor)
+            with children_of_one_thread():
+                first = executor.submit(os.getpid)  # with spawn, it starts all processes
+            try:
+                first.result()
+            except BrokenProcessPool:
+                raise IcasError(NOT_STARTED) from None
             yield ProcessPool(executor, folder)
         except BaseException:
-            # Tasks under way may take long, and nobody waits for them any more.
+            # Tasks under way may take long, and their results are not needed.
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
             raise
@@ -74,23 +76,14 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(executor: ProcessPoolExecutor) -> None:
-    with children_of_one_thread(), deaf_children():
-        first = executor.submit(os.getpid)  # with spawn, the first task starts all processes
-    try:
-        first.result()
-    except BrokenProcessPool:
-        raise IcasError(NOT_STARTED) from None
-
-
-def _begin(folder: Path) -> None:
-    """What a worker process does first."""
+def _initialize(folder: Path) -> None:
+    """The first thing that a worker process does."""
     with contextlib.suppress(ValueError):  # where signals cannot be blocked before the start
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
 
 
-def _leave_with_parent(folder: Path) -> None:
+def _end_with_parent(folder: Path) -> None:
     """A worker whose parent was killed would wait for tasks for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -99,61 +92,55 @@ def _leave_with_parent(folder: Path) -> None:
         os._exit(1)
 
 
-@dataclass(frozen=True)
-class ProcessPool:
+class ProcessPool(Pool):
     """Processes of this machine.
 
-    Attributes
+    Parameters
     ----------
     executor : ProcessPoolExecutor
     folder : Path
-        For the blocks that tasks refer to.
+        For shared blocks.
     """
 
-    executor: ProcessPoolExecutor
-    folder: Path
+    def __init__(self, executor: Executor | None, folder: Path) -> None:
+        super().__init__(executor)
+        self._folder = folder
 
-    def at_once(self, function: Callable[..., Any]) -> int:
-        return 1
+    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Any:
+        with _died_workers():
+            return super().submit(function, tasks)
 
-    def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Future[list[Any]]:
-        try:
-            return self.executor.submit(run_all, function, tasks)
-        except BrokenProcessPool:
-            raise IcasError(DIED) from None
-
-    def results(self, future: Future[list[Any]]) -> list[Any]:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            raise IcasError(DIED) from None
-
-    def drop(self, futures: Iterable[Future[Any]]) -> None:
-        for future in futures:
-            future.cancel()
+    def results(self, future: Any) -> list[Any]:
+        with _died_workers():
+            return super().results(future)
 
     def share(self, value: Any) -> Shared:
         """A file that the processes map: its pages are in memory once for all of them.
 
-        What pickles small (arrays that are mapped already) goes with the tasks.
+        Values with small pickles (arrays that are mapped already) travel with the tasks.
         """
         packed = pack(value)
         if packed.nbytes < LARGE:
             return Here(value)
         try:
-            handle, name = tempfile.mkstemp(dir=self.folder)
+            handle, name = tempfile.mkstemp(dir=self._folder)
             with os.fdopen(handle, "wb") as stream:
-                for part in _laid_out(packed):
+                for part in _layout(packed):
                     stream.write(part)
         except OSError as error:
             raise IcasError(
-                f"{self.folder}: {error.strerror or error}: worker processes get features through"
+                f"{self._folder}: {error.strerror or error}: worker processes get features through"
                 " files there; set TMPDIR to a folder with room, or use --executor threads"
             ) from error
         return Saved(name)
 
-    def reading(self, files: Iterable[Path]) -> ProcessPool:
-        return self
+
+@contextmanager
+def _died_workers() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise IcasError(DIED) from None
 
 
 @dataclass(frozen=True)
@@ -163,47 +150,40 @@ class Saved(Shared):
     name: str
 
     def open(self) -> Any:
-        return _loaded(self.name)
+        return _load(self.name)
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):  # Windows keeps it while it is mapped; the end takes it
+        with contextlib.suppress(OSError):  # Windows keeps mapped files; they go with the folder
             os.unlink(self.name)  # noqa: PTH108
 
 
-@lru_cache(maxsize=KEPT_OPEN)
-def _loaded(name: str) -> Any:
-    """The value in a file; its arrays are the mapped pages, and written to they are copies."""
+@lru_cache(maxsize=_OPEN_BLOCKS)
+def _load(name: str) -> Any:
+    """The value in a file; its arrays are mapped pages, copied when written to."""
     with Path(name).open("rb") as stream:
         (count,) = struct.unpack("<q", stream.read(8))
         sizes = struct.unpack(f"<{count}q", stream.read(8 * count))
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-    starts = _starts(sizes)
     parts = [
-        np.frombuffer(mapped, np.uint8, size, start)
-        for size, start in zip(sizes, starts, strict=False)
+        np.frombuffer(mapped, np.uint8, size, offset)
+        for size, offset in zip(sizes, _offsets(sizes), strict=False)
     ]
     return Packed(parts[0].tobytes(), parts[1:]).open()
 
 
-def _laid_out(packed: Packed) -> Iterator[Any]:
-    """Bytes of the file: the number of parts, their sizes, and the parts at aligned places."""
+def _layout(packed: Packed) -> Iterator[Any]:
+    """Bytes of the file: the number of parts, their sizes, and the parts at aligned offsets."""
     parts = [np.frombuffer(packed.head, np.uint8), *packed.buffers]
     sizes = [part.nbytes for part in parts]
-    told = struct.pack(f"<{len(sizes) + 1}q", len(sizes), *sizes)
-    end = len(told)
-    yield told
-    for part, start in zip(parts, _starts(sizes), strict=False):
-        yield bytes(start - end)
+    header = struct.pack(f"<{len(sizes) + 1}q", len(sizes), *sizes)
+    end = len(header)
+    yield header
+    for part, offset in zip(parts, _offsets(sizes), strict=False):
+        yield bytes(offset - end)
         yield part.data
-        end = start + part.nbytes
+        end = offset + part.nbytes
 
 
-def _starts(sizes: Iterable[int]) -> list[int]:
-    """Where each part begins in the file."""
-    lengths = list(sizes)
-    first = _aligned(8 * (len(lengths) + 1))
-    return list(accumulate(map(_aligned, lengths), initial=first))
-
-
-def _aligned(length: int) -> int:
-    return -(-length // ALIGNED) * ALIGNED
+def _offsets(sizes: Sequence[int]) -> Iterable[int]:
+    lengths = (8 * (len(sizes) + 1), *sizes)
+    return accumulate(-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths)

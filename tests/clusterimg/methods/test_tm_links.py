@@ -18,7 +18,7 @@ from icas.clusterimg.kernels import tm as tm_products
 from icas.clusterimg.methods import tm
 from icas.clusterimg.methods.tm import TemplateMatching
 from icas.io.reading import read_image
-from icas.parallel.child_processes import VARIABLES, one_thread_each
+from icas.parallel.child_processes import BLAS_THREADS, one_thread_each
 
 THRESHOLDS = [-np.inf, -0.5, 0.0, 1e-9, 0.3, 0.8, 0.97, 1.0, 1.1, np.inf]
 SETS = ["ants-bees", "copies", "coil100", "deeppcb-pairs", "mnist", "sign-digits"]
@@ -199,10 +199,10 @@ def test_one_thread_each_changes_no_value(monkeypatch: pytest.MonkeyPatch) -> No
     pixels = np.random.default_rng(4).integers(0, 256, (40, 40, 40, 3), dtype=np.uint8)
     a = features(pixels)
     expected = TemplateMatching().similarity(a, a)
-    monkeypatch.setenv(VARIABLES[0], "3")
-    monkeypatch.delenv(VARIABLES[1], raising=False)
+    monkeypatch.setenv(BLAS_THREADS[0], "3")
+    monkeypatch.delenv(BLAS_THREADS[1], raising=False)
     with one_thread_each():
-        assert [os.environ[name] for name in VARIABLES[:2]] == ["3", "1"]
+        assert [os.environ[name] for name in BLAS_THREADS[:2]] == ["3", "1"]
         np.testing.assert_array_equal(TemplateMatching().similarity(a, a), expected)
-    assert VARIABLES[1] not in os.environ
-    assert os.environ[VARIABLES[0]] == "3"
+    assert BLAS_THREADS[1] not in os.environ
+    assert os.environ[BLAS_THREADS[0]] == "3"

@@ -25,7 +25,7 @@ from icas.clusterimg.methods.imagehash import ImageHash
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.settings import ClusterSettings
 from icas.parallel.executors import ALONE, Workers
-from icas.parallel.sharing import Here, run_all
+from icas.parallel.pool import Here, run_all
 
 SECONDS = 60
 TABLES = ("clusters.csv", "certificate.csv", "unreadable.csv")
@@ -147,7 +147,7 @@ def test_a_killed_run_takes_its_workers_and_files_along(underway):
 class Elsewhere:
     """A pool to which everything is sent as bytes, as to another machine."""
 
-    def at_once(self, function):
+    def group_size(self, function):
         return 2
 
     def submit(self, function, tasks):

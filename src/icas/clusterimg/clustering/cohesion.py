@@ -17,8 +17,7 @@ from icas.clusterimg.graph.bridges import Bridge
 from icas.clusterimg.graph.forest import Labels, members_of
 from icas.clusterimg.linking.tiles import tiles, upper_tiles
 from icas.clusterimg.methods.base import Method
-from icas.parallel.block_cache import Shelf
-from icas.parallel.executors import ALONE, Workers
+from icas.parallel.executors import ALONE, BlockCache, Workers
 
 WHOLE = float(1 << 30)
 """Similarities are added up in whole parts of 1: so no order of adding changes a sum."""
@@ -260,11 +259,11 @@ def _of_one(
         tasks = ((method, features, blocks[a], blocks[b], a == b) for a, b in pairs)
         results = workers.ordered(_picked_sums, tasks)
     else:
-        shelf: Shelf[int] = Shelf(
+        block_cache: BlockCache[int] = BlockCache(
             workers, lambda block: features[blocks[block]], lambda _: len(blocks)
         )
         keyed = (((a,) if a == b else (a, b), (method,)) for a, b in pairs)
-        results = shelf.ordered(_sums, keyed)
+        results = block_cache.ordered(_sums, keyed)
     for (a, b), (ours, theirs, least) in zip(pairs, results, strict=True):
         lowest = np.array([least], np.float32)
         yield _Found(blocks[a], ours, inside[:1], lowest)

@@ -15,8 +15,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.data.memory import side_within
 from icas.clusterimg.methods.base import Method
-from icas.parallel.block_cache import Shelf
-from icas.parallel.executors import ALONE, Workers
+from icas.parallel.executors import ALONE, BlockCache, Workers
 
 Span = tuple[int, int]
 """Numbers of the first image of a block and of the one behind its last."""
@@ -73,12 +72,14 @@ def links_within(
     """
     side = side_for(method, features, threshold, workers.jobs)
     across, bare = -(-len(features) // side), _bare(features)
-    shelf: Shelf[Span] = Shelf(workers, lambda span: bare[slice(*span)], lambda _: across)
+    block_cache: BlockCache[Span] = BlockCache(
+        workers, lambda span: bare[slice(*span)], lambda _: across
+    )
     tasks = (
         (_spans(rows, columns), (method, threshold, rows.start, columns.start))
         for rows, columns in upper_tiles(len(features), side)
     )
-    yield from shelf.ordered(_tile_links, tasks)
+    yield from block_cache.ordered(_tile_links, tasks)
 
 
 def _bare(features: FeatureSet) -> FeatureSet:
@@ -137,7 +138,7 @@ def tiles_across(
     starts, spans, homes = _blocks_across(method, parts, workers.jobs)
     alike = Counter(homes.values())
     bare = [_bare(part) for part in parts]
-    shelf: Shelf[Span] = Shelf(
+    block_cache: BlockCache[Span] = BlockCache(
         workers,
         lambda span: _cut_out(bare, starts, span),
         lambda span: len(spans) - (0 if homes[span] is None else alike[homes[span]]),
@@ -148,7 +149,7 @@ def tiles_across(
         for theirs in spans[place:]
         if homes[ours] is None or homes[ours] != homes[theirs]
     )
-    yield from shelf.ordered(_tile_across, tasks)
+    yield from block_cache.ordered(_tile_across, tasks)
 
 
 def count_across(method: Method, parts: Sequence[FeatureSet], jobs: int) -> int:
