@@ -93,8 +93,8 @@ def test_it_ends_as_if_nothing_had_happened(interrupted, own_photos, tmp_path, t
 
 def test_nothing_is_read_or_compared_again(interrupted, own_photos, monkeypatch):
     dst = interrupted(5)
-    for name in ("_cluster", "read_source"):
-        monkeypatch.setattr(f"icas.clusterimg.pipeline.{name}", None)
+    for name in ("run", "read_source"):
+        monkeypatch.setattr(f"icas.clusterimg.pipeline.pipeline.{name}", None)
     report = icas.cluster(own_photos, dst=dst, threshold=0.8, resume=True)
     assert (len(report.files), report.clusters) == (14, 3)
     again = icas.cluster(own_photos, dst=dst, threshold=0.8, resume=True)

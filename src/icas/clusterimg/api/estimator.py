@@ -1,9 +1,9 @@
-"""ImageClusterer: the same clusters in scikit-learn's way, on paths or arrays, without any disk."""
+"""ImageClusterer: clustering as a scikit-learn estimator, in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,11 @@ from icas.clusterimg.api.functions import make_method_from
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import (
-    Clustering,
     cluster_batches,
     default_batch_size,
     split,
 )
 from icas.clusterimg.clustering.linkages import make_clusterer
-from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.graph.forest import Labels, spanning_forest
 from icas.clusterimg.methods.base import Method
@@ -118,21 +116,6 @@ class ImageClusterer:
     """
 
     _estimator_type = "clusterer"
-    _own = (
-        "method",
-        "threshold",
-        "batch_size",
-        "merge",
-        "linkage",
-        "candidates",
-        "scale",
-        "recursive",
-        "max_pixels",
-        "jobs",
-        "executor",
-        "scheduler",
-        "cache",
-    )
 
     def __init__(
         self,
@@ -166,6 +149,8 @@ class ImageClusterer:
         self.scheduler = scheduler
         self.cache = cache
         self._options = options
+
+    _own = tuple(name for name in inspect.signature(__init__).parameters if name != "self")[:-1]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters by name, the method's own options among them.
@@ -235,8 +220,16 @@ class ImageClusterer:
         MissingExtraError
             The method or executor needs an extra that is not installed.
         """
-        threshold = self._threshold()
-        method = self._clusterer(self._method(), threshold).method
+        threshold = threshold_of(self.threshold)
+        if threshold == "pick":
+            raise UsageError(
+                "threshold 'pick' is chosen in a window (icas.pick_threshold): give a number or"
+                " 'auto'"
+            )
+        if self.merge not in MERGES:
+            raise UsageError(f"no merge {self.merge!r}; choose from {', '.join(MERGES)}")
+        given = {name: value for name, value in self._options.items() if value is not None}
+        method = self._clusterer(make_method_from(self.method, given), threshold).method
         with (
             open_cache(self.cache) as cache,
             start_workers(self.executor, self.jobs, self.scheduler) as workers,
@@ -254,13 +247,19 @@ class ImageClusterer:
             if isinstance(threshold, str) and clusterer.threshold is not None:
                 number = auto(sample_of(method, features, None, workers), method).threshold
                 clusterer = self._clusterer(method, number)
-            found = cluster_batches(
-                clusterer,
-                self._batches(clusterer, features),
-                merge=self.merge,
-                workers=workers,
-            )
-        self._keep(replace(found, unreadable=features.unreadable), clusterer)
+            parts = split(len(features), self._batch_size(clusterer, len(features)))
+            batches = ((features[part], None) for part in parts)
+            found = cluster_batches(clusterer, batches, merge=self.merge, workers=workers)
+        self.labels_: Labels = found.labels
+        self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
+        self.models_ = tuple(clusterer.models)
+        self.links_: NDArray[Any] = found.links().structured()
+        floor = -np.inf if clusterer.threshold is None else clusterer.threshold
+        self.forest_ = spanning_forest(found.count, [found.trees()], floor)
+        self.medoids_ = np.array([cluster.medoid for cluster in found.cohesions], np.int64)
+        self.files_ = found.files
+        self.unreadable_ = features.unreadable
+        self.n_clusters_ = len(found.cohesions)
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
@@ -294,56 +293,25 @@ class ImageClusterer:
         self.fit(X, y)
         return self.labels_
 
-    def _method(self) -> Method:
-        if self.merge not in MERGES:
-            raise UsageError(f"no merge {self.merge!r}; choose from {', '.join(MERGES)}")
-        given = {name: value for name, value in self._options.items() if value is not None}
-        return make_method_from(self.method, given)
-
     def _clusterer(self, method: Method, threshold: float | str) -> Clusterer:
         return make_clusterer(method, threshold, self.linkage, candidates=self.candidates)
 
-    def _threshold(self) -> float | str:
-        threshold = threshold_of(self.threshold)
-        if threshold == "pick":
-            raise UsageError(
-                "threshold 'pick' is chosen in a window (icas.pick_threshold): give a number or"
-                " 'auto'"
-            )
-        return threshold
-
-    def _batches(
-        self, clusterer: Clusterer, features: FeatureSet
-    ) -> Iterator[tuple[FeatureSet, None]]:
+    def _batch_size(self, clusterer: Clusterer, images: int) -> int:
         size = self.batch_size
         if self.merge == "exact" and not clusterer.merges_exactly:
-            size = max(2, len(features))
+            size = max(2, images)
         if size is None:
             size = default_batch_size(clusterer.method)
         if size < 2:
             raise UsageError(f"batch_size {size}: must be at least 2")
-        for part in split(len(features), size):
-            yield features[part], None
-
-    def _keep(self, found: Clustering, clusterer: Clusterer) -> None:
-        self.labels_: Labels = found.labels
-        by_models = clusterer.threshold is None
-        self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
-        self.models_ = tuple(clusterer.models)
-        self.links_: NDArray[Any] = found.links().structured()
-        floor = -np.inf if by_models else self.threshold_
-        self.forest_ = spanning_forest(found.count, [found.trees()], floor)
-        self.medoids_ = np.array([one.medoid for one in found.cohesions], np.int64)
-        self.files_ = found.files
-        self.unreadable_ = found.unreadable
-        self.n_clusters_ = len(found.cohesions)
+        return size
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"ImageClusterer({given})"
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks for from version 1.6 on."""
+        """Tags that scikit-learn reads from version 1.6 on."""
         from sklearn.utils import InputTags, Tags, TargetTags
 
         return Tags(

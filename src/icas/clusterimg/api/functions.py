@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -312,7 +312,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
 
 
 def make_settings(**given: Any) -> ClusterSettings:
-    """Settings from keywords as users type them; those not known to a run are the method's."""
+    """Settings of a run from keywords; those that a run does not have are options of the method."""
     known = {field.name for field in dataclasses.fields(ClusterSettings)} - {"options"}
     own = {name: value for name, value in given.items() if name in known and value is not None}
     if "dst" in own:
@@ -324,18 +324,12 @@ def make_settings(**given: Any) -> ClusterSettings:
     options = {name: value for name, value in given.items() if name not in known}
     settings = ClusterSettings(**own, options=options)
     if options or settings.stage != "merge":
-        settings.make_method()  # an option that the method does not have is told before any work
+        settings.make_method()  # an option that the method does not have is refused before work
     return settings
 
 
 def size_of(given: Any) -> Size:
-    """A size as users type it: ``"64x48"`` or ``(64, 48)``, width and height.
-
-    Raises
-    ------
-    UsageError
-        Something else.
-    """
+    """A size from user input: ``"64x48"`` or ``(64, 48)``, width and height."""
     try:
         return parse_size(given)
     except (TypeError, ValueError) as error:
@@ -343,14 +337,14 @@ def size_of(given: Any) -> Size:
 
 
 def make_method_from(method: str, options: dict[str, Any]) -> Method:
-    """The method with options as users type them (``size="64x48"``)."""
+    """The method with options from user input (``size="64x48"``)."""
     if options.get("size") is not None:
         options = {**options, "size": size_of(options["size"])}
     return make_method(method, **options)
 
 
 def linking(method: Method) -> Method:
-    """`method` as it is compared by links, if it is not said to be grouped by models."""
+    """`method` grouped by links, unless models are requested."""
     try:
         return method.by_links()
     except UsageError:
@@ -550,36 +544,26 @@ def similarity_matrix(
     >>> bool(matrix[0, 0] > 0.99 > matrix[1, 0])
     True
     """
-    first, second = _two_sides(a, b, method, jobs, options)
-    if first.method != second.method or dict(first.settings) != dict(second.settings):
-        raise UsageError(
-            f"features of {first.method} and of {second.method} cannot be compared: make both by"
-            " one method, with the same options"
-        )
-    chosen = method_of(first)
-    matrix = np.empty((len(first), len(second)), np.float32)
-    blocks = list(tiles(len(first), len(second), chosen.tile))
+    sides = [side for side in (a, b) if side is not None]
+    images = [side for side in sides if not isinstance(side, FeatureSet)]
+    computed: Iterator[FeatureSet] = iter(())
     with start_workers("threads", jobs) as workers:
+        if images:  # of both sides, so that a method that is fitted to images is fitted to all
+            chosen = linking(make_method_from(method, options))
+            raw = [raw_features_of(chosen, side, workers) for side in images]
+            computed = iter(fitted_together(chosen, raw))
+        both = [side if isinstance(side, FeatureSet) else next(computed) for side in sides]
+        first, second = both[0], both[-1]
+        if first.method != second.method or dict(first.settings) != dict(second.settings):
+            raise UsageError(
+                f"features of {first.method} and of {second.method} cannot be compared: make both"
+                " by one method, with the same options"
+            )
+        chosen = method_of(first)
+        matrix = np.empty((len(first), len(second)), np.float32)
+        blocks = list(tiles(len(first), len(second), chosen.tile))
         tasks = ((first[rows], second[columns]) for rows, columns in blocks)
-        for (rows, columns), values in zip(
-            blocks, workers.ordered(chosen.similarity, tasks), strict=True
-        ):
+        parts = workers.ordered(chosen.similarity, tasks)
+        for (rows, columns), values in zip(blocks, parts, strict=True):
             matrix[rows, columns] = values
     return matrix
-
-
-def _two_sides(
-    a: Any, b: Any, method: str, jobs: int | None, options: dict[str, Any]
-) -> tuple[FeatureSet, FeatureSet]:
-    """Features of both sides; images of both are looked at together by a method that looks."""
-    given = [side for side in (a, b) if side is not None]
-    images = [side for side in given if not isinstance(side, FeatureSet)]
-    made: list[FeatureSet] = []
-    if images:
-        chosen = linking(make_method_from(method, options))
-        with start_workers("threads", jobs) as workers:
-            raw = [raw_features_of(chosen, side, workers) for side in images]
-        made = fitted_together(chosen, raw)
-    fresh = iter(made)
-    sides = [side if isinstance(side, FeatureSet) else next(fresh) for side in given]
-    return sides[0], sides[-1]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled, scan
 from icas.clusterimg.features.inputs import extract, features_of
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.methods.base import Method
 from icas.clusterimg.picker import backends, notebook
 from icas.clusterimg.picker.curve import first_state
 from icas.clusterimg.picker.figure import Subject
@@ -25,74 +23,7 @@ from icas.clusterimg.thresholds.sample import SAMPLE, Sample
 from icas.common.errors import UsageError
 from icas.io.arrays import as_image
 from icas.io.reading import MAX_PIXELS
-from icas.parallel.executors import Workers, start_workers
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A sample, the method that compared it, and what reads its thumbnails."""
-
-    sample: Sample
-    method: Method
-    read: Reader
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How a sample is drawn.
-
-    Attributes
-    ----------
-    most : int
-        Images in it, 0 = all.
-    seed : int
-    recursive : bool
-        Sub-folders too.
-    max_pixels : int
-        Pictures that claim more are not read.
-    workers : Workers
-    """
-
-    most: int
-    seed: int
-    recursive: bool
-    max_pixels: int
-    workers: Workers
-
-    def of_folder(self, folder: Path, method: Method) -> Drawn:
-        """From the images of a folder."""
-        images = scan(folder, recursive=self.recursive).images
-        chosen = self._chosen(images)
-        features = extract(method, chosen, self.workers, max_pixels=self.max_pixels)
-        return self._drawn(method, features, len(images), folder)
-
-    def of_features(self, features: FeatureSet, folder: Path) -> Drawn:
-        """From features whose files lie in `folder`."""
-        method = make_method(features.method, **features.settings)
-        chosen = features[self._chosen(range(len(features)))]
-        return self._drawn(method, chosen, len(features), folder)
-
-    def of_items(self, items: Sequence[Any], method: Method) -> Drawn:
-        """From paths, or from arrays."""
-        chosen = self._chosen(items)
-        features = features_of(method, chosen, self.workers, max_pixels=self.max_pixels)
-        if features.files:
-            return self._drawn(method, features, len(items), Path())
-        arrays = [as_image(item, f"image {row}") for row, item in enumerate(chosen)]
-        compared = Sample.of(method, features, len(items), self.workers)
-        return Drawn(compared, method, reader_of_arrays(arrays))
-
-    def _chosen(self, images: Sequence[Any]) -> list[Any]:
-        return sampled(images, self.most, self.seed)
-
-    def _drawn(self, method: Method, features: FeatureSet, images: int, folder: Path) -> Drawn:
-        """The sample; images of the folder that cannot be read do not count."""
-        paths: list[Path | None] = [folder / file for file in features.files]
-        whole = max(len(features), images - len(features.unreadable))
-        sample = Sample.of(method, features, whole, self.workers)
-        return Drawn(
-            sample, method, reader_of_files(paths or [None] * len(features), self.max_pixels)
-        )
+from icas.parallel.executors import start_workers
 
 
 def pick_threshold(
@@ -172,28 +103,48 @@ def pick_threshold(
     ...     print(error)
     a threshold is picked by pairs of images: there are fewer than two
     """
+    root, chosen = Path(), None
     with start_workers("threads", jobs) as workers:
-        drawing = Drawing(sample, seed, recursive, max_pixels, workers)
         if isinstance(src, FeatureSet):
-            drawn = drawing.of_features(src, Path(folder or "."))
-        elif isinstance(src, (str, Path)):
-            drawn = drawing.of_folder(Path(src), make_method_from(method, options))
+            root, images = Path(folder or "."), len(src)
+            compared = make_method(src.method, **src.settings)
+            features = src[sampled(range(images), sample, seed)]
         else:
-            drawn = drawing.of_items(list(src), make_method_from(method, options))
-    if len(drawn.sample) < 2:
+            compared = make_method_from(method, options)
+            if isinstance(src, (str, Path)):
+                root = Path(src)
+                refs = scan(root, recursive=recursive).images
+                drawn, images = sampled(refs, sample, seed), len(refs)
+                features = extract(compared, drawn, workers, max_pixels=max_pixels)
+            else:
+                items = list(src)
+                chosen, images = sampled(items, sample, seed), len(items)
+                features = features_of(compared, chosen, workers, max_pixels=max_pixels)
+        if chosen is not None and not features.files:
+            arrays = [as_image(item, f"image {row}") for row, item in enumerate(chosen)]
+            read = reader_of_arrays(arrays)
+        else:
+            paths: list[Path | None] = [root / file for file in features.files]
+            read = reader_of_files(paths or [None] * len(features), max_pixels)
+            images -= len(features.unreadable)  # they do not count
+        compared_pairs = Sample.of(compared, features, images, workers)
+    if len(compared_pairs) < 2:
         raise UsageError("a threshold is picked by pairs of images: there are fewer than two")
     if start is None:
-        start = auto(drawn.sample, drawn.method).threshold
-    return _shown(drawn.sample, start, drawn.read)
+        start = auto(compared_pairs, compared).threshold
+    return _shown(compared_pairs, start, read)
 
 
 def _shown(sample: Sample, start: float, read: Reader) -> PickedThreshold:
+    """The picker of a notebook or a window; without both the curve is written to a file."""
     backend = backends.given_backend()
-    if notebook.in_notebook() and backends.is_live_in_notebook(backend):
-        return notebook.pick_live(Subject.of(sample), first_state(sample, start), Thumbnails(read))
-    if notebook.in_notebook() and (backend is None or backends.is_inline(backend)):
-        state = first_state(sample, start)
-        return notebook.pick_by_picture(Subject.of(sample), state, Thumbnails(read))
+    if notebook.in_notebook():
+        for fits, pick in (
+            (backends.is_live_in_notebook(backend), notebook.pick_live),
+            (backend is None or backends.is_inline(backend), notebook.pick_by_picture),
+        ):
+            if fits:
+                return pick(Subject.of(sample), first_state(sample, start), Thumbnails(read))
     why = why_no_window()
     if why is not None:
         raise written_instead(sample, start, why)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, BlockCache, Workers
 
 WHOLE = float(1 << 30)
-"""Similarities are added up in whole parts of 1: so no order of adding changes a sum."""
+"""Similarities are summed as whole multiples of 1 / WHOLE, so no order of adding changes a sum."""
 TASK_SIDE = 256
-"""Images a side of the blocks of large clusters, or more where the method takes more."""
+"""Images a side of the blocks of large clusters, or the method's tile if that is larger."""
 TASK_PAIRS = TASK_SIDE**2
-"""Pairs of small clusters that make a task."""
+"""Pairs of small clusters per task."""
 
 Rows = NDArray[np.int64]
 
@@ -101,7 +101,7 @@ def cohesions_of(
         Clusters, -1 = outlier.
     links : Links, optional
         Similarities of pairs that are known: a cluster all of whose pairs are among them is not
-        compared again. Pairs of different clusters are passed over.
+        compared again. Pairs of different clusters are ignored.
     workers : Workers
     """
     members = members_of(labels)
@@ -109,27 +109,26 @@ def cohesions_of(
     least = np.full(len(members), np.inf, np.float32)
     known = np.zeros(len(members), bool)
     if links is not None:
-        known = _told_by(links, labels, members, sums, least)
+        known = _sum_known(links, labels, members, sums, least)
+    unknown = [inside for inside, done in zip(members, known, strict=True) if not done]
     bare = replace(features, files=(), unreadable=())
-    unknown = [inside for inside, told in zip(members, known, strict=True) if not told]
-    side = side_within(features, _side(method), workers.jobs)
-    small = [inside for inside in unknown if len(inside) <= side]
-    large = [inside for inside in unknown if len(inside) > side]
-    for found in chain(
-        _of_small(method, bare, small, workers), _of_large(method, bare, large, workers)
+    side = side_within(features, max(TASK_SIDE, method.tile), workers.jobs)
+    large = (inside for inside in unknown if len(inside) > side)
+    for part in chain(
+        _of_small(method, bare, [inside for inside in unknown if len(inside) <= side], workers),
+        *(_of_large(method, bare, inside, side, workers) for inside in large),
     ):
-        sums[found.images] += found.sums
-        clusters = labels[found.of]
-        least[clusters] = np.minimum(least[clusters], found.least)
+        sums[part.images] += part.sums
+        clusters = labels[part.of]
+        least[clusters] = np.minimum(least[clusters], part.least)
     return tuple(
         Cohesion(int(inside[np.argmax(sums[inside])]), float(lowest))
         for inside, lowest in zip(members, least, strict=True)
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a task adds.
+class _Part(NamedTuple):
+    """Result of a task.
 
     Attributes
     ----------
@@ -148,18 +147,14 @@ class _Found:
     least: NDArray[np.float32]
 
 
-def _side(method: Method) -> int:
-    return max(TASK_SIDE, method.tile)
-
-
-def _told_by(
+def _sum_known(
     links: Links,
     labels: Labels,
     members: Sequence[Rows],
     sums: NDArray[np.int64],
     least: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
-    """Which clusters have all of their pairs in `links`; their `sums` and `least` are filled in."""
+    """Which clusters have all of their pairs in `links`; fills in their `sums` and `least`."""
     sizes = np.array([len(inside) for inside in members], np.int64)
     pairs = np.zeros(len(members), np.int64)
     for part in links.parts():
@@ -186,46 +181,34 @@ def _inside(links: Links, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np
 
 def _of_small(
     method: Method, features: FeatureSet, clusters: Sequence[Rows], workers: Workers
-) -> Iterator[_Found]:
+) -> Iterator[_Part]:
     """Several clusters a task: a folder may hold a hundred thousand clusters of three."""
-    groups = list(_together(clusters))
+    ends = np.cumsum([len(inside) ** 2 for inside in clusters]) // TASK_PAIRS
+    starts = np.flatnonzero(np.diff(ends, prepend=-1)).tolist()
+    groups = [clusters[a:b] for a, b in pairwise([*starts, len(clusters)])]
 
     def tasks() -> Iterator[tuple[Any, ...]]:
         for group in groups:
             images, sizes = np.concatenate(group), [len(inside) for inside in group]
-            if _at_hand(features, workers):
+            if _reachable(features, workers):
                 yield method, features, images, sizes
             else:
                 yield method, features[images], None, sizes
 
     for group, (sums, least) in zip(groups, workers.ordered(_each, tasks()), strict=True):
         first = np.array([inside[0] for inside in group], np.int64)
-        yield _Found(np.concatenate(group), sums, first, least)
+        yield _Part(np.concatenate(group), sums, first, least)
 
 
-def _together(clusters: Sequence[Rows]) -> Iterator[list[Rows]]:
-    """Clusters in groups of some pairs."""
-    group: list[Rows] = []
-    pairs = 0
-    for inside in clusters:
-        group.append(inside)
-        pairs += len(inside) ** 2
-        if pairs >= TASK_PAIRS:
-            yield group
-            group, pairs = [], 0
-    if group:
-        yield group
-
-
-def _at_hand(features: FeatureSet, workers: Workers) -> bool:
-    """Whether tasks can have all of `features`: in this process, or mapped by every worker."""
+def _reachable(features: FeatureSet, workers: Workers) -> bool:
+    """Whether workers can read all of `features`: in this process, or memory-mapped."""
     return not workers.remote or features.mapped
 
 
 def _each(
     method: Method, features: FeatureSet, images: Rows | None, sizes: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sums and least similarities of clusters that lie behind one another in `images`.
+    """Sums and least similarities of clusters that follow one another in `images`.
 
     Without `images` the features are those of the clusters and no others.
     """
@@ -234,29 +217,21 @@ def _each(
     start = 0
     for cluster, size in enumerate(sizes):
         rows = slice(start, start + size)
-        ours = features[rows if images is None else images[rows]]
-        found, _, least[cluster] = _sums(method, ours, None)
-        sums.append(found)
+        inside = features[rows if images is None else images[rows]]
+        added, _, least[cluster] = _sums(method, inside)
+        sums.append(added)
         start += size
     return np.concatenate(sums), least
 
 
 def _of_large(
-    method: Method, features: FeatureSet, clusters: Sequence[Rows], workers: Workers
-) -> Iterator[_Found]:
-    """Pairs of blocks of each cluster; workers elsewhere are sent a block once."""
-    for inside in clusters:
-        yield from _of_one(method, features, inside, workers)
-
-
-def _of_one(
-    method: Method, features: FeatureSet, inside: Rows, workers: Workers
-) -> Iterator[_Found]:
-    side = side_within(features, _side(method), workers.jobs)
+    method: Method, features: FeatureSet, inside: Rows, side: int, workers: Workers
+) -> Iterator[_Part]:
+    """Pairs of blocks of a cluster, a pair a task; remote workers are sent each block once."""
     blocks = [inside[start : start + side] for start in range(0, len(inside), side)]
     pairs = [(a, b) for a in range(len(blocks)) for b in range(a, len(blocks))]
-    if _at_hand(features, workers):
-        tasks = ((method, features, blocks[a], blocks[b], a == b) for a, b in pairs)
+    if _reachable(features, workers):
+        tasks = ((method, features, blocks[a], None if a == b else blocks[b]) for a, b in pairs)
         results = workers.ordered(_picked_sums, tasks)
     else:
         block_cache: BlockCache[int] = BlockCache(
@@ -264,17 +239,17 @@ def _of_one(
         )
         keyed = (((a,) if a == b else (a, b), (method,)) for a, b in pairs)
         results = block_cache.ordered(_sums, keyed)
-    for (a, b), (ours, theirs, least) in zip(pairs, results, strict=True):
+    for (a, b), (a_sums, b_sums, least) in zip(pairs, results, strict=True):
         lowest = np.array([least], np.float32)
-        yield _Found(blocks[a], ours, inside[:1], lowest)
+        yield _Part(blocks[a], a_sums, inside[:1], lowest)
         if a != b:
-            yield _Found(blocks[b], theirs, inside[:1], lowest)
+            yield _Part(blocks[b], b_sums, inside[:1], lowest)
 
 
 def _picked_sums(
-    method: Method, features: FeatureSet, ours: Rows, theirs: Rows, same: bool
+    method: Method, features: FeatureSet, a: Rows, b: Rows | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    return _sums(method, features[ours], None if same else features[theirs])
+    return _sums(method, features[a], None if b is None else features[b])
 
 
 def _sums(
@@ -284,38 +259,28 @@ def _sums(
 
     Returns
     -------
-    ours, theirs : (len(a),) and (len(b),) int64 ndarray
-        In parts of `WHOLE`; without `b` each image counts itself too, and `theirs` is empty.
+    a_sums, b_sums : (len(a),) and (len(b),) int64 ndarray
+        In parts of `WHOLE`; without `b` they are the same, and each image counts itself too.
     least : float
         Without that of an image with itself.
     """
-    if b is None:
-        ours, least = _own_sums(method, a)
-        return ours, np.empty(0, np.int64), least
-    ours, theirs, least = np.zeros(len(a), np.int64), np.zeros(len(b), np.int64), np.inf
-    for rows, columns in tiles(len(a), len(b), method.tile):
-        values = method.similarity(a[rows], b[columns])
+    own = b is None
+    b = a if b is None else b
+    a_sums, least = np.zeros(len(a), np.int64), np.inf
+    b_sums = a_sums if own else np.zeros(len(b), np.int64)
+    parts = upper_tiles(len(a), method.tile) if own else tiles(len(a), len(b), method.tile)
+    for rows, columns in parts:
+        first = a[rows]
+        same = own and rows == columns
+        values = method.similarity(first, first if same else b[columns])
         whole = _in_parts(values)
-        ours[rows] += whole.sum(axis=1)
-        theirs[columns] += whole.sum(axis=0)
-        least = min(least, float(values.min()))
-    return ours, theirs, least
-
-
-def _own_sums(method: Method, features: FeatureSet) -> tuple[NDArray[np.int64], float]:
-    sums, least = np.zeros(len(features), np.int64), np.inf
-    for rows, columns in upper_tiles(len(features), method.tile):
-        ours = features[rows]
-        same = rows == columns
-        values = method.similarity(ours, ours if same else features[columns])
-        whole = _in_parts(values)
-        sums[rows] += whole.sum(axis=1)
+        a_sums[rows] += whole.sum(axis=1)
         if same:
             values = values[~np.eye(len(values), dtype=bool)]
         else:
-            sums[columns] += whole.sum(axis=0)
+            b_sums[columns] += whole.sum(axis=0)
         least = min(least, float(values.min(initial=np.inf)))
-    return sums, least
+    return a_sums, b_sums, least
 
 
 def _in_parts(similarity: NDArray[np.float32]) -> NDArray[np.int64]:

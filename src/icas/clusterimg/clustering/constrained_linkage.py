@@ -1,7 +1,7 @@
-"""Links join images, but none that are decided to be apart: constrained single linkage.
+"""Constrained single linkage: links join images, but never across a cannot-link constraint.
 
-What is decided to be together is joined first. Then links join, the most similar first (of equals
-by a, then b), two groups unless they hold images that are to be apart.
+Must-link groups are joined first. Then links join two groups, the most similar first (ties by a,
+then b), unless these hold images that must not be linked.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from icas.common.union_find import unions
 from icas.parallel.executors import ALONE, Workers
 
 CHUNK, CHUNK_BYTES = 1 << 16, 1 << 24
-"""Links, and bytes of sides, that are compared together."""
+"""Links, and bytes of their constraints, that are compared at a time."""
 BAND = 1 << 22
-"""Links that are sorted together, where fewer can be told apart by their similarity."""
+"""Links that are sorted at a time."""
 _SAMPLED = 64
-"""One of so many similarities is looked at to divide all."""
+"""One of so many similarities is sampled to divide links into bands."""
 
 Numbers = NDArray[np.int64]
 Among = Callable[[Numbers], Links]
-"""All links among some images, which are given ascending; others among them are passed over."""
+"""Gives at least all links among some images, which are ascending."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """What links and decisions make of n images.
+    """Clusters of n images under constraints.
 
     Attributes
     ----------
     labels : (n,) int64 ndarray
         Cluster of each image, -1 = outlier.
     known : Links
-        Links of which those inside clusters join as much of them as links do, in the best way.
+        Links that include maximum spanning trees of the clusters, as far as links join them.
     """
 
     labels: Labels
@@ -56,17 +56,17 @@ class Joined:
 
 
 def join_apart(start: Numbers, tree: Links, marks: ConstraintArrays, among: Among) -> Joined:
-    """Join images by links, but none that are to be apart.
+    """Join images by links as far as constraints allow it.
 
     Parameters
     ----------
     start : (n,) int64 ndarray
-        Groups that stay whole, whatever is in them.
+        Groups that stay whole.
     tree : Links
         A maximum spanning forest of the links, or all of them.
     marks : ConstraintArrays
     among : callable
-        The links, where some of them have to be refused.
+        Gives the links of images for which some have to be refused.
     """
     a, b = ConstraintArrays(start).pairs()
     whole = unions(len(start), np.concatenate([a, tree.a]), np.concatenate([b, tree.b]))
@@ -82,20 +82,13 @@ def join_apart(start: Numbers, tree: Links, marks: ConstraintArrays, among: Amon
     outside = ~affected[tree.a]
     rest = Links(tree.a[outside], tree.b[outside], tree.similarity[outside])
     if len(np.unique(start[images])) < len(images):
-        # What is together from the start may be joined by links, too, which were not needed.
+        # Links inside the groups of the start were not needed, but may be in the spanning tree.
         joining = spanning_forest(len(images), part.inside(found)).links()
     return Joined(number_clusters(groups), join_links([rest, joining.renumbered(images)]))
 
 
 class _Part:
-    """Links among some of n images, which are numbered anew, in their order.
-
-    Parameters
-    ----------
-    chosen : (n,) bool ndarray
-    links : Links
-        Those among other images are passed over.
-    """
+    """Links among chosen ones of n images, which are renumbered in their order."""
 
     def __init__(self, chosen: NDArray[np.bool_], links: Links) -> None:
         self._chosen = chosen
@@ -126,16 +119,10 @@ class _Part:
 def _parted(
     start: Numbers, tree: Links, part: _Part, marks: ConstraintArrays
 ) -> tuple[Numbers, Links]:
-    """Groups that links make of the n groups `start` where some are to be apart.
+    """Groups that links make of the n groups `start` under constraints, and the links used.
 
-    Up to the first refusal they are what the spanning forest tells. Links inside what it has
-    joined by then, which often are most, need not be looked at; the others are, band by band.
-
-    Returns
-    -------
-    groups : (n,) int64 ndarray
-    joining : Links
-        The links that joined them.
+    Up to the first refusal the spanning forest decides. Links inside the groups joined by then,
+    often most of them, need not be considered; the others are, band by band.
     """
     groups = _Groups(start, marks)
     forest = spanning_forest(len(start), tree.parts())
@@ -158,7 +145,7 @@ def _parted(
 
 
 def _floor(parts: Iterable[Links], groups: _Groups) -> float:
-    """The similarity at and above which there are about `BAND` links that may join groups."""
+    """The similarity from which on there are about `BAND` links that may join groups."""
     count, sample = 0, [np.empty(0, np.float32)]
     for part in parts:
         links = groups.open(part)
@@ -171,7 +158,7 @@ def _floor(parts: Iterable[Links], groups: _Groups) -> float:
 
 
 class _Groups:
-    """Groups that grow, with the sides that are in each."""
+    """Growing groups, with the constraints of each."""
 
     def __init__(self, start: Numbers, marks: ConstraintArrays) -> None:
         _, self.of = np.unique(start, return_inverse=True)
@@ -182,7 +169,7 @@ class _Groups:
         )
 
     def join(self, a: int, b: int) -> bool:
-        """Join the groups of two images, unless that is refused; whether they are one now."""
+        """Join the groups of two images unless that is refused; whether they are one now."""
         one, other = int(self.of[a]), int(self.of[b])
         if one == other:
             return True
@@ -201,7 +188,7 @@ class _Groups:
         a, b = self.of[links.a], self.of[links.b]
         low, high = np.minimum(a, b), np.maximum(a, b)
         _, first = np.unique(low * len(self._members) + high, return_index=True)
-        rows = np.sort(first)  # of each two groups the first link tells what becomes of them
+        rows = np.sort(first)  # the first link between two groups decides
         rows = rows[~self._clash(low[rows], high[rows])]
         done = []
         for row in rows.tolist():
@@ -221,7 +208,7 @@ class _Groups:
 
     @property
     def chunk(self) -> int:
-        """Links whose groups' sides are compared together."""
+        """Links whose groups are compared at a time."""
         wide = max(1, int(self._ones.shape[1]))
         return min(CHUNK, max(1 << 10, CHUNK_BYTES // wide))
 
@@ -261,15 +248,13 @@ def constrained(
     *,
     by_links: bool,
 ) -> Partition:
-    """The clusters of a batch as `marks` allow them.
+    """The partition of a batch under constraints.
 
     Parameters
     ----------
-    partition : Partition
-        As they are without.
     by_links : bool
-        The links of `partition` are all that join its images; else (models) all similarities inside
-        its clusters do.
+        Images are joined by the links of `partition`; else (models) by all similarities inside its
+        clusters.
     """
     if not marks:
         return partition
@@ -290,7 +275,7 @@ def constrained(
 def all_inside(
     method: Method, features: FeatureSet, labels: Labels, images: Numbers, workers: Workers = ALONE
 ) -> Links:
-    """All similarities inside those clusters that `images` lie in."""
+    """All similarities inside the clusters of `images`."""
     found = [NONE]
     for cluster in np.unique(labels[images][labels[images] >= 0]):
         members = np.flatnonzero(labels == cluster)
@@ -308,17 +293,16 @@ def held_by_decision(
     b: Numbers,
     rows: Numbers | None = None,
 ) -> Links:
-    """What joins clusters where `tree` does not: pairs that are together by decision.
+    """Must-link pairs that join clusters where `tree` does not, the most similar ones.
 
-    They have the similarity that the method says, be it below the threshold; the most similar are
-    taken.
+    They have the similarity of the method, even below the threshold.
 
     Parameters
     ----------
     a, b : (p,) int64 ndarray
         Pairs inside clusters, enough to join them.
     rows : (r,) int64 ndarray, optional
-        The images, ascending, that `features` are of; default all.
+        The images of `features`, ascending; default all.
     """
     parts = unions(len(labels), tree.a, tree.b)
     needed = parts[a] != parts[b]

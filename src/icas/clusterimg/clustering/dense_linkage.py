@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,17 +119,8 @@ def side_by_side(parts: Sequence[Labels]) -> Labels:
     return np.concatenate(numbered)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Where the dendrograms of components are cut.
-
-    Attributes
-    ----------
-    kind : str
-        Linkage, as scipy names it.
-    threshold : float
-        Groups with a similarity at or above it are joined; compared as float32, as links are.
-    """
+class Cut(NamedTuple):
+    """Linkage, as scipy names it, and the threshold at which its dendrograms are cut."""
 
     kind: str
     threshold: float
@@ -155,7 +146,7 @@ def links_inside(
     *,
     groups: Labels | None = None,
 ) -> Links:
-    """Those of `links` that lie inside the groups which `cut` makes of the images.
+    """Those of `links` that are inside the clusters of `cut`.
 
     Parameters
     ----------
@@ -180,7 +171,7 @@ def links_inside(
         keep[part.rows] = inside
     for part in large:
         keep[part.rows] = _inside(method, features[part.members], part, cut, workers)
-    return Links(links.a[keep], links.b[keep], links.similarity[keep])
+    return links.select(keep)
 
 
 def _check_size(images: int, cut: Cut) -> None:
@@ -194,9 +185,8 @@ def _check_size(images: int, cut: Cut) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Component:
-    """One component of the links.
+class _Component(NamedTuple):
+    """One connected component.
 
     Attributes
     ----------
@@ -205,7 +195,7 @@ class _Component:
     links : Links
         Its links; the members numbered from 0.
     rows : (k,) int64 ndarray
-        Where these stand among all links.
+        Indices of these among all links.
     groups : (m,) int64 ndarray or None
         Members of one number stay together; -1 = alone.
     """
@@ -217,38 +207,33 @@ class _Component:
 
 
 def _undecided(count: int, links: Links, groups: Labels | None) -> Iterator[_Component]:
-    """The components that some linkage could cut: not those in which every pair is linked."""
-    labels = components(count, *_edges(links, groups))
-    component = labels[links.a]
-    order = np.argsort(component, kind="stable")
-    ends = np.searchsorted(component[order], np.arange(labels.max(initial=-1) + 2))
-    place = np.empty(count, np.int64)
-    for members, (start, end) in zip(members_of(labels), pairwise(ends), strict=True):
-        rows = order[start:end]
-        if len(rows) in (0, len(members) * (len(members) - 1) // 2):
-            continue
-        place[members] = np.arange(len(members))
-        own = Links(place[links.a[rows]], place[links.b[rows]], links.similarity[rows])
-        yield _Component(members, own, rows, None if groups is None else groups[members])
-
-
-def _edges(links: Links, groups: Labels | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What joins components: links, and being in one group."""
+    """The components that a linkage could divide: not those in which every pair is linked."""
     a, b = [links.a], [links.b]
     for members in members_of(groups) if groups is not None else ():
         a.append(np.full(len(members) - 1, members[0]))
         b.append(members[1:])
-    return np.concatenate(a), np.concatenate(b)
+    labels = components(count, np.concatenate(a), np.concatenate(b))
+    component = labels[links.a]
+    order = np.argsort(component, kind="stable")
+    ends = np.searchsorted(component[order], np.arange(labels.max(initial=-1) + 2))
+    number = np.empty(count, np.int64)
+    for members, (start, end) in zip(members_of(labels), pairwise(ends), strict=True):
+        rows = order[start:end]
+        if len(rows) in (0, len(members) * (len(members) - 1) // 2):
+            continue
+        number[members] = np.arange(len(members))
+        own = Links(number[links.a[rows]], number[links.b[rows]], links.similarity[rows])
+        yield _Component(members, own, rows, None if groups is None else groups[members])
 
 
 def _inside(
     method: Method, features: FeatureSet, part: _Component, cut: Cut, workers: Workers = ALONE
 ) -> NDArray[np.bool_]:
-    """(k,) whether each link of the component lies inside one of the groups it is cut into."""
+    """(k,) whether each link of the component is inside a cluster."""
     distances = _distances(method, features, part.links, cut, workers)
     height = cut.height
     if part.groups is not None:
-        # Below everything else they are joined first, and count as a whole from then on.
+        # With the lowest distance they are joined first, and stay whole from then on.
         distances += 1.0
         height += 1.0
         _set_within(distances, part.groups, 0.0)
@@ -264,8 +249,8 @@ def _distances(
 ) -> NDArray[np.float64]:
     """Distance of each two images, in scipy's order.
 
-    What is linked has the similarity of its link and what is not lies above the cut, also where a
-    similarity that is computed again, in another tile, differs in its last digit.
+    Linked pairs keep the similarity of their link and others stay above the cut, even if a
+    similarity computed again, in another tile, differs in its last digit.
     """
     count = len(features)
     distances = np.full(count * (count - 1) // 2, cut.apart)
@@ -278,7 +263,7 @@ def _distances(
 
 
 def _places(count: int, pairs: Links) -> NDArray[np.int64]:
-    """Where the pairs (a < b) stand in the distances of `count` images."""
+    """Indices of the pairs (a < b) in the condensed distances of `count` images."""
     places: NDArray[np.int64] = count * pairs.a - pairs.a * (pairs.a + 3) // 2 + pairs.b - 1
     return places
 

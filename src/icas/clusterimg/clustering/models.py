@@ -55,7 +55,7 @@ class ModelClusterer:
     ) -> Partition:
         """The clusters of the best model; what it calls noise are outliers."""
         if len(features) == 0 or (self.models and not self._fits(len(features))):
-            # The last batch may be small: its images stand for themselves when batches merge.
+            # The last batch may be small: its images represent themselves when batches merge.
             groups = _alone(len(features))
         else:
             groups = group(features.array, self.grid, self.seed, console, workers)

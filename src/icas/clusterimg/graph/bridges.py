@@ -1,4 +1,4 @@
-"""Clusters that may be two: held together by one link much weaker than the others."""
+"""Bridges: clusters that may be two, joined by one link much weaker than the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ images of different things, and more than half of the clusters that do are marke
 """
 
 LEAST, MOST = 0.01, 0.98
-"""Similarities are taken as no lower and no higher: beyond, differences tell nothing."""
+"""Similarities are clipped to this range: beyond it, odds are unstable."""
 
 FEWEST = 4
 """Images of a cluster that may be two: two parts of two each."""
@@ -30,15 +30,15 @@ def bridges(labels: Labels, links: Links) -> list[Bridge | None]:
 
     A cluster is cut at the weakest link of its maximum spanning tree. It may be two if two of the
     parts have two images or more, and the odds s / (1 - s) of the weakest link's similarity s are
-    at least `FACTOR` times lower than those of the median link inside either part. Odds treat
-    methods alike whose similarities lie near 0 and those whose lie near 1.
+    at least `FACTOR` times lower than those of the median link inside either part. Odds serve
+    methods with similarities near 0 and near 1 equally.
 
     Parameters
     ----------
     labels : (n,) int64 ndarray
         Cluster of each image, -1 = outlier.
     links : Links
-        What holds the clusters together, as `Clustering.trees`.
+        Spanning trees of the clusters, or more.
     """
     forest = spanning_forest(len(labels), [links])
     cluster = labels[forest.a]
@@ -57,7 +57,7 @@ def bridges(labels: Labels, links: Links) -> list[Bridge | None]:
 
 
 def _bridge(tree: Links) -> Bridge | None:
-    """The same of one cluster, whose m links join m + 1 images; its weakest link is the last."""
+    """The same of one cluster by its spanning tree, whose weakest link is the last."""
     if len(tree) < FEWEST - 1:
         return None
     weakest = tree.similarity[-1]

@@ -1,4 +1,4 @@
-"""A maximum spanning forest taken edge by edge: which clusters merge, and when each pair meets."""
+"""Single-linkage dendrogram: the merges of a maximum spanning forest, edge by edge."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ class Merges:
         """The merges of `forest`, whose edges come in descending order."""
         count, steps = forest.count, len(forest.similarity)
         members = [np.array([image]) for image in range(count)]
-        made = np.full(count, -1)  # the merge that made the cluster of an image's owner
+        made = np.full(count, -1)  # the merge that made the cluster of each owner
         owner = np.arange(count)
         parent = np.full(steps, -1)
         sizes = np.empty((steps, 2), np.int64)
         meeting = np.full((count, count), steps)
-        for step, (one, other) in enumerate(zip(forest.a, forest.b, strict=True)):
-            large, small = owner[one], owner[other]
+        for step, (a, b) in enumerate(zip(forest.a, forest.b, strict=True)):
+            large, small = owner[a], owner[b]
             if len(members[large]) < len(members[small]):
                 large, small = small, large
-            ours, theirs = members[large], members[small]
-            sizes[step] = len(ours), len(theirs)
-            meeting[np.ix_(ours, theirs)] = meeting[np.ix_(theirs, ours)] = step
+            inner, outer = members[large], members[small]
+            sizes[step] = len(inner), len(outer)
+            meeting[np.ix_(inner, outer)] = meeting[np.ix_(outer, inner)] = step
             for cluster in (large, small):
                 if made[cluster] >= 0:
                     parent[made[cluster]] = step
             made[large] = step
-            owner[theirs] = large
-            members[large] = np.concatenate([ours, theirs])
-            members[small] = theirs[:0]
+            owner[outer] = large
+            members[large] = np.concatenate([inner, outer])
+            members[small] = outer[:0]
         return cls(forest.similarity, sizes, parent, meeting)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Links -> clusters: connected components, the maximum spanning forest, medoids."""
+"""Links -> clusters: connected components and the maximum spanning forest."""
 
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ class GrowingForest:
         self._settle()
         kept = self._kept
         order = np.lexsort((kept.b, kept.a, -kept.similarity.astype(np.float64)))
-        return Forest(self._count, kept.a[order], kept.b[order], kept.similarity[order], floor)
+        edges = kept.select(order)
+        return Forest(self._count, edges.a, edges.b, edges.similarity, floor)
 
 
 def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) -> Forest:
@@ -171,7 +172,7 @@ def _thin(count: int, links: Links) -> Links:
     rank[order] = np.arange(1, len(links) + 1)  # above 0, which scipy takes for no edge
     tree = minimum_spanning_tree(graph_of(count, links.a, links.b, rank)).data
     keep = np.sort(order[tree.astype(np.int64) - 1])
-    return Links(links.a[keep], links.b[keep], links.similarity[keep])
+    return links.select(keep)
 
 
 def labels_at(forest: Forest, threshold: float) -> Labels:
@@ -199,7 +200,7 @@ def labels_at(forest: Forest, threshold: float) -> Labels:
 def weakest_links(labels: Labels, links: Links) -> list[float]:
     """For each cluster the least similarity on its maximum spanning tree: where it breaks first.
 
-    NaN where the links do not join the whole cluster (as in a folder put together by hand).
+    NaN where the links do not join the whole cluster (as in a folder edited by a person).
     """
     forest = spanning_forest(len(labels), [links])
     clusters = int(labels.max(initial=-1)) + 1
@@ -210,4 +211,4 @@ def weakest_links(labels: Labels, links: Links) -> list[float]:
     edges = np.bincount(cluster, minlength=clusters)
     sizes = np.bincount(labels[labels >= 0], minlength=clusters)
     weakest[edges != sizes - 1] = np.nan
-    return [float(value) for value in weakest]
+    return weakest.tolist()

@@ -1,8 +1,8 @@
-"""New images and a reference: the links between them, and the clusters that these make."""
+"""Clusters of new images by their links to a reference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -28,20 +28,16 @@ from icas.parallel.executors import ALONE, Workers
 
 @dataclass(frozen=True)
 class ReferenceClustering(Clustering):
-    """Clusters of n new images by what they are linked to in a reference.
+    """Clusters of n new images: connected components of their links to a reference.
 
-    Each new image that has a link is in a cluster: that of all which share images of the
-    reference, directly or through one another. So a cluster may have a single new image.
-
-    A cohesion's medoid is the new image with the highest link, its least similar pair the least of
-    the cluster's links.
+    Each new image with a link is in a cluster, which may have no other new image. A cohesion's
+    medoid is the new image with the highest link, its least similar pair the lowest link.
 
     Attributes
     ----------
     found : InReference
     weakest : tuple of float
-        For each cluster the least similarity on the maximum spanning tree of its new images and
-        those of the reference.
+        Lowest similarity on the maximum spanning tree of each cluster, the reference included.
     """
 
     found: InReference
@@ -53,7 +49,7 @@ class ReferenceClustering(Clustering):
         return self.count * len(self.found.files)
 
     def weakest_links(self) -> list[float]:
-        """For each cluster the threshold above which it breaks, or loses what links it."""
+        """For each cluster the threshold above which it breaks or is no longer linked."""
         return list(self.weakest)
 
 
@@ -134,7 +130,9 @@ def _clustering(
     found: InReference,
 ) -> ReferenceClustering:
     links, starts = found.links, starts_of(lengths)
-    forest = spanning_forest(len(files) + len(found.files), _behind(links, len(files)))
+    count = len(files)
+    parts = (Links(part.a, part.b + count, part.similarity) for part in links.parts())
+    forest = spanning_forest(count + len(found.files), parts)
     labels = clusters_of(len(files), forest)
     cohesions = _cohesions(labels, links)
     batches = tuple(
@@ -155,19 +153,10 @@ def _clustering(
     )
 
 
-def _behind(links: Links, count: int) -> Iterator[Links]:
-    """The links with the images of the reference numbered behind `count` new ones."""
-    for part in links.parts():
-        yield Links(part.a, part.b + count, part.similarity)
-
-
 def clusters_of(count: int, forest: Forest) -> Labels:
     """Clusters of the first `count` images of `forest`, the others being the reference's.
 
-    Returns
-    -------
-    (count,) int64 ndarray
-        -1 = no link. Cluster 0 has the most of the first images, equal ones by the first of them.
+    -1 = no link. Cluster 0 has the most of the first images; ties are ordered by first image.
     """
     groups = unions(forest.count, forest.a, forest.b)[:count]
     linked = np.zeros(count, bool)
@@ -199,8 +188,8 @@ def _cohesions(labels: Labels, links: Links) -> tuple[Cohesion, ...]:
 def _batch(
     labels: Labels, cohesions: Sequence[Cohesion], start: int, end: int, references: int
 ) -> Partition:
-    """What a batch has of the clusters; their medoids stand for them."""
+    """The clusters of a batch, represented by those medoids that are in it."""
     inside = tuple(
-        replace(one, medoid=one.medoid - start) for one in cohesions if start <= one.medoid < end
+        replace(it, medoid=it.medoid - start) for it in cohesions if start <= it.medoid < end
     )
     return Partition(labels[start:end], NONE, NONE, (end - start) * references, inside)

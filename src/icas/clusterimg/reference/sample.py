@@ -1,4 +1,4 @@
-"""New images and a reference, read; and a sample of the two by which a threshold is found."""
+"""Features of new images and of a reference, and a sample of both."""
 
 from __future__ import annotations
 
@@ -22,18 +22,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ReferenceFeatures:
-    """New images and a reference that were looked over together.
-
-    Attributes
-    ----------
-    images : LookedOver
-        Gives features of the new images batch by batch.
-    refs : tuple of ImageRef
-        The new images.
-    named : Reference
-    reference : FeatureSet
-        Features of all images of the reference that can be read; the others are listed in it.
-    """
+    """Features of new images, batch by batch, and of all readable images of a reference."""
 
     images: LookedOver
     refs: tuple[ImageRef, ...]
@@ -49,45 +38,38 @@ class ReferenceFeatures:
         seed: int = 0,
         sample: int | None = None,
     ) -> ReferenceFeatures:
-        """Read the reference whole and, where a sample is wanted, that of the new images.
+        """Read the reference, and the new images of a sample of both if one is wanted.
 
-        A method that looks at whole folders looks at both sides.
+        A method that is fitted to the folder is fitted to both folders.
         """
         both = reading.method.reads_whole_folder
         seen = (*images, *reference.images) if both else images
-        folder = reading.look_over(seen, seed, _new_ones(sample))
+        new = None if sample is None else max(1, sample // 2)
+        looked_over = reading.look_over(seen, seed, new)
         store = reading.budget.store(len(reference.images))
         for part in split(len(reference.images), default_batch_size(reading.method)):
-            store.add(folder.features(reference.images[part]))
-        return cls(folder, images, reference, store.features())
+            store.add(looked_over.features(reference.images[part]))
+        return cls(looked_over, images, reference, store.features())
 
     def sample(self, most: int, seed: int = 0) -> Sample:
-        """About `most` images by which a threshold can be found, all of their pairs compared.
+        """About `most` images for the choice of the threshold, all of their pairs compared.
 
-        Half of them are new images, the others are what is most similar to these in the whole
-        reference: a part of a large reference drawn by chance would not hold what they are like.
+        Half of them are new images, the others their nearest neighbours in the whole reference: a
+        random part of a large reference would hold few similar images.
         """
-        ours = self.images.features(sampled(self.refs, _new_ones(most) or 0, seed))
+        new = self.images.features(sampled(self.refs, max(1, most // 2), seed))
         method, workers = self.images.reading.method, self.images.reading.workers
-        near = np.unique(nearest(method, ours, self.reference, workers))
-        both = concatenate([replace(one, unreadable=()) for one in (ours, self.reference[near])])
+        near = np.unique(nearest(method, new, self.reference, workers))
+        both = concatenate([replace(part, unreadable=()) for part in (new, self.reference[near])])
         return Sample.of(method, both, len(both), workers)
-
-
-def _new_ones(sample: int | None) -> int | None:
-    """New images in a sample."""
-    return None if sample is None else max(1, sample // 2)
 
 
 def nearest(
     method: Method, images: FeatureSet, reference: FeatureSet, workers: Workers = ALONE
 ) -> Numbers:
-    """For each of `images` the most similar one of `reference`, the first of equals.
+    """(n,) the most similar image of `reference` for each of `images`, the first of equals.
 
-    Returns
-    -------
-    (len(images),) int64 ndarray
-        Empty where one of the two is.
+    Empty if one of the two is.
     """
     if len(images) == 0 or len(reference) == 0:
         return np.empty(0, np.int64)
@@ -112,7 +94,7 @@ def nearest(
 def _nearest_of_block(
     method: Method, images: FeatureSet, block: FeatureSet
 ) -> tuple[NDArray[np.float32], Numbers]:
-    """For each of `images` the greatest similarity to one of a block, and which one it is."""
+    """For each of `images` the greatest similarity to images of a block, and which it is."""
     values, columns = [], []
     for part in split(len(images), method.tile):
         similarity = method.similarity(images[part], block)

@@ -1,8 +1,8 @@
-"""A folder that new images are looked up in: what lies in it, and what was found there."""
+"""The reference folder: its images, and the links of a run to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,7 @@ from icas.common.errors import IcasError, UsageError
 from icas.io.find import is_result
 
 Entry = tuple[int, int, str]
-"""A name in a folder: device and number of the folder, and the name. However the folder is
-reached, it is the same."""
+"""Device and inode of a folder, and a name in it: the same by whatever path it is reached."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,11 @@ class Reference:
     ----------
     folder : Path
     images : tuple of ImageRef
-        Each named by its absolute path: so no name of the source is like it.
+        Each named by its absolute path, so that no name of the source equals it.
     unreadable : tuple of Unreadable
         Files that are no images, by absolute path too.
     notes : tuple of str
-        What is to be told of them, a line each.
+        Messages about them, a line each.
     """
 
     folder: Path
@@ -83,8 +82,9 @@ class InReference:
 
     def matches(self, files: Sequence[str]) -> tuple[Match, ...]:
         """All links by name; `files` are those of the run."""
-        rows = zip(*(side.tolist() for side in _sides(self.links)), strict=True)
-        return tuple(Match(files[a], self.files[b], similarity) for a, b, similarity in rows)
+        return tuple(
+            Match(files[a], self.files[b], s) for a, b, s in self.links.structured().tolist()
+        )
 
     def words(self, images: int, *, written: bool) -> str:
         """How many of the run's `images` were found, in a line."""
@@ -93,7 +93,7 @@ class InReference:
         return f"{counted} in the reference" + (" (reference.csv names them)" if written else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` tells of it."""
+        """Its part of ``run.json``."""
         return {
             "folder": str(self.folder),
             "images": len(self.files),
@@ -102,20 +102,8 @@ class InReference:
         }
 
 
-def _sides(links: Links) -> tuple[Any, ...]:
-    return links.a, links.b, links.similarity
-
-
 def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference:
-    """The images of the reference folder.
-
-    Parameters
-    ----------
-    folder : Path
-    recursive : bool
-        Sub-folders too.
-    exclude : Path
-        A folder not to enter: the result.
+    """The images of the reference folder, but for those in `exclude`, the result.
 
     Raises
     ------
@@ -125,68 +113,71 @@ def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference
         There are no images in it.
     """
     try:
-        found = scan(folder, recursive=recursive, exclude=exclude)
+        scanned = scan(folder, recursive=recursive, exclude=exclude)
     except UsageError as error:
         raise UsageError(f"--reference: {error}") from None
-    if not found.images:
+    if not scanned.images:
         hint = "" if recursive else " (--recursive goes into sub-folders)"
         raise IcasError(f"no images in the reference {folder}{hint}")
     root = folder.absolute()
     images = tuple(
         replace(ref, path=root / ref.file, file=(root / ref.file).as_posix())
-        for ref in found.images
+        for ref in scanned.images
     )
-    unreadable = tuple(replace(one, file=(root / one.file).as_posix()) for one in found.unreadable)
-    return Reference(folder, images, unreadable, _left_out(folder, found))
-
-
-def _left_out(folder: Path, found: Scan) -> tuple[str, ...]:
-    """Results of earlier runs, which hold pictures that somebody may miss."""
-    results = [file for file in found.ignored if is_result(folder / file)]
-    if not results:
-        return ()
-    named = ", ".join(results[:3]) + (", …" if len(results) > 3 else "")
-    return (
-        f"reference: results of earlier runs in it are left out ({named}): give one of them as"
-        " --reference itself where its pictures count",
+    unreadable = tuple(
+        replace(lost, file=(root / lost.file).as_posix()) for lost in scanned.unreadable
     )
+    notes: tuple[str, ...] = ()
+    results = [file for file in scanned.ignored if is_result(folder / file)]
+    if results:  # of earlier runs: somebody may miss their images
+        named = ", ".join(results[:3]) + (", …" if len(results) > 3 else "")
+        notes = (
+            f"reference: results of earlier runs in it are left out ({named}): give one of them as"
+            " --reference itself where its pictures count",
+        )
+    return Reference(folder, images, unreadable, notes)
 
 
-def apart(source: Path, found: Scan, reference: Reference) -> tuple[Scan, Reference]:
+def apart(source: Path, scanned: Scan, reference: Reference) -> tuple[Scan, Reference]:
     """Source and reference without a file in common, so that none is compared with itself.
 
-    A file that lies in both counts for the inner folder: below the source it is of the source,
-    unless the reference is a folder inside the source. A link in the reference that leads to a
-    file of the source is left out, too: the picture itself is not there.
+    A file in both belongs to the inner folder: to the source, unless the reference is a folder
+    inside the source. A link in the reference to a file of the source is left out, too: the image
+    itself is not in the reference.
 
     Raises
     ------
     IcasError
         One of the two has no other images.
     """
-    if _is_inside(reference.folder, source):
-        ours = {_entry(path) for path in _paths(reference)}
-        kept = _keep(source, found, lambda path: _entry(path) not in ours)
-        left = len(found.images) - len(kept.images)
+    if any(parent.samefile(source) for parent in reference.folder.resolve().parents):
+        paths = [ref.path for ref in reference.images]
+        known = {_entry(path) for path in (*paths, *(Path(it.file) for it in reference.unreadable))}
+        kept = Scan(
+            tuple(ref for ref in scanned.images if _entry(ref.path) not in known),
+            tuple(it for it in scanned.unreadable if _entry(source / it.file) not in known),
+            tuple(file for file in scanned.ignored if _entry(source / file) not in known),
+        )
         if not kept.images:
             raise IcasError(f"no images in {source} but those of the reference {reference.folder}")
+        left = len(scanned.images) - len(kept.images)
         return kept, _noting(reference, left, "source", "reference, which lies inside it")
-    theirs = {_entry(ref.path) for ref in found.images}
-    theirs |= {_entry(source / one.file) for one in found.unreadable}
-    images = tuple(ref for ref in reference.images if _target(ref.path) not in theirs)
-    others = tuple(one for one in reference.unreadable if _target(Path(one.file)) not in theirs)
+    known = {_entry(ref.path) for ref in scanned.images}
+    known |= {_entry(source / lost.file) for lost in scanned.unreadable}
+    images = tuple(ref for ref in reference.images if _target(ref.path) not in known)
+    unreadable = tuple(it for it in reference.unreadable if _target(Path(it.file)) not in known)
     if not images:
         raise IcasError(
             f"no images in the reference {reference.folder} but those of the source: a file is not"
             " compared with itself"
         )
     left = len(reference.images) - len(images)
-    reference = replace(reference, images=images, unreadable=others)
-    return found, _noting(reference, left, "reference", "source")
+    reference = replace(reference, images=images, unreadable=unreadable)
+    return scanned, _noting(reference, left, "reference", "source")
 
 
 def _noting(reference: Reference, left: int, side: str, other: str) -> Reference:
-    """`reference` with a note of how many images of one side count for the other."""
+    """`reference` with a note of how many images of one folder belong to the other."""
     if not left:
         return reference
     files = "1 image" if left == 1 else f"{left} images"
@@ -194,36 +185,18 @@ def _noting(reference: Reference, left: int, side: str, other: str) -> Reference
     return replace(reference, notes=(*reference.notes, note))
 
 
-def _keep(source: Path, found: Scan, wanted: Callable[[Path], bool]) -> Scan:
-    return Scan(
-        tuple(ref for ref in found.images if wanted(ref.path)),
-        tuple(one for one in found.unreadable if wanted(source / one.file)),
-        tuple(file for file in found.ignored if wanted(source / file)),
-    )
-
-
-def _paths(reference: Reference) -> Iterable[Path]:
-    yield from (ref.path for ref in reference.images)
-    yield from (Path(one.file) for one in reference.unreadable)
-
-
-def _is_inside(folder: Path, other: Path) -> bool:
-    """Whether `folder` lies below `other`."""
-    return any(parent.samefile(other) for parent in folder.resolve().parents)
-
-
 def _entry(path: Path) -> Entry:
-    """The name of a file itself, whatever it leads to."""
+    """Identity of a file itself, wherever it links to."""
     try:
         status = path.parent.stat()
-    except OSError:  # gone meanwhile: reading it will tell
+    except OSError:  # gone meanwhile: reading it fails later
         return -1, -1, str(path)
     return status.st_dev, status.st_ino, path.name
 
 
 def _target(path: Path) -> Entry:
-    """The name of the file that `path` is, or leads to."""
+    """Identity of the file that `path` is, or links to."""
     try:
         return _entry(path.resolve() if path.is_symlink() else path)
-    except (OSError, RuntimeError):  # leads to nothing, or to itself: reading it will tell
+    except (OSError, RuntimeError):  # a broken or circular link: reading it fails later
         return _entry(path)

@@ -1,4 +1,4 @@
-"""A threshold from the folder itself, without labels."""
+"""Automatic threshold: best cluster separation in a sample, without labels."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from icas.clusterimg.thresholds.sample import Sample
 Floats = NDArray[np.float64]
 
 FEW = 8
-"""Images below which nothing can be told about a folder."""
+"""Fewest images by which a threshold can be chosen."""
 BLUR = 0.02
-"""Differences of similarity are told down to this share of the median dissimilarity."""
+"""Resolution of similarities, as a share of the median dissimilarity."""
 WEIGHT = 0.05
-"""What a nat of explained pairs counts, beside a nat of contrast."""
+"""Weight of a nat of explained pairs, relative to a nat of contrast."""
 BINS = 24
 """Classes of rank in which pairs inside and between clusters are compared."""
 GIANT = 0.5
-"""A cluster with more than this share of the images says that nothing tells them apart."""
+"""Share of the images above which one cluster means that no threshold separates them."""
 TIGHT = 1.0
-"""Contrast of tight clusters: what is outside is e times as far as what is inside."""
+"""Contrast of tight clusters: the next cluster is e times as far as their members."""
 TIGHT_IMAGES = 6
-"""So many images in tight clusters are worth being told."""
+"""Fewest images in tight clusters that are reported."""
 TAIL = 0.01
-"""Share of the most similar pairs between clusters by which their tail is told."""
+"""Share of the most similar pairs between clusters to which their tail is fitted."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ class ThresholdChoice:
 
 
 def choose(sample: Sample, default: float, *, copies: bool = False) -> ThresholdChoice:
-    """The threshold at which the clusters of `sample` stand out most.
+    """The threshold with the best cluster separation.
 
-    Two things speak for the clusters at a threshold, per image: their contrast, the logarithm of
-    how much farther the next cluster is than the members of one are from one another; and how much
-    better the pairs' mutual ranks are told when one knows which pairs are inside clusters (the
-    planted partition of block models, less what it costs to tell the partition). The threshold
-    lies half-way to the next merge. Of a folder larger than the sample, it is raised by what the
-    tail of the pairs between clusters grows with the number of pairs.
+    Score of the clusters at a threshold, per image: their contrast, the logarithm of the distance
+    to the next cluster over the distance within; and the log-likelihood gain for the pairs' mutual
+    ranks of knowing which pairs are inside clusters (the planted partition of block models, less
+    the description length of the partition). The threshold is half-way to the next merge. If the
+    folder is larger than the sample, it is raised by the growth of the tail of the pairs between
+    clusters with the number of pairs.
 
     Parameters
     ----------
     sample : Sample
     default : float
-        The method's threshold, where the sample tells nothing.
+        The method's threshold, for samples that are too small.
     copies : bool
-        The method is for copies: where it finds nothing but one large cluster and a few images
-        that are much more alike, it takes the latter.
+        The method is suited to copies: if there are only one large cluster and a few far more
+        similar images, only the latter are linked.
     """
     if len(sample) < FEW:
         return ThresholdChoice(
@@ -136,9 +136,10 @@ def _ranks(values: NDArray[np.float32]) -> Floats:
     As ``scipy.stats.rankdata(-values, axis=1)``, whose package takes over a second to load.
     """
     ranks = np.empty(values.shape)
-    for row, ours in zip(ranks, values, strict=True):
-        ordered = np.sort(-ours)
-        row[:] = np.searchsorted(ordered, -ours, "left") + np.searchsorted(ordered, -ours, "right")
+    for row, negative in zip(ranks, -values, strict=True):
+        ordered = np.sort(negative)
+        left, right = (np.searchsorted(ordered, negative, side) for side in ("left", "right"))
+        row[:] = left + right
     return (ranks + 1) / 2
 
 
@@ -149,7 +150,7 @@ def _likelihood(counts: Floats) -> Floats:
 
 
 def _cost(merges: Merges, count: int) -> Floats:
-    """(m,) nats that it takes to tell which image is in which cluster."""
+    """(m,) description length of the clusters after each merge, in nats."""
     sizes = merges.sizes.astype(np.float64)
     both = sizes.sum(axis=1)
     gained = both * np.log(both) - (sizes * np.log(sizes)).sum(axis=1)
@@ -161,7 +162,7 @@ def _greatest(values: Floats, merges: Merges) -> int:
 
 
 def _tight(merges: Merges, contrast: Floats, count: int) -> int | None:
-    """The merge after which only clusters far tighter than the rest are there; None without."""
+    """The merge after which all clusters are far tighter than the rest, if there is one."""
     clustered = merges.clustered
     each = contrast * count / np.maximum(clustered, 1)
     fitting = (each >= TIGHT) & (clustered >= TIGHT_IMAGES) & (merges.largest <= GIANT * count)
@@ -171,7 +172,7 @@ def _tight(merges: Merges, contrast: Floats, count: int) -> int | None:
 
 
 def _between(merges: Merges, step: int) -> float:
-    """A similarity half-way between a merge and the next, as short as can be written."""
+    """A similarity half-way between a merge and the next, with as few digits as possible."""
     above = float(merges.similarity[step])
     below = float(merges.similarity[step + 1]) if step + 1 < len(merges) else above
     for digits in range(2, 9):

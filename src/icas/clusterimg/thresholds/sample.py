@@ -1,8 +1,7 @@
-"""A sample of a folder, all of its pairs compared: what every threshold would give."""
+"""A sample of a folder, all of its pairs compared; expected counts at every threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,20 +16,12 @@ from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, Workers
 
 SAMPLE = 1500
-"""Images of a sample: a million pairs tell a curve."""
+"""Images of a sample: about a million pairs."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a threshold would give in the whole folder, as far as the sample tells.
-
-    Attributes
-    ----------
-    threshold : float
-    pairs : float
-        Pairs at or above it.
-    clusters, clustered_images : float
-    """
+    """Expected pairs at or above a threshold, clusters and clustered images in the folder."""
 
     threshold: float
     pairs: float
@@ -62,8 +53,7 @@ class Sample:
     ) -> Sample:
         """Compare all pairs of `features`, which were drawn from a folder of `images`."""
         pairs = join_links(links_within(method, features, -np.inf, workers))
-        order = np.argsort(-pairs.similarity, kind="stable")
-        links = Links(pairs.a[order], pairs.b[order], pairs.similarity[order])
+        links = pairs.select(np.argsort(-pairs.similarity, kind="stable"))
         return cls(features, max(images, len(features)), links)
 
     def __len__(self) -> int:
@@ -99,10 +89,10 @@ class Sample:
         return labels_at(self.forest, threshold)
 
     def expected(self, threshold: float) -> Expected:
-        """What `threshold` would give in the whole folder; exact where the sample is all of it.
+        """Expected counts in the whole folder at `threshold`; exact if the sample is all of it.
 
-        Pairs grow as the folder's pairs do. Clusters and clustered images are carried on along
-        the power law that goes through half of the sample and all of it.
+        Pairs grow as the folder's pairs do. Clusters and clustered images are extrapolated by the
+        power law through half of the sample and all of it.
         """
         pairs = self.pairs_at(threshold) / self.share
         here = _counts(self.labels_at(threshold))
@@ -111,7 +101,7 @@ class Sample:
         half = _counts(labels_at(self._half, threshold))
         doublings = np.log2(self.images / len(self))
         clusters, clustered = (
-            _carried_on(small, large, doublings) for small, large in zip(half, here, strict=True)
+            _extrapolated(small, large, doublings) for small, large in zip(half, here, strict=True)
         )
         clustered = min(clustered, float(self.images))
         return Expected(threshold, pairs, min(clusters, clustered / 2), clustered)
@@ -121,8 +111,8 @@ class Sample:
         """The forest of every other image."""
         inside = (self.links.a % 2 == 0) & (self.links.b % 2 == 0)
         links = self.links
-        kept = Links(links.a[inside] // 2, links.b[inside] // 2, links.similarity[inside])
-        return spanning_forest((len(self) + 1) // 2, [kept])
+        half = Links(links.a[inside] // 2, links.b[inside] // 2, links.similarity[inside])
+        return spanning_forest((len(self) + 1) // 2, [half])
 
     def pairs_around(self, threshold: float, count: int) -> tuple[Links, Links]:
         """The `count` least similar pairs that are linked, and the most similar that are not.
@@ -135,15 +125,14 @@ class Sample:
         linked = self.pairs_at(threshold)
         above = np.arange(linked - 1, max(linked - 1 - count, -1), -1)
         below = np.arange(linked, min(linked + count, len(self.links)))
-        return _chosen(self.links, above), _chosen(self.links, below)
+        return self.links.select(above), self.links.select(below)
 
     def steps(self, most: int = 400) -> NDArray[np.float32]:
         """Thresholds at which the sample's clusters change, descending; at most about `most`."""
         values = np.unique(self.forest.similarity)[::-1]
-        rows: Sequence[int] | NDArray[np.int64] = range(len(values))
-        if len(values) > most:
-            rows = np.unique(np.linspace(0, len(values) - 1, most).round().astype(np.int64))
-        return values[rows]
+        if len(values) <= most:
+            return values
+        return values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(np.int64))]
 
 
 def _counts(labels: Labels) -> tuple[float, float]:
@@ -151,13 +140,9 @@ def _counts(labels: Labels) -> tuple[float, float]:
     return float(labels.max(initial=-1) + 1), float((labels >= 0).sum())
 
 
-def _carried_on(half: float, whole: float, doublings: float) -> float:
-    """A number that grew from `half` to `whole` by doubling the sample, doubled further."""
+def _extrapolated(half: float, whole: float, doublings: float) -> float:
+    """A number that grew from `half` to `whole` by one doubling of the sample, after more."""
     if half <= 0 or whole <= 0:
         return whole * float(2**doublings)
     growth = min(2.0, whole / half)  # nothing grows faster than the folder
     return whole * float(growth**doublings)
-
-
-def _chosen(links: Links, rows: NDArray[np.int64]) -> Links:
-    return Links(links.a[rows], links.b[rows], links.similarity[rows])
