@@ -254,8 +254,7 @@ class ImageClusterer:
         self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
         self.models_ = tuple(clusterer.models)
         self.links_: NDArray[Any] = found.links().structured()
-        floor = -np.inf if clusterer.threshold is None else clusterer.threshold
-        self.forest_ = spanning_forest(found.count, [found.trees()], floor)
+        self.forest_ = spanning_forest(found.count, [found.trees()], clusterer.floor)
         self.medoids_ = np.array([cluster.medoid for cluster in found.cohesions], np.int64)
         self.files_ = found.files
         self.unreadable_ = features.unreadable

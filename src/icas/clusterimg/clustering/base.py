@@ -1,10 +1,11 @@
-"""Partition of a batch, the Clusterer protocol, and single linkage: connected components."""
+"""Partition of a batch, the base of clusterers, and single linkage: connected components."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,77 +62,69 @@ class Partition:
         return np.sort(np.concatenate([medoids, np.flatnonzero(self.labels < 0)]))
 
 
-class Clusterer(Protocol):
+class Clusterer(ABC):
     """Partitions the images of a batch, and joins images of different batches.
 
-    One row of `icas.clusterimg.clustering.linkages.LINKAGES` for each linkage.
+    Attributes
+    ----------
+    method : Method
+        Its similarity gives medoids and spanning trees.
+    threshold : float or None
+        Least similarity of linked images; None where models cluster the images.
+    candidates : CandidateStage or None
+        Search for the pairs to compare; None where all pairs are compared.
+    models : sequence of ModelGroups
+        Models tried so far, one entry a batch, the merge of batches last; empty with links.
+    merges_exactly : bool
+        Whether batches and the links across them give the clusters of one big batch.
+    description : str
+        What is done to connected components, in a line; empty if nothing.
+    reason : str
+        Which models were chosen; empty with links.
     """
 
-    @property
-    def method(self) -> Method:
-        """Its similarity gives medoids and spanning trees."""
-        ...
-
-    @property
-    def threshold(self) -> float | None:
-        """Least similarity of linked images; None where models cluster the images."""
-        ...
-
-    @property
-    def candidates(self) -> CandidateStage | None:
-        """Search for the pairs to compare; None where all pairs are compared."""
-        ...
-
-    @property
-    def models(self) -> Sequence[ModelGroups]:
-        """Models tried so far, one entry a batch, the merge of batches last; empty with links."""
-        ...
-
-    @property
-    def merges_exactly(self) -> bool:
-        """Whether batches and the links across them give the clusters of one big batch."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """What is done to connected components, in a line; empty if nothing."""
-        ...
+    method: Method
+    threshold: float | None
+    candidates: CandidateStage | None = None
+    models: Sequence[ModelGroups] = ()
+    merges_exactly: ClassVar[bool] = False
+    description: ClassVar[str] = ""
 
     @property
     def reason(self) -> str:
-        """Which models were chosen; empty with links."""
-        ...
+        return ""
 
-    def partition(self, features: FeatureSet, workers: Workers, console: Console) -> Partition:
+    @property
+    def floor(self) -> float:
+        """The similarity below which links are not known."""
+        return -np.inf if self.threshold is None else self.threshold
+
+    @abstractmethod
+    def partition(
+        self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
+    ) -> Partition:
         """Clusters of one batch."""
-        ...
 
+    @abstractmethod
     def links_across(
         self,
         parts: Sequence[FeatureSet],
-        workers: Workers,
+        workers: Workers = ALONE,
         groups: Sequence[Labels] | None = None,
     ) -> tuple[Links, int]:
-        """Links that join images of different batches.
+        """Links that join images of different batches, and how many pairs were compared.
 
         Parameters
         ----------
         parts : sequence of FeatureSet
+            Their images are numbered through all parts.
         groups : sequence of (n,) int64 ndarray, optional
             Clusters of each part, which stay whole; default each image by itself.
-
-        Returns
-        -------
-        links : Links
-            The images numbered through all parts.
-        compared : int
-            Pairs that were compared.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class SingleLinkage:
+class SingleLinkage(Clusterer):
     """Connected components of the links at or above a threshold.
 
     Attributes
@@ -153,18 +146,9 @@ class SingleLinkage:
     new_store: Callable[[], LinkStore] = LinkStore
 
     merges_exactly: ClassVar[bool] = True
-    models: ClassVar[tuple[ModelGroups, ...]] = ()
-    reason: ClassVar[str] = ""
-
-    @property
-    def description(self) -> str:
-        return ""
 
     def partition(
-        self,
-        features: FeatureSet,
-        workers: Workers = ALONE,
-        console: Console | None = None,
+        self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
     ) -> Partition:
         """Connected components of all links of a batch, or of those between candidates."""
         count = len(features)

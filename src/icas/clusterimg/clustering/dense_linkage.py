@@ -52,15 +52,11 @@ class DenseLinkage(SingleLinkage):
     kind: ClassVar[str]
     merges_exactly: ClassVar[bool] = False
 
-    @property
-    def description(self) -> str:
-        return f"linkage {self.kind}: what links join is parted by it"
+    def __init_subclass__(cls) -> None:
+        cls.description = f"linkage {cls.kind}: what links join is parted by it"
 
     def partition(
-        self,
-        features: FeatureSet,
-        workers: Workers = ALONE,
-        console: Console | None = None,
+        self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
     ) -> Partition:
         """The clusters of a batch.
 

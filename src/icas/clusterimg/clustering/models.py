@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 
 from icas.cli.console import Console
-from icas.clusterimg.clustering.base import Partition, partition_of
+from icas.clusterimg.clustering.base import Clusterer, Partition, partition_of
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import NONE, Links
 from icas.clusterimg.graph.forest import Labels
@@ -26,7 +25,7 @@ FINER = 2**0.25
 
 
 @dataclass(frozen=True)
-class ModelClusterer:
+class ModelClusterer(Clusterer):
     """Every model of a grid is fitted to each batch, and the best one's clusters are taken.
 
     Attributes
@@ -45,10 +44,7 @@ class ModelClusterer:
     seed: int = 0
     models: list[ModelGroups] = field(default_factory=list)
 
-    threshold: ClassVar[None] = None
-    candidates: ClassVar[None] = None
-    merges_exactly: ClassVar[bool] = False
-    description: ClassVar[str] = ""
+    threshold = None
 
     def partition(
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None

@@ -61,17 +61,13 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
             f"trained: {report.images} images, {len(report.curve)} epochs,"
             f" loss {report.best.judged:.4g}"
         )
-        return _loaded(method, out, by_links=isinstance(settings.threshold, (int, float)))
+        from icas.clusterimg.networks.model_files import load_autoencoder
 
-
-def _loaded(method: Deep, file: Path, *, by_links: bool) -> Deep:
-    """`method` with the network of a temporary file."""
-    from icas.clusterimg.networks.model_files import load_autoencoder
-
-    network, _ = load_autoencoder(file)
-    grid = method.model_grid()
-    kinds = None if by_links or grid is None else grid.kinds
-    return replace(method, model=network, cluster_model=kinds)
+        network, _ = load_autoencoder(out)
+        grid = method.model_grid()
+        by_links = isinstance(settings.threshold, (int, float))
+        kinds = None if grid is None or by_links else grid.kinds
+        return replace(method, model=network, cluster_model=kinds)
 
 
 def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> TrainSettings:
@@ -80,22 +76,19 @@ def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> Train
         raise UsageError(
             f"--size {width}x{height}: a network is trained on square images, such as 64x64"
         )
+    shared = ("recursive", "max_pixels", "decode_timeout", "jobs")
     return TrainSettings(
         out=out,
         size=width,
         device=method.device,
         seed=method.seed,
-        recursive=settings.recursive,
-        max_pixels=settings.max_pixels,
         isolate=settings.isolation() is not None,
-        decode_timeout=settings.decode_timeout,
-        jobs=settings.jobs,
         resume=checkpoint_path(out).exists(),
+        **{name: getattr(settings, name) for name in shared},
     )
 
 
 def _train(folder: Path, given: TrainSettings, console: Console) -> TrainReport:
     from icas.clusterimg.training.train import train
 
-    # Unreadable images are listed once, by the run.
-    return train(folder, given, replace(console, warnings=False))
+    return train(folder, given, replace(console, warnings=False))  # the run lists unreadable images

@@ -237,7 +237,6 @@ def make_report(
 ) -> ClusterReport:
     """The part of the report of a run that follows from its clustering."""
     possible, method = clustering.possible, clusterer.method
-    floor = -np.inf if clusterer.threshold is None else clusterer.threshold
     options = options_of(type(method.extractor))
     return ClusterReport(
         dst=Path(),
@@ -248,7 +247,9 @@ def make_report(
         labels=clustering.labels,
         batch=clustering.batch,
         representative=clustering.representative,
-        certificates=certificates_of(clustering, -np.inf if settings.stage == "merge" else floor),
+        certificates=certificates_of(
+            clustering, -np.inf if settings.stage == "merge" else clusterer.floor
+        ),
         unreadable=clustering.unreadable,
         ignored=(),
         comparisons={
