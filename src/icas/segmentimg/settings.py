@@ -11,7 +11,7 @@ from icas.cli.options import check_options, flag_of, option
 from icas.cli.parser import INPUT, OUTPUT, PAINTING, SAFETY, SEGMENTS, WORKERS
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
-from icas.segmentimg.formats.masks import PAINT_SAVES
+from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.segment import WORK_SIZE
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = "superpixel"
 SEGMENT_SAVES = ("segments", "overlay", "json", "centres")
-SAVES = PAINT_SAVES + SEGMENT_SAVES
+SAVES = (*FORMATS, *SEGMENT_SAVES)
 
 
 def parse_saves(text: str) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def parse_saves(text: str) -> tuple[str, ...]:
         Something that cannot be saved.
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    wrong = [name for name in names if name not in SAVES]
+    wrong = [name for name in names if name not in SAVES and name not in FORMATS]
     if wrong or not names:
         raise ValueError(f"a list of some of {', '.join(SAVES)}, with commas,")
     return names
@@ -155,7 +155,7 @@ class SegmentSettings:
     def painted_saves(self) -> tuple[str, ...]:
         """The files written of a painting."""
         save = ("masks", "labels") if self.save is None else self.save
-        return tuple(name for name in save if name in PAINT_SAVES)
+        return tuple(name for name in save if name in FORMATS)
 
     @property
     def segment_saves(self) -> tuple[str, ...]:

@@ -1,1 +1,40 @@
-"""Files of paintings: masks, label maps, COCO, labelme, autosave."""
+"""Files of paintings: one row a format that a save can write, one file a format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from icas.common.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from icas.segmentimg.document.palette import Painting
+    from icas.segmentimg.formats.inputs import Picture
+
+Contents = dict[str, Callable[[], bytes]]
+"""File names below the output folder, and functions that encode what is in them."""
+
+_PACKAGE = "icas.segmentimg.formats."
+FORMATS = Registry(
+    "icas.formats",
+    {
+        "masks": Entry(_PACKAGE + "masks:MaskFiles", "a black and white PNG per class"),
+        "labels": Entry(_PACKAGE + "masks:LabelMap", "a 16-bit PNG of class numbers"),
+        "coco": Entry(_PACKAGE + "coco:Coco", "one COCO file per folder, masks as run lengths"),
+        "labelme": Entry(_PACKAGE + "labelme:Labelme", "a labelme file with mask shapes"),
+    },
+    member="files",
+)
+
+
+class PaintFormat(ABC):
+    """A format in which paintings are saved; it only encodes, `save_painting` writes the files."""
+
+    def check(self, image: Picture) -> None:
+        """Raise ConflictError where a file of another program has the name of one to be written."""
+        return None
+
+    @abstractmethod
+    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+        """Files of one painted image; `portable`: no colons in their names."""

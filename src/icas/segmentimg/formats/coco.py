@@ -16,11 +16,28 @@ from icas.common.errors import ConflictError, UsageError
 from icas.io.files import write_whole
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette
+from icas.segmentimg.formats import Contents, PaintFormat
+from icas.segmentimg.formats.inputs import Picture
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")
 Rle = dict[str, Any]
 """``{"size": [h, w], "counts": …}``: runs by columns, the first one not painted."""
+
+
+class Coco(PaintFormat):
+    """The file ``coco.json`` of the output folder, shared by all its images."""
+
+    def check(self, image: Picture) -> None:
+        if image.file(".json").name.casefold() == COCO_NAME:
+            raise ConflictError(
+                f"{image.path} has {COCO_NAME} for its own file: rename the picture, or save no"
+                " coco"
+            )
+
+    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+        path = image.out / COCO_NAME
+        return {COCO_NAME: lambda: coco_bytes(path, image.path.name, painting)}
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> Rle:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import IcasError, UnreadableImageError, UsageError
+from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.formats import Contents, PaintFormat
+from icas.segmentimg.formats.inputs import Picture
 
 VERSION = "5.5.0"
 """The release of labelme whose format this is."""
+LABELME_ENDING = "_labelme.json"
 NOT_AREAS = ("line", "linestrip", "point", "points")
 Mask = NDArray[np.bool_]
 
@@ -47,6 +51,35 @@ def labelme_bytes(painting: Painting, image_path: str) -> bytes:
         "imageWidth": width,
     }
     return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+class Labelme(PaintFormat):
+    """``NAME_labelme.json``, with a mask shape for each class."""
+
+    def check(self, image: Picture) -> None:
+        path = image.file(LABELME_ENDING)
+        if path.exists() and not is_labelme(parsed_json(path)):
+            raise ConflictError(f"{path} is not labelme's: move it away, or save no labelme")
+
+    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+        place = _seen_from(image.out, image.path)
+        return {f"{image.name}{LABELME_ENDING}": lambda: labelme_bytes(painting, place)}
+
+
+def _seen_from(folder: Path, file: Path) -> str:
+    """`file` relative to `folder`, with ``/`` between."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return file.resolve().as_posix()
+
+
+def parsed_json(path: Path) -> Any:
+    """The JSON in a file; None where it holds none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
 
 
 def _mask_shape(label: str, mask: Mask) -> dict[str, Any]:

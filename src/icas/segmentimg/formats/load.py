@@ -23,15 +23,13 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
 from icas.segmentimg.formats.inputs import Picture
-from icas.segmentimg.formats.labelme import is_labelme_of, read_labelme
+from icas.segmentimg.formats.labelme import LABELME_ENDING, is_labelme_of, parsed_json, read_labelme
 from icas.segmentimg.formats.masks import (
     ASIDE,
-    LABELME_ENDING,
     LABELS_ENDING,
     is_paint,
     mask_color,
     names_in,
-    parsed_json,
     parts_of,
     pending_of,
     saved_json,

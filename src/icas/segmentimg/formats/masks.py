@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,11 @@ from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.files import unfinished, write_whole
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import Color, Painting
-from icas.segmentimg.formats.coco import COCO_NAME, coco_bytes
+from icas.segmentimg.formats import FORMATS, Contents, PaintFormat
 from icas.segmentimg.formats.inputs import Picture
-from icas.segmentimg.formats.labelme import is_labelme, labelme_bytes
+from icas.segmentimg.formats.labelme import LABELME_ENDING
 
-PAINT_SAVES = ("masks", "labels", "coco", "labelme")
-"""What a painting can be saved as."""
-LABELS_ENDING, LABELME_ENDING = "_labels.png", "_labelme.json"
+LABELS_ENDING = "_labels.png"
 PENDING = "unfinished_save"
 """Key of NAME.json under which a save that is not finished yet names its files."""
 ASIDE = "set_aside"
@@ -70,14 +69,6 @@ def saved_json(picture: Picture) -> dict[str, Any] | None:
             f"{path} is another program's: move it away, or give another folder with --out"
         )
     return told
-
-
-def parsed_json(path: Path) -> Any:
-    """The JSON in a file; None where it holds none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return None
 
 
 def names_in(folder: Path) -> set[str]:
@@ -138,7 +129,7 @@ def save_painting(
     about : dict
         What NAME.json shall tell of the picture and its segments. Its other keys are kept.
     saves : sequence of str
-        Some of ``masks``, ``labels``, ``coco``, ``labelme``. NAME.json is always written.
+        Names of `FORMATS`. NAME.json is always written.
     portable : bool
         Mask names with ``=``; always so on Windows.
 
@@ -156,15 +147,18 @@ def save_painting(
     IcasError
         The disk fails; the painting from before is whole.
     """
-    wrong = [one for one in saves if one not in PAINT_SAVES]
+    wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:
-        known = ", ".join(PAINT_SAVES)
+        known = ", ".join(FORMATS)
         raise UsageError(f"--save {','.join(saves)}: some of {known}, with commas, are needed")
+    formats: list[PaintFormat] = [FORMATS[name].load()() for name in saves]
     before = saved_json(picture)
-    _refuse_foreign(picture, saves)
-    masks = _mask_files(picture, painting, portable or os.name == "nt")
+    for paint_format in formats:
+        paint_format.check(picture)
+    portable = portable or os.name == "nt"
+    masks = _mask_files(picture, painting, portable)
     try:
-        files = _encoded(picture, painting, masks, saves)
+        files = _encoded(formats, picture, painting, portable)
         listing = names_in(picture.out)
         picture.out.mkdir(parents=True, exist_ok=True)
         plan = _planned(picture, files, before, listing)
@@ -175,16 +169,6 @@ def save_painting(
     return [*(picture.out / name for name in files), picture.file(".json")]
 
 
-def _refuse_foreign(picture: Picture, saves: Sequence[str]) -> None:
-    if "coco" in saves and picture.file(".json").name.casefold() == COCO_NAME:
-        raise ConflictError(
-            f"{picture.path} has {COCO_NAME} for its own file: rename the picture, or save no coco"
-        )
-    path = picture.file(LABELME_ENDING)
-    if "labelme" in saves and path.exists() and not is_labelme(parsed_json(path)):
-        raise ConflictError(f"{path} is not labelme's: move it away, or save no labelme")
-
-
 def _mask_files(picture: Picture, painting: Painting, portable: bool) -> dict[int, str]:
     """Name of the mask of each class that is painted."""
     return {
@@ -193,25 +177,34 @@ def _mask_files(picture: Picture, painting: Painting, portable: bool) -> dict[in
     }
 
 
+class MaskFiles(PaintFormat):
+    """A PNG per class, white on black: ``NAME_mask_(R:204,G:0,B:0).png``."""
+
+    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+        names = _mask_files(image, painting, portable)
+        return {
+            name: partial(_mask_png, painting.class_map, number) for number, name in names.items()
+        }
+
+
+class LabelMap(PaintFormat):
+    """The class of each pixel, 0 = not painted: ``NAME_labels.png``."""
+
+    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+        class_map = painting.class_map
+        return {f"{image.name}{LABELS_ENDING}": lambda: _png(class_map.astype(np.uint16))}
+
+
 def _encoded(
-    picture: Picture, painting: Painting, masks: dict[int, str], saves: Sequence[str]
+    formats: Iterable[PaintFormat], picture: Picture, painting: Painting, portable: bool
 ) -> dict[str, bytes]:
     """Name and content of each file but NAME.json."""
-    class_map = painting.class_map
-    makers: dict[str, Callable[[], bytes]] = {}
-    if "masks" in saves:
-        for number, name in masks.items():
-            makers[name] = lambda number=number: _mask_png(class_map, number)  # type: ignore[misc]
-    if "labels" in saves:
-        makers[f"{picture.name}{LABELS_ENDING}"] = lambda: _png(class_map.astype(np.uint16))
-    if "labelme" in saves:
-        place = _seen_from(picture.out, picture.path)
-        makers[f"{picture.name}{LABELME_ENDING}"] = lambda: labelme_bytes(painting, place)
-    if "coco" in saves:
-        coco = picture.out / COCO_NAME
-        makers[COCO_NAME] = lambda: coco_bytes(coco, picture.path.name, painting)
+    contents: dict[str, Callable[[], bytes]] = {}
+    for paint_format in formats:
+        contents |= paint_format.files(picture, painting, portable)
     with ThreadPoolExecutor() as pool:
-        return dict(zip(makers, pool.map(lambda make: make(), makers.values()), strict=True))
+        encoded = pool.map(lambda content: content(), contents.values())
+        return dict(zip(contents, encoded, strict=True))
 
 
 def _mask_png(class_map: NDArray[np.int16], number: int) -> bytes:
@@ -223,14 +216,6 @@ def _png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
     _, png = cv2.imencode(".png", image)
     return png.tobytes()
-
-
-def _seen_from(folder: Path, file: Path) -> str:
-    """`file` relative to `folder`, with ``/`` between."""
-    try:
-        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return file.resolve().as_posix()
 
 
 @dataclass(frozen=True)
