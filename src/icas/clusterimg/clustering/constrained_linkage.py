@@ -170,17 +170,17 @@ class _Groups:
 
     def join(self, a: int, b: int) -> bool:
         """Join the groups of two images unless that is refused; whether they are one now."""
-        one, other = int(self.of[a]), int(self.of[b])
-        if one == other:
+        large, small = int(self.of[a]), int(self.of[b])
+        if large == small:
             return True
-        if self._clash(np.array([one]), np.array([other]))[0]:
+        if self._clash(np.array([large]), np.array([small]))[0]:
             return False
-        if len(self._members[one]) < len(self._members[other]):
-            one, other = other, one
-        self.of[self._members[other]] = one
-        self._members[one] = np.concatenate([self._members[one], self._members[other]])
-        self._ones[one] |= self._ones[other]
-        self._zeros[one] |= self._zeros[other]
+        if len(self._members[large]) < len(self._members[small]):
+            large, small = small, large
+        self.of[self._members[small]] = large
+        self._members[large] = np.concatenate([self._members[large], self._members[small]])
+        self._ones[large] |= self._ones[small]
+        self._zeros[large] |= self._zeros[small]
         return True
 
     def join_by(self, links: Links) -> Links:
@@ -192,8 +192,8 @@ class _Groups:
         rows = rows[~self._clash(low[rows], high[rows])]
         done = []
         for row in rows.tolist():
-            one, other = int(links.a[row]), int(links.b[row])
-            if self.of[one] != self.of[other] and self.join(one, other):
+            image_a, image_b = int(links.a[row]), int(links.b[row])
+            if self.of[image_a] != self.of[image_b] and self.join(image_a, image_b):
                 done.append(row)
         return links.select(np.array(done, np.int64))
 
@@ -212,18 +212,19 @@ class _Groups:
         wide = max(1, int(self._ones.shape[1]))
         return min(CHUNK, max(1 << 10, CHUNK_BYTES // wide))
 
-    def _clash(self, one: Numbers, other: Numbers) -> NDArray[np.bool_]:
+    def _clash(self, a: Numbers, b: Numbers) -> NDArray[np.bool_]:
+        """Whether groups a and b must not be joined."""
         ones, zeros = self._ones, self._zeros
-        differ = (ones[one] & zeros[other]) | (zeros[one] & ones[other])
+        differ = (ones[a] & zeros[b]) | (zeros[a] & ones[b])
         clash: NDArray[np.bool_] = np.asarray(np.any(differ, axis=1))
         return clash
 
 
 def _together(codes: NDArray[np.uint8], groups: Numbers, count: int) -> NDArray[np.uint8]:
     """(count, bytes) bits of all images of each group."""
-    found = np.zeros((count, codes.shape[1]), np.uint8)
-    np.bitwise_or.at(found, groups, codes)
-    return found
+    bits = np.zeros((count, codes.shape[1]), np.uint8)
+    np.bitwise_or.at(bits, groups, codes)
+    return bits
 
 
 def inside(links: Links, labels: Labels) -> Links:

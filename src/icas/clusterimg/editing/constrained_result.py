@@ -17,7 +17,7 @@ from icas.clusterimg.data.links import NONE, Links, join_links
 from icas.clusterimg.decisions.apply import Remembered, remembered
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, labels_at, spanning_forest
-from icas.clusterimg.results.load import FinishedRun
+from icas.clusterimg.results.saved import FinishedRun
 from icas.clusterimg.transfer.plan import TREE
 from icas.common.errors import IcasError
 from icas.common.union_find import unions

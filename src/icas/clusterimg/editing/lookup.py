@@ -11,8 +11,7 @@ from typing import Any
 from icas.clusterimg.journal.journal import Journal, being_undone
 from icas.clusterimg.journal.records import Made
 from icas.clusterimg.journal.relocation_log import unfinished
-from icas.clusterimg.results.load import Tables, check_recorded
-from icas.clusterimg.results.saved import FOREST, SavedState
+from icas.clusterimg.results.saved import FOREST, SavedState, Tables, check_recorded
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.transfer.plan import TREE
 from icas.clusterimg.transfer.verify import SYSTEMS_OWN

@@ -20,9 +20,8 @@ from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.journal.relocation_log import Rearrangement, Relocation
-from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import SavedFeatures, method_of_run
+from icas.clusterimg.results.saved import FinishedRun, SavedFeatures, Tables, method_of_run
 from icas.clusterimg.results.tables import certificates_table, clusters_table
 from icas.clusterimg.transfer.plan import TREE, plan_tree
 from icas.clusterimg.transfer.relocation import begin, check_possible, finish, plan_relocations

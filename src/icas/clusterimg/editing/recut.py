@@ -10,8 +10,8 @@ from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.journal.relocation_log import Rearrangement, unfinished
-from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.transfer.destination import at_work
 from icas.clusterimg.transfer.relocation import finish
 from icas.common.errors import ConflictError, UsageError

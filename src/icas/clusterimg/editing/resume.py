@@ -14,8 +14,8 @@ from icas.cli.options import flag_of
 from icas.clusterimg.editing.recluster import report_from
 from icas.clusterimg.editing.recut import cut_at, finish_interrupted
 from icas.clusterimg.journal.journal import being_undone, phase_of
-from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FinishedRun, Tables
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.commit import complete

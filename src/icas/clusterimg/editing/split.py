@@ -17,8 +17,8 @@ from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup, report_of
 from icas.clusterimg.editing.recut import finish_interrupted
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters
-from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.transfer.destination import at_work
 from icas.common.errors import ConflictError, UsageError
 from icas.common.union_find import unions
