@@ -10,8 +10,8 @@ from icas.segmentimg.grabcut.annotation import Annotation
 from icas.segmentimg.grabcut.api import CutOut
 from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS, AnnotationLayer, Stroke
-from icas.segmentimg.windows.grabcut_view import BRUSH_SIZE
+from icas.segmentimg.windows.annotation import AnnotationLayer, Stroke
+from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH_SIZE, SEGMENTS
 
 pytestmark = pytest.mark.gui
 

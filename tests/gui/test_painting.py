@@ -10,7 +10,7 @@ from PIL import Image
 
 import icas
 from icas.segmentimg.render.viewport import Viewport
-from icas.segmentimg.windows.palette_view import WIDTH, class_under
+from icas.segmentimg.windows.panels import WIDTH, class_under
 
 pytestmark = pytest.mark.gui
 

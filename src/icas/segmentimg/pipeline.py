@@ -34,7 +34,7 @@ from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.segmenters.segment import cut, enlarged
-from icas.segmentimg.session.open import OpenImage, SaveOptions
+from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.settings import SegmentSettings
 from icas.segmentimg.templates.files import TemplateSet
 
@@ -166,7 +166,7 @@ def _paint_file(
     record = dict(opened.record)
     _write(picture, document.image, document.first, segmenter, record, settings.segment_saves)
     if settings.painted_saves:
-        opened.save(SaveOptions(settings.painted_saves, settings.portable_names))
+        opened.save(settings.painted_saves, settings.portable_names)
         _update_autosave(opened)
     seconds = time.perf_counter() - start
     return ImageResult(picture, count_of(document.first), seconds, matches=matches)

@@ -17,7 +17,7 @@ from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.formats import autosave as keeping
 from icas.segmentimg.formats.autosave import place_of, read_kept
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.open import ImageOpener, OpenImage, SaveOptions
+from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.session.store import AUTOSAVE_SECONDS, RETRY_SECONDS
 
@@ -63,8 +63,8 @@ def begin(folder):
     """Begin a session with the folder; those not closed by a test are at its end."""
     made = []
 
-    def beginning(opener=OPENER, saving=None, **given):
-        made.append(Session(find_pictures([folder]), opener, saving, **given))
+    def beginning(opener=OPENER, saves=("masks", "labels"), **given):
+        made.append(Session(find_pictures([folder]), opener, saves, **given))
         return made[-1]
 
     yield beginning
@@ -257,8 +257,8 @@ def test_without_resume_what_was_painted_in_this_session_comes_back(begin):
     session.go(1)
     opened(session)
     settled(session)
-    assert 0 not in session.store
-    assert 1 not in session.store
+    assert 0 not in session.store.images
+    assert 1 not in session.store.images
     session.go(-1)
     assert look(session) == PAINTED
     session.go(-1)
@@ -315,7 +315,7 @@ def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, fold
             clock.now += RETRY_SECONDS
             session.tick()
             assert settled(session) == []
-        assert 0 in session.store  # not forgotten, though there is no room
+        assert 0 in session.store.images  # not forgotten, though there is no room
         session.go(-1)
         assert look(session) == PAINTED
         session.go(1)
@@ -385,7 +385,7 @@ def test_with_little_memory_pictures_are_dropped_and_come_back_painted(begin, fo
         settled(session)
         session.go(1)
     assert settled(session) == []
-    assert [place in session.store for place in range(3)] == [False, False, True]
+    assert [place in session.store.images for place in range(3)] == [False, False, True]
     assert len(session.unsaved) == 3
     for row in (20, 12, 4):
         assert opened(session).document.class_map()[row, 4] == 1
@@ -465,10 +465,10 @@ def test_a_damaged_document_is_told_by_its_name(begin, folder):
 
 def test_a_save_that_fails_is_in_the_summary_until_one_succeeds(begin, monkeypatch, folder):
 
-    def refusing(work, saving):
+    def refusing(opened, *saves):
         raise icas.IcasError("the disk is full")
 
-    session = begin(saving=SaveOptions(("labels",)))
+    session = begin(saves=("labels",))
     paint(session)
     with monkeypatch.context() as patched:
         patched.setattr(OpenImage, "save", refusing)

@@ -16,7 +16,7 @@ from icas.io.reading import MAX_PIXELS, Image, write_image
 from icas.segmentimg.document.document import PaintDocument
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.open import ImageOpener, OpenImage, SaveOptions
+from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.windows.app import run
 from icas.segmentimg.windows.controller import PAINTING, Controller
@@ -213,11 +213,10 @@ def laid(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
         templates: Any = None,
         **given: Any,
     ) -> Table:
-        saving = SaveOptions(given.pop("saves", ("masks", "labels")))
         options = {name: given.pop(name) for name in ("clock", "console") if name in given}
         if "clock" in options:
             given["clock"] = options["clock"]
-        session = Session(find_pictures(list(paths) or [folder]), opener, saving, **given)
+        session = Session(find_pictures(list(paths) or [folder]), opener, **given)
         options.setdefault("console", Console(warnings=True))
         controller = Controller(session, opener.palette, templates, max_size=(700, 900), **options)
         table = Table(session, controller)

@@ -14,10 +14,9 @@ from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.autosave import place_of
 from icas.segmentimg.session.open import ImageOpener
-from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS
+from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH, SEGMENTS
 from icas.segmentimg.windows.controller import COLORS, PAINTING
 from icas.segmentimg.windows.events import Closed, Key, Mouse, Slider
-from icas.segmentimg.windows.grabcut_view import BRUSH
 
 RED = (204, 0, 0)
 

@@ -17,7 +17,7 @@ from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.controller import COLORS, DEBUG, PAINTING
 from icas.segmentimg.windows.events import PAINTING_KEYS as KEYS, Closed, Key, Mouse
 from icas.segmentimg.windows.painting_view import OPACITIES
-from icas.segmentimg.windows.palette_view import CELL, MARGIN, WIDTH
+from icas.segmentimg.windows.panels import CELL, MARGIN, WIDTH
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)
 BARE = [[0] * 4] * 3
@@ -409,7 +409,7 @@ def test_a_picture_that_cannot_be_read_shows_why_and_the_rest_goes_on(laid, pers
 def test_a_save_that_fails_is_said_and_the_painting_stays(
     laid, person, monkeypatch, capsys, folder
 ):
-    def refusing(opened, options):
+    def refusing(opened, *saves):
         raise icas.IcasError("cannot write into /there: no space left on device")
 
     def script(table):

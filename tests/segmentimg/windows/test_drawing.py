@@ -12,17 +12,19 @@ from hypothesis import given, settings, strategies as st
 from icas.io.reading import write_image
 from icas.segmentimg.document.palette import PaintClass, Palette, default_palette
 from icas.segmentimg.windows import events as keymap
-from icas.segmentimg.windows.debug_view import MIN_SIZE, debug_image, waiting_image
 from icas.segmentimg.windows.events import Mouse
 from icas.segmentimg.windows.highgui import key_name, mouse_event
-from icas.segmentimg.windows.palette_view import (
+from icas.segmentimg.windows.panels import (
     MAX_ROWS,
+    MIN_SIZE,
     WIDTH,
     PaletteStatus,
     class_under,
+    debug_image,
     palette_image,
+    waiting_image,
 )
-from icas.segmentimg.windows.text import blank, help_over, notice, table_panel, wrapped, write
+from icas.segmentimg.windows.text import blank, help_over, notice, wrapped, write
 
 
 def classes(count):
@@ -100,7 +102,7 @@ def test_each_key_has_one_action_and_each_action_a_deed():
     for key, action in {**contract, **more}.items():
         assert keymap.action_of(key) == action
     told = keymap.help_rows()
-    assert told[:4] == keymap.PAINTING_MOUSE
+    assert told[:4] == keymap.MOUSE[keymap.PAINTING_KEYS]
     assert all(key and words for key, words in told)
     assert ("1 … 9", "colour 1 to 9") in told
 
@@ -169,7 +171,7 @@ def test_words_stay_inside_their_picture():
 
 
 def test_a_panel_has_room_over_small_and_large_pictures():
-    panel = table_panel("Keys and buttons (h closes)", keymap.help_rows())
+    panel = help_over(np.zeros((1, 1, 3), np.uint8), keymap.help_rows())
     for shape in ((30, 40), (900, 1200)):
         whole = help_over(np.full((*shape, 3), 200, np.uint8), keymap.help_rows())
         assert whole.shape[0] == max(shape[0], panel.shape[0])

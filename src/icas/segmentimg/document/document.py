@@ -17,6 +17,7 @@ from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.boxes import Box, around, rows_of, swept, union
 from icas.segmentimg.labels.labels import Labels, connected
 
+Pixel = tuple[int, int]
 HISTORY_BYTES = 64 * 1024**2
 NO_OVERRIDE = -1
 
@@ -348,7 +349,7 @@ class PaintDocument:
         after = np.full(len(chosen), number, np.int16)
         return self._commit(Edit(chosen, before, after, (count, count), box, overrides=erased))
 
-    def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Box | None:
+    def cut(self, start: Pixel, end: Pixel) -> Box | None:
         """Turn the pixels of a line into edge; the regions on its sides become segments.
 
         Parameters
@@ -382,12 +383,7 @@ class PaintDocument:
         return self._commit(Edit(added, none, self.classes[parents], counts, box, patch, erased))
 
     def brush(
-        self,
-        row: int,
-        col: int,
-        radius: int,
-        color: Color | None,
-        start: tuple[int, int] | None = None,
+        self, row: int, col: int, radius: int, color: Color | None, start: Pixel | None = None
     ) -> Box | None:
         """Paint the pixels of a disc, whatever their segments, or clear them.
 
@@ -510,8 +506,7 @@ class PaintDocument:
         (h, w) int16 ndarray
             0 = not painted, n = ``colors[n - 1]``.
         """
-        height, width = self.labels.shape
-        return self.classes_of((slice(0, height), slice(0, width)))
+        return self.classes_of(np.s_[:, :])
 
     def classes_of(self, place: Any) -> NDArray[np.int16]:
         """Class of some pixels, without a map of the whole image.

@@ -20,11 +20,6 @@ class Patch:
     before: NDArray[Any]
     after: NDArray[Any]
 
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return self.before.nbytes + self.after.nbytes
-
     def apply(self, target: NDArray[Any], *, back: bool) -> None:
         """Write the rectangle into `target`."""
         target[rows_of(self.box)] = self.before if back else self.after
@@ -48,8 +43,10 @@ class Edit:
     @property
     def nbytes(self) -> int:
         """Size in bytes, approximately."""
-        patches = [patch.nbytes for patch in (self.labels, self.overrides) if patch is not None]
-        return self.segments.nbytes + self.before.nbytes + self.after.nbytes + sum(patches) + 200
+        arrays = [self.segments, self.before, self.after]
+        for patch in (self.labels, self.overrides):
+            arrays += [] if patch is None else [patch.before, patch.after]
+        return sum(array.nbytes for array in arrays) + 200
 
 
 class UndoStack:

@@ -33,30 +33,11 @@ _HEX_COLOR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECA
 # From a grid of sRGB in steps of 51; after red, black and white always the color with the greatest
 # CIELAB distance to those before (at least 35). Black and white are last: hard to see on images.
 _DEFAULTS = (
-    ("red", (204, 0, 0)),
-    ("blue", (0, 0, 255)),
-    ("green", (0, 255, 0)),
-    ("plum", (204, 0, 153)),
-    ("yellow", (255, 204, 0)),
-    ("dark green", (0, 102, 0)),
-    ("sky blue", (0, 153, 255)),
-    ("turquoise", (0, 255, 204)),
-    ("navy", (0, 0, 102)),
-    ("brown", (153, 102, 51)),
-    ("violet", (153, 102, 255)),
-    ("teal", (51, 153, 153)),
-    ("maroon", (102, 0, 51)),
-    ("lime", (204, 255, 102)),
-    ("pink", (255, 153, 204)),
-    ("magenta", (255, 0, 255)),
-    ("raspberry", (255, 0, 102)),
-    ("petrol", (0, 51, 102)),
-    ("peach", (255, 204, 153)),
-    ("olive", (153, 153, 0)),
-    ("light blue", (153, 204, 255)),
-    ("dark olive", (51, 51, 0)),
-    ("black", (0, 0, 0)),
-    ("white", (255, 255, 255)),
+    "red,#cc0000; blue,#0000ff; green,#00ff00; plum,#cc0099; yellow,#ffcc00; dark green,#006600; "
+    "sky blue,#0099ff; turquoise,#00ffcc; navy,#000066; brown,#996633; violet,#9966ff; "
+    "teal,#339999; maroon,#660033; lime,#ccff66; pink,#ff99cc; magenta,#ff00ff; "
+    "raspberry,#ff0066; petrol,#003366; peach,#ffcc99; olive,#999900; light blue,#99ccff; "
+    "dark olive,#333300; black,#000000; white,#ffffff"
 )
 
 
@@ -78,11 +59,6 @@ class PaintClass:
             )
         object.__setattr__(self, "color", tuple(parts))
 
-    @property
-    def hex(self) -> str:
-        """``#cc0000``."""
-        return "#{:02x}{:02x}{:02x}".format(*self.color)
-
 
 class Palette(tuple[PaintClass, ...]):
     """Classes with different names and colors; class n is ``[n - 1]``."""
@@ -100,7 +76,7 @@ class Palette(tuple[PaintClass, ...]):
             if entry.color in colors:
                 raise UsageError(
                     f"classes {colors[entry.color]!r} and {entry.name!r} share the colour"
-                    f" {entry.hex}: each needs its own"
+                    f" {hex_code(entry.color)}: each needs its own"
                 )
             names.add(entry.name)
             colors[entry.color] = entry.name
@@ -158,13 +134,18 @@ class Painting:
 
 def default_palette() -> Palette:
     """24 colors that are easy to distinguish; the first is red, (204, 0, 0)."""
-    return Palette(PaintClass(name, color) for name, color in _DEFAULTS)
+    return Palette(map(_parse_class, _DEFAULTS.split(";")))
+
+
+def hex_code(color: Color) -> str:
+    """``#cc0000``."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def class_of(color: Color) -> PaintClass:
     """A class for a color without a name: the default one if there is one, else ``#rrggbb``."""
-    names = {default: name for name, default in _DEFAULTS}
-    return PaintClass(names.get(color, "#{:02x}{:02x}{:02x}".format(*color)), color)
+    defaults = {entry.color: entry for entry in default_palette()}
+    return defaults.get(color) or PaintClass(hex_code(color), color)
 
 
 def read_palette(path: str | Path) -> Palette:
@@ -195,12 +176,13 @@ def _text_palette(text: str, name: str) -> Palette:
         if line.strip() in ("", "#") or line.lstrip().startswith("# "):
             continue
         try:
-            new = _line_class(line)
+            new = _parse_class(line)
             for other, known in lines.items():
                 if new.name == known.name:
                     raise UsageError(f"the name {new.name!r} stands in line {other} already")
                 if new.color == known.color:
-                    raise UsageError(f"the colour {new.hex} stands in line {other} already")
+                    color = hex_code(new.color)
+                    raise UsageError(f"the colour {color} stands in line {other} already")
         except UsageError as error:
             raise UsageError(f"palette {name}, line {number}: {error}") from None
         lines[number] = new
@@ -209,7 +191,7 @@ def _text_palette(text: str, name: str) -> Palette:
     return Palette(lines.values())
 
 
-def _line_class(line: str) -> PaintClass:
+def _parse_class(line: str) -> PaintClass:
     name, comma, color = (part.strip() for part in line.rpartition(","))
     if not comma or not name:
         raise UsageError(f"{line.strip()!r} is not like car,#cc0000")
@@ -229,9 +211,9 @@ def _image_palette(image: Image) -> Palette:
     if len(codes) > MAX_FLAT_COLORS:
         codes = _dominant(sample)
     colors = [(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in codes]
-    names = {color: name for name, color in _DEFAULTS}
+    defaults = {entry.color: entry for entry in default_palette()}
     return Palette(
-        PaintClass(names.get(color, f"color {number}"), color)
+        defaults.get(color) or PaintClass(f"color {number}", color)
         for number, color in enumerate(colors, start=1)
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,8 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError
 from icas.io.reading import Image, read_image
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
-from icas.segmentimg.document.palette import PaintClass, Painting, Palette
-from icas.segmentimg.formats.autosave import (
-    Kept,
-    Stamps,
-    paint_stamps,
-    place_of,
-    read_kept,
-    saved_since,
-    set_aside,
-)
+from icas.segmentimg.document.palette import PaintClass, Painting, Palette, hex_code
+from icas.segmentimg.formats import autosave
 from icas.segmentimg.formats.inputs import Picture, Record, digest_of, method_record, picture_record
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import save_painting
@@ -35,14 +27,6 @@ from icas.segmentimg.segmenters.segment import cut
 
 NEVER_SAVED = -1
 """Revision of a document of which no file holds the present state."""
-
-
-@dataclass(frozen=True)
-class SaveOptions:
-    """What a save writes, and whether file names are portable to Windows."""
-
-    saves: tuple[str, ...] = ("masks", "labels")
-    portable: bool = False
 
 
 @dataclass
@@ -63,7 +47,7 @@ class OpenImage:
     """The user has to annotate before there are segments."""
     prompted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     """Segments selected by the boxes and points of the command line."""
-    files: Stamps = field(default_factory=dict)
+    files: autosave.Stamps = field(default_factory=dict)
     """Size and time of the files of the last save."""
     saved_revision: int = 0
     """Revision of the document in the masks."""
@@ -103,27 +87,28 @@ class OpenImage:
         self.saved_revision = NEVER_SAVED if unsaved else self.document.revision
         self.autosaved_revision = NEVER_SAVED
 
-    def save(self, options: SaveOptions) -> list[Path]:
-        """Write the masks and the other requested files."""
+    def save(self, saves: Sequence[str], portable_names: bool = False) -> list[Path]:
+        """Write the requested files."""
         self._name_colors()
         painting = Painting(self.document.class_map(), self.classes)
-        files = save_painting(self.picture, painting, self.record, options.saves, options.portable)
+        files = save_painting(self.picture, painting, self.record, saves, portable_names)
         self.saved_revision = self.document.revision
-        self.files = paint_stamps(self.picture)
+        self.files = autosave.paint_stamps(self.picture)
         return files
 
-    def snapshot(self) -> Kept:
+    def snapshot(self) -> autosave.Kept:
         """A copy for the autosave file."""
         self._name_colors()
         names = tuple(entry.name for entry in self.classes)
-        return Kept(self.document.state(), names, self.record, not self.unsaved, self.files)
+        state = self.document.state()
+        return autosave.Kept(state, names, self.record, not self.unsaved, self.files)
 
     def _name_colors(self) -> None:
         """Add classes for colors without one, named ``#rrggbb``."""
-        hexes = ("#{:02x}{:02x}{:02x}".format(*color) for color in self.document.colors)
-        added = map(PaintClass, hexes, self.document.colors)
+        colors = self.document.colors
+        added = map(PaintClass, map(hex_code, colors), colors)
         by_color = {entry.color: entry for entry in self.classes.joined(added)}
-        self.classes = Palette(by_color[color] for color in self.document.colors)
+        self.classes = Palette(by_color[color] for color in colors)
 
 
 @dataclass(frozen=True)
@@ -163,17 +148,17 @@ class ImageOpener:
         opened.note = "; ".join(filter(None, [opened.note, note]))
         return opened
 
-    def _read_autosave(self, picture: Picture) -> tuple[Kept | None, str]:
+    def _read_autosave(self, picture: Picture) -> tuple[autosave.Kept | None, str]:
         """The autosaved document, unless it is outdated, and a message about it."""
-        path = place_of(picture)
-        kept = read_kept(path)
-        if kept is None or (self.resume and (kept.saved or not saved_since(picture, kept))):
-            return kept, ""
-        if kept.saved:
+        path = autosave.place_of(picture)
+        kept = autosave.read_kept(path)
+        if kept is None or (kept.saved and not self.resume):
             return None, ""
-        return None, f"older painting that was not saved is {set_aside(path).name} now"
+        if self.resume and (kept.saved or not autosave.saved_since(picture, kept)):
+            return kept, ""
+        return None, f"older painting that was not saved is {autosave.set_aside(path).name} now"
 
-    def _restore(self, picture: Picture, image: Image, kept: Kept) -> OpenImage:
+    def _restore(self, picture: Picture, image: Image, kept: autosave.Kept) -> OpenImage:
         """The autosaved document; `note` is empty if the masks have changed since."""
         classes = self.palette.joined(map(PaintClass, kept.names, kept.state.colors))
         document = PaintDocument.restored(image, _renumbered(kept.state, classes))
@@ -181,7 +166,7 @@ class ImageOpener:
         if not kept.saved:
             opened.note = "goes on with painting that was not saved"
             opened.saved_revision = NEVER_SAVED
-        elif paint_stamps(picture) == dict(kept.files):
+        elif autosave.paint_stamps(picture) == dict(kept.files):
             opened.note, opened.files = "painted before", kept.files
         return opened
 
@@ -234,12 +219,13 @@ def _take_over(opened: OpenImage, painting: Painting) -> None:
     opened.document.take_over(np.array(table, np.int16)[painting.class_map])
 
 
-def _paint_over(opened: OpenImage, kept: Kept) -> None:
+def _paint_over(opened: OpenImage, kept: autosave.Kept) -> None:
     """Transfer unsaved painting to new segments."""
     size, now = kept.state.first.shape, opened.document.labels.shape
     if size != now:
+        path = autosave.place_of(opened.picture)
         raise IcasError(
-            f"{place_of(opened.picture)} keeps unsaved painting of {size[1]}x{size[0]} pixels, and"
+            f"{path} keeps unsaved painting of {size[1]}x{size[0]} pixels, and"
             f" the picture has {now[1]}x{now[0]} now: move that file away to begin anew"
         )
     classes = opened.classes.joined(map(PaintClass, kept.names, kept.state.colors))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from icas.common.errors import IcasError
 from icas.segmentimg.formats.inputs import Picture
-from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage, SaveOptions
+from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage
 from icas.segmentimg.session.prefetch import Prefetcher
 from icas.segmentimg.session.store import ImageStore
 
@@ -50,7 +50,8 @@ class Session:
         self,
         pictures: Sequence[Picture],
         opener: ImageOpener,
-        options: SaveOptions | None = None,
+        saves: Sequence[str] = ("masks", "labels"),
+        portable_names: bool = False,
         *,
         ahead: int = 2,
         jobs: int = 1,
@@ -61,7 +62,7 @@ class Session:
         self.index = 0
         self.errors: dict[int, str] = {}
         """Why an image could not be opened, by index."""
-        self._opener, self._options, self._ahead = opener, options or SaveOptions(), ahead
+        self._opener, self._saves, self._ahead = opener, (saves, portable_names), ahead
         self._saved: set[int] = set()
         self._save_errors: dict[int, str] = {}
         self.store = ImageStore(memory_bytes, clock)
@@ -78,15 +79,15 @@ class Session:
     @property
     def current(self) -> OpenImage | None:
         """The current image, opened; None while it is not, or cannot be."""
-        if self.index not in self.store and self.index not in self.errors:
+        if self.index not in self.store.images and self.index not in self.errors:
             try:
                 opened = self._prefetcher.take(self.index)
             except Exception as error:  # of one image; the session goes on
                 self.errors[self.index] = str(error) or type(error).__name__
                 return None
             if opened is not None:
-                self.store.put(self.index, opened)
-        return self.store.get(self.index)
+                self.store.images[self.index] = opened
+        return self.store.images.get(self.index)
 
     @property
     def error(self) -> str:
@@ -114,7 +115,7 @@ class Session:
         if opened is None:
             return []
         try:
-            files = opened.save(self._options)
+            files = opened.save(*self._saves)
         except IcasError as error:
             self._save_errors[self.index] = str(error)
             raise
@@ -126,9 +127,7 @@ class Session:
 
     def tick(self) -> str:
         """Autosave and evict if it is time; a message if an autosave failed, else ""."""
-        message = self.store.tick()
-        self.store.evict(self.index)
-        return message
+        return self.store.tick(self.index)
 
     def close(self) -> SessionSummary:
         """Autosave all painting, and end the work in the background."""
@@ -158,4 +157,4 @@ class Session:
             near += [self.index + 1, self.index - 1]
             near += range(self.index + 2, self.index + self._ahead + 1)
         inside = [index for index in near if 0 <= index < len(self.pictures)]
-        self._prefetcher.request([index for index in inside if index not in self.store])
+        self._prefetcher.request([index for index in inside if index not in self.store.images])

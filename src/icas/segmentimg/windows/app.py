@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from icas.cli.console import Console
@@ -12,12 +12,11 @@ from icas.cli.display import require_windows, screen_size
 from icas.common.errors import UsageError
 from icas.parallel.executors import core_count
 from icas.segmentimg.formats.inputs import find_pictures
-from icas.segmentimg.session.open import SaveOptions
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 from icas.segmentimg.windows.controller import Controller
 from icas.segmentimg.windows.highgui import HighGui
-from icas.segmentimg.windows.palette_view import WIDTH as PALETTE_WIDTH
+from icas.segmentimg.windows.panels import WIDTH as PALETTE_WIDTH
 
 WITHOUT_WINDOWS = "give --no-gui to cut pictures without one"
 RESERVED = (PALETTE_WIDTH + 60, 120)
@@ -51,7 +50,8 @@ def paint_files(
     session = Session(
         pictures,
         opener,
-        SaveOptions(settings.painted_saves, settings.portable_names),
+        settings.painted_saves,
+        settings.portable_names,
         ahead=settings.ahead,
         jobs=settings.jobs or max(1, core_count() - 1),
     )
@@ -73,11 +73,9 @@ def _require_writable(folders: Iterable[Path]) -> None:
             raise UsageError(f"masks cannot go into {folder}: {existing} {why}; give another --out")
 
 
-def run(
-    controller: Controller, screen: HighGui, clock: Callable[[], float] = time.monotonic
-) -> None:
+def run(controller: Controller, screen: HighGui) -> None:
     """The event loop; closes the windows at the end."""
-    last_event = clock()
+    last_event = time.monotonic()
     try:
         while not controller.finished:
             controller.tick()
@@ -88,10 +86,10 @@ def run(
                     screen.show(window, image)
             for window, name, value, maximum in controller.sliders():
                 screen.slider(window, name, value, maximum)
-            idle = clock() - last_event >= 1.0
+            idle = time.monotonic() - last_event >= 1.0
             events = screen.events(IDLE_SECONDS if idle else ACTIVE_SECONDS)
             if events:
-                last_event = clock()
+                last_event = time.monotonic()
             for event in events:
                 controller.handle(event)
     finally:

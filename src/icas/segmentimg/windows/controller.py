@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from icas.cli.console import Console
 from icas.common.errors import IcasError
-from icas.common.registry import Entry
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.render.viewport import Shape
@@ -16,27 +15,15 @@ from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.templates.files import TemplateSet
 from icas.segmentimg.templates.paint import TemplatePaint
-from icas.segmentimg.windows.annotation import ANNOTATIONS, SEGMENTS, AnnotationView
-from icas.segmentimg.windows.debug_view import debug_image, waiting_image
+from icas.segmentimg.windows import panels
+from icas.segmentimg.windows.annotation_views import ANNOTATION_VIEWS, ANNOTATIONS, AnnotationView
 from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider, action_of, help_rows
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
-from icas.segmentimg.windows.palette_view import (
-    MAX_ROWS,
-    PaletteStatus,
-    class_under,
-    palette_image,
-    rows_of_classes,
-)
 from icas.segmentimg.windows.text import help_over, notice
 from icas.segmentimg.windows.view import Message
 
 PAINTING, COLORS, DEBUG = "Painting", "Colours", "Debug"
 MESSAGE_SECONDS = 6.0
-ANNOTATION_VIEWS = {
-    "grabcut": Entry("icas.segmentimg.windows.grabcut_view:GrabCutView", "boxes and strokes"),
-    "sam": Entry("icas.segmentimg.windows.sam_view:SamView", "boxes and points"),
-}
-"""Views in which the user annotates an image, by segmentation method."""
 
 
 class Controller:
@@ -117,11 +104,12 @@ class Controller:
         status = None if self._colors_closed else self._status()
         if self._drawn.get(COLORS) != status:
             self._drawn[COLORS] = status
-            frames[COLORS] = None if status is None else palette_image(status)
+            frames[COLORS] = None if status is None else panels.palette_image(status)
         if self._drawn.get(DEBUG, False) != self._debug:
             self._drawn[DEBUG] = self._debug
-            show = self._debug and view is not None
-            frames[DEBUG] = debug_image(view.opened, self._max_size) if show and view else None
+            frames[DEBUG] = None
+            if self._debug and view is not None:
+                frames[DEBUG] = panels.debug_image(view.opened, self._max_size)
         return frames
 
     def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
@@ -150,8 +138,8 @@ class Controller:
         if opened is None:
             return
         if opened.needs_annotation:
-            make = ANNOTATION_VIEWS[str(opened.record["method"])].load()
-            self._view = make(opened, self._max_size, self._clock)
+            view = ANNOTATION_VIEWS[opened.record["method"]]
+            self._view = view(opened, self._max_size, self._clock)
             self._to_close |= {PAINTING, COLORS, DEBUG}
             self._drawn.clear()
             return
@@ -165,7 +153,7 @@ class Controller:
         if self._view is not None:
             self._view.close()
         if isinstance(self._view, AnnotationView):
-            self._to_close |= {ANNOTATIONS, SEGMENTS}
+            self._to_close.update(self._view.windows)
         self._view, self._debug = None, False
 
     def _handle_annotation(self, view: AnnotationView, event: Event) -> None:
@@ -197,10 +185,10 @@ class Controller:
     def _handle_palette(self, event: Mouse) -> None:
         classes = self._classes
         if event.kind == "wheel":
-            last = max(0, rows_of_classes(classes) - MAX_ROWS)
+            last = max(0, panels.rows_of_classes(classes) - panels.MAX_ROWS)
             self._first_row = min(max(self._first_row - event.wheel, 0), last)
         elif event.kind in ("down", "double"):
-            index = class_under(event.x, event.y, self._first_row, classes)
+            index = panels.class_under(event.x, event.y, self._first_row, classes)
             if index is not None:
                 self._tool.color = classes[index].color
 
@@ -315,22 +303,23 @@ class Controller:
         return self._palette if self._view is None else self._view.opened.classes
 
     def _painting_image(self) -> Image:
-        if isinstance(self._view, PaintingView):
-            image = self._view.render()
+        session, view = self._session, self._view
+        if isinstance(view, PaintingView):
+            image = view.render()
         else:
-            image = waiting_image(self._session.picture.path, self._session.error, self._max_size)
+            image = panels.waiting_image(session.picture.path, session.error, self._max_size)
         if self._message.text:
             notice(image, self._message.text)
         return help_over(image, help_rows()) if self._help else image
 
-    def _status(self) -> PaletteStatus:
+    def _status(self) -> panels.PaletteStatus:
         session, view = self._session, self._view
         colors = [entry.color for entry in self._classes]
         mode = "cannot be opened" if session.error else "being cut into segments"
         details: tuple[str, ...] = ()
         if isinstance(view, PaintingView):
             mode, details = view.mode, view.details
-        return PaletteStatus(
+        return panels.PaletteStatus(
             self._classes,
             colors.index(self._tool.color) if self._tool.color in colors else 0,
             self._first_row,

@@ -110,14 +110,13 @@ SAM_KEYS = (
     Binding("candidate", ("m",), "the next candidate for the mask"),
     *_ANNOTATION_KEYS,
 )
-PAINTING_MOUSE = (
-    ("left click", "fill the segment (drag: all that are crossed)"),
-    ("right click", "take its paint off"),
-    ("double click", "continuous filling (left) or unfilling (right) on and off"),
-    ("middle click", "cut: a line between this and the last middle click"),
-)
-_MOUSE = {
-    PAINTING_KEYS: PAINTING_MOUSE,
+MOUSE = {
+    PAINTING_KEYS: (
+        ("left click", "fill the segment (drag: all that are crossed)"),
+        ("right click", "take its paint off"),
+        ("double click", "continuous filling (left) or unfilling (right) on and off"),
+        ("middle click", "cut: a line between this and the last middle click"),
+    ),
     GRABCUT_KEYS: (
         ("left drag", "stroke on the object (with Ctrl: probably)"),
         ("right drag", "stroke on the background (with Ctrl: probably)"),
@@ -140,4 +139,4 @@ def action_of(key: str, keymap: tuple[Binding, ...] = PAINTING_KEYS) -> str | No
 def help_rows(keymap: tuple[Binding, ...] = PAINTING_KEYS) -> tuple[tuple[str, str], ...]:
     """(key or button, help text), mouse first."""
     keys = ((_KEY_NAMES.get(row.keys[0], row.keys[0]), row.help) for row in keymap if row.help)
-    return (*_MOUSE[keymap], *keys)
+    return (*MOUSE[keymap], *keys)

@@ -167,7 +167,7 @@ class PaintingView(ZoomView):
         self._highlight()
 
     def escape(self) -> bool:
-        """End a cut line, a stroke or continuous painting; whether there was a line or the last."""
+        """End a cut line, a stroke, continuous painting; whether there was one but a stroke."""
         active = self.cut_from is not None or self.continuous is not None
         self.cut_from = None
         self._set_continuous(None)

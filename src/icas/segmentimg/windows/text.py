@@ -11,6 +11,7 @@ import numpy as np
 
 from icas.cli.display import font_folder
 from icas.io.reading import Image
+from icas.segmentimg.document.palette import Color
 
 FOREGROUND = (235, 235, 235)
 DIM = (165, 165, 165)
@@ -37,11 +38,7 @@ def blank(width: int, height: int) -> Image:
 
 
 def write(
-    image: Image,
-    position: tuple[int, int],
-    text: str,
-    size: int = 14,
-    color: tuple[int, int, int] = FOREGROUND,
+    image: Image, position: tuple[int, int], text: str, size: int = 14, color: Color = FOREGROUND
 ) -> None:
     """Draw a line of text with its upper left corner at `position` (x, y)."""
     from PIL import Image as PillowImage, ImageDraw
@@ -76,23 +73,18 @@ def notice(image: Image, text: str, size: int = 15) -> None:
 
 def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
     """(h, w, 3): a darkened image, enlarged where needed, with a table of keys over it."""
-    panel = table_panel("Keys and buttons (h closes)", rows)
+    size = 14
+    step = size + 7
+    left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
+    panel = blank(int(left + right) + 52, 38 + size + step * len(rows))
+    write(panel, (14, 8), "Keys and buttons (h closes)", size + 3, ACCENT)
+    for number, (key, words) in enumerate(rows):
+        top = 26 + size + number * step
+        write(panel, (14, top), key, size, ACCENT)
+        write(panel, (int(left) + 32, top), words, size)
     height, width = (max(sides) for sides in zip(image.shape[:2], panel.shape[:2], strict=True))
     whole = blank(width, height)
     whole[: image.shape[0], : image.shape[1]] = image // 3
     top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
     whole[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
     return whole
-
-
-def table_panel(title: str, rows: Sequence[tuple[str, str]], size: int = 14) -> Image:
-    """(h, w, 3): a heading, and below it two columns of text."""
-    step, first = size + 7, 18 + size
-    left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
-    panel = blank(int(left + right) + 52, first + 12 + step * len(rows) + 8)
-    write(panel, (14, 8), title, size + 3, ACCENT)
-    for number, (key, words) in enumerate(rows):
-        top = first + 8 + number * step
-        write(panel, (14, top), key, size, ACCENT)
-        write(panel, (int(left) + 32, top), words, size)
-    return panel

@@ -1,0 +1,362 @@
+"""The windows in which an image is annotated for GrabCut and Segment Anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import IcasError
+from icas.io.reading import Image
+from icas.segmentimg.document.palette import Color
+from icas.segmentimg.grabcut import annotation as strokes
+from icas.segmentimg.labels.boxes import Box
+from icas.segmentimg.labels.labels import connected
+from icas.segmentimg.render.canvas import Pyramid
+from icas.segmentimg.render.viewport import Shape
+from icas.segmentimg.sam.prompts import Prompts
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
+from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows
+from icas.segmentimg.windows.text import help_over, notice
+from icas.segmentimg.windows.view import Message, ZoomView
+
+ANNOTATIONS, SEGMENTS, BRUSH = "Annotations", "Segments", "brush"
+BOX_OUTLINE = (((0, 0, 0), 3), ((255, 214, 0), 1))
+MESSAGE_SECONDS = 8.0
+BRUSH_SIZE, MAX_BRUSH_SIZE = 5, 60
+STROKE_COLORS = {
+    strokes.FOREGROUND: (0, 200, 0),
+    strokes.BACKGROUND: (230, 0, 0),
+    strokes.PROBABLE_FOREGROUND: (150, 230, 120),
+    strokes.PROBABLE_BACKGROUND: (255, 150, 90),
+}
+POINT_COLORS = ((230, 0, 0), (0, 200, 0))
+MASK_COLOR = (80, 160, 255)
+
+
+class AnnotationView(ZoomView):
+    """The window *Annotations*: boxes with the middle button; subclasses add the rest."""
+
+    keymap: ClassVar[tuple[Binding, ...]]
+    hint: ClassVar[str]
+    busy_message: ClassVar[str]
+    no_mask_message: ClassVar[str]
+    windows: ClassVar[tuple[str, ...]] = (ANNOTATIONS, SEGMENTS)
+    sliders: ClassVar[tuple[tuple[str, str, int, int], ...]] = ()
+
+    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
+        shape = opened.document.labels.shape
+        super().__init__(shape, max_size)
+        self.opened, self.guide = opened, opened.guide
+        self.layer = AnnotationLayer(shape)
+        self.task = BackgroundTask(clock)
+        self.mask: NDArray[np.bool_] | None = None
+        self._pyramid = Pyramid(opened.document.image)
+        self._message = Message(MESSAGE_SECONDS, clock)
+        self._box_from: tuple[int, int] | None = None
+        self._help = False
+        self._drawn: tuple[object, ...] = ()
+        self.say(self.hint)
+
+    def draw(self, shown: Image) -> None:
+        """Draw annotations and results over the image in the window."""
+        raise NotImplementedError
+
+    def annotate(self, event: Mouse) -> None:
+        """Handle a mouse event of the left and right button."""
+        raise NotImplementedError
+
+    def compute(self) -> None:
+        """Start to compute the mask from the annotations."""
+        raise NotImplementedError
+
+    def receive(self, result: Any) -> None:
+        """Take what was computed."""
+        self.mask, self.changed = result, True
+
+    def reset(self) -> None:
+        """Remove all annotations and the mask."""
+        self.task.discard()
+        self.layer.reset()
+        self.mask = None
+
+    def slider(self, event: Slider) -> None:
+        """Handle a slider."""
+
+    def say(self, text: str) -> None:
+        """Show a message for a while."""
+        self._message.show(text)
+
+    def tick(self) -> None:
+        """Take the result of a computation."""
+        try:
+            result = self.task.collect()
+        except IcasError as error:
+            self.say(str(error))
+        else:
+            if result is not None:
+                self.receive(result)
+
+    def mouse(self, event: Mouse) -> None:
+        """Handle a mouse event."""
+        if event.window != ANNOTATIONS:
+            return
+        self.pointer = (event.x, event.y)
+        if self._help and event.kind == "down":
+            self._help = False
+        elif self.navigate_mouse(event):
+            return
+        elif event.button == "middle" or self._box_from is not None:
+            self._draw_box(event)
+        else:
+            self.annotate(event)
+            return
+        self.changed = True
+
+    def act(self, action: str) -> None:
+        """Carry out the action of a key."""
+        if action == "help":
+            self._help = not self._help
+        elif action == "compute" and not self.task.busy:
+            self.compute()
+        elif action == "undo" and not self.layer.undo():
+            self.say("nothing to undo")
+        elif action == "reset":
+            self.reset()
+        else:
+            self.navigate(action)
+        self.changed = True
+
+    def finish(self) -> bool:
+        """Make segments of the connected regions of the mask; False if there is none yet."""
+        if self.task.busy:
+            self.say(self.busy_message)
+        elif self.mask is None:
+            self.say(self.no_mask_message)
+        else:
+            self.opened.replace_segments(connected(self.mask.astype(np.int32) + 1))
+            return True
+        return False
+
+    def frames(self) -> dict[str, Image]:
+        """Images of the windows that have changed."""
+        drawn = (self._message.text, self.progress)
+        if not self.changed and drawn == self._drawn:
+            return {}
+        self.changed, self._drawn = False, drawn
+        shown = self.image()
+        self.draw(shown)
+        boxes = list(self.layer.boxes)
+        if self._box_from is not None and self.pointer is not None:
+            boxes.append(_box_between(self._box_from, self.pixel(*self.pointer)))
+        for box in boxes:
+            self._outline(shown, box)
+        if self._message.text:
+            notice(shown, self._message.text)
+        return {ANNOTATIONS: help_over(shown, help_rows(self.keymap)) if self._help else shown}
+
+    @property
+    def progress(self) -> int:
+        """Quarters of a second since a computation started; -1 if there is none."""
+        return int(4 * self.task.seconds) if self.task.busy else -1
+
+    def image(self) -> Image:
+        """(h, w, 3): the image through the viewport; may be drawn on."""
+        return self._pyramid.seen(self.viewport).copy()
+
+    def visible(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """A map of the image through the viewport."""
+        height, width = self.viewport.size
+        rows, columns = self.viewport.rows(0, height), self.viewport.columns(0, width)
+        return np.asarray(whole[rows][:, columns])
+
+    def close(self) -> None:
+        """Start no more computations."""
+        self.task.close()
+
+    def _draw_box(self, event: Mouse) -> None:
+        pixel = self.pixel(event.x, event.y)
+        if event.kind in ("down", "double"):
+            self._box_from = pixel
+        elif event.kind == "up" and self._box_from is not None:
+            box = _box_between(self._box_from, pixel)
+            self._box_from = None
+            if box[1] - box[0] > 2 and box[3] - box[2] > 2:
+                self.layer.add(box)
+
+    def _outline(self, shown: Image, box: Box) -> None:
+        import cv2
+
+        start = self.viewport.to_window(box[0], box[2])
+        end = self.viewport.to_window(box[1] - 1, box[3] - 1)
+        for color, width in BOX_OUTLINE:
+            cv2.rectangle(shown, start, end, color, width)
+
+
+class GrabCutView(AnnotationView):
+    """Boxes and strokes; rounds of GrabCut run in the background, one at a time."""
+
+    keymap = GRABCUT_KEYS
+    hint = (
+        "left drag object, right drag background (Ctrl: probably), middle drag box;"
+        " space cuts, h help"
+    )
+    busy_message = "a round is under way"
+    no_mask_message = "nothing is cut out yet: draw a box or strokes, then space"
+    sliders = ((ANNOTATIONS, BRUSH, BRUSH_SIZE, MAX_BRUSH_SIZE),)
+
+    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
+        super().__init__(opened, (max_size[0], max(320, max_size[1] // 2)), clock)
+        self._brush_size, self._drawing = BRUSH_SIZE, False
+        self._segments_drawn: tuple[Any, Any, int] = (None, None, 0)
+
+    def annotate(self, event: Mouse) -> None:
+        """Strokes with the left and right button."""
+        pixel = self.pixel(event.x, event.y)
+        left, pressed = event.button == "left", event.button in ("left", "right")
+        if event.kind in ("down", "double") and pressed:
+            value = strokes.FOREGROUND if left else strokes.BACKGROUND
+            if event.ctrl:
+                value = strokes.PROBABLE_FOREGROUND if left else strokes.PROBABLE_BACKGROUND
+            radius = max(0, round(self._brush_size / self.viewport.scale))
+            self.layer.add(Stroke(value, radius, (pixel,)))
+            self._drawing = self.changed = True
+        elif event.kind == "move" and self._drawing and pressed:
+            self.layer.extend(pixel)
+            self.changed = True
+        elif event.kind == "up":
+            self._drawing = False
+
+    def slider(self, event: Slider) -> None:
+        """The size of the brush, in pixels of the window."""
+        self._brush_size = event.value
+
+    def compute(self) -> None:
+        """Start a round."""
+        annotation = strokes.Annotation(self.layer.boxes, self.layer.strokes.copy())
+        self.task.start(lambda: self.guide.round(annotation).copy())
+
+    def reset(self) -> None:
+        """Remove all strokes and boxes, and the mask."""
+        super().reset()
+        self.guide.reset()
+
+    def draw(self, shown: Image) -> None:
+        """Draw the strokes."""
+        drawn = self.visible(self.layer.strokes)
+        for value, color in STROKE_COLORS.items():
+            _blend(shown, drawn == value, color, 0.65)
+
+    def frames(self) -> dict[str, Image]:
+        """Images of the windows that have changed."""
+        frames = super().frames()
+        viewport, mask, progress = self._segments_drawn
+        if self.mask is not mask or (self.viewport, self.progress) != (viewport, progress):
+            self._segments_drawn = self.viewport, self.mask, self.progress
+            frames[SEGMENTS] = self._segments_image()
+        return frames
+
+    def _segments_image(self) -> Image:
+        import cv2
+
+        shown = self.image()
+        if self.mask is not None:
+            visible = self.visible(self.mask)
+            shown[~visible] //= 4
+            outline = cv2.morphologyEx(
+                visible.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)
+            )
+            shown[outline > 0] = (255, 214, 0)
+        if self.task.busy:
+            notice(shown, f"cutting … {self.task.seconds:.1f} s")
+        elif self.mask is None:
+            notice(shown, "space cuts out what is marked; f goes on to painting")
+        return shown
+
+
+class SamView(AnnotationView):
+    """Boxes and points; masks are predicted in the background, one at a time."""
+
+    keymap = SAM_KEYS
+    hint = "left click object, right click background, middle drag box; space predicts, h help"
+    busy_message = "a prediction is under way"
+    no_mask_message = "nothing is predicted yet: point at something, then space"
+    _prediction: Any = None
+    _candidate = 0
+
+    def annotate(self, event: Mouse) -> None:
+        """Points with the left and right button."""
+        if event.kind in ("down", "double") and event.button in ("left", "right"):
+            row, col = self.pixel(event.x, event.y)
+            self.layer.add(Click(row, col, int(event.button == "left")))
+            self.changed = True
+
+    def act(self, action: str) -> None:
+        """Carry out the action of a key."""
+        if action != "candidate":
+            super().act(action)
+        elif self._prediction is None:
+            self.say(self.no_mask_message)
+        else:
+            self._show_candidate((self._candidate + 1) % len(self._prediction.quality))
+
+    def compute(self) -> None:
+        """Predict a mask from the prompts, refining the present candidate."""
+        boxes = tuple((left, top, right, bottom) for top, bottom, left, right in self.layer.boxes)
+        points = tuple((click.col, click.row, click.label) for click in self.layer.clicks)
+        prompts, last, candidate = Prompts(boxes, points), self._prediction, self._candidate
+
+        def predict() -> Any:
+            if last is None:
+                return self.guide.predict(prompts)
+            return self.guide.refine(prompts, last, candidate)
+
+        self.task.start(predict)
+
+    def receive(self, result: Any) -> None:
+        """Show the best candidate."""
+        self._prediction = result
+        self._show_candidate(0)
+
+    def reset(self) -> None:
+        """Remove all points and boxes, and the mask."""
+        super().reset()
+        self._prediction, self._candidate = None, 0
+
+    def draw(self, shown: Image) -> None:
+        """Draw the mask and the points."""
+        import cv2
+
+        if self.mask is not None:
+            _blend(shown, self.visible(self.mask), MASK_COLOR, 0.5)
+        for click in self.layer.clicks:
+            center = self.viewport.to_window(click.row, click.col)
+            color = POINT_COLORS[click.label]
+            cv2.circle(shown, center, 5, (255, 255, 255), cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(shown, center, 4, color, cv2.FILLED, cv2.LINE_AA)
+        if self.task.busy:
+            notice(shown, f"predicting … {self.task.seconds:.1f} s")
+
+    def _show_candidate(self, number: int) -> None:
+        self._candidate, self.mask = number, self._prediction.candidate(number)
+        self.changed = True
+        quality = float(self._prediction.quality[number])
+        count = len(self._prediction.quality)
+        more = "; m shows the next" if count > 1 else ""
+        self.say(f"mask {number + 1} of {count}, quality {quality:.2f}{more}")
+
+
+ANNOTATION_VIEWS: dict[str, type[AnnotationView]] = {"grabcut": GrabCutView, "sam": SamView}
+"""By segmentation method."""
+
+
+def _box_between(start: tuple[int, int], end: tuple[int, int]) -> Box:
+    (top, bottom), (left, right) = (sorted(pair) for pair in zip(start, end, strict=True))
+    return top, bottom + 1, left, right + 1
+
+
+def _blend(image: Image, mask: NDArray[np.bool_], color: Color, opacity: float) -> None:
+    image[mask] = (1 - opacity) * image[mask] + opacity * np.array(color, np.float32)

@@ -1,0 +1,160 @@
+"""Images of the palette window, the debug window, and of a painting window that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from icas.common.errors import IcasError
+from icas.io.reading import Image, resize, thumbnail
+from icas.notebook.images import mottled
+from icas.segmentimg.document.palette import Color, Palette
+from icas.segmentimg.labels.labels import count_of
+from icas.segmentimg.labels.merge_tree import labels_at
+from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
+from icas.segmentimg.render.viewport import Shape, Viewport
+from icas.segmentimg.segmenters.segment import enlarged
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.windows import text
+
+WIDTH = 252
+CELL, MARGIN = 27, 8
+COLUMNS, MAX_ROWS = 2, 14
+FONT_SIZE = 13
+CELL_WIDTH = (WIDTH - 2 * MARGIN) // COLUMNS
+FEW_SEGMENTS = 30
+MIN_SIZE = (240, 420)
+WAITING_FONT_SIZE = 17
+
+
+@dataclass(frozen=True)
+class PaletteStatus:
+    """What the palette window shows."""
+
+    classes: Palette
+    chosen: int
+    """Index of the chosen class."""
+    first_row: int
+    """Row of classes on top."""
+    name: str
+    number: int
+    pictures: int
+    mode: str
+    details: tuple[str, ...]
+    unsaved: bool
+
+
+def rows_of_classes(classes: Sequence[object]) -> int:
+    """Number of rows of all classes."""
+    return -(-len(classes) // COLUMNS)
+
+
+def palette_image(status: PaletteStatus) -> Image:
+    """(h, w, 3): the image of the window."""
+    shown = min(MAX_ROWS, rows_of_classes(status.classes))
+    name = text.wrapped(status.name, WIDTH - 2 * MARGIN, FONT_SIZE)[:3]
+    top = 2 * MARGIN + shown * CELL
+    image = text.blank(WIDTH, top + 104 + 18 * (len(name) + len(status.details)))
+    for index in range(len(status.classes)):
+        row = index // COLUMNS - status.first_row
+        if 0 <= row < shown:
+            _draw_cell(image, status, index, row)
+    if shown < rows_of_classes(status.classes):
+        text.write(image, (MARGIN, top - 12), "wheel: more colours", 10, text.DIM)
+    chosen = status.classes[status.chosen]
+    _draw_swatch(image, MARGIN, top + 4, 34, chosen.color)
+    text.write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
+    rgb = ", ".join(map(str, chosen.color))
+    text.write(image, (MARGIN + 44, top + 23), rgb, FONT_SIZE - 1, text.DIM)
+    bright = (status.mode, f"picture {status.number} of {status.pictures}")
+    lines = [(line, text.FOREGROUND) for line in bright]
+    lines += [(line, text.DIM) for line in (*name, *status.details)]
+    saved = ("saved or not painted", text.DIM)
+    lines += [("● not saved", text.ACCENT) if status.unsaved else saved]
+    for number, (line, color) in enumerate(lines):
+        text.write(image, (MARGIN, top + 48 + 18 * number), line, FONT_SIZE, color)
+    return image
+
+
+def class_under(x: int, y: int, first_row: int, classes: Sequence[object]) -> int | None:
+    """Index of the class whose cell is at a position in the window; None if there is none."""
+    column, row = (x - MARGIN) // CELL_WIDTH, (y - MARGIN) // CELL
+    shown = min(MAX_ROWS, rows_of_classes(classes))
+    if not (0 <= column < COLUMNS and 0 <= row < shown):
+        return None
+    index = (row + first_row) * COLUMNS + column
+    return index if index < len(classes) else None
+
+
+def _draw_cell(image: Image, status: PaletteStatus, index: int, row: int) -> None:
+    left = MARGIN + index % COLUMNS * CELL_WIDTH
+    top = MARGIN + row * CELL
+    chosen = index == status.chosen
+    if chosen:
+        image[top : top + CELL - 2, left : left + CELL_WIDTH - 3] = text.ACCENT
+        image[top + 2 : top + CELL - 4, left + 2 : left + CELL_WIDTH - 5] = (62, 64, 68)
+    _draw_swatch(image, left + 4, top + 4, CELL - 10, status.classes[index].color)
+    characters = int((CELL_WIDTH - CELL - 4) / (text.CHARACTER_WIDTH * FONT_SIZE))
+    name = status.classes[index].name
+    name = name if len(name) <= characters else f"{name[: characters - 1]}…"
+    color = text.FOREGROUND if chosen else text.DIM
+    text.write(image, (left + CELL, top + 5), name, FONT_SIZE, color)
+
+
+def _draw_swatch(image: Image, left: int, top: int, side: int, color: Color) -> None:
+    image[top - 1 : top + side + 1, left - 1 : left + side + 1] = np.uint8(120)
+    image[top : top + side, left : left + side] = color
+
+
+def debug_image(opened: OpenImage, max_size: Shape) -> Image:
+    """(h, w, 3): image, segments, segments before cuts, few segments, classes, edges."""
+    document = opened.document
+    size = cell_size(document.image)
+    small = resize(document.image, size)
+    now, first = enlarged(document.labels, size), enlarged(document.first, size)
+    few = enlarged(labels_at(opened.tree, FEW_SEGMENTS), size)
+    classes = enlarged(document.class_map().astype(np.int32), size)
+    colors = np.array([(60, 60, 60), *document.colors], np.uint8)
+    cells = [
+        (opened.picture.path.name, small),
+        (f"{count_of(document.labels)} segments now", overlay(small, now)),
+        (f"{count_of(document.first)} before cuts", mottled(first)),
+        (f"{FEW_SEGMENTS} by the merge tree", mottled(few)),
+        ("painted", np.asarray(colors[classes], np.uint8)),
+        ("edges", np.repeat(np.where(now == 0, 255, 0).astype(np.uint8)[..., None], 3, axis=2)),
+    ]
+    sheet = contact_sheet(cells, columns=3)
+    share = min(1.0, max_size[0] / sheet.shape[0], max_size[1] / sheet.shape[1])
+    return resize(sheet, (round(share * sheet.shape[1]), round(share * sheet.shape[0])))
+
+
+def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
+    """(h, w, 3): the image, darkened, with a message that it is not open."""
+    dark = _darkened(path, max_size)
+    height, width = max(dark.shape[0], MIN_SIZE[0]), max(dark.shape[1], MIN_SIZE[1])
+    image = text.blank(width, height)
+    image[: dark.shape[0], : dark.shape[1]] = dark
+    status = f"cannot be opened: {error}" if error else "is being cut into segments …"
+    y = height // 2 - 2 * WAITING_FONT_SIZE
+    for line in (path.name, status, "n next, p previous, q quit"):
+        color = text.ACCENT if line == path.name else text.FOREGROUND
+        for part in text.wrapped(line, width - 40, WAITING_FONT_SIZE):
+            text.write(image, (20, y), part, WAITING_FONT_SIZE, color)
+            y += WAITING_FONT_SIZE + 8
+    return image
+
+
+def _darkened(path: Path, max_size: Shape) -> Image:
+    """The image as large as it will be; an empty panel if it cannot be read."""
+    import cv2
+
+    try:
+        small = thumbnail(path, max(max_size))
+    except IcasError:
+        return text.blank(MIN_SIZE[1], MIN_SIZE[0])
+    size = Viewport.whole((small.shape[0], small.shape[1]), max_size).size
+    shown = cv2.resize(small, size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shown // 3, np.uint8)
