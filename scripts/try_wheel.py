@@ -63,6 +63,9 @@ def use(programs, version, folder):
         assert version in run([programs / command, "--version"], folder)
         assert "usage" in run([programs / command, "--help"], folder)
     assert (programs.parent / "share" / "man" / "man1" / "clusterimg.1").exists(), "no man page"
+    for command in ("clusterimg", "segmentimg"):
+        for shell in ("bash", "zsh", "fish"):
+            assert command in run([programs / command, "completion", shell], folder)
     told = run([programs / "clusterimg", "demo"], folder).splitlines()[-1]
     assert re.fullmatch(r"\d+ images, \d+ clusters, \d+ outliers, 0 unreadable -> .*", told), told
     assert (folder / "icas-demo" / "sorted" / "report.html").stat().st_size > 10_000

@@ -9,7 +9,7 @@ from page_writers.programs import ProgramPages
 SCRIPT = r"""# Completion of PROGRAM for bash.
 # Made by scripts/pages.py: change the parsers, not this.
 
-# What may follow a flag of a command: sets kind, and words where they can be told.
+# What may follow a flag of a command: sets kind, and words where they are known.
 _PROGRAM_value() {
     kind= words=
     case "$1 $2" in

@@ -75,10 +75,10 @@ def _flag_specs(page: Page) -> Iterator[str]:
 
 
 def _value(flag: Flag) -> str:
-    told = f"[{_escaped(brief(flag), ':[]')}]"
+    text = f"[{_escaped(brief(flag), ':[]')}]"
     if flag.completed == "none":
-        return told
-    return f"={told}:{_escaped(flag.value, ':')}:{_action(flag)}"
+        return text
+    return f"={text}:{_escaped(flag.value, ':')}:{_action(flag)}"
 
 
 def _place_specs(page: Page) -> Iterator[str]:

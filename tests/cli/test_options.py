@@ -51,7 +51,7 @@ def test_what_is_not_given_is_not_there():
         ({"kind": "c"}, "choose from a, b"),
     ],
 )
-def test_values_outside_their_limits_are_told(wrong, words):
+def test_values_outside_their_limits_are_refused(wrong, words):
     with pytest.raises(icas.UsageError, match=words):
         Settings(**wrong)
 
@@ -71,6 +71,6 @@ def test_sizes_are_width_by_height(width, height):
 
 
 @pytest.mark.parametrize("text", ["", "64", "64x", "ax3", "1x2x3", "-1x2"])
-def test_what_is_no_size_is_refused(text):
+def test_invalid_sizes_are_refused(text):
     with pytest.raises(ValueError, match="200x150"):
         parse_size(text)
