@@ -33,27 +33,13 @@ from icas.parallel.executors import ALONE, Workers
 
 @dataclass(frozen=True)
 class Partition:
-    """Clusters of the images of one batch, which are numbered from 0.
+    """Clusters of the images of one batch, which are numbered from 0."""
 
-    Attributes
-    ----------
-    labels : (n,) int64 ndarray
-        Cluster of each image, 0 the largest; -1 = outlier.
-    links : Links
-        Links among the images; none where clusters come from a model.
-    tree : Links
-        Maximum spanning trees of the clusters.
-    compared : int
-        Pairs that were compared in search of links.
-    cohesions : tuple of Cohesion
-        One for each cluster, once they are measured.
-    """
-
-    labels: Labels
-    links: Links
-    tree: Links
-    compared: int
-    cohesions: tuple[Cohesion, ...] = ()
+    labels: Labels  # (n,) cluster of each image, 0 the largest; -1 = outlier
+    links: Links  # links among the images; none where clusters come from a model
+    tree: Links  # maximum spanning trees of the clusters
+    compared: int  # pairs that were compared in search of links
+    cohesions: tuple[Cohesion, ...] = ()  # one for each cluster, once they are measured
 
     @property
     def representatives(self) -> NDArray[np.int64]:
@@ -125,25 +111,15 @@ class Clusterer(ABC):
 
 @dataclass(frozen=True)
 class SingleLinkage(Clusterer):
-    """Connected components of the links at or above a threshold.
-
-    Attributes
-    ----------
-    method : Method
-    threshold : float
-    candidates : CandidateStage, optional
-        Which pairs are compared where there are many images; default all.
-    known : Sample, optional
-        Images whose pairs are compared already: a batch of exactly these is not compared again.
-    new_store : callable
-        Makes the store of the links of a batch.
-    """
+    """Connected components of the links at or above a threshold."""
 
     method: Method
     threshold: float
+    # which pairs are compared where there are many images; default all
     candidates: CandidateStage | None = None
+    # images whose pairs are compared already: a batch of exactly these is not compared again
     known: Sample | None = None
-    new_store: Callable[[], LinkStore] = LinkStore
+    new_store: Callable[[], LinkStore] = LinkStore  # makes the store of the links of a batch
 
     merges_exactly: ClassVar[bool] = True
 

@@ -62,38 +62,17 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters of n images, numbered through all batches.
+    """Clusters of n images, numbered through all batches."""
 
-    Attributes
-    ----------
-    files : tuple of str
-        The images that could be read (empty where the images were arrays).
-    unreadable : tuple of Unreadable
-        The others.
-    labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
-    batches : tuple of Partition
-        Each batch by itself, its images numbered from 0.
-    starts : (batches + 1,) int64 ndarray
-        Number of the first image of each batch.
-    merged_links : Links
-        Links found across batches.
-    cohesions : tuple of Cohesion
-        One for each cluster.
-    compared : int
-        Pairs compared in search of links.
-    tree : Links or None
-        Spanning trees of the clusters, where constraints changed how batches were merged.
-    """
-
-    files: tuple[str, ...]
-    unreadable: tuple[Unreadable, ...]
-    labels: Labels
-    batches: tuple[Partition, ...]
-    starts: NDArray[np.int64]
-    merged_links: Links
-    cohesions: tuple[Cohesion, ...]
-    compared: int
+    files: tuple[str, ...]  # the images that could be read (empty where the images were arrays)
+    unreadable: tuple[Unreadable, ...]  # the others
+    labels: Labels  # (n,) cluster of each image, -1 = outlier
+    batches: tuple[Partition, ...]  # each batch by itself, its images numbered from 0
+    starts: NDArray[np.int64]  # (batches + 1,) number of the first image of each batch
+    merged_links: Links  # links found across batches
+    cohesions: tuple[Cohesion, ...]  # one for each cluster
+    compared: int  # pairs compared in search of links
+    # spanning trees of the clusters, where constraints changed how batches were merged
     tree: Links | None = field(default=None, kw_only=True)
 
     @property

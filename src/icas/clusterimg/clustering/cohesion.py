@@ -31,18 +31,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cohesion:
-    """Medoid and least similar pair of one cluster.
+    """Medoid and least similar pair of one cluster."""
 
-    Attributes
-    ----------
-    medoid : int
-        The member most similar to the others (greatest sum), the first of equals.
-    least_similar_pair : float
-        Similarity of the two least similar members.
-    """
-
-    medoid: int
-    least_similar_pair: float
+    medoid: int  # the member most similar to the others (greatest sum), the first of equals
+    least_similar_pair: float  # similarity of the two least similar members
 
 
 @dataclass(frozen=True)
@@ -128,22 +120,12 @@ def cohesions_of(
 
 
 class _Part(NamedTuple):
-    """Result of a task.
+    """Result of a task."""
 
-    Attributes
-    ----------
-    images : (k,) int64 ndarray
-        Each once.
-    sums : (k,) int64 ndarray
-        For each of them similarities to images of its cluster, in parts of `WHOLE`.
-    of : (c,) int64 ndarray
-        One image of each cluster that `least` is about.
-    least : (c,) float32 ndarray
-    """
-
-    images: Rows
+    images: Rows  # (k,) each once
+    # (k,) for each of them similarities to images of its cluster, in parts of `WHOLE`
     sums: NDArray[np.int64]
-    of: Rows
+    of: Rows  # (c,) one image of each cluster that `least` is about
     least: NDArray[np.float32]
 
 

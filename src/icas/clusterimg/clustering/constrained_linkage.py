@@ -36,17 +36,10 @@ Among = Callable[[Numbers], Links]
 
 @dataclass(frozen=True)
 class Joined:
-    """Clusters of n images under constraints.
+    """Clusters of n images under constraints."""
 
-    Attributes
-    ----------
-    labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
-    known : Links
-        Links that include maximum spanning trees of the clusters, as far as links join them.
-    """
-
-    labels: Labels
+    labels: Labels  # (n,) cluster of each image, -1 = outlier
+    # links that include maximum spanning trees of the clusters, as far as links join them
     known: Links
 
     def tree(self) -> Links:

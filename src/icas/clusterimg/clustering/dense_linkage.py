@@ -42,14 +42,9 @@ class DenseLinkage(SingleLinkage):
     """Hierarchical clustering of the connected components, cut at the threshold.
 
     A linkage is a subclass that names its `kind`. Its links are those inside its clusters.
-
-    Attributes
-    ----------
-    kind : str
-        Linkage of `scipy.cluster.hierarchy.linkage`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # linkage of `scipy.cluster.hierarchy.linkage`
     merges_exactly: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
@@ -182,24 +177,12 @@ def _check_size(images: int, cut: Cut) -> None:
 
 
 class _Component(NamedTuple):
-    """One connected component.
+    """One connected component."""
 
-    Attributes
-    ----------
-    members : (m,) int64 ndarray
-        Its images, ascending.
-    links : Links
-        Its links; the members numbered from 0.
-    rows : (k,) int64 ndarray
-        Indices of these among all links.
-    groups : (m,) int64 ndarray or None
-        Members of one number stay together; -1 = alone.
-    """
-
-    members: NDArray[np.int64]
-    links: Links
-    rows: NDArray[np.int64]
-    groups: Labels | None
+    members: NDArray[np.int64]  # (m,) its images, ascending
+    links: Links  # its links; the members numbered from 0
+    rows: NDArray[np.int64]  # (k,) indices of these among all links
+    groups: Labels | None  # (m,) members of one number stay together; -1 = alone
 
 
 def _undecided(count: int, links: Links, groups: Labels | None) -> Iterator[_Component]:

@@ -29,27 +29,14 @@ from icas.parallel.executors import ALONE, Workers
 
 @dataclass(frozen=True)
 class Merged:
-    """The clusters of all batches together; images are numbered through all batches.
+    """The clusters of all batches together; images are numbered through all batches."""
 
-    Attributes
-    ----------
-    labels : (n,) int64 ndarray
-        Cluster of each image, -1 = outlier.
-    links : Links
-        Links found across batches.
-    cohesions : tuple of Cohesion
-        One for each cluster.
-    compared : int
-        Pairs that were compared across batches.
-    tree : Links or None
-        Spanning trees of the clusters, where they are not those of the batches and the links
-        across them.
-    """
-
-    labels: Labels
-    links: Links
-    cohesions: tuple[Cohesion, ...]
-    compared: int
+    labels: Labels  # (n,) cluster of each image, -1 = outlier
+    links: Links  # links found across batches
+    cohesions: tuple[Cohesion, ...]  # one for each cluster
+    compared: int  # pairs that were compared across batches
+    # spanning trees of the clusters, where they are not those of the batches and the links across
+    # them
     tree: Links | None = None
 
 

@@ -26,22 +26,12 @@ FINER = 2**0.25
 
 @dataclass(frozen=True)
 class ModelClusterer(Clusterer):
-    """Every model of a grid is fitted to each batch, and the best one's clusters are taken.
+    """Every model of a grid is fitted to each batch, and the best one's clusters are taken."""
 
-    Attributes
-    ----------
-    method : Method
-        Its similarity gives medoids and spanning trees.
-    grid : Grid
-    seed : int
-        Random seed of the models.
-    models : list of ModelGroups
-        What was tried so far: an entry a batch; the merge of batches comes last.
-    """
-
-    method: Method
+    method: Method  # its similarity gives medoids and spanning trees
     grid: Grid
-    seed: int = 0
+    seed: int = 0  # random seed of the models
+    # what was tried so far: an entry a batch; the merge of batches comes last
     models: list[ModelGroups] = field(default_factory=list)
 
     threshold = None

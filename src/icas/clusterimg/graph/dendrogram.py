@@ -12,23 +12,12 @@ from icas.clusterimg.graph.forest import Forest
 
 @dataclass(frozen=True)
 class Merges:
-    """The merges of single-link clusters, the most similar first; merge i makes cluster i.
+    """The merges of single-link clusters, the most similar first; merge i makes cluster i."""
 
-    Attributes
-    ----------
-    similarity : (m,) float32 ndarray
-        At which each happens, descending.
-    sizes : (m, 2) int64 ndarray
-        Images of the two that merge.
-    parent : (m,) int64 ndarray
-        The merge that takes the cluster in; -1 for the last.
-    meeting : (n, n) int64 ndarray
-        The merge that puts two images together; m on the diagonal and where none does.
-    """
-
-    similarity: NDArray[np.float32]
-    sizes: NDArray[np.int64]
-    parent: NDArray[np.int64]
+    similarity: NDArray[np.float32]  # (m,) at which each happens, descending
+    sizes: NDArray[np.int64]  # (m, 2) images of the two that merge
+    parent: NDArray[np.int64]  # (m,) the merge that takes the cluster in; -1 for the last
+    # (n, n) the merge that puts two images together; m on the diagonal and where none does
     meeting: NDArray[np.int64]
 
     @classmethod

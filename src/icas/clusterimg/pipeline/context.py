@@ -29,23 +29,13 @@ from icas.parallel.executors import start_workers
 
 @dataclass(frozen=True)
 class RunContext:
-    """Settings of a run, where it reports to, and its clock.
+    """Settings of a run, where it reports to, and its clock."""
 
-    Attributes
-    ----------
-    source : Path
-        A folder of images, or for ``--stage merge`` a result of ``--stage batch``.
-    settings : ClusterSettings
-    console : Console
-    watch : Stopwatch
-    keeper : FeatureKeeper
-        Features that are saved for a later recut.
-    """
-
-    source: Path
+    source: Path  # folder of images, or for ``--stage merge`` a result of ``--stage batch``
     settings: ClusterSettings
     console: Console
     watch: Stopwatch = field(default_factory=Stopwatch)
+    # features that are saved for a later recut
     keeper: FeatureKeeper = field(default_factory=FeatureKeeper)
 
     @property

@@ -24,21 +24,12 @@ from icas.io.find import natural_key
 
 @dataclass(frozen=True)
 class BatchFolder:
-    """A batch folder, perhaps edited by a person.
+    """A batch folder, perhaps edited by a person."""
 
-    Attributes
-    ----------
-    images : tuple of ImageRef
-        The images in it, named relative to the result folder.
-    labels : (n,) int64 ndarray
-        Number of the folder of each; -1 for ``outliers`` and for images outside sub-folders.
-    unreadable : tuple of Unreadable
-        Files that are no images.
-    """
-
-    images: tuple[ImageRef, ...]
+    images: tuple[ImageRef, ...]  # the images in it, named relative to the result folder
+    # (n,) number of the folder of each; -1 for ``outliers`` and for images outside sub-folders
     labels: Labels
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Unreadable, ...]  # files that are no images
 
 
 def _read_batches(root: Path) -> tuple[BatchFolder, ...]:

@@ -46,19 +46,10 @@ def with_linkage(context: RunContext, method: Method) -> RunContext:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the images before they are clustered.
+    """What is known of the images before they are clustered."""
 
-    Attributes
-    ----------
-    images : LookedOver
-        Gives features batch by batch.
-    choice : ThresholdChoice or None
-        None where models cluster the images.
-    reference : ReferenceFeatures or None
-    """
-
-    images: LookedOver
-    choice: ThresholdChoice | None
+    images: LookedOver  # gives features batch by batch
+    choice: ThresholdChoice | None  # None where models cluster the images
     reference: ReferenceFeatures | None = None
 
     @property

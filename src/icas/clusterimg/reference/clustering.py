@@ -32,15 +32,10 @@ class ReferenceClustering(Clustering):
 
     Each new image with a link is in a cluster, which may have no other new image. A cohesion's
     medoid is the new image with the highest link, its least similar pair the lowest link.
-
-    Attributes
-    ----------
-    found : InReference
-    weakest : tuple of float
-        Lowest similarity on the maximum spanning tree of each cluster, the reference included.
     """
 
     found: InReference
+    # lowest similarity on the maximum spanning tree of each cluster, the reference included
     weakest: tuple[float, ...]
 
     @property

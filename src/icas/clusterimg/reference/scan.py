@@ -21,23 +21,13 @@ Entry = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Reference:
-    """The images of a reference folder.
-
-    Attributes
-    ----------
-    folder : Path
-    images : tuple of ImageRef
-        Each named by its absolute path, so that no name of the source equals it.
-    unreadable : tuple of Unreadable
-        Files that are no images, by absolute path too.
-    notes : tuple of str
-        Messages about them, a line each.
-    """
+    """The images of a reference folder."""
 
     folder: Path
+    # each named by its absolute path, so that no name of the source equals it
     images: tuple[ImageRef, ...]
-    unreadable: tuple[Unreadable, ...] = ()
-    notes: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()  # files that are no images, by absolute path too
+    notes: tuple[str, ...] = ()  # messages about them, a line each
 
     def names(self, files: Iterable[str]) -> tuple[str, ...]:
         """Names relative to the folder, '/' between the parts, of images by absolute path."""

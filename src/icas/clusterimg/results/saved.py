@@ -69,27 +69,13 @@ class FeatureKeeper:
 
 @dataclass(frozen=True)
 class SavedState:
-    """State of a finished run beside its tables.
+    """State of a finished run beside its tables."""
 
-    Attributes
-    ----------
-    forest : Forest
-        The maximum spanning forest of its n images; `floor` is the run's threshold.
-    files : tuple of str
-        The images relative to the source, in the order of ``clusters.csv``.
-    sources : tuple of str
-        Where each came from, as the journal has it.
-    ignored : tuple of str
-        Files that were left alone.
-    sample : Sample or None
-        The run's sample without its features.
-    """
-
-    forest: Forest
-    files: tuple[str, ...]
-    sources: tuple[str, ...]
-    ignored: tuple[str, ...] = ()
-    sample: Sample | None = None
+    forest: Forest  # the maximum spanning forest of its n images; `floor` is the run's threshold
+    files: tuple[str, ...]  # the images relative to the source, in the order of ``clusters.csv``
+    sources: tuple[str, ...]  # where each came from, as the journal has it
+    ignored: tuple[str, ...] = ()  # files that were left alone
+    sample: Sample | None = None  # the run's sample without its features
 
     @classmethod
     def of(
@@ -271,23 +257,12 @@ def _certificate(row: Mapping[str, str]) -> Certificate:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished result of n images.
-
-    Attributes
-    ----------
-    root : Path
-    state : SavedState
-    run : mapping
-        Content of ``run.json``.
-    made : tuple of Made
-        Every file of the result, from the journal.
-    tables : Tables
-    """
+    """A finished result of n images."""
 
     root: Path
     state: SavedState
-    run: Mapping[str, Any]
-    made: tuple[Made, ...]
+    run: Mapping[str, Any]  # content of ``run.json``
+    made: tuple[Made, ...]  # every file of the result, from the journal
     tables: Tables
 
     @classmethod

@@ -27,30 +27,16 @@ ALSO_UNREADABLE = 8
 
 @dataclass(frozen=True)
 class ResultWriter:
-    """Puts images, tables and report page of a run into its result folder.
-
-    Attributes
-    ----------
-    destination : Destination
-    images : sequence of ImageRef
-        Those that were clustered, in order.
-    clustering : Clustering
-    report : ClusterReport
-    settings : ClusterSettings
-    watch : Stopwatch
-    console : Console
-    keeper : FeatureKeeper
-        Features for a later recut.
-    """
+    """Puts images, tables and report page of a run into its result folder."""
 
     destination: Destination
-    images: Sequence[ImageRef]
+    images: Sequence[ImageRef]  # those that were clustered, in order
     clustering: Clustering
     report: ClusterReport
     settings: ClusterSettings
     watch: Stopwatch
     console: Console
-    keeper: FeatureKeeper
+    keeper: FeatureKeeper  # features for a later recut
 
     def write(self) -> ClusterReport:
         """Carry out the plan; the completed report.

@@ -32,26 +32,16 @@ TAIL = 0.01
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """A threshold and why.
-
-    Attributes
-    ----------
-    threshold : float
-    reason : str
-    wrong_share : float
-        Expected share of links between unrelated images; NaN if not known.
-    tight : float or None
-        A higher threshold that links only far more similar images, where `threshold` links most of
-        the folder.
-    sample : Sample or None
-        The images by which it was chosen.
-    """
+    """A threshold and why."""
 
     threshold: float
     reason: str
+    # expected share of links between unrelated images; NaN if not known
     wrong_share: float = np.nan
+    # a higher threshold that links only far more similar images, where `threshold` links most of
+    # the folder
     tight: float | None = None
-    sample: Sample | None = None
+    sample: Sample | None = None  # the images by which it was chosen
 
 
 def choose(sample: Sample, default: float, *, copies: bool = False) -> ThresholdChoice:
