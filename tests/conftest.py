@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from icas.io.paths import VARIABLE
+from icas.io.folders import VARIABLE
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A suite started in the background is deaf to Ctrl+C, and so would be what it starts.

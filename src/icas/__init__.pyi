@@ -28,7 +28,8 @@ from .common.errors import (
     UnreadableImageError as UnreadableImageError,
     UsageError as UsageError,
 )
-from .io.reading import find_images as find_images, read_image as read_image
+from .io.find import find_images as find_images
+from .io.reading import read_image as read_image
 from .notebook.show import show as show
 from .segmentimg.document.document import PaintDocument as PaintDocument
 from .segmentimg.grabcut.api import grabcut as grabcut

@@ -16,15 +16,8 @@ import pytest
 from PIL import features
 
 from icas.common.errors import UnreadableImageError
-from icas.io.reading import (
-    find_files,
-    find_images,
-    image_size,
-    read_image,
-    resize,
-    thumbnail,
-    why_not_an_image,
-)
+from icas.io.find import find_files, find_images, why_not_an_image
+from icas.io.reading import image_size, read_image, resize, thumbnail
 
 PHOTO = (321, 481)
 SCENE = (1600, 1004)

@@ -421,7 +421,7 @@ def test_the_default_limit() -> None:
 def test_import_is_light() -> None:
     source = Path(__file__).resolve().parents[2] / "src"
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import icas.common.images;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import icas.io.reading;"
         "print([name for name in ('PIL', 'cv2', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run(

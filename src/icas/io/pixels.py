@@ -1,4 +1,4 @@
-"""From what Pillow decodes, in any of its modes, to upright RGB of 8 bits over white."""
+"""Conversion of Pillow images of any mode to upright 8-bit RGB over white."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, RGB."""
+Size = tuple[int, int]
+"""Width and height."""
 
 _BAND_PIXELS = 1 << 16
 """Pixels converted at a time: what lies between decoder and result stays in the cache."""

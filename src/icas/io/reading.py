@@ -1,4 +1,4 @@
-"""Pillow's warnings and log lines, kept off stderr."""
+"""Reading and writing of image files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,35 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.files import write_whole
-from icas.io.find import IMAGE_SUFFIXES, Found, find_files, find_images, why_not_an_image
 from icas.io.formats import HEAD_BYTES, os_reason, picture_kind, require_file, what_it_is
-from icas.io.limits import Size, check_scans, check_size, check_tiles, jpeg2000_cost
-from icas.io.pixels import Image, upright_rgb
-from icas.io.pnm import CUT_SHORT, as_binary, pnm_header
+from icas.io.limits import (
+    CUT_SHORT,
+    check_scans,
+    check_size,
+    check_tiles,
+    fast_pnm,
+    jpeg2000_cost,
+    pnm_header,
+)
+from icas.io.pixels import Image, Size, upright_rgb
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+FilePath = str | os.PathLike[str]
+MAX_PIXELS = 178_956_970
+"""Default limit of pixels: 512 MiB of RGB, Pillow's own limit for an error."""
+_LARGE_PIXELS = 1 << 26
+_ONE_LARGE = threading.Lock()
+"""Images above _LARGE_PIXELS are decoded one at a time: each takes some 7 bytes a pixel."""
 
 
-class Silence:
-    """Pillow's warnings and log lines are kept off stderr while any thread is inside.
+class _QuietPillow:
+    """Keeps Pillow's warnings and log lines off stderr while any thread is inside.
 
     ``warnings.catch_warnings`` saves and restores the filters of the whole process, so two threads
-    in it undo each other's; here the first to come adds one filter and the last to go removes it.
-    Who reads many pictures enters once around all of them: to enter again costs next to nothing.
+    undo each other's changes; here the first to enter adds a filter and the last to leave removes
+    it. Code that reads many images enters once around all of them.
     """
 
     def __init__(self) -> None:
@@ -59,13 +75,7 @@ class Silence:
                     cast("list[Any]", warnings.filters).remove(self._filter)
 
 
-PILLOW_IS_QUIET = Silence()
-
-
-if TYPE_CHECKING:
-    from PIL import ImageFile
-
-FilePath = str | os.PathLike[str]
+QUIET_PILLOW = _QuietPillow()
 
 _READERS = {
     "JPEG": "PIL.JpegImagePlugin:JpegImageFile",
@@ -82,43 +92,36 @@ _READERS = {
 _ORIENTATION = 274
 
 _READ_AT_ONCE = frozenset(("JPEG", "PNG"))
-"""Formats whose readers ask for a few bytes at a time: their files are read as a whole first."""
+"""Formats whose readers read a few bytes at a time: the whole file is read first, ..."""
 _LARGE_BYTES = 1 << 24
-"""Files above that are not."""
+"""... unless it is larger than this."""
 
 
 @contextmanager
 def opened(
     path: FilePath, max_pixels: int, *, pixels: bool = False
 ) -> Iterator[ImageFile.ImageFile]:
-    """The picture of `path` with its header read and its size checked, its pixels not yet decoded.
+    """The image of `path` with its header read and its size checked; `pixels`: to be decoded next.
 
-    Whatever fails inside becomes an UnreadableImageError. `pixels` says that they are wanted next.
-    """
-    if not _holds_something(path):
-        require_file(path)  # says what it is instead
-        raise UnreadableImageError("empty file")
-    try:
-        with io.BufferedReader(io.FileIO(path)) as file, PILLOW_IS_QUIET:
-            yield _header(file, max_pixels, pixels)
-    except UnreadableImageError:
-        raise
-    # Broken files make Pillow's readers raise nearly anything (SyntaxError, struct.error,
-    # OverflowError, zlib.error, RecursionError ...); to the user all of it is one file unread.
-    except Exception as error:
-        raise UnreadableImageError(_reason(error)) from error
-
-
-def _holds_something(path: FilePath) -> bool:
-    """Whether `path` is a regular file that is not empty.
-
-    Files of the system (``/proc``) are empty by their size, and reading one may take for ever.
+    Any error inside becomes an UnreadableImageError.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - a third of the time of Path
+        # Files of the system (/proc) are empty by their size, and reading one may never end.
+        readable = stat.S_ISREG(status.st_mode) and status.st_size > 0
     except (OSError, ValueError):
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+        readable = False
+    if not readable:
+        require_file(path)  # raises what it is instead
+        raise UnreadableImageError("empty file")
+    try:
+        with io.BufferedReader(io.FileIO(path)) as file, QUIET_PILLOW:
+            yield _header(file, max_pixels, pixels)
+    except UnreadableImageError:
+        raise
+    # Broken files make Pillow's readers raise nearly anything: SyntaxError, struct.error, ...
+    except Exception as error:
+        raise UnreadableImageError(_reason(error)) from error
 
 
 def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFile:
@@ -134,10 +137,11 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     file.seek(0)
     if kind == "PNM":
         pnm_header(file)
+        file.seek(0)
     source = _source(file, kind, max_pixels) if pixels else file
     source.seek(0)
-    # No file name is handed over, or Pillow would map some files into memory: one that shrinks
-    # while it is read would kill the process.
+    # Without a file name, or Pillow would map some files into memory: one that shrinks while it is
+    # read would kill the process.
     picture = _reader(kind)(source, "")
     check_size(picture.size, max_pixels, kind, cost)
     check_tiles(picture)
@@ -147,10 +151,9 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
 
 
 def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
-    """What the reader gets: the file, or what it holds where that serves better."""
-    file.seek(0)
+    """What the reader gets: the file, its bytes, or the same image in a faster format."""
     if kind == "PNM":
-        return as_binary(file, max_pixels) or file
+        return fast_pnm(file, max_pixels) or file
     if kind not in _READ_AT_ONCE:
         return file
     large = os.fstat(file.fileno()).st_size > _LARGE_BYTES
@@ -176,8 +179,8 @@ def _webp_canvas(head: bytes) -> tuple[int, int]:
     return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
 
 
-def orientation_of(picture: ImageFile.ImageFile) -> int:
-    """How the stored pixels lie, 1 to 8 as EXIF counts; 1 where that is broken or absent."""
+def _orientation_of(picture: ImageFile.ImageFile) -> int:
+    """EXIF orientation, 1 to 8; 1 where it is broken or absent."""
     if picture.format == "TIFF":
         return 1  # its reader turns the pixels itself
     from PIL import Image as PillowImage
@@ -190,7 +193,7 @@ def orientation_of(picture: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def has_exif_chunk(file: IO[bytes]) -> bool:
+def _has_exif_chunk(file: IO[bytes]) -> bool:
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -217,32 +220,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
         return f"of a rare kind that cannot be read here ({words}): save it as JPEG or PNG"
     return f"damaged: {words}"
-
-
-if TYPE_CHECKING:
-    from PIL import ImageFile
-
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "MAX_PIXELS",
-    "Found",
-    "Image",
-    "find_files",
-    "find_images",
-    "image_size",
-    "read_image",
-    "resize",
-    "thumbnail",
-    "why_not_an_image",
-    "write_image",
-]
-
-MAX_PIXELS = 178_956_970
-"""Largest picture read unless told otherwise: 512 MiB of RGB, Pillow's own limit for an error."""
-
-_LARGE_PIXELS = 1 << 26
-_ONE_LARGE = threading.Lock()
-"""Pictures above _LARGE_PIXELS are decoded one at a time: each takes some 7 bytes a pixel."""
 
 
 def read_image(
@@ -296,14 +273,14 @@ def read_image(
         large = picture.size[0] * picture.size[1] > _LARGE_PIXELS
         with _ONE_LARGE if large else nullcontext():
             picture.load()
-            return upright_rgb(picture, orientation_of(picture))
+            return upright_rgb(picture, _orientation_of(picture))
 
 
 def _as_stored(size: Size | int, picture: ImageFile.ImageFile) -> Size:
-    """The least width and height of the stored `picture`, which may lie on its side."""
+    """The least width and height of the stored `picture`, which may have to be turned."""
     if isinstance(size, int):
         return (size, 1) if picture.size[0] >= picture.size[1] else (1, size)
-    return (size[1], size[0]) if orientation_of(picture) >= 5 else size
+    return (size[1], size[0]) if _orientation_of(picture) >= 5 else size
 
 
 def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
@@ -315,10 +292,10 @@ def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
         As `read_image`, as far as the header tells.
     """
     with opened(path, max_pixels) as picture:
-        if picture.format == "PNG" and has_exif_chunk(cast("IO[bytes]", picture.fp)):
+        if picture.format == "PNG" and _has_exif_chunk(cast("IO[bytes]", picture.fp)):
             picture.load()  # the chunk may stand behind the pixels
         width, height = picture.size
-        return (height, width) if orientation_of(picture) >= 5 else (width, height)
+        return (height, width) if _orientation_of(picture) >= 5 else (width, height)
 
 
 def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -339,7 +316,7 @@ def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Ima
     with opened(path, max_pixels, pixels=True) as picture:
         picture.draft(None, _fit(picture.size, side))
         picture.load()
-        image = upright_rgb(picture, orientation_of(picture))
+        image = upright_rgb(picture, _orientation_of(picture))
     return resize(image, _fit((image.shape[1], image.shape[0]), side))
 
 
@@ -403,3 +380,43 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
     if not done:
         raise UsageError(f"cannot write an image of shape {image.shape} as {suffix}")
     write_whole(path, data.tobytes())
+
+
+def as_image(array: NDArray[Any], name: str = "image") -> Image:
+    """An image as an array -> RGB uint8.
+
+    Parameters
+    ----------
+    array : (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) uint8 or uint16 ndarray
+        Gray, RGB, or RGB with alpha, which is laid over white. Of 16 bits the upper eight count.
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    UsageError
+        Another shape or dtype, or no pixels.
+    """
+    given = np.asarray(array)
+    if given.dtype == np.uint16:
+        given = (given >> 8).astype(np.uint8)
+    channels = 1 if given.ndim == 2 else given.shape[-1]
+    if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.size == 0:
+        raise UsageError(
+            f"{name} is {given.dtype} of shape {given.shape}; needed: uint8, (h, w) gray or"
+            " (h, w, 3) RGB"
+        )
+    if channels == 3:
+        return np.ascontiguousarray(given)
+    if channels == 1:
+        return np.repeat(given.reshape(*given.shape[:2], 1), 3, axis=2)
+    if channels == 4:
+        return _over_white(given)
+    raise UsageError(f"{name} has {channels} channels; gray, RGB or RGBA is needed")
+
+
+def _over_white(rgba: NDArray[np.uint8]) -> Image:
+    from PIL import Image as PillowImage
+
+    white = PillowImage.new("RGBA", rgba.shape[1::-1], "white")
+    return np.array(PillowImage.alpha_composite(white, PillowImage.fromarray(rgba)).convert("RGB"))

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import Image, find_images, read_image, resize
+from icas.io.find import find_images
+from icas.io.reading import Image, as_image, read_image, resize
 from icas.notebook.html import counted
 from icas.notebook.images import at_size, fitted, mottled
 from icas.notebook.sheet import Block, Sheet, Tile

@@ -26,7 +26,7 @@ from icas.clusterimg.html import thumbnails
 from icas.clusterimg.methods import METHODS, make_method, method_class
 from icas.clusterimg.methods.imagehash import ImageHash
 from icas.common.errors import IcasError
-from icas.io import paths as places
+from icas.io import folders as places
 
 
 def age(folder: Path) -> None:

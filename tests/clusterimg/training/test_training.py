@@ -104,7 +104,8 @@ def test_the_curve_is_written_as_it_is_reported(train, boxes):
 def test_the_loss_of_an_epoch_is_that_of_all_its_images(torch, train, boxes):
     """With steps too small to change anything, the mean over uneven batches is a plain mean."""
     from icas.clusterimg.networks.autoencoder import make_autoencoder
-    from icas.io.reading import find_images, read_image
+    from icas.io.find import find_images
+    from icas.io.reading import read_image
 
     report = train(boxes, learning_rate=1e-9, epochs=1, validation=0.0, batch_size=7)
     images = np.stack([read_image(path) for path in find_images(boxes)])
@@ -118,7 +119,8 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_images(torch, train, boxes):
 def test_the_weights_kept_are_those_of_the_best_epoch(torch, train, boxes):
     from icas.clusterimg.networks.model_files import load_autoencoder
     from icas.clusterimg.training.loop import split_rows
-    from icas.io.reading import find_images, read_image
+    from icas.io.find import find_images
+    from icas.io.reading import read_image
 
     report = train(boxes, validation=0.5, epochs=8, learning_rate=0.1)
     rows = split_rows(30, 0.5, 0).validation

@@ -21,8 +21,7 @@ from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.clusterimg.thresholds.choose import auto
 from icas.clusterimg.thresholds.sample import SAMPLE, Sample
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import MAX_PIXELS
+from icas.io.reading import MAX_PIXELS, as_image
 from icas.parallel.executors import start_workers
 
 

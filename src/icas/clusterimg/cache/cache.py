@@ -28,7 +28,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import IcasError
-from icas.io.paths import cache_folder
+from icas.io.folders import cache_folder
 
 LOG = logging.getLogger(__name__)
 DEFAULT_BYTES = 2_000_000_000

@@ -27,7 +27,7 @@ def _parser() -> CommandParser:
 
 def _cache(given: dict[str, Any]) -> int:
     from icas.clusterimg.cache.database import cache_info, clear_cache, info_lines
-    from icas.io.paths import cache_folder
+    from icas.io.folders import cache_folder
 
     folder = given["cache"] if "cache" in given else cache_folder()
     if folder.exists() and not folder.is_dir():

@@ -22,7 +22,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.data.memmap import ShardFile, shard_of
 from icas.common.errors import IcasError, UsageError
-from icas.io.scratch import ScratchFolder
+from icas.io.folders import ScratchFolder
 
 LEAST = 50_000_000
 """Smallest budget: Python with its packages takes more than twice that by itself."""

@@ -18,7 +18,7 @@ from types import TracebackType
 from icas.clusterimg.decisions.model import APART, TOGETHER, Decision, Picture, Sides
 from icas.common.errors import IcasError
 from icas.io.files import told_as, unfinished
-from icas.io.paths import cache_folder
+from icas.io.folders import cache_folder
 
 NAME = "decisions.db"
 WAIT = 60.0

@@ -13,7 +13,7 @@ from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.methods.base import Image, Method, settings_of
 from icas.common.errors import UnreadableImageError
-from icas.io.reading import PILLOW_IS_QUIET, image_size, read_image, resize
+from icas.io.reading import QUIET_PILLOW, image_size, read_image, resize
 from icas.io.sandbox import TIMEOUT, Isolation, Lost, Marker
 
 Pictures = tuple[list[Image], list[str], list[Unreadable]]
@@ -146,7 +146,7 @@ def _readable(
     images: Sequence[ImageRef], how: Decoding, unreadable: list[Unreadable], mark: Marker
 ) -> Iterator[tuple[ImageRef, Image]]:
     """Each image that can be read; the others are put into `unreadable`."""
-    with PILLOW_IS_QUIET:
+    with QUIET_PILLOW:
         for ref in images:
             try:
                 with mark():

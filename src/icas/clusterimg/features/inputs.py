@@ -17,8 +17,7 @@ from icas.clusterimg.features.decoding import Decoding, scaled
 from icas.clusterimg.features.extraction import LOOKED_AT, Reading
 from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import MAX_PIXELS
+from icas.io.reading import MAX_PIXELS, as_image
 from icas.io.sandbox import DECODERS, Isolation
 from icas.parallel.executors import ALONE, Workers
 

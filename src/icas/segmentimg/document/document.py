@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
+from icas.io.reading import as_image
 from icas.segmentimg.document.history import Edit, Patch, UndoStack
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.boxes import Box, around, rows_of, swept, union

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import resize
+from icas.io.reading import as_image, resize
 from icas.segmentimg.grabcut.annotation import (
     BACKGROUND,
     FOREGROUND,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
+from icas.io.reading import as_image
 from icas.segmentimg.labels.labels import Labels, borders, count_of, mean_colors, numbered, sizes_of
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
 from icas.io.files import write_whole
+from icas.io.folders import cache_folder
 from icas.io.formats import os_reason
-from icas.io.paths import cache_folder
 from icas.io.reading import Image
 from icas.segmentimg.sam.checkpoints import LOG
 from icas.segmentimg.sam.model import LoadedSam

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import Image
+from icas.io.reading import Image, as_image
 from icas.segmentimg.labels.label_map import label_map
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected, sizes_of
 from icas.segmentimg.segmenters.superpixels import Superpixels

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import Image, resize
+from icas.io.reading import Image, as_image, resize
 from icas.segmentimg.labels.label_map import label_map
 from icas.segmentimg.labels.labels import Labels, absorb_small, border_band, connected, mean_colors
 from icas.segmentimg.segmenters import Segmenter, make_segmenter

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.reading import Image, find_images, image_size, read_image
+from icas.io.find import find_images
+from icas.io.reading import Image, image_size, read_image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.templates.paint import TemplatePaint, paint_templates
 from icas.segmentimg.templates.templates import Template, colors_for, make_template

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
+from icas.io.reading import as_image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.templates.search import OVERLAP, Found, check_threshold, find_template, rank
 from icas.segmentimg.templates.templates import (

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import Image
+from icas.io.reading import Image, as_image
 from icas.segmentimg.templates.templates import Mask, Template, make_template
 
 MOST_PLACES = 100_000

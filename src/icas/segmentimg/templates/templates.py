@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.arrays import as_image
-from icas.io.reading import Image
+from icas.io.reading import Image, as_image
 from icas.segmentimg.document.palette import Color, default_palette
 
 Mask = NDArray[np.bool_]

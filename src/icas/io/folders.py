@@ -1,4 +1,4 @@
-"""Folders for files of a run that is at work; those of runs that were killed are cleared away."""
+"""The user's cache folder, and scratch folders of running processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,37 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from icas.common.errors import IcasError
+
+VARIABLE = "ICAS_CACHE"
+"""Environment variable that overrides the cache folder."""
+
+
+def cache_folder() -> Path:
+    """Folder for results that can be computed again; it need not exist yet.
+
+    The environment variable ICAS_CACHE, else ``icas`` in the user's cache folder: XDG_CACHE_HOME,
+    ``~/.cache``, ``~/Library/Caches`` on macOS, LOCALAPPDATA on Windows.
+
+    Raises
+    ------
+    IcasError
+        The user has no home folder.
+    """
+    override = os.environ.get(VARIABLE)
+    if override:
+        return Path(override)
+    import platformdirs
+
+    try:
+        folder = platformdirs.user_cache_path("icas", appauthor=False, opinion=False)
+        if folder.is_absolute():  # older releases return "~/.cache"
+            return folder
+    except RuntimeError:
+        pass
+    raise IcasError(f"this user has no home folder: {VARIABLE} names another one")
+
 
 PREFIX = "icas-"
 HELD = "held"

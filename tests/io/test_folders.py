@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from icas.io.scratch import HELD, ScratchFolder
+from icas.io.folders import HELD, ScratchFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of Unix")
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from icas.io.scratch import ScratchFolder
+from icas.io.folders import ScratchFolder
 folder = ScratchFolder(Path(sys.argv[1]))
 (folder.path / "features").write_bytes(b"much")
 print(folder.path, flush=True)
