@@ -32,7 +32,7 @@ from icas.io.limits import (
     jpeg2000_cost,
     pnm_header,
 )
-from icas.io.pixels import Image, Size, upright_rgb
+from icas.io.pixels import Image as Image, Size, upright_rgb
 
 if TYPE_CHECKING:
     from PIL import ImageFile
