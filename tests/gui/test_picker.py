@@ -145,6 +145,14 @@ def test_hover_click_keys_and_enter(sit, photos, sample):
     assert (ended.code, ended.out, ended.err) == (0, f"{chosen}\n", "")
 
 
+def test_the_button_takes_the_threshold(sit, photos):
+    hand = sit(photos)
+    _, _, width, height = hand.box(WINDOW)
+    hand.click((round(0.323 * height), round(0.86 * width)), window=WINDOW)
+    ended = hand.end()
+    assert (ended.code, ended.out, ended.err) == (0, "0.8\n", "")
+
+
 def test_pairs_are_shown_as_they_are(sit, tmp_path):
     """Two pairs of plain colours, one above the threshold of the beginning, one below it."""
     from PIL import Image

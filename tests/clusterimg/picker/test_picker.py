@@ -23,14 +23,11 @@ from icas.clusterimg.data.images import scan
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.picker import backends, pick as picker
 from icas.clusterimg.picker.curve import Curve, first_state
-from icas.clusterimg.picker.figure import Board, Subject, drawable
-from icas.clusterimg.picker.layout import places_in
+from icas.clusterimg.picker.figure import PickerFigure, Subject
 from icas.clusterimg.picker.pairs import (
     Nearest,
     Thumbnails,
-    fitted,
-    pairs_area,
-    pairs_picture,
+    drawable,
     reader_of_arrays,
     reader_of_files,
     shortened,
@@ -214,30 +211,34 @@ def test_the_first_state_holds_the_start(sample):
         assert first.press("up").press("home") == first
 
 
-# places
+# the figure
 
 
 @pytest.mark.parametrize("size", [*SIZES, (300, 260), (2500, 1400)])
-def test_places_do_not_overlap(size):
-    places = places_in(*size)
-    cells = [cell for row in places.rows for pair in row.cells for cell in pair]
-    for one, other in combinations([places.curve, places.card, *cells], 2):
-        apart = one.right <= other.left + 1e-6 or other.right <= one.left + 1e-6
-        assert apart or one.bottom <= other.top + 1e-6 or other.bottom <= one.top + 1e-6
+def test_axes_do_not_overlap(sample, photos, size):
+    board, _ = drawn_board(sample, photos, size, first_state(sample, 0.8))
+    places = [one.bbox for one in board.figure.axes if one not in (board.curve.clusters,)]
+    curve, card, *pairs = places
+    assert len(pairs) == 2 * board.columns
+    for one, other in combinations((curve, card, *pairs), 2):
+        apart = one.x1 <= other.x0 + 1e-6 or other.x1 <= one.x0 + 1e-6
+        assert apart or one.y1 <= other.y0 + 1e-6 or other.y1 <= one.y0 + 1e-6
     if size in SIZES:
-        for one in (places.curve, places.card, *cells):
-            assert one.left >= 0
-            assert one.top >= 0
-            assert one.right <= size[0]
-            assert one.bottom <= size[1]
-        assert places.curve.height >= 100
+        for one in places:
+            assert one.x0 >= 0
+            assert one.y0 >= 0
+            assert one.x1 <= size[0]
+            assert one.y1 <= size[1]
+        assert curve.height >= 100
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_texts_do_not_overlap(larger, photos, size):
-    board, _ = drawn_board(larger, photos, size, first_state(larger, 0.8).hover(0.7))
+    at = first_state(larger, 0.8).hover(0.7)
+    board, _ = drawn_board(larger, photos, size, at, take=lambda: None)
     renderer = board.figure.canvas.get_renderer()
-    texts = [text for one in board.figure.axes for text in texts_of(one)]
+    texts = texts_of(board.figure)
+    assert len(texts) > 20
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
     for (word, one), (other_word, other) in combinations(boxes, 2):
         assert not one.shrunk(0.97, 0.8).overlaps(other.shrunk(0.97, 0.8)), (word, other_word)
@@ -248,31 +249,31 @@ def test_texts_do_not_overlap(larger, photos, size):
         assert box.y1 <= size[1], word
 
 
-def texts_of(axes):
+def texts_of(figure):
     """Texts that are seen: matplotlib keeps labels of ticks beyond the ends of an axis."""
-    beyond = {
-        label
-        for place, axis in enumerate((axes.xaxis, axes.yaxis))
-        for label in axis.get_ticklabels(which="both")
-        if not axis.get_visible()
-        or not min(axis.get_view_interval()) - 1e-9
-        <= label.get_position()[place]
-        <= max(axis.get_view_interval()) + 1e-9
-    }
-    if not axes.axison:
-        return [text for text in axes.texts if text.get_text().strip()]
-    found = [one for one in axes.findobj(Text) if one not in beyond and one.get_visible()]
-    return [one for one in found if one.get_text().strip()]
+    hidden = set()
+    for axes in figure.axes:
+        for place, axis in enumerate((axes.xaxis, axes.yaxis)):
+            shown = axes.axison and axis.get_visible()
+            low, high = sorted(axis.get_view_interval())
+            hidden |= {
+                label
+                for label in axis.get_ticklabels(which="both")
+                if not shown or not low - 1e-9 <= label.get_position()[place] <= high + 1e-9
+            }
+    shown = {one for one in figure.findobj(Text) if one.get_visible() and one not in hidden}
+    shown -= {one for axes in figure.axes if not axes.get_visible() for one in axes.findobj(Text)}
+    return [one for one in shown if one.get_text().strip()]
 
 
-def drawn_board(sample, folder, size, at):
+def drawn_board(sample, folder, size, at, **given):
     figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
-    board = Board(figure, Subject.of(sample), animated=False)
+    board = PickerFigure(figure, Subject.of(sample), animated=False, **given)
     thumbnails = Thumbnails(reader_of_files([folder / file for file in sample.features.files]))
-    nearest = Nearest.of(sample, at.shown, board.places.pairs)
-    thumbnails.read_now(nearest.images)
     board.build(at)
+    nearest = Nearest.of(sample, at.shown, board.columns)
+    thumbnails.read_now(nearest.images)
     title = board.show_numbers(at)
     board.show_pairs(nearest, thumbnails.those_there(nearest.images))
     canvas.draw()
@@ -281,13 +282,13 @@ def drawn_board(sample, folder, size, at):
 
 def test_the_board_tells_what_the_sample_tells(sample, photos):
     at = first_state(sample, 0.8).hover(0.7)
-    board, title = drawn_board(sample, photos, SIZES[0], at)
+    board, title = drawn_board(sample, photos, SIZES[0], at, take=lambda: None)
     found = sample.expected(0.7)
     assert title == (
         f"pointer 0.700: {found.pairs:.0f} similar pairs, {found.clusters:.0f} clusters,"
         f" {found.clustered_images:.0f} images in them - clusterimg"
     )
-    words = {text.get_text() for text in board.figure.axes[0].texts}
+    words = {text.get_text() for text in texts_of(board.figure)}
     assert {"threshold under the pointer", "0.700", "Enter takes 0.800"} <= words
     assert {f"{found.pairs:,.0f}", f"{found.clusters:,.0f}"} <= words
     axes = board.curve.pairs
@@ -326,23 +327,28 @@ def test_nearest_pairs_are_the_next_ones(sample):
     assert len(set(nearest.images)) == len(nearest.images)
 
 
-def test_thumbnails_lie_in_their_places(sample):
+@pytest.mark.parametrize("dpi", [100, 200])
+def test_thumbnails_lie_in_their_places(sample, dpi):
     colors = [(10 * row, 250 - 10 * row, 99) for row in range(len(sample))]
     images = [np.full((40, 60, 3), color, np.uint8) for color in colors]
     thumbnails = Thumbnails(reader_of_arrays(images))
-    places = places_in(900, 800)
-    nearest = Nearest.of(sample, 0.75, places.pairs)
+    figure = Figure(figsize=(9, 8), dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    board = PickerFigure(figure, Subject.of(sample), animated=False)
+    board.build(first_state(sample, 0.75))
+    nearest = Nearest.of(sample, 0.75, board.columns)
     thumbnails.read_now(nearest.images)
-    for density in (1.0, 2.0):
-        there = thumbnails.those_there(nearest.images)
-        picture = pairs_picture(nearest, there, places, density)
-        area = pairs_area(places)
-        for row, pairs in zip(places.rows, (nearest.above, nearest.below), strict=True):
-            for cell, pair in zip(row.cells, pairs, strict=True):
-                for place, image in zip(cell, (pair.a, pair.b), strict=True):
-                    y = (place.top + place.height / 2 - area.top) * density
-                    x = (place.left + place.width / 2 - area.left) * density
-                    assert tuple(picture[int(y), int(x)]) == colors[image]
+    board.show_pairs(nearest, thumbnails.those_there(nearest.images))
+    canvas.draw()
+    shown = np.asarray(canvas.buffer_rgba())[..., :3]
+    cells = [one for one in figure.axes if one.images]
+    pairs = (*nearest.above, *nearest.below)
+    assert len(cells) == len(pairs) == 2 * board.columns
+    for cell, pair in zip(cells, pairs, strict=True):
+        y = len(shown) - (cell.bbox.y0 + cell.bbox.y1) / 2
+        for share, image in ((0.25, pair.a), (0.75, pair.b)):
+            x = cell.bbox.x0 + share * cell.bbox.width
+            assert tuple(shown[int(y), int(x)]) == colors[image]
 
 
 def test_thumbnails_are_read_when_wanted_and_kept():
@@ -367,13 +373,6 @@ def test_a_file_that_is_gone_has_no_thumbnail(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     read = reader_of_files([tmp_path / "gone.png", tmp_path / "text.png", None])
     assert [read(image) for image in range(3)] == [None] * 3
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (100, 300), (300, 100), (1, 900), (75, 75)])
-def test_pictures_are_fitted(shape):
-    found = fitted(np.zeros((*shape, 3), np.uint8), 75)
-    assert max(found.shape[:2]) <= 75
-    assert min(found.shape[:2]) >= 1
 
 
 # without a window

@@ -1,10 +1,9 @@
-"""What the picker says of a threshold, and of names that its font cannot draw."""
+"""The picker's figure: the curve, a card with numbers, and the pairs next to the threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +23,7 @@ from icas.clusterimg.picker.curve import (
     heading,
     points,
 )
-from icas.clusterimg.picker.layout import Places, Rect, places_in
-from icas.clusterimg.picker.pairs import (
-    Nearest,
-    Pair,
-    pairs_area,
-    pairs_picture,
-    shortened,
-    unread_places,
-)
+from icas.clusterimg.picker.pairs import Nearest, Pair, drawable, shortened
 from icas.clusterimg.picker.state import (
     PickState,
     help_rows,
@@ -45,278 +36,27 @@ from icas.clusterimg.thresholds.sample import Expected, Sample
 from icas.io.reading import Image
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
-
-
-class Paper:
-    """The sheet of one figure.
-
-    Attributes
-    ----------
-    axes : Axes
-        Over the whole figure, counted from the top left.
-    places : Places
-    animated : bool
-        What is written by `write_moving` is left out when the figure is drawn.
-    """
-
-    def __init__(self, figure: Figure, places: Places, *, animated: bool) -> None:
-        self.figure, self.places, self.animated = figure, places, animated
-        self.axes = self.axes_at(Rect(0, 0, places.width, places.height))
-        self.axes.set_axis_off()
-        self.axes.set_xlim(0, places.width)
-        self.axes.set_ylim(places.height, 0)
-
-    def axes_at(self, place: Rect) -> Axes:
-        """New axes of the figure at a place."""
-        width, height = self.places.width, self.places.height
-        corner = place.left / width, 1 - place.bottom / height
-        return self.figure.add_axes((*corner, place.width / width, place.height / height))
-
-    def write(self, x: float, y: float, text: str = "", size: float = 13, **look: Any) -> Text:
-        """A line of text with its middle at `y`; `size` in pixels of a roomy window."""
-        look = {"color": INK, "va": "center", "family": FONT, **look}
-        size = points(size * self.places.scale)
-        return self.axes.text(x, y, text, fontsize=size, parse_math=False, **look)
-
-    def write_moving(self, x: float, y: float, size: float = 13, **look: Any) -> Text:
-        """A line that is written later, and often."""
-        return self.write(x, y, size=size, animated=self.animated, **look)
-
-
-GROUND = "#f3f5f8"
-FACTS, FACT_HEIGHT = 88, 24
-"""Where the facts begin, and the height of one, in a roomy window."""
-
-
-class Card:
-    """The card on a sheet; where its picture is no window, `hint` tells how to go on.
-
-    Attributes
-    ----------
-    texts : list of Text
-        Heading, threshold, names and values of four facts, and what is chosen.
-    """
-
-    def __init__(self, paper: Paper, *, hint: str | None) -> None:
-        self._paper, self._hint = paper, hint
-        place, scale = paper.places.card, paper.places.scale
-        self._scale, self._top = scale, place.top
-        self._left, self._right = place.left + 16 * scale, place.right - 16 * scale
-        self._lay_ground()
-        self.texts = [
-            paper.write_moving(self._left, self._at(20), size=12, color=QUIET),
-            paper.write_moving(self._left, self._at(50), size=30, weight="bold"),
-        ]
-        for row, color in enumerate((PAIRS, CLUSTERS, INK, INK)):
-            y, left = self._at(FACTS + FACT_HEIGHT * row), self._left + 30 * scale
-            self.texts.append(paper.write_moving(left, y, size=12.5, color=QUIET))
-            self.texts.append(paper.write_moving(self._right, y, 12.5, color=color, ha="right"))
-        self.texts.append(paper.write_moving(self._left, self._at(186), 12, weight="bold"))
-        self._draw_legend()
-        if hint is None:
-            self._write_help()
-
-    def _at(self, down: float) -> float:
-        return self._top + down * self._scale
-
-    def _lay_ground(self) -> None:
-        from matplotlib.patches import Rectangle
-
-        place = self._paper.places.card
-        corner = place.left, place.top
-        ground = Rectangle(corner, place.width, place.height, color=GROUND, linewidth=0)
-        self._paper.axes.add_patch(ground)
-
-    def _draw_legend(self) -> None:
-        """The lines of both curves, before what they count."""
-        ends = [self._left, self._left + 22 * self._scale]
-        for row, color in enumerate((PAIRS, CLUSTERS)):
-            y = self._at(FACTS + FACT_HEIGHT * row)
-            (line,) = self._paper.axes.plot(ends, [y, y], color=color, linewidth=2 * self._scale)
-            line.set_linestyle(CLUSTERS_DASHES if color == CLUSTERS else "-")
-
-    def _write_help(self) -> None:
-        """Keys and mouse, where there is room for them."""
-        line = 17 * self._scale
-        bottom = self._paper.places.card.bottom
-        rows = help_rows(int((bottom - self._at(212)) / line))
-        top = bottom - len(rows) * line - 2 * self._scale
-        if rows:
-            ends, y = [self._left, self._right], top - 14 * self._scale
-            self._paper.axes.plot(ends, [y, y], color=RULE, linewidth=1)
-        for row, (key, what) in enumerate(rows):
-            self._paper.write(self._left, top + row * line, key, 12, weight="bold")
-            second = self._left + 86 * self._scale
-            self._paper.write(second, top + row * line, what, 12, color=QUIET)
-
-    def fill(self, state: PickState, facts: Sequence[tuple[str, str]]) -> None:
-        """Tell the threshold that is shown, what it gives, and what is chosen."""
-        hovering = state.hovered not in (None, state.chosen)
-        chosen = threshold_text(state.chosen, state.digits)
-        words = [
-            "threshold under the pointer" if hovering else "threshold chosen",
-            threshold_text(state.shown, state.digits),
-            *(word for fact in facts for word in fact),
-            f"Enter takes {chosen}" if self._hint is None else self._hint,
-        ]
-        for text, word in zip(self.texts, words, strict=True):
-            text.set_text(word)
-
-
-def facts_of(found: Expected, images: int, exact: bool) -> list[tuple[str, str]]:
-    """What the card says of a threshold: names and values."""
-    share = share_text(found.clustered_images, images)
-    return [
-        ("similar pairs", number_text(found.pairs, exact)),
-        ("clusters", number_text(found.clusters, exact)),
-        (f"in clusters ({share})", number_text(found.clustered_images, exact)),
-        ("images left alone", number_text(images - found.clustered_images, exact)),
-    ]
-
-
-def title_of(state: PickState, found: Expected, exact: bool) -> str:
-    """The window's title: the threshold that is shown, and what it gives."""
-    what = "chosen" if state.hovered is None else "pointer"
-    return (
-        f"{what} {threshold_text(state.shown, state.digits)}:"
-        f" {number_text(found.pairs, exact)} similar pairs,"
-        f" {number_text(found.clusters, exact)} clusters,"
-        f" {number_text(found.clustered_images, exact)} images in them - clusterimg"
-    )
-
-
-@cache
-def _letters() -> frozenset[int]:
-    """Letters that the font has."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    return frozenset(get_font(findfont(FontProperties(family=list(FONT)))).get_charmap())
-
-
-def drawable(name: str) -> str:
-    """`name` with a box for every letter that the font lacks: matplotlib would warn of each."""
-    known = _letters()
-    return "".join(one if one.isprintable() and ord(one) in known else "□" for one in name)
-
-
-if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.image import FigureImage
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
+LARGE_WINDOW = (900, 800)
+"""Width and height of a window in which texts have their full size."""
+SMALLEST_SCALE, LARGEST_SCALE = 0.72, 1.35
+THUMB_SHARE = 0.1
+"""Side of a thumbnail as a share of the window's height, before rows are filled."""
+MOST_PAIRS = 8
+GROUND, WAITING = "#f3f5f8", "#eef1f5"
+"""Behind the card, and behind a thumbnail."""
 HEADINGS = (
     ("Just above: linked", "the least similar pairs that are similar enough", "#1d7a46"),
     ("Just below: not linked", "the most similar pairs that are not", "#a83232"),
 )
-"""Of the two rows: words, further words, colour."""
+"""Of the two rows: words, further words, color."""
 NAME_SIZE, LETTER = 10.5, 0.6
 """Height of the letters of names, and their width against it."""
-
-
-class PairRows:
-    """Both rows on a sheet.
-
-    Attributes
-    ----------
-    artists : list of Artist
-        All that changes with the pairs.
-    """
-
-    def __init__(self, paper: Paper, names: Sequence[str]) -> None:
-        self._paper, self._names = paper, names
-        self._shown: tuple[object, ...] = ()
-        self._thumbs = self._new_picture()
-        headings = self._write_headings()  # one of them lies over the picture
-        self._captions = [
-            [self._new_caption(*cell) for cell in row.cells] for row in paper.places.rows
-        ]
-        self._notes = [
-            paper.write_moving(0, 0, size=10, color=QUIET, ha="center")
-            for _ in range(4 * paper.places.pairs)
-        ]
-        captions = [text for row in self._captions for three in row for text in three]
-        self.artists: list[Artist] = [self._thumbs, *headings, *captions, *self._notes]
-
-    def _new_picture(self) -> FigureImage:
-        """The picture of all thumbnails, pixel for pixel and below the sheet."""
-        area, figure = pairs_area(self._paper.places), self._paper.figure
-        below = (self._paper.places.height - area.bottom) * self._density
-        picture = figure.figimage(
-            np.full((2, 2, 3), 255, np.uint8),
-            round(area.left * self._density),
-            round(below),
-            origin="upper",
-            zorder=-1,
-        )
-        picture.set_animated(self._paper.animated)
-        return picture
-
-    @property
-    def _density(self) -> float:
-        """Pixels of the screen to one of the places."""
-        return float(self._paper.figure.dpi) / DPI
-
-    def _write_headings(self) -> list[Text]:
-        left, written = self._paper.places.margin, []
-        further = left + 190 * self._paper.places.scale
-        for row, (text, more, color) in zip(self._paper.places.rows, HEADINGS, strict=True):
-            first = self._paper.write_moving(left, row.heading, 13.5, color=color, weight="bold")
-            second = self._paper.write_moving(further, row.heading, 12.5, color=QUIET)
-            first.set_text(text)
-            second.set_text(more)
-            written += [first, second]
-        return written
-
-    def _new_caption(self, first: Rect, second: Rect) -> tuple[Text, Text, Text]:
-        """The similarity of a pair and the names of both images, to be written."""
-        write, scale = self._paper.write_moving, self._paper.places.scale
-        y = first.bottom + 11 * scale
-        names = [
-            write(one.left + one.width / 2, y + 15 * scale, NAME_SIZE, color=QUIET, ha="center")
-            for one in (first, second)
-        ]
-        similarity = write((first.left + second.right) / 2, y, 12, ha="center", weight="bold")
-        return similarity, names[0], names[1]
-
-    def show(self, nearest: Nearest, thumbnails: Mapping[int, Image | None]) -> bool:
-        """Show these pairs with the thumbnails that have come; whether anything has changed."""
-        shown = (nearest, tuple(thumbnails))
-        if shown == self._shown:
-            return False
-        self._shown = shown
-        places = self._paper.places
-        self._thumbs.set_data(pairs_picture(nearest, thumbnails, places, self._density))
-        for captions, pairs in zip(self._captions, (nearest.above, nearest.below), strict=True):
-            padded = [*pairs, *[None] * len(captions)]
-            for texts, pair in zip(captions, padded, strict=False):
-                for text, word in zip(texts, self._caption(pair), strict=True):
-                    text.set_text(word)
-        self._note([place for place, _ in unread_places(nearest, thumbnails, places)])
-        return True
-
-    def _caption(self, pair: Pair | None) -> tuple[str, str, str]:
-        if pair is None:
-            return "", "", ""
-        letters = int(self._paper.places.thumb / (NAME_SIZE * self._paper.places.scale * LETTER))
-        a, b = (drawable(shortened(self._names[one], letters)) for one in (pair.a, pair.b))
-        return similarity_text(pair.similarity), a, b
-
-    def _note(self, places: Sequence[Rect]) -> None:
-        """Say where a picture cannot be shown."""
-        for text in self._notes:
-            text.set_text("")
-        for text, place in zip(self._notes, places, strict=False):
-            text.set_text("no picture")
-            text.set_position((place.left + place.width / 2, place.top + place.height / 2))
-
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
 
 @dataclass(frozen=True)
@@ -342,44 +82,179 @@ class Subject:
         return cls(sample, Curve.of(sample), names)
 
 
-class Board:
-    """The picture on a figure.
+class PickerFigure:
+    """The artists of the picker, laid out for the present size of a figure.
 
     Parameters
     ----------
     figure : Figure
     subject : Subject
     animated : bool
-        What follows the pointer is left out when the figure is drawn, to be laid over it.
-    hint : str, optional
-        How to go on, in a picture that is no window; a window lists its keys.
+        What follows the pointer is left out when the figure is drawn, to be drawn over it.
+    take : callable, optional
+        What the button does; without it there are no button and no list of keys.
+    hint : str
+        Shown in place of the button.
     """
 
     def __init__(
-        self, figure: Figure, subject: Subject, *, animated: bool, hint: str | None = None
+        self,
+        figure: Figure,
+        subject: Subject,
+        *,
+        animated: bool,
+        take: Callable[[], None] | None = None,
+        hint: str = "",
     ) -> None:
-        self.figure, self.subject, self._animated, self._hint = figure, subject, animated, hint
-        self._built: Places | None = None
-
-    @property
-    def places(self) -> Places:
-        """Where things lie in the figure as large as it is now."""
-        width, height = self.figure.get_size_inches()
-        return places_in(float(width) * DPI, float(height) * DPI)
+        self.figure, self.subject, self._animated = figure, subject, animated
+        self._take, self._hint = take, hint
+        self._size = (0.0, 0.0)
 
     def build(self, state: PickState) -> None:
-        """Draw everything anew if the figure's size has changed, and look at the state's view."""
-        if self._built != (places := self.places):
-            self._built = places
-            self.figure.clear()
-            paper = Paper(self.figure, places, animated=self._animated)
-            axes = paper.axes_at(places.curve)
-            self.curve = CurveAxes(axes, self.subject.curve, places.scale, legend=False)
-            self._write_heading(paper)
-            self._card = Card(paper, hint=self._hint)
-            self._marks = self._new_marks(places.scale)
-            self._rows = PairRows(paper, self.subject.names)
+        """Lay out the figure again if its size has changed; show the thresholds of the state."""
+        width, height = (float(inches) * DPI for inches in self.figure.get_size_inches())
+        if self._size != (width, height):
+            self._size = width, height
+            self._lay_out(width, height)
         self.curve.look(state.view, state.log)
+
+    def _lay_out(self, width: float, height: float) -> None:
+        fits = min(width / LARGE_WINDOW[0], height / LARGE_WINDOW[1])
+        scale = self._scale = min(max(fits, SMALLEST_SCALE), LARGEST_SCALE)
+        margin, gap, inner = 20 * scale, 22 * scale, 3 * scale
+        wanted = max(THUMB_SHARE * height, 44 * scale)
+        columns = round((width - 2 * margin + gap) / (2 * wanted + inner + gap))
+        columns = min(max(columns, 1), MOST_PAIRS)
+        filling = (width - 2 * margin + gap - columns * (inner + gap)) / (2 * columns)
+        thumb = max(min(filling, 1.25 * wanted), 8)
+        below = round(2 * (thumb + 68 * scale) + 4 * scale)
+        self.figure.clear()
+        ratios = [max(height - below, 1), below]
+        self.parts: Any = self.figure.subfigures(2, 1, height_ratios=ratios, hspace=0)
+        self._build_curve(width, max(height - below, 1), margin)
+        self._build_pairs(width, below, thumb, columns)
+        self.overlays: tuple[list[Artist], list[Artist]] = (
+            [*self._marks, *self._card_axes],
+            [cell.axes for row in self._cells for cell in row],
+        )
+        for artist in (*self.overlays[0], *self.overlays[1]):
+            artist.set_animated(self._animated)
+
+    def _build_curve(self, width: float, height: float, margin: float) -> None:
+        """The upper part: headings, the curve and the card."""
+        part, scale = self.parts[0], self._scale
+
+        def axes_at(left: float, top: float, right: float, bottom: float) -> Any:
+            size = max(right - left, 10) / width, max(bottom - top, 10) / height
+            return part.add_axes((left / width, 1 - max(bottom, top + 10) / height, *size))
+
+        card_width = min(max(0.27 * width, 230 * scale), 330 * scale)
+        card = width - margin - card_width
+        axes = axes_at(margin + 56 * scale, 112 * scale, card - 22 * scale, height - 56 * scale)
+        self.curve = CurveAxes(axes, self.subject.curve, scale, legend=False)
+        words = heading(self.subject.curve, self.subject.sample.features.method)
+        look: dict[str, Any] = {"transform": part.transSubfigure}
+        left, first, second = margin / width, 1 - 24 * scale / height, 1 - 48 * scale / height
+        question = "Which images are similar enough?"
+        self._write(part, left, first, question, 19, weight="bold", **look)
+        self._write(part, left, second, words, 12.5, color=QUIET, **look)
+        pairs, clusters = axes, self.curve.clusters
+        self._marks = [
+            pairs.axhline(0.5, color=CHOSEN, linewidth=1.6 * scale),
+            pairs.axhline(0.5, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3))),
+            *pairs.plot([], [], "o", color=PAIRS, markersize=7 * scale),
+            *clusters.plot([], [], "o", color=CLUSTERS, markersize=7 * scale),
+        ]
+        self._build_card(
+            axes_at(card, 64 * scale, card + card_width, height - 16 * scale),
+            axes_at(card + 16 * scale, 244 * scale, width - margin - 16 * scale, 274 * scale),
+        )
+
+    def _build_card(self, card: Axes, place: Axes) -> None:
+        """Numbers at the threshold that is shown; units are pixels of a large window."""
+        from matplotlib.widgets import Button
+
+        width, height = card.bbox.width, card.bbox.height
+        density = self._scale * float(self.figure.dpi) / DPI
+        width, height = width / density, height / density
+        card.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], facecolor=GROUND)
+        card.spines[:].set_visible(False)
+        right = width - 16
+        self._texts = [
+            self._write(card, 16, 20, size=12, color=QUIET),
+            self._write(card, 16, 50, size=30, weight="bold"),
+        ]
+        for row, color in enumerate((PAIRS, CLUSTERS, INK, INK)):
+            y = 88 + 24 * row
+            self._texts.append(self._write(card, 46, y, size=12.5, color=QUIET))
+            self._texts.append(self._write(card, right, y, size=12.5, color=color, ha="right"))
+            if row < 2:
+                (line,) = card.plot([16, 38], [y, y], color=color, linewidth=2 * self._scale)
+                line.set_linestyle(CLUSTERS_DASHES if row else "-")
+        self._card_axes = [card]
+        if self._take is None:
+            place.remove()
+            self._texts.append(self._write(card, 16, 186, size=12, weight="bold"))
+            return
+        self._button = Button(place, "", color="white", hovercolor=RULE)
+        self._button.label.set(family=FONT, fontsize=points(12 * self._scale), weight="bold")
+        self._button.label.set_color(INK)
+        take = self._take
+        self._button.on_clicked(lambda event: take())
+        place.spines[:].set_color(RULE)
+        self._texts.append(self._button.label)
+        self._card_axes.append(place)
+        rows = help_rows(int((height - 232) / 17))
+        if rows:
+            top = height - 17 * len(rows) - 4
+            card.plot([16, right], [top - 4, top - 4], color=RULE, linewidth=1)
+            for row, (key, what) in enumerate(rows):
+                self._write(card, 16, top + 8 + 17 * row, key, 12, weight="bold")
+                self._write(card, 102, top + 8 + 17 * row, what, 12, color=QUIET)
+
+    def _build_pairs(self, width: float, height: float, thumb: float, columns: int) -> None:
+        """The lower part: two rows of pairs."""
+        part, scale = self.parts[1], self._scale
+        margin, gap, inner = 20 * scale, 22 * scale, 3 * scale
+        cell_width, row_height = 2 * thumb + inner, thumb + 68 * scale
+        grid = part.add_gridspec(
+            2,
+            columns,
+            left=margin / width,
+            right=(margin + columns * (cell_width + gap) - gap) / width,
+            top=1 - 26 * scale / height,
+            bottom=1 - (26 * scale + row_height + thumb) / height,
+            wspace=gap / cell_width,
+            hspace=(row_height - thumb) / thumb,
+        )
+        self._letters = int(thumb / (NAME_SIZE * scale * LETTER))
+        self._shown: tuple[object, ...] = ()
+        self._cells = [
+            [
+                PairCell(part.add_subplot(grid[row, column]), thumb, inner, self._write, scale)
+                for column in range(columns)
+            ]
+            for row in range(2)
+        ]
+        for row, (text, more, color) in enumerate(HEADINGS):
+            y = 1 - (12 * scale + row * row_height) / height
+            look = {"transform": part.transSubfigure}
+            self._write(part, margin / width, y, text, 13.5, color=color, weight="bold", **look)
+            further = (margin + 190 * scale) / width
+            self._write(part, further, y, more, 12.5, color=QUIET, **look)
+
+    def _write(
+        self,
+        on: Axes | SubFigure,
+        x: float,
+        y: float,
+        text: str = "",
+        size: float = 13,
+        **look: Any,
+    ) -> Text:
+        """A line of text with its middle at `y`; `size` in pixels of a large window."""
+        look = {"color": INK, "va": "center", "family": FONT, **look}
+        return on.text(x, y, text, fontsize=points(size * self._scale), parse_math=False, **look)
 
     def threshold_at(self, x: float, y: float) -> float | None:
         """The threshold at a pixel of the canvas, from the bottom left; None beside the curve."""
@@ -389,61 +264,117 @@ class Board:
         return float(axes.transData.inverted().transform((x, y))[1])
 
     @property
-    def numbers(self) -> Sequence[Artist]:
-        """What tells of the threshold that is shown, in the order in which it is drawn."""
-        return [*self._marks, *self._card.texts]
-
-    @property
-    def pairs(self) -> Sequence[Artist]:
-        """The pairs next to that threshold."""
-        return self._rows.artists
-
-    @property
-    def boxes(self) -> tuple[Bbox, Bbox]:
-        """Where in the canvas `numbers` and `pairs` lie."""
-        from matplotlib.transforms import Bbox
-
-        whole = self.figure.bbox
-        border = round(whole.height * (1 - self.places.rows_top / self.places.height))
-        return (
-            Bbox.from_extents(0, border, whole.width, whole.height),
-            Bbox.from_extents(0, 0, whole.width, border),
-        )
+    def columns(self) -> int:
+        """Pairs in a row."""
+        return len(self._cells[0])
 
     def show_numbers(self, state: PickState) -> str:
-        """Tell of the threshold that is shown; the window's title for it comes back."""
-        found, curve = self.subject.sample.expected(state.shown), self.subject.curve
-        self._mark(state, found)
-        self._card.fill(state, facts_of(found, curve.images, curve.exact))
-        return title_of(state, found, curve.exact)
-
-    def show_pairs(self, nearest: Nearest, thumbnails: Mapping[int, Image | None]) -> bool:
-        """Show these pairs with the thumbnails that have come; whether anything has changed."""
-        return self._rows.show(nearest, thumbnails)
-
-    def _write_heading(self, paper: Paper) -> None:
-        left, scale = paper.places.margin, paper.places.scale
-        words = heading(self.subject.curve, self.subject.sample.features.method)
-        paper.write(left, 24 * scale, "Which images are similar enough?", 19, weight="bold")
-        paper.write(left, 48 * scale, words, 12.5, color=QUIET)
-
-    def _new_marks(self, scale: float) -> list[Any]:
-        """The lines of both thresholds and the dots where one of them meets the curves."""
-        axes, animated = self.curve.pairs, self._animated
-        chosen = axes.axhline(0.5, color=CHOSEN, linewidth=1.6 * scale, animated=animated)
-        hovered = axes.axhline(0.5, color=QUIET, linewidth=1.1, animated=animated)
-        hovered.set_linestyle((0, (4, 3)))
-        dots = [
-            one.plot([], [], "o", color=color, markersize=7 * scale, animated=animated)[0]
-            for one, color in ((axes, PAIRS), (self.curve.clusters, CLUSTERS))
-        ]
-        return [chosen, hovered, *dots]
-
-    def _mark(self, state: PickState, found: Expected) -> None:
+        """Show the threshold and what it gives; returns the window's title for it."""
+        expected, curve = self.subject.sample.expected(state.shown), self.subject.curve
+        hovering = state.hovered not in (None, state.chosen)
         chosen, hovered, pairs, clusters = self._marks
         chosen.set_ydata([state.chosen] * 2)
-        hovered.set_visible(state.hovered not in (None, state.chosen))
+        hovered.set_visible(hovering)
         hovered.set_ydata([state.shown] * 2)
-        pairs.set_data([found.pairs], [state.shown])
-        pairs.set_visible(found.pairs > 0 or not state.log)
-        clusters.set_data([found.clusters], [state.shown])
+        pairs.set_data([expected.pairs], [state.shown])
+        pairs.set_visible(expected.pairs > 0 or not state.log)
+        clusters.set_data([expected.clusters], [state.shown])
+        taken = f"Enter takes {threshold_text(state.chosen, state.digits)}"
+        words = (
+            "threshold under the pointer" if hovering else "threshold chosen",
+            threshold_text(state.shown, state.digits),
+            *facts_of(expected, curve.images, curve.exact),
+            self._hint if self._take is None else taken,
+        )
+        for text, word in zip(self._texts, words, strict=True):
+            text.set_text(word)
+        return title_of(state, expected, curve.exact)
+
+    def show_pairs(self, nearest: Nearest, thumbnails: Mapping[int, Image | None]) -> bool:
+        """Show pairs with their present thumbnails; whether anything has changed."""
+        shown = (nearest, tuple(thumbnails))
+        if shown == self._shown:
+            return False
+        self._shown = shown
+        for cells, pairs in zip(self._cells, (nearest.above, nearest.below), strict=True):
+            for column, cell in enumerate(cells):
+                cell.show(pairs[column] if column < len(pairs) else None, thumbnails, self._name)
+        return True
+
+    def _name(self, image: int) -> str:
+        return drawable(shortened(self.subject.names[image], self._letters))
+
+
+class PairCell:
+    """The axes of one pair: two thumbnails, with the similarity and both names below."""
+
+    def __init__(
+        self, axes: Axes, thumb: float, inner: float, write: Callable[..., Text], scale: float
+    ) -> None:
+        from matplotlib.patches import Rectangle
+
+        self.axes, self._thumb = axes, thumb
+        axes.set(xlim=(0, 2 * thumb + inner), ylim=(thumb, 0))
+        axes.set_axis_off()
+        self._lefts = (0.0, thumb + inner)
+        self._images: list[AxesImage] = []
+        self._names, self._notes = [], []
+        for left in self._lefts:
+            axes.add_patch(Rectangle((left, 0), thumb, thumb, color=WAITING, linewidth=0))
+            self._images.append(axes.imshow(np.zeros((1, 1, 3)), aspect="auto", zorder=2))
+            middle = {"x": left + thumb / 2, "color": QUIET, "ha": "center"}
+            self._names.append(write(axes, y=thumb + 26 * scale, size=NAME_SIZE, **middle))
+            self._notes.append(write(axes, y=thumb / 2, size=10, **middle))
+        center = thumb + inner / 2
+        self._similarity = write(
+            axes, center, thumb + 11 * scale, "", 12, ha="center", weight="bold"
+        )
+
+    def show(
+        self,
+        pair: Pair | None,
+        thumbnails: Mapping[int, Image | None],
+        name_of: Callable[[int], str],
+    ) -> None:
+        """Show a pair; nothing without one."""
+        self.axes.set_visible(pair is not None)
+        if pair is None:
+            return
+        self._similarity.set_text(similarity_text(pair.similarity))
+        for place, image in enumerate((pair.a, pair.b)):
+            picture = thumbnails.get(image)
+            self._names[place].set_text(name_of(image))
+            unreadable = image in thumbnails and picture is None
+            self._notes[place].set_text("no picture" if unreadable else "")
+            self._images[place].set_visible(picture is not None)
+            if picture is not None:
+                self._images[place].set_data(picture)
+                self._images[place].set_extent(self._extent(self._lefts[place], picture))
+
+    def _extent(self, left: float, picture: Image) -> tuple[float, float, float, float]:
+        """Where a picture is shown: as large as its square allows, in the middle."""
+        height, width = (self._thumb * side / max(picture.shape[:2]) for side in picture.shape[:2])
+        left, top = left + (self._thumb - width) / 2, (self._thumb - height) / 2
+        return left, left + width, top + height, top
+
+
+def facts_of(expected: Expected, images: int, exact: bool) -> tuple[str, ...]:
+    """Names and values of what a threshold gives, as the card shows them."""
+    clustered = expected.clustered_images
+    return (
+        *("similar pairs", number_text(expected.pairs, exact)),
+        *("clusters", number_text(expected.clusters, exact)),
+        *(f"in clusters ({share_text(clustered, images)})", number_text(clustered, exact)),
+        *("images left alone", number_text(images - clustered, exact)),
+    )
+
+
+def title_of(state: PickState, expected: Expected, exact: bool) -> str:
+    """The window's title: the threshold that is shown, and what it gives."""
+    what = "chosen" if state.hovered is None else "pointer"
+    return (
+        f"{what} {threshold_text(state.shown, state.digits)}:"
+        f" {number_text(expected.pairs, exact)} similar pairs,"
+        f" {number_text(expected.clusters, exact)} clusters,"
+        f" {number_text(expected.clustered_images, exact)} images in them - clusterimg"
+    )

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from icas.clusterimg.picker.curve import DPI, png_of
-from icas.clusterimg.picker.figure import Board, Subject
+from icas.clusterimg.picker.figure import PickerFigure, Subject
 from icas.clusterimg.picker.pairs import Nearest, Thumbnails
 from icas.clusterimg.picker.state import PickState, threshold_text
 from icas.clusterimg.picker.window import SIZE, Picker
@@ -82,10 +82,10 @@ def still_picture(
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     state = state.choose(threshold)
-    board = Board(figure, subject, animated=False, hint=hint)
-    nearest = Nearest.of(subject.sample, state.chosen, board.places.pairs)
-    thumbnails.read_now(nearest.images)
+    board = PickerFigure(figure, subject, animated=False, hint=hint)
     board.build(state)
+    nearest = Nearest.of(subject.sample, state.chosen, board.columns)
+    thumbnails.read_now(nearest.images)
     board.show_numbers(state)
     board.show_pairs(nearest, thumbnails.those_there(nearest.images))
     return png_of(figure)

@@ -1,4 +1,4 @@
-"""Thumbnails for the picker: read by other threads when they are wanted, kept while they last."""
+"""The pairs next to a threshold, and their thumbnails, read by other threads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.picker.layout import Places, Rect
+from icas.clusterimg.picker.curve import FONT
 from icas.clusterimg.thresholds.sample import Sample
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import MAX_PIXELS, Image, resize, thumbnail
@@ -111,22 +109,6 @@ class Thumbnails:
             self._kept.popitem(last=False)
 
 
-def fitted(picture: Image, side: int) -> NDArray[np.uint8]:
-    """`picture` with its longest side at `side` pixels; tiny pictures a whole number of times."""
-    height, width = picture.shape[:2]
-    longest = max(height, width)
-    if longest <= side:
-        times = max(1, side // longest)
-        return picture.repeat(times, axis=0).repeat(times, axis=1)
-    scale = side / longest
-    return resize(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
-
-
-PAPER = (255, 255, 255)
-WAITING = (238, 241, 245)
-"""Behind a thumbnail, and where one is still to come."""
-
-
 @dataclass(frozen=True)
 class Pair:
     """Two images of the sample and their similarity."""
@@ -161,72 +143,6 @@ def _pairs(links: Links) -> tuple[Pair, ...]:
     return tuple(Pair(*row) for row in rows)
 
 
-def pairs_picture(
-    nearest: Nearest,
-    thumbnails: Mapping[int, Image | None],
-    places: Places,
-    density: float = 1.0,
-) -> NDArray[np.uint8]:
-    """The thumbnails of both rows, each in its place.
-
-    Parameters
-    ----------
-    nearest : Nearest
-    thumbnails : mapping
-        Those that have come; None = cannot be read.
-    places : Places
-    density : float
-        Pixels of the picture to one of `places`.
-
-    Returns
-    -------
-    (h, w, 3) uint8 ndarray
-        Of `pairs_area`.
-    """
-    area = pairs_area(places)
-    shape = round(area.height * density), round(area.width * density)
-    paper = np.full((*shape, 3), PAPER, np.uint8)
-    for row, pairs in zip(places.rows, (nearest.above, nearest.below), strict=True):
-        for cell, pair in zip(row.cells, pairs, strict=False):
-            for place, image in zip(cell, (pair.a, pair.b), strict=True):
-                _put(paper, place, area, density, thumbnails.get(image))
-    return paper
-
-
-def pairs_area(places: Places) -> Rect:
-    """The least rectangle around all thumbnails."""
-    first, last = places.rows[0].cells[0][0], places.rows[1].cells[-1][1]
-    return Rect(first.left, first.top, last.right - first.left, last.bottom - first.top)
-
-
-def _put(
-    paper: NDArray[np.uint8], place: Rect, area: Rect, density: float, picture: Image | None
-) -> None:
-    side = max(1, int(place.width * density))
-    top, left = round((place.top - area.top) * density), round((place.left - area.left) * density)
-    ground = paper[top : top + side, left : left + side]
-    ground[:] = WAITING
-    if picture is None:
-        return
-    small = fitted(picture, side)[: ground.shape[0], : ground.shape[1]]
-    height, width = small.shape[:2]
-    row, col = (ground.shape[0] - height) // 2, (ground.shape[1] - width) // 2
-    ground[row : row + height, col : col + width] = small
-
-
-def unread_places(
-    nearest: Nearest, thumbnails: Mapping[int, Image | None], places: Places
-) -> list[tuple[Rect, int]]:
-    """Where an image cannot be shown, and which it is."""
-    found = []
-    for row, pairs in zip(places.rows, (nearest.above, nearest.below), strict=True):
-        for cell, pair in zip(row.cells, pairs, strict=False):
-            for place, image in zip(cell, (pair.a, pair.b), strict=True):
-                if image in thumbnails and thumbnails[image] is None:
-                    found.append((place, image))
-    return found
-
-
 def shortened(name: str, length: int) -> str:
     """`name` without its folders, its middle left out where it is longer than `length`."""
     short = name.rpartition("/")[2]
@@ -236,3 +152,17 @@ def shortened(name: str, length: int) -> str:
         return short[: max(length, 0)]
     behind = (length - 1) // 2
     return f"{short[: length - 1 - behind]}…{short[len(short) - behind :]}"
+
+
+def drawable(name: str) -> str:
+    """`name` with a box for every letter that the font lacks: matplotlib would warn of each."""
+    known = _letters()
+    return "".join(one if one.isprintable() and ord(one) in known else "□" for one in name)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Letters that the font has."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(get_font(findfont(FontProperties(family=list(FONT)))).get_charmap())

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from icas.clusterimg.picker.figure import Board, Subject
+from icas.clusterimg.picker.figure import PickerFigure, Subject
 from icas.clusterimg.picker.pairs import Nearest, Thumbnails
 from icas.clusterimg.picker.state import PickState
 
@@ -44,11 +44,11 @@ class Picker:
         canvas: Any = figure.canvas
         self._canvas = canvas
         self._blit = bool(canvas.supports_blit)
-        self._board = Board(figure, subject, animated=self._blit)
+        self._picture = PickerFigure(figure, subject, animated=self._blit, take=self._take)
         self._behind: list[Any] = []
         self._nearest = Nearest((), ())
         self._pairs_due = False
-        self._board.build(state)
+        self._picture.build(state)
         self._show()
         for name, act in self._events().items():
             canvas.mpl_connect(name, act)
@@ -70,22 +70,25 @@ class Picker:
         }
 
     def _moved(self, event: Any) -> None:
-        at = self._board.threshold_at(event.x, event.y)
+        at = self._picture.threshold_at(event.x, event.y)
         self._become(self.state.leave() if at is None else self.state.hover(at))
 
     def _left(self, event: Any) -> None:
-        if self._board.threshold_at(event.x, event.y) is None:
+        if self._picture.threshold_at(event.x, event.y) is None:
             self._become(self.state.leave())
 
     def _clicked(self, event: Any) -> None:
-        at = self._board.threshold_at(event.x, event.y)
+        at = self._picture.threshold_at(event.x, event.y)
         if event.button == 1 and at is not None:
             self._become(self.state.click(at))
 
     def _scrolled(self, event: Any) -> None:
-        at = self._board.threshold_at(event.x, event.y)
+        at = self._picture.threshold_at(event.x, event.y)
         if at is not None:
             self._become(self.state.zoom(1 if event.button == "up" else -1, at))
+
+    def _take(self) -> None:
+        self._become(self.state.take())
 
     def _become(self, state: PickState) -> None:
         """Go on to another state, and show what differs."""
@@ -101,8 +104,10 @@ class Picker:
             self._update()
 
     def _rebuild(self) -> None:
-        """Axes have changed: everything is drawn."""
-        self._board.build(self.state)
+        """Lay out and draw everything, after a change of size or axes."""
+        if self.state.ending is not None:
+            return
+        self._picture.build(self.state)
         self._show()
         self._canvas.draw_idle()
 
@@ -123,35 +128,35 @@ class Picker:
         return True
 
     def _show_numbers(self) -> None:
-        title = self._board.show_numbers(self.state)
+        title = self._picture.show_numbers(self.state)
         if self._canvas.manager is not None:
             self._canvas.manager.set_window_title(title)
 
     def _show_pairs(self) -> bool:
-        count = self._board.places.pairs
+        count = self._picture.columns
         self._nearest = Nearest.of(self._subject.sample, self.state.shown, count)
         self._pairs_due = False
         self._thumbnails.poll(self._nearest.images)
         there = self._thumbnails.those_there(self._nearest.images)
-        return self._board.show_pairs(self._nearest, there)
+        return self._picture.show_pairs(self._nearest, there)
 
     def _redraw(self, part: int) -> None:
         """Draw the numbers (0) or the pairs (1) over what stands behind them, and show that."""
         if self._blit and self._behind:
             self._canvas.restore_region(self._behind[part])
             self._lay_over(part)
-            self._canvas.blit(self._board.boxes[part])
+            self._canvas.blit(self._picture.parts[part].bbox)
         else:
             self._canvas.draw_idle()
 
     def _drawn(self, event: Any) -> None:
         if self._blit:
-            self._behind = [self._canvas.copy_from_bbox(box) for box in self._board.boxes]
+            self._behind = [self._canvas.copy_from_bbox(part.bbox) for part in self._picture.parts]
             self._lay_over(0)
             self._lay_over(1)
 
     def _lay_over(self, part: int) -> None:
-        for artist in (self._board.numbers, self._board.pairs)[part]:
+        for artist in self._picture.overlays[part]:
             self.figure.draw_artist(artist)
 
     def _closed(self) -> None:
