@@ -136,7 +136,6 @@ def cluster_batches(
 
     Parameters
     ----------
-    clusterer : Clusterer
     parts : iterable of (FeatureSet, labels or None)
         Features of each batch, and its clusters where a person edited them.
     merge : {"representatives", "exact", "none"}

@@ -86,7 +86,6 @@ def cohesions_of(
 
     Parameters
     ----------
-    method : Method
     features : FeatureSet
         Of n images.
     labels : (n,) int64 ndarray
@@ -94,7 +93,6 @@ def cohesions_of(
     links : Links, optional
         Similarities of pairs that are known: a cluster all of whose pairs are among them is not
         compared again. Pairs of different clusters are ignored.
-    workers : Workers
     """
     members = members_of(labels)
     sums = np.zeros(len(labels), np.int64)

@@ -57,7 +57,6 @@ def join_apart(start: Numbers, tree: Links, marks: ConstraintArrays, among: Amon
         Groups that stay whole.
     tree : Links
         A maximum spanning forest of the links, or all of them.
-    marks : ConstraintArrays
     among : callable
         Gives the links of images for which some have to be refused.
     """

@@ -54,15 +54,12 @@ def merge_batches(
 
     Parameters
     ----------
-    clusterer : Clusterer
-    batches : sequence of Partition
     features : sequence of FeatureSet
         Of each batch: with ``exact`` of all images, with ``representatives`` of these, in the order
         of `Partition.representatives`.
     merge : {"representatives", "exact", "none"}
         Pairs of representatives are compared, or all pairs across batches too: with links the same
         clusters as one large batch. ``none`` leaves batches by themselves.
-    constraints : ConstraintArrays, optional
     whole : bool
         With `constraints` and ``exact``: clusters of batches stay whole. They need not where links
         alone make them: a link across batches may replace one that was refused.

@@ -32,7 +32,6 @@ def run(
     ----------
     src : path
         A folder with images, or for ``stage="merge"`` a result of ``stage="batch"``.
-    settings : ClusterSettings
     console : Console
         Where the run reports to; default nowhere.
 

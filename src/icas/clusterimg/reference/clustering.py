@@ -63,8 +63,6 @@ def cluster_against(
     ----------
     parts : iterable of (FeatureSet, labels or None)
         Features of each batch of new images.
-    both : ReferenceFeatures
-    threshold : float
     store : LinkStore, optional
         Takes the links.
     """

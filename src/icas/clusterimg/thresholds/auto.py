@@ -56,7 +56,6 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> Threshold
 
     Parameters
     ----------
-    sample : Sample
     default : float
         The method's threshold, for samples that are too small.
     copies : bool

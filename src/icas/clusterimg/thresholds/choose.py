@@ -32,12 +32,10 @@ def choose_threshold(
 
     Parameters
     ----------
-    method : Method
     given : float or None
         A number, with its `reason`.
     sample : Sample or None
         Needed where no number is given.
-    picker : callable, optional
     """
     if given is not None:
         return ThresholdChoice(given, reason, sample=sample)
