@@ -28,7 +28,7 @@ from icas.clusterimg.methods.deep import Deep
 from icas.clusterimg.model_selection.grid import Grid
 from icas.clusterimg.model_selection.search import group
 from icas.clusterimg.networks.whitening import unit
-from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.parallel.executors import start_workers
 
 sys.path.insert(0, str(Path(__file__).parent))

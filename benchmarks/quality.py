@@ -25,7 +25,7 @@ from icas.clusterimg.features.inputs import extract
 from icas.clusterimg.graph.forest import labels_at
 from icas.clusterimg.methods import METHODS, make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.parallel.executors import start_workers
 
 TOP = Path(__file__).resolve().parent.parent

@@ -11,8 +11,7 @@ from icas.clusterimg.data.links import Links
 from icas.clusterimg.evaluation.scores import curve, evaluate, match_labels, read_labels
 from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.thresholds.auto import choose
-from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.clusterimg.thresholds.auto import auto, choose, sample_of
 from icas.clusterimg.thresholds.sample import Sample
 
 SURE = ("copies", "video-frames", "deeppcb-pairs", "multiview")

@@ -23,7 +23,7 @@ from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.graph.forest import Labels, spanning_forest
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, threshold_of
-from icas.clusterimg.thresholds.choose import auto, sample_of
+from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
 from icas.parallel.executors import start_workers

@@ -253,7 +253,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
     resume : bool, default False
         Go on with a training that was stopped.
     overwrite : bool, default False
-        Replace a trained network and begin anew.
+        Replace a trained network and start again.
     recursive : bool, default False
         Sub-folders too.
     max_pixels : int, default 178,956,970
@@ -283,7 +283,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
 
     Examples
     --------
-    A setting that does not exist is told before any work:
+    A setting that does not exist is refused before any work:
 
     >>> import icas
     >>> icas.train("photos", epoch=5)  # doctest: +ELLIPSIS

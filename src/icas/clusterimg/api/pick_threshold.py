@@ -18,7 +18,7 @@ from icas.clusterimg.picker.notebook import PickedThreshold
 from icas.clusterimg.picker.pairs import Reader, Thumbnails, reader_of_arrays, reader_of_files
 from icas.clusterimg.picker.pick import ask, why_no_window, written_instead
 from icas.clusterimg.settings import DEFAULT_METHOD
-from icas.clusterimg.thresholds.choose import auto
+from icas.clusterimg.thresholds.auto import auto
 from icas.clusterimg.thresholds.sample import SAMPLE, Sample
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS, as_image

@@ -49,7 +49,7 @@ def bridges(labels: Labels, links: Links) -> list[Bridge | None]:
     found: list[Bridge | None] = []
     for number, members in enumerate(members_of(labels)):
         edges = order[ends[number] : ends[number + 1]]
-        whole = len(edges) == len(members) - 1  # not so in a folder put together by hand
+        whole = len(edges) == len(members) - 1  # not so in a folder edited by a person
         place[members] = np.arange(len(members))
         a, b = place[forest.a[edges]], place[forest.b[edges]]
         found.append(_bridge(Links(a, b, forest.similarity[edges])) if whole else None)

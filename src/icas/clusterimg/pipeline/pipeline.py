@@ -10,9 +10,15 @@ from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Clustering, cluster_batches
 from icas.clusterimg.decisions.apply import Remembered, remembered
 from icas.clusterimg.decisions.constraints import Constraints
-from icas.clusterimg.pipeline.context import RunContext
 from icas.clusterimg.pipeline.source import Source, features_by_batch, read_source
-from icas.clusterimg.pipeline.steps import Survey, choose_method, describe, survey, with_linkage
+from icas.clusterimg.pipeline.steps import (
+    RunContext,
+    Survey,
+    choose_method,
+    describe,
+    survey,
+    with_linkage,
+)
 from icas.clusterimg.pipeline.trained_network import with_trained_network
 from icas.clusterimg.reference.clustering import cluster_against
 from icas.clusterimg.reference.scan import InReference
@@ -98,7 +104,7 @@ def _cluster(
 ) -> tuple[Clustering, InReference | None]:
     """Clusters of all images, and what was found in the reference if there is one."""
     settings, watch, console = context.settings, context.watch, context.console
-    batches = features_by_batch(context, clusterer, known.images, source)
+    batches = features_by_batch(clusterer, known.images, source, settings, watch)
     if known.reference is not None and clusterer.threshold is not None:
         looked_up = cluster_against(
             batches,

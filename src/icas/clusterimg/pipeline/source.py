@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from icas.clusterimg.clustering.base import Clusterer
-from icas.clusterimg.clustering.batches import default_batch_size, split
+from icas.clusterimg.clustering.batches import Stopwatch, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
 from icas.clusterimg.features.extraction import LookedOver
 from icas.clusterimg.graph.forest import Labels
-from icas.clusterimg.pipeline.context import RunContext
 from icas.clusterimg.reference.scan import Reference, apart, read_reference
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.plan import OUTLIERS
@@ -117,11 +116,15 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
 
 
 def features_by_batch(
-    context: RunContext, clusterer: Clusterer, looked_over: LookedOver, source: Source
+    clusterer: Clusterer,
+    looked_over: LookedOver,
+    source: Source,
+    settings: ClusterSettings,
+    watch: Stopwatch,
 ) -> Iterator[tuple[FeatureSet, Labels | None]]:
     """Features of each batch in turn, with its clusters where a person may have edited them."""
-    for images, edited in _batches(clusterer, source, context.settings):
-        with context.watch.stage("features"):
+    for images, edited in _batches(clusterer, source, settings):
+        with watch.stage("features"):
             features = looked_over.features(images)
         if edited is not None and features.unreadable:
             read = set(features.files)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from icas.cli.console import Console
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.methods.deep import Deep
-from icas.clusterimg.pipeline.context import RunContext
+from icas.clusterimg.pipeline.steps import RunContext
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.training.checkpoints import checkpoint_path
 from icas.clusterimg.training.report import TrainReport

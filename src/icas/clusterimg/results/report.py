@@ -63,7 +63,7 @@ class ClusterReport:
     seconds : dict
         Time by stage: ``scan``, ``features``, ``links``, ``merge``, ``transfer``.
     peak_memory_mb : float or None
-        Most memory that the process held, where the system tells.
+        Most memory that the process held, if the system reports it.
     settings, options : dict
         Settings of the run and of its method.
     source : str
@@ -75,7 +75,7 @@ class ClusterReport:
     written : bool
         False after a dry run.
     afterwards : mapping
-        What was done to the result after its run (a re-cut, splits), as ``run.json`` tells it.
+        What was done to the result after its run (a recut, splits), as in ``run.json``.
     candidates : mapping or None
         Where only candidates were compared: how many an image (``k``), and what share of the
         links of some images they found (``recall``).
