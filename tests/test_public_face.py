@@ -218,7 +218,7 @@ def test_other_parameters_are_the_settings(name: str, settings: type) -> None:
     for setting, (default, option) in real.items():
         kind = said[setting]
         assert _same(_default(kind), default) or _in_bytes(kind, default), f"{setting}: {kind}"
-        assert _choices(kind) == option.choices, setting
+        assert _choices(kind) == tuple(option.choices), setting
 
 
 def _in_bytes(kind: str, default: Any) -> bool:
