@@ -15,19 +15,29 @@ from icas.common.errors import ConflictError, IcasError
 
 
 @contextmanager
-def told_as(what: str) -> Iterator[None]:
-    """Turn what SQLite or the disk says within the block into one line that begins with `what`.
+def one_line_errors(what: str, hint: str = "", *, subject: str | None = None) -> Iterator[None]:
+    """Convert errors of SQLite and of the disk into one line: ``what: reason``.
+
+    Parameters
+    ----------
+    hint : str
+        What to do, at the end of the line.
+    subject : str, optional
+        Named before the reason where the error names no file; None: no file is named.
 
     Raises
     ------
     IcasError
-        Something went wrong.
     """
     try:
         yield
+    except IcasError:
+        raise
     except (sqlite3.Error, OSError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise IcasError(f"{what}: {why}") from error
+        reason = str(getattr(error, "strerror", None) or error)
+        if subject is not None:
+            reason = f"{getattr(error, 'filename', None) or subject}: {reason}"
+        raise IcasError(f"{what}: {reason}{hint}") from error
 
 
 def beside(folder: Path, ending: str) -> Path:

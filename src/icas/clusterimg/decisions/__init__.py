@@ -1,1 +1,1 @@
-"""Stored must-link, cannot-link and reject constraints."""
+"""Must-link, cannot-link and reject constraints: stored, and applied to the images of a run."""

@@ -1,4 +1,4 @@
-"""Remembered decisions -> what they say about the images of a run."""
+"""Stored constraints -> constraints on the images of a run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.clusterimg.decisions.constraints import NOTHING, Constraints
-from icas.clusterimg.decisions.model import TOGETHER, Decision, picture_of
-from icas.clusterimg.decisions.store import DecisionStore, decisions_folder, has_decisions
+from icas.clusterimg.decisions.model import TOGETHER, Constraint, content_of
+from icas.clusterimg.decisions.store import ConstraintStore, constraints_folder, has_constraints
 from icas.common.errors import IcasError
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """What remembered decisions say about the images of a run.
-
-    Attributes
-    ----------
-    constraints : Constraints
-    together, apart : int
-        How many decisions of each kind say something about two images or more.
-    """
+class Applied:
+    """Constraints on the images of a run, and the number of stored ones of each kind."""
 
     constraints: Constraints = NOTHING
     together: int = 0
@@ -33,8 +26,8 @@ class Remembered:
     def __bool__(self) -> bool:
         return self.together + self.apart > 0
 
-    def told(self) -> str:
-        """In one line."""
+    def summary(self) -> str:
+        """A line to print."""
         count = self.together + self.apart
         ones = "one applies" if count == 1 else "ones apply"
         return f"decisions: {count} remembered {ones} to these images"
@@ -44,134 +37,116 @@ class Remembered:
         return {"together": self.together, "apart": self.apart}
 
 
-def remembered(
+def stored_constraints(
     files: Mapping[str, Path], cache: str | Path | bool | None = None, jobs: int | None = None
-) -> Remembered:
-    """What is remembered about images.
+) -> Applied:
+    """The stored constraints that apply to images.
 
-    Only files whose size is that of a file about which something is decided are looked into.
+    Only files whose size is that of a file with a constraint are read.
 
     Parameters
     ----------
     files : mapping of str to Path
-        Name of each image, and where it lies.
+        Name and path of each image.
     cache : path or bool, optional
         As ``--cache``.
     jobs : int, optional
-        How many files are looked into at a time; default as many as there are cores.
+        Number of threads; default all cores.
 
     Raises
     ------
     IcasError
-        The store of decisions is damaged, or cannot be read.
+        The store is damaged, or cannot be read.
     """
     try:
-        folder = decisions_folder(cache)
-    except IcasError:  # no home folder: nothing can have been remembered there
-        return Remembered()
-    if not has_decisions(folder):
-        return Remembered()
+        folder = constraints_folder(cache)
+    except IcasError:  # without a home folder nothing can have been stored
+        return Applied()
+    if not has_constraints(folder):
+        return Applied()
     try:
-        with DecisionStore(folder) as store:
-            decisions = store.all()
+        with ConstraintStore(folder) as store:
+            constraints = store.all()
     except IcasError as error:
         raise IcasError(f"{error}; --no-decisions leaves them out") from error
-    keys = _keys(files, {one.size for each in decisions for one in each.pictures}, jobs)
-    return what_applies(decisions, keys)
+    sizes = {image.size for one in constraints for image in one.images}
+    return applied(constraints, _keys(files, sizes, jobs))
 
 
 def _keys(files: Mapping[str, Path], sizes: set[int], jobs: int | None) -> dict[str, bytes]:
-    """Content of those files that are of one of `sizes`; one that cannot be read is left out."""
+    """Key of each readable file of one of `sizes`."""
+
+    def key(path: Path) -> bytes | None:
+        try:
+            return content_of(path, "").key if path.stat().st_size in sizes else None
+        except OSError:  # reported when it is decoded
+            return None
+
     if not sizes:
         return {}
-    alike = [(file, path) for file, path in files.items() if _size(path) in sizes]
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        found = pool.map(_key, (path for _, path in alike))
-        return {file: key for (file, _), key in zip(alike, found, strict=True) if key is not None}
+        keys = pool.map(key, files.values())
+        return {file: key for file, key in zip(files, keys, strict=True) if key is not None}
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+def applied(constraints: Sequence[Constraint], keys: Mapping[str, bytes]) -> Applied:
+    """Those of `constraints` that apply to files with these `keys`.
 
-
-def _key(path: Path) -> bytes | None:
-    try:
-        return picture_of(path, "").key
-    except OSError:  # whoever reads the picture says so
-        return None
-
-
-def what_applies(decisions: Sequence[Decision], keys: Mapping[str, bytes]) -> Remembered:
-    """What `decisions` say about files of the contents `keys`.
-
-    What is together by several decisions in a row is together, also where the files between are
-    not there. Files of one content are one picture.
+    Must-link constraints are transitive, also over files that are not there. Files with equal
+    content are one image.
     """
-    class_of = _classes(decisions)
-    here = set(keys.values())
-    pictures = Counter(class_of[key] for key in here if key in class_of)
-    present = set(pictures)
-    apart = [
-        sides
-        for one in decisions
-        if one.kind != TOGETHER and len(set((sides := _sides(one, class_of, present)).values())) > 1
-    ]
-    matter = {one for one, count in pictures.items() if count > 1}.union(*apart)
-    classes = {file: class_of[key] for file, key in keys.items() if class_of.get(key, -1) in matter}
-    together = _count_together(decisions, class_of, here, pictures)
+    class_of = _classes(constraints)
+    present = set(keys.values())
+    images = Counter(class_of[key] for key in present if key in class_of)
+    apart = []
+    for one in constraints:
+        sides = {class_of[key]: side for key, side in one.side_of().items()}
+        sides = {name: side for name, side in sides.items() if name in images}
+        if one.kind != TOGETHER and len(set(sides.values())) > 1:
+            apart.append(sides)
+    used = {name for name, count in images.items() if count > 1}.union(*apart)
+    classes = {file: class_of[key] for file, key in keys.items() if class_of.get(key, -1) in used}
+    together = _count_together(constraints, class_of, present, images)
     if not apart and not together:
-        return Remembered()
-    return Remembered(Constraints(classes, tuple(apart)), together, len(apart))
+        return Applied()
+    return Applied(Constraints(classes, tuple(apart)), together, len(apart))
 
 
-def _classes(decisions: Iterable[Decision]) -> dict[bytes, int]:
-    """Content -> number of what it is together with, of all that something is decided about."""
-    above: dict[bytes, bytes] = {}
+def _classes(constraints: Iterable[Constraint]) -> dict[bytes, int]:
+    """Key -> number of its must-link class, for all images with constraints."""
+    parents: dict[bytes, bytes] = {}
 
-    def top(key: bytes) -> bytes:
-        above.setdefault(key, key)
-        while above[key] != key:
-            above[key] = above[above[key]]
-            key = above[key]
+    def root(key: bytes) -> bytes:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
         return key
 
-    for decision in decisions:
-        for side in decision.sides:
-            for picture in side:
-                one, first = top(picture.key), top(side[0].key)
-                if decision.kind == TOGETHER and one != first:
-                    above[one] = first
-    numbers = {key: number for number, key in enumerate(sorted({top(key) for key in above}))}
-    return {key: numbers[top(key)] for key in above}
-
-
-def _sides(decision: Decision, class_of: Mapping[bytes, int], present: set[int]) -> dict[int, int]:
-    """Class -> side of the pictures of a decision that are here, with their like."""
-    return {
-        class_of[picture.key]: number
-        for number, side in enumerate(decision.sides)
-        for picture in side
-        if class_of[picture.key] in present
-    }
+    for constraint in constraints:
+        for side in constraint.sides:
+            for image in side:
+                a, b = root(image.key), root(side[0].key)
+                if constraint.kind == TOGETHER and a != b:
+                    parents[a] = b
+    numbers = {key: number for number, key in enumerate(sorted({root(key) for key in parents}))}
+    return {key: numbers[root(key)] for key in parents}
 
 
 def _count_together(
-    decisions: Sequence[Decision],
+    constraints: Sequence[Constraint],
     class_of: Mapping[bytes, int],
-    here: set[bytes],
-    pictures: Mapping[int, int],
+    present: set[bytes],
+    images: Mapping[int, int],
 ) -> int:
-    """Decisions that bring two pictures together which are here, be it over others that are not."""
-    direct, over_others = Counter[int](), Counter[int]()
-    for decision in decisions:
-        for side in decision.sides if decision.kind == TOGETHER else ():
-            one = class_of[side[0].key]
-            if pictures.get(one, 0) > 1:
-                present = sum(picture.key in here for picture in side)
-                direct[one] += present > 1
-                over_others[one] += present == 1
+    """Number of must-link constraints that join two images that are present, also indirectly."""
+    direct, indirect = Counter[int](), Counter[int]()
+    for constraint in constraints:
+        for side in constraint.sides if constraint.kind == TOGETHER else ():
+            name = class_of[side[0].key]
+            if images.get(name, 0) > 1:
+                count = sum(image.key in present for image in side)
+                direct[name] += count > 1
+                indirect[name] += count == 1
                 break
-    return sum(direct[one] or over_others[one] for one in {*direct, *over_others})
+    return sum(direct[name] or indirect[name] for name in {*direct, *indirect})

@@ -1,74 +1,68 @@
-"""A new decision beside the earlier ones: what it replaces, and what stands in its way."""
+"""A new constraint and the stored ones: which it replaces, and which it contradicts."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from icas.clusterimg.decisions.model import TOGETHER, Decision, Picture, Sides
+from icas.clusterimg.decisions.model import TOGETHER, Constraint, ImageContent, Sides
 from icas.common.errors import ConflictError
 
 _NAMED = 5
-"""Decisions that an error names; it counts the others."""
+"""Constraints that an error names."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """What becomes of an earlier decision.
+class Revision:
+    """A stored constraint that is changed, or removed where `after` is None."""
 
-    Attributes
-    ----------
-    before : Decision
-    after : Decision or None
-        None: it is replaced as a whole.
-    """
+    before: Constraint
+    after: Constraint | None
 
-    before: Decision
-    after: Decision | None
-
-    def told(self) -> str:
-        """In words."""
+    def description(self) -> str:
+        """What happens, for messages."""
         if self.after is None:
-            return f"replaces {self.before.told()}"
-        return f"changes {self.before.told()}: the rest of it stays"
+            return f"replaces {self.before.description()}"
+        return f"changes {self.before.description()}: the rest of it stays"
 
 
-def known_already(new: Decision, earlier: Iterable[Decision]) -> Decision | None:
-    """The one of `earlier` that says all that `new` says."""
-    wanted = [{picture.key for picture in side} for side in new.sides]
-    for one in earlier:
+def implied_by(new: Constraint, stored: Iterable[Constraint]) -> Constraint | None:
+    """The one of `stored` that implies `new`, if there is one."""
+    keys = [{image.key for image in side} for side in new.sides]
+    for one in stored:
         if one.kind != new.kind:
             continue
-        side_of = _side_of(one)
-        found = [{side_of.get(key, -1) for key in side} for side in wanted]
-        if any(-1 in sides for sides in found):
+        side_of = one.side_of()
+        sides = [{side_of.get(key, -1) for key in side} for side in keys]
+        if any(-1 in numbers for numbers in sides):
             continue
-        if new.kind == TOGETHER and all(len(sides) == 1 for sides in found):
+        if new.kind == TOGETHER and all(len(numbers) == 1 for numbers in sides):
             return one
-        if new.kind != TOGETHER and sum(map(len, found)) == len(set().union(*found)):
+        if new.kind != TOGETHER and sum(map(len, sides)) == len(set().union(*sides)):
             return one
     return None
 
 
-def changes_by(new: Decision, earlier: Iterable[Decision]) -> list[Change]:
-    """What of `earlier` says directly the contrary of `new`, and what is left of it."""
-    changes = []
-    for one in earlier:
+def revisions_by(new: Constraint, stored: Iterable[Constraint]) -> list[Revision]:
+    """The stored constraints that `new` contradicts directly, and what is left of them."""
+    revisions = []
+    for one in stored:
         if one.kind == new.kind:
             continue
         sides = _joined(one, new) if new.kind == TOGETHER else _parted(one, new)
         if sides != one.sides:
             least = 1 if one.kind == TOGETHER else 2
-            changes.append(Change(one, replace(one, sides=sides) if len(sides) >= least else None))
-    return changes
+            after = replace(one, sides=sides) if len(sides) >= least else None
+            revisions.append(Revision(one, after))
+    return revisions
 
 
-def _joined(apart: Decision, new: Decision) -> Sides:
-    """The sides of `apart` where pictures that `new` brings together are on one side."""
+def _joined(apart: Constraint, new: Constraint) -> Sides:
+    """The sides of `apart` with the images that `new` joins on one side, the smallest."""
     sides = [list(side) for side in apart.sides]
     for group in new.sides:
-        keys = {picture.key for picture in group}
+        keys = {image.key for image in group}
         hit = [number for number, side in enumerate(sides) if any(one.key in keys for one in side)]
         if len(hit) < 2:
             continue
@@ -80,105 +74,88 @@ def _joined(apart: Decision, new: Decision) -> Sides:
     return tuple(tuple(side) for side in sides if side)
 
 
-def _parted(together: Decision, new: Decision) -> Sides:
-    """The sides of `together` without what `new` keeps apart; each part of two or more stays.
+def _parted(together: Constraint, new: Constraint) -> Sides:
+    """The sides of `together`, divided as `new` requires; each part of two or more stays.
 
-    What `new` says nothing about goes with the largest part, if there is one.
+    Images that are not in `new` stay with the largest part, if there is one.
     """
-    side_of = _side_of(new)
-    found: list[tuple[Picture, ...]] = []
+    side_of = new.side_of()
+    sides: list[tuple[ImageContent, ...]] = []
     for group in together.sides:
-        parts: dict[int, list[Picture]] = {}
-        others = [one for one in group if one.key not in side_of]
+        parts: dict[int, list[ImageContent]] = {}
+        rest = [one for one in group if one.key not in side_of]
         for one in group:
             if one.key in side_of:
                 parts.setdefault(side_of[one.key], []).append(one)
         if len(parts) < 2:
-            found.append(group)
+            sides.append(group)
             continue
         ordered = sorted(parts.values(), key=lambda part: -len(part))
         if len(ordered[0]) > len(ordered[1]):
-            ordered[0] += others
+            ordered[0] += rest
         else:
-            ordered.append(others)
-        found += [tuple(part) for part in ordered if len(part) > 1]
-    return tuple(found)
+            ordered.append(rest)
+        sides += [tuple(part) for part in ordered if len(part) > 1]
+    return tuple(sides)
 
 
-def check_no_chain(new: Decision, earlier: Sequence[Decision]) -> None:
-    """Make sure that what is together by all decisions in a row is nowhere to be apart.
+def check_consistent(new: Constraint, stored: Sequence[Constraint]) -> None:
+    """Check that no chain of must-link constraints joins images that must be apart.
 
     Raises
     ------
     ConflictError
-        Somewhere it is; the message names the decisions that stand in the way.
+        One does; the message names its constraints.
     """
-    every = [*earlier, new]
-    for one in every:
-        if one.kind == TOGETHER:
+    constraints = [*stored, new]
+    for apart in constraints:
+        if apart.kind == TOGETHER:
             continue
-        side_of = _side_of(one)
-        for chain in _chains(every, side_of):
-            by_number = {step.number: step for step in (*chain, one) if step is not new}
-            raise ConflictError(_refused(new, [by_number[number] for number in sorted(by_number)]))
-
-
-def _refused(new: Decision, others: Sequence[Decision]) -> str:
-    named = ", ".join(one.told() for one in others[:_NAMED])
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return (
-        f"{new.how} cannot be together with {named}{more}: forget one of them first"
-        " (clusterimg decide DST forget N); nothing was remembered"
-    )
+        for chain in _chains(constraints, apart.side_of()):
+            numbered = {one.number: one for one in (*chain, apart) if one is not new}
+            conflicts = [numbered[number] for number in sorted(numbered)]
+            named = ", ".join(one.description() for one in conflicts[:_NAMED])
+            more = f" and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
+            raise ConflictError(
+                f"{new.how} cannot be together with {named}{more}: forget one of them first"
+                " (clusterimg decide DST forget N); nothing was remembered"
+            )
 
 
 def _chains(
-    decisions: Sequence[Decision], side_of: Mapping[bytes, int]
-) -> Iterable[list[Decision]]:
-    """Decisions by which two pictures of different sides are together, if there are such."""
+    constraints: Sequence[Constraint], side_of: dict[bytes, int]
+) -> Iterator[list[Constraint]]:
+    """The first chain of must-link constraints between images of different sides, if any."""
     groups = [
-        (one, [picture.key for picture in side])
-        for one in decisions
+        (one, [image.key for image in side])
+        for one in constraints
         if one.kind == TOGETHER
         for side in one.sides
     ]
-    holding: dict[bytes, list[int]] = {}
+    groups_of: dict[bytes, list[int]] = {}
     for number, (_, keys) in enumerate(groups):
         for key in keys:
-            holding.setdefault(key, []).append(number)
-    seen: set[bytes] = set()
+            groups_of.setdefault(key, []).append(number)
+    visited: set[bytes] = set()
     for start, side in side_of.items():
-        if start in seen:
+        if start in visited:
             continue
-        came: dict[bytes, tuple[bytes, int]] = {}
+        previous: dict[bytes, tuple[bytes, int]] = {}
         reached, used, queue = {start}, set[int](), deque([start])
         while queue:
             key = queue.popleft()
             if side_of.get(key, side) != side:
-                yield _way(groups, came, key, start)
+                chain = []
+                while key != start:
+                    key, number = previous[key]
+                    chain.append(groups[number][0])
+                yield chain
                 return
-            for number in holding.get(key, ()):
+            for number in groups_of.get(key, ()):
                 if number not in used:
                     used.add(number)
                     fresh = [other for other in groups[number][1] if other not in reached]
                     reached.update(fresh)
-                    came.update((other, (key, number)) for other in fresh)
+                    previous.update((other, (key, number)) for other in fresh)
                     queue.extend(fresh)
-        seen |= reached
-
-
-def _way(
-    groups: Sequence[tuple[Decision, list[bytes]]],
-    came: Mapping[bytes, tuple[bytes, int]],
-    key: bytes,
-    start: bytes,
-) -> list[Decision]:
-    found = []
-    while key != start:
-        key, number = came[key]
-        found.append(groups[number][0])
-    return found
-
-
-def _side_of(decision: Decision) -> dict[bytes, int]:
-    return {picture.key: number for number, side in enumerate(decision.sides) for picture in side}
+        visited |= reached

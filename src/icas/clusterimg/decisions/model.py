@@ -1,4 +1,4 @@
-"""What a person decided about images, which are known by their contents."""
+"""Stored constraints: images by their contents, and which of them belong together or apart."""
 
 from __future__ import annotations
 
@@ -11,41 +11,33 @@ KEY_BYTES = 20
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file by its content.
-
-    Attributes
-    ----------
-    key : bytes
-    size : int
-    name : str
-        What it was called when something was decided about it.
-    """
+class ImageContent:
+    """An image file by the digest of its content; `name` is as it was when a constraint was set."""
 
     key: bytes
     size: int
     name: str
 
 
-Sides = tuple[tuple[Picture, ...], ...]
+Sides = tuple[tuple[ImageContent, ...], ...]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One remembered decision.
+class Constraint:
+    """A must-link, cannot-link or reject constraint.
 
     Attributes
     ----------
     kind : {"together", "apart"}
-    sides : tuple of tuple of Picture
-        Together: the pictures of a side belong in one cluster. Apart: pictures of different sides
-        are never in one cluster. No picture twice.
+    sides : tuple of tuple of ImageContent
+        Together: the images of a side belong in one cluster. Apart: images of different sides
+        are never in one cluster. No image is in it twice.
     how : str
-        In words: ``must-link a.jpg b.jpg``.
+        For messages: ``must-link a.jpg b.jpg``.
     made : str
-        When, ISO 8601 in UTC.
+        Time, ISO 8601 in UTC.
     number : int
-        By which people call it; 0 as long as it is not kept.
+        0 as long as it is not stored.
     """
 
     kind: str
@@ -55,25 +47,23 @@ class Decision:
     number: int = 0
 
     @property
-    def pictures(self) -> tuple[Picture, ...]:
-        return tuple(picture for side in self.sides for picture in side)
+    def images(self) -> tuple[ImageContent, ...]:
+        return tuple(image for side in self.sides for image in side)
 
-    def told(self) -> str:
-        """Its number and what it says."""
+    def side_of(self) -> dict[bytes, int]:
+        """Key of each image -> number of its side."""
+        return {image.key: number for number, side in enumerate(self.sides) for image in side}
+
+    def description(self) -> str:
+        """Number and content, for messages."""
         return f"decision {self.number} ({self.how})"
 
 
-def picture_of(path: Path, name: str) -> Picture:
-    """The file at `path` by its content.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    """
-    hashed, size = hashlib.blake2b(digest_size=KEY_BYTES), 0
+def content_of(path: Path, name: str) -> ImageContent:
+    """The content of the file at `path`; OSError where it cannot be read."""
+    state, size = hashlib.blake2b(digest_size=KEY_BYTES), 0
     with path.open("rb") as file:
         while part := file.read(1 << 20):
-            hashed.update(part)
+            state.update(part)
             size += len(part)
-    return Picture(hashed.digest(), size, name)
+    return ImageContent(state.digest(), size, name)

@@ -1,7 +1,6 @@
-"""Remembered decisions: what a person said about images, kept by their contents, in SQLite.
+"""The SQLite database of constraints, ``decisions.db`` beside the feature cache.
 
-They lie in ``decisions.db`` beside the cache of features, and are not a part of it: they are a
-person's work, which cannot be made again. A store that is damaged is never begun anew.
+Unlike the cache it cannot be computed again: a damaged database is never replaced.
 """
 
 from __future__ import annotations
@@ -13,41 +12,40 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 
-from icas.clusterimg.decisions.model import APART, TOGETHER, Decision, Picture, Sides
+from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent
 from icas.common.errors import IcasError
-from icas.io.files import told_as, unfinished
-from icas.io.folders import cache_folder
+from icas.io.files import one_line_errors, unfinished
+from icas.io.paths import cache_folder
 
 NAME = "decisions.db"
-WAIT = 60.0
-"""Seconds to wait for another process that is writing."""
+BUSY_SECONDS = 60.0
+"""How long to wait for another process that is writing."""
 
-_MARK = 0x69636473
+_APPLICATION_ID = 0x69636473
 _VERSION = 1
 _SCHEMA = f"""
-PRAGMA application_id = {_MARK};
+PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_VERSION};
 CREATE TABLE decision (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,        -- together: each side belongs together; apart: sides are apart
-    how BLOB NOT NULL,         -- in words; names in it are bytes as the system has them
+    how BLOB NOT NULL,         -- for messages; names in it are bytes as the system has them
     made TEXT NOT NULL
 );
 CREATE TABLE member (
     decision INTEGER NOT NULL REFERENCES decision (number) ON DELETE CASCADE,
-    key BLOB NOT NULL,         -- of the content
+    key BLOB NOT NULL,         -- digest of the content
     side INTEGER NOT NULL,
-    size INTEGER NOT NULL,     -- bytes: files of other sizes need not be looked into
-    name BLOB NOT NULL,        -- as it was called then
+    size INTEGER NOT NULL,     -- bytes: files of other sizes need not be read
+    name BLOB NOT NULL,        -- when the constraint was set
     PRIMARY KEY (decision, key)
 ) WITHOUT ROWID;
 """
 
 
-def decisions_folder(cache: str | Path | bool | None) -> Path:
-    """Where decisions are for a run with that ``--cache``; also a run without a cache has them.
+def constraints_folder(cache: str | Path | bool | None) -> Path:
+    """The folder of the database for a run with that ``--cache``, also without a cache.
 
     Raises
     ------
@@ -57,14 +55,15 @@ def decisions_folder(cache: str | Path | bool | None) -> Path:
     return cache_folder() if cache is None or isinstance(cache, bool) else Path(cache)
 
 
-class DecisionStore:
-    """The decisions in one folder; a context manager.
+def has_constraints(folder: Path) -> bool:
+    """Whether there is a database in `folder`."""
+    return os.path.lexists(folder / NAME)
 
-    Parameters
-    ----------
-    folder : Path
-    write : bool
-        Also for changes; the store is made where there is none.
+
+class ConstraintStore:
+    """The constraints in one folder; a context manager.
+
+    With `write` the database is created where there is none, and can be changed.
 
     Raises
     ------
@@ -74,87 +73,78 @@ class DecisionStore:
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.path = folder / NAME
-        with self._told():
+        with self._errors():
             if write:
-                _make(self.path)
+                _create(self.path)
             self._database = sqlite3.connect(
-                _address(self.path, write), uri=True, timeout=WAIT, isolation_level=None
+                _address(self.path, write), uri=True, timeout=BUSY_SECONDS, isolation_level=None
             )
         try:
-            with self._told():
+            with self._errors():
                 self._database.execute("PRAGMA foreign_keys = ON")
                 self._check()
         except BaseException:
             self._database.close()
             raise
 
-    def __enter__(self) -> DecisionStore:
+    def __enter__(self) -> ConstraintStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()
 
-    def _told(self) -> AbstractContextManager[None]:
-        return told_as(f"the remembered decisions in {self.path} fail")
+    def _errors(self) -> AbstractContextManager[None]:
+        return one_line_errors(f"the remembered decisions in {self.path} fail")
 
     def _check(self) -> None:
-        """Make sure that it is whole.
-
-        Raises
-        ------
-        IcasError
-            It is not.
-        """
+        """Raise IcasError where the database is damaged, or of a newer version."""
         try:
-            mark = self._database.execute("PRAGMA application_id").fetchone()[0]
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            state = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            application, version, state = (
+                self._database.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version", "quick_check(1)")
+            )
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise
-            raise IcasError(self._damaged(str(error))) from error
-        if mark != _MARK:
-            raise IcasError(self._damaged("it is no store of decisions"))
+            raise self._damaged(str(error)) from error
+        if application != _APPLICATION_ID:
+            raise self._damaged("it is no store of decisions")
         if version > _VERSION:
             raise IcasError(f"{self.path} was written by a newer icas: update this one")
         if state != "ok":
-            raise IcasError(self._damaged(state.splitlines()[-1]))
+            raise self._damaged(state.splitlines()[-1])
 
-    def _damaged(self, why: str) -> str:
-        return (
+    def _damaged(self, why: str) -> IcasError:
+        return IcasError(
             f"{self.path} is damaged ({why}), and remembered decisions are not begun anew in"
             " silence: put a copy of it back, or move it away"
         )
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """While the block runs no other process changes anything; all of its changes, or none."""
-        with self._told():
+    def transaction(self) -> Iterator[None]:
+        """All changes of the block, or none; no other process changes anything meanwhile."""
+        with self._errors():
             self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
-        with self._told():
+        with self._errors():
             self._database.execute("COMMIT")
 
-    def all(self) -> list[Decision]:
-        """Every decision, by number.
+    def all(self) -> list[Constraint]:
+        """Every constraint, by number.
 
         Raises
         ------
         IcasError
-            The store is damaged.
+            The database is damaged.
         """
-        sides: dict[int, dict[int, list[Picture]]] = {}
+        sides: dict[int, dict[int, list[ImageContent]]] = {}
+        constraints = []
         try:
-            with self._told():
+            with self._errors():
                 heads = self._database.execute(
                     "SELECT number, kind, how, made FROM decision ORDER BY number"
                 ).fetchall()
@@ -163,69 +153,51 @@ class DecisionStore:
                     " name, key"
                 )
                 for number, side, key, size, name in rows:
-                    picture = Picture(bytes(key), int(size), os.fsdecode(name))
-                    sides.setdefault(number, {}).setdefault(side, []).append(picture)
-            return [
-                Decision(_kind(kind), _ordered(sides[number]), os.fsdecode(how), made, number)
-                for number, kind, how, made in heads
-            ]
+                    image = ImageContent(bytes(key), int(size), os.fsdecode(name))
+                    sides.setdefault(number, {}).setdefault(side, []).append(image)
+            for number, kind, how, made in heads:
+                if kind not in (TOGETHER, APART):
+                    raise ValueError(f"no kind {kind!r}")
+                images = tuple(tuple(side) for _, side in sorted(sides[number].items()))
+                constraints.append(Constraint(kind, images, os.fsdecode(how), made, number))
         except (KeyError, TypeError, ValueError) as error:
-            raise IcasError(self._damaged(f"a decision cannot be read: {error}")) from error
+            raise self._damaged(f"a decision cannot be read: {error}") from error
+        return constraints
 
-    def add(self, decision: Decision) -> Decision:
-        """Keep `decision`; with its number and time it comes back."""
+    def add(self, constraint: Constraint) -> Constraint:
+        """Store `constraint`; returned with its number and time."""
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with self._told():
+        with self._errors():
             cursor = self._database.execute(
                 "INSERT INTO decision (kind, how, made) VALUES (?, ?, ?)",
-                (decision.kind, os.fsencode(decision.how), made),
+                (constraint.kind, os.fsencode(constraint.how), made),
             )
-        kept = replace(decision, made=made, number=cursor.lastrowid or 0)
-        self._fill(kept)
-        return kept
+        stored = replace(constraint, made=made, number=cursor.lastrowid or 0)
+        self.update(stored)
+        return stored
 
-    def change(self, decision: Decision) -> None:
-        """Keep other pictures for a decision that there is."""
-        with self._told():
-            self._database.execute("DELETE FROM member WHERE decision = ?", (decision.number,))
-        self._fill(decision)
+    def update(self, constraint: Constraint) -> None:
+        """Replace the images of a stored constraint."""
+        rows = [
+            (constraint.number, side, image.key, image.size, os.fsencode(image.name))
+            for side, images in enumerate(constraint.sides)
+            for image in images
+        ]
+        with self._errors():
+            self._database.execute("DELETE FROM member WHERE decision = ?", (constraint.number,))
+            self._database.executemany(
+                "INSERT INTO member (decision, side, key, size, name) VALUES (?, ?, ?, ?, ?)", rows
+            )
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget decisions."""
-        with self._told():
-            self._database.executemany(
-                "DELETE FROM decision WHERE number = ?", [(number,) for number in numbers]
-            )
-
-    def _fill(self, decision: Decision) -> None:
-        with self._told():
-            self._database.executemany(
-                "INSERT INTO member (decision, side, key, size, name) VALUES (?, ?, ?, ?, ?)",
-                (
-                    (decision.number, side, one.key, one.size, os.fsencode(one.name))
-                    for side, pictures in enumerate(decision.sides)
-                    for one in pictures
-                ),
-            )
+        """Remove constraints."""
+        rows = [(number,) for number in numbers]
+        with self._errors():
+            self._database.executemany("DELETE FROM decision WHERE number = ?", rows)
 
 
-def has_decisions(folder: Path) -> bool:
-    """Whether anything was ever decided there."""
-    return os.path.lexists(folder / NAME)
-
-
-def _kind(kind: str) -> str:
-    if kind not in (TOGETHER, APART):
-        raise ValueError(f"no kind {kind!r}")
-    return kind
-
-
-def _ordered(sides: dict[int, list[Picture]]) -> Sides:
-    return tuple(tuple(sides[side]) for side in sorted(sides))
-
-
-def _make(path: Path) -> None:
-    """An empty store at `path`, unless something is there; whole from its first moment."""
+def _create(path: Path) -> None:
+    """Create an empty database at `path`, complete from its first moment, unless there is one."""
     if os.path.lexists(path):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +207,7 @@ def _make(path: Path) -> None:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(_SCHEMA)
         try:
-            os.link(new, path)  # unlike a rename, this never takes another's place
+            os.link(new, path)  # unlike a rename, this never replaces another file
         except FileExistsError:
             return
         except OSError:  # no hard links here
@@ -246,9 +218,9 @@ def _make(path: Path) -> None:
 
 
 def _address(path: Path, write: bool) -> str:
-    """`path` as SQLite takes it: nothing is made, and what is only read need not be writable."""
+    """The URI for SQLite; nothing is created, and reading works in a read-only folder."""
     address = path.absolute().as_uri()
     if write:
         return f"{address}?mode=rw"
-    still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{NAME}-wal").exists()
-    return f"{address}?mode=ro{'&immutable=1' if still else ''}"
+    immutable = not os.access(path.parent, os.W_OK) and not path.with_name(f"{NAME}-wal").exists()
+    return f"{address}?mode=ro{'&immutable=1' if immutable else ''}"

@@ -1,1 +1,1 @@
-"""Changes of a finished result: constraints, new threshold, split, resume."""
+"""Changes to a finished result: constraints, other thresholds, splits, resuming."""

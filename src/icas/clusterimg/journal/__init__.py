@@ -1,1 +1,1 @@
-"""The SQLite journal of a run and of relocations."""
+"""The record of what a run plans and changes in its result folder."""

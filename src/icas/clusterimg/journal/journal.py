@@ -1,15 +1,13 @@
-"""What a run planned and made in its result folder, written down before and after it is done.
+"""The journal of a result folder: an SQLite database (write-ahead log) in ``DST/.icas/journal.db``.
 
-The journal is an SQLite database (write-ahead log) in ``DST/.icas/journal.db``. File names are
-kept as the bytes that the system uses, since not every name is text.
-
-A run is *carrying* from the moment its whole plan is on record until its last table is in place;
-then it is *done*. ``--overwrite`` marks it as *clearing* before it removes what it made, and
-``clusterimg undo`` as *undoing*. Whoever finds a journal knows from its phase what to do next.
+A run is *carrying* from the moment its whole plan is in the journal until its last table is in
+place; then it is *done*. ``--overwrite`` marks it as *clearing* before it removes files, and
+``clusterimg undo`` as *undoing*. The phase determines how an interrupted run is continued.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,24 +15,24 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from icas.clusterimg.journal import relocation_log as rearrangements
 from icas.clusterimg.journal.records import (
     COLUMNS,
-    Folder,
-    Made,
-    made_of,
-    row_of,
+    FileRecord,
+    FolderRecord,
+    Rearrangement,
+    Relocation,
+    name_of,
     stored_name,
     stored_time,
     time_of,
 )
 from icas.common.errors import ConflictError
-from icas.io.files import check_no_links, told_as
+from icas.io.files import check_no_links, one_line_errors
 from icas.io.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
 PARTS = f"{FOLDER}/parts"
-"""Folder of the result in which files grow until they are whole."""
+"""Folder of the result in which files are written before they get their names."""
 PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """
@@ -42,25 +40,37 @@ CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS made (
     target BLOB PRIMARY KEY,   -- relative to the result folder
     how TEXT NOT NULL,         -- copy, move, hardlink, symlink, write
-    source BLOB,               -- the image it comes from; none for a table or a report
-    size INTEGER,              -- bytes and time once it is done; empty while it is only planned
+    source BLOB,               -- the image; NULL for a table or a report
+    size INTEGER,              -- bytes and mtime of the written file; NULL while only planned
     mtime_ns INTEGER
 );
 CREATE TABLE IF NOT EXISTS folder (
     path BLOB PRIMARY KEY,
-    made INTEGER NOT NULL,     -- 1: the run made it; 0: images are moved out of it
-    mtime_ns INTEGER,          -- its time before the run
-    after_ns INTEGER           -- and after it; empty while that is not known
+    made INTEGER NOT NULL,     -- 1: the run created it; 0: images are moved out of it
+    mtime_ns INTEGER,          -- before the run
+    after_ns INTEGER           -- after the run; NULL while not known
+);
+CREATE TABLE IF NOT EXISTS rearrangement (
+    only INTEGER PRIMARY KEY CHECK (only = 0),   -- one at a time
+    what TEXT NOT NULL,        -- recut, split
+    about TEXT NOT NULL,       -- its parameters, JSON
+    tables TEXT NOT NULL,      -- files that are replaced, with size and mtime, JSON
+    phase TEXT NOT NULL        -- clearing, placing, writing
+);
+CREATE TABLE IF NOT EXISTS relocation (
+    old BLOB PRIMARY KEY,      -- relative to the result folder, as the others
+    parked BLOB,               -- temporary path; NULL where the new one is free from the start
+    new BLOB NOT NULL UNIQUE
 );
 """
 _LATER_COLUMNS = {
-    "from_size": "INTEGER",  # bytes and time of what it is made from, as it was planned
+    "from_size": "INTEGER",  # bytes and mtime of the source when it was planned
     "from_mtime_ns": "INTEGER",
-    "link": "BLOB",  # where the source points to, if it is a symbolic link
-    "link_mtime_ns": "INTEGER",  # and the time of that link itself
-    "left_alone": "TEXT",  # why it was not carried, if it was not
+    "link": "BLOB",  # target of the source, if that is a symbolic link
+    "link_mtime_ns": "INTEGER",
+    "left_alone": "TEXT",  # why it was not transferred
 }
-"""Columns of the table `made` that journals of older versions have not."""
+"""Columns of the table `made` that journals of older versions do not have."""
 _INSERT = f"INSERT INTO made ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -76,14 +86,14 @@ class Journal:
     def __init__(self, root: Path) -> None:
         self.root = root
         folder = root / FOLDER
-        with self._told():
+        with self._errors():
             check_no_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             self.database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
-        with self._told():
+        with self._errors():
             self.database.execute("PRAGMA journal_mode=WAL")
             self.database.execute("PRAGMA synchronous=FULL")
-            self.database.executescript(_TABLES + rearrangements.TABLES)
+            self.database.executescript(_TABLES)
             known = {row[1] for row in self.database.execute("PRAGMA table_info(made)")}
             for name, kind in _LATER_COLUMNS.items():
                 if name not in known:
@@ -95,147 +105,193 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.database.close()
 
-    def _told(self) -> AbstractContextManager[None]:
-        return told_as(f"the journal in {self.root / FOLDER} fails")
+    def _errors(self) -> AbstractContextManager[None]:
+        return one_line_errors(f"the journal in {self.root / FOLDER} fails")
+
+    def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Execute `statement` for each row, in one transaction."""
+        with self._errors(), self.database as database:
+            database.executemany(statement, rows)
 
     def plan(
         self,
-        files: Iterable[Made],
+        files: Iterable[FileRecord],
         about: Mapping[str, str],
-        folders: Iterable[Folder] = (),
+        folders: Iterable[FolderRecord] = (),
     ) -> None:
-        """Write down what is going to be made, in place of any earlier plan; on disk afterwards."""
-        rows = (row_of(made) for made in files)
-        with self._told(), self.database as database:
+        """Replace the plan; it is on disk when this returns."""
+        with self._errors(), self.database as database:
             for table in ("run", "made", "folder"):
                 database.execute(f"DELETE FROM {table}")
             database.execute("INSERT INTO run VALUES ('phase', 'carrying')")
             database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", _rows_of(about))
-            database.executemany(_INSERT, rows)
-            database.executemany(
-                "INSERT INTO folder VALUES (?, ?, ?, ?)",
-                (
-                    (
-                        stored_name(one.path),
-                        one.made,
-                        stored_time(one.mtime_ns),
-                        stored_time(one.after_ns),
-                    )
-                    for one in folders
-                ),
+            database.executemany(_INSERT, (one.row() for one in files))
+            rows = (
+                (stored_name(one.path), one.made, *map(stored_time, (one.mtime_ns, one.after_ns)))
+                for one in folders
             )
+            database.executemany("INSERT INTO folder VALUES (?, ?, ?, ?)", rows)
 
     @property
     def phase(self) -> str | None:
-        """One of `PHASES`; None where no plan was ever written down."""
-        with self._told():
+        """One of `PHASES`; None without a plan."""
+        with self._errors():
             row = self.database.execute("SELECT value FROM run WHERE key = 'phase'").fetchone()
             if row is not None:
                 return str(row[0])
-            missing = "SELECT count(*), sum(size IS NULL) FROM made"  # of an older version
-            count, planned = self.database.execute(missing).fetchone()
+            older = "SELECT count(*), sum(size IS NULL) FROM made"  # of an older version
+            count, planned = self.database.execute(older).fetchone()
         return None if not count else "carrying" if planned else "done"
 
     def enter(self, phase: str) -> None:
-        """Write down that a phase begins; on disk before this returns."""
-        with self._told(), self.database as database:
-            database.execute("INSERT OR REPLACE INTO run VALUES ('phase', ?)", (phase,))
+        """Begin a phase; it is on disk when this returns."""
+        self._write("INSERT OR REPLACE INTO run VALUES ('phase', ?)", [(phase,)])
 
     def about(self) -> dict[str, str]:
-        """How the run was asked for."""
-        with self._told():
+        """The run's parameters."""
+        with self._errors():
             rows = self.database.execute("SELECT key, value FROM run WHERE key != 'phase'")
             return {key: os.fsdecode(value) for key, value in rows}
 
     def done(self, targets: Iterable[str]) -> None:
-        """Mark `targets` as made, with their size and time."""
+        """Mark `targets` as written, with their size and mtime."""
         rows = []
-        with self._told():
+        with self._errors():
             for target in targets:
                 status = os.lstat(self.root / target)
                 rows.append((status.st_size, stored_time(status.st_mtime_ns), stored_name(target)))
-            with self.database as database:
-                statement = "UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?"
-                database.executemany(statement, rows)
+        self._write("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
 
     def prepared(self, states: Mapping[str, tuple[int, int]]) -> None:
-        """Write down size and time of what is going to be put at each target."""
+        """Record size and mtime of the prepared tables."""
         rows = [
             (size, stored_time(mtime_ns), stored_name(target))
             for target, (size, mtime_ns) in states.items()
         ]
-        with self._told(), self.database as database:
-            statement = "UPDATE made SET from_size = ?, from_mtime_ns = ? WHERE target = ?"
-            database.executemany(statement, rows)
+        self._write("UPDATE made SET from_size = ?, from_mtime_ns = ? WHERE target = ?", rows)
 
     def leave_alone(self, reasons: Mapping[str, str]) -> None:
-        """Write down why the sources of these targets stay where they are."""
+        """Record why the sources of these targets are not transferred."""
         rows = [(reason, stored_name(target)) for target, reason in reasons.items()]
-        with self._told(), self.database as database:
-            database.executemany("UPDATE made SET left_alone = ? WHERE target = ?", rows)
+        self._write("UPDATE made SET left_alone = ? WHERE target = ?", rows)
 
-    def moved(self, places: Mapping[str, str]) -> None:
-        """Write down that files are at other places in the result now: old target -> new one."""
+    def moved(self, targets: Mapping[str, str]) -> None:
+        """Record that files were moved within the result: old target -> new one."""
         rows = [
-            replace(one, target=places[one.target]) for one in self.made() if one.target in places
+            replace(one, target=targets[one.target]).row()
+            for one in self.files()
+            if one.target in targets
         ]
-        with self._told(), self.database as database:
-            database.executemany(
-                "DELETE FROM made WHERE target = ?", [(stored_name(old),) for old in places]
-            )
-            database.executemany(_INSERT, map(row_of, rows))
+        with self._errors(), self.database as database:
+            old = [(stored_name(target),) for target in targets]
+            database.executemany("DELETE FROM made WHERE target = ?", old)
+            database.executemany(_INSERT, rows)
 
     def forget(self, targets: Iterable[str]) -> None:
-        """Take files off the record, which are no longer there."""
+        """Remove files from the journal."""
         rows = [(stored_name(target),) for target in targets]
-        with self._told(), self.database as database:
-            database.executemany("DELETE FROM made WHERE target = ?", rows)
+        self._write("DELETE FROM made WHERE target = ?", rows)
 
-    def made(self) -> Iterator[Made]:
-        """Every file that was planned or made, in order of its name.
+    def files(self) -> Iterator[FileRecord]:
+        """Every planned or written file, ordered by target.
 
         Raises
         ------
         ConflictError
-            A place on record lies outside the result folder: no run of ours wrote that.
+            A path is outside of the result folder, which no run writes.
         """
-        with self._told():
+        with self._errors():
             for row in self.database.execute(f"SELECT {COLUMNS} FROM made ORDER BY target"):
-                yield self._checked(made_of(row))
+                record = FileRecord.of_row(row)
+                path = Path(record.target)
+                if not path.parts or path.is_absolute() or ".." in path.parts:
+                    raise ConflictError(
+                        f"the journal in {self.root / FOLDER} names {record.target!r}, which is"
+                        f" outside of {self.root}: it is damaged or was not written by icas,"
+                        " nothing was done"
+                    )
+                yield record
 
-    def _checked(self, made: Made) -> Made:
-        parts = Path(made.target).parts
-        if not parts or Path(made.target).is_absolute() or ".." in parts:
-            raise ConflictError(
-                f"the journal in {self.root / FOLDER} names {made.target!r}, which is outside of"
-                f" {self.root}: it is damaged or was not written by icas, nothing was done"
-            )
-        return made
-
-    def folders(self) -> list[Folder]:
-        """Folders that the run made, or moves images out of."""
-        with self._told():
+    def folders(self) -> list[FolderRecord]:
+        """Folders that the run created, or moves images out of."""
+        with self._errors():
             rows = self.database.execute("SELECT * FROM folder ORDER BY path").fetchall()
         return [
-            Folder(os.fsdecode(path), bool(made), *map(time_of, times))
+            FolderRecord(os.fsdecode(path), bool(made), *map(time_of, times))
             for path, made, *times in rows
         ]
 
     def folders_after(self, times: Mapping[str, int]) -> None:
-        """Write down the times that the run left its source folders with."""
+        """Record the mtimes of source folders at the end of the run."""
         rows = [(stored_time(after_ns), stored_name(path)) for path, after_ns in times.items()]
-        with self._told(), self.database as database:
-            database.executemany("UPDATE folder SET after_ns = ? WHERE path = ?", rows)
+        self._write("UPDATE folder SET after_ns = ? WHERE path = ?", rows)
 
     def forget_folders(self, paths: Iterable[str]) -> None:
-        """Take folders off the record."""
-        with self._told(), self.database as database:
-            rows = [(stored_name(path),) for path in paths]
-            database.executemany("DELETE FROM folder WHERE path = ?", rows)
+        """Remove folders from the journal."""
+        self._write("DELETE FROM folder WHERE path = ?", [(stored_name(path),) for path in paths])
+
+    def begin_rearrangement(self, rearrangement: Rearrangement) -> None:
+        """Record a whole rearrangement; it is on disk when this returns."""
+        about, tables = json.dumps(rearrangement.about), json.dumps(rearrangement.tables)
+        with self.database as database:
+            database.execute(
+                "INSERT INTO rearrangement VALUES (0, ?, ?, ?, ?)",
+                (rearrangement.what, about, tables, rearrangement.phase),
+            )
+            rows = (
+                tuple(map(stored_name, (one.old, one.parked, one.new)))
+                for one in rearrangement.relocations
+            )
+            database.executemany("INSERT INTO relocation VALUES (?, ?, ?)", rows)
+
+    def rearrangement(self) -> Rearrangement | None:
+        """The rearrangement that is not finished, if there is one."""
+        query = "SELECT what, about, tables, phase FROM rearrangement"
+        row = self.database.execute(query).fetchone()
+        if row is None:
+            return None
+        what, about, tables, phase = row
+        states = {name: state and tuple(state) for name, state in json.loads(tables).items()}
+        rows = self.database.execute("SELECT old, new, parked FROM relocation ORDER BY old")
+        relocations = tuple(
+            Relocation(os.fsdecode(old), os.fsdecode(new), name_of(parked))
+            for old, new, parked in rows
+        )
+        return Rearrangement(what, json.loads(about), states, relocations, phase)
+
+    def begin_placing(self) -> None:
+        """Record that all old paths are free."""
+        with self.database as database:
+            database.execute("UPDATE rearrangement SET phase = 'placing'")
+
+    def begin_writing(self, tables: Mapping[str, tuple[int, int]]) -> None:
+        """Record that all files are at their new paths, and size and mtime of the new tables."""
+        with self.database as database:
+            names = [row[1] for row in database.execute("PRAGMA table_info(made)")]
+            columns = ", ".join(name for name in names if name != "target")
+            rows = database.execute(
+                f"SELECT new, {columns} FROM made JOIN relocation ON target = old"
+            ).fetchall()
+            database.execute("DELETE FROM made WHERE target IN (SELECT old FROM relocation)")
+            marks = ", ".join("?" * len(names))
+            database.executemany(f"INSERT INTO made (target, {columns}) VALUES ({marks})", rows)
+            database.execute(
+                "UPDATE rearrangement SET phase = 'writing', tables = ?", (json.dumps(tables),)
+            )
+
+    def end_rearrangement(self) -> None:
+        """Record that the new tables are in place."""
+        rearrangement = self.rearrangement()
+        states = rearrangement.tables.items() if rearrangement is not None else ()
+        rows = [(*state, stored_name(name)) for name, state in states if state is not None]
+        with self.database as database:
+            database.executemany("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
+            database.execute("DELETE FROM rearrangement")
+            database.execute("DELETE FROM relocation")
 
 
 def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
-    """What is told of a run; paths that are no text as bytes."""
+    """The parameters of a run; paths that are not text as bytes."""
     for key, value in about.items():
         try:
             value.encode()
@@ -246,12 +302,12 @@ def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
 
 
 def has_journal(root: Path) -> bool:
-    """Whether a run recorded in `root` what it made there."""
+    """Whether `root` holds the journal of a run."""
     return (root / FOLDER / "journal.db").is_file()
 
 
 def phase_of(root: Path) -> str | None:
-    """The phase of the run recorded in `root`; None where nothing is recorded."""
+    """The phase of the run in `root`; None without a journal or a plan."""
     if not has_journal(root):
         return None
     with Journal(root) as journal:
@@ -259,11 +315,11 @@ def phase_of(root: Path) -> str | None:
 
 
 def being_undone(root: Path) -> ConflictError:
-    """The error of whoever finds the result `root` half taken back."""
+    """The error for a result that is partly undone."""
     return ConflictError(f"{root} is being taken back: finish that first, clusterimg undo {root}")
 
 
 def remove_journal(root: Path) -> None:
-    """Remove the journal's own files; the last of them is the journal itself."""
+    """Remove the journal's files, the database last."""
     for name in ("lock.db", "journal.db-wal", "journal.db-shm", "journal.db"):
         (root / FOLDER / name).unlink(missing_ok=True)

@@ -1,40 +1,39 @@
-"""What a run makes, a file or a folder at a time, and how databases keep it.
-
-File names are kept as the bytes that the system uses, since not every name is text.
-"""
+"""Entries of the journal: files, folders and rearrangements, and how SQLite stores them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 COLUMNS = (
     "target, how, source, size, mtime_ns, from_size, from_mtime_ns, link, link_mtime_ns, left_alone"
 )
-"""Columns of a row that is a `Made`."""
+"""Columns of a row that is a `FileRecord`."""
+PHASES_OF_A_REARRANGEMENT = ("clearing", "placing", "writing")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One file of the result.
+class FileRecord:
+    """One file of the result, planned or written.
 
     Attributes
     ----------
     target : str
-        Where it is, relative to the result folder.
+        Path relative to the result folder.
     how : str
         ``copy``, ``move``, ``hardlink``, ``symlink`` or ``write`` (a table, a report).
     source : str or None
-        The image that it comes from.
+        The image that is transferred.
     size, mtime_ns : int or None
-        As they were when it was done; None while it was only planned.
+        Of the written file; None while it is only planned.
     from_size, from_mtime_ns : int or None
-        Those of its source (or of the prepared table) as they were when it was planned.
+        Of its source (or of the prepared table) when it was planned.
     link, link_mtime_ns : str or None, int or None
-        Where the source points to, if it is a symbolic link, and that link's own time.
+        Target and mtime of the source, if that is a symbolic link.
     left_alone : str or None
-        Why the source was left where it is, if it was.
+        Why the source was not transferred, if it was not.
     """
 
     target: str
@@ -54,23 +53,58 @@ class Made:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it is planned, and neither done nor given up."""
+        """Whether it is planned, and neither written nor left alone."""
         return self.size is None and self.left_alone is None
+
+    @property
+    def state(self) -> tuple[int | None, int | None]:
+        """Size and mtime of the written file."""
+        return self.size, self.mtime_ns
+
+    @property
+    def planned_state(self) -> tuple[int | None, int | None]:
+        """Size and mtime of the source, or of the prepared table."""
+        return self.from_size, self.from_mtime_ns
+
+    def row(self) -> tuple[object, ...]:
+        """The values of `COLUMNS`."""
+        return (
+            stored_name(self.target),
+            self.how,
+            stored_name(self.source),
+            self.size,
+            stored_time(self.mtime_ns),
+            self.from_size,
+            stored_time(self.from_mtime_ns),
+            stored_name(self.link),
+            stored_time(self.link_mtime_ns),
+            self.left_alone,
+        )
+
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> FileRecord:
+        """The record with these values of `COLUMNS`."""
+        target, how, source, size, mtime_ns, from_size, from_mtime_ns, *rest = row
+        link, link_mtime_ns, left_alone = rest
+        return cls(
+            os.fsdecode(target),
+            how,
+            name_of(source),
+            size,
+            time_of(mtime_ns),
+            from_size,
+            time_of(from_mtime_ns),
+            name_of(link),
+            time_of(link_mtime_ns),
+            left_alone,
+        )
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A folder that the run made, or that images are moved out of.
+class FolderRecord:
+    """A folder that the run created (`made`), or that images are moved out of.
 
-    Attributes
-    ----------
-    path : str
-        Absolute.
-    made : bool
-    mtime_ns : int or None
-        Its time before the run.
-    after_ns : int or None
-        Its time after the run; None while that is not known.
+    `mtime_ns` is its mtime before the run, `after_ns` after it, None where that is not known.
     """
 
     path: str
@@ -79,54 +113,58 @@ class Folder:
     after_ns: int | None = None
 
 
-def row_of(made: Made) -> tuple[object, ...]:
-    """`made` as a row of the journal, in the order of `COLUMNS`."""
-    return (
-        stored_name(made.target),
-        made.how,
-        stored_name(made.source),
-        made.size,
-        stored_time(made.mtime_ns),
-        made.from_size,
-        stored_time(made.from_mtime_ns),
-        stored_name(made.link),
-        stored_time(made.link_mtime_ns),
-        made.left_alone,
-    )
+@dataclass(frozen=True)
+class Relocation:
+    """A file of the result that moves from `old` to `new`, over `parked` while `new` is taken."""
+
+    old: str
+    new: str
+    parked: str | None = None
 
 
-def made_of(row: tuple[Any, ...]) -> Made:
-    """The `Made` that a row of the journal is."""
-    target, how, source, size, mtime_ns, from_size, from_mtime_ns, *others = row
-    link, link_mtime_ns, left_alone = others
-    return Made(
-        os.fsdecode(target),
-        how,
-        None if source is None else os.fsdecode(source),
-        size,
-        time_of(mtime_ns),
-        from_size,
-        time_of(from_mtime_ns),
-        None if link is None else os.fsdecode(link),
-        time_of(link_mtime_ns),
-        left_alone,
-    )
+@dataclass(frozen=True)
+class Rearrangement:
+    """Files of a finished result that move, and tables that are written.
+
+    Attributes
+    ----------
+    what : str
+        ``recut`` or ``split``.
+    about : mapping
+        Its parameters.
+    tables : mapping of str to (int, int) or None
+        Tables that are replaced, with size and mtime of the new ones once all files have moved.
+    relocations : tuple of Relocation
+    phase : str
+        One of `PHASES_OF_A_REARRANGEMENT`.
+    """
+
+    what: str
+    about: Mapping[str, Any]
+    tables: Mapping[str, tuple[int, int] | None]
+    relocations: tuple[Relocation, ...]
+    phase: str = PHASES_OF_A_REARRANGEMENT[0]
+
+    def description(self) -> str:
+        """Its kind and parameters, for messages."""
+        return f"{self.what} ({', '.join(f'{name} {value}' for name, value in self.about.items())})"
 
 
 def stored_name(name: str | None) -> bytes | None:
-    """A file name as the databases have it."""
+    """A file name as stored: the bytes that the system uses, since not every name is text."""
     return None if name is None else os.fsencode(name)
 
 
-_LARGEST = 1 << 63
-"""SQLite's integers are below: nanoseconds up to the year 2262; file systems know later ones."""
+def name_of(stored: bytes | None) -> str | None:
+    """The inverse of `stored_name`."""
+    return None if stored is None else os.fsdecode(stored)
 
 
 def stored_time(ns: int | None) -> int | bytes | None:
-    """A time as the databases have it."""
-    return ns if ns is None or -_LARGEST <= ns < _LARGEST else b"%d" % ns
+    """A time in nanoseconds as stored: times after 2262 exceed the integers of SQLite."""
+    return ns if ns is None or -(1 << 63) <= ns < 1 << 63 else b"%d" % ns
 
 
-def time_of(time: int | bytes | None) -> int | None:
-    """The time that `stored_time` stored, in nanoseconds."""
-    return None if time is None else int(time)
+def time_of(stored: int | bytes | None) -> int | None:
+    """The inverse of `stored_time`."""
+    return None if stored is None else int(stored)

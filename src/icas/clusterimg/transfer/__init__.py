@@ -1,1 +1,1 @@
-"""The only code that changes the result folder: plan, checks, transfer, undo."""
+"""The only code that changes result folders: plan, check, journal, execute, undo."""

@@ -1,4 +1,4 @@
-"""The result folder: whether it may be used, who uses it, and what is put on record about it."""
+"""The result folder: whether it can be used, its lock, and the plan in its journal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.journal.journal import FOLDER, Journal, phase_of, remove_journal
-from icas.clusterimg.journal.records import Folder, Made
+from icas.clusterimg.journal.records import FileRecord, FolderRecord
 from icas.clusterimg.transfer.cleanup import (
     check_removable,
+    remove_files,
     remove_if_empty,
-    remove_made,
     remove_unfinished,
 )
 from icas.clusterimg.transfer.plan import Move, Plan
@@ -31,20 +31,20 @@ _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
 
 @dataclass(frozen=True)
 class Destination:
-    """The result folder, found free or clearable before any work starts.
+    """The result folder, found usable before any work starts.
 
     Attributes
     ----------
     root : Path
-    earlier : tuple of Made
-        Files that an earlier run made there and that this one is going to remove.
-    folders : tuple of Folder
-        Those that this run made for it, and the one that they were made in.
+    earlier : tuple of FileRecord
+        Files of an earlier run that will be removed.
+    folders : tuple of FolderRecord
+        Folders created for this run, and the one that they were created in.
     """
 
     root: Path
-    earlier: tuple[Made, ...] = ()
-    folders: tuple[Folder, ...] = ()
+    earlier: tuple[FileRecord, ...] = ()
+    folders: tuple[FolderRecord, ...] = ()
 
     @classmethod
     def of(cls, root: Path, *, overwrite: bool = False, resume: bool = False) -> Destination:
@@ -53,13 +53,13 @@ class Destination:
         Raises
         ------
         ConflictError
-            It is a file, or is not empty and may not be cleared, or may not be written.
+            It is a file, is not empty and cannot be cleared, or is not writable.
         """
         if os.path.lexists(root) and not root.is_dir():
             what = "a file" if root.exists() else "a link that leads nowhere"
             raise ConflictError(f"result folder {root} is {what}: choose another --dst")
         _check_writable(root)
-        _check_short(root)
+        _check_length(root)
         if is_free(root):
             return cls(root)
         phase = phase_of(root)
@@ -76,46 +76,36 @@ class Destination:
         return cls(root, tuple(check_removable(root)))
 
     @property
-    def going(self) -> frozenset[Path]:
-        """Files that are going to be removed."""
-        return frozenset(self.root / made.target for made in self.earlier)
+    def removed(self) -> frozenset[Path]:
+        """Files that will be removed."""
+        return frozenset(self.root / one.target for one in self.earlier)
 
     def check_spares(self, images: Sequence[ImageRef]) -> None:
-        """Make sure that no image to be clustered is among the files to be removed.
+        """Check that none of `images` will be removed.
 
         Raises
         ------
         ConflictError
-            One is: the result folder holds the source, or the source links into it.
+            The result folder holds the source, or the source has links into it.
         """
-        going = {_entry(path) for path in self.going}
-        for ref in images if going else ():
-            if not going.isdisjoint((_entry(ref.path), Path(os.path.realpath(ref.path)))):
+        removed = {path.parent.resolve() / path.name for path in self.removed}
+        for ref in images if removed else ():
+            entry = ref.path.parent.resolve() / ref.path.name
+            if not removed.isdisjoint((entry, Path(os.path.realpath(ref.path)))):
                 raise ConflictError(
                     f"{ref.path} is to be clustered, and --overwrite would remove it from"
                     f" {self.root}: choose another --dst"
                 )
 
     def check_free(self, name: str) -> None:
-        """Make sure that nothing of somebody else's is where the file `name` is to be.
-
-        Raises
-        ------
-        ConflictError
-            Something is.
-        """
+        """Raise ConflictError where another file has the path of the table `name`."""
         path = self.root / name
-        if os.path.lexists(path) and path not in self.going:
+        if os.path.lexists(path) and path not in self.removed:
             raise ConflictError(f"{path} exists already and is not overwritten")
 
 
-def _entry(path: Path) -> Path:
-    """The file `path` itself, also where it is a link."""
-    return path.parent.resolve() / path.name
-
-
 def is_free(root: Path) -> bool:
-    """Whether there is nothing in `root` but what a run left that was killed before its plan."""
+    """Whether `root` is empty, but for what a run left that was killed before its plan."""
     if not root.exists():
         return True
     if any(entry.name != FOLDER for entry in root.iterdir()):
@@ -124,12 +114,21 @@ def is_free(root: Path) -> bool:
 
 
 def _check_writable(root: Path) -> None:
-    """Find out at once what else would be found out after hours."""
-    ground = existing(root)
-    if not ground.is_dir():
-        raise ConflictError(f"{root} would lie in {ground}, which is a file: choose another --dst")
-    if not os.access(ground, os.W_OK | os.X_OK):
-        raise ConflictError(f"folder {ground} may not be written: choose another --dst")
+    parent = existing(root)
+    if not parent.is_dir():
+        raise ConflictError(f"{root} would lie in {parent}, which is a file: choose another --dst")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ConflictError(f"folder {parent} may not be written: choose another --dst")
+
+
+def _check_length(root: Path) -> None:
+    """SQLite cannot open a database with a longer path."""
+    excess = len(os.fsencode(os.path.realpath(root))) - _LONGEST_ROOT
+    if excess > 0 and sys.platform != "win32":
+        raise ConflictError(
+            f"the whole path of result folder {root.name} is {excess} bytes longer than the"
+            f" {_LONGEST_ROOT} that the record of a run allows: choose a shorter --dst"
+        )
 
 
 @contextmanager
@@ -139,46 +138,35 @@ def claimed(root: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
     Raises
     ------
     ConflictError
-        As `Destination.of`, or another process is at work in it.
+        As `Destination.of`, or another process has it locked.
     """
     if not (root / FOLDER).is_dir():
-        Destination.of(
-            root, overwrite=overwrite, resume=resume
-        )  # what is refused is left without a trace
-    with at_work(root) as folders:
+        # A refused folder is left untouched.
+        Destination.of(root, overwrite=overwrite, resume=resume)
+    with locked(root) as folders:
         destination = Destination.of(root, overwrite=overwrite, resume=resume)
         yield replace(destination, folders=folders)
 
 
-def _check_short(root: Path) -> None:
-    """SQLite opens no database whose path is longer, and the journal is one."""
-    too_long = len(os.fsencode(os.path.realpath(root))) - _LONGEST_ROOT
-    if too_long > 0 and sys.platform != "win32":
-        raise ConflictError(
-            f"the whole path of result folder {root.name} is {too_long} bytes longer than the"
-            f" {_LONGEST_ROOT} that the record of a run allows: choose a shorter --dst"
-        )
-
-
 @contextmanager
-def at_work(root: Path) -> Iterator[tuple[Folder, ...]]:
-    """Keep other runs out of the result folder `root` while the block runs.
+def locked(root: Path) -> Iterator[tuple[FolderRecord, ...]]:
+    """Lock the result folder `root` while the block runs.
 
-    It is made where it is not there; what nothing was put into is removed again.
+    It is created where it does not exist, and removed again if it stays empty.
 
     Yields
     ------
-    tuple of Folder
-        The folders that were made for it, and the one that they were made in.
+    tuple of FolderRecord
+        The folders created for it, and the one that they were created in.
 
     Raises
     ------
     ConflictError
-        Another process is at work in it; the message says which.
+        Another process has it locked; the message says which.
     """
-    ground = existing(root).absolute()
-    ground_ns = ground.stat().st_mtime_ns
-    made = _folders_made(root / FOLDER)
+    parent = existing(root).absolute()
+    parent_ns = parent.stat().st_mtime_ns
+    created = _create_folders(root / FOLDER)
     try:
         try:
             check_no_links(root / FOLDER)
@@ -186,62 +174,59 @@ def at_work(root: Path) -> Iterator[tuple[Folder, ...]]:
             raise just_taken_away(root / FOLDER) from None
         with only_one(root / FOLDER, root):
             try:
-                ours = [Folder(str(one.absolute()), True) for one in made if one != root / FOLDER]
-                yield (*ours, *([Folder(str(ground), False, ground_ns)] if ours else []))
+                new = [path for path in created if path != root / FOLDER]
+                records = [FolderRecord(str(path.absolute()), True) for path in new]
+                if new:
+                    records.append(FolderRecord(str(parent), False, parent_ns))
+                yield tuple(records)
             finally:
-                _leave_nothing_unplanned(root)
+                with contextlib.suppress(IcasError):  # reported already
+                    if phase_of(root) is None:  # without a plan nothing prepared stays
+                        remove_unfinished(root)
+                        remove_journal(root)
     finally:
-        for folder in {root / FOLDER: None, **dict.fromkeys(reversed(made))}:
+        for folder in {root / FOLDER: None, **dict.fromkeys(reversed(created))}:
             remove_if_empty(folder)
 
 
-def _leave_nothing_unplanned(root: Path) -> None:
-    """Where no plan came on record, nothing that was prepared stays."""
-    with contextlib.suppress(IcasError):  # a journal that fails has been told of
-        if phase_of(root) is None:
-            remove_unfinished(root)
-            remove_journal(root)
-
-
-def _folders_made(folder: Path) -> list[Path]:
-    """Make `folder` and those above it that are missing; these, the outermost first."""
+def _create_folders(folder: Path) -> list[Path]:
+    """Create `folder` and its missing parents; those created, the outermost first."""
     if folder.is_symlink():
         raise ConflictError(f"{folder} is a link: remove it, or choose another --dst")
-    missing = []
-    for one in (folder, *folder.parents):
-        if one.exists():
+    missing: list[Path] = []
+    for path in (folder, *folder.parents):
+        if path.exists():
             break
-        missing.append(one)
+        missing.insert(0, path)
     try:
-        for one in reversed(missing):
-            one.mkdir(exist_ok=True)
+        for path in missing:
+            path.mkdir(exist_ok=True)
     except FileNotFoundError:
         raise just_taken_away(folder) from None
     except OSError as error:
-        for one in missing:
-            remove_if_empty(one)
+        for path in reversed(missing):
+            remove_if_empty(path)
         raise IcasError(f"cannot make folder {error.filename}: {error.strerror}") from error
-    return missing[::-1]
+    return missing
 
 
 def record(
     destination: Destination,
     plan: Plan,
-    prepared: Iterable[Made],
+    prepared: Iterable[FileRecord],
     how: str,
     about: dict[str, str],
 ) -> None:
-    """Put the whole plan on record; what an earlier run made is removed before.
+    """Remove the files of an earlier run, and write the whole plan to the journal.
 
-    Images move only after this. Killed in between, nothing but what an earlier run made is gone,
-    and the plan is made anew.
+    Images are transferred only after this.
     """
     root = destination.root
     with Journal(root) as journal:
         if destination.earlier:
             journal.enter("clearing")
-            remove_made(root, destination.earlier)
-        folders = [*_left_folders(plan, how), *destination.folders]
+            remove_files(root, destination.earlier)
+        folders = [*_source_folders(plan, how), *destination.folders]
         folders += [folder for folder in journal.folders() if folder.made]
         journal.plan(
             [*(_planned(move, how) for move in plan.moves), *prepared],
@@ -250,26 +235,26 @@ def record(
         )
 
 
-def _planned(move: Move, how: str) -> Made:
+def _planned(move: Move, how: str) -> FileRecord:
     source = move.source.absolute()
     size, mtime_ns = move.state or (None, None)
-    planned = Made(str(move.target), how, str(source), from_size=size, from_mtime_ns=mtime_ns)
+    planned = FileRecord(str(move.target), how, str(source), from_size=size, from_mtime_ns=mtime_ns)
     try:
         if not source.is_symlink():
             return planned
         link = os.readlink(source)  # noqa: PTH115  (its very text: a Path would tidy it)
         link_mtime_ns = source.lstat().st_mtime_ns
-    except OSError:  # gone meanwhile, or not to be reached: told when it is carried
+    except OSError:  # reported when it is transferred
         return planned
     return replace(planned, link=link, link_mtime_ns=link_mtime_ns)
 
 
-def _left_folders(plan: Plan, how: str) -> list[Folder]:
-    """Folders that images are moved out of, with their times."""
+def _source_folders(plan: Plan, how: str) -> list[FolderRecord]:
+    """Folders that images are moved out of, with their mtimes."""
     if how != "move":
         return []
-    found = []
+    records = []
     for folder in sorted({move.source.absolute().parent for move in plan.moves}):
-        with contextlib.suppress(OSError):  # gone meanwhile: told when its images are carried
-            found.append(Folder(str(folder), False, folder.stat().st_mtime_ns))
-    return found
+        with contextlib.suppress(OSError):  # reported when its images are transferred
+            records.append(FolderRecord(str(folder), False, folder.stat().st_mtime_ns))
+    return records

@@ -1,7 +1,7 @@
-"""The ways in which one image gets to its place: copied, moved, linked.
+"""Transfer of one image: copy, move, hard link or symbolic link.
 
-A file appears under its name whole or not at all, and every way can be gone again: what a killed
-run had already put at its place is recognised there.
+A file gets its name when it is complete. Each operation can be repeated: a target that an
+interrupted run left is recognised.
 """
 
 from __future__ import annotations
@@ -19,142 +19,130 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.clusterimg.journal.journal import PARTS
-from icas.clusterimg.journal.records import Made
+from icas.clusterimg.journal.records import FileRecord
 from icas.common.errors import ConflictError
 from icas.io.files import sync, sync_folder
 
-OF_THE_DISK = frozenset(
+DISK_ERRORS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 )
 """Errors that the next file would meet as well."""
 _FICLONE = 0x40049409
-"""The request by which Linux lets two files share their blocks until one is changed."""
+"""The ioctl by which Linux lets two files share blocks."""
+
+
+class LeftAloneError(Exception):
+    """The source stays where it is, for the reason in the message; the run continues."""
 
 
 @dataclass(frozen=True)
-class Carrying:
-    """One image on its way.
+class Transfer:
+    """One image and its target.
 
-    Attributes
-    ----------
-    source, target : Path
-    part : Path
-        Where a copy grows until it is whole, on the file system of the target.
-    planned : (int, int) or None
-        Size and time of the source as it was planned.
+    A copy is written to `part`, on the file system of the target. `planned` is size and mtime of
+    the source when it was planned.
     """
 
     source: Path
     target: Path
     part: Path
-    planned: tuple[int, int] | None = None
+    planned: tuple[int | None, int | None] = (None, None)
 
     @classmethod
-    def of(cls, root: Path, made: Made) -> Carrying:
-        """What the journal of the result `root` says of one image."""
-        planned = None
-        if made.from_size is not None and made.from_mtime_ns is not None:
-            planned = made.from_size, made.from_mtime_ns
-        return cls(
-            Path(made.source or ""), root / made.target, root / PARTS / part_of(made), planned
-        )
+    def of(cls, root: Path, record: FileRecord) -> Transfer:
+        """The transfer of a file in the journal of `root`."""
+        part = root / PARTS / part_name(record)
+        return cls(Path(record.source or ""), root / record.target, part, record.planned_state)
 
     def check_source(self) -> None:
-        """Make sure that the source is what it was when it was planned.
-
-        Raises
-        ------
-        LeftAloneError
-            It is gone or another.
-        """
+        """Raise LeftAloneError where the source is gone or changed."""
         try:
-            now = fingerprint(self.source)
+            state = fingerprint(self.source)
         except FileNotFoundError:
             raise LeftAloneError("gone since the run read it") from None
-        if self.planned is not None and now != self.planned:
+        if None not in self.planned and state != self.planned:
             raise LeftAloneError("changed since the run read it")
 
+    def conflict(self) -> ConflictError:
+        """The error where another file is at the target."""
+        return ConflictError(
+            f"{self.target} exists already and is not overwritten: move it elsewhere, then call"
+            " again"
+        )
 
-def part_of(made: Made) -> str:
-    """Name of a file that is going to be `made`, while it is not whole; the same every time."""
-    return hashlib.blake2b(os.fsencode(made.target), digest_size=12).hexdigest()
+    def is_equal(self) -> bool:
+        """Whether source and target are the same file, or have the same content."""
+        same = self.source.samefile(self.target)
+        return same or filecmp.cmp(self.source, self.target, shallow=False)
 
 
-class LeftAloneError(Exception):
-    """The source stays where it is, for the reason that is the message; the others go on."""
+def part_name(record: FileRecord) -> str:
+    """Name of the incomplete file, the same in every run."""
+    return hashlib.blake2b(os.fsencode(record.target), digest_size=12).hexdigest()
 
 
 def fingerprint(path: Path) -> tuple[int, int]:
-    """Size and time of the file that `path` leads to."""
+    """Size and mtime of the file that `path` leads to."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
-def put(how: str, one: Carrying) -> None:
-    """Put one image in its place, or see that it is there already.
-
-    Parameters
-    ----------
-    how : str
-        ``copy``, ``move``, ``hardlink`` or ``symlink``.
+def transfer(how: str, task: Transfer) -> None:
+    """Transfer one image; does nothing where an interrupted run did.
 
     Raises
     ------
     LeftAloneError
-        Its source is gone or changed, or cannot go this way.
+        Its source is gone or changed, or cannot be transferred in this mode.
     ConflictError
-        Something of somebody else's is at its place.
+        Another file is at the target.
     OSError
-        The system does not do it.
     """
-    if os.path.lexists(one.target):
-        _ARRIVED[how](one)
+    if os.path.lexists(task.target):
+        _CHECKS[how](task)
     else:
-        one.check_source()
-        CARRIERS[how](one)
+        task.check_source()
+        OPERATIONS[how](task)
 
 
-def copy(one: Carrying) -> None:
-    """A copy, under its name only when whole and on disk.
+def copy(task: Transfer) -> None:
+    """A copy with the source's times and mode, where the disk allows them to be set."""
+    with _copied(task) as temporary:
+        _publish(temporary, task.target)
 
-    It has the source's times and mode, where its disk lets this user set them.
+
+def move(task: Transfer) -> None:
+    """Move the source to its target; at every moment the image is at one of them.
+
+    Within a file system it is linked to the target before it is unlinked from the source, or
+    renamed where there are no hard links.
     """
-    with _copied(one) as temporary:
-        place(temporary, one.target)
-
-
-def move(one: Carrying) -> None:
-    """The source at its target; at no moment is the image in neither place.
-
-    Within one file system the file itself gets its second name before it loses the first; where
-    there are no second names, it is renamed.
-    """
-    if not _second_name(one.source, one.target):
-        if _renamed(one.source, one.target):
+    if not _link(task.source, task.target):
+        if _rename(task.source, task.target):
             return
-        with _copied(one) as temporary:
-            if not filecmp.cmp(one.source, temporary, shallow=False):
+        with _copied(task) as temporary:
+            if not filecmp.cmp(task.source, temporary, shallow=False):
                 raise LeftAloneError("its copy differs from it")
-            place(temporary, one.target)
-    _remove_source(one)
+            _publish(temporary, task.target)
+    _remove_source(task)
 
 
-def _remove_source(one: Carrying) -> None:
-    """The last step of moving: the image is at its target, on disk, and loses its old name."""
-    sync_folder(one.target.parent)
+def _remove_source(task: Transfer) -> None:
+    """Remove the source, after its target is on disk."""
+    sync_folder(task.target.parent)
     try:
-        one.source.unlink()
+        task.source.unlink()
     except FileNotFoundError:
         pass
     except OSError as error:
-        one.target.unlink()
+        task.target.unlink()
         raise LeftAloneError(f"cannot be taken out of its folder ({error.strerror})") from error
 
 
-def hardlink(one: Carrying) -> None:
-    """A second name for the source (or for the file that it points to)."""
+def hardlink(task: Transfer) -> None:
+    """A hard link to the source (or to the file that it points to)."""
     try:
-        os.link(one.source.resolve(), one.target)
+        os.link(task.source.resolve(), task.target)
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise LeftAloneError("it is a link to another file system") from None
@@ -163,65 +151,54 @@ def hardlink(one: Carrying) -> None:
         raise
 
 
-def symlink(one: Carrying) -> None:
-    """A symbolic link at the target that points to the source by its whole path."""
-    one.target.symlink_to(one.source.absolute())
+def symlink(task: Transfer) -> None:
+    """A symbolic link to the absolute path of the source."""
+    task.target.symlink_to(task.source.absolute())
 
 
-CARRIERS: dict[str, Callable[[Carrying], None]] = {
+def _check_copied(task: Transfer) -> None:
+    task.check_source()
+    if not task.is_equal():
+        raise task.conflict()
+
+
+def _check_moved(task: Transfer) -> None:
+    """Remove the source, if the run was killed before it did."""
+    if os.path.lexists(task.source):
+        if not task.is_equal():
+            raise task.conflict()
+        _remove_source(task)
+    elif fingerprint(task.target) != task.planned:
+        raise task.conflict()
+
+
+def _check_hardlink(task: Transfer) -> None:
+    if not task.source.exists() or not task.source.samefile(task.target):
+        raise task.conflict()
+
+
+def _check_symlink(task: Transfer) -> None:
+    if not task.target.is_symlink() or task.target.readlink() != task.source.absolute():
+        raise task.conflict()
+
+
+OPERATIONS: dict[str, Callable[[Transfer], None]] = {
     "copy": copy,
     "move": move,
     "hardlink": hardlink,
     "symlink": symlink,
 }
-
-
-def _copy_arrived(one: Carrying) -> None:
-    one.check_source()
-    if not _equal(one.source, one.target):
-        raise _in_the_way(one)
-
-
-def _move_arrived(one: Carrying) -> None:
-    """The target is there: its source is gone already, or is removed now."""
-    if os.path.lexists(one.source):
-        if not _equal(one.source, one.target):
-            raise _in_the_way(one)
-        _remove_source(one)
-    elif fingerprint(one.target) != one.planned:
-        raise _in_the_way(one)
-
-
-def _hardlink_arrived(one: Carrying) -> None:
-    if not one.source.exists() or not one.source.samefile(one.target):
-        raise _in_the_way(one)
-
-
-def _symlink_arrived(one: Carrying) -> None:
-    if not one.target.is_symlink() or one.target.readlink() != one.source.absolute():
-        raise _in_the_way(one)
-
-
-_ARRIVED: dict[str, Callable[[Carrying], None]] = {
-    "copy": _copy_arrived,
-    "move": _move_arrived,
-    "hardlink": _hardlink_arrived,
-    "symlink": _symlink_arrived,
+_CHECKS: dict[str, Callable[[Transfer], None]] = {
+    "copy": _check_copied,
+    "move": _check_moved,
+    "hardlink": _check_hardlink,
+    "symlink": _check_symlink,
 }
+"""What is checked where the target exists already."""
 
 
-def _equal(one: Path, other: Path) -> bool:
-    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
-
-
-def _in_the_way(one: Carrying) -> ConflictError:
-    return ConflictError(
-        f"{one.target} exists already and is not overwritten: move it elsewhere, then call again"
-    )
-
-
-def _second_name(source: Path, target: Path) -> bool:
-    """Give the file `source` the name `target` too, where the file system can."""
+def _link(source: Path, target: Path) -> bool:
+    """Hard link `target` to `source`; False where the file system cannot."""
     if source.is_symlink():
         return False
     try:
@@ -233,8 +210,8 @@ def _second_name(source: Path, target: Path) -> bool:
     return True
 
 
-def _renamed(source: Path, target: Path) -> bool:
-    """Rename `source` on a disk that knows no second names; False where it lies on another."""
+def _rename(source: Path, target: Path) -> bool:
+    """Rename `source` on a file system without hard links; False where it is on another one."""
     if source.is_symlink() or source.stat().st_dev != target.parent.stat().st_dev:
         return False
     _require_free(target)
@@ -250,24 +227,24 @@ def _require_free(target: Path) -> None:
 
 
 @contextmanager
-def _copied(one: Carrying) -> Iterator[Path]:
-    """A copy of the source under another name, whole and on disk; gone afterwards."""
-    temporary = one.part
+def _copied(task: Transfer) -> Iterator[Path]:
+    """A complete copy of the source at `part`, on disk; removed afterwards."""
+    temporary = task.part
     temporary.unlink(missing_ok=True)  # of a run that was killed
     try:
-        if not _cloned(one.source, temporary):
-            shutil.copyfile(one.source, temporary)
+        if not _clone(task.source, temporary):
+            shutil.copyfile(task.source, temporary)
         with contextlib.suppress(PermissionError):  # network shares, memory cards
-            shutil.copystat(one.source, temporary)
+            shutil.copystat(task.source, temporary)
         sync(temporary)
-        one.check_source()  # it may have grown meanwhile
+        task.check_source()  # it may have changed meanwhile
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _cloned(source: Path, target: Path) -> bool:
-    """Make `target` share the blocks of `source` where the file system can: no byte is copied."""
+def _clone(source: Path, target: Path) -> bool:
+    """Create `target` with the blocks of `source`, where the file system can (reflink)."""
     if sys.platform != "linux":
         return False
     import fcntl
@@ -280,7 +257,7 @@ def _cloned(source: Path, target: Path) -> bool:
     return True
 
 
-def place(temporary: Path, target: Path) -> None:
+def _publish(temporary: Path, target: Path) -> None:
     """Give `temporary` its final name; fails where that exists."""
     try:
         os.link(temporary, target)
@@ -288,7 +265,7 @@ def place(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        if error.errno in OF_THE_DISK:
+        if error.errno in DISK_ERRORS:
             raise
         _require_free(target)
         temporary.rename(target)  # no hard links here

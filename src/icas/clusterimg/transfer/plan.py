@@ -1,4 +1,4 @@
-"""What would stop a plan, found before anything is touched."""
+"""The plan of a transfer: the target of every image, complete before the disk is touched."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ from pathlib import Path, PurePosixPath
 
 from icas.clusterimg.data.images import LONGEST_PATH, ImageRef
 from icas.clusterimg.graph.forest import Labels
-from icas.clusterimg.transfer.preflight import check_folders, elsewhere, existing
+from icas.clusterimg.transfer.preflight import check_folders, existing, on_other_disks
 from icas.common.errors import ConflictError
 
-OUTLIERS = "outliers"
+TREE, OUTLIERS = "result", "outliers"
+"""Folder of the clusters, and its sub-folder of the outliers."""
 LONGEST_NAME = 255
-"""Bytes that common file systems allow in one file name."""
+"""Bytes that common file systems allow in a file name."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """One image and the place in the result that it is to have.
-
-    Attributes
-    ----------
-    source : Path
-        The image.
-    target : PurePosixPath
-        Its place, relative to the result folder.
-    state : (int, int) or None
-        Size and time of the image as it was found.
-    """
+    """One image, its target relative to the result folder, and its size and mtime when scanned."""
 
     source: Path
     target: PurePosixPath
@@ -42,26 +33,18 @@ class Move:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run is going to put into the result folder.
-
-    Attributes
-    ----------
-    root : Path
-        The result folder.
-    moves : tuple of Move
-        Every image once a tree (``result/``, ``batches/``), no target twice.
-    """
+    """All images of the result in `root`, each once per tree (``result/``, ``batches/``)."""
 
     root: Path
     moves: tuple[Move, ...]
 
     def folders(self) -> Counter[PurePosixPath]:
-        """Folders that will hold images, with how many, in the plan's order."""
+        """Folders that will hold images, with their numbers, in the plan's order."""
         return Counter(move.target.parent for move in self.moves)
 
     def bytes(self) -> int:
-        """Bytes that the images take."""
-        return sum(_size(move) for move in self.moves)
+        """Total size of the images."""
+        return sum(map(_size, self.moves))
 
 
 def _size(move: Move) -> int:
@@ -69,7 +52,7 @@ def _size(move: Move) -> int:
         return move.state[0]
     try:
         return move.source.stat().st_size
-    except OSError:  # gone meanwhile: told when it is carried
+    except OSError:  # reported when it is transferred
         return 0
 
 
@@ -79,20 +62,19 @@ def plan_tree(
     """One tree of ``cluster_0/ cluster_1/ … outliers/`` below ``root/folder``."""
     moves = []
     for name, members in _by_folder(labels):
-        place = folder / name
         chosen = [images[member] for member in members]
         for ref, file in zip(chosen, distinct_names(ref.path.name for ref in chosen), strict=True):
-            moves.append(Move(ref.path, place / file, ref.state))
+            moves.append(Move(ref.path, folder / name / file, ref.state))
     return Plan(root, tuple(moves))
 
 
 def join_plans(plans: Sequence[Plan]) -> Plan:
-    """All moves of `plans`, which share one result folder and write into different trees."""
+    """All moves of `plans`, which have one result folder and different trees."""
     return Plan(plans[0].root, tuple(move for plan in plans for move in plan.moves))
 
 
 def _by_folder(labels: Labels) -> Iterator[tuple[str, list[int]]]:
-    """Folder name and images of each cluster in turn, then of the outliers."""
+    """Folder name and images of each cluster, then of the outliers."""
     members: dict[int, list[int]] = {}
     for image, label in enumerate(labels.tolist()):
         members.setdefault(label, []).append(image)
@@ -101,25 +83,24 @@ def _by_folder(labels: Labels) -> Iterator[tuple[str, list[int]]]:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """`names` with `` (2)``, `` (3)`` … before the suffix of those that came before.
+    """`names`, repeated ones with `` (2)``, `` (3)`` … before the suffix.
 
-    Names that differ only in case or in Unicode form count as the same, because on some systems
-    they are.
+    Names that differ only in case or Unicode normalization count as equal, as on some systems.
     """
     taken: set[str] = set()
-    found = []
+    distinct = []
     for name in names:
         candidate, number = name, 1
         while folded(candidate) in taken:
             number += 1
             candidate = _numbered(name, number)
         taken.add(folded(candidate))
-        found.append(candidate)
-    return found
+        distinct.append(candidate)
+    return distinct
 
 
 def folded(name: str) -> str:
-    """`name` as a file system that knows no case and one Unicode form would compare it."""
+    """`name` without case and in one Unicode normalization."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -127,59 +108,51 @@ def _numbered(name: str, number: int) -> str:
     suffix = PurePosixPath(name).suffix
     stem = name.removesuffix(suffix)
     ending = f" ({number}){suffix}"
-    room = LONGEST_NAME - len(os.fsencode(ending))
-    while len(os.fsencode(stem)) > room:
+    while len(os.fsencode(stem)) > LONGEST_NAME - len(os.fsencode(ending)):
         stem = stem[:-1]
     return stem + ending
 
 
-def check_plan(plan: Plan, how: str, going: Collection[Path] = ()) -> None:
-    """Find out what would stop the plan before anything is touched.
+def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
+    """Detect conflicts of the plan before anything is changed.
 
     Parameters
     ----------
-    going : collection of Path
-        Files that are going to be removed before.
+    removed : collection of Path
+        Files that will be removed first.
 
     Raises
     ------
     ConflictError
         A target exists already or its path is too long, the disk is too full, hard links cannot
-        reach it, or a folder may not be written.
+        reach it, or a folder is not writable.
     """
     for move in plan.moves:
-        _check_target(plan.root / move.target, going)
+        target = plan.root / move.target
+        if os.path.lexists(target) and target not in removed:
+            raise ConflictError(f"{target} exists already and is not overwritten")
+        if len(os.fsencode(target.absolute())) >= LONGEST_PATH and sys.platform == "linux":
+            raise ConflictError(
+                f"the path of {target.name} in the result would be longer than {LONGEST_PATH - 1}"
+                " bytes: choose a shorter --dst"
+            )
     sources = {move.source.parent for move in plan.moves}
     check_folders(sources, plan.root, how)
-    ground = existing(plan.root)
-    copied = sources if how == "copy" else elsewhere(sources, ground) if how == "move" else set()
+    parent = existing(plan.root)
+    copied = {"copy": sources, "move": on_other_disks(sources, parent)}.get(how)
     if copied:
-        _check_room(plan, ground, copied, going)
+        _check_free_space(plan, parent, copied, removed)
 
 
-def _check_target(target: Path, going: Collection[Path]) -> None:
-    if os.path.lexists(target) and target not in going:
-        raise ConflictError(f"{target} exists already and is not overwritten")
-    if len(os.fsencode(target.absolute())) >= LONGEST_PATH and sys.platform == "linux":
-        raise ConflictError(
-            f"the path of {target.name} in the result would be longer than {LONGEST_PATH - 1}"
-            " bytes: choose a shorter --dst"
-        )
-
-
-def _check_room(plan: Plan, ground: Path, copied: set[Path], going: Iterable[Path]) -> None:
-    moves = tuple(move for move in plan.moves if move.source.parent in copied)
-    needed = Plan(plan.root, moves).bytes()
-    freed = (path.lstat() for path in going)
-    free = shutil.disk_usage(ground).free + sum(
-        status.st_size for status in freed if status.st_nlink == 1
-    )
+def _check_free_space(
+    plan: Plan, parent: Path, copied: set[Path], removed: Iterable[Path]
+) -> None:
+    needed = sum(_size(move) for move in plan.moves if move.source.parent in copied)
+    statuses = [path.lstat() for path in removed]
+    freed = sum(status.st_size for status in statuses if status.st_nlink == 1)
+    free = shutil.disk_usage(parent).free + freed
     if needed > free:
         raise ConflictError(
             f"{plan.root} needs {needed / 1e6:,.1f} MB and its disk has {free / 1e6:,.1f} MB free:"
             " make room, use --transfer hardlink or symlink, or choose another --dst"
         )
-
-
-TREE = "result"
-"""Folder of the clusters, the only one whose files get other places."""

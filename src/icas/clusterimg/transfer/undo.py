@@ -1,20 +1,19 @@
-"""The steps by which a run is taken back; each can be done again after an interruption."""
+"""Take a run back; every step can be repeated after an interruption."""
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.clusterimg.journal import relocation_log as rearrangements
 from icas.clusterimg.journal.journal import FOLDER, Journal, has_journal
-from icas.clusterimg.journal.records import Folder, Made
+from icas.clusterimg.journal.records import FileRecord, FolderRecord
 from icas.clusterimg.transfer.cleanup import (
     check_inside,
     remove_empty_folders,
@@ -23,171 +22,22 @@ from icas.clusterimg.transfer.cleanup import (
     remove_unfinished,
     why_kept,
 )
-from icas.clusterimg.transfer.destination import at_work, is_free
-from icas.clusterimg.transfer.operations import Carrying, LeftAloneError, fingerprint, move, part_of
+from icas.clusterimg.transfer.destination import is_free, locked
+from icas.clusterimg.transfer.operations import (
+    LeftAloneError,
+    Transfer,
+    fingerprint,
+    move,
+    part_name,
+)
 from icas.clusterimg.transfer.relocation import finish, remove_prepared
 from icas.common.errors import ConflictError, IcasError, UsageError
-
-
-@dataclass(frozen=True)
-class Step:
-    """What becomes of one file on record.
-
-    Attributes
-    ----------
-    made : Made
-    what : str
-        ``back`` (moved back), ``remove``, ``nothing`` (it is not there, and needs not be) or
-        ``leave``.
-    why : str
-        Why it is left.
-    """
-
-    made: Made
-    what: str
-    why: str = ""
-
-
-def step_of(root: Path, made: Made) -> Step:
-    """What becomes of the file `made` in the result `root`, as it lies there now."""
-    path = root / made.target
-    if not os.path.lexists(path):
-        if made.how == "move" and made.is_done and not _is_back(made):
-            return Step(made, "leave", "is not there any more: it was moved or removed since")
-        return Step(made, "nothing")
-    if made.how == "move":
-        return _step_of_moved(path, made)
-    why = why_kept(root, made)
-    return Step(made, "remove") if why is None else Step(made, "leave", why)
-
-
-def _is_back(made: Made) -> bool:
-    return os.path.lexists(made.source or "")
-
-
-def _step_of_moved(path: Path, made: Made) -> Step:
-    source = Path(made.source or "")
-    if os.path.lexists(source):
-        if os.path.realpath(source) == os.path.realpath(path):
-            return Step(made, "leave", f"cannot go back: a link to it is at {source}")
-        if source.exists() and (source.samefile(path) or filecmp.cmp(source, path, shallow=False)):
-            return Step(made, "remove")
-        return Step(made, "leave", f"cannot go back: another file is at {source}")
-    known = {(made.size, made.mtime_ns), (made.from_size, made.from_mtime_ns)}
-    if fingerprint(path) not in known:
-        return Step(made, "leave", "was changed since the run that moved it")
-    return Step(made, "back")
-
-
-def do(root: Path, steps: Sequence[Step], console: Console) -> None:
-    """Do every step; all stay on record until the last is done, and can be done again."""
-    done = [step.made for step in steps if step.what != "leave"]
-    with Journal(root) as journal:
-        remove_unfinished(root)  # which makes room on a full disk
-        try:
-            _begin(journal)
-        except IcasError:  # the tables make more, and nobody needs them any longer
-            for step in steps:
-                if step.what == "remove" and step.made.how == "write":
-                    _remove(root, step.made)
-            _begin(journal)
-        with console.bar(len(steps), "undo", "files") as bar:
-            for step in steps:
-                if step.what in _DO:
-                    _DO[step.what](root, step.made)
-                bar.update(1)
-        remove_empty_folders(root, done)
-        waiting = {step.made.source for step in steps if step.what == "leave"}
-        _restore_times(journal.folders(), {str(Path(one).parent) for one in waiting if one})
-        journal.forget(one.target for one in done)
-
-
-def _begin(journal: Journal) -> None:
-    """Source folders that were changed since the run keep the times that they have."""
-    if journal.phase == "undoing":
-        return
-    changed = [
-        folder.path
-        for folder in journal.folders()
-        if not folder.made
-        and folder.after_ns is not None
-        and _time_of(Path(folder.path)) not in (folder.after_ns, None)
-    ]
-    journal.forget_folders(changed)
-    journal.enter("undoing")
-
-
-def _time_of(folder: Path) -> int | None:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def _back(root: Path, made: Made) -> None:
-    """One moved image at its old place again, with its old time."""
-    source, path = Path(made.source or ""), root / made.target
-    source.parent.mkdir(parents=True, exist_ok=True)
-    part = source.with_name(f".icas-{part_of(made)}.part")
-    if made.link is not None and _shows_the_same(source.parent / made.link, path):
-        _make_link(source, part, made)
-        path.unlink()
-        return
-    try:
-        move(Carrying(path, source, part))
-    except LeftAloneError as error:
-        raise IcasError(f"cannot move {path} back to {source}: {error}") from error
-    if made.from_mtime_ns is not None and fingerprint(source)[1] != made.from_mtime_ns:
-        os.utime(source, ns=(source.stat().st_atime_ns, made.from_mtime_ns))
-
-
-def _make_link(source: Path, part: Path, made: Made) -> None:
-    """The link that `source` was, with its time; it grows under the name `part`."""
-    part.unlink(missing_ok=True)
-    part.symlink_to(made.link or "")
-    if made.link_mtime_ns is not None and os.utime in os.supports_follow_symlinks:
-        times = (part.lstat().st_atime_ns, made.link_mtime_ns)
-        os.utime(part, ns=times, follow_symlinks=False)
-    part.rename(source)
-
-
-def _shows_the_same(link: Path, path: Path) -> bool:
-    return link.is_file() and filecmp.cmp(link, path, shallow=False)
-
-
-def _remove(root: Path, made: Made) -> None:
-    (root / made.target).unlink(missing_ok=True)
-
-
-_DO: dict[str, Callable[[Path, Made], None]] = {"back": _back, "remove": _remove}
-
-
-def _restore_times(folders: Iterable[Folder], waiting: Collection[str]) -> None:
-    """Give the folders that images were moved out of the times that they had before.
-
-    Not those that still wait for an image.
-    """
-    for folder in folders:
-        path = Path(folder.path)
-        if folder.mtime_ns is not None and folder.path not in waiting and path.is_dir():
-            os.utime(path, ns=(path.stat().st_atime_ns, folder.mtime_ns))
-
-
-def remove_folders(root: Path, folders: Sequence[Folder]) -> None:
-    """Remove the folders that were made for the result, now that nothing is on record."""
-    whole = root.resolve()  # and so are the others: `..` in a path may be said in many ways
-    above = [folder for folder in folders if whole.is_relative_to(Path(folder.path).resolve())]
-    made = [Path(folder.path) for folder in above if folder.made]
-    for folder in sorted(made, key=lambda path: -len(path.parts)):
-        remove_if_empty(folder)
-    _restore_times(above, ())
+from icas.io.files import one_line_errors
 
 
 @dataclass(frozen=True)
 class Undone:
-    """What taking a run back did, or would do.
-
-    What `icas.undo` gives.
+    """Result of `icas.undo`: what it did, or would do.
 
     Attributes
     ----------
@@ -204,7 +54,7 @@ class Undone:
 
     See Also
     --------
-    icas.undo : makes one.
+    icas.undo : Take a run back.
 
     Examples
     --------
@@ -305,101 +155,205 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
 
 
 def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
-    """As `undo`, with the words to `console`."""
+    """As `undo`, with messages to `console`."""
     try:
-        return _undone(root, console, dry_run)
+        return _undo(root, console, dry_run)
     except FileNotFoundError as error:
         if root.exists():
             raise
-        raise _taken_back(root) from error
+        raise _undone_by_another(root) from error
 
 
-def _taken_back(root: Path) -> ConflictError:
+def _undone_by_another(root: Path) -> ConflictError:
     return ConflictError(f"another clusterimg has just taken {root} back")
 
 
-def _undone(root: Path, console: Console, dry_run: bool) -> Undone:
+def _errors(root: Path) -> AbstractContextManager[None]:
+    hint = f"; nothing is lost, clusterimg undo {root} goes on"
+    return one_line_errors("stopped in the middle", hint, subject=str(root))
+
+
+def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
     if not root.is_dir():
         raise UsageError(f"no folder {str(root)!r}: clusterimg undo takes a result folder")
     if not has_journal(root):
-        return _before_record(root, console, dry_run)
-    with nullcontext() if dry_run else at_work(root):
+        return _undo_unplanned(root, console, dry_run)
+    with nullcontext() if dry_run else locked(root):
         if not has_journal(root):
-            raise _taken_back(root)
+            raise _undone_by_another(root)
         _finish_rearrangement(root, console, dry_run)
         with Journal(root) as journal:
-            made, folders = list(journal.made()), journal.folders()
-        check_inside(root, made)
-        # What links showed must be back before them.
-        steps = [step_of(root, one) for one in sorted(made, key=lambda one: one.link is not None)]
-        _print_plan(root, steps, console)
-        undone = _told(root, steps, written=not dry_run)
+            records, folders = list(journal.files()), journal.folders()
+        check_inside(root, records)
+        # The file that a symbolic link points to must be back before the link.
+        steps = [_step_of(root, one) for one in sorted(records, key=lambda one: bool(one.link))]
+        count = Counter(step.action for step in steps)
+        console.line(
+            f"plan: move {count['back']} images back, remove {count['remove']} files that a run"
+            f" made in {root}"
+        )
+        for step in steps:
+            if step.action == "back":
+                console.detail(f"plan: move {root / step.record.target} -> {step.record.source}")
+            elif step.action == "remove":
+                console.detail(f"plan: remove {root / step.record.target}")
+        left = tuple((step.record.target, step.reason) for step in steps if step.action == "leave")
+        undone = Undone(root, count["back"], count["remove"], left, not dry_run)
         if dry_run:
             return undone
-        with _one_line(root):
-            do(root, steps, console)
-            if not undone.left:
+        with _errors(root):
+            _execute(root, steps, console)
+            if not left:
                 remove_record(root)
-    if not undone.left:
-        remove_folders(root, folders)
+    if not left:
+        _remove_folders(root, folders)
     return undone
 
 
-def _before_record(root: Path, console: Console, dry_run: bool) -> Undone:
-    """What a run prepared goes, that was killed before it put anything on record."""
+def _undo_unplanned(root: Path, console: Console, dry_run: bool) -> Undone:
+    """Remove what a run prepared that was killed before its plan was in the journal."""
     if not (root / FOLDER).is_dir() or not is_free(root):
         raise UsageError(f"{root} holds no record of a run: nothing to take back")
     if not dry_run:
-        with at_work(root):
+        with locked(root):
             pass  # which removes what has no plan
     console.line(f"plan: the run into {root} was killed before its first image")
     return Undone(root, 0, 0, (), not dry_run)
 
 
-def _print_plan(root: Path, steps: Sequence[Step], console: Console) -> None:
-    """Say what is going to be done, before it is."""
-    back = sum(step.what == "back" for step in steps)
-    gone = sum(step.what == "remove" for step in steps)
-    console.line(f"plan: move {back} images back, remove {gone} files that a run made in {root}")
-    for step in steps:
-        if step.what == "back":
-            console.detail(f"plan: move {root / step.made.target} -> {step.made.source}")
-        elif step.what == "remove":
-            console.detail(f"plan: remove {root / step.made.target}")
-
-
-def _told(root: Path, steps: Iterable[Step], *, written: bool = True) -> Undone:
-    steps = list(steps)
-    left = tuple((step.made.target, step.why) for step in steps if step.what == "leave")
-    back = sum(step.what == "back" for step in steps)
-    return Undone(root, back, sum(step.what == "remove" for step in steps), left, written)
-
-
 def _finish_rearrangement(root: Path, console: Console, dry_run: bool) -> None:
-    """A re-cut or a split that was interrupted is finished, so that every file has one place."""
+    """Finish an interrupted recut or split, so that every file has one path."""
     with Journal(root) as journal:
-        one = rearrangements.unfinished(journal.database)
-    if one is None:
+        unfinished = journal.rearrangement()
+    if unfinished is None:
         if not dry_run:
-            with _one_line(root):
+            with _errors(root):
                 remove_prepared(root)
         return
     if dry_run:
         raise ConflictError(
-            f"a {one.told()} of {root} was interrupted: without --dry-run it is finished first"
+            f"a {unfinished.description()} of {root} was interrupted: without --dry-run it is"
+            " finished first"
         )
     finish(root, console)
 
 
-@contextlib.contextmanager
-def _one_line(root: Path) -> Iterator[None]:
-    """Turns what the disk says into one line."""
+@dataclass(frozen=True)
+class _Step:
+    """What is done with one file, and why where it is left.
+
+    The actions are ``back`` (moved to its source), ``remove``, ``none`` (it is gone already) and
+    ``leave``.
+    """
+
+    record: FileRecord
+    action: str
+    reason: str = ""
+
+
+def _step_of(root: Path, record: FileRecord) -> _Step:
+    path, source = root / record.target, Path(record.source or "")
+    if not os.path.lexists(path):
+        if record.how == "move" and record.is_done and not os.path.lexists(source):
+            return _Step(record, "leave", "is not there any more: it was moved or removed since")
+        return _Step(record, "none")
+    if record.how != "move":
+        reason = why_kept(root, record)
+        return _Step(record, "remove") if reason is None else _Step(record, "leave", reason)
+    if os.path.lexists(source):
+        if os.path.realpath(source) == os.path.realpath(path):
+            return _Step(record, "leave", f"cannot go back: a link to it is at {source}")
+        if source.exists() and (source.samefile(path) or filecmp.cmp(source, path, shallow=False)):
+            return _Step(record, "remove")
+        return _Step(record, "leave", f"cannot go back: another file is at {source}")
+    if fingerprint(path) not in (record.state, record.planned_state):
+        return _Step(record, "leave", "was changed since the run that moved it")
+    return _Step(record, "back")
+
+
+def _execute(root: Path, steps: Sequence[_Step], console: Console) -> None:
+    """Execute the steps; files stay in the journal until the last one is done."""
+    done = [step.record for step in steps if step.action != "leave"]
+    with Journal(root) as journal:
+        remove_unfinished(root)  # frees space on a full disk
+        try:
+            _begin(journal)
+        except IcasError:  # removing the tables frees more
+            for step in steps:
+                if step.action == "remove" and step.record.how == "write":
+                    (root / step.record.target).unlink(missing_ok=True)
+            _begin(journal)
+        with console.bar(len(steps), "undo", "files") as bar:
+            for step in steps:
+                if step.action == "back":
+                    _move_back(root, step.record)
+                elif step.action == "remove":
+                    (root / step.record.target).unlink(missing_ok=True)
+                bar.update(1)
+        remove_empty_folders(root, done)
+        sources = [step.record.source for step in steps if step.action == "leave"]
+        _restore_times(journal.folders(), {str(Path(one).parent) for one in sources if one})
+        journal.forget(one.target for one in done)
+
+
+def _begin(journal: Journal) -> None:
+    """Begin undoing; source folders that were changed since the run keep their mtimes."""
+    if journal.phase == "undoing":
+        return
+    changed = [
+        folder.path
+        for folder in journal.folders()
+        if not folder.made
+        and folder.after_ns is not None
+        and Path(folder.path).exists()
+        and Path(folder.path).stat().st_mtime_ns != folder.after_ns
+    ]
+    journal.forget_folders(changed)
+    journal.enter("undoing")
+
+
+def _move_back(root: Path, record: FileRecord) -> None:
+    """Move an image to its source, with its earlier mtime."""
+    source, path = Path(record.source or ""), root / record.target
+    source.parent.mkdir(parents=True, exist_ok=True)
+    part = source.with_name(f".icas-{part_name(record)}.part")
+    if record.link is not None:
+        linked = source.parent / record.link
+        if linked.is_file() and filecmp.cmp(linked, path, shallow=False):
+            _create_link(source, part, record)
+            path.unlink()
+            return
     try:
-        yield
-    except OSError as error:
-        if isinstance(error, IcasError):
-            raise
-        raise IcasError(
-            f"stopped in the middle: {error.filename}: {error.strerror or error}; nothing is lost,"
-            f" clusterimg undo {root} goes on"
-        ) from error
+        move(Transfer(path, source, part))
+    except LeftAloneError as error:
+        raise IcasError(f"cannot move {path} back to {source}: {error}") from error
+    if record.from_mtime_ns is not None and fingerprint(source)[1] != record.from_mtime_ns:
+        os.utime(source, ns=(source.stat().st_atime_ns, record.from_mtime_ns))
+
+
+def _create_link(source: Path, part: Path, record: FileRecord) -> None:
+    """Create the symbolic link that `source` was, with its mtime, over the name `part`."""
+    part.unlink(missing_ok=True)
+    part.symlink_to(record.link or "")
+    if record.link_mtime_ns is not None and os.utime in os.supports_follow_symlinks:
+        times = (part.lstat().st_atime_ns, record.link_mtime_ns)
+        os.utime(part, ns=times, follow_symlinks=False)
+    part.rename(source)
+
+
+def _restore_times(folders: Iterable[FolderRecord], incomplete: Collection[str]) -> None:
+    """Restore the mtimes of folders that images were moved out of, but for `incomplete` ones."""
+    for folder in folders:
+        path = Path(folder.path)
+        if folder.mtime_ns is not None and folder.path not in incomplete and path.is_dir():
+            os.utime(path, ns=(path.stat().st_atime_ns, folder.mtime_ns))
+
+
+def _remove_folders(root: Path, folders: Sequence[FolderRecord]) -> None:
+    """Remove the folders that were created for the result."""
+    resolved = root.resolve()  # paths may contain `..`
+    above = [one for one in folders if resolved.is_relative_to(Path(one.path).resolve())]
+    created = [Path(folder.path) for folder in above if folder.made]
+    for folder in sorted(created, key=lambda path: -len(path.parts)):
+        remove_if_empty(folder)
+    _restore_times(above, ())

@@ -1,0 +1,438 @@
+"""Set, list and remove constraints on images of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icas.clusterimg.decisions.conflicts import (
+    Revision,
+    check_consistent,
+    implied_by,
+    revisions_by,
+)
+from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint
+from icas.clusterimg.decisions.store import ConstraintStore, constraints_folder, has_constraints
+from icas.clusterimg.editing.manual_moves import constraints_of_moves, distinct, find_moves
+from icas.clusterimg.editing.result_images import ResultImages
+from icas.clusterimg.journal.journal import Journal
+from icas.clusterimg.results.tables import earlier_run
+from icas.clusterimg.transfer.destination import locked
+from icas.clusterimg.transfer.verify import is_unchanged
+from icas.common.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DecideReport:
+    """Constraints that were set, listed or removed.
+
+    Attributes
+    ----------
+    what : str
+        The action: ``must-link``, …
+    decisions : tuple of Constraint
+        The new constraints; of ``list`` all, of ``forget`` the removed ones.
+    changes : tuple of Revision
+        Stored constraints that these replace or change.
+    already : tuple of Constraint
+        Stored constraints that imply the same: nothing was added for them.
+    left : tuple of (str, str)
+        Of ``learn``: paths in the result that give no constraint, and why.
+
+    See Also
+    --------
+    icas.must_link, icas.cannot_link, icas.reject : Set constraints.
+
+    Examples
+    --------
+    >>> import icas
+    >>> icas.DecideReport("list").lines()
+    ['nothing is remembered']
+    >>> icas.DecideReport("list").as_dict()
+    {'decisions': [], 'replaced': [], 'changed': [], 'already': [], 'left': []}
+    """
+
+    what: str
+    decisions: tuple[Constraint, ...] = ()
+    changes: tuple[Revision, ...] = ()
+    already: tuple[Constraint, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    def lines(self) -> list[str]:
+        """The report as text.
+
+        Returns
+        -------
+        list of str
+            A line for each constraint and revision; never empty.
+        """
+        prefix = {"list": "", "forget": "forgotten: "}.get(self.what, "remembered: ")
+        lines = [
+            f"{prefix}{one.description()}, {len(one.images)} pictures, {one.made[:10]}"
+            for one in self.decisions
+        ]
+        lines += [one.description() for one in self.changes]
+        lines += [f"known already: {one.description()}" for one in self.already]
+        nothing = {
+            "list": "nothing is remembered",
+            "forget": "nothing is remembered",
+            "learn": "no file was moved to another folder",
+        }
+        return lines or [nothing.get(self.what, "nothing to remember")]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for JSON.
+
+        Returns
+        -------
+        dict
+            With ``decisions``, ``replaced``, ``changed``, ``already`` and ``left``, each a list.
+        """
+        return {
+            "decisions": [_plain(one) for one in self.decisions],
+            "replaced": [_plain(one.before) for one in self.changes if one.after is None],
+            "changed": [_plain(one.after) for one in self.changes if one.after is not None],
+            "already": [_plain(one) for one in self.already],
+            "left": [{"place": path, "reason": reason} for path, reason in self.left],
+        }
+
+
+def _plain(one: Constraint) -> dict[str, Any]:
+    names = [[image.name for image in side] for side in one.sides]
+    return {
+        "number": one.number,
+        "kind": one.kind,
+        "how": one.how,
+        "made": one.made,
+        "sides": names,
+    }
+
+
+def must_link(
+    dst: str | Path, a: str, b: str, *, cache: str | Path | None = None
+) -> DecideReport:
+    """Set a must-link constraint: two images always belong to one cluster.
+
+    Images are identified by their content. No file moves: the next run with these images, or
+    `icas.recut` of this result, applies the constraint.
+
+    Parameters
+    ----------
+    dst : str or Path
+        The result folder.
+    a, b : str
+        Images: names as in ``clusters.csv``, or paths in ``result/``.
+    cache : str or Path, optional
+        Folder of the constraints; default the cache folder of the run.
+
+    Returns
+    -------
+    DecideReport
+        The new constraint, and stored ones that it changes.
+
+    Raises
+    ------
+    UsageError
+        There is no finished result, or no such image.
+    ConflictError
+        It contradicts stored constraints.
+    IcasError
+        The stored constraints are damaged, or a file cannot be read.
+
+    See Also
+    --------
+    icas.cannot_link, icas.reject : Keep images apart.
+    icas.decide : List and remove constraints.
+
+    Examples
+    --------
+    Two parts of one photograph that no threshold would bring together:
+
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()[:, 300:]).save("photos/spoon.jpg")
+    >>> settings = {"threshold": 0.9, "dst": "sorted", "cache": "kept"}
+    >>> icas.cluster("photos", **settings).clusters
+    0
+    >>> report = icas.must_link("sorted", "cup.jpg", "spoon.jpg")
+    >>> icas.cluster("photos", **settings, overwrite=True).labels.tolist()
+    [0, 0]
+    """
+    return decide(dst, "must-link", a, b, cache=cache)
+
+
+def cannot_link(
+    dst: str | Path, a: str, b: str, *, cache: str | Path | None = None
+) -> DecideReport:
+    """Set a cannot-link constraint: two images never belong to one cluster.
+
+    Images are identified by their content. No file moves: the next run with these images, or
+    `icas.recut` of this result, applies the constraint.
+
+    Parameters
+    ----------
+    dst, a, b, cache
+        As for `icas.must_link`.
+
+    Returns
+    -------
+    DecideReport
+        The new constraint, and stored ones that it changes.
+
+    Raises
+    ------
+    UsageError, ConflictError, IcasError
+        As for `icas.must_link`.
+
+    See Also
+    --------
+    icas.must_link : Keep images together.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cropped.jpg")
+    >>> settings = {"threshold": 0.6, "dst": "sorted", "cache": "kept"}
+    >>> icas.cluster("photos", **settings).labels.tolist()
+    [0, 0]
+    >>> report = icas.cannot_link("sorted", "cup.jpg", "cropped.jpg")
+    >>> icas.cluster("photos", **settings, overwrite=True).labels.tolist()
+    [-1, -1]
+    """
+    return decide(dst, "cannot-link", a, b, cache=cache)
+
+
+def reject(
+    dst: str | Path, cluster: str | int, *, cache: str | Path | None = None
+) -> DecideReport:
+    """Reject a cluster: no two of its images ever belong to one cluster.
+
+    Images are identified by their content. No file moves: the next run with these images, or
+    `icas.recut` of this result, applies the constraint.
+
+    Parameters
+    ----------
+    dst : str or Path
+        The result folder.
+    cluster : str or int
+        7, or ``"cluster_7"``.
+    cache : str or Path, optional
+        Folder of the constraints; default the cache folder of the run.
+
+    Returns
+    -------
+    DecideReport
+        The new constraint, and stored ones that it changes.
+
+    Raises
+    ------
+    UsageError, ConflictError, IcasError
+        As for `icas.must_link`.
+
+    See Also
+    --------
+    icas.cannot_link : Keep two images apart.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cropped.jpg")
+    >>> settings = {"threshold": 0.6, "dst": "sorted", "cache": "kept"}
+    >>> icas.cluster("photos", **settings).labels.tolist()
+    [0, 0]
+    >>> report = icas.reject("sorted", 0)
+    >>> icas.recut("sorted", 0.6).labels.tolist()
+    [-1, -1]
+    """
+    return decide(dst, "reject", cluster, cache=cache)
+
+
+def decide(
+    dst: str | Path, what: str, *names: str | int, cache: str | Path | None = None
+) -> DecideReport:
+    """Set, list or remove constraints, as ``clusterimg decide`` does.
+
+    Parameters
+    ----------
+    dst : str or Path
+        The result folder.
+    what : str
+        ``must-link``, ``cannot-link`` and ``reject`` as the functions of these names; ``learn``
+        (from files that were moved between folders of ``result/``), ``list``, or ``forget``
+        (numbers, or ``all``).
+    *names : str or int
+        Two images, as ``clusters.csv`` names them or by their path in ``result/``; a cluster;
+        or numbers.
+    cache : str or Path, optional
+        Folder of the constraints; default the cache folder of the run.
+
+    Returns
+    -------
+    DecideReport
+        The new constraints, and stored ones that they change.
+
+    Raises
+    ------
+    UsageError
+        There is no finished result, or no such image, cluster or number.
+    ConflictError
+        It contradicts stored constraints, or a file is not where the journal has it.
+    IcasError
+        The stored constraints are damaged, or a file cannot be read.
+
+    See Also
+    --------
+    icas.must_link, icas.cannot_link, icas.reject : Set constraints.
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Path("photos").mkdir()
+    >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+    >>> Image.fromarray(data.camera()).save("photos/man.jpg")
+    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", cache="kept")
+    >>> report = icas.must_link("sorted", "cup.jpg", "man.jpg")
+    >>> print(*icas.decide("sorted", "list").lines())
+    ... # doctest: +ELLIPSIS
+    decision 1 (must-link cup.jpg man.jpg), 2 pictures, ...
+    >>> len(icas.decide("sorted", "forget", "all").decisions)
+    1
+    """
+    root = Path(dst)
+    if what not in _ACTIONS:
+        raise UsageError(f"nothing is decided by {what!r}: choose from {', '.join(_ACTIONS)}")
+    if not root.is_dir():
+        raise UsageError(f"no folder {root}")
+    count, action = _ACTIONS[what]
+    if count is not None and len(names) != count:
+        raise UsageError(f"{what} takes {_ARGUMENTS[count]}, got {len(names)}")
+    if cache is None:
+        cache = earlier_run(root).get("settings", {}).get("cache")
+    return action(root, constraints_folder(cache), tuple(map(str, names)))
+
+
+def _link(what: str) -> _Action:
+    """The action that sets a constraint on two images."""
+
+    def action(root: Path, folder: Path, names: Sequence[str]) -> DecideReport:
+        images = ResultImages.read(root)
+        a, b = (images.content(images.named(name)) for name in names)
+        if a.key == b.key:
+            raise UsageError(f"{names[0]} and {names[1]} are one picture: their bytes are the same")
+        sides, kind = (((a, b),), TOGETHER) if what == "must-link" else (((a,), (b,)), APART)
+        return _store(folder, what, [Constraint(kind, sides, f"{what} {a.name} {b.name}")])
+
+    return action
+
+
+def _reject(root: Path, folder: Path, names: Sequence[str]) -> DecideReport:
+    images = ResultImages.read(root)
+    files = images.members(names[0])
+    sides = tuple((images.content(file),) for file in files)
+    constraint = distinct(Constraint(APART, sides, f"reject {names[0]} of {root}"))
+    if len(constraint.sides) < 2:
+        raise UsageError(f"{names[0]} holds one picture only, {len(files)} times the same bytes")
+    return _store(folder, "reject", [constraint])
+
+
+def _learn(root: Path, folder: Path, _: Sequence[str]) -> DecideReport:
+    with locked(root):
+        images = ResultImages.read(root)
+        moves = find_moves(images)
+        constraints = constraints_of_moves(images, moves)
+        report = _store(folder, "learn", constraints) if constraints else DecideReport("learn")
+        with Journal(root) as journal:
+            journal.moved(moves.moved)
+            new = set(moves.moved.values())
+            records = [one for one in journal.files() if one.target in new]
+            journal.done(one.target for one in records if not is_unchanged(root, one))
+    gone = "is gone, and is none of the files in result/ for certain"
+    unknown = "is none of the run's files for certain"
+    left = [(path, gone) for path in moves.missing] + [(path, unknown) for path in moves.unknown]
+    return DecideReport("learn", report.decisions, report.changes, report.already, tuple(left))
+
+
+def _list(_: Path, folder: Path, __: Sequence[str]) -> DecideReport:
+    if not has_constraints(folder):
+        return DecideReport("list")
+    with ConstraintStore(folder) as store:
+        return DecideReport("list", tuple(store.all()))
+
+
+def _forget(_: Path, folder: Path, names: Sequence[str]) -> DecideReport:
+    if not names or not all(name == "all" or name.isdecimal() for name in names):
+        raise UsageError("forget takes numbers of decisions, as list shows them, or all")
+    if not has_constraints(folder):
+        if set(names) == {"all"}:
+            return DecideReport("forget")
+        raise UsageError(f"nothing is remembered in {folder}")
+    with ConstraintStore(folder, write=True) as store, store.transaction():
+        stored = {str(one.number): one for one in store.all()}
+        unknown = [name for name in names if name != "all" and str(int(name)) not in stored]
+        if unknown:
+            raise UsageError(
+                f"no decision {unknown[0]}: clusterimg decide DST list shows their numbers"
+            )
+        chosen = stored if "all" in names else {str(int(name)) for name in names}
+        removed = [one for number, one in stored.items() if number in chosen]
+        store.remove([one.number for one in removed])
+    return DecideReport("forget", tuple(removed))
+
+
+def _store(folder: Path, what: str, constraints: Sequence[Constraint]) -> DecideReport:
+    """Store all of `constraints`, or none."""
+    added: list[Constraint] = []
+    revisions: list[Revision] = []
+    already: list[Constraint] = []
+    with ConstraintStore(folder, write=True) as store, store.transaction():
+        stored = {one.number: one for one in store.all()}
+        for new in constraints:
+            if (known := implied_by(new, stored.values())) is not None:
+                already.append(known)
+                continue
+            for revision in revisions_by(new, list(stored.values())):
+                number = revision.before.number
+                if revision.after is None:
+                    store.remove([number])
+                    del stored[number]
+                else:
+                    store.update(revision.after)
+                    stored[number] = revision.after
+                revisions.append(revision)
+            check_consistent(new, list(stored.values()))
+            constraint = store.add(new)
+            stored[constraint.number] = constraint
+            added.append(constraint)
+    return DecideReport(what, tuple(added), tuple(revisions), tuple(already))
+
+
+_Action = Callable[[Path, Path, Sequence[str]], DecideReport]
+_ARGUMENTS = {0: "no names", 1: "one cluster", 2: "two images"}
+_ACTIONS: dict[str, tuple[int | None, _Action]] = {
+    "must-link": (2, _link("must-link")),
+    "cannot-link": (2, _link("cannot-link")),
+    "reject": (1, _reject),
+    "learn": (0, _learn),
+    "list": (0, _list),
+    "forget": (None, _forget),
+}
+"""Number of arguments and function of each action."""

@@ -1,0 +1,187 @@
+"""The images of a finished result, found by name, path or cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from icas.clusterimg.decisions.model import ImageContent, content_of
+from icas.clusterimg.journal.journal import Journal, being_undone
+from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.results.load import Tables, check_recorded
+from icas.clusterimg.results.saved import FOREST, SavedState
+from icas.clusterimg.transfer.plan import OUTLIERS, TREE
+from icas.clusterimg.transfer.verify import SYSTEM_FILES
+from icas.common.errors import ConflictError, UsageError
+from icas.io.files import one_line_errors
+
+
+@dataclass(frozen=True)
+class ResultImages:
+    """The images of a finished result.
+
+    Attributes
+    ----------
+    root : Path
+    targets : mapping of str to str
+        Image, as ``clusters.csv`` names it -> its path in the journal, relative to `root`; empty
+        where the run wrote tables only.
+    sources : mapping of str to Path
+        Image -> its path in the source folder.
+    clusters : mapping of str to int
+        Image -> its cluster in ``clusters.csv``; -1 = outlier.
+    records : mapping of str to FileRecord
+        Path in the journal -> its record.
+    """
+
+    root: Path
+    targets: Mapping[str, str]
+    sources: Mapping[str, Path]
+    clusters: Mapping[str, int]
+    records: Mapping[str, FileRecord]
+
+    @classmethod
+    def read(cls, root: Path) -> ResultImages:
+        """The images of the result in `root`.
+
+        Raises
+        ------
+        UsageError
+            There is no finished result with clusters.
+        IcasError
+            A table cannot be read.
+        """
+        check_recorded(root)
+        with Journal(root) as journal:
+            phase, records = journal.phase, {one.target: one for one in journal.files()}
+            unfinished = journal.rearrangement()
+        if phase == "undoing":
+            raise being_undone(root)
+        if phase != "done" or FOREST not in records:
+            raise UsageError(
+                f"{root} holds no finished clusters: something can be decided about the result of"
+                " a run that went to its end, without --stage batch or --reference"
+            )
+        if unfinished is not None:
+            raise ConflictError(
+                f"a {unfinished.description()} of {root} was interrupted: finish that first"
+            )
+        saved, tables = SavedState.read(root), Tables.read(root)
+        files = dict(zip(saved.sources, saved.files, strict=True))
+        tree = {
+            target: one
+            for target, one in records.items()
+            if one.source in files and one.left_alone is None and _folder(target) is not None
+        }
+        return cls(
+            root,
+            {files[str(one.source)]: target for target, one in tree.items()},
+            {file: Path(source) for source, file in files.items()},
+            dict(zip(tables.files, tables.labels.tolist(), strict=True)),
+            tree,
+        )
+
+    def content(self, file: str) -> ImageContent:
+        """The content of an image.
+
+        Raises
+        ------
+        ConflictError
+            It is not where the journal has it.
+        IcasError
+            It cannot be read.
+        """
+        path = self.root / self.targets[file] if file in self.targets else self.sources[file]
+        if file in self.targets and not os.path.lexists(path):
+            raise ConflictError(
+                f"{path} is not there any more: if it was moved to another folder, take that as a"
+                f" decision first (clusterimg decide {self.root} --learn)"
+            )
+        with one_line_errors(f"cannot read {path}"):
+            return content_of(path, file)
+
+    def named(self, name: str) -> str:
+        """The image `name`, as ``clusters.csv`` names it.
+
+        Parameters
+        ----------
+        name : str
+            As in ``clusters.csv``, a path in the result, or the path of the source.
+
+        Raises
+        ------
+        UsageError
+            There is no such image, or there are several.
+        """
+        matches = {name} if name in self.sources else set()
+        by_target = {target: file for file, target in self.targets.items()}
+        for path in (self.root / name, Path(name)):
+            target = _relative(path, self.root)
+            if target in by_target:
+                matches.add(by_target[target])
+        absolute = os.path.normpath(Path(name).absolute())
+        matches |= {file for file, path in self.sources.items() if str(path) == absolute}
+        if not matches:
+            raise UsageError(
+                f"no image {name} in {self.root}: names are as in clusters.csv, or places in"
+                f" {TREE}/"
+            )
+        if len(matches) > 1:
+            listed = " and ".join(sorted(matches))
+            raise UsageError(f"{name} may be {listed}: say which by its place in {TREE}/")
+        return matches.pop()
+
+    def members(self, cluster: int | str) -> list[str]:
+        """The images of a cluster, in the order of ``clusters.csv``.
+
+        Parameters
+        ----------
+        cluster : int or str
+            A folder of ``result/``, or the number of its cluster.
+
+        Raises
+        ------
+        UsageError
+            There is no such cluster.
+        ConflictError
+            Files were moved into its folder, or out of it.
+        """
+        name = str(cluster).rstrip("/").removeprefix(f"{TREE}/")
+        name = f"cluster_{name}" if name.isdigit() else name
+        if self.targets:
+            files = [file for file in self.clusters if _folder(self.targets.get(file, "")) == name]
+            self._check_folder(name, files)
+        else:
+            files = [file for file, one in self.clusters.items() if f"cluster_{one}" == name]
+        if not files or name == OUTLIERS:
+            raise UsageError(f"{self.root} has no cluster {name}")
+        return files
+
+    def _check_folder(self, name: str, files: list[str]) -> None:
+        """Check that the folder of a cluster holds the files of the journal."""
+        folder = self.root / TREE / name
+        entries = list(folder.iterdir()) if files and folder.is_dir() else []
+        names = [entry.name for entry in entries if not entry.is_dir()]
+        existing = {f"{TREE}/{name}/{one}" for one in names if one.lower() not in SYSTEM_FILES}
+        if existing != {self.targets[file] for file in files}:
+            raise ConflictError(
+                f"files were moved into {folder} or out of it since the run: take that as decisions"
+                f" first (clusterimg decide {self.root} --learn)"
+            )
+
+
+def _folder(target: str) -> str | None:
+    """The folder of a cluster that a path is in; None outside of ``result/``."""
+    parts = PurePosixPath(target).parts
+    return "/".join(parts[1:-1]) if len(parts) > 2 and parts[0] == TREE else None
+
+
+def _relative(path: Path, root: Path) -> str | None:
+    """`path` relative to `root`, with '/'; None outside of it."""
+    absolute = Path(os.path.normpath(path.absolute()))
+    for top in (Path(os.path.normpath(root.absolute())), root.resolve()):
+        if absolute.is_relative_to(top):
+            return absolute.relative_to(top).as_posix()
+    return None

@@ -1,0 +1,301 @@
+"""Execute the journalled plan: transfer the images, then put the prepared tables in place.
+
+Tables are written to ``.icas/prepared`` before the first image is transferred. So nothing is
+computed again when a run is killed in between, and a disk that is too full for them is detected
+while every image is at its old path. `complete` is also what ``--resume`` calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from icas.cli.console import Bar, Console
+from icas.clusterimg.journal.journal import PARTS, Journal
+from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.transfer.cleanup import PREPARED, remove_unfinished
+from icas.clusterimg.transfer.operations import DISK_ERRORS, LeftAloneError, Transfer, transfer
+from icas.common.errors import ConflictError, IcasError
+from icas.io.files import one_line_errors, sync_folder, write_whole
+from icas.io.tables import peak_memory_mb, run_json, table
+from icas.parallel.executors import start_workers
+
+TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")
+UNREADABLE, RUN = "unreadable.csv", "run.json"
+_FILES_PER_COMMIT = 64
+_NAMED = 8
+"""Files that warnings name; the table has them all."""
+
+
+def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str, str]:
+    """Execute what is pending in the journal of `root`.
+
+    Returns
+    -------
+    dict of str to str
+        Sources that were not transferred, with the reason; they are in ``unreadable.csv`` too.
+
+    Raises
+    ------
+    ConflictError
+        Another file is in the way.
+    IcasError
+        The disk fails. Nothing is lost; another call continues.
+    """
+    start = time.perf_counter()
+    resumable = (
+        "nothing is lost: the same command with --resume goes on where it stopped,"
+        f" clusterimg undo {root} takes it back"
+    )
+    try:
+        with Journal(root) as journal:
+            images = [one for one in journal.files() if one.how in TRANSFERS and one.is_pending]
+            if images:
+                with console.bar(len(images), images[0].how, "images") as bar:
+                    transfer_all(root, images, journal, jobs, bar)
+            left = _left_alone(journal.files(), Path(journal.about().get("folder", "")))
+            _update_tables(root, journal, left, time.perf_counter() - start)
+            _record_times(journal)
+            tables = [one for one in journal.files() if one.how == "write" and one.is_pending]
+            _put_tables(root, journal, tables)
+            remove_unfinished(root)  # nothing looks for these files after the last phase
+            journal.enter("done")
+    except ConflictError:
+        raise
+    except IcasError as error:
+        raise IcasError(f"{error}; {resumable}") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(resumable) from None
+    for file, reason in list(left.items())[:_NAMED]:
+        console.warn(f"{file}: {reason}")
+    if len(left) > _NAMED:
+        console.warn(f"{len(left) - _NAMED} more were not transferred, all in unreadable.csv")
+    return left
+
+
+def _left_alone(files: Iterable[FileRecord], folder: Path) -> dict[str, str]:
+    """Images that were not transferred, named as in ``clusters.csv``, with the reason."""
+    left = {}
+    for one in files:
+        if one.left_alone is not None and one.source is not None:
+            path = Path(one.source)
+            name = path.relative_to(folder) if path.is_relative_to(folder) else path
+            left[name.as_posix()] = f"not transferred: {one.left_alone}"
+    return left
+
+
+def _record_times(journal: Journal) -> None:
+    """Record the mtimes of the source folders at the end of the run, for undo."""
+    times = {}
+    for folder in journal.folders():
+        if not folder.made and folder.after_ns is None:
+            with contextlib.suppress(OSError):
+                times[folder.path] = Path(folder.path).stat().st_mtime_ns
+    journal.folders_after(times)
+
+
+def transfer_all(
+    root: Path, pending: Sequence[FileRecord], journal: Journal, jobs: int | None, bar: Bar
+) -> dict[str, str]:
+    """Transfer all `pending` images.
+
+    A file gets its name when it is complete; a source is removed (``move``) only after its copy is
+    on disk and equal. A target that exists already and is right counts as done.
+
+    Returns
+    -------
+    dict of str to str
+        Targets whose source was left alone, with the reason; it is in the journal too.
+
+    Raises
+    ------
+    ConflictError
+        Another file is at a target.
+    IcasError
+        The disk fails. What was done is in the journal; another call continues.
+    """
+    # The file that a symbolic link points to must not be moved before the link.
+    links = [one for one in pending if one.link is not None]
+    files = [one for one in pending if one.link is None]
+    left = _transfer_group(root, links, journal, jobs, bar) if links else {}
+    return left | _transfer_group(root, files, journal, jobs, bar)
+
+
+def _transfer_group(
+    root: Path, pending: Sequence[FileRecord], journal: Journal, jobs: int | None, bar: Bar
+) -> dict[str, str]:
+    folders = Counter((root / one.target).parent for one in pending)
+    with one_line_errors(f"cannot make folders in {root}"):
+        (root / PARTS).mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    tasks = ((one.how, Transfer.of(root, one)) for one in pending)
+    left: dict[str, str] = {}
+    # Always threads: the work waits for the disk, and must run on this machine.
+    with start_workers("threads", jobs) as workers, _recorded(journal) as done:
+        for one, reason in zip(pending, workers.ordered(_transfer, tasks), strict=True):
+            if reason is None:
+                done.append(one.target)
+            else:
+                left[one.target] = reason
+            bar.update(1)
+            if len(done) == _FILES_PER_COMMIT:
+                journal.done(done)
+                done.clear()
+    journal.leave_alone(left)
+    for folder in folders:
+        sync_folder(folder)
+    return left
+
+
+@contextmanager
+def _recorded(journal: Journal) -> Iterator[list[str]]:
+    """A list of targets that is written to the journal at the end of the block, or on an error."""
+    done: list[str] = []
+    try:
+        yield done
+    except BaseException:
+        with contextlib.suppress(IcasError):  # the first error counts
+            journal.done(done)
+        raise
+    journal.done(done)
+
+
+def _transfer(how: str, task: Transfer) -> str | None:
+    """Transfer one image; the reason where it is left alone."""
+    with one_line_errors(f"cannot put {task.source} at {task.target}"):
+        try:
+            transfer(how, task)
+        except LeftAloneError as reason:
+            return str(reason)
+        except OSError as error:
+            names = (error.filename, error.filename2)
+            named = {os.fsencode(name) for name in names if name is not None}
+            invalid = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+            if os.fsencode(task.target) in named and error.errno in invalid:
+                return f"the disk of the result does not take its name ({error.strerror})"
+            if error.errno in DISK_ERRORS or not _is_source_error(task.source, error, named):
+                raise
+            return error.strerror or str(error)
+    return None
+
+
+def _is_source_error(source: Path, error: OSError, named: set[bytes]) -> bool:
+    """Whether `error` concerns this source only, rather than the disk of the result."""
+    if error.errno == errno.EIO:
+        return not _is_readable(source)
+    if error.errno == errno.ENOENT:
+        return not os.path.lexists(source)
+    denied = (errno.EACCES, errno.EPERM, errno.ESTALE, errno.ELOOP)
+    return os.fsencode(source) in named and error.errno in denied
+
+
+def _is_readable(source: Path) -> bool:
+    try:
+        with source.open("rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True
+
+
+def prepare(root: Path, name: str, content: bytes | Iterable[bytes]) -> FileRecord:
+    """Write the prepared file of `name`; its record for the plan.
+
+    Raises
+    ------
+    IcasError
+        The disk fails.
+    """
+    path = root / PREPARED / name
+    with one_line_errors(f"cannot write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+        size, mtime_ns = _state(path)
+        return FileRecord(name, "write", from_size=size, from_mtime_ns=mtime_ns)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _update_tables(root: Path, journal: Journal, left: Mapping[str, str], seconds: float) -> None:
+    """Add the images that were not transferred, and the duration, to the prepared tables."""
+    run, unreadable = root / PREPARED / RUN, root / PREPARED / UNREADABLE
+    if not run.exists() or not unreadable.exists():
+        return  # they are up to date: the tables are being put in place
+    summary = json.loads(run.read_bytes())
+    text = unreadable.read_bytes().decode("utf-8", "surrogateescape")
+    rows = [(row[0], row[1]) for row in list(csv.reader(io.StringIO(text, newline="")))[1:]]
+    new = [(file, reason) for file, reason in left.items() if (file, reason) not in rows]
+    if new:
+        write_whole(unreadable, table(("file", "reason"), [*rows, *new]))
+    summary["unreadable"] = len(rows) + len(new)
+    summary["seconds"]["transfer"] = round(summary["seconds"].get("transfer", 0) + seconds, 3)
+    peaks = [peak for peak in (summary["peak_memory_mb"], peak_memory_mb()) if peak]
+    summary["peak_memory_mb"] = max(peaks, default=None)
+    write_whole(run, run_json(summary))
+    journal.prepared({name: _state(root / PREPARED / name) for name in (RUN, UNREADABLE)})
+
+
+def _put_tables(root: Path, journal: Journal, tables: Iterable[FileRecord]) -> None:
+    """Move the prepared files to their targets, ``run.json`` last."""
+    ordered = sorted(tables, key=lambda one: one.target == RUN)
+    try:
+        for one in ordered:
+            _put(root, one)
+        for folder in {(root / one.target).parent for one in ordered}:
+            sync_folder(folder)
+    except OSError as error:
+        raise IcasError(f"cannot put {error.filename} in place: {error.strerror}") from error
+    journal.done(one.target for one in ordered)
+
+
+def _put(root: Path, one: FileRecord) -> None:
+    prepared, target = root / PREPARED / one.target, root / one.target
+    if os.path.lexists(target):
+        if _state(target) != one.planned_state:
+            raise ConflictError(
+                f"{target} exists already and is not overwritten: move it elsewhere, then call"
+                " again"
+            )
+        return
+    if not prepared.exists():
+        raise IcasError(
+            f"{prepared} is gone, and with it what the killed run had found: clusterimg undo"
+            f" {root} takes the run back"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prepared.rename(target)
+
+
+def prepared_summary(root: Path) -> dict[str, object]:
+    """The prepared ``run.json`` of an interrupted run.
+
+    Raises
+    ------
+    IcasError
+        It is gone, or cannot be read.
+    """
+    for path in (root / PREPARED / RUN, root / RUN):
+        if path.is_file():
+            try:
+                summary = json.loads(path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise IcasError(f"cannot read {path}: {error}") from error
+            if isinstance(summary, dict):
+                return summary
+    raise IcasError(
+        f"what the run in {root} had found is gone: clusterimg undo {root} takes it back"
+    )
