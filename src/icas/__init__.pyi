@@ -12,7 +12,7 @@ from .clusterimg.api.functions import (
 )
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
-from .clusterimg.editing.decide import DecideReport as DecideReport, decide as decide
+from .clusterimg.editing.constraints import DecideReport as DecideReport, decide as decide
 from .clusterimg.editing.recut import recut as recut
 from .clusterimg.editing.split import split as split
 from .clusterimg.evaluation.cost_model import Estimate as Estimate, estimate as estimate

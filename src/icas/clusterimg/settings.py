@@ -15,7 +15,7 @@ from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.features.decoding import isolation_of
 from icas.clusterimg.methods import METHODS, check_supported, make_method, method_class
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.transfer.transfer import TRANSFERS
+from icas.clusterimg.transfer.execution import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.io.files import beside

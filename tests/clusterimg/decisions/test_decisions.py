@@ -18,10 +18,10 @@ from hypothesis import given, settings, strategies as st
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.decisions import apply as remembering
-from icas.clusterimg.decisions.apply import remembered, what_applies
-from icas.clusterimg.decisions.conflicts import changes_by, check_no_chain, known_already
-from icas.clusterimg.decisions.model import APART, TOGETHER, Decision, Picture, picture_of
-from icas.clusterimg.decisions.store import NAME, DecisionStore
+from icas.clusterimg.decisions.apply import stored_constraints, applied
+from icas.clusterimg.decisions.conflicts import check_consistent, implied_by, revisions_by
+from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent, content_of
+from icas.clusterimg.decisions.store import NAME, ConstraintStore
 from icas.clusterimg.journal.journal import Journal
 
 
@@ -85,7 +85,7 @@ def test_the_next_run_follows_what_was_decided(result, own_photos, tmp_path, cac
 
 
 def test_without_decisions_nothing_is_looked_into(own_photos, tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(remembering, "picture_of", lambda *_: pytest.fail("looked into a file"))
+    monkeypatch.setattr(remembering, "content_of", lambda *_: pytest.fail("looked into a file"))
     report = icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "a", cache=cache)
     assert "decisions" not in report.as_dict()
     assert not (cache / NAME).exists()
@@ -97,10 +97,10 @@ def test_only_files_of_a_decided_size_are_looked_into(result, own_photos, cache,
 
     def spy(path, name):
         looked.append(path.name)
-        return picture_of(path, name)
+        return content_of(path, name)
 
-    monkeypatch.setattr(remembering, "picture_of", spy)
-    found = remembered({path.name: path for path in own_photos.iterdir()}, cache)
+    monkeypatch.setattr(remembering, "content_of", spy)
+    found = stored_constraints({path.name: path for path in own_photos.iterdir()}, cache)
     assert sorted(looked) == ["moon.png", "page.png"]
     assert (found.together, found.apart) == (1, 0)
 
@@ -365,7 +365,7 @@ def test_after_learning_a_recut_and_undo_know_the_new_places(own_photos, tmp_pat
     (tree / "cluster_0" / "astronaut-3.png").rename(tree / "cluster_1" / "a.png")
     icas.decide(dst, "learn")
     with Journal(dst) as journal:
-        assert "result/cluster_1/a.png" in {one.target for one in journal.made()}
+        assert "result/cluster_1/a.png" in {one.target for one in journal.files()}
     icas.recut(dst, 0.8)
     assert (tree / "cluster_0").is_dir()
     assert icas.undo(dst).left == ()
@@ -405,7 +405,7 @@ def test_files_alike_are_told_apart_by_their_content(photos, tmp_path, cache):
     report = icas.decide(dst, "learn")
     assert report.left == ()
     into = next(one for one in report.decisions if one.kind == TOGETHER)
-    assert sorted(one.name for one in into.pictures) == [
+    assert sorted(one.name for one in into.images) == [
         "astronaut-10.bmp",
         "coffee-10.bmp",
         "rocket-10.bmp",
@@ -498,11 +498,11 @@ def test_the_same_again_adds_nothing(result):
 
 
 def picture(letter):
-    return Picture(letter.encode() * 20, 1, letter)
+    return ImageContent(letter.encode() * 20, 1, letter)
 
 
 def decision(kind, *sides, number=0):
-    return Decision(
+    return Constraint(
         kind, tuple(tuple(map(picture, side)) for side in sides), f"{kind} {sides}", "", number
     )
 
@@ -553,7 +553,7 @@ def test_a_contradiction_in_a_row_is_refused_and_names_the_row(result, capsys):
     ],
 )
 def test_what_is_left_of_an_earlier_decision(old, new, left):
-    changes = changes_by(decision(*new), [decision(*old, number=1)])
+    changes = revisions_by(decision(*new), [decision(*old, number=1)])
     if left == "same":
         assert changes == []
     elif left is None:
@@ -575,7 +575,7 @@ def test_what_is_left_of_an_earlier_decision(old, new, left):
     ],
 )
 def test_what_is_known_already(old, new, known):
-    assert (known_already(decision(*new), [decision(*old)]) is not None) == known
+    assert (implied_by(decision(*new), [decision(*old)]) is not None) == known
 
 
 LETTERS = "abcdef"
@@ -602,17 +602,17 @@ def test_whatever_is_decided_what_is_kept_never_contradicts_itself(asked):
     kept = []
     for number, new in enumerate(one for one in asked if one is not None):
         after = list(kept)
-        for change in changes_by(new, kept):
+        for change in revisions_by(new, kept):
             after.remove(change.before)
             after += [change.after] if change.after is not None else []
         try:
-            check_no_chain(new, after)
+            check_consistent(new, after)
         except icas.ConflictError:
             assert contradicts([*after, new])
             continue
-        kept = [*after, Decision(new.kind, new.sides, new.how, "", number + 1)]
+        kept = [*after, Constraint(new.kind, new.sides, new.how, "", number + 1)]
         assert not contradicts(kept)
-        found = what_applies(kept, {letter: letter.encode() * 20 for letter in LETTERS})
+        found = applied(kept, {letter: letter.encode() * 20 for letter in LETTERS})
         classes, apart = found.constraints.classes, found.constraints.apart
         for side in new.sides if new.kind == TOGETHER else ():
             assert len({classes[one.name] for one in side}) == 1
@@ -680,27 +680,27 @@ def test_a_damaged_store_is_told_and_never_begun_anew(
 
 
 def interrupted(store):
-    with store.changing():
+    with store.transaction():
         store.add(decision(TOGETHER, "ab"))
         raise KeyboardInterrupt
 
 
 def test_a_decision_is_whole_or_not_there(tmp_path):
-    with DecisionStore(tmp_path, write=True) as store:
+    with ConstraintStore(tmp_path, write=True) as store:
         with pytest.raises(KeyboardInterrupt):
             interrupted(store)
         assert store.all() == []
-        with store.changing():
+        with store.transaction():
             kept = store.add(decision(APART, "a", "bc", "d"))
         assert store.all() == [kept]
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME]
 
 
 def test_a_rejected_cluster_is_kept_as_a_list_not_as_pairs(tmp_path):
-    many = [(Picture(number.to_bytes(20, "big"), number, str(number)),) for number in range(5000)]
-    with DecisionStore(tmp_path, write=True) as store:
-        with store.changing():
-            store.add(Decision(APART, tuple(many), "reject cluster_0"))
+    many = [(ImageContent(number.to_bytes(20, "big"), number, str(number)),) for number in range(5000)]
+    with ConstraintStore(tmp_path, write=True) as store:
+        with store.transaction():
+            store.add(Constraint(APART, tuple(many), "reject cluster_0"))
         assert len(store.all()[0].sides) == 5000
     assert (tmp_path / NAME).stat().st_size < 1_000_000
 
@@ -720,7 +720,7 @@ def test_two_processes_decide_at_once(result, cache):
     assert [one.returncode for one in done] == [0] * len(pairs), done[0].stderr
     kept = icas.decide(result, "list").decisions
     assert sorted(one.number for one in kept) == list(range(1, len(pairs) + 1))
-    assert {frozenset(each.name for each in one.pictures) for one in kept} == set(
+    assert {frozenset(each.name for each in one.images) for one in kept} == set(
         map(frozenset, pairs)
     )
 

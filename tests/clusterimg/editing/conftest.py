@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import icas
-from icas.clusterimg.journal import relocation_log as rearrangements
+from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.saved import SavedState
 
 PICTURES = (".png", ".jpg", ".bmp")
@@ -70,8 +70,8 @@ def killed_before_step(monkeypatch, step: int):
     with monkeypatch.context() as patch:
         for name in ("rename", "replace", "rmdir", "mkdir"):
             patch.setattr(Path, name, deadly(getattr(Path, name)))
-        for name in ("begin", "placing", "placed", "finished"):
-            patch.setattr(rearrangements, name, deadly(getattr(rearrangements, name)))
+        for name in ("begin_rearrangement", "begin_placing", "begin_writing", "end_rearrangement"):
+            patch.setattr(Journal, name, deadly(getattr(Journal, name)))
         yield
 
 
@@ -79,7 +79,7 @@ KILLER = """
 import os, signal, sys
 from pathlib import Path
 from icas.clusterimg.commands import main as cli
-from icas.clusterimg.journal import relocation_log as rearrangements
+from icas.clusterimg.journal.journal import Journal
 
 left = int(sys.argv[1])
 
@@ -94,8 +94,8 @@ def deadly(function):
 
 for name in ("rename", "replace", "rmdir"):
     setattr(Path, name, deadly(getattr(Path, name)))
-for name in ("begin", "placing", "placed", "finished"):
-    setattr(rearrangements, name, deadly(getattr(rearrangements, name)))
+for name in ("begin_rearrangement", "begin_placing", "begin_writing", "end_rearrangement"):
+    setattr(Journal, name, deadly(getattr(Journal, name)))
 sys.exit(cli.main(sys.argv[2:]))
 """
 

@@ -20,7 +20,7 @@ from icas.clusterimg.editing import recut as recut_module
 from icas.clusterimg.html import thumbnails as report_pictures
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.saved import FEATURES, SavedState
-from icas.clusterimg.transfer.destination import at_work
+from icas.clusterimg.transfer.destination import locked
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}
 
@@ -192,7 +192,7 @@ def test_kill_9_loses_nothing(photos, tmp_path, step, tools):
     assert main(words) == 0
     assert sorted(path.read_bytes() for path in (out / "result").rglob("*.*")) == whole
     with Journal(out) as journal:
-        made = [one for one in journal.made() if one.how == "move"]
+        made = [one for one in journal.files() if one.how == "move"]
     assert sorted(one.source for one in made) == sorted(SavedState.read(out).sources)
     assert all((out / one.target).stat().st_size == one.size for one in made)
 
@@ -225,7 +225,7 @@ def test_overwrite_waits_for_what_was_interrupted(result, monkeypatch, tools):
 
 
 def test_two_at_a_time_are_refused(result):
-    with at_work(result), pytest.raises(icas.ConflictError, match="another clusterimg"):
+    with locked(result), pytest.raises(icas.ConflictError, match="another clusterimg"):
         icas.recut(result, 1.0)
 
 
@@ -359,7 +359,7 @@ def test_a_table_changed_after_a_kill_is_not_overwritten(result, monkeypatch, to
         with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, step):
             icas.recut(result, 1.0)
         with Journal(result) as journal:
-            one = recut_module.unfinished(journal.database)
+            one = recut_module.journal.rearrangement()
         prepared = result / ".icas/moving/clusters.csv"
         if one is not None and one.phase == "writing" and prepared.exists():
             break

@@ -11,8 +11,8 @@ from hypothesis import given, settings, strategies as st
 import icas
 from icas.cli.console import Console
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import Made
-from icas.clusterimg.journal.relocation_log import Rearrangement
+from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.records import Rearrangement
 from icas.clusterimg.transfer import relocation as rearrange
 from icas.clusterimg.transfer.relocation import begin, finish, plan_relocations
 
@@ -46,8 +46,8 @@ def laid_out(root: Path, places) -> None:
     (root / "clusters.csv").write_text("before")
     with Journal(root) as journal:
         names = [*places, "clusters.csv"]
-        made = [Made(name, "move", f"/somewhere/{name}") for name in places]
-        journal.plan([*made, Made("clusters.csv", "write")], {})
+        made = [FileRecord(name, "move", f"/somewhere/{name}") for name in places]
+        journal.plan([*made, FileRecord("clusters.csv", "write")], {})
         journal.done(names)
 
 
@@ -68,11 +68,11 @@ def check(root: Path, places) -> None:
     assert not (root / ".icas/moving").exists()
     assert (root / "clusters.csv").read_text() == "after"
     with Journal(root) as journal:
-        made = {one.target: one for one in journal.made()}
+        made = {one.target: one for one in journal.files()}
     assert {one.source: one.target for one in made.values() if one.source} == {
         f"/somewhere/{old}": new for old, new in places.items()
     }
-    assert all(rearrange.as_left(root, one) for one in made.values())
+    assert all(rearrange.is_unchanged(root, one) for one in made.values())
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,11 +13,9 @@ import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.transfer import (
-    commit as completing,
     destination,
+    execution as transfer,
     operations as carrying,
-    staging as prepared,
-    transfer,
 )
 
 
@@ -46,7 +44,7 @@ def interrupted(own_photos, tmp_path, monkeypatch):
 
     def make(after: int, **how) -> Path:
         left = after
-        real = transfer._carry
+        real = transfer._transfer
 
         def deadly(*args):
             nonlocal left
@@ -57,7 +55,7 @@ def interrupted(own_photos, tmp_path, monkeypatch):
 
         dst = tmp_path / "out"
         with monkeypatch.context() as patch:
-            patch.setattr(transfer, "_carry", deadly)
+            patch.setattr(transfer, "_transfer", deadly)
             with pytest.raises(Killed):
                 icas.cluster(own_photos, dst=dst, threshold=0.8, jobs=1, **how)
         return dst
@@ -136,7 +134,7 @@ def test_where_nothing_was_planned_yet_it_begins_anew(own_photos, tmp_path, monk
     def deadly(*_args, **_kwargs):
         raise Killed
 
-    for where, name in ((prepared, "write_whole"), (destination, "Journal")):
+    for where, name in ((transfer, "write_whole"), (destination, "Journal")):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, deadly)
             with pytest.raises(Killed):
@@ -180,7 +178,7 @@ def test_overwriting_that_was_interrupted_begins_anew(own_photos, tmp_path, monk
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(destination, "remove_made", half)
+        patch.setattr(destination, "remove_files", half)
         with pytest.raises(Killed):
             icas.cluster(own_photos, dst=dst, threshold=0.8, overwrite=True)
     assert main([str(own_photos), "--dst", str(dst), "--threshold", "0.8", "--resume"]) == 0
@@ -201,7 +199,7 @@ def test_a_full_disk_is_one_line_and_it_goes_on(own_photos, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(carrying.shutil, "copyfile", full)
-        patch.setattr(carrying, "_cloned", lambda *_: False)
+        patch.setattr(carrying, "_clone", lambda *_: False)
         assert main(words) == 1
     err = capsys.readouterr().err
     assert "No space left on device; nothing is lost: the same command with --resume" in err
@@ -211,14 +209,14 @@ def test_a_full_disk_is_one_line_and_it_goes_on(own_photos, tmp_path, monkeypatc
 
 
 def test_images_that_go_meanwhile_are_listed(own_photos, tmp_path, monkeypatch, capsys):
-    real = completing.carry_out
+    real = transfer.transfer_all
 
     def later(*args):
         (own_photos / "moon.png").unlink()
         (own_photos / "page.png").write_bytes(b"grown")
         return real(*args)
 
-    monkeypatch.setattr(completing, "carry_out", later)
+    monkeypatch.setattr(transfer, "transfer_all", later)
     dst = tmp_path / "out"
     assert main([str(own_photos), "--dst", str(dst), "--transfer", "move"]) == 3
     out, err = capsys.readouterr()
@@ -234,14 +232,14 @@ def test_images_that_go_meanwhile_are_listed(own_photos, tmp_path, monkeypatch, 
 
 def test_a_second_run_is_told_who_is_at_work(own_photos, tmp_path, monkeypatch, capsys):
     dst = tmp_path / "out"
-    real = completing.carry_out
+    real = transfer.transfer_all
 
     def meanwhile(*args):
         for words in ([str(own_photos), "--dst", str(dst)], ["undo", str(dst)]):
             assert main(words) == 1
         return real(*args)
 
-    monkeypatch.setattr(completing, "carry_out", meanwhile)
+    monkeypatch.setattr(transfer, "transfer_all", meanwhile)
     icas.cluster(own_photos, dst=dst, threshold=0.8)
     err = capsys.readouterr().err
     assert "was interrupted" not in err

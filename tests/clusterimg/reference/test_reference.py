@@ -30,7 +30,7 @@ from icas.clusterimg.reference.clustering import clusters_of, links_to
 from icas.clusterimg.reference.sample import ReferenceFeatures, nearest
 from icas.clusterimg.reference.scan import read_reference
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.transfer.transfer import TRANSFERS
+from icas.clusterimg.transfer.execution import TRANSFERS
 from icas.common.errors import ConflictError, IcasError, UsageError
 
 IN_ARCHIVE = ("astronaut-1.png", "coffee-1.png", "coffee-2.jpg", "moon.png")

@@ -11,7 +11,7 @@ import pytest
 import icas
 from icas.cli.console import Console
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import Made
+from icas.clusterimg.journal.records import FileRecord
 from icas.clusterimg.transfer import operations as carriers, plan as plan_check, transfer
 from icas.clusterimg.transfer.plan import Move, Plan
 
@@ -24,9 +24,9 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def carrying(source: Path, target: Path) -> carriers.Carrying:
+def carrying(source: Path, target: Path) -> carriers.Transfer:
     """`source` on its way to `target`."""
-    return carriers.Carrying(source, target, target.with_name("part"))
+    return carriers.Transfer(source, target, target.with_name("part"))
 
 
 @pytest.mark.parametrize("how", ["copy", "move", "hardlink", "symlink"])
@@ -34,7 +34,7 @@ def test_an_existing_target_is_never_overwritten(source, tmp_path, how):
     target = tmp_path / "out.jpg"
     target.write_text("mine")
     with pytest.raises(FileExistsError):
-        carriers.CARRIERS[how](carrying(source, target))
+        carriers.OPERATIONS[how](carrying(source, target))
     assert target.read_text() == "mine"
     assert source.stat().st_size == 5000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "out.jpg"]
@@ -43,7 +43,7 @@ def test_an_existing_target_is_never_overwritten(source, tmp_path, how):
 @pytest.mark.parametrize("how", ["copy", "move", "hardlink"])
 def test_bytes_and_times_are_kept(source, tmp_path, how):
     content, target = source.read_bytes(), tmp_path / "out.jpg"
-    carriers.CARRIERS[how](carrying(source, target))
+    carriers.OPERATIONS[how](carrying(source, target))
     assert target.read_bytes() == content
     assert target.stat().st_mtime_ns == 1_600_000_000_123_456_789
     assert source.exists() == (how != "move")
@@ -57,13 +57,13 @@ def without_hard_links(*_args, **_kwargs):
 def test_file_systems_without_hard_links_do_too(source, tmp_path, how, monkeypatch):
     monkeypatch.setattr(os, "link", without_hard_links)
     content, target = source.read_bytes(), tmp_path / "out.jpg"
-    carriers.CARRIERS[how](carrying(source, target))
+    carriers.OPERATIONS[how](carrying(source, target))
     assert target.read_bytes() == content
     assert source.exists() == (how == "copy")
     target.write_text("mine")
     source.write_text("again")
     with pytest.raises(FileExistsError):
-        carriers.CARRIERS[how](carrying(source, target))
+        carriers.OPERATIONS[how](carrying(source, target))
     assert (source.read_text(), target.read_text()) == ("again", "mine")
 
 
@@ -73,13 +73,13 @@ def on_another_device(*_args, **_kwargs):
 
 def test_a_source_stays_where_its_copy_differs(source, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", on_another_device)
-    monkeypatch.setattr(carriers, "_renamed", lambda *_: False)
+    monkeypatch.setattr(carriers, "_rename", lambda *_: False)
 
     def lossy_copy(a, b):
         Path(b).write_bytes(Path(a).read_bytes()[:-1])
 
     monkeypatch.setattr(carriers.shutil, "copyfile", lossy_copy)
-    monkeypatch.setattr(carriers, "_cloned", lambda *_: False)
+    monkeypatch.setattr(carriers, "_clone", lambda *_: False)
     with pytest.raises(carriers.LeftAloneError, match="differs"):
         carriers.move(carrying(source, tmp_path / "out.jpg"))
     assert source.stat().st_size == 5000
@@ -104,19 +104,19 @@ def result(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def planned(journal: Journal, how: str, *sources: Path) -> list[Made]:
+def planned(journal: Journal, how: str, *sources: Path) -> list[FileRecord]:
     """`sources` on the journal's record, to be put into ``result/``."""
     made = [
-        Made(f"result/{path.name}", how, str(path), None, None, *carriers.fingerprint(path))
+        FileRecord(f"result/{path.name}", how, str(path), None, None, *carriers.fingerprint(path))
         for path in sources
     ]
     journal.plan(made, {})
-    return list(journal.made())
+    return list(journal.files())
 
 
 def carried(root: Path, journal: Journal, pending) -> dict[str, str]:
     with Console().bar(len(pending), "", "") as bar:
-        return transfer.carry_out(root, pending, journal, 1, bar)
+        return transfer.transfer_all(root, pending, journal, 1, bar)
 
 
 def another(source: Path, name: str) -> Path:
@@ -133,7 +133,7 @@ def test_what_is_gone_or_changed_is_left_alone_and_the_rest_is_done(source, resu
         gone.unlink()
         changed.write_text("grown")
         left = carried(result, journal, pending)
-        made = {one.target: one for one in journal.made()}
+        made = {one.target: one for one in journal.files()}
     assert left == {
         "result/gone.jpg": "gone since the run read it",
         "result/changed.jpg": "changed since the run read it",
@@ -150,11 +150,11 @@ def test_what_a_killed_run_put_there_is_taken_as_done(source, result, how):
     (result / "result").mkdir()
     with Journal(result) as journal:
         pending = planned(journal, how, source)
-        one = carriers.Carrying.of(result, pending[0])
+        one = carriers.Transfer.of(result, pending[0])
         one.part.parent.mkdir()
-        carriers.CARRIERS[how](one)  # and then it was killed
+        carriers.OPERATIONS[how](one)  # and then it was killed
         assert carried(result, journal, pending) == {}
-        assert [one.is_done for one in journal.made()] == [True]
+        assert [one.is_done for one in journal.files()] == [True]
     assert (result / "result/a.jpg").read_bytes() == content
     assert source.exists() == (how != "move")
 
@@ -185,7 +185,7 @@ def test_a_disk_that_fails_keeps_what_was_done_on_record(source, result, monkeyp
         pending = planned(journal, "copy", source, other)
         with pytest.raises(icas.IcasError, match=r"b\.jpg.*No space left"):
             carried(result, journal, pending)
-        done = {one.target: one.is_done for one in journal.made()}
+        done = {one.target: one.is_done for one in journal.files()}
     assert done == {"result/a.jpg": True, "result/b.jpg": False}
     assert [path.name for path in (result / "result").iterdir()] == ["a.jpg"]
 

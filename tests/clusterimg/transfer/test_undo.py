@@ -12,8 +12,8 @@ import pytest
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import Made
-from icas.clusterimg.transfer.destination import at_work
+from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.transfer.destination import locked
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")
 A_DAY = 86_400 * 10**9
@@ -218,7 +218,7 @@ def test_what_is_no_result_is_refused(tmp_path, capsys):
 
 def test_it_waits_for_nobody_who_is_at_work(source, tmp_path, capsys):
     dst = made(source, tmp_path / "out")
-    with at_work(dst):
+    with locked(dst):
         assert main(["undo", str(dst)]) == 1
     err = capsys.readouterr().err
     assert f"process {os.getpid()} on" in err
@@ -276,7 +276,7 @@ def test_a_folder_replaced_by_a_link_is_not_followed(source, tmp_path):
 def test_a_journal_of_an_older_version_is_read(source, tmp_path):
     dst = made(source, tmp_path / "out", transfer="move")
     with Journal(dst) as journal:
-        rows = list(journal.made())
+        rows = list(journal.files())
     for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
         (dst / ".icas" / name).unlink(missing_ok=True)
     import sqlite3
@@ -302,8 +302,8 @@ def test_a_journal_of_an_older_version_is_read(source, tmp_path):
     database.close()
     with Journal(dst) as journal:
         assert journal.phase == "done"
-        assert Made(rows[0].target, rows[0].how) in [
-            Made(one.target, one.how) for one in journal.made()
+        assert FileRecord(rows[0].target, rows[0].how) in [
+            FileRecord(one.target, one.how) for one in journal.files()
         ]
     icas.undo(dst)
     assert (source / "second" / "rocket-2.jpg").is_file()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from icas.clusterimg.clustering.batches import Stopwatch
 from icas.clusterimg.results import write as output
-from icas.clusterimg.transfer import commit as completing, operations as carrying
+from icas.clusterimg.transfer import execution as completing, operations as carrying
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of Unix")
 VICTIM = "moon.png"
@@ -110,7 +110,7 @@ MOMENTS = {
     "after its links were found": after_stage("links"),
     "before the plan is checked": before_call(output, "check_plan"),
     "before the plan is on record": before_call(output, "record"),
-    "before it is carried": before_call(completing, "carry_out"),
+    "before it is carried": before_call(completing, "transfer_all"),
 }
 
 
@@ -171,9 +171,9 @@ def test_a_source_that_changes_while_it_is_copied(world, tools, monkeypatch, har
     def install(patched, happen):
         install.happen = happen
         patched.setattr(carrying.shutil, "copyfile", slow_copyfile)
-        patched.setattr(carrying, "_cloned", lambda *_: False)
-        patched.setattr(carrying, "_second_name", lambda *_: False)
-        patched.setattr(carrying, "_renamed", lambda *_: False)
+        patched.setattr(carrying, "_clone", lambda *_: False)
+        patched.setattr(carrying, "_link", lambda *_: False)
+        patched.setattr(carrying, "_rename", lambda *_: False)
 
     # With one worker no other image moves away while the harm looks at the folder.
     check(world, tools, monkeypatch, install, harm, how, "--jobs", "1")
@@ -216,7 +216,7 @@ def test_somebody_else_s_file_at_the_place_of_an_image(world, monkeypatch, trans
         theirs.write_bytes(b"theirs")
 
     with monkeypatch.context() as patched:
-        before_call(completing, "carry_out")(patched, happen)
+        before_call(completing, "transfer_all")(patched, happen)
         ran = world.run("--transfer", transferred)
     assert ran.code == 1
     assert "exists already and is not overwritten" in ran.err

@@ -24,10 +24,10 @@ STAGES = {
     "thumbnails": ("icas.clusterimg.html.thumbnails:make_thumbnails", 1),
     "report page": ("icas.clusterimg.html.page:pairs_section", 1),
     "record": ("icas.clusterimg.transfer.destination:_planned", 3),
-    "transfer": ("icas.clusterimg.transfer.transfer:_carry", 3),
+    "transfer": ("icas.clusterimg.transfer.execution:_transfer", 3),
     "journal": ("icas.clusterimg.journal.journal:Journal.done", 1),
-    "tables put in place": ("icas.clusterimg.transfer.staging:_put", 3),
-    "cleaning": ("icas.clusterimg.transfer.commit:remove_unfinished", 1),
+    "tables put in place": ("icas.clusterimg.transfer.execution:_put", 3),
+    "cleaning": ("icas.clusterimg.transfer.execution:remove_unfinished", 1),
 }
 ON_RECORD = ("transfer", "journal", "tables put in place", "cleaning")
 """Stages in which the whole plan is on record."""
@@ -173,7 +173,7 @@ def test_ctrl_c_while_a_run_is_taken_back(world, interrupted, place, unharmed):
 def test_ctrl_c_while_a_killed_run_is_gone_on_with(world, interrupted, unharmed):
     words = world.words("--transfer", "move")
     interrupted(words, *STAGES["transfer"])
-    interrupted([*words, "--resume"], "icas.clusterimg.transfer.transfer:_carry", 1)
+    interrupted([*words, "--resume"], "icas.clusterimg.transfer.execution:_transfer", 1)
     interrupted([*words, "--resume"], *STAGES["tables put in place"])
     assert world.command(*words, "--resume").code == 0
     assert len(world.placed()) == 5
@@ -193,7 +193,7 @@ def test_an_impatient_hand(world, interrupted, stage, unharmed):
 def test_ctrl_c_while_an_earlier_result_is_removed(world, interrupted, unharmed):
     words = world.words("--transfer", "copy")
     assert world.command(*words).code == 0
-    interrupted([*words, "--overwrite"], "icas.clusterimg.transfer.destination:remove_made", 1)
+    interrupted([*words, "--overwrite"], "icas.clusterimg.transfer.destination:remove_files", 1)
     assert world.command(*words, "--resume").code == 0
     assert len(world.placed()) == 5
     assert world.undo().code == 0

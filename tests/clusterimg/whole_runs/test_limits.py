@@ -191,7 +191,7 @@ if __name__ == "__main__":
 MOMENTS = {
     "features": "icas.clusterimg.features.extraction:Reading._count",
     "links": "icas.clusterimg.clustering.base:GrowingForest.add",
-    "transfer": "icas.clusterimg.transfer.transfer:_carry",
+    "transfer": "icas.clusterimg.transfer.execution:_transfer",
 }
 
 

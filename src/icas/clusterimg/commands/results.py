@@ -59,7 +59,7 @@ def _decide(given: dict[str, Any]) -> int:
             " forget N (see clusterimg decide --help)"
         )
 
-    from icas.clusterimg.editing.decide import decide
+    from icas.clusterimg.editing.constraints import decide
 
     as_json = given.get("json", False)
     report = decide(given["dst"], what[0], *what[1:], cache=given.get("cache"))

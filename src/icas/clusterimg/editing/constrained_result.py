@@ -1,4 +1,4 @@
-"""Remembered decisions and a finished result: its clusters are cut anew as they allow it."""
+"""Applied decisions and a finished result: its clusters are cut anew as they allow it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.clustering.constrained_linkage import Joined, each_once, inside, join_apart
 from icas.clusterimg.data.links import NONE, Links, join_links
-from icas.clusterimg.decisions.apply import Remembered, remembered
+from icas.clusterimg.decisions.apply import Applied, stored_constraints
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, labels_at, spanning_forest
 from icas.clusterimg.results.saved import FinishedRun
@@ -32,11 +32,11 @@ class Redecided:
     Attributes
     ----------
     finished : FinishedRun
-    known : Remembered
+    known : Applied
     """
 
     finished: FinishedRun
-    known: Remembered
+    known: Applied
 
     @classmethod
     def of(cls, finished: FinishedRun) -> Redecided:
@@ -49,9 +49,9 @@ class Redecided:
         """
         settings = finished.run["settings"]
         if not settings.get("decisions", True):
-            return cls(finished, Remembered())
+            return cls(finished, Applied())
         return cls(
-            finished, remembered(_places(finished), settings.get("cache"), settings.get("jobs"))
+            finished, stored_constraints(_places(finished), settings.get("cache"), settings.get("jobs"))
         )
 
     @cached_property
@@ -113,7 +113,7 @@ def _places(finished: FinishedRun) -> dict[str, Path]:
     """Image -> where it is now."""
     files = dict(zip(finished.state.sources, finished.state.files, strict=True))
     places = {file: Path(source) for source, file in files.items()}
-    for one in finished.made:
+    for one in finished.records:
         if one.source in files and one.left_alone is None and one.target.startswith(f"{TREE}/"):
             places[files[str(one.source)]] = finished.root / one.target
     return places

@@ -19,12 +19,13 @@ from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
-from icas.clusterimg.journal.relocation_log import Rearrangement, Relocation
+from icas.clusterimg.journal.records import Rearrangement, Relocation
+from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, SavedFeatures, Tables, method_of_run
+from icas.clusterimg.results.saved import SavedFeatures, method_of_run
 from icas.clusterimg.results.tables import certificates_table, clusters_table
 from icas.clusterimg.transfer.plan import TREE, plan_tree
-from icas.clusterimg.transfer.relocation import begin, check_possible, finish, plan_relocations
+from icas.clusterimg.transfer.relocation import begin, check_relocations, finish, plan_relocations
 from icas.clusterimg.transfer.verify import check_untouched
 from icas.common.errors import IcasError
 from icas.io.tables import run_json
@@ -160,13 +161,13 @@ def regroup(
     report = _report(finished, change, console)
     places = _places(finished, change.labels)
     relocations = plan_relocations(dict(places.values()))
-    check_possible(finished.root, relocations)
+    check_relocations(finished.root, relocations)
     names = (*TABLES, *([REPORT] if finished.has(REPORT) else []), "run.json")
     _print_plan(finished.root, relocations, names, console)
     if dry_run:
         return report
     pages = _pages(finished, report, places, console)
-    check_untouched(finished.root, finished.made)  # making the page may have taken a while
+    check_untouched(finished.root, finished.records)  # making the page may have taken a while
     report = replace(report, written=True, seconds=_with_time(report, change, start))
     contents = {**_tables(report), **pages, "run.json": run_json(report.as_dict())}
     begin(
@@ -247,7 +248,7 @@ def _places(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]
     """Image -> its place and its new one, relative to the result; none where only tables are."""
     now = {
         one.source: one.target
-        for one in finished.made
+        for one in finished.records
         if one.source is not None
         and one.left_alone is None
         and PurePosixPath(one.target).parts[0] == TREE

@@ -9,10 +9,10 @@ from icas.cli.console import Console
 from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.relocation_log import Rearrangement, unfinished
+from icas.clusterimg.journal.records import Rearrangement
+from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, check_recorded
-from icas.clusterimg.transfer.destination import at_work
+from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.relocation import finish
 from icas.common.errors import ConflictError, UsageError
 
@@ -79,7 +79,7 @@ def recut(
     root, console = Path(dst), Console(warnings=progress, bars=progress)
     check_threshold(threshold)
     check_recorded(root)
-    with nullcontext() if dry_run else at_work(root):
+    with nullcontext() if dry_run else locked(root):
         finish_interrupted(root, console, dry_run)
         return cut_at(FinishedRun.read(root), float(threshold), console, dry_run)
 
@@ -106,14 +106,14 @@ def finish_interrupted(root: Path, console: Console, dry_run: bool) -> Rearrange
         One was, and nothing may be written.
     """
     with Journal(root) as journal:
-        one = unfinished(journal.database)
+        one = journal.rearrangement()
     if one is None:
         return None
     if dry_run:
         raise ConflictError(
-            f"a {one.told()} of {root} was interrupted: without --dry-run it is finished first"
+            f"a {one.description()} of {root} was interrupted: without --dry-run it is finished first"
         )
-    console.line(f"finishing the {one.told()} that was interrupted")
+    console.line(f"finishing the {one.description()} that was interrupted")
     return finish(root, console)
 
 
@@ -134,7 +134,7 @@ def cut_at(
         {"recut": True, "compared_at": floor, **decided.afterwards},
     )
     if decided.known:
-        console.line(decided.known.told())
+        console.line(decided.known.summary())
     console.line(f"threshold {threshold:g}: {change.reason}")
     return regroup(decided.holding(labels), change, console, dry_run=dry_run)
 

@@ -17,9 +17,9 @@ from icas.clusterimg.editing.constrained_result import Redecided
 from icas.clusterimg.editing.recluster import Change, regroup, report_of
 from icas.clusterimg.editing.recut import finish_interrupted
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters
+from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, check_recorded
-from icas.clusterimg.transfer.destination import at_work
+from icas.clusterimg.transfer.destination import locked
 from icas.common.errors import ConflictError, UsageError
 from icas.common.union_find import unions
 from icas.notebook.html import counted
@@ -104,14 +104,14 @@ def split_result(
     number, similarity = cluster_number(cluster), _similarity(at)
     check_recorded(root)
     about = {"cluster": number, "at": WEAKEST if similarity is None else similarity}
-    with nullcontext() if dry_run else at_work(root):
+    with nullcontext() if dry_run else locked(root):
         done = finish_interrupted(root, console, dry_run)
         finished = FinishedRun.read(root)
         if done is not None and (done.what, done.about) == ("split", about):
             return report_of(finished)
         if done is not None:
             raise ConflictError(
-                f"the {done.told()} that was interrupted is finished now, and clusters may have"
+                f"the {done.description()} that was interrupted is finished now, and clusters may have"
                 " other numbers: look, then call split again"
             )
         return _split(finished, number, similarity, about, console, dry_run)

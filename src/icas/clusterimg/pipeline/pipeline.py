@@ -8,7 +8,7 @@ from pathlib import Path
 from icas.cli.console import Console
 from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Clustering, cluster_batches
-from icas.clusterimg.decisions.apply import Remembered, remembered
+from icas.clusterimg.decisions.apply import Applied, stored_constraints
 from icas.clusterimg.decisions.constraints import Constraints
 from icas.clusterimg.pipeline.source import Source, features_by_batch, read_source
 from icas.clusterimg.pipeline.steps import (
@@ -26,7 +26,7 @@ from icas.clusterimg.results.report import ClusterReport, make_report
 from icas.clusterimg.results.write import ResultWriter
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination
-from icas.clusterimg.transfer.preflight import check_ways
+from icas.clusterimg.transfer.preflight import check_transfer
 
 
 def run(
@@ -79,19 +79,19 @@ def run(
         return report
 
 
-def _scan(context: RunContext, destination: Destination) -> tuple[Source, Remembered]:
+def _scan(context: RunContext, destination: Destination) -> tuple[Source, Applied]:
     """The images, and what was decided about them; nothing holds where links to a reference do."""
     settings = context.settings
     with context.watch.stage("scan"):
         source = read_source(context.source, destination.root, settings)
         destination.check_spares(source.read)
-        check_ways(source.images, destination.root, settings.transfer)
-        decisions = Remembered()
+        check_transfer(source.images, destination.root, settings.transfer)
+        decisions = Applied()
         if settings.decisions and source.reference is None:
             files = {ref.file: ref.path for ref in source.images}
-            decisions = remembered(files, settings.cache, settings.jobs)
+            decisions = stored_constraints(files, settings.cache, settings.jobs)
     if decisions:
-        context.console.line(decisions.told())
+        context.console.line(decisions.summary())
     return source, decisions
 
 

@@ -14,11 +14,11 @@ from icas.clusterimg.results import tables
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import FeatureKeeper, SavedState
 from icas.clusterimg.settings import ClusterSettings
-from icas.clusterimg.transfer.commit import complete
+from icas.clusterimg.transfer.execution import complete
 from icas.clusterimg.transfer.destination import Destination, record
 from icas.clusterimg.transfer.plan import Plan, check_plan, join_plans, plan_tree
 from icas.clusterimg.transfer.preflight import check_links_fit
-from icas.clusterimg.transfer.staging import RUN, prepare
+from icas.clusterimg.transfer.execution import RUN, prepare
 from icas.io.tables import peak_memory_mb, run_json, table
 
 ALSO_UNREADABLE = 8
@@ -61,7 +61,7 @@ class ResultWriter:
         if settings.dry_run:
             return self.report
         with self.watch.stage("transfer"):
-            check_plan(plan, settings.transfer, destination.going)
+            check_plan(plan, settings.transfer, destination.removed)
             prepared = []
             for name, content in self._contents():
                 destination.check_free(name)
