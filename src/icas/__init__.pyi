@@ -12,7 +12,13 @@ from .clusterimg.api.functions import (
 )
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
-from .clusterimg.editing.constraints import DecideReport as DecideReport, decide as decide
+from .clusterimg.editing.constraints import (
+    DecideReport as DecideReport,
+    cannot_link as cannot_link,
+    decide as decide,
+    must_link as must_link,
+    reject as reject,
+)
 from .clusterimg.editing.recut import recut as recut
 from .clusterimg.editing.split import split as split
 from .clusterimg.evaluation.cost_model import Estimate as Estimate, estimate as estimate

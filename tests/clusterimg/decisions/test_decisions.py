@@ -18,7 +18,7 @@ from hypothesis import given, settings, strategies as st
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.decisions import apply as remembering
-from icas.clusterimg.decisions.apply import stored_constraints, applied
+from icas.clusterimg.decisions.apply import applied, stored_constraints
 from icas.clusterimg.decisions.conflicts import check_consistent, implied_by, revisions_by
 from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent, content_of
 from icas.clusterimg.decisions.store import NAME, ConstraintStore
@@ -697,7 +697,9 @@ def test_a_decision_is_whole_or_not_there(tmp_path):
 
 
 def test_a_rejected_cluster_is_kept_as_a_list_not_as_pairs(tmp_path):
-    many = [(ImageContent(number.to_bytes(20, "big"), number, str(number)),) for number in range(5000)]
+    many = [
+        (ImageContent(number.to_bytes(20, "big"), number, str(number)),) for number in range(5000)
+    ]
     with ConstraintStore(tmp_path, write=True) as store:
         with store.transaction():
             store.add(Constraint(APART, tuple(many), "reject cluster_0"))

@@ -215,7 +215,7 @@ def test_overwrite_spares_images_that_were_moved(photos, tmp_path, tools):
 
 
 def test_overwrite_waits_for_what_was_interrupted(result, monkeypatch, tools):
-    with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, 9):
+    with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, 12):
         icas.recut(result, 1.0)
     with pytest.raises(icas.ConflictError, match="in the middle of a recut"):
         icas.cluster(result.parent / "photos", dst=result, overwrite=True)
@@ -359,7 +359,7 @@ def test_a_table_changed_after_a_kill_is_not_overwritten(result, monkeypatch, to
         with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, step):
             icas.recut(result, 1.0)
         with Journal(result) as journal:
-            one = recut_module.journal.rearrangement()
+            one = journal.rearrangement()
         prepared = result / ".icas/moving/clusters.csv"
         if one is not None and one.phase == "writing" and prepared.exists():
             break

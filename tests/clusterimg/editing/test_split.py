@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.editing.split import cluster_number, cut_cluster
+from icas.clusterimg.editing.split import cluster_number, split_cluster
 from icas.clusterimg.graph.forest import components, number_clusters, spanning_forest
 from icas.clusterimg.results.saved import SavedState
 
@@ -102,9 +102,9 @@ def test_parts_are_the_components_of_what_is_left(drawn):
         keep = inside & (similarity >= np.float32(at))
     if spans(labels == number, a, b, keep):
         with pytest.raises(icas.UsageError, match="holds together"):
-            cut_cluster(forest, labels, number, at)
+            split_cluster(forest, labels, number, at)
         return
-    found, _ = cut_cluster(forest, labels, number, at)
+    found, _ = split_cluster(forest, labels, number, at)
     others = (labels != number) & (labels >= 0)
     rest = others[a]
     truth = components(count, np.r_[a[keep], a[rest]], np.r_[b[keep], b[rest]])

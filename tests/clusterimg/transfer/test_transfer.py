@@ -12,7 +12,11 @@ import icas
 from icas.cli.console import Console
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.journal.records import FileRecord
-from icas.clusterimg.transfer import operations as carriers, plan as plan_check, transfer
+from icas.clusterimg.transfer import (
+    execution as transfer,
+    operations as carriers,
+    plan as plan_check,
+)
 from icas.clusterimg.transfer.plan import Move, Plan
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent
 from icas.common.errors import IcasError
 from icas.io.files import one_line_errors, unfinished
-from icas.io.paths import cache_folder
+from icas.io.folders import cache_folder
 
 NAME = "decisions.db"
 BUSY_SECONDS = 60.0

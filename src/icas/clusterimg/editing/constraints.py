@@ -110,9 +110,7 @@ def _plain(one: Constraint) -> dict[str, Any]:
     }
 
 
-def must_link(
-    dst: str | Path, a: str, b: str, *, cache: str | Path | None = None
-) -> DecideReport:
+def must_link(dst: str | Path, a: str, b: str, *, cache: str | Path | None = None) -> DecideReport:
     """Set a must-link constraint: two images always belong to one cluster.
 
     Images are identified by their content. No file moves: the next run with these images, or
@@ -213,9 +211,7 @@ def cannot_link(
     return decide(dst, "cannot-link", a, b, cache=cache)
 
 
-def reject(
-    dst: str | Path, cluster: str | int, *, cache: str | Path | None = None
-) -> DecideReport:
+def reject(dst: str | Path, cluster: str | int, *, cache: str | Path | None = None) -> DecideReport:
     """Reject a cluster: no two of its images ever belong to one cluster.
 
     Images are identified by their content. No file moves: the next run with these images, or

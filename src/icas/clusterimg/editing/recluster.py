@@ -1,4 +1,4 @@
-"""A finished result under other clusters: planned, told, recorded, then carried out."""
+"""Apply other clusters to a finished result: plan, journal, then move files and write tables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from icas.clusterimg.graph.bridges import bridges
 from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.journal.records import Rearrangement, Relocation
-from icas.clusterimg.results.load import FinishedRun, Tables
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import SavedFeatures, method_of_run
+from icas.clusterimg.results.saved import FinishedRun, SavedFeatures, Tables, method_of_run
 from icas.clusterimg.results.tables import certificates_table, clusters_table
 from icas.clusterimg.transfer.plan import TREE, plan_tree
 from icas.clusterimg.transfer.relocation import begin, check_relocations, finish, plan_relocations
@@ -33,13 +32,10 @@ from icas.notebook.html import text
 from icas.parallel.executors import start_workers
 
 MOST_BYTES = 300_000_000
-"""Bytes of features laid side by side, over all pairs, up to which medoids are looked for.
-
-That is some 37 million pairs of hashes, or 35 thousand of ORB's: a few seconds either way.
-"""
+"""Bytes of features, over all pairs, up to which medoids are computed: a few seconds."""
 
 Members = NDArray[np.int64]
-Known = tuple[float, str]
+Medoid = tuple[float, str]
 """Least similar pair and medoid of a cluster."""
 
 
@@ -48,93 +44,85 @@ def certificates(
 ) -> tuple[Certificate, ...]:
     """A certificate for each cluster of `labels`.
 
-    Weakest links are told by the forest. The medoid and the least similar pair stay as they were
-    where a cluster did, and else come from the features that were kept, the smallest clusters
-    first; beyond `MOST_BYTES`, or where no features were kept, they are empty.
+    The medoid and the least similar pair of a cluster that did not change stay; else they are
+    computed from saved features, the smallest clusters first; beyond `MOST_BYTES`, or where no
+    features were saved, they are empty.
     """
     links = finished.state.forest.links()
     members = members_of(labels)
-    known = _as_before(finished)
-    fresh = [inside for inside in members if inside.tobytes() not in known]
-    known |= _from_features(finished, fresh, console)
-    found = []
-    rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
-    by_hand = finished.run["settings"]["stage"] == "merge"
-    least_link = -np.inf if by_hand else np.float32(finished.state.forest.floor)
-    for number, (inside, weakest, bridge) in enumerate(rows):
-        if weakest < least_link:  # only a decision joins what is less alike
-            bridge = None
-        least, medoid = known.get(inside.tobytes(), (float("nan"), ""))
-        found.append(Certificate(number, len(inside), weakest, least, medoid, bridge))
-    return tuple(found)
-
-
-def _as_before(finished: FinishedRun) -> dict[bytes, Known]:
-    """What the earlier certificates tell, by the images of the cluster."""
-    pairs = zip(members_of(finished.labels), finished.tables.certificates, strict=True)
-    return {
-        members.tobytes(): (one.least_similar_pair, one.medoid)
-        for members, one in pairs
+    earlier = zip(members_of(finished.labels), finished.tables.certificates, strict=True)
+    medoids = {
+        images.tobytes(): (one.least_similar_pair, one.medoid)
+        for images, one in earlier
         if one.medoid
     }
+    changed = [images for images in members if images.tobytes() not in medoids]
+    medoids |= _medoids(finished, changed, console)
+    by_hand = finished.run["settings"]["stage"] == "merge"
+    least_link = -np.inf if by_hand else np.float32(finished.state.forest.floor)
+    rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
+    result = []
+    for number, (images, weakest, bridge) in enumerate(rows):
+        if weakest < least_link:  # only a constraint joins less similar images
+            bridge = None
+        least, medoid = medoids.get(images.tobytes(), (float("nan"), ""))
+        result.append(Certificate(number, len(images), weakest, least, medoid, bridge))
+    return tuple(result)
 
 
-def _from_features(
+def _medoids(
     finished: FinishedRun, clusters: Sequence[Members], console: Console
-) -> dict[bytes, Known]:
-    """What the kept features tell of as many of `clusters` as can be compared soon."""
-    kept = SavedFeatures.read(finished.root, str(finished.run["method"])) if clusters else None
-    if kept is None:
+) -> dict[bytes, Medoid]:
+    """Medoids from saved features, of the smaller ones of `clusters`."""
+    run = finished.run
+    saved = SavedFeatures.read(finished.root, str(run["method"])) if clusters else None
+    if saved is None:
         return {}
     try:
-        method = method_of_run(finished.run)
+        method = method_of_run(run)
     except IcasError as error:
         console.warn(f"medoids of new clusters are left empty: {error}")
         return {}
-    chosen = _soon_compared(clusters, kept.features.nbytes / max(1, len(kept.features)))
-    labels = np.full(len(kept.features), -1, np.int64)
-    for number, members in enumerate(chosen):
-        labels[kept.places(members)] = number
-    files = finished.state.files
-    with start_workers("threads", finished.run["settings"].get("jobs")) as workers:
-        cohesions = cohesions_of(method, kept.features, labels, workers=workers)
-    return {
-        members.tobytes(): (one.least_similar_pair, files[kept.rows[one.medoid]])
-        for members, one in zip(chosen, cohesions, strict=True)
-    }
-
-
-def _soon_compared(clusters: Sequence[Members], image_bytes: float) -> list[Members]:
-    """The smaller ones of `clusters`, whose pairs stay below `MOST_BYTES` together."""
+    features = saved.features
     ordered = sorted(clusters, key=len)
-    pairs = np.cumsum([len(members) * (len(members) - 1) // 2 for members in ordered])
-    return ordered[: int(np.searchsorted(pairs * image_bytes, MOST_BYTES, side="right"))]
+    pairs = np.cumsum([len(images) * (len(images) - 1) // 2 for images in ordered])
+    size = features.nbytes / max(1, len(features))
+    chosen = ordered[: int(np.searchsorted(pairs * size, MOST_BYTES, side="right"))]
+    labels = np.full(len(features), -1, np.int64)
+    for number, images in enumerate(chosen):
+        labels[saved.places(images)] = number
+    files = finished.state.files
+    with start_workers("threads", run["settings"].get("jobs")) as workers:
+        cohesions = cohesions_of(method, features, labels, workers=workers)
+    return {
+        images.tobytes(): (one.least_similar_pair, files[saved.rows[one.medoid]])
+        for images, one in zip(chosen, cohesions, strict=True)
+    }
 
 
 REPORT = "report.html"
 TABLES = ("clusters.csv", "certificate.csv")
-_PICTURE = re.compile(
+_THUMBNAIL = re.compile(
     r'<img src="(data:[^"]*)" width="(\d+)" height="(\d+)" alt="Thumbnail of ([^"]*)"'
 )
 
 
 @dataclass(frozen=True)
-class Change:
-    """What is to become of a finished result.
+class Reclustering:
+    """Other clusters for a finished result.
 
     Attributes
     ----------
     what : str
         ``recut`` or ``split``.
     about : mapping
-        How it was asked for, for the record.
+        Its parameters, for the journal.
     labels : (n,) int64 ndarray
-        The new clusters.
     threshold : float or None
     reason : str
-        Why that one.
+        Why this threshold.
     afterwards : mapping
-        What ``run.json`` is to say of the changes since the run.
+        Entries of ``run.json`` about changes since the run.
     """
 
     what: str
@@ -145,57 +133,56 @@ class Change:
     afterwards: Mapping[str, Any]
 
 
-def regroup(
-    finished: FinishedRun, change: Change, console: Console, *, dry_run: bool = False
+def recluster(
+    finished: FinishedRun, change: Reclustering, console: Console, *, dry_run: bool = False
 ) -> ClusterReport:
-    """Move the files of `finished` into the folders of `change`, and write its tables anew.
+    """Move the files of `finished` to the folders of their new clusters, and replace its tables.
 
     Raises
     ------
     ConflictError
-        Something stands in the way; nothing has moved then.
+        A file is in the way; nothing has moved then.
     IcasError
-        The disk fails; another call goes on where this one stopped.
+        The disk fails; another call continues.
     """
-    start = time.perf_counter()
+    start, root = time.perf_counter(), finished.root
     report = _report(finished, change, console)
-    places = _places(finished, change.labels)
-    relocations = plan_relocations(dict(places.values()))
-    check_relocations(finished.root, relocations)
+    targets = _targets(finished, change.labels)
+    relocations = plan_relocations(dict(targets.values()))
+    check_relocations(root, relocations)
     names = (*TABLES, *([REPORT] if finished.has(REPORT) else []), "run.json")
-    _print_plan(finished.root, relocations, names, console)
+    _print_plan(root, relocations, names, console)
     if dry_run:
         return report
-    pages = _pages(finished, report, places, console)
-    check_untouched(finished.root, finished.records)  # making the page may have taken a while
+    columns = (report.files, report.labels, report.batch, report.representative)
+    tables = (clusters_table(*columns), certificates_table(report.certificates))
+    contents = dict(zip(TABLES, tables, strict=True)) | _page(finished, report, targets, console)
+    check_untouched(root, finished.records)  # rendering the page may have taken long
     report = replace(report, written=True, seconds=_with_time(report, change, start))
-    contents = {**_tables(report), **pages, "run.json": run_json(report.as_dict())}
-    begin(
-        finished.root,
-        Rearrangement(change.what, change.about, dict.fromkeys(names), relocations),
-        contents,
-    )
-    finish(finished.root, console)
+    contents["run.json"] = run_json(report.as_dict())
+    rearrangement = Rearrangement(change.what, change.about, dict.fromkeys(names), relocations)
+    begin(root, rearrangement, contents)
+    finish(root, console)
     return replace(report, seconds=_with_time(report, change, start))
 
 
-def _with_time(report: ClusterReport, change: Change, start: float) -> dict[str, float]:
+def _with_time(report: ClusterReport, change: Reclustering, start: float) -> dict[str, float]:
     return {**report.seconds, change.what: round(time.perf_counter() - start, 3)}
 
 
 def report_of(finished: FinishedRun) -> ClusterReport:
-    """A finished result as it is, as a report."""
+    """The report of a finished result."""
     report = report_from(finished.root, finished.run, finished.tables)
     return replace(report, ignored=finished.state.ignored, sample=finished.state.sample)
 
 
-def report_from(root: Path, told: Mapping[str, Any], tables: Tables) -> ClusterReport:
+def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterReport:
     """What ``run.json`` and the tables of a result say, as a report."""
     report = ClusterReport(
         dst=root,
-        method=told["method"],
-        threshold=told["threshold"],
-        threshold_reason=told["threshold_reason"],
+        method=run["method"],
+        threshold=run["threshold"],
+        threshold_reason=run["threshold_reason"],
         files=tables.files,
         labels=tables.labels,
         batch=tables.batch,
@@ -203,78 +190,68 @@ def report_from(root: Path, told: Mapping[str, Any], tables: Tables) -> ClusterR
         certificates=tables.certificates,
         unreadable=tables.unreadable,
         ignored=(),
-        comparisons=told["comparisons"],
-        seconds=told["seconds"],
-        peak_memory_mb=told["peak_memory_mb"],
-        settings=told["settings"],
-        options=told["options"],
-        source=told["source"],
+        comparisons=run["comparisons"],
+        seconds=run["seconds"],
+        peak_memory_mb=run["peak_memory_mb"],
+        settings=run["settings"],
+        options=run["options"],
+        source=run["source"],
         written=True,
     )
     own = report.as_dict()
-    return replace(report, afterwards={key: told[key] for key in told if key not in own})
+    return replace(report, afterwards={key: run[key] for key in run if key not in own})
 
 
-def _report(finished: FinishedRun, change: Change, console: Console) -> ClusterReport:
-    found = certificates(finished, change.labels, console)
+def _report(finished: FinishedRun, change: Reclustering, console: Console) -> ClusterReport:
     earlier = report_of(finished)
-    former = {
+    afterwards = {
         key: value for key, value in earlier.afterwards.items() if key not in ("recut", "splits")
     }
-    seconds = {key: value for key, value in earlier.seconds.items() if key != change.what}
     report = replace(
         earlier,
         threshold=change.threshold,
         threshold_reason=change.reason,
         labels=change.labels,
-        certificates=found,
-        seconds=seconds,
-        afterwards={**former, **change.afterwards},
+        certificates=certificates(finished, change.labels, console),
+        seconds={key: value for key, value in earlier.seconds.items() if key != change.what},
+        afterwards={**afterwards, **change.afterwards},
         written=False,
     )
-    return replace(report, representative=_representative(report))
-
-
-def _representative(report: ClusterReport) -> NDArray[np.bool_]:
-    """Who stands for a cluster; where batches were merged, who stood when they were."""
-    if report.batch.max(initial=0) > 0 or any(not one.medoid for one in report.certificates):
-        return report.representative
     medoids = {one.medoid for one in report.certificates}
-    standing = np.array([file in medoids for file in report.files], bool)
-    return standing | (report.labels < 0)
+    if report.batch.max(initial=0) > 0 or "" in medoids:
+        return report  # representatives stay as they were when batches were merged
+    is_medoid = np.array([file in medoids for file in report.files], bool)
+    return replace(report, representative=is_medoid | (report.labels < 0))
 
 
-def _places(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
-    """Image -> its place and its new one, relative to the result; none where only tables are."""
-    now = {
+def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
+    """Image -> old and new path in the result; empty where the run wrote tables only."""
+    state = finished.state
+    old = {
         one.source: one.target
         for one in finished.records
         if one.source is not None
         and one.left_alone is None
         and PurePosixPath(one.target).parts[0] == TREE
     }
-    if not now:
+    if not old:
         return {}
-    kept = finished.state
-    refs = [
-        ImageRef(Path(source), file) for source, file in zip(kept.sources, kept.files, strict=True)
-    ]
+    files = zip(state.sources, state.files, strict=True)
+    refs = [ImageRef(Path(source), file) for source, file in files]
     plan = plan_tree(finished.root, PurePosixPath(TREE), refs, labels)
     new = {str(move.source): str(move.target) for move in plan.moves}
     return {
-        image: (now[source], new[source])
-        for image, source in enumerate(kept.sources)
-        if source in now
+        image: (old[source], new[source])
+        for image, source in enumerate(state.sources)
+        if source in old
     }
 
 
 def _print_plan(
     root: Path, relocations: tuple[Relocation, ...], names: tuple[str, ...], console: Console
 ) -> None:
-    """Say what is going to be done, before it is."""
-    folders = {
-        str(PurePosixPath(place).parent) for one in relocations for place in (one.old, one.new)
-    }
+    paths = [path for one in relocations for path in (one.old, one.new)]
+    folders = {PurePosixPath(path).parent for path in paths}
     images = f"{len(relocations)} image{'' if len(relocations) == 1 else 's'}"
     console.line(
         f"plan: move {images} between {len(folders)} folders of {root / TREE},"
@@ -284,44 +261,38 @@ def _print_plan(
         console.detail(f"plan: move {root / one.old} -> {root / one.new}")
 
 
-def _tables(report: ClusterReport) -> dict[str, bytes]:
-    columns = (report.files, report.labels, report.batch, report.representative)
-    contents = (clusters_table(*columns), certificates_table(report.certificates))
-    return dict(zip(TABLES, contents, strict=True))
-
-
-def _pages(
+def _page(
     finished: FinishedRun,
     report: ClusterReport,
-    places: Mapping[int, tuple[str, str]],
+    targets: Mapping[int, tuple[str, str]],
     console: Console,
 ) -> dict[str, bytes]:
-    """The report page, with the thumbnails of the earlier one, if the run made one."""
+    """The report page with the thumbnails of the earlier one, if the run wrote one."""
     if not finished.has(REPORT):
         return {}
     from icas.clusterimg.html.page import report_page
 
-    kept, root = finished.state, finished.root
+    state, root = finished.state, finished.root
     images = [
-        ImageRef(root / places[image][0] if image in places else Path(source), file)
-        for image, (source, file) in enumerate(zip(kept.sources, kept.files, strict=True))
+        ImageRef(root / targets[image][0] if image in targets else Path(source), file)
+        for image, (source, file) in enumerate(zip(state.sources, state.files, strict=True))
     ]
     page = report_page(
         report,
         images,
         int(report.settings["max_pixels"]),
         console,
-        known=_thumbnails((root / REPORT).read_text(encoding="utf-8"), kept.files),
-        targets={image: PurePosixPath(new) for image, (_, new) in places.items()},
+        known=_thumbnails((root / REPORT).read_text(encoding="utf-8"), state.files),
+        targets={image: PurePosixPath(new) for image, (_, new) in targets.items()},
     )
     return {REPORT: page}
 
 
 def _thumbnails(page: str, files: tuple[str, ...]) -> dict[str, Thumbnail]:
     """The thumbnails of a page, by file."""
-    found = {
+    thumbnails = {
         html.unescape(name): Thumbnail(uri, int(width), int(height))
-        for uri, width, height, name in _PICTURE.findall(page)
+        for uri, width, height, name in _THUMBNAIL.findall(page)
     }
     names = {file: html.unescape(text(file)) for file in files}
-    return {file: found[name] for file, name in names.items() if name in found}
+    return {file: thumbnails[name] for file, name in names.items() if name in thumbnails}

@@ -1,4 +1,4 @@
-"""A finished result at another threshold: the forest tells the clusters, nothing is compared."""
+"""Cluster a finished result at another threshold, from its maximum spanning forest."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from icas.cli.console import Console
-from icas.clusterimg.editing.constrained_result import Redecided
-from icas.clusterimg.editing.recluster import Change, regroup
+from icas.clusterimg.editing.constrained_run import ConstrainedRun
+from icas.clusterimg.editing.recluster import Reclustering, recluster
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.journal.records import Rearrangement
-from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.relocation import finish
 from icas.common.errors import ConflictError, UsageError
@@ -20,10 +20,10 @@ from icas.common.errors import ConflictError, UsageError
 def recut(
     dst: str | Path, threshold: float, *, dry_run: bool = False, progress: bool = False
 ) -> ClusterReport:
-    """Cut a finished result at another threshold, without comparing anything again.
+    """Cluster a finished result at another threshold, without new comparisons.
 
     Only files in ``result/`` move, and ``clusters.csv``, ``certificate.csv``, ``report.html`` and
-    ``run.json`` are written anew. A rearrangement that was interrupted before is finished first.
+    ``run.json`` are replaced. An interrupted recut or split is finished first.
 
     Parameters
     ----------
@@ -77,84 +77,68 @@ def recut(
     ([-1, -1, -1], True)
     """
     root, console = Path(dst), Console(warnings=progress, bars=progress)
-    check_threshold(threshold)
+    is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+    if not is_number or not threshold <= 1:
+        raise UsageError(f"--threshold {threshold}: a finished run is cut at a number up to 1")
     check_recorded(root)
     with nullcontext() if dry_run else locked(root):
         finish_interrupted(root, console, dry_run)
-        return cut_at(FinishedRun.read(root), float(threshold), console, dry_run)
-
-
-def check_threshold(threshold: object) -> None:
-    """Make sure that `threshold` is a number up to 1.
-
-    Raises
-    ------
-    UsageError
-        It is not.
-    """
-    number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-    if not number or not threshold <= 1:  # type: ignore[operator]
-        raise UsageError(f"--threshold {threshold}: a finished run is cut at a number up to 1")
+        return recut_result(FinishedRun.read(root), float(threshold), console, dry_run)
 
 
 def finish_interrupted(root: Path, console: Console, dry_run: bool) -> Rearrangement | None:
-    """Finish the rearrangement that was begun in `root`, if one was.
+    """Finish the interrupted recut or split in `root`, if there is one.
 
     Raises
     ------
     ConflictError
-        One was, and nothing may be written.
+        There is one, and nothing may be written.
     """
     with Journal(root) as journal:
-        one = journal.rearrangement()
-    if one is None:
+        unfinished = journal.rearrangement()
+    if unfinished is None:
         return None
+    what = unfinished.description()
     if dry_run:
         raise ConflictError(
-            f"a {one.description()} of {root} was interrupted: without --dry-run it is finished first"
+            f"a {what} of {root} was interrupted: without --dry-run it is finished first"
         )
-    console.line(f"finishing the {one.description()} that was interrupted")
+    console.line(f"finishing the {what} that was interrupted")
     return finish(root, console)
 
 
-def cut_at(
+def recut_result(
     finished: FinishedRun, threshold: float, console: Console, dry_run: bool
 ) -> ClusterReport:
-    """`finished` cut at `threshold`, as `recut` does."""
-    _check_cuttable(finished)
+    """As `recut`, for a result that was read already."""
+    _check_linked(finished)
     floor = finished.state.forest.floor
-    decided = Redecided.of(finished)
-    labels = decided.labels_at(threshold)
-    change = Change(
+    constrained = ConstrainedRun.of(finished)
+    labels = constrained.labels_at(threshold)
+    reclustering = Reclustering(
         "recut",
         {"threshold": threshold},
         labels,
         threshold,
         f"cut anew, the images were compared at {floor:g}",
-        {"recut": True, "compared_at": floor, **decided.afterwards},
+        {"recut": True, "compared_at": floor, **constrained.afterwards},
     )
-    if decided.known:
-        console.line(decided.known.summary())
-    console.line(f"threshold {threshold:g}: {change.reason}")
-    return regroup(decided.holding(labels), change, console, dry_run=dry_run)
+    if constrained.applied:
+        console.line(constrained.applied.summary())
+    console.line(f"threshold {threshold:g}: {reclustering.reason}")
+    return recluster(constrained.with_forest_of(labels), reclustering, console, dry_run=dry_run)
 
 
-def _check_cuttable(finished: FinishedRun) -> None:
-    """Make sure that the clusters come from links alone, which a threshold decides.
-
-    Raises
-    ------
-    UsageError
-        They do not.
-    """
-    told, root = finished.run, finished.root
-    linkage = told["settings"].get("linkage") or "chain"
-    why = None
-    if told["threshold"] is None:
+def _check_linked(finished: FinishedRun) -> None:
+    """Raise UsageError where the clusters do not come from single linkage at a threshold."""
+    settings = finished.run["settings"]
+    linkage = settings.get("linkage") or "chain"
+    if finished.run["threshold"] is None:
         why = "its clusters come from models"
     elif linkage != "chain":
         why = f"its clusters come from --linkage {linkage}"
-    elif told["settings"]["stage"] == "merge":
+    elif settings["stage"] == "merge":
         why = "its batches were put together by hand (--stage merge)"
-    if why is not None:
-        raise UsageError(f"{root} cannot be cut at another threshold: {why}; start a new run")
+    else:
+        return
+    raise UsageError(f"{finished.root} cannot be cut at another threshold: {why}; start a new run")

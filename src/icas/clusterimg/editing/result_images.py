@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from icas.clusterimg.decisions.model import ImageContent, content_of
 from icas.clusterimg.journal.journal import Journal, being_undone
 from icas.clusterimg.journal.records import FileRecord
-from icas.clusterimg.results.load import Tables, check_recorded
-from icas.clusterimg.results.saved import FOREST, SavedState
+from icas.clusterimg.results.saved import FOREST, SavedState, Tables, check_recorded
 from icas.clusterimg.transfer.plan import OUTLIERS, TREE
 from icas.clusterimg.transfer.verify import SYSTEM_FILES
 from icas.common.errors import ConflictError, UsageError

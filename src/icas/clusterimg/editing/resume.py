@@ -21,9 +21,9 @@ from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.execution import complete, prepared_summary
 from icas.common.errors import ConflictError, UsageError
 
+_RESOURCES = ("jobs", "executor", "scheduler", "device", "cache", "cache_size", "isolate")
 _MAY_DIFFER = frozenset(
-    ("dst", "threshold", "resume", "dry_run", "report", "jobs", "executor", "scheduler", "device")
-    + ("cache", "cache_size", "isolate", "decode_timeout")
+    ("dst", "threshold", "resume", "dry_run", "report", "decode_timeout", *_RESOURCES)
 )
 """Settings that may differ from those of the run."""
 
@@ -72,9 +72,7 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
         if now == "done":
             line = f"the run in {root} is finished"
             if isinstance(threshold, str):
-                line += (
-                    f": --threshold {threshold} changes nothing there, a number cuts it anew"
-                )
+                line += f": --threshold {threshold} changes nothing there, a number cuts it anew"
             console.line(line)
         return report_from(root, summary, Tables.read(root))
 

@@ -1,4 +1,4 @@
-"""One cluster of a finished result is cut in parts, at its weakest link or at a similarity."""
+"""Split one cluster of a finished result, at its weakest link or at a similarity."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from icas.cli.console import Console
 from icas.clusterimg.clustering.constrained_linkage import join_apart
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.decisions.constraints import ConstraintArrays
-from icas.clusterimg.editing.constrained_result import Redecided
-from icas.clusterimg.editing.recluster import Change, regroup, report_of
+from icas.clusterimg.editing.constrained_run import ConstrainedRun
+from icas.clusterimg.editing.recluster import Reclustering, recluster, report_of
 from icas.clusterimg.editing.recut import finish_interrupted
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters
-from icas.clusterimg.results.load import FinishedRun, check_recorded
 from icas.clusterimg.results.report import ClusterReport
+from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.transfer.destination import locked
 from icas.common.errors import ConflictError, UsageError
 from icas.common.union_find import unions
@@ -26,7 +26,7 @@ from icas.notebook.html import counted
 
 WEAKEST = "weakest"
 _NAMED = 6
-"""Parts that are named; the rest is counted."""
+"""Parts that a message names."""
 
 
 def split(
@@ -37,10 +37,9 @@ def split(
     dry_run: bool = False,
     progress: bool = False,
 ) -> ClusterReport:
-    """Cut one cluster of a finished result; nothing is compared again.
+    """Split one cluster of a finished result, without new comparisons.
 
-    The parts become clusters, single images outliers. Clusters are numbered by size again, so
-    that others may get another number, too.
+    The parts become clusters, single images outliers. All clusters are numbered by size again.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ def split(
 def split_result(
     root: Path, cluster: int | str, at: float | str, console: Console, *, dry_run: bool
 ) -> ClusterReport:
-    """As `split`, with the words to `console`."""
+    """As `split`, with messages to `console`."""
     number, similarity = cluster_number(cluster), _similarity(at)
     check_recorded(root)
     about = {"cluster": number, "at": WEAKEST if similarity is None else similarity}
@@ -111,8 +110,8 @@ def split_result(
             return report_of(finished)
         if done is not None:
             raise ConflictError(
-                f"the {done.description()} that was interrupted is finished now, and clusters may have"
-                " other numbers: look, then call split again"
+                f"the {done.description()} that was interrupted is finished now, and clusters may"
+                " have other numbers: look, then call split again"
             )
         return _split(finished, number, similarity, about, console, dry_run)
 
@@ -130,148 +129,125 @@ def _split(
             f"{finished.root} has no cluster_{number}: its {finished.clusters} clusters are"
             " numbered from 0"
         )
-    decided = Redecided.of(finished)
-    finished = decided.holding(finished.labels)
-    labels, cut = cut_cluster(
-        finished.state.forest, finished.labels, number, similarity, decided.marks
+    constrained, earlier = ConstrainedRun.of(finished), finished.labels
+    finished = constrained.with_forest_of(earlier)
+    labels, removed = split_cluster(
+        finished.state.forest, earlier, number, similarity, constrained.arrays
     )
-    console.line(f"cluster_{number}: {_parts(finished.labels, labels, number, cut)}")
-    told = finished.run
-    change = Change(
-        "split",
-        about,
-        labels,
-        told["threshold"],
-        told["threshold_reason"],
-        {**_earlier(finished), **decided.afterwards, "splits": [*told.get("splits", []), about]},
-    )
-    return regroup(finished, change, console, dry_run=dry_run)
+    console.line(f"cluster_{number}: {_parts_text(labels[earlier == number], removed)}")
+    run = finished.run
+    afterwards = {key: run[key] for key in ("recut",) if key in run}
+    afterwards |= {**constrained.afterwards, "splits": [*run.get("splits", []), about]}
+    threshold, reason = run["threshold"], run["threshold_reason"]
+    change = Reclustering("split", about, labels, threshold, reason, afterwards)
+    return recluster(finished, change, console, dry_run=dry_run)
 
 
-def _earlier(finished: FinishedRun) -> dict[str, object]:
-    return {key: finished.run[key] for key in ("recut",) if key in finished.run}
-
-
-def cut_cluster(
+def split_cluster(
     forest: Forest,
     labels: Labels,
     number: int,
     similarity: float | None,
-    marks: ConstraintArrays | None = None,
+    constraints: ConstraintArrays | None = None,
 ) -> tuple[Labels, int]:
-    """Clusters after the links of cluster `number` below `similarity` are cut.
+    """Clusters without the links of cluster `number` below `similarity`.
 
     Parameters
     ----------
     forest : Forest
-        What holds the clusters together.
+        The links that join the clusters.
     labels : (n,) int64 ndarray
-        The clusters.
     similarity : float or None
-        None cuts the weakest links; where links do not even join the whole cluster, none is cut.
-    marks : ConstraintArrays, optional
-        What is decided about the images: what is together stays so, and the parts are parted
-        further where they hold what is to be apart.
+        None removes the weakest links; where links do not even join the cluster, none is removed.
+    constraints : ConstraintArrays, optional
+        Images that must be linked stay together; parts that hold images that must be apart are
+        split further.
 
     Returns
     -------
     labels : (n,) int64 ndarray
-        The clusters, numbered anew.
-    cut : int
-        How many links of the cluster's spanning tree were cut.
+        The clusters, numbered by size.
+    removed : int
+        Number of links of the cluster's spanning tree that were removed.
 
     Raises
     ------
     UsageError
         The cluster would stay whole.
     """
-    marks = marks or ConstraintArrays(np.full(len(labels), -1, np.int64))
-    links, joints = _what_joins(forest, labels == number, marks)
+    constraints = constraints or ConstraintArrays(np.full(len(labels), -1, np.int64))
+    links, needed = _joining_links(forest, labels == number, constraints)
     if similarity is not None:
         keep = links.similarity >= np.float32(similarity)
-    elif len(links) < joints:
+    elif len(links) < needed:
         keep = np.ones(len(links), bool)
     else:
         keep = links.similarity > links.similarity.min(initial=1.0)
     kept = Links(links.a[keep], links.b[keep], links.similarity[keep])
-    found = join_apart(marks.starts(), kept, marks, lambda _: kept).labels
-    inside = found[labels == number]
+    groups = join_apart(constraints.starts(), kept, constraints, lambda _: kept).labels
+    inside = groups[labels == number]
     if inside.min() >= 0 and inside.min() == inside.max():
-        raise UsageError(_holds(number, similarity, links))
-    parts = np.where(labels == number, np.where(found < 0, -1, found + labels.max() + 1), labels)
-    return number_clusters(parts), int((~keep).sum())
+        if len(links) == 0:
+            raise UsageError(
+                f"cluster_{number} is together by decision: clusterimg decide DST list shows it"
+            )
+        at = "" if similarity is None else f" at {similarity:g}"
+        weakest = links.similarity.min()
+        raise UsageError(f"cluster_{number} holds together{at}: its weakest link is {weakest}")
+    parts = np.where(groups < 0, -1, groups + labels.max() + 1)
+    return number_clusters(np.where(labels == number, parts, labels)), int((~keep).sum())
 
 
-def _what_joins(
-    forest: Forest, members: NDArray[np.bool_], marks: ConstraintArrays
+def _joining_links(
+    forest: Forest, members: NDArray[np.bool_], constraints: ConstraintArrays
 ) -> tuple[Links, int]:
-    """The links of the forest that join `members` beside what is together by decision.
+    """The links of the forest that join `members` beside constraints, the most similar first.
 
-    Returns
-    -------
-    links : Links
-        The most similar first.
-    joints : int
-        How many of them would join all.
+    Also the number of links that joining all of them takes.
     """
-    a, b = marks.pairs()
-    decided = members[a] & members[b]
-    groups = unions(len(members), a[decided], b[decided])
-    joints = len(np.unique(groups[members])) - 1
+    a, b = constraints.pairs()
+    inside = members[a] & members[b]
+    groups = unions(len(members), a[inside], b[inside])
+    needed = len(np.unique(groups[members])) - 1
     rows = np.flatnonzero(members[forest.a] & members[forest.b])
-    if decided.any():
+    if inside.any():
         rows = np.array([row for row in rows if _join(groups, forest.a[row], forest.b[row])], int)
-    return Links(forest.a[rows], forest.b[rows], forest.similarity[rows]), joints
+    return Links(forest.a[rows], forest.b[rows], forest.similarity[rows]), needed
 
 
 def _join(groups: NDArray[np.int64], a: int, b: int) -> bool:
-    """Join the groups of two images; whether they were two."""
+    """Join the groups of two images; whether these were different."""
     if groups[a] == groups[b]:
         return False
     groups[groups == groups[b]] = groups[a]
     return True
 
 
-def _holds(number: int, similarity: float | None, links: Links) -> str:
-    if len(links) == 0:
-        return f"cluster_{number} is together by decision: clusterimg decide DST list shows it"
-    weakest = links.similarity.min()
-    at = "" if similarity is None else f" at {similarity:g}"
-    return f"cluster_{number} holds together{at}: its weakest link is {weakest}"
-
-
-def _parts(before: Labels, after: Labels, number: int, cut: int) -> str:
-    """What became of a cluster, in words."""
-    parts = after[before == number]
+def _parts_text(parts: Labels, removed: int) -> str:
+    """The new clusters of a cluster's images, for a message."""
     numbers, sizes = np.unique(parts[parts >= 0], return_counts=True)
     named = [f"cluster_{part} ({size})" for part, size in zip(numbers, sizes, strict=True)]
     more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
     outliers = [counted(int((parts < 0).sum()), "outlier")] if (parts < 0).any() else []
-    return f"{counted(cut, 'link')} cut, becomes {', '.join(named[:_NAMED] + more + outliers)}"
+    return f"{counted(removed, 'link')} cut, becomes {', '.join(named[:_NAMED] + more + outliers)}"
 
 
 def cluster_number(cluster: int | str) -> int:
-    """7 of ``cluster_7``, ``"7"`` or 7.
-
-    Raises
-    ------
-    UsageError
-        Something else.
-    """
-    found = re.fullmatch(r"(?:cluster_)?(\d+)/?", str(cluster))
-    if found is None:
+    """7 of ``cluster_7``, ``"7"`` or 7; UsageError for anything else."""
+    match = re.fullmatch(r"(?:cluster_)?(\d+)/?", str(cluster))
+    if match is None:
         raise UsageError(f"cluster {cluster!r}: a name like cluster_7 is needed")
-    return int(found.group(1))
+    return int(match.group(1))
 
 
 def _similarity(at: float | str) -> float | None:
-    """The similarity to cut at; None for the weakest link."""
+    """The similarity to split at; None for the weakest link."""
     if at == WEAKEST:
         return None
     try:
         similarity = float(at)
     except (TypeError, ValueError):
-        raise UsageError(f"--at {at}: a number up to 1 or {WEAKEST} is needed") from None
+        similarity = np.nan
     if not similarity <= 1:
         raise UsageError(f"--at {at}: a number up to 1 or {WEAKEST} is needed")
     return similarity

@@ -21,7 +21,7 @@ from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.graph.forest import Forest, Labels, spanning_forest
 from icas.clusterimg.journal.journal import Journal, being_undone, has_journal
-from icas.clusterimg.journal.records import Made
+from icas.clusterimg.journal.records import FileRecord
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.results.report import ClusterReport
@@ -262,7 +262,7 @@ class FinishedRun:
     root: Path
     state: SavedState
     run: Mapping[str, Any]  # content of ``run.json``
-    made: tuple[Made, ...]  # every file of the result, from the journal
+    records: tuple[FileRecord, ...]  # every file of the result, from the journal
     tables: Tables
 
     @classmethod
@@ -280,7 +280,7 @@ class FinishedRun:
         """
         check_recorded(root)
         with Journal(root) as journal:
-            made, phase = tuple(journal.made()), journal.phase
+            records, phase = tuple(journal.files()), journal.phase
         if phase == "undoing":
             raise being_undone(root)
         if phase != "done":
@@ -288,19 +288,19 @@ class FinishedRun:
                 f"the run in {root} was interrupted: the command that began it goes on with"
                 f" --resume, clusterimg undo {root} takes it back"
             )
-        if all(file.target != FOREST for file in made):
+        if all(file.target != FOREST for file in records):
             raise UsageError(
                 f"{root} cannot be cut anew: it is a result of --stage batch or --reference, or of"
                 " an older icas that kept nothing for it"
             )
-        check_untouched(root, made)
+        check_untouched(root, records)
         state, tables = SavedState.read(root), Tables.read(root)
         if tables.files != state.files:
             raise IcasError(
                 f"cannot read the tables in {root}: the files of clusters.csv are not those of the"
                 " run"
             )
-        return cls(root, state, earlier_run(root), made, tables)
+        return cls(root, state, earlier_run(root), records, tables)
 
     @property
     def labels(self) -> Labels:
@@ -314,7 +314,7 @@ class FinishedRun:
 
     def has(self, name: str) -> bool:
         """Whether the run made the file `name`."""
-        return any(file.target == name for file in self.made)
+        return any(file.target == name for file in self.records)
 
 
 def check_recorded(root: Path) -> None:

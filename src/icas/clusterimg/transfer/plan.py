@@ -144,9 +144,7 @@ def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
         _check_free_space(plan, parent, copied, removed)
 
 
-def _check_free_space(
-    plan: Plan, parent: Path, copied: set[Path], removed: Iterable[Path]
-) -> None:
+def _check_free_space(plan: Plan, parent: Path, copied: set[Path], removed: Iterable[Path]) -> None:
     needed = sum(_size(move) for move in plan.moves if move.source.parent in copied)
     statuses = [path.lstat() for path in removed]
     freed = sum(status.st_size for status in statuses if status.st_nlink == 1)

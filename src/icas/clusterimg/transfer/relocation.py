@@ -99,7 +99,12 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
         if rearrangement is None:
             return None
         relocations = rearrangement.relocations
-        paths = [path for one in relocations for path in (one.old, one.parked, one.new) if path is not None]
+        paths = [
+            path
+            for one in relocations
+            for path in (one.old, one.parked, one.new)
+            if path is not None
+        ]
         for path in (*paths, *rearrangement.tables):
             within(root, path)  # the journal may come from someone else
         folders = {(root / path).parent for path in paths}

@@ -1,4 +1,4 @@
-"""Applied decisions and a finished result: its clusters are cut anew as they allow it."""
+"""A finished run with the stored constraints on its images."""
 
 from __future__ import annotations
 
@@ -26,119 +26,114 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Redecided:
-    """A finished result and what is remembered about its images now.
-
-    Attributes
-    ----------
-    finished : FinishedRun
-    known : Applied
-    """
+class ConstrainedRun:
+    """A finished run and the constraints that apply to its images now."""
 
     finished: FinishedRun
-    known: Applied
+    applied: Applied
 
     @classmethod
-    def of(cls, finished: FinishedRun) -> Redecided:
-        """What is remembered where the run looked for it, if it did.
+    def of(cls, finished: FinishedRun) -> ConstrainedRun:
+        """With the constraints that are stored where the run looked for them, if it did.
 
         Raises
         ------
         IcasError
-            The store of decisions is damaged.
+            The stored constraints are damaged.
         """
         settings = finished.run["settings"]
         if not settings.get("decisions", True):
             return cls(finished, Applied())
-        return cls(
-            finished, stored_constraints(_places(finished), settings.get("cache"), settings.get("jobs"))
-        )
+        paths = _paths(finished)
+        applied = stored_constraints(paths, settings.get("cache"), settings.get("jobs"))
+        return cls(finished, applied)
 
     @cached_property
-    def marks(self) -> ConstraintArrays:
-        return self.known.constraints.marks(self.finished.state.files)
+    def arrays(self) -> ConstraintArrays:
+        return self.applied.constraints.marks(self.finished.state.files)
 
     def labels_at(self, threshold: float) -> Labels:
         """The clusters at `threshold`.
 
-        Where links of the forest have to be refused, all links that the run found count.
+        Where constraints remove links of the forest, all links of the run are used.
 
         Raises
         ------
         UsageError
-            It lies below the one that images were compared at.
+            It is below the threshold of the run.
         """
         forest = self.finished.state.forest
-        plain = labels_at(forest, threshold)
-        if not self.marks:
-            return plain
+        labels = labels_at(forest, threshold)
+        if not self.arrays:
+            return labels
         tree = forest.links().at_least(threshold)
 
         def among(_: Numbers) -> Links:
             return each_once(join_links([tree, self._links.at_least(threshold)]))
 
-        return join_apart(self.marks.starts(), tree, self.marks, among).labels
+        return join_apart(self.arrays.starts(), tree, self.arrays, among).labels
 
-    def holding(self, labels: Labels) -> FinishedRun:
-        """The result with a forest that joins the clusters `labels`, as far as links are known.
+    def with_forest_of(self, labels: Labels) -> FinishedRun:
+        """The run with a forest that joins the clusters `labels`, as far as links are known.
 
-        Pairs that are together by decision only have no similarity there (NaN).
+        Pairs that only a constraint joins have no similarity (NaN).
         """
-        if not self.marks:
+        if not self.arrays:
             return self.finished
-        kept = self.finished.state
-        a, b = self.marks.pairs()
-        tree = inside(kept.forest.links(), labels)
+        state = self.finished.state
+        a, b = self.arrays.pairs()
+        tree = inside(state.forest.links(), labels)
         joined = components(len(labels), np.append(tree.a, a), np.append(tree.b, b))
         if not _joins(joined, labels):
             tree = Joined(labels, join_links([tree, self._links])).tree()
-        decided = _without_similarity(tree, labels, a, b)
-        forest = spanning_forest(len(labels), [join_links([tree, decided])], kept.forest.floor)
-        return replace(self.finished, state=replace(kept, forest=forest))
+        constrained = _without_similarity(tree, labels, a, b)
+        links = join_links([tree, constrained])
+        forest = spanning_forest(len(labels), [links], state.forest.floor)
+        return replace(self.finished, state=replace(state, forest=forest))
 
     @property
     def afterwards(self) -> dict[str, dict[str, int]]:
-        """What ``run.json`` is to say of it."""
-        return {"decisions": self.known.as_dict()} if self.known else {}
+        """The entry of ``run.json``."""
+        return {"decisions": self.applied.as_dict()} if self.applied else {}
 
     @cached_property
     def _links(self) -> Links:
-        """All links that the run found, from its tables."""
+        """All links of the run, from its tables."""
         numbers = {file: image for image, file in enumerate(self.finished.state.files)}
         tables = sorted((self.finished.root / "similarities").glob("*.csv"))
-        return join_links([_table(path, numbers) for path in tables])
+        return join_links([_read_links(path, numbers) for path in tables])
 
 
-def _places(finished: FinishedRun) -> dict[str, Path]:
-    """Image -> where it is now."""
+def _paths(finished: FinishedRun) -> dict[str, Path]:
+    """Image -> its path now."""
     files = dict(zip(finished.state.sources, finished.state.files, strict=True))
-    places = {file: Path(source) for source, file in files.items()}
+    paths = {file: Path(source) for source, file in files.items()}
     for one in finished.records:
         if one.source in files and one.left_alone is None and one.target.startswith(f"{TREE}/"):
-            places[files[str(one.source)]] = finished.root / one.target
-    return places
+            paths[files[str(one.source)]] = finished.root / one.target
+    return paths
 
 
 def _joins(joined: Labels, labels: Labels) -> bool:
-    """Whether `joined` has all clusters of `labels` whole."""
+    """Whether each cluster of `labels` is within one of `joined`."""
     members = np.flatnonzero(labels >= 0)
     pairs = np.unique(np.stack([labels[members], joined[members]]), axis=1)
     return bool((joined[members] >= 0).all()) and pairs.shape[1] == len(np.unique(labels[members]))
 
 
 def _without_similarity(tree: Links, labels: Labels, a: Numbers, b: Numbers) -> Links:
-    """Those of the pairs that join clusters which `tree` does not."""
+    """Those of the pairs within clusters that `tree` does not join."""
     parts = unions(len(labels), tree.a, tree.b)
-    found = []
+    rows = []
     for row in np.flatnonzero((labels[a] == labels[b]) & (labels[a] >= 0)).tolist():
         if parts[a[row]] != parts[b[row]]:
             parts[parts == parts[b[row]]] = parts[a[row]]
-            found.append(row)
-    nothing = np.full(len(found), np.nan, np.float32)
-    return Links(np.minimum(a, b)[found], np.maximum(a, b)[found], nothing) if found else NONE
+            rows.append(row)
+    nothing = np.full(len(rows), np.nan, np.float32)
+    return Links(np.minimum(a, b)[rows], np.maximum(a, b)[rows], nothing) if rows else NONE
 
 
-def _table(path: Path, numbers: Mapping[str, int]) -> Links:
+def _read_links(path: Path, numbers: Mapping[str, int]) -> Links:
     """The links of one table."""
     rows = list(_rows(path, numbers))
     if not rows:
