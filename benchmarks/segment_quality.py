@@ -17,7 +17,7 @@ import numpy as np
 import icas
 from icas.io.find import find_images
 from icas.io.reading import Image, read_image
-from icas.segmentimg.evaluation.benchmark import judge
+from icas.segmentimg.evaluation.benchmark import evaluate_folder
 from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.segmenters import AUTOMATIC, make_segmenter
 from icas.segmentimg.segmenters.segment import cut
@@ -62,11 +62,11 @@ def methods_table(folder: Path) -> list[str]:
     large = enlarged(read_image(find_images(folder / "images")[0]))
     for name in AUTOMATIC:
         segmenter = make_segmenter(name)
-        found = judge(folder / "images", folder / "gt_npz", segmenter, jobs=1)
+        found = evaluate_folder(folder / "images", folder / "gt_npz", segmenter, jobs=1)
         start = time.perf_counter()
         cut(large, segmenter)
         seconds = time.perf_counter() - start
-        one = found.evaluation
+        one = found.scores
         lines.append(
             f"| `{name}` | {one.segments:.0f} ({found.most_segments}) | {one.recall:.3f} |"
             f" {one.undersegmentation:.3f} | {one.accuracy:.3f} | {found.milliseconds:.0f} |"

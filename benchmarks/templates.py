@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image, read_image
-from icas.segmentimg.templates.search import Found, difference_map, find_template
+from icas.segmentimg.templates.search import TemplateMatch, difference_map, find_template
 from icas.segmentimg.templates.templates import Template, make_template
 
 TOP = Path(__file__).resolve().parent.parent
@@ -92,7 +92,7 @@ def ellipse(height: int, width: int) -> NDArray[np.bool_]:
     return np.asarray(down**2 + right**2 <= 0.25)
 
 
-def matched(found: list[Found], truth: Boxes) -> list[bool]:
+def matched(found: list[TemplateMatch], truth: Boxes) -> list[bool]:
     """Which places, best first, are objects that no better place took."""
     free, hits = np.ones(len(truth), bool), []
     for place in found:

@@ -76,13 +76,13 @@ QUICK = ("superpixel", "graph", "edge")
     [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in FIGURES],
 )
 def test_defaults_reach_their_figures_on_real_pictures(data, method):
-    from icas.segmentimg.evaluation.benchmark import judge
+    from icas.segmentimg.evaluation.benchmark import evaluate_folder
     from icas.segmentimg.segmenters import make_segmenter
 
     folder = data / "seg-bsds500"
-    found = judge(folder / "images", folder / "gt_npz", make_segmenter(method))
-    assert found.evaluation.accuracy >= FIGURES[method]
+    found = evaluate_folder(folder / "images", folder / "gt_npz", make_segmenter(method))
+    assert found.scores.accuracy >= FIGURES[method]
     assert found.most_segments <= 1500
     if method == "superpixel":
-        assert found.evaluation.recall >= 0.82
+        assert found.scores.recall >= 0.82
         assert found.most_segments <= 700

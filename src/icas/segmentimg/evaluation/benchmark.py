@@ -1,9 +1,9 @@
-"""A folder of pictures and a folder of true label maps -> how good a method is."""
+"""Evaluation of a segmentation method on a folder of images with true label maps."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,87 +15,71 @@ from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.find import find_images
 from icas.io.reading import read_image
 from icas.parallel.executors import start_workers
-from icas.segmentimg.evaluation.scores import Evaluation, evaluate, mean_of
+from icas.segmentimg.evaluation.scores import Scores, evaluate
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.segment import cut
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A method on a folder: the mean over its pictures."""
+class MethodScores:
+    """Mean scores of a method over the images of a folder."""
 
     pictures: int
-    evaluation: Evaluation
+    scores: Scores
     most_segments: int
     milliseconds: float
 
     def as_dict(self) -> dict[str, float]:
-        """Plain numbers by name."""
+        """Numbers by name."""
         return {
             "pictures": self.pictures,
-            "segments": self.evaluation.segments,
+            "segments": self.scores.segments,
             "most_segments": self.most_segments,
-            "boundary_recall": self.evaluation.recall,
-            "undersegmentation": self.evaluation.undersegmentation,
-            "achievable_accuracy": self.evaluation.accuracy,
+            "boundary_recall": self.scores.recall,
+            "undersegmentation": self.scores.undersegmentation,
+            "achievable_accuracy": self.scores.accuracy,
             "milliseconds": self.milliseconds,
         }
 
 
-def judge(
+def evaluate_folder(
     images: Path,
     truth: Path,
     segmenter: Segmenter,
     jobs: int | None = None,
     console: Console | None = None,
-) -> Judged:
-    """Cut every picture that has a true label map, and compare.
+) -> MethodScores:
+    """Segment and compare every image that has a true label map in the folder `truth`.
 
-    Parameters
-    ----------
-    images, truth : Path
-        Folders; ``NAME.jpg`` goes with ``NAME.npz`` (arrays of shape (annotators, h, w) or (h, w))
-        or ``NAME.png`` (labels as gray values).
-
-    Raises
-    ------
-    UsageError
-        A folder is missing, or no picture has a label map.
+    ``NAME.jpg`` belongs to ``NAME.npz`` (arrays of shape (annotators, h, w) or (h, w)) or
+    ``NAME.png`` (labels as gray values).
     """
-    pairs = [(path, found) for path in find_images(images) if (found := truth_of(path, truth))]
+    pairs = [(path, file) for path in find_images(images) if (file := truth_of(path, truth))]
     if not pairs:
         raise UsageError(f"no picture of {images} has a label map in {truth}")
     with (
         start_workers("threads", jobs) as workers,
         (console or Console()).bar(len(pairs), segmenter.name, "pictures") as bar,
     ):
-        rows = []
-        for row in workers.ordered(_judge_one, ((*pair, segmenter) for pair in pairs)):
-            rows.append(row)
+        results = []
+        for result in workers.ordered(_evaluate_file, ((*pair, segmenter) for pair in pairs)):
+            results.append(result)
             bar.update(1)
-    judged = [evaluation for evaluation, _ in rows]
-    milliseconds = 1000 * float(np.mean([seconds for _, seconds in rows]))
-    most = int(max(one.segments for one in judged))
-    return Judged(len(rows), mean_of(judged), most, milliseconds)
+    scores = [astuple(one) for one, _ in results]
+    milliseconds = 1000 * float(np.mean([seconds for _, seconds in results]))
+    most = int(max(one.segments for one, _ in results))
+    mean = Scores(*np.mean(scores, axis=0).tolist())
+    return MethodScores(len(results), mean, most, milliseconds)
 
 
-def truth_of(picture: Path, folder: Path) -> Path | None:
-    """The label map of a picture, if there is one."""
-    for suffix in (".npz", ".png"):
-        candidate = folder / f"{picture.stem}{suffix}"
-        if candidate.is_file():
-            return candidate
-    return None
+def truth_of(image: Path, folder: Path) -> Path | None:
+    """The label map of an image, if there is one."""
+    files = (folder / f"{image.stem}{suffix}" for suffix in (".npz", ".png"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_truth(path: Path) -> list[NDArray[Any]]:
-    """Label maps, one an annotator.
-
-    Raises
-    ------
-    UsageError
-        The file is no label map.
-    """
+    """Label maps, one per annotator."""
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
@@ -108,11 +92,11 @@ def read_truth(path: Path) -> list[NDArray[Any]]:
         raise UsageError(f"{path} is no label map: {error}") from None
 
 
-def _judge_one(picture: Path, truth: Path, segmenter: Segmenter) -> tuple[Evaluation, float]:
+def _evaluate_file(path: Path, truth: Path, segmenter: Segmenter) -> tuple[Scores, float]:
     try:
-        image = read_image(picture)
+        image = read_image(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read {picture}: {error}") from None
+        raise UsageError(f"cannot read {path}: {error}") from None
     start = time.perf_counter()
     labels = cut(image, segmenter)
     seconds = time.perf_counter() - start

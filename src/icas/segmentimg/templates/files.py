@@ -1,12 +1,12 @@
-"""Folders of templates, attentions, segments and masks -> templates."""
+"""Templates from folders: images, attentions, segments and masks."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,42 +17,30 @@ from icas.segmentimg.document.palette import Color
 from icas.segmentimg.templates.paint import TemplatePaint, paint_templates
 from icas.segmentimg.templates.templates import Template, colors_for, make_template
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class TemplateSet:
-    """Templates to be found in each picture of a run.
-
-    Attributes
-    ----------
-    templates : tuple of Template
-        May be empty.
-    threshold : float or None
-        As for `paint_templates`; None: the best place of each.
-    """
+    """Templates to find in each image of a run; `threshold` as for `paint_templates`."""
 
     templates: tuple[Template, ...] = ()
     threshold: float | None = None
 
     def find(self, image: Image) -> TemplatePaint:
-        """The places of all templates in a picture, and what is painted there.
-
-        Raises
-        ------
-        UsageError
-            There are no templates, or one is larger than the picture.
-        """
+        """Find and paint all templates in an image."""
         return paint_templates(image, self.templates, self.threshold)
 
     def record(self) -> dict[str, Any]:
-        """What ``NAME.json`` tells of them; the digest tells whether they are the same again."""
+        """Entries of ``NAME.json``; the digest identifies the templates."""
         if not self.templates:
             return {}
         digest = hashlib.sha256()
-        for one in self.templates:
-            for array in (one.image, one.attention, one.segment, one.mask):
+        for template in self.templates:
+            for array in (template.image, template.attention, template.segment, template.mask):
                 digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        told = {"count": len(self.templates), "sha256": digest.hexdigest()}
-        return {"templates": {**told, "threshold": self.threshold}}
+        entries = {"count": len(self.templates), "sha256": digest.hexdigest()}
+        return {"templates": {**entries, "threshold": self.threshold}}
 
 
 def load_templates(
@@ -63,86 +51,53 @@ def load_templates(
     *,
     colors: Sequence[Color] | None = None,
 ) -> list[Template]:
-    """The templates in a folder, each named by its file.
+    """Load the templates of a folder, named by their files.
 
-    The first template goes with the first attention, segment and mask, and so on, in natural
-    order (img2 before img10). Number and sizes of all pictures are checked before any is read.
-
-    Parameters
-    ----------
-    templates : Path
-        Folder of the pictures to be found.
-    attentions : Path, optional
-        Folder of what counts of each: pixels that are not black. Not given: made from templates.
-    segments : Path, optional
-        Folder of what is painted for each. Not given: one colour each, all different.
-    masks : Path, optional
-        Folder of what is painted of each: pixels that are not black. Not given: the pixels of the
-        segment that are not black, or with no segments the attention.
-    colors : sequence of (int, int, int), optional
-        Colours for templates without segments, in order; more are found where they do not
-        suffice. Not given: the default palette's.
-
-    Raises
-    ------
-    UsageError
-        A folder is none or has another number of pictures than `templates`, there are no
-        templates, a picture can't be read or has another size than its template, or `Template`
-        refuses one.
+    The first template gets the first attention, segment and mask, and so on, in natural order
+    (img2 before img10). Pixels of attentions and masks count unless black; what is not given is
+    made by `make_template`. `colors` are for templates without segments (default: those of the
+    default palette). All numbers and sizes are checked before any image is read.
     """
-    files = _pictures(templates, "template")
+    files = _images(templates, "template")
     folders = {"attention": attentions, "segment": segments, "mask": masks}
-    parts = {name: _pictures(folder, name) for name, folder in folders.items() if folder}
+    parts = {name: _images(folder, name) for name, folder in folders.items() if folder}
     for name, paths in parts.items():
-        _check_number(files, paths, name)
+        if len(files) != len(paths):
+            raise UsageError(
+                f"{len(files)} templates in {files[0].parent}, but {len(paths)} {name}s in"
+                f" {paths[0].parent}: each template needs its own, in the order of their names"
+            )
     for name, paths in parts.items():
-        _check_sizes(files, paths, name)
+        for template, part in zip(files, paths, strict=True):
+            wide, high = _read(image_size, template, "template")
+            width, height = _read(image_size, part, name)
+            if (wide, high) != (width, height):
+                raise UsageError(
+                    f"{name} {part} is {width}x{height} pixels, but its template {template} is"
+                    f" {wide}x{high}"
+                )
     return [
         make_template(
-            _read(path, "template"),
-            **{name: _read(paths[at], name) for name, paths in parts.items()},
+            _read(read_image, path, "template"),
+            **{name: _read(read_image, paths[index], name) for name, paths in parts.items()},
             color=color,
             name=path.name,
         )
-        for at, (path, color) in enumerate(zip(files, colors_for(len(files), colors), strict=True))
+        for index, (path, color) in enumerate(
+            zip(files, colors_for(len(files), colors), strict=True)
+        )
     ]
 
 
-def _pictures(folder: Path, name: str) -> list[Path]:
-    found = find_images(folder)
-    if not found:
+def _images(folder: Path, name: str) -> list[Path]:
+    images = find_images(folder)
+    if not images:
         raise UsageError(f"no pictures in {folder}, the folder of {name}s")
-    return found
+    return images
 
 
-def _check_number(files: list[Path], paths: list[Path], name: str) -> None:
-    if len(files) != len(paths):
-        raise UsageError(
-            f"{len(files)} templates in {files[0].parent}, but {len(paths)} {name}s in"
-            f" {paths[0].parent}: each template needs its own, in the order of their names"
-        )
-
-
-def _check_sizes(files: list[Path], paths: list[Path], name: str) -> None:
-    for template, other in zip(files, paths, strict=True):
-        wide, high = _size(template, "template")
-        width, height = _size(other, name)
-        if (wide, high) != (width, height):
-            raise UsageError(
-                f"{name} {other} is {width}x{height} pixels, but its template {template} is"
-                f" {wide}x{high}"
-            )
-
-
-def _size(path: Path, name: str) -> tuple[int, int]:
+def _read(read: Callable[[Path], T], path: Path, name: str) -> T:
     try:
-        return image_size(path)
-    except UnreadableImageError as error:
-        raise UsageError(f"{name} {path} cannot be read: {error}") from error
-
-
-def _read(path: Path, name: str) -> Image:
-    try:
-        return read_image(path)
+        return read(path)
     except UnreadableImageError as error:
         raise UsageError(f"{name} {path} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Template painting: every template is found in a picture, and its segment painted there."""
+"""Template painting: find templates in an image and paint their segments there."""
 
 from __future__ import annotations
 
@@ -12,32 +12,24 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 from icas.io.reading import as_image
 from icas.segmentimg.document.palette import Color
-from icas.segmentimg.templates.search import OVERLAP, Found, check_threshold, find_template, rank
-from icas.segmentimg.templates.templates import (
-    Mask,
-    Template,
-    colors_for,
-    make_template,
-    packed,
-    packed_colors,
-)
+from icas.segmentimg.templates import search
+from icas.segmentimg.templates.search import TemplateMatch
+from icas.segmentimg.templates.templates import Mask, Template, colors_for, make_template, packed
 
 
 @dataclass(frozen=True, eq=False)
 class TemplatePaint:
     """What template painting gives for one picture.
 
-    What `icas.paint_templates` gives.
-
     Attributes
     ----------
-    places : tuple of Found
+    places : tuple of TemplateMatch
         Most similar first; each has ``template`` (its number, from 0), ``row``, ``col``,
         ``height``, ``width`` and ``similarity`` in [0, 1].
     colors : tuple of (int, int, int)
-        The templates' colours, RGB, in the order of the templates.
+        Colors of the templates, RGB, in their order.
     painted : (h, w) int32 ndarray
-        0 = not painted, n = ``colors[n - 1]``; where places overlap, the most similar one's.
+        0 = not painted, n = ``colors[n - 1]``; of the most similar match where some overlap.
 
     See Also
     --------
@@ -58,19 +50,16 @@ class TemplatePaint:
     [(204, 0, 0)]
     """
 
-    places: tuple[Found, ...]
+    places: tuple[TemplateMatch, ...]
     colors: tuple[Color, ...]
     painted: NDArray[np.int32]
 
     def stamps(self) -> Iterator[tuple[Color, Mask]]:
-        """Each colour that is painted with its mask, one at a time.
-
-        No two masks share a pixel; `PaintDocument.stamp` takes them.
+        """Each painted color with its mask, for `PaintDocument.stamp`; masks are disjoint.
 
         Yields
         ------
         (color, mask) : ((int, int, int), (h, w) bool ndarray)
-            RGB, and where it is painted.
         """
         used = np.bincount(self.painted.ravel(), minlength=1)
         for number in np.flatnonzero(used[1:]) + 1:
@@ -78,11 +67,11 @@ class TemplatePaint:
 
     @property
     def masks(self) -> dict[Color, Mask]:
-        """dict of (int, int, int) to (h, w) bool ndarray: mask of every colour that is painted."""
+        """dict of (int, int, int) to (h, w) bool ndarray: mask of every painted color."""
         return dict(self.stamps())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the places, on black; it has no picture to show them on."""
+        """The matches on black, for notebooks."""
         from icas.notebook.show import show
 
         return show(self)._repr_html_()
@@ -140,74 +129,66 @@ def paint_templates(
     >>> int(found.masks[204, 0, 0].sum())
     128
     """
-    check_threshold(threshold)
-    picture = as_image(image)
-    ready = _as_templates(templates)
-    found = [
-        replace(place, template=number)
-        for number, template in enumerate(ready)
-        for place in find_template(picture, template, threshold)
-    ]
-    best_first = sorted(found, key=rank)
-    places = best_first if threshold is None else _best_of_overlapping(best_first)
-    return _painted(picture.shape[:2], ready, places)
-
-
-def _as_templates(templates: Sequence[Template | NDArray[Any]]) -> list[Template]:
+    search.check_threshold(threshold)
+    pixels = as_image(image)
     if len(templates) == 0:
         raise UsageError("no templates to paint: at least one is needed")
-    return [
-        one
-        if isinstance(one, Template)
-        else make_template(one, color=color, name=f"template {number}")
-        for number, (one, color) in enumerate(
-            zip(templates, colors_for(len(templates)), strict=True), start=1
-        )
+    colors = colors_for(len(templates))
+    searched = [
+        template
+        if isinstance(template, Template)
+        else make_template(template, color=colors[number], name=f"template {number + 1}")
+        for number, template in enumerate(templates)
     ]
+    matches = [
+        replace(match, template=number)
+        for number, template in enumerate(searched)
+        for match in search.find_template(pixels, template, threshold)
+    ]
+    matches.sort(key=search.rank)
+    kept = matches if threshold is None else _best_of_overlapping(matches)
+    numbers: dict[Color, int] = {}
+    stamps = [_numbered(template, numbers) for template in searched]
+    painted = np.zeros(pixels.shape[:2], np.int32)
+    for match in reversed(kept):
+        stamp = stamps[match.template]
+        part = painted[match.row : match.row + match.height, match.col : match.col + match.width]
+        np.copyto(part, stamp, where=stamp > 0)
+    return TemplatePaint(tuple(kept), tuple(numbers), painted)
 
 
-def _best_of_overlapping(places: list[Found]) -> list[Found]:
-    """Places, best first, without those that overlap a better one of another template."""
-    if len({place.template for place in places}) < 2:
-        return places
-    boxes = np.array([(one.row, one.col, one.height, one.width) for one in places])
+def _best_of_overlapping(matches: list[TemplateMatch]) -> list[TemplateMatch]:
+    """Matches, best first, without those that overlap a better one of another template."""
+    if len({match.template for match in matches}) < 2:
+        return matches
+    boxes = np.array([(match.row, match.col, match.height, match.width) for match in matches])
     by_row = np.argsort(boxes[:, 0], kind="stable")
     rows, tallest = boxes[by_row, 0], int(boxes[:, 2].max())
-    alive = np.ones(len(places), bool)
+    keep = np.ones(len(matches), bool)
     for number, (row, _, height, _) in enumerate(boxes):
-        if alive[number]:
+        if keep[number]:
             start, stop = np.searchsorted(rows, [row - tallest, row + height])
             near = by_row[start:stop]
             near = near[near > number]
-            alive[near[_overlap(boxes[number], boxes[near]) > OVERLAP]] = False
-    return [place for place, lives in zip(places, alive, strict=True) if lives]
+            overlaps = _intersection_over_union(boxes[number], boxes[near])
+            keep[near[overlaps > search.OVERLAP]] = False
+    return [match for match, kept in zip(matches, keep, strict=True) if kept]
 
 
-def _overlap(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union of one (row, column, height, width) with each of many."""
-    ends = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    common = np.clip(ends - np.maximum(box[:2], others[:, :2]), 0, None).prod(axis=1)
-    return np.asarray(common / (box[2:].prod() + others[:, 2:].prod(axis=1) - common))
-
-
-def _painted(
-    shape: tuple[int, ...], templates: list[Template], places: list[Found]
-) -> TemplatePaint:
-    numbers: dict[Color, int] = {}
-    stamps = [_numbered(template, numbers) for template in templates]
-    painted = np.zeros(shape, np.int32)
-    for place in reversed(places):
-        stamp = stamps[place.template]
-        part = painted[place.row : place.row + place.height, place.col : place.col + place.width]
-        np.copyto(part, stamp, where=stamp > 0)
-    return TemplatePaint(tuple(places), tuple(numbers), painted)
+def _intersection_over_union(
+    box: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of a box (row, column, height, width) with each of many."""
+    ends = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    common = np.clip(ends - np.maximum(box[:2], boxes[:, :2]), 0, None).prod(axis=1)
+    return np.asarray(common / (box[2:].prod() + boxes[:, 2:].prod(axis=1) - common))
 
 
 def _numbered(template: Template, numbers: dict[Color, int]) -> NDArray[np.int32]:
-    """(h, w) number of the colour of each pixel, 0 outside the mask; new colours join `numbers`."""
+    """(h, w): number of each pixel's color, 0 outside the mask; adds new colors to `numbers`."""
     values = packed(template.segment)
     stamp = np.zeros(values.shape, np.int32)
-    for value in map(int, packed_colors(template)):
+    for value in np.unique(values[template.mask]).tolist():
         color = (value >> 16, value >> 8 & 255, value & 255)
         number = numbers.setdefault(color, len(numbers) + 1)
         stamp[template.mask & (values == value)] = number

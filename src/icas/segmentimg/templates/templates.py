@@ -1,4 +1,4 @@
-"""Templates: small pictures to be found, which of their pixels count, and what is painted there."""
+"""Templates: small images to find, which of their pixels count, and what is painted there."""
 
 from __future__ import annotations
 
@@ -17,20 +17,17 @@ from icas.segmentimg.document.palette import Color, default_palette
 Mask = NDArray[np.bool_]
 
 DEFAULT_COLOR: Color = (204, 0, 0)
-"""What a template without a segment is painted with."""
-
-MOST_COLORS = 256
-"""Colours in one segment: each becomes a mask of the picture's size. A JPEG holds thousands."""
-
+MAX_COLORS = 256
+"""Colors in a segment: each becomes a mask of the size of the image. A JPEG has thousands."""
 BORDER_TOLERANCE = 16
-"""Steps of 255, in each channel, by which JPEG strews a flat colour (quality 75 and better)."""
+"""Gray levels, in each channel, by which JPEG varies a flat color (quality 75 and better)."""
 BORDER_SHARE = 0.65
-"""A border with less of one colour is that of a patch cut from a scene. A disc as wide as its
-picture leaves 2/3, objects photographed before a plain ground 3/4 and more (coil100)."""
+"""Share of its main color below which a border is that of a patch of a scene. A disc as wide as its
+image leaves 2/3, objects photographed before a plain background 3/4 and more (coil100)."""
 FREE_SHARE = 0.9
-"""A border with at least so much of one colour belongs to an object that stands free."""
-LEAST_ATTENTION = 0.02
-"""What is left of a flat patch by noise alone is less of it than this."""
+"""Share from which on the object does not touch the border."""
+MIN_ATTENTION = 0.02
+"""Noise alone leaves less of a flat patch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +94,10 @@ class Template:
             raise UsageError(f"template {self.name!r}: its attention is black, nothing would count")
         if not self.mask.any():
             raise UsageError(f"template {self.name!r}: its mask is black, nothing would be painted")
-        count = len(packed_colors(self))
-        if count > MOST_COLORS:
+        count = len(np.unique(packed(self.segment)[self.mask]))
+        if count > MAX_COLORS:
             raise UsageError(
-                f"template {self.name!r}: its segment has {count:,} colours, at most {MOST_COLORS}"
+                f"template {self.name!r}: its segment has {count:,} colours, at most {MAX_COLORS}"
                 " can be painted: use flat colours, saved as PNG"
             )
 
@@ -190,80 +187,69 @@ def _not_black(array: NDArray[Any]) -> Mask:
 
 
 def colors_for(count: int, first: Sequence[Color] | None = None) -> list[Color]:
-    """`count` different colours: those of `first`, then hues apart from each other.
-
-    `first` not given: those of the default palette that are not black; red comes first.
-    """
+    """`count` different colors: `first` (default: the default palette without black), then hues."""
     if first is None:
-        first = [one.color for one in default_palette() if any(one.color)]
-    found = list(dict.fromkeys(first))[:count]
+        first = [entry.color for entry in default_palette() if any(entry.color)]
+    colors = list(dict.fromkeys(first))[:count]
     turn = 0
-    while len(found) < count:
+    while len(colors) < count:
         parts = colorsys.hsv_to_rgb(turn * 0.618034 % 1, 0.9, 0.9 - 0.15 * (turn % 4))
         color = (round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2]))
-        if color not in found:
-            found.append(color)
+        if color not in colors:
+            colors.append(color)
         turn += 1
-    return found
+    return colors
 
 
 def made_attention(image: Image) -> Mask:
     """(h, w) bool: `image` without the background that surrounds its object.
 
-    Left out are the pixels of the border's colour (within `BORDER_TOLERANCE`) that hang together
-    with the border by their sides. The whole picture counts where that would not tell the object:
+    The background are the regions of the border's color (within `BORDER_TOLERANCE`) that touch the
+    border. The whole image counts where that would not separate an object:
 
-    - less than `BORDER_SHARE` of the border has that colour: a patch of a scene, not an object;
-    - less than `LEAST_ATTENTION` of the picture would count: a flat patch;
-    - what would count is flat itself, and black (the normalised difference divides by brightness)
-      or not free of the border (`FREE_SHARE`): its outline is all there is to see.
+    - less than `BORDER_SHARE` of the border has that color: a patch of a scene;
+    - less than `MIN_ATTENTION` of the image would count: a flat patch;
+    - what would count is flat itself, and black (the normalized difference divides by brightness)
+      or touches the border (`FREE_SHARE`): its outline is all there is to match.
     """
     whole = np.ones(image.shape[:2], bool)
     color, share = _border_color(image)
     if share < BORDER_SHARE:
         return whole
-    left = ~_hanging_on_border(_near(image, color))
-    if left.mean() < LEAST_ATTENTION:
+    attention = ~_connected_to_border(_near(image, color))
+    if attention.mean() < MIN_ATTENTION:
         return whole
-    middle = np.median(image[left], axis=0)
-    flat = _near(image[left], middle).mean() >= 0.9
+    middle = np.median(image[attention], axis=0)
+    flat = _near(image[attention], middle).mean() >= 0.9
     if flat and (share < FREE_SHARE or middle.max() <= BORDER_TOLERANCE):
         return whole
-    return left
+    return attention
 
 
 def _border_color(image: Image) -> tuple[NDArray[np.float64], float]:
-    """The most common colour of the outermost pixels, and the share of them that is near it."""
+    """The most common color of the outermost pixels, and the share of them near it."""
     edge = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
     colors, counts = np.unique(edge, axis=0, return_counts=True)
-    common = colors[np.argsort(-counts, kind="stable")][:MOST_COLORS]
+    common = colors[np.argsort(-counts, kind="stable")][:MAX_COLORS]
     near = np.array([_near(edge, color).sum() for color in common])
     similar = _near(edge, common[near.argmax()])
     return np.median(edge[similar], axis=0), float(similar.mean())
 
 
 def _near(pixels: Image, color: NDArray[Any]) -> Mask:
-    apart = np.abs(pixels.astype(np.float32) - color.astype(np.float32))
-    return np.asarray(apart.max(axis=-1) <= BORDER_TOLERANCE)
+    distance = np.abs(pixels.astype(np.float32) - color.astype(np.float32))
+    return np.asarray(distance.max(axis=-1) <= BORDER_TOLERANCE)
 
 
-def _hanging_on_border(pixels: Mask) -> Mask:
-    """The pieces of `pixels`, connected by sides, that touch the border."""
-    from scipy.ndimage import label
+def _connected_to_border(pixels: Mask) -> Mask:
+    """Regions of `pixels`, connected by sides, that touch the border."""
+    from scipy.ndimage import binary_propagation
 
-    pieces, count = label(pixels)
-    touching = np.zeros(count + 1, bool)
-    for line in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
-        touching[line] = True
-    touching[0] = False
-    return np.asarray(touching[pieces])
+    border = np.ones(pixels.shape, bool)
+    border[1:-1, 1:-1] = False
+    return np.asarray(binary_propagation(pixels & border, mask=pixels))
 
 
 def packed(segment: Image) -> NDArray[np.int32]:
-    """Each pixel's colour as one number."""
+    """Colors of pixels as single numbers."""
     return np.asarray(segment.astype(np.int32) @ np.array([65536, 256, 1], np.int32))
-
-
-def packed_colors(template: Template) -> NDArray[np.int32]:
-    """The colours that a template paints, each as one number."""
-    return np.unique(packed(template.segment)[template.mask])
