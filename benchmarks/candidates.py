@@ -16,14 +16,12 @@ from typing import TypeVar
 import numpy as np
 
 import icas
-from icas.cli.console import Console
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.graph.forest import components
-from icas.clusterimg.linking.candidates import CandidateStage, candidate_pairs
+from icas.clusterimg.linking.candidates import CandidateStage, Search, candidate_pairs
 from icas.clusterimg.linking.tiles import all_links
 from icas.clusterimg.methods import make_method
-from icas.parallel.executors import ALONE
 
 T = TypeVar("T")
 SETS = ("copies", "video-frames", "coil20", "deeppcb-pairs", "gtsrb-tracks")
@@ -97,7 +95,8 @@ def _found(features: FeatureSet, every: Links, most: int) -> tuple[float, float,
     Without what the check of a run finds on top: in a small folder that is much. The links, too.
     """
     count = len(features)
-    pairs = candidate_pairs(features, np.arange(count), most, 0, ALONE, Console())
+    method = make_method(features.method, **features.settings)
+    pairs = candidate_pairs(Search(method, features, np.arange(count), 0.0), most, 0)
     found = np.isin(every.a * count + every.b, pairs)
     links = Links(every.a[found], every.b[found], every.similarity[found])
     label = components(count, links.a, links.b)

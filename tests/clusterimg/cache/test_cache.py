@@ -250,7 +250,7 @@ def test_features_under_a_memory_budget(folder, tmp_path):
             MemoryBudget(200_000, tmp_path) as budget,
         ):
             made = Reading(method, budget=budget, cache=cache)
-            found = made.look_over(images, 0, 30).features(images)
+            found = made.scan_features(images, 0, 30).features(images)
             assert found.mapped
             assert same(found, expected)
             counts = made.counts

@@ -242,7 +242,7 @@ def test_pages_of_a_part_are_given_back(tmp_path: Path, monkeypatch: pytest.Monk
 def clusters_of(method_name: str, photos: Path, budget: MemoryBudget, merge: str) -> Clustering:
     method = make_method(method_name)
     refs = scan(photos).images
-    folder = Reading(method, budget=budget).look_over(refs, sample=5)
+    folder = Reading(method, budget=budget).scan_features(refs, sample=5)
     parts = [(folder.features(refs[part]), None) for part in (slice(0, 7), slice(7, None))]
     clusterer = SingleLinkage(method, method.default_threshold)
     return cluster_batches(clusterer, parts, merge=merge, budget=budget)
@@ -292,13 +292,13 @@ def test_the_folder_is_gone_after_a_run(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Path] = []
-    place = MemoryBudget._place
+    place = MemoryBudget._scratch_path
 
     def noted(self: MemoryBudget) -> Path:
         made.append(place(self))
         return made[-1]
 
-    monkeypatch.setattr(MemoryBudget, "_place", noted)
+    monkeypatch.setattr(MemoryBudget, "_scratch_path", noted)
     run(photos, settings_for(tmp_path))
     assert made
     assert all(folder.parent == tmp_path / "scratch" for folder in made)

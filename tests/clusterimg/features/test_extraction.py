@@ -17,7 +17,7 @@ from skimage import data as samples
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.features import decoding as decoding_module, extraction as reading_module
-from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, Known, Reading
+from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, FeatureIndex, Reading
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.io.reading import Image, image_size, read_image
@@ -232,7 +232,7 @@ def test_what_is_known_is_not_read_again(
         return read_image(path)
 
     reading = Reading(Reads(), Workers(None, 3))
-    before = Known.of(reading.raw([numbered[number] for number in sorted(known)]))
+    before = FeatureIndex.of(reading.raw([numbered[number] for number in sorted(known)]))
     images = [numbered[number] for number in wanted]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding_module, "read_image", noted)
@@ -246,9 +246,9 @@ def test_what_is_known_is_not_read_again(
     assert read == [numbered[number].file for number in wanted if number not in known]
 
 
-def test_a_folder_that_was_looked_over(numbered: list[ImageRef]) -> None:
+def test_features_of_a_folder_batch_by_batch(numbered: list[ImageRef]) -> None:
     reading = Reading(Reads())
-    folder = reading.look_over(numbered, seed=1, sample=10)
+    folder = reading.scan_features(numbered, seed=1, sample=10)
     batches = [folder.features(numbered[part]) for part in (slice(0, 12), slice(12, 30))]
     values = list(itertools.chain(*(batch.array.tolist() for batch in batches)))
     assert values == [number for number in range(30) if number % 7 != 3]

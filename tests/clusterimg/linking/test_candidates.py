@@ -94,9 +94,8 @@ def test_recall_is_what_brute_force_says(name):
     links, compared = stage.within(method, features, THRESHOLDS[name])
     sample = stage._sample(count)
     of_sample = np.isin(every.a, sample) | np.isin(every.b, sample)
-    pairs = candidate_pairs.candidate_pairs(
-        method, features, np.arange(count), most, 1, ALONE, Console()
-    )
+    search = candidate_pairs.Search(method, features, np.arange(count), THRESHOLDS[name])
+    pairs = candidate_pairs.candidate_pairs(search, most, 1)
     among = np.isin(codes(every, count), pairs)
     label = components(count, every.a[among], every.b[among])
     joined = (label[every.a] == label[every.b]) & (label[every.a] >= 0)
@@ -171,7 +170,7 @@ def test_nearest_is_what_sorting_all_distances_gives(data, count, most, rows):
         apart = np.flatnonzero(parts != parts[image])
         distances = np.square(sketches[apart].astype(int) - sketches[image]).sum(axis=1)
         expected = apart[np.argsort(distances, kind="stable")][:most]
-        assert row[row != nearest.NONE].tolist() == expected.tolist()
+        assert row[row != nearest.NO_NEIGHBOR].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("name", SKETCHED)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from icas.clusterimg.data.links import Links, join_links, links_in
-from icas.clusterimg.data.spill import LinkStore, by_bands
+from icas.clusterimg.data.links import Links, LinkStore, by_bands, join_links, links_in
 from icas.clusterimg.graph.forest import GrowingForest, labels_at, spanning_forest
 from icas.clusterimg.linking.tiles import upper_tiles
 from icas.clusterimg.results.tables import links_table

@@ -15,7 +15,7 @@ from icas.cli.options import Size, construct, parse_size
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.editing.resume import resume
-from icas.clusterimg.features.inputs import features_of, fitted_together, raw_features_of
+from icas.clusterimg.features.inputs import features_of, fitted_together
 from icas.clusterimg.linking.tiles import all_links, tiles
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
@@ -550,7 +550,7 @@ def similarity_matrix(
     with start_workers("threads", jobs) as workers:
         if images:  # of both sides, so that a method that is fitted to images is fitted to all
             chosen = linking(make_method_from(method, options))
-            raw = [raw_features_of(chosen, side, workers) for side in images]
+            raw = [features_of(chosen, side, workers, fitted=False) for side in images]
             computed = iter(fitted_together(chosen, raw))
         both = [side if isinstance(side, FeatureSet) else next(computed) for side in sides]
         first, second = both[0], both[-1]

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from icas.cli.console import Console, counted
 from icas.clusterimg.clustering.cohesion import Cohesion
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import NONE, Links, join_links
-from icas.clusterimg.data.spill import LinkStore, by_bands
+from icas.clusterimg.data.links import NONE, Links, LinkStore, by_bands, join_links
 from icas.clusterimg.graph.forest import (
     GrowingForest,
     Labels,

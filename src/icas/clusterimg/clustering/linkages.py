@@ -11,7 +11,7 @@ from icas.common.registry import Entry, Registry, lookup
 
 if TYPE_CHECKING:
     from icas.clusterimg.clustering.base import Clusterer
-    from icas.clusterimg.data.spill import LinkStore
+    from icas.clusterimg.data.links import LinkStore
     from icas.clusterimg.thresholds.sample import Sample
 
 _PACKAGE = "icas.clusterimg.clustering."

@@ -1,4 +1,4 @@
-"""Files that were read already, and their features among those of others."""
+"""FeatureSet: the features of n images as arrays, in memory or mapped from files."""
 
 from __future__ import annotations
 
@@ -193,43 +193,37 @@ def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
 
 
 @dataclass(frozen=True)
-class Known:
-    """Files that were read already.
+class FeatureIndex:
+    """Raw features by file name.
 
-    features: raw features of those that could be read; places: where in them a file is; unreadable:
-    those that could not be read.
+    rows: row of each file in `features`; unreadable: files that could not be read.
     """
 
     features: FeatureSet
-    places: Mapping[str, int]
+    rows: Mapping[str, int]
     unreadable: Mapping[str, Unreadable]
 
     @classmethod
-    def of(cls, features: FeatureSet) -> Known:
-        places = {file: place for place, file in enumerate(features.files)}
-        return cls(features, places, {one.file: one for one in features.unreadable})
+    def of(cls, features: FeatureSet) -> FeatureIndex:
+        rows = {file: row for row, file in enumerate(features.files)}
+        return cls(features, rows, {each.file: each for each in features.unreadable})
 
-    def has(self, file: str) -> bool:
-        return file in self.places or file in self.unreadable
+    def missing(self, images: Sequence[ImageRef]) -> Sequence[ImageRef]:
+        """Those of `images` that are not in it."""
+        known = self.rows.keys() | self.unreadable.keys()
+        return [ref for ref in images if ref.file not in known]
 
     def among(self, images: Sequence[ImageRef], fresh: FeatureSet) -> FeatureSet:
-        """Features of `images`, in their order: known ones, and the `fresh` ones of the others."""
-        ours = [self.places[ref.file] for ref in images if ref.file in self.places]
-        both = concatenate([self.features[ours], fresh])
-        rows = {file: row for row, file in enumerate(both.files)}
-        order = [rows[ref.file] for ref in images if ref.file in rows]
-        bad = {**self.unreadable, **{one.file: one for one in fresh.unreadable}}
-        told = tuple(bad[ref.file] for ref in images if ref.file in bad)
-        return replace(both[order], unreadable=told)
+        """Features of `images`, in their order: from the index, or else `fresh`."""
+        rows = [self.rows[ref.file] for ref in images if ref.file in self.rows]
+        both = concatenate([self.features[rows], fresh])
+        row_of = {file: row for row, file in enumerate(both.files)}
+        order = [row_of[ref.file] for ref in images if ref.file in row_of]
+        bad = {**self.unreadable, **{each.file: each for each in fresh.unreadable}}
+        unreadable = tuple(bad[ref.file] for ref in images if ref.file in bad)
+        return replace(both[order], unreadable=unreadable)
 
 
-def missing_of(images: Sequence[ImageRef], known: Known | None) -> Sequence[ImageRef]:
-    """Those of `images` that were not read yet."""
-    return images if known is None else [ref for ref in images if not known.has(ref.file)]
-
-
-def with_found(
-    found: FeatureSet | None, images: Sequence[ImageRef], fresh: FeatureSet
-) -> FeatureSet:
-    """Features of `images`, in their order: those that were `found` and the `fresh` ones."""
-    return fresh if found is None else Known.of(found).among(images, fresh)
+def merged(cached: FeatureSet | None, images: Sequence[ImageRef], fresh: FeatureSet) -> FeatureSet:
+    """Features of `images`, in their order, from `cached` and `fresh` ones."""
+    return fresh if cached is None else FeatureIndex.of(cached).among(images, fresh)

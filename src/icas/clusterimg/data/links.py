@@ -1,13 +1,18 @@
-"""Links: pairs of images that are similar enough, and how similar they are."""
+"""Links: pairs of images at or above a threshold, in memory or, if they are many, in a file."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from icas.common.errors import IcasError
 
 PART = 1 << 22
 """Links looked at in one go."""
@@ -62,23 +67,23 @@ class Links:
 NONE = Links(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
+def appended(parts: Iterable[Links]) -> Links:
+    """The links of `parts` one after the other."""
+    kept = [part for part in parts if len(part)]
+    if len(kept) < 2:
+        return kept[0] if kept else NONE
+    arrays = zip(*((part.a, part.b, part.similarity) for part in kept), strict=True)
+    return Links(*map(np.concatenate, arrays))
+
+
 def join_links(parts: Iterable[Links]) -> Links:
     """All links of `parts`, sorted by a, then b."""
-    kept = [part for part in parts if len(part)]
-    if not kept:
-        return NONE
-    a = np.concatenate([part.a for part in kept])
-    b = np.concatenate([part.b for part in kept])
-    similarity = np.concatenate([part.similarity for part in kept])
-    if _sorted(a, b):
-        return Links(a, b, similarity)
+    links = appended(parts)
+    a, b = links.a, links.b
+    if np.all((a[1:] > a[:-1]) | ((a[1:] == a[:-1]) & (b[1:] >= b[:-1]))):
+        return links
     order = np.lexsort((b, a))
-    return Links(a[order], b[order], similarity[order])
-
-
-def _sorted(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
-    later = a[1:] > a[:-1]
-    return bool(np.all(later | ((a[1:] == a[:-1]) & (b[1:] >= b[:-1]))))
+    return Links(a[order], b[order], links.similarity[order])
 
 
 def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = False) -> Links:
@@ -92,3 +97,78 @@ def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = 
         linked = np.triu(linked, 1)
     rows, columns = np.nonzero(linked)
     return Links(rows, columns, values[rows, columns])
+
+
+IN_MEMORY = 1 << 24
+"""Links kept in memory, at 20 bytes each; what comes after them goes to disk."""
+
+
+class LinkStore:
+    """Takes links in their order and gives them back as one.
+
+    most: links held in memory; scratch: folder for those beyond; default the system's. The files
+    have no name there: they are gone when nothing uses them any more, even after a crash.
+    """
+
+    def __init__(self, most: int = IN_MEMORY, scratch: Path | None = None) -> None:
+        self._most = most
+        self._scratch = scratch
+        self._held: list[Links] = []
+        self._count = 0
+        self._files: tuple[IO[bytes], ...] | None = None
+
+    @staticmethod
+    def most_within(memory: int) -> int:
+        """Links to hold where a run may take `memory` bytes: one part in ten of it."""
+        return min(IN_MEMORY, memory // 10 // 20)
+
+    def add(self, links: Links) -> None:
+        """Keep `links` behind those that are there.
+
+        Raises IcasError: the disk is full.
+        """
+        self._held.append(links)
+        self._count += len(links)
+        if self._files is not None or self._count > self._most:
+            self._spill()
+
+    def links(self) -> Links:
+        """All of them; beyond `most` read-only arrays that lie in a file."""
+        if self._files is None:
+            return appended(self._held)
+        kinds = zip(self._files, _KINDS, strict=True)
+        return Links(*(np.memmap(file, kind, mode="r") for file, kind in kinds))
+
+    def _spill(self) -> None:
+        try:
+            if self._files is None:
+                self._files = tuple(self._open() for _ in _KINDS)
+            for links in self._held:
+                arrays = (links.a, links.b, links.similarity)
+                for file, array in zip(self._files, arrays, strict=True):
+                    np.ascontiguousarray(array).tofile(file)
+        except OSError as error:
+            place = self._scratch or tempfile.gettempdir()
+            raise IcasError(
+                f"cannot keep {self._count:,} links in {place}: {error.strerror or error};"
+                " --scratch DIR names another folder"
+            ) from error
+        self._held.clear()
+
+    def _open(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self._scratch, buffering=0)
+
+
+_KINDS = (np.int64, np.int64, np.float32)
+
+
+def by_bands(tiles: Iterable[Links], across: int) -> Iterator[Links]:
+    """Links of tiles that come row of tiles by row, each row sorted by a, then b.
+
+    So links are sorted as they come, without ever being all in memory.
+
+    tiles: of the upper triangle of `across` by `across` tiles, row by row.
+    """
+    rest = iter(tiles)
+    for row in range(across):
+        yield join_links(islice(rest, across - row))

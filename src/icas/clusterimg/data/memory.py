@@ -1,4 +1,4 @@
-"""The memory that a run may take: features beyond their share of it go to files."""
+"""The memory budget of a run: features beyond their share of it go to files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,8 @@ def _windows_memory() -> int:
 
     kilobytes = ctypes.c_ulonglong()
     kernel: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 - known on Windows alone
-    told = kernel.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
-    return kilobytes.value * 1024 if told else UNKNOWN_MACHINE
+    known = kernel.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+    return kilobytes.value * 1024 if known else UNKNOWN_MACHINE
 
 
 def _container_limits() -> list[int]:
@@ -101,7 +100,7 @@ def _container_limits() -> list[int]:
 
 
 class MemoryBudget:
-    """How much memory a run may take, and the folder for what does not fit.
+    """How much memory a run may take, and a temporary folder for features that do not fit.
 
     Used as a context: when it is left, in whatever way, its folder is removed.
 
@@ -119,12 +118,7 @@ class MemoryBudget:
     def __enter__(self) -> MemoryBudget:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -166,14 +160,14 @@ class MemoryBudget:
 
     def new_file(self) -> ShardFile:
         """A file for one array of features."""
-        return ShardFile(self._place(), self.limit or sys.maxsize)
+        return ShardFile(self._scratch_path(), self.limit or sys.maxsize)
 
     def check_room(self, wanted: int) -> None:
         """Make sure that the disk has room for `wanted` bytes.
 
         Raises IcasError: it has not.
         """
-        folder = self._place().parent
+        folder = self._scratch_path().parent
         free = shutil.disk_usage(folder).free
         if free < wanted:
             raise IcasError(
@@ -181,15 +175,14 @@ class MemoryBudget:
                 f" {free / 1e9:,.1f} GB free: --scratch DIR names another folder"
             )
 
-    def _place(self) -> Path:
+    def _scratch_path(self) -> Path:
         if self._folder is None:
             try:
                 self._folder = ScratchFolder(self.scratch)
             except OSError as error:
-                place = self.scratch or tempfile.gettempdir()
                 raise IcasError(
-                    f"--scratch {place}: no folder can be made there"
-                    f" ({error.strerror or error}); name another one"
+                    f"--scratch {self.scratch or tempfile.gettempdir()}: no folder can be made"
+                    f" there ({error.strerror or error}); name another one"
                 ) from error
         return self._folder.path
 

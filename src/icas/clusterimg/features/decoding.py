@@ -1,12 +1,13 @@
-"""How large a picture has to be decoded for a method that makes it small anyway."""
+"""Files -> images or features, in the process that calls or in one that can be killed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from icas.cli.options import Size
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
@@ -16,56 +17,51 @@ from icas.common.errors import UnreadableImageError
 from icas.io.reading import QUIET_PILLOW, image_size, read_image, resize
 from icas.io.sandbox import TIMEOUT, Isolation, Lost, Marker
 
-Pictures = tuple[list[Image], list[str], list[Unreadable]]
-"""Images that could be read, their names, and the others."""
+T = TypeVar("T")
+Decoded = tuple[list[Image], list[str], list[Unreadable]]
+"""Images that could be read, their names, and the unreadable files."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How pictures are read.
+    """How images are decoded.
 
-    max_pixels: pictures that claim more are not read; scale: bring them to this share of their
-    size; enough: (int, int) or int or None, width and height, or the longer side, below which no
-    picture is decoded; isolation: in processes that can be killed; None = right here.
+    max_pixels: larger images are not read; scale: factor by which images are resized; at_least:
+    width and height, or the longer side, below which no image is decoded; isolation: decode in
+    processes that can be killed; None = in this one.
     """
 
     max_pixels: int
     scale: float | None
-    enough: Size | int | None
+    at_least: Size | int | None
     isolation: Isolation | None = None
 
     def read(self, path: str | os.PathLike[str]) -> Image:
-        """The picture in `path`.
-
-        Raises UnreadableImageError.
-        """
-        if self.isolation is None:
-            image = read_image(path, max_pixels=self.max_pixels, at_least=self.enough)
-        else:
-            image = self.isolation.call(
-                read_image, path, max_pixels=self.max_pixels, at_least=self.enough
-            )
+        """The image in `path`; raises UnreadableImageError."""
+        image = self._call(read_image, path, at_least=self.at_least)
         return image if self.scale is None else scaled(image, self.scale)
 
-    def size(self, path: str | os.PathLike[str]) -> Size:
-        """Width and height of the upright picture in `path`.
+    def size_of(self, path: str | os.PathLike[str]) -> Size:
+        """Width and height of the upright image in `path`; raises UnreadableImageError."""
+        return self._call(image_size, path)
 
-        Raises UnreadableImageError.
-        """
+    def _call(self, decode: Callable[..., T], path: str | os.PathLike[str], **given: Any) -> T:
         if self.isolation is None:
-            return image_size(path, max_pixels=self.max_pixels)
-        return self.isolation.call(image_size, path, max_pixels=self.max_pixels)
+            return decode(path, max_pixels=self.max_pixels, **given)
+        return self.isolation.call(decode, path, max_pixels=self.max_pixels, **given)
 
     @property
-    def here(self) -> Decoding:
-        """The same, in the process that asks."""
+    def in_process(self) -> Decoding:
+        """The same without isolation."""
         return replace(self, isolation=None)
 
 
 def isolation_of(settings: Mapping[str, Any]) -> Isolation | None:
-    """How images are decoded by a run with these settings, as ``run.json`` has them too."""
-    asked = settings.get("isolate")
-    if not (settings.get("executor") in ("processes", "dask") if asked is None else asked):
+    """Isolation of a run with these settings, also as ``run.json`` has them."""
+    isolate = settings.get("isolate")
+    if isolate is None:
+        isolate = settings.get("executor") in ("processes", "dask")
+    if not isolate:
         return None
     return Isolation.of(settings.get("decode_timeout", TIMEOUT), settings["max_pixels"])
 
@@ -78,26 +74,23 @@ def scaled(image: Image, scale: float) -> Image:
 
 def extract_chunk(method: Method, images: Sequence[ImageRef], how: Decoding) -> FeatureSet:
     """Features of the `images` that can be read; the others are listed in it."""
-    if how.isolation is None or not _is_ours(method):
-        return _extracted(images, method, how, nullcontext)
-    here = how.here
+    # A method of a script cannot be imported by another process.
+    if how.isolation is None or not type(method).__module__.startswith("icas."):
+        return _extract(images, method, how, nullcontext)
+    empty = partial(_extract, (), method, how.in_process, nullcontext)
     parts = []
-    for part in how.isolation.each(_extracted, images, method, here):
+    for part in how.isolation.each(_extract, images, method, how.in_process):
         if isinstance(part, Lost):
-            lost = Unreadable(images[part.index].file, part.reason)
-            part = replace(_extracted((), method, here, nullcontext), unreadable=(lost,))
+            part = replace(empty(), unreadable=(_unreadable(images, part),))
         parts.append(part)
-    return concatenate(parts) if parts else _extracted((), method, here, nullcontext)
+    return concatenate(parts or [empty()])
 
 
-def _is_ours(method: Method) -> bool:
-    """Whether another process can compute its features: one's own may be of a script."""
-    return type(method).__module__.startswith("icas.")
+def _unreadable(images: Sequence[ImageRef], lost: Lost) -> Unreadable:
+    return Unreadable(images[lost.index].file, lost.reason)
 
 
-def _extracted(
-    images: Sequence[ImageRef], method: Method, how: Decoding, mark: Marker
-) -> FeatureSet:
+def _extract(images: Sequence[ImageRef], method: Method, how: Decoding, mark: Marker) -> FeatureSet:
     files: list[str] = []
     unreadable: list[Unreadable] = []
 
@@ -107,45 +100,36 @@ def _extracted(
             yield image
 
     features = method.extract(readable())
-    return replace(
-        features,
-        files=tuple(files),
-        unreadable=tuple(unreadable),
-        settings=features.settings or settings_of(method),
-    )
+    settings = features.settings or settings_of(method)
+    return replace(features, files=tuple(files), unreadable=tuple(unreadable), settings=settings)
 
 
-def read_chunk(images: Sequence[ImageRef], how: Decoding, size: Size) -> Pictures:
-    """The `images` that can be read, brought to `size`; their names; and the others."""
+def read_chunk(images: Sequence[ImageRef], how: Decoding, size: Size) -> Decoded:
+    """The `images` that can be read, resized to `size`; their names; and the others."""
     if how.isolation is None:
         return _read(images, how, size, nullcontext)
-    pictures: list[Image] = []
-    files: list[str] = []
-    unreadable: list[Unreadable] = []
-    for part in how.isolation.each(_read, images, how.here, size):
+    decoded: Decoded = ([], [], [])
+    for part in how.isolation.each(_read, images, how.in_process, size):
         if isinstance(part, Lost):
-            unreadable.append(Unreadable(images[part.index].file, part.reason))
-            continue
-        pictures += part[0]
-        files += part[1]
-        unreadable += part[2]
-    return pictures, files, unreadable
+            part = ([], [], [_unreadable(images, part)])
+        decoded[0].extend(part[0])
+        decoded[1].extend(part[1])
+        decoded[2].extend(part[2])
+    return decoded
 
 
-def _read(images: Sequence[ImageRef], how: Decoding, size: Size, mark: Marker) -> Pictures:
-    pictures: list[Image] = []
-    unreadable: list[Unreadable] = []
-    files: list[str] = []
-    for ref, image in _readable(images, how, unreadable, mark):
-        pictures.append(resize(image, size))
-        files.append(ref.file)
-    return pictures, files, unreadable
+def _read(images: Sequence[ImageRef], how: Decoding, size: Size, mark: Marker) -> Decoded:
+    decoded: Decoded = ([], [], [])
+    for ref, image in _readable(images, how, decoded[2], mark):
+        decoded[0].append(resize(image, size))
+        decoded[1].append(ref.file)
+    return decoded
 
 
 def _readable(
     images: Sequence[ImageRef], how: Decoding, unreadable: list[Unreadable], mark: Marker
 ) -> Iterator[tuple[ImageRef, Image]]:
-    """Each image that can be read; the others are put into `unreadable`."""
+    """Each image that can be read; the others are appended to `unreadable`."""
     with QUIET_PILLOW:
         for ref in images:
             try:

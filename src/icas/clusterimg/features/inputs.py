@@ -1,4 +1,4 @@
-"""Images -> FeatureSet: a folder, a list of paths, or arrays."""
+"""A folder, a list of paths, or arrays -> FeatureSet."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled, scan
 from icas.clusterimg.features.decoding import Decoding, scaled
-from icas.clusterimg.features.extraction import LOOKED_AT, Reading
+from icas.clusterimg.features.extraction import FITTED_TO, Reading
 from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.reading import MAX_PIXELS, as_image
 from icas.io.sandbox import DECODERS, Isolation
 from icas.parallel.executors import ALONE, Workers
+
+LEAST_SIDE = 7
+"""The window of ssim, the widest that a method lays over images of a common size."""
 
 
 def extract(
@@ -28,13 +31,12 @@ def extract(
     workers: Workers = ALONE,
     *,
     max_pixels: int = MAX_PIXELS,
-    scale: float | None = None,
     bar: Bar | None = None,
     cache: FeatureCache = NO_CACHE,
 ) -> FeatureSet:
     """Features of all `images` that can be read, in their order; the others are listed in it."""
-    reading = Reading(method, workers, max_pixels, scale, bar, cache=cache)
-    return reading.look_over(images).features(images)
+    reading = Reading(method, workers, max_pixels, bar=bar, cache=cache)
+    return reading.scan_features(images).features(images)
 
 
 def with_common_scale(
@@ -46,7 +48,7 @@ def with_common_scale(
 ) -> Method:
     """`method` with a common size of `scale` times the median size of `images`.
 
-    Methods that need no common size come back as they are: their images are scaled one by one.
+    Methods without a common size come back unchanged: their images are scaled one by one.
     """
     if settings_of(method)["size"] is None:
         return method
@@ -54,13 +56,12 @@ def with_common_scale(
     with DECODERS:
         for ref in images:
             try:
-                sizes.append(how.size(ref.path))
+                sizes.append(how.size_of(ref.path))
             except UnreadableImageError:
                 continue
-    width, height = np.median(np.array(sizes or [(1, 1)]), axis=0)
-    least = 7  # the window of ssim, the widest that a method lays over the common size
-    size = (max(least, round(width * scale)), max(least, round(height * scale)))
-    resized: Method = replace(method, size=size)  # type: ignore[call-arg]
+    median = np.median(np.array(sizes or [(1, 1)]), axis=0)
+    width, height = (max(LEAST_SIDE, round(side * scale)) for side in median)
+    resized: Method = replace(method, size=(width, height))  # type: ignore[call-arg]
     return resized
 
 
@@ -72,47 +73,13 @@ def features_of(
     recursive: bool = False,
     max_pixels: int = MAX_PIXELS,
     scale: float | None = None,
-    console: Console | None = None,
     cache: FeatureCache = NO_CACHE,
+    fitted: bool = True,
 ) -> FeatureSet:
-    """Features of a folder, of a list of paths, or of arrays.
+    """Features of a folder, of a list of paths, or of arrays; without `fitted` before `Method.fit`.
 
-    Raises UsageError: no such folder, a mixture of paths and arrays, or an array that is no image.
+    Raises UsageError: no such folder, paths and arrays mixed, or an array that is no image.
     """
-    raw = raw_features_of(
-        method,
-        source,
-        workers,
-        recursive=recursive,
-        max_pixels=max_pixels,
-        scale=scale,
-        console=console,
-        cache=cache,
-    )
-    return fitted_together(method, [raw])[0]
-
-
-def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[FeatureSet]:
-    """Raw features, which `method` has seen all of: they can be compared with one another."""
-    if not method.reads_whole_folder:
-        return list(parts)
-    together = concatenate(list(parts))
-    ready = method.fit(together[np.array(sampled(range(len(together)), LOOKED_AT, 0), np.int64)])
-    return [ready(part) for part in parts]
-
-
-def raw_features_of(
-    method: Method,
-    source: str | Path | Iterable[Any],
-    workers: Workers = ALONE,
-    *,
-    recursive: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    scale: float | None = None,
-    console: Console | None = None,
-    cache: FeatureCache = NO_CACHE,
-) -> FeatureSet:
-    """As `features_of`, before `Method.fit`."""
     outside: tuple[Unreadable, ...] = ()
     if isinstance(source, (str, Path)):
         found = scan(Path(source), recursive=recursive)
@@ -120,13 +87,25 @@ def raw_features_of(
     else:
         items = list(source)
         if not all(isinstance(item, (str, Path)) for item in items):
-            return _features_of_arrays(method, items, scale)
+            raw = _features_of_arrays(method, items, scale)
+            return fitted_together(method, [raw])[0] if fitted else raw
         refs = tuple(ImageRef(Path(item), Path(item).as_posix()) for item in items)
     if scale is not None:
         method = with_common_scale(method, refs, scale, max_pixels)
-    with (console or Console()).bar(len(refs), "features", "images") as bar:
-        features = Reading(method, workers, max_pixels, scale, bar, cache=cache).raw(refs)
-    return replace(features, unreadable=(*features.unreadable, *outside))
+    with Console().bar(len(refs), "features", "images") as bar:
+        raw = Reading(method, workers, max_pixels, scale, bar, cache=cache).raw(refs)
+    raw = replace(raw, unreadable=(*raw.unreadable, *outside))
+    return fitted_together(method, [raw])[0] if fitted else raw
+
+
+def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[FeatureSet]:
+    """Raw features after `Method.fit` to all of them: they are comparable with one another."""
+    if not method.reads_whole_folder:
+        return list(parts)
+    together = concatenate(list(parts))
+    rows = np.array(sampled(range(len(together)), FITTED_TO, 0), np.int64)
+    transform = method.fit(together[rows])
+    return [transform(part) for part in parts]
 
 
 def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:

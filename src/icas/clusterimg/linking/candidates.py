@@ -1,5 +1,6 @@
-"""Links of large folders through candidates: of each image only the most promising others are
-compared, and a sample tells what share of the links is found so.
+"""Links of large folders through candidates: each image is compared with the most promising others.
+
+A sample of images is compared with all others, which measures the share of links that is found.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from icas.cli.console import Console, counted
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import NONE, Links, join_links, links_in
 from icas.clusterimg.graph.forest import components, members_of
-from icas.clusterimg.linking.nearest import NONE as NOBODY, nearest
+from icas.clusterimg.linking.nearest import NO_NEIGHBOR, nearest
 from icas.clusterimg.linking.sketches import FITTED_TO, Sketcher, Sketches, fingerprints
 from icas.clusterimg.linking.tiles import links_within, side_for
 from icas.clusterimg.methods import METHODS, method_class
@@ -27,102 +28,33 @@ SKETCH_TASK = 256
 """Images that are sketched in a task."""
 PAIRS_TASK = 4096
 """Pairs that are compared in a task, roughly."""
+LEAST_CHECKED, MOST_CHECKED = 50, 100
+"""Images that are compared with all others: one in a hundred, within these limits."""
 
 Numbers = NDArray[np.int64]
 
 
-def candidate_pairs(
-    method: Method,
-    features: FeatureSet,
-    parts: Numbers,
-    most: int,
-    seed: int,
-    workers: Workers,
-    console: Console,
-) -> Numbers:
-    """Pairs a < b of different parts as a * n + b, ascending, (p,) int64.
+def check_candidates(method: Method, most: int) -> None:
+    """Check that `method` supports candidates.
 
-    The `most` nearest sketches of each image; and of images with the same features each with the
-    next, so that copies hang together however many there are.
+    Raises UsageError: it does not, or compares all pairs faster than candidates are found.
     """
-    count = len(features)
-    rng = np.random.default_rng(seed)
-    sample = np.sort(rng.permutation(count)[:FITTED_TO])
-    sketcher = Sketcher.fitted(method, features[sample], seed)
-    tasks = (
-        (sketcher, features[start : start + SKETCH_TASK]) for start in range(0, count, SKETCH_TASK)
-    )
-    with console.bar(-(-count // SKETCH_TASK), "sketches", "tasks") as bar:
-        made = list(counted(workers.ordered(_sketched, tasks), bar))
-    sketches = np.concatenate([one for one, _ in made])
-    found = nearest(sketches, parts, most, workers, console)
-    first = np.repeat(np.arange(count), most)
-    there = found.ravel() != NOBODY
-    alike, next_alike = _copies(np.concatenate([one for _, one in made]), parts)
-    a = np.concatenate([first[there], alike])
-    b = np.concatenate([found.ravel()[there], next_alike])
-    pairs: Numbers = np.unique(np.minimum(a, b) * count + np.maximum(a, b))
-    return pairs
-
-
-def _sketched(sketcher: Sketcher, features: FeatureSet) -> tuple[Sketches, NDArray[np.uint64]]:
-    return sketcher.sketches(features), fingerprints(features)
-
-
-def _copies(prints: NDArray[np.uint64], parts: Numbers) -> tuple[Numbers, Numbers]:
-    """Images of equal fingerprints, each with the next one, where that is of another part."""
-    order = np.argsort(prints, kind="stable")
-    one, other = order[:-1], order[1:]
-    alike = (prints[one] == prints[other]) & (parts[one] != parts[other])
-    return one[alike], other[alike]
-
-
-def links_among(
-    method: Method,
-    features: FeatureSet,
-    pairs: Numbers,
-    threshold: float,
-    workers: Workers,
-    console: Console,
-) -> Iterator[Links]:
-    """The links among `pairs`, in their order; an image is compared with all its others at once."""
-    shared = workers.share(features)
-    try:
-        tasks = (
-            (method, shared, pairs[start : start + PAIRS_TASK], threshold)
-            for start in range(0, len(pairs), PAIRS_TASK)
+    if most < 1:
+        raise UsageError(f"--candidates {most}: must be at least 1")
+    if not method.extractor.sketched:
+        sketched = sorted(name for name in METHODS if method_class(name).sketched)
+        raise UsageError(
+            f"--candidates: method {method.name!r} compares all pairs faster than candidates are"
+            f" found; it goes with {', '.join(sketched)}. Leave it out"
         )
-        with console.bar(-(-len(pairs) // PAIRS_TASK), "links", "tasks") as bar:
-            yield from counted(workers.ordered(_links_of_some, tasks), bar)
-    finally:
-        shared.release()
-
-
-def _links_of_some(method: Method, features: FeatureSet, pairs: Numbers, threshold: float) -> Links:
-    """Links among some of the pairs."""
-    a, b = np.divmod(pairs, len(features))
-    images, starts = np.unique(a, return_index=True)
-    found = [NONE]
-    for image, start, end in zip(images, starts, [*starts[1:], len(a)], strict=True):
-        others = b[start:end]
-        # Of so few pairs a method's `links` is slower than its similarities.
-        links = links_in(method.similarity(features[[image]], features[others]), threshold)
-        found.append(Links(links.a + image, others[links.b], links.similarity))
-    features.release()
-    return join_links(found)
-
-
-LEAST_CHECKED, MOST_CHECKED = 50, 100
-"""Images that are compared with all others: one in a hundred, but so many at least and at most."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the candidates of some images are worth, by comparing these with all others.
+    """Quality of the candidates of some images, by comparing these with all others.
 
-    images: how many were compared with all others; links: links that they have; found: those of
-    them that are between candidates; joined: those of them whose images hang together by links
-    between candidates, found or not.
+    images: number of images compared with all others; links: their links; found: links between
+    candidates; joined: links whose images are connected by links between candidates.
     """
 
     images: int = 0
@@ -148,10 +80,10 @@ class Checked:
 class CandidateStage:
     """Finds links by comparing each image with its most promising others.
 
-    most: candidates an image. A pair is compared where either is a candidate of the other; seed:
-    draws the images that are compared with all others; whole: all pairs of what links join are
-    compared, as complete and average linkage need it; checks: what was found so far: one a batch,
-    the merge of batches last.
+    most: candidates an image; a pair is compared where either is a candidate of the other; seed:
+    draws the images that are compared with all others; whole: all pairs within connected components
+    are compared, as complete and average linkage need it; checks: one a batch, the merge of batches
+    last.
     """
 
     most: int
@@ -167,9 +99,9 @@ class CandidateStage:
         workers: Workers = ALONE,
         console: Console | None = None,
     ) -> tuple[Links, int]:
-        """Links among the images of one FeatureSet, and how many pairs were compared."""
-        parts, console = np.arange(len(features)), console or Console()
-        return self._links(method, features, parts, threshold, workers, console)
+        """Links among the images of one FeatureSet, and the number of pairs compared."""
+        parts = np.arange(len(features))
+        return self._links(Search(method, features, parts, threshold, workers, console))
 
     def across(
         self,
@@ -179,69 +111,60 @@ class CandidateStage:
         workers: Workers = ALONE,
     ) -> tuple[Links, int]:
         """Links between images of different parts, numbered through all; and pairs compared."""
-        lengths = [len(part) for part in parts]
-        together, numbers = concatenate(list(parts)), np.repeat(np.arange(len(parts)), lengths)
-        return self._links(method, together, numbers, threshold, workers, Console())
+        numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        together = concatenate(list(parts))
+        return self._links(Search(method, together, numbers, threshold, workers))
 
     def pays(self, count: int) -> bool:
         """Whether `count` images have pairs that are no candidates."""
         return self.most < count - 1
 
     def words(self) -> str:
-        """What the checks found, in a line."""
-        found = sum(self.checks, Checked())
+        """Result of the checks, in a line."""
+        checked = sum(self.checks, Checked())
         if not self.checks:
             return f"candidates: {self.most} an image, not needed: all pairs were compared"
-        images = f"{found.images} sampled images"
-        if found.recall is None:
+        images = f"{checked.images} sampled images"
+        if checked.recall is None:
             return (
                 f"candidates: {self.most} an image; {images} have no link at all, so what share of"
                 " the links is found is not known"
             )
+        found, joined = (
+            _percent(count, checked.links) for count in (checked.found, checked.joined)
+        )
         return (
-            f"candidates: {self.most} an image; {_percent(found.found, found.links)} of the"
-            f" {found.links} links of {images} were found, {_percent(found.joined, found.links)}"
-            " join what hangs together anyway (checked exactly)"
+            f"candidates: {self.most} an image; {found} of the {checked.links} links of {images}"
+            f" were found, {joined} join what hangs together anyway (checked exactly)"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` tells of it."""
-        found = sum(self.checks, Checked())
-        joined = found.joined / found.links if found.links else None
+        """Its entry in ``run.json``."""
+        checked = sum(self.checks, Checked())
         return {
             "k": self.most,
-            "recall": found.recall,
-            "joined": joined,
-            "images_checked": found.images,
-            "links_checked": found.links,
+            "recall": checked.recall,
+            "joined": checked.joined / checked.links if checked.links else None,
+            "images_checked": checked.images,
+            "links_checked": checked.links,
         }
 
-    def _links(
-        self,
-        method: Method,
-        features: FeatureSet,
-        parts: Numbers,
-        threshold: float,
-        workers: Workers,
-        console: Console,
-    ) -> tuple[Links, int]:
-        bare = replace(features, files=(), unreadable=())
-        sample = self._sample(len(bare))
-        pairs = candidate_pairs(method, bare, parts, self.most, self.seed, workers, console)
-        truth = _links_of_sample(method, bare, parts, sample, threshold, workers)
-        checked = np.isin(pairs // len(bare), sample) | np.isin(pairs % len(bare), sample)
+    def _links(self, search: Search) -> tuple[Links, int]:
+        search = replace(search, features=replace(search.features, files=(), unreadable=()))
+        count, sample = len(search.features), self._sample(len(search.features))
+        pairs = candidate_pairs(search, self.most, self.seed)
+        truth = _links_of_sample(search, sample)
+        checked = np.isin(pairs // count, sample) | np.isin(pairs % count, sample)
         rest = pairs[~checked]
-        found = join_links(links_among(method, bare, rest, threshold, workers, console))
-        known = _are_among(pairs, truth, len(bare))
-        by_candidates = [found, _chosen(truth, known)]
-        label = _labels(len(bare), by_candidates)
+        found = join_links(links_among(search, rest))
+        by_candidates = np.isin(truth.a * count + truth.b, pairs)
+        label = _labels(count, join_links([found, _chosen(truth, by_candidates)]))
         joined = label[truth.a] == label[truth.b]
-        self.checks.append(Checked(len(sample), len(truth), int(known.sum()), int(joined.sum())))
+        check = Checked(len(sample), len(truth), int(by_candidates.sum()), int(joined.sum()))
+        self.checks.append(check)
         links = join_links([found, truth])
-        compared = len(rest) + _pairs_of_sample(parts, sample)
-        if self.whole:
-            return _completed(method, bare, parts, links, threshold, workers), compared
-        return links, compared
+        compared = len(rest) + _pairs_of_sample(search.parts, sample)
+        return (_completed(search, links) if self.whole else links), compared
 
     def _sample(self, count: int) -> Numbers:
         """Numbers of the images that are compared with all others, ascending."""
@@ -250,99 +173,146 @@ class CandidateStage:
         return np.sort(rng.choice(count, wanted, replace=False)).astype(np.int64)
 
 
-def check_candidates(method: Method, most: int) -> None:
-    """Make sure that `method` can take the way through candidates.
+@dataclass(frozen=True)
+class Search:
+    """A search for links: features of n images, and the part that each belongs to, (n,) int64.
 
-    Raises UsageError: it cannot, or compares all pairs faster than candidates are found.
+    Only images of different parts are compared.
     """
-    if most < 1:
-        raise UsageError(f"--candidates {most}: must be at least 1")
-    if not method.extractor.sketched:
-        sketched = sorted(name for name in METHODS if method_class(name).sketched)
-        raise UsageError(
-            f"--candidates: method {method.name!r} compares all pairs faster than candidates are"
-            f" found; it goes with {', '.join(sketched)}. Leave it out"
-        )
+
+    method: Method
+    features: FeatureSet
+    parts: Numbers
+    threshold: float
+    workers: Workers = ALONE
+    console: Console | None = None
+
+
+def candidate_pairs(search: Search, most: int, seed: int) -> Numbers:
+    """Pairs a < b of different parts as a * n + b, ascending, (p,) int64.
+
+    The `most` nearest sketches of each image; and of images with the same features each with the
+    next, so that copies are connected however many there are.
+    """
+    features, workers, console = search.features, search.workers, search.console or Console()
+    count = len(features)
+    rng = np.random.default_rng(seed)
+    sample = np.sort(rng.permutation(count)[:FITTED_TO])
+    sketcher = Sketcher.fitted(search.method, features[sample], seed)
+    starts = range(0, count, SKETCH_TASK)
+    tasks = ((sketcher, features[start : start + SKETCH_TASK]) for start in starts)
+    with console.bar(len(starts), "sketches", "tasks") as bar:
+        sketched = list(counted(workers.ordered(_sketch, tasks), bar))
+    sketches = np.concatenate([sketches for sketches, _ in sketched])
+    neighbors = nearest(sketches, search.parts, most, workers, console)
+    first, second = np.repeat(np.arange(count), most), neighbors.ravel()
+    valid = second != NO_NEIGHBOR
+    copy, next_copy = _copies(np.concatenate([prints for _, prints in sketched]), search.parts)
+    a, b = np.concatenate([first[valid], copy]), np.concatenate([second[valid], next_copy])
+    pairs: Numbers = np.unique(np.minimum(a, b) * count + np.maximum(a, b))
+    return pairs
+
+
+def _sketch(sketcher: Sketcher, features: FeatureSet) -> tuple[Sketches, NDArray[np.uint64]]:
+    return sketcher.sketches(features), fingerprints(features)
+
+
+def _copies(prints: NDArray[np.uint64], parts: Numbers) -> tuple[Numbers, Numbers]:
+    """Images of equal fingerprints, each with the next one, where that is of another part."""
+    order = np.argsort(prints, kind="stable")
+    first, second = order[:-1], order[1:]
+    equal = (prints[first] == prints[second]) & (parts[first] != parts[second])
+    return first[equal], second[equal]
+
+
+def links_among(search: Search, pairs: Numbers) -> Iterator[Links]:
+    """The links among `pairs`, in their order; an image is compared with all its others at once."""
+    shared = search.workers.share(search.features)
+    starts = range(0, len(pairs), PAIRS_TASK)
+    tasks = (
+        (search.method, shared, pairs[start : start + PAIRS_TASK], search.threshold)
+        for start in starts
+    )
+    try:
+        with (search.console or Console()).bar(len(starts), "links", "tasks") as bar:
+            yield from counted(search.workers.ordered(_links_of_pairs, tasks), bar)
+    finally:
+        shared.release()
+
+
+def _links_of_pairs(
+    method: Method, features: FeatureSet, pairs: Numbers, threshold: float
+) -> Links:
+    a, b = np.divmod(pairs, len(features))
+    images, starts = np.unique(a, return_index=True)
+    found = [NONE]
+    for image, start, end in zip(images, starts, [*starts[1:], len(a)], strict=True):
+        others = b[start:end]
+        # For so few pairs `Method.links` is slower than the similarities.
+        links = links_in(method.similarity(features[[image]], features[others]), threshold)
+        found.append(Links(links.a + image, others[links.b], links.similarity))
+    features.release()
+    return join_links(found)
 
 
 def _percent(part: int, whole: int) -> str:
-    """A share that says 100 % only where nothing is missing."""
+    """A percentage, 100 % only where nothing is missing."""
     tenths = 1000 * part // whole
     return f"{tenths / 10:.1f} %" if tenths < 1000 else "100 %"
 
 
-def _links_of_sample(
-    method: Method,
-    features: FeatureSet,
-    parts: Numbers,
-    sample: Numbers,
-    threshold: float,
-    workers: Workers,
-) -> Links:
+def _links_of_sample(search: Search, sample: Numbers) -> Links:
     """All links of the images `sample` with images of other parts, each once, a < b."""
-    chosen, side = features[sample], side_for(method, features, threshold, workers.jobs)
-    shared = workers.share(chosen)
+    method, features, threshold = search.method, search.features, search.threshold
+    side = side_for(method, features, threshold, search.workers.jobs)
+    shared = search.workers.share(features[sample])
     try:
-        starts = range(0, len(features), side)
         tasks = (
-            (method, threshold, shared, features[start : start + side], start) for start in starts
+            (method, threshold, shared, features[start : start + side], start)
+            for start in range(0, len(features), side)
         )
-        found = list(workers.ordered(_of_block, tasks))
+        links = join_links(list(search.workers.ordered(_links_of_block, tasks)))
     finally:
         shared.release()
-    links = join_links(found)
-    ours = sample[links.a]
-    apart = parts[ours] != parts[links.b]
-    a, b = np.minimum(ours, links.b)[apart], np.maximum(ours, links.b)[apart]
+    first = sample[links.a]
+    apart = search.parts[first] != search.parts[links.b]
+    a, b = np.minimum(first, links.b)[apart], np.maximum(first, links.b)[apart]
     _, once = np.unique(a * len(features) + b, return_index=True)
     return Links(a[once], b[once], links.similarity[apart][once])
 
 
-def _of_block(
-    method: Method, threshold: float, chosen: FeatureSet, block: FeatureSet, start: int
+def _links_of_block(
+    method: Method, threshold: float, sample: FeatureSet, block: FeatureSet, start: int
 ) -> Links:
-    found = method.links(chosen, block, threshold)
-    return Links(found.a, found.b + start, found.similarity)
+    links = method.links(sample, block, threshold)
+    return Links(links.a, links.b + start, links.similarity)
 
 
 def _pairs_of_sample(parts: Numbers, sample: Numbers) -> int:
     """Pairs of different parts with an image of `sample` in them."""
-    everyone, drawn = np.bincount(parts), np.bincount(parts[sample], minlength=parts[-1] + 1)
-    others = drawn * (len(parts) - everyone)
+    sizes, drawn = np.bincount(parts), np.bincount(parts[sample], minlength=parts[-1] + 1)
+    others = drawn * (len(parts) - sizes)
     twice = drawn * (len(sample) - drawn)
     return int(others.sum()) - int(twice.sum()) // 2
-
-
-def _are_among(pairs: Numbers, links: Links, count: int) -> NDArray[np.bool_]:
-    """Which of `links` are among the ascending `pairs`."""
-    return np.isin(links.a * count + links.b, pairs)
 
 
 def _chosen(links: Links, which: NDArray[np.bool_]) -> Links:
     return Links(links.a[which], links.b[which], links.similarity[which])
 
 
-def _labels(count: int, links: Sequence[Links]) -> Numbers:
-    """A number for each image, the same for those that hang together."""
-    joined = join_links(links)
-    labels = components(count, joined.a, joined.b)
-    alone = labels < 0
-    return np.where(alone, len(labels) + np.arange(count), labels)
+def _labels(count: int, links: Links) -> Numbers:
+    """A number for each image, the same for connected ones."""
+    labels = components(count, links.a, links.b)
+    return np.where(labels < 0, len(labels) + np.arange(count), labels)
 
 
-def _completed(
-    method: Method,
-    features: FeatureSet,
-    parts: Numbers,
-    links: Links,
-    threshold: float,
-    workers: Workers,
-) -> Links:
-    """`links`, and all others of different parts within what they join."""
-    labels = components(len(features), links.a, links.b)
+def _completed(search: Search, links: Links) -> Links:
+    """`links`, and all others of different parts within their connected components."""
+    features, parts = search.features, search.parts
     found = []
-    for members in members_of(labels):
-        inside = join_links(links_within(method, features[members], threshold, workers))
-        inside = inside.renumbered(members)
+    for members in members_of(components(len(features), links.a, links.b)):
+        inside = join_links(
+            links_within(search.method, features[members], search.threshold, search.workers)
+        ).renumbered(members)
         found.append(_chosen(inside, parts[inside.a] != parts[inside.b]))
     return join_links(found)

@@ -1,4 +1,4 @@
-"""The nearest sketches of each sketch, exactly, by products of blocks."""
+"""Exact nearest neighbors of sketches, by products of blocks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from icas.clusterimg.linking.sketches import Sketches
 from icas.parallel.executors import Workers
 
 ROWS = 1024
-"""Sketches whose nearest are looked for in a task."""
+"""Sketches whose neighbors are found in a task."""
 COLUMNS = 2048
 """Sketches that these are compared with at a time."""
-NONE = -1
-"""Stands where there is no nearest one any more."""
+NO_NEIGHBOR = -1
+"""Fills up rows with fewer neighbors."""
 
 Numbers = NDArray[np.int64]
 
@@ -29,8 +29,8 @@ def nearest(
 ) -> Numbers:
     """For each sketch the `most` nearest ones of other parts, (n, most) int64.
 
-    The nearest first, the lowest number first among equally near; `NONE` where there are fewer.
-    Distances are whole numbers: the answer is the same however the work is shared out.
+    Nearest first, then lowest number first; filled up with `NO_NEIGHBOR`.
+    Distances are whole numbers: the result does not depend on the tasks.
 
     sketches: (n, d) int8; parts: (n,) int64, the part that each belongs to, ascending.
     """
@@ -48,26 +48,26 @@ def nearest(
 def _nearest_of_some(shared: tuple[Sketches, Numbers], start: int, end: int, most: int) -> Numbers:
     """The nearest ones of sketches `start` to `end`."""
     sketches, parts = shared
-    ours, our_parts = sketches[start:end].astype(np.float32), parts[start:end]
-    kept = np.full((len(ours), most), NONE, np.int64)
-    closeness = np.full((len(ours), most), -np.inf, np.float32)
+    rows, row_parts = sketches[start:end].astype(np.float32), parts[start:end]
+    kept = np.full((len(rows), most), NO_NEIGHBOR, np.int64)
+    closeness = np.full((len(rows), most), -np.inf, np.float32)
     left = 0
     while left < len(sketches):
         # Not many more columns at first than there are already, or most would be kept for a while.
         right = min(len(sketches), left + min(COLUMNS, max(4 * most, left)))
-        scores = _closeness(ours, sketches[left:right])
-        their_parts = parts[left:right]
-        if their_parts[0] <= our_parts[-1] and our_parts[0] <= their_parts[-1]:
-            scores[our_parts[:, None] == their_parts] = -np.inf
+        scores = _closeness(rows, sketches[left:right])
+        column_parts = parts[left:right]
+        if column_parts[0] <= row_parts[-1] and row_parts[0] <= column_parts[-1]:
+            scores[row_parts[:, None] == column_parts] = -np.inf
         _keep(scores, left, kept, closeness)
         left = right
     return kept
 
 
-def _closeness(ours: NDArray[np.float32], theirs: Sketches) -> NDArray[np.float32]:
+def _closeness(rows: NDArray[np.float32], columns: Sketches) -> NDArray[np.float32]:
     """Half the squared distances off a number a row, (r, c): whole numbers and halves, exact."""
-    others = theirs.astype(np.float32)
-    scores: NDArray[np.float32] = ours @ others.T
+    others = columns.astype(np.float32)
+    scores: NDArray[np.float32] = rows @ others.T
     scores -= np.square(others).sum(axis=1) / 2
     return scores
 
@@ -75,9 +75,9 @@ def _closeness(ours: NDArray[np.float32], theirs: Sketches) -> NDArray[np.float3
 def _keep(
     scores: NDArray[np.float32], left: int, kept: Numbers, closeness: NDArray[np.float32]
 ) -> None:
-    """Take columns, numbered from `left`, into the best so far of each row.
+    """Merge columns, numbered from `left`, into the best so far of each row.
 
-    They come after all that was seen: an equal score does not drive out what is there.
+    They come after all earlier columns: an equal score does not replace what is kept.
     """
     most = kept.shape[1]
     places = np.flatnonzero(scores > closeness[:, -1:])

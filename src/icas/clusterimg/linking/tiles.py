@@ -1,4 +1,4 @@
-"""Similarities by the tile: blocks of pairs -> links at or above a threshold, in bounded memory."""
+"""Links at or above a threshold, computed by tiles (blocks of pairs) in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, BlockCache, Workers
 
 Span = tuple[int, int]
-"""Numbers of the first image of a block and of the one behind its last."""
+"""A block of images: number of the first one, and one past the last."""
 
 
 def tiles(rows: int, columns: int, side: int) -> Iterator[tuple[slice, slice]]:
@@ -36,13 +36,9 @@ def upper_tiles(count: int, side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def side_of(method: Method, count: int, jobs: int) -> int:
-    """Images a side of the blocks in which links among `count` images are looked for.
-
-    As large as the method can take, but so small that every worker has several.
-    """
-    largest = method.links_tile
+    """Images a side of the tiles of `count` images: as large as fits, but several a worker."""
     shared = -(-count // math.isqrt(8 * jobs + 8))
-    return min(largest, max(shared, min(method.tile, largest)))
+    return min(method.links_tile, max(shared, min(method.tile, method.links_tile)))
 
 
 def side_for(method: Method, features: FeatureSet, threshold: float, jobs: int) -> int:
@@ -89,8 +85,8 @@ def _bare(features: FeatureSet) -> FeatureSet:
 
 def _spans(rows: slice, columns: slice) -> tuple[Span, ...]:
     """The blocks of a tile; one where it compares a block with itself."""
-    ours, theirs = (rows.start, rows.stop), (columns.start, columns.stop)
-    return (ours,) if ours == theirs else (ours, theirs)
+    first, second = (rows.start, rows.stop), (columns.start, columns.stop)
+    return (first,) if first == second else (first, second)
 
 
 def _tile_links(
@@ -103,10 +99,10 @@ def _tile_links(
 ) -> Links:
     """Links of one tile, of `a` with itself without `b`; numbered from `first` and `second`."""
     other = a if b is None else b
-    found = method.links(a, other, threshold)
+    links = method.links(a, other, threshold)
     a.release()
     other.release()
-    return Links(found.a + first, found.b + second, found.similarity)
+    return Links(links.a + first, links.b + second, links.similarity)
 
 
 def all_links(
@@ -133,41 +129,44 @@ def tiles_across(
 ) -> Iterator[Links]:
     """As `links_across`, tile by tile; a tile's links are sorted by a, then b.
 
-    The parts are not put together: a block is cut out of them when its first tile is made.
+    The parts are not concatenated: a block is sliced when its first tile is computed.
     """
-    starts, spans, homes = _blocks_across(method, parts, workers.jobs)
-    alike = Counter(homes.values())
+    starts, spans, part_of = _blocks_across(method, parts, workers.jobs)
+    sizes = Counter(part_of.values())
     bare = [_bare(part) for part in parts]
     block_cache: BlockCache[Span] = BlockCache(
         workers,
-        lambda span: _cut_out(bare, starts, span),
-        lambda span: len(spans) - (0 if homes[span] is None else alike[homes[span]]),
+        lambda span: _block_of(bare, starts, span),
+        lambda span: len(spans) - (0 if part_of[span] is None else sizes[part_of[span]]),
     )
     tasks = (
-        ((ours,) if ours == theirs else (ours, theirs), (method, threshold, ours, theirs, starts))
-        for place, ours in enumerate(spans)
-        for theirs in spans[place:]
-        if homes[ours] is None or homes[ours] != homes[theirs]
+        (
+            (rows,) if rows == columns else (rows, columns),
+            (method, threshold, rows, columns, starts),
+        )
+        for number, rows in enumerate(spans)
+        for columns in spans[number:]
+        if part_of[rows] is None or part_of[rows] != part_of[columns]
     )
     yield from block_cache.ordered(_tile_across, tasks)
 
 
 def count_across(method: Method, parts: Sequence[FeatureSet], jobs: int) -> int:
     """How many tiles `tiles_across` gives."""
-    _, spans, homes = _blocks_across(method, parts, jobs)
-    alike = Counter(home for home in homes.values() if home is not None)
-    apart = sum(count * (count + 1) // 2 for count in alike.values())
-    return len(spans) * (len(spans) + 1) // 2 - apart
+    _, spans, part_of = _blocks_across(method, parts, jobs)
+    sizes = Counter(part for part in part_of.values() if part is not None)
+    inside = sum(count * (count + 1) // 2 for count in sizes.values())
+    return len(spans) * (len(spans) + 1) // 2 - inside
 
 
 def _blocks_across(
     method: Method, parts: Sequence[FeatureSet], jobs: int
 ) -> tuple[NDArray[np.int64], list[Span], dict[Span, int | None]]:
-    """Starts of the parts, all images in blocks, and the part that each block lies in."""
+    """Starts of the parts, all images in blocks, and the part of each block."""
     starts = starts_of([len(part) for part in parts])
     side = side_of(method, int(starts[-1]), jobs)
     spans = _blocks(starts, min(side_within(part, side, jobs) for part in parts))
-    return starts, spans, {span: _home(starts, span) for span in spans}
+    return starts, spans, {span: _part_of(starts, span) for span in spans}
 
 
 def _blocks(starts: NDArray[np.int64], side: int) -> list[Span]:
@@ -181,14 +180,14 @@ def _blocks(starts: NDArray[np.int64], side: int) -> list[Span]:
     return list(pairwise([*edges, int(starts[-1])])) if starts[-1] > edges[-1] else []
 
 
-def _home(starts: NDArray[np.int64], span: Span) -> int | None:
-    """The part that a block lies in, None where it holds images of several."""
+def _part_of(starts: NDArray[np.int64], span: Span) -> int | None:
+    """The part of a block, None where it holds images of several."""
     first, last = np.searchsorted(starts, [span[0], span[1] - 1], side="right") - 1
     return int(first) if first == last else None
 
 
-def _cut_out(parts: Sequence[FeatureSet], starts: NDArray[np.int64], span: Span) -> FeatureSet:
-    """The images of a block; those of several parts are put together in memory."""
+def _block_of(parts: Sequence[FeatureSet], starts: NDArray[np.int64], span: Span) -> FeatureSet:
+    """The images of a block; those of several parts are concatenated in memory."""
     begin, end = span
     pieces = [
         part[max(0, begin - start) : end - start]
@@ -197,33 +196,33 @@ def _cut_out(parts: Sequence[FeatureSet], starts: NDArray[np.int64], span: Span)
     ]
     if len(pieces) == 1:
         return pieces[0]
-    first = pieces[0].arrays
-    together = {name: np.concatenate([one.arrays[name] for one in pieces]) for name in first}
-    return replace(pieces[0], arrays=together)
+    names = pieces[0].arrays
+    arrays = {name: np.concatenate([piece.arrays[name] for piece in pieces]) for name in names}
+    return replace(pieces[0], arrays=arrays)
 
 
 def _tile_across(
     method: Method,
     threshold: float,
-    ours: Span,
-    theirs: Span,
+    rows: Span,
+    columns: Span,
     starts: NDArray[np.int64],
     a: FeatureSet,
     b: FeatureSet | None = None,
 ) -> Links:
     """Links of a tile between images of different parts; without `b` both blocks are `a`."""
     other = a if b is None else b
-    behind = starts[np.searchsorted(starts, ours[1])]
+    behind = starts[np.searchsorted(starts, rows[1])]
     # From the first part behind block a on, all of a is compared with all that follows.
-    cuts = starts[(starts > theirs[0]) & (starts < theirs[1]) & (starts <= behind)]
-    found = []
-    for begin, end in pairwise([theirs[0], *np.unique(cuts).tolist(), theirs[1]]):
+    edges = starts[(starts > columns[0]) & (starts < columns[1]) & (starts <= behind)]
+    links = []
+    for begin, end in pairwise([columns[0], *np.unique(edges).tolist(), columns[1]]):
         part = int(starts[np.searchsorted(starts, begin, side="right") - 1])
-        rows = min(part, ours[1]) - ours[0]
-        if rows > 0:
-            columns = other[begin - theirs[0] : end - theirs[0]]
-            found.append(_tile_links(method, threshold, ours[0], begin, a[:rows], columns))
-    return join_links(found)
+        count = min(part, rows[1]) - rows[0]
+        if count > 0:
+            some = other[begin - columns[0] : end - columns[0]]
+            links.append(_tile_links(method, threshold, rows[0], begin, a[:count], some))
+    return join_links(links)
 
 
 def starts_of(lengths: Sequence[int]) -> NDArray[np.int64]:

@@ -1,13 +1,14 @@
-"""Hamming distances of packed codes, by compiled loops or by NumPy: the answer is the same."""
+"""Hamming distances of packed codes, by numba or by NumPy with the same result."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.data.links import Links
+from icas.clusterimg.data.links import NONE, Links, appended
 from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 
@@ -56,20 +57,19 @@ def bands(rows: int, columns: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def above_diagonal(linked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`linked` of some rows with the columns from the first of these rows on: row < column."""
-    side = len(linked)
-    linked[:, :side] = np.triu(linked[:, :side], 1)
-    return linked
+def links_by_bands(
+    rows: int, columns: int, same: bool, links_of_band: Callable[[slice, int], Links]
+) -> Links:
+    """Links by NumPy, some rows at a time; `links_of_band` gets the rows and the first column.
 
-
-def appended(parts: list[Links]) -> Links:
-    """The links of `parts`, which are in order already, one after the other."""
-    return Links(
-        np.concatenate([np.empty(0, np.int64), *(part.a for part in parts)]),
-        np.concatenate([np.empty(0, np.int64), *(part.b for part in parts)]),
-        np.concatenate([np.empty(0, np.float32), *(part.similarity for part in parts)]),
-    )
+    same: the columns are the rows, and those before the first row have been compared with it.
+    """
+    parts = []
+    for first, end in bands(rows, columns):
+        start = first if same else 0
+        links = links_of_band(slice(first, end), start)
+        parts.append(Links(links.a + first, links.b + start, links.similarity))
+    return appended(parts)
 
 
 WORDS_A_SECOND = 1e9
@@ -134,7 +134,7 @@ def links_of(a: Bytes, b: Bytes, shares: Floats, threshold: float, *, same: bool
     """
     radius = radius_of(shares, threshold)
     if radius < 0 or not len(a) or not len(b):
-        return appended([])
+        return NONE
     loops = _loops(a, b)
     if loops is None:
         return _by_numpy(a, b, shares, radius, same)
@@ -167,27 +167,17 @@ def _by_loops(
 
 
 def _by_numpy(a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool) -> Links:
-    ours, theirs = as_words(a), as_words(b).T.copy()
-    return appended(
-        [
-            _linked_in_band(ours[start:end], theirs, start, shares, radius, same)
-            for start, end in bands(len(a), len(b))
-        ]
-    )
+    codes, columns = as_words(a), as_words(b).T.copy()
 
+    def links_of_band(rows: slice, start: int) -> Links:
+        distances = _distances(codes[rows], columns[:, start:])
+        near = distances <= radius
+        if same:
+            near = np.triu(near, 1)
+        row, column = np.divmod(np.flatnonzero(near), near.shape[1])
+        return Links(row, column, shares[distances[row, column]])
 
-def _linked_in_band(
-    ours: Words, theirs: Words, first: int, shares: Floats, radius: int, same: bool
-) -> Links:
-    """Links of some rows, the first of them numbered `first`, with all columns."""
-    # Columns before the first row have been compared with it.
-    start = first if same else 0
-    distances = _distances(ours, theirs[:, start:])
-    near = distances <= radius
-    if same:
-        near = above_diagonal(near)
-    rows, columns = np.divmod(np.flatnonzero(near), near.shape[1])
-    return Links(rows + first, columns + start, shares[distances[rows, columns]])
+    return links_by_bands(len(a), len(b), same, links_of_band)
 
 
 def _distances(ours: Words, theirs: Words) -> Bytes | NDArray[np.uint32]:

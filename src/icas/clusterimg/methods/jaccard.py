@@ -12,17 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links
+from icas.clusterimg.data.links import NONE, Links, links_in
 from icas.clusterimg.kernels import Floats, Longs, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.hamming import (
-    above_diagonal,
-    appended,
     as_words,
     bands,
     column_blocks,
     counts_for,
     filled_up,
+    links_by_bands,
     room_for,
 )
 
@@ -80,7 +79,7 @@ def similarities_of(a: Bitmaps, b: Bitmaps) -> Floats:
     loops = _loops(a, b)
     if loops is None:
         for start, end in bands(*found.shape):
-            found[start:end] = _similarities(_some(a, start, end), b)
+            found[start:end] = _similarities(_some(a, slice(start, end)), b)
     else:
         blocks, columns = _columns(b, 0)
         loops.similarities(_rows(a), blocks, columns, found)
@@ -94,11 +93,16 @@ def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
     """
     limit = np.float32(threshold)
     if not limit <= 1 or not len(a.sizes) or not len(b.sizes):
-        return appended([])
+        return NONE
     loops = _loops(a, b)
-    if loops is None:
-        return _by_numpy(a, b, limit, same)
-    return _by_loops(loops, a, b, limit, same)
+    if loops is not None:
+        return _by_loops(loops, a, b, limit, same)
+
+    def links_of_band(rows: slice, start: int) -> Links:
+        values = _similarities(_some(a, rows), _some(b, slice(start, None)))
+        return links_in(values, threshold, triangle=same)
+
+    return links_by_bands(len(a.sizes), len(b.sizes), same, links_of_band)
 
 
 def _loops(a: Bitmaps, b: Bitmaps) -> ModuleType | None:
@@ -137,22 +141,8 @@ def _columns(sets: Bitmaps, least: int) -> tuple[Words, tuple[Words, Words, Word
     return blocks, (sizes, sizes * np.uint64(least), np.pad(sets.digests, (0, missing)))
 
 
-def _by_numpy(a: Bitmaps, b: Bitmaps, threshold: np.float32, same: bool) -> Links:
-    parts = []
-    for first, end in bands(len(a.sizes), len(b.sizes)):
-        # Columns before the first row have been compared with it.
-        start = first if same else 0
-        values = _similarities(_some(a, first, end), _some(b, start, len(b.sizes)))
-        linked = values >= threshold
-        if same:
-            linked = above_diagonal(linked)
-        rows, columns = np.divmod(np.flatnonzero(linked), linked.shape[1])
-        parts.append(Links(rows + first, columns + start, values[rows, columns]))
-    return appended(parts)
-
-
-def _some(sets: Bitmaps, start: int, end: int) -> Bitmaps:
-    return Bitmaps(sets.bitmaps[start:end], sets.sizes[start:end], sets.digests[start:end])
+def _some(sets: Bitmaps, rows: slice) -> Bitmaps:
+    return Bitmaps(sets.bitmaps[rows], sets.sizes[rows], sets.digests[rows])
 
 
 def _similarities(a: Bitmaps, b: Bitmaps) -> Floats:

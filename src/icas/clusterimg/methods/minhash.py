@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links, links_in
+from icas.clusterimg.data.links import NONE, Links, links_in
 from icas.clusterimg.kernels import Floats, Longs, Words
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.methods import jaccard, minhash as signatures
+from icas.clusterimg.methods import jaccard
 from icas.clusterimg.methods.base import (
     Image,
     Method,
@@ -28,14 +28,7 @@ from icas.clusterimg.methods.base import (
     require_same_shape,
     settings_of,
 )
-from icas.clusterimg.methods.hamming import (
-    above_diagonal,
-    appended,
-    bands,
-    column_blocks,
-    counts_for,
-    room_for,
-)
+from icas.clusterimg.methods.hamming import column_blocks, counts_for, links_by_bands, room_for
 from icas.clusterimg.methods.jaccard import Bitmaps, bitmaps_of
 from icas.common.errors import UsageError
 from icas.io.reading import resize
@@ -117,10 +110,14 @@ def links_of(a: Signatures, b: Signatures, threshold: float, *, same: bool) -> L
     shares = _shares_by_difference(a.shape[1])
     most = int(np.count_nonzero(shares >= np.float32(threshold))) - 1
     if most < 0 or not len(a) or not len(b):
-        return appended([])
+        return NONE
+
+    def links_of_band(rows: slice, start: int) -> Links:
+        return links_in(shares_of(a[rows], b[start:]), threshold, triangle=same)
+
     loops = _loops(a, b)
     if loops is None or most == a.shape[1]:
-        return _by_bands(a, b, threshold, same)
+        return links_by_bands(len(a), len(b), same, links_of_band)
     return _by_loops(loops, _own(a), _own(b), shares, most, same)
 
 
@@ -157,22 +154,6 @@ def _planes(loops: ModuleType, signatures: Signatures) -> Words:
     bits = np.zeros((len(signatures), words), np.uint64)
     loops.planes(signatures, bits)
     return bits
-
-
-def _by_bands(a: Signatures, b: Signatures, threshold: float, same: bool) -> Links:
-    """Links by all similarities, some rows at a time."""
-    parts = []
-    for first, end in bands(len(a), len(b)):
-        start = first if same else 0
-        values = shares_of(a[first:end], b[start:])
-        if same:
-            linked = above_diagonal(values >= np.float32(threshold))
-            rows, columns = np.nonzero(linked)
-            found = Links(rows, columns, values[rows, columns])
-        else:
-            found = links_in(values, threshold)
-        parts.append(Links(found.a + first, found.b + start, found.similarity))
-    return appended(parts)
 
 
 SIDE = 96
@@ -286,8 +267,8 @@ class MinHash(Method):
         sets = [self.places(image) for image in images]
         if self.by_sets:
             return FeatureSet(self.name, self._bitmaps(sets)._asdict(), settings_of(self))
-        keys = signatures.permutation_keys(self.permutations or COMPONENTS, self.seed)
-        found = {"signatures": signatures.signatures_of(sets, keys)}
+        keys = permutation_keys(self.permutations or COMPONENTS, self.seed)
+        found = {"signatures": signatures_of(sets, keys)}
         return FeatureSet(self.name, found, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
@@ -298,7 +279,7 @@ class MinHash(Method):
         """
         if _are_bitmaps(a, b):
             return jaccard.similarities_of(Bitmaps.of(a), Bitmaps.of(b))
-        return signatures.shares_of(a.array, b.array)
+        return shares_of(a.array, b.array)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
@@ -309,7 +290,7 @@ class MinHash(Method):
         """
         if _are_bitmaps(a, b):
             return jaccard.links_of(Bitmaps.of(a), Bitmaps.of(b), threshold, same=a is b)
-        return signatures.links_of(a.array, b.array, threshold, same=a is b)
+        return links_of(a.array, b.array, threshold, same=a is b)
 
     def decode_size(self, size: Size | None = None) -> Size:
         return enlarged(size or self.size or (SIDE, SIDE), 8)

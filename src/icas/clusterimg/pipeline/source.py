@@ -12,7 +12,7 @@ from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Stopwatch, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
-from icas.clusterimg.features.extraction import LookedOver
+from icas.clusterimg.features.extraction import FolderFeatures
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.reference.scan import Reference, apart, read_reference
 from icas.clusterimg.settings import ClusterSettings
@@ -117,7 +117,7 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
 
 def features_by_batch(
     clusterer: Clusterer,
-    looked_over: LookedOver,
+    folder: FolderFeatures,
     source: Source,
     settings: ClusterSettings,
     watch: Stopwatch,
@@ -125,7 +125,7 @@ def features_by_batch(
     """Features of each batch in turn, with its clusters where a person may have edited them."""
     for images, edited in _batches(clusterer, source, settings):
         with watch.stage("features"):
-            features = looked_over.features(images)
+            features = folder.features(images)
         if edited is not None and features.unreadable:
             read = set(features.files)
             edited = edited[[ref.file in read for ref in images]]

@@ -14,9 +14,9 @@ from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Stopwatch
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, make_clusterer
 from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.data.links import LinkStore
 from icas.clusterimg.data.memory import MemoryBudget, default_memory
-from icas.clusterimg.data.spill import LinkStore
-from icas.clusterimg.features.extraction import LookedOver, Reading
+from icas.clusterimg.features.extraction import FolderFeatures, Reading
 from icas.clusterimg.features.inputs import with_common_scale
 from icas.clusterimg.methods import on_device
 from icas.clusterimg.methods.base import Method
@@ -133,7 +133,7 @@ def with_linkage(context: RunContext, method: Method) -> RunContext:
 class Survey:
     """What is known of the images before they are clustered."""
 
-    images: LookedOver  # gives features batch by batch
+    images: FolderFeatures  # gives features batch by batch
     choice: ThresholdChoice | None  # None where models cluster the images
     reference: ReferenceFeatures | None = None
 
@@ -151,7 +151,7 @@ def survey(context: RunContext, reading: Reading, source: Source) -> Survey:
     settings, watch, method = context.settings, context.watch, reading.method
     if context.clusterer(method, settings.threshold).threshold is None:
         with watch.stage("features"):
-            return Survey(reading.look_over(source.images, settings.seed), None)
+            return Survey(reading.scan_features(source.images, settings.seed), None)
     for note in source.reference.notes if source.reference is not None else ():
         context.console.line(note)
     number, reason = _given_threshold(context, method)
@@ -160,7 +160,7 @@ def survey(context: RunContext, reading: Reading, source: Source) -> Survey:
     reference = sample = None
     with watch.stage("features"):
         if source.reference is None:
-            images = reading.look_over(source.images, settings.seed, size)
+            images = reading.scan_features(source.images, settings.seed, size)
         else:
             reference = ReferenceFeatures.read(
                 reading, source.images, source.reference, settings.seed, size

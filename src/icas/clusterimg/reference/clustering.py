@@ -15,8 +15,7 @@ from icas.clusterimg.clustering.batches import Clustering, Stopwatch
 from icas.clusterimg.clustering.cohesion import Cohesion
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable
-from icas.clusterimg.data.links import NONE, Links, join_links
-from icas.clusterimg.data.spill import LinkStore
+from icas.clusterimg.data.links import NONE, Links, LinkStore, join_links
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters, spanning_forest
 from icas.clusterimg.linking.tiles import count_across, starts_of, tiles_across
 from icas.clusterimg.methods.base import Method

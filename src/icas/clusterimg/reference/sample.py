@@ -11,7 +11,7 @@ from icas.clusterimg.clustering.batches import default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, sampled
 from icas.clusterimg.data.memory import side_within
-from icas.clusterimg.features.extraction import LookedOver, Reading
+from icas.clusterimg.features.extraction import FolderFeatures, Reading
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.reference.scan import Reference
 from icas.clusterimg.thresholds.sample import Sample
@@ -24,7 +24,7 @@ Numbers = NDArray[np.int64]
 class ReferenceFeatures:
     """Features of new images, batch by batch, and of all readable images of a reference."""
 
-    images: LookedOver
+    images: FolderFeatures
     refs: tuple[ImageRef, ...]
     named: Reference
     reference: FeatureSet
@@ -45,11 +45,11 @@ class ReferenceFeatures:
         both = reading.method.reads_whole_folder
         seen = (*images, *reference.images) if both else images
         new = None if sample is None else max(1, sample // 2)
-        looked_over = reading.look_over(seen, seed, new)
+        folder = reading.scan_features(seen, seed, new)
         store = reading.budget.store(len(reference.images))
         for part in split(len(reference.images), default_batch_size(reading.method)):
-            store.add(looked_over.features(reference.images[part]))
-        return cls(looked_over, images, reference, store.features())
+            store.add(folder.features(reference.images[part]))
+        return cls(folder, images, reference, store.features())
 
     def sample(self, most: int, seed: int = 0) -> Sample:
         """About `most` images for the choice of the threshold, all of their pairs compared.
