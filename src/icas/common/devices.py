@@ -10,13 +10,7 @@ CHOICES = "auto, cpu, cuda, cuda:N, mps"
 
 
 def check_device(device: str) -> None:
-    """Whether `device` is written as one; whether it is there is asked later.
-
-    Raises
-    ------
-    UsageError
-        It is neither ``auto`` nor ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    """
+    """Whether `device` is written as one; whether it is there is asked later."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(device)):
         raise UsageError(f"--device {device}: choose from {CHOICES}")
 
@@ -26,11 +20,6 @@ def choose_device(device: str) -> str:
 
     Apple's GPU is taken only where it is asked for: it lacks some operations (64-bit floats among
     them), and a run that nobody sent there should not fail on it.
-
-    Raises
-    ------
-    UsageError
-        No such device.
     """
     import torch
 

@@ -86,13 +86,7 @@ class Registry(dict[str, Entry]):
 
 
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry]:
-    """The row called `name` (case does not matter) and its proper name.
-
-    Raises
-    ------
-    UsageError
-        No such row; the message names the choices.
-    """
+    """The row called `name` (case does not matter) and its proper name."""
     folded = name.casefold()
     for proper, entry in table.items():
         if proper.casefold() == folded:
@@ -107,13 +101,7 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry
 
 
 def need(what: str, extra: str, *packages: str) -> None:
-    """Fail before any work starts if one of `packages` is not installed.
-
-    Raises
-    ------
-    MissingExtraError
-        With the line to type.
-    """
+    """Fail before any work starts if one of `packages` is not installed."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         listed = " and ".join(_DISTRIBUTIONS.get(name, name) for name in packages)

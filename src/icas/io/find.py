@@ -1,4 +1,4 @@
-"""Which files of a folder are images: by suffix, else by content; in the order people expect."""
+"""Image files of a folder, found by suffix or content, in natural order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset(
     for names in ("jpg jpeg jpe png bmp tif tiff", "webp gif jp2 ppm pgm pbm")
     for name in names.split()
 )
-"""Suffixes that make a file an image without a look inside; lower case, with the dot."""
+"""Suffixes that make a file an image whatever its content; lower case, with the dot."""
 
 COMPANION_SUFFIXES = frozenset(
     f".{name}"
@@ -26,26 +26,24 @@ COMPANION_SUFFIXES = frozenset(
     )
     for name in names.split()
 )
-"""Suffixes of what commonly lies beside images (labels, notes, tables): passed over in silence."""
+"""Suffixes of files that accompany images (labels, notes, tables): ignored without a message."""
 
 COMPANION_NAMES = frozenset(
     ("thumbs.db", "desktop.ini", "readme", "license", "licence", "copying", "makefile", "checksums")
 )
-"""Whole names, lower case, that are passed over too."""
-
+"""Whole names, lower case, that are ignored too."""
 
 RESULT_MARK = ".icas"
-"""Folder by which the result of an earlier run is known."""
+"""Sub-folder that identifies the result of an earlier run."""
 
 
 @dataclass(frozen=True)
 class Found:
     """The files of a folder, each list in natural order.
 
-    `images`: images by suffix or content (also what is named like one and can't be read);
-    `others`: neither image nor companion, and sub-folders that may not be entered
-    (`why_not_an_image` says why); `ignored`: companions, results of earlier runs, and links to
-    folders where sub-folders are entered.
+    `images`: by suffix or content, readable or not; `others`: neither image nor companion, and
+    sub-folders that may not be entered (`why_not_an_image` says why); `ignored`: companions,
+    results of earlier runs, and links to folders where sub-folders are entered.
     """
 
     images: list[Path]
@@ -115,7 +113,8 @@ def find_files(
     root = Path(folder)
     _require_folder(root)
     lists: dict[str, list[str]] = {"image": [], "other": [], "companion": []}
-    for relative, sort in _walk(root, recursive, _identity(exclude)):
+    excluded = None if exclude is None or not _is_dir(exclude) else Path(exclude).stat()
+    for relative, sort in _walk(root, recursive, excluded):
         lists[sort or _sort_of(root, relative)].append(relative)
     images, others, ignored = (
         [root / relative for relative in sorted(names, key=natural_key)] for names in lists.values()
@@ -145,17 +144,16 @@ def is_result(folder: str | os.PathLike[str]) -> bool:
 def natural_key(relative: str) -> tuple[object, ...]:
     """Sort key of a path relative to its folder: by parts, numbers by value, case last.
 
-    ``img2.png`` comes before ``IMG10.png``; names that differ in case or leading zeros alone are
+    ``img2.png`` comes before ``IMG10.png``; names that differ only in case or leading zeros are
     ordered by their bytes, so the order is total and the same everywhere.
     """
     parts = PurePath(relative).parts
-    return tuple(_part_key(part) for part in parts), tuple(os.fsencode(part) for part in parts)
-
-
-def _part_key(part: str) -> tuple[str | int, ...]:
-    pieces = _DIGITS.split(part.casefold())
-    # Every second piece is a number, so like is always compared with like.
-    return tuple(int(piece) if at % 2 else piece for at, piece in enumerate(pieces))
+    # Every second piece is a number, so numbers are compared with numbers only.
+    keys = tuple(
+        tuple(int(piece) if number % 2 else piece for number, piece in enumerate(pieces))
+        for pieces in (_DIGITS.split(part.casefold()) for part in parts)
+    )
+    return keys, tuple(os.fsencode(part) for part in parts)
 
 
 _DIGITS = re.compile("([0-9]+)")
@@ -173,36 +171,29 @@ def _require_folder(folder: Path) -> None:
         raise UsageError(f"folder {str(folder)!r} cannot be read: {words}") from None
 
 
-def _identity(folder: str | os.PathLike[str] | None) -> os.stat_result | None:
-    if folder is None or not _is_dir(folder):
-        return None
-    return Path(folder).stat()
-
-
 def _is_dir(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` leads to a folder; no error where that may not be looked at."""
+    """Whether `path` leads to a folder; False where that may not be read."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises
 
 
 def _walk(
     root: Path, recursive: bool, excluded: os.stat_result | None
 ) -> Iterator[tuple[str, str | None]]:
-    """Paths relative to `root`, with what they are where that needs no look inside a file.
+    """Paths relative to `root`, with "other" or "companion" for folders and None for files.
 
-    Files have None; a sub-folder that can't be read is "other". A "companion" is the result of an
-    earlier run, whose images are copies of those beside it, and a link to a folder, by which a
-    loop could arise.
+    A sub-folder that cannot be read is "other". Results of earlier runs, which hold copies, and
+    links to folders, which could form loops, are companions.
     """
     waiting = [""]
     while waiting:
         below = waiting.pop()
         try:
             with os.scandir(root / below) as entries:
-                found = [entry for entry in entries if not entry.name.startswith(".")]
+                visible = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError:
             yield below, "other"
             continue
-        for entry in found:
+        for entry in visible:
             relative = f"{below}{os.sep}{entry.name}" if below else entry.name
             if not _is_folder(entry):
                 yield relative, None

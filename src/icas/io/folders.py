@@ -21,11 +21,6 @@ def cache_folder() -> Path:
 
     The environment variable ICAS_CACHE, else ``icas`` in the user's cache folder: XDG_CACHE_HOME,
     ``~/.cache``, ``~/Library/Caches`` on macOS, LOCALAPPDATA on Windows.
-
-    Raises
-    ------
-    IcasError
-        The user has no home folder.
     """
     override = os.environ.get(VARIABLE)
     if override:
@@ -47,25 +42,15 @@ HELD = "held"
 
 
 class ScratchFolder:
-    """A new folder that nobody else uses, gone after `cleanup`.
+    """A temporary folder in `parent` (default: the system's), removed by `cleanup`.
 
-    A process that is killed leaves its folder behind, and perhaps gigabytes in it; the next one
-    that makes a folder in the same place removes it. The system's lock tells which are in use,
-    whatever process, container or user they are of.
-
-    Parameters
-    ----------
-    parent : Path, optional
-        Where; default the system's place for temporary files.
-
-    Raises
-    ------
-    OSError
-        It cannot be made.
+    A killed process leaves its folder behind, perhaps with gigabytes; the next process that makes
+    one in the same parent removes it. A lock shows which are in use.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
-        remove_left(Path(parent or tempfile.gettempdir()))
+        for folder in _abandoned(Path(parent or tempfile.gettempdir())):
+            shutil.rmtree(folder, ignore_errors=True)
         self._folder = tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=parent, ignore_cleanup_errors=True
         )
@@ -73,50 +58,44 @@ class ScratchFolder:
         self._handle: int | None = _hold(self.path)
 
     def cleanup(self) -> None:
-        """Remove it with all that it holds."""
+        """Remove it with its content."""
         self._folder.cleanup()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
-def remove_left(parent: Path) -> None:
-    """Remove the folders in `parent` that runs left which were killed."""
-    for folder in _left(parent):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-if sys.platform == "win32":  # where files in use cannot be removed: nothing tells them apart
+if sys.platform == "win32":  # files in use cannot be removed there
 
     def _hold(folder: Path) -> int | None:
         return None
 
-    def _left(parent: Path) -> Iterator[Path]:
+    def _abandoned(parent: Path) -> Iterator[Path]:
         return iter(())
 
 else:
     import fcntl
 
     def _hold(folder: Path) -> int | None:
-        # Locked before it has its name, so that at no moment it looks as if nobody held it.
+        # Locked before it has its name, so that it never looks abandoned.
         unnamed = folder / f"{HELD}.new"
         handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # a file system without locks: the folder stays if this process is killed
+        except OSError:  # a file system without locks: a killed process leaves its folder
             os.close(handle)
             return None
         unnamed.rename(folder / HELD)
         return handle
 
-    def _left(parent: Path) -> Iterator[Path]:
-        """Folders that are held by nobody any more."""
+    def _abandoned(parent: Path) -> Iterator[Path]:
+        """Folders of processes that have ended."""
         with contextlib.suppress(OSError):
             for folder in parent.glob(f"{PREFIX}*"):
-                if not folder.is_symlink() and _is_left(folder / HELD):
+                if not folder.is_symlink() and _is_abandoned(folder / HELD):
                     yield folder
 
-    def _is_left(held: Path) -> bool:
+    def _is_abandoned(held: Path) -> bool:
         try:
             handle = os.open(held, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:  # not there, or another user's

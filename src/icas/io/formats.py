@@ -1,4 +1,4 @@
-"""What a file holds, told from its first bytes."""
+"""File formats by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from icas.common.errors import UnreadableImageError
 
 HEAD_BYTES = 512
-"""How much of a file is looked at: a tar archive names itself at byte 257."""
+"""Bytes at the start of a file that are examined: the mark of a tar archive is at byte 257."""
 
 _STARTS = {
     b"\xff\xd8\xff": "JPEG",
@@ -47,10 +47,7 @@ _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECAS
 
 
 def picture_kind(head: bytes) -> str | None:
-    """The picture format that a file with these first bytes claims to be; None: no known one.
-
-    One of JPEG, PNG, GIF, BMP, TIFF, WEBP, JPEG2000, PNM, AVIF, HEIF, PSD.
-    """
+    """JPEG, PNG, GIF, BMP, TIFF, WEBP, JPEG2000, PNM, AVIF, HEIF or PSD; None: none of them."""
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
@@ -58,7 +55,7 @@ def picture_kind(head: bytes) -> str | None:
         return "WEBP"
     if re.match(rb"P[1-6f](\s*#|\s+[0-9])", head):
         return "PNM"
-    # Two letters are too little: many a text begins with BM.
+    # Two letters are not enough: texts may begin with BM.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
     return _box_kind(head)
@@ -78,7 +75,7 @@ def _box_kind(head: bytes) -> str | None:
 
 
 def what_it_is(head: bytes) -> str:
-    """Why a file with these first bytes is no image, in words: ``not an image (text)``."""
+    """Reason why a file with these first bytes is no image: ``not an image (text)``."""
     if not head:
         return "empty file"
     found = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
@@ -114,14 +111,9 @@ def _is_text(head: bytes) -> bool:
 
 
 def require_file(path: str | os.PathLike[str]) -> os.stat_result:
-    """The status of the regular file at `path` (links are followed); nothing is opened.
+    """The status of the regular file at `path`, else an UnreadableImageError.
 
-    Opening a named pipe would wait for its writer for ever, so this is asked first.
-
-    Raises
-    ------
-    UnreadableImageError
-        There is nothing, or something that is no regular file.
+    Checked before opening, which would wait for ever for the writer of a named pipe.
     """
     try:
         status = Path(path).stat()
@@ -148,20 +140,14 @@ def _type_name(mode: int) -> str:
 
 
 def os_reason(error: OSError) -> str:
-    """The system's own words for `error`, without the file's name: ``permission denied``."""
+    """The system's message for `error`, without the file name: ``permission denied``."""
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def read_head(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of the regular file at `path`.
-
-    Raises
-    ------
-    UnreadableImageError
-        It is no regular file or can't be opened.
-    """
+    """The first bytes of the regular file at `path`."""
     if require_file(path).st_size == 0:
-        return b""  # not opened: reading such a file of the system (/proc) may take for ever
+        return b""  # not opened: reading such a file of the system (/proc) may never end
     try:
         with Path(path).open("rb", buffering=0) as file:
             return file.read(HEAD_BYTES)

@@ -18,44 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError
+from icas.io.pixels import Size
 
 if TYPE_CHECKING:
     from PIL import ImageFile
 
 MOST_SIDE = 1 << 20
-"""Longest side: Pillow and OpenCV keep tables as long as a side, some 50 bytes a pixel of it."""
+"""Longest side: Pillow and OpenCV keep tables of some 50 bytes per pixel of a side."""
 MOST_SCANS = 500
-"""Scans of a JPEG: each one goes over all pixels, whatever the file holds of it. Files have 10."""
+"""Scans of a JPEG, each over all pixels. Usual files have 10."""
 
 _BYTES = 9
-"""Most memory that a pixel takes while it is read, with most formats (measured)."""
+"""Memory per pixel while it is read, for most formats (measured)."""
 _BYTES_OF = {"WEBP": 17, "AVIF": 18, "JPEG2000": 25}
-"""The same with formats whose decoders keep copies of their own (measured; AVIF of 10 bits)."""
+"""The same for decoders that keep copies (measured; AVIF of 10 bits)."""
 _TILE_PIXELS = 1 << 24
-"""A tile of a TIFF may have so many, or twice as many as the picture."""
-
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
+"""Limit of a TIFF tile, unless twice the image is more."""
 
 
 def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> None:
-    """Refuse a picture that claims too much.
+    """Refuse an image that is too large for its format.
 
-    Parameters
-    ----------
-    size : (int, int)
-    max_pixels : int
-        The limit, for formats whose pixels take the usual memory; others have a lower one.
-    kind : str
-        The format.
-    cost : float
-        Bytes that one of its pixels takes, where that is known to be more than usual.
-
-    Raises
-    ------
-    UnreadableImageError
-        No side may be 0 or above `MOST_SIDE`.
+    `max_pixels` is the limit for formats with the usual memory per pixel; formats that need more
+    (by `kind`, or `cost` in bytes per pixel) have a lower one.
     """
     width, height = size
     if width < 1 or height < 1:
@@ -72,12 +57,7 @@ def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> 
 
 
 def check_tiles(picture: ImageFile.ImageFile) -> None:
-    """Refuse a TIFF whose tiles are far larger than its picture: libtiff unpacks whole ones.
-
-    Raises
-    ------
-    UnreadableImageError
-    """
+    """Refuse a TIFF with tiles far larger than the image: libtiff unpacks whole tiles."""
     tags: Any = getattr(picture, "tag_v2", {})
     width, height = (tags.get(tag, 0) for tag in (322, 323))
     if not isinstance(width, int) or not isinstance(height, int):
@@ -87,14 +67,9 @@ def check_tiles(picture: ImageFile.ImageFile) -> None:
 
 
 def check_scans(data: bytes) -> None:
-    """Refuse a JPEG of very many scans.
-
-    Raises
-    ------
-    UnreadableImageError
-    """
+    """Refuse a JPEG of very many scans."""
     if data.count(b"\xff\xda") <= MOST_SCANS:
-        return  # bytes like a marker of a scan may also stand in thumbnails and behind the picture
+        return  # the bytes of a scan marker may also occur in thumbnails and behind the image
     scans = sum(1 for _ in islice(_scans(data), MOST_SCANS + 1))
     if scans > MOST_SCANS:
         raise UnreadableImageError(f"damaged: more than {MOST_SCANS} scans")
@@ -104,10 +79,10 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def _scans(data: bytes) -> Iterator[int]:
-    """Where the scans of a JPEG begin, up to the end of its first picture."""
+    """Offsets of the scans of a JPEG, up to the end of its first image."""
     at = 2
-    while found := _MARKER.search(data, at):
-        at, marker = found.end(), data[found.end() - 1]
+    while match := _MARKER.search(data, at):
+        at, marker = match.end(), data[match.end() - 1]
         if marker == 0xD9:
             return
         if marker == 0xDA:
@@ -117,25 +92,18 @@ def _scans(data: bytes) -> Iterator[int]:
 
 
 _COMPONENTS = 4
-"""Components of a JPEG 2000 picture that can be read."""
-_BLOCK_BYTES = 450
-"""What OpenJPEG keeps of a code block, however small it is (measured)."""
-_PRECINCT_BYTES = 1500
-"""And of a precinct."""
+"""Components of a JPEG 2000 image that can be read."""
+_BLOCK_BYTES, _PRECINCT_BYTES = 450, 1500
+"""Memory that OpenJPEG uses per code block and precinct, however small (measured)."""
 _HEADERS = 70_000
-"""Parts of a JPEG 2000 stream that are looked at; it has at most 65535 tiles."""
+"""Headers of a JPEG 2000 stream that are examined; it has at most 65535 tiles."""
 
 
 def jpeg2000_cost(file: IO[bytes], head: bytes) -> float:
-    """Bytes that a pixel of a JPEG 2000 file takes while it is decoded.
+    """Memory per pixel of a JPEG 2000 file while it is decoded.
 
-    Most files cut their pixels into blocks of 64x64; with blocks of 4x4 what is kept of each is
-    far more than its pixels.
-
-    Raises
-    ------
-    UnreadableImageError
-        It has more components than are read, or none of a stream's headers.
+    Most files have code blocks of 64x64 pixels; with blocks of 4x4, the bookkeeping for a block
+    takes far more memory than its pixels.
     """
     file.seek(0)
     start = (head + file.read(1 << 16)[len(head) :]).find(b"\xff\x4f\xff\x51")
@@ -148,12 +116,12 @@ def jpeg2000_cost(file: IO[bytes], head: bytes) -> float:
             if components > _COMPONENTS:
                 raise UnreadableImageError(f"damaged: claims {components} components")
         elif marker in (0x52, 0x53):
-            cost = max(cost, _BYTES_OF["JPEG2000"] + components * _cut_cost(marker, content))
+            cost = max(cost, _BYTES_OF["JPEG2000"] + components * _block_cost(marker, content))
     return cost
 
 
 def _stream_headers(file: IO[bytes], at: int) -> Iterator[tuple[int, bytes]]:
-    """Markers with their contents: of the main header and of each tile's, without the pixels."""
+    """Markers with their contents, of the main header and the tile headers."""
     tile, length = 0, 0
     while True:
         file.seek(at)
@@ -173,15 +141,15 @@ def _stream_headers(file: IO[bytes], at: int) -> Iterator[tuple[int, bytes]]:
         at += 2 + max(2, size)
 
 
-def _cut_cost(marker: int, content: bytes) -> float:
-    """Bytes a pixel of one component for the blocks and precincts that it is cut into."""
+def _block_cost(marker: int, content: bytes) -> float:
+    """Bytes per pixel of one component for its code blocks and precincts."""
     style, values = (content[0], content[5:]) if marker == 0x52 else (content[1], content[2:])
     if len(values) < 5:
         return 0.0
     cost = _BLOCK_BYTES / 2.0 ** (4 + (values[1] & 15) + (values[2] & 15))
     if style & 1:
         sizes = [(size & 15) + (size >> 4) for size in values[5:]]
-        # The last one is of the full resolution; each one before it of a quarter of the pixels.
+        # The last has the full resolution, each one before it a quarter of the pixels.
         for level, size in enumerate(reversed(sizes)):
             cost += _PRECINCT_BYTES / 2.0**size / 4.0**level
     return cost
@@ -199,13 +167,7 @@ CUT_SHORT = "cut short: the file ends before its pixels do"
 
 
 def pnm_header(file: IO[bytes]) -> tuple[int, list[int]]:
-    """Length and numbers (width, height, and the greatest value if any) of a PNM header.
-
-    Raises
-    ------
-    UnreadableImageError
-        It has no end, or words that are no numbers.
-    """
+    """Length and numbers (width, height, and the greatest value if any) of a PNM header."""
     match = _PNM.match(file.read(_HEAD_BYTES))
     if match is None:
         raise UnreadableImageError("damaged: its header has no end, or a word that is no number")
@@ -217,11 +179,6 @@ def fast_pnm(file: IO[bytes], max_pixels: int) -> IO[bytes] | None:
 
     Pillow decodes all others number by number: those of text (P1 to P3), and binary ones whose
     greatest value is not 255 or 65535. A megabyte of comments took it 9 seconds.
-
-    Raises
-    ------
-    UnreadableImageError
-        As `pnm_header`, or the pixels are cut short, too long or no numbers.
     """
     kind = file.read(2)[1:]
     file.seek(0)

@@ -146,15 +146,7 @@ class Isolation:
                     todo += reversed(part.without(died))
 
     def call(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """``function(*args, **options)``, which decodes one image.
-
-        Raises
-        ------
-        UnreadableImageError
-            It broke the process.
-        Exception
-            Errors of the function.
-        """
+        """``function(*args, **options)``, which decodes one image."""
         (result,) = self.each(_call, [(function, args, options)])
         if isinstance(result, Lost):
             raise UnreadableImageError(result.reason)
@@ -172,11 +164,6 @@ class Decoder:
 
     A keeper thread starts and ends the process, because on Linux the process dies with the thread
     that started it.
-
-    Raises
-    ------
-    IcasError
-        It does not start.
     """
 
     _process: subprocess.Popen[bytes]
@@ -247,13 +234,6 @@ class Decoder:
         """``function(items, *rest, mark)``, computed there; it decodes each item in ``mark()``.
 
         Computing features of the decoded items may take the timeout times their number.
-
-        Raises
-        ------
-        DecoderDied
-            There is no result; the process has ended.
-        Exception
-            Errors of the function.
         """
         request = pickle.dumps((function, items, rest, how.memory), protocol=5)
         whole = how.timeout * max(1, len(items))
@@ -349,14 +329,7 @@ class DecoderPool:
     def run(
         self, function: Callable[..., T], items: Sequence[Any], rest: Sequence[Any], how: Isolation
     ) -> T:
-        """`Decoder.run` of a free decoder.
-
-        Raises
-        ------
-        DecoderDied
-        IcasError
-            Processes do not start, or the pool was closed meanwhile.
-        """
+        """`Decoder.run` of a free decoder."""
         decoder = self._take()
         try:
             result = decoder.run(function, items, rest, how)

@@ -1,4 +1,4 @@
-"""."""
+"""Tables as CSV files, and ``run.json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 def peak_memory_mb() -> float | None:
-    """Most memory in MB that this process held so far; None where the system does not tell."""
+    """Peak memory of this process in MB; None where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -23,7 +23,7 @@ def peak_memory_mb() -> float | None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV file: UTF-8, one heading, Unix line ends; names that are no text keep their bytes."""
+    """A CSV file: UTF-8, a header, Unix line ends; undecodable names keep their bytes."""
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow(columns)
@@ -32,25 +32,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 class _Lines(list[str]):
-    """Takes the lines of a CSV writer, whose line ends are Windows', and gives them Unix' ends.
+    """Converts the line ends of a CSV writer from Windows to Unix.
 
-    Only so does the writer put quotation marks around names that hold either character.
+    With those of Windows, the writer quotes names that hold either character.
     """
 
     def write(self, line: str) -> None:
-        """One line with its end."""
         self.append(line[:-2] + "\n")
 
 
-def _cells(names: Sequence[str]) -> NDArray[Any]:
-    return np.array([_cell(name) for name in names], object)
-
-
-def _cell(text: str) -> str:
-    """`text` as a CSV file holds it before a comma."""
+def csv_cells(names: Iterable[str]) -> NDArray[Any]:
+    """Names as cells of a CSV file, quoted where needed."""
     lines = _Lines()
-    csv.writer(lines, lineterminator="\r\n").writerow((text, ""))
-    return lines[0][:-2]
+    csv.writer(lines, lineterminator="\r\n").writerows((name, "") for name in names)
+    return np.array([line[:-2] for line in lines], object)
 
 
 def shown(value: float) -> str:

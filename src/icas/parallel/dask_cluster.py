@@ -51,13 +51,7 @@ _COMPUTING = ("numpy", "opencv-contrib-python", "Pillow", "ImageHash", "scikit-i
 
 @contextmanager
 def local_pool(count: int) -> Iterator[DaskPool]:
-    """A Dask cluster of `count` processes on this machine, which ends with the block.
-
-    Raises
-    ------
-    IcasError
-        It does not start.
-    """
+    """A Dask cluster of `count` processes on this machine, which ends with the block."""
     with _quiet():
         with interrupted_later(), children_of_one_thread():
             try:
@@ -84,13 +78,7 @@ def local_pool(count: int) -> Iterator[DaskPool]:
 
 @contextmanager
 def cluster_pool(scheduler: str) -> Iterator[DaskPool]:
-    """The cluster of the scheduler at that address.
-
-    Raises
-    ------
-    IcasError
-        No scheduler answers, it has no workers, or their versions differ from those here.
-    """
+    """The cluster of the scheduler at that address."""
     with _quiet():
         try:
             with warnings.catch_warnings():  # of versions, which are compared below
@@ -369,11 +357,6 @@ def run_packed(
     """The results of the packed (function, tasks), and the seconds that they took.
 
     It keeps no state, so that it may run again anywhere.
-
-    Raises
-    ------
-    IcasError
-        This machine does not see the files that the tasks need.
     """
     _check_files(files)
     function, tasks = packed.open()

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import multiprocessing
 import os
 import shutil
 import signal
-import struct
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +34,12 @@ NOT_STARTED = (
 )
 _OPEN_BLOCKS = 64
 """Mapped blocks that a worker keeps open."""
-_ALIGNMENT = 64
-"""Offsets of buffers in a file are multiples of it."""
+_HEAD = "head"
 
 
 @contextmanager
 def process_pool(count: int) -> Iterator[ProcessPool]:
-    """`count` processes and a folder for what they share; both end with the block.
-
-    Raises
-    ------
-    IcasError
-        The processes do not start.
-    """
+    """`count` processes and a folder for what they share; both end with the block."""
     folder = Path(tempfile.mkdtemp(prefix="icas-"))
     try:
         # Forking a process in which OpenCV has already started threads can hang, so spawn.
@@ -115,7 +105,7 @@ class ProcessPool(Pool):
             return super().results(future)
 
     def share(self, value: Any) -> Shared:
-        """A file that the processes map: its pages are in memory once for all of them.
+        """Files that the processes map: their pages are in memory once for all.
 
         Values with small pickles (arrays that are mapped already) travel with the tasks.
         """
@@ -123,16 +113,16 @@ class ProcessPool(Pool):
         if packed.nbytes < LARGE:
             return Here(value)
         try:
-            handle, name = tempfile.mkstemp(dir=self._folder)
-            with os.fdopen(handle, "wb") as stream:
-                for part in _layout(packed):
-                    stream.write(part)
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            (folder / _HEAD).write_bytes(packed.head)
+            for number, buffer in enumerate(packed.buffers):
+                buffer.tofile(folder / str(number))
         except OSError as error:
             raise IcasError(
                 f"{self._folder}: {error.strerror or error}: worker processes get features through"
                 " files there; set TMPDIR to a folder with room, or use --executor threads"
             ) from error
-        return Saved(name)
+        return Saved(str(folder), len(packed.buffers))
 
 
 @contextmanager
@@ -145,45 +135,22 @@ def _died_workers() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Saved(Shared):
-    """A value in a file of this machine."""
+    """A value in a folder of this machine: its pickle, and a file for each large buffer."""
 
     name: str
+    buffers: int
 
     def open(self) -> Any:
-        return _load(self.name)
+        return _load(self.name, self.buffers)
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):  # Windows keeps mapped files; they go with the folder
-            os.unlink(self.name)  # noqa: PTH108
+        # Windows keeps mapped files; they go with the folder of the pool.
+        shutil.rmtree(self.name, ignore_errors=True)
 
 
 @lru_cache(maxsize=_OPEN_BLOCKS)
-def _load(name: str) -> Any:
-    """The value in a file; its arrays are mapped pages, copied when written to."""
-    with Path(name).open("rb") as stream:
-        (count,) = struct.unpack("<q", stream.read(8))
-        sizes = struct.unpack(f"<{count}q", stream.read(8 * count))
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-    parts = [
-        np.frombuffer(mapped, np.uint8, size, offset)
-        for size, offset in zip(sizes, _offsets(sizes), strict=False)
-    ]
-    return Packed(parts[0].tobytes(), parts[1:]).open()
-
-
-def _layout(packed: Packed) -> Iterator[Any]:
-    """Bytes of the file: the number of parts, their sizes, and the parts at aligned offsets."""
-    parts = [np.frombuffer(packed.head, np.uint8), *packed.buffers]
-    sizes = [part.nbytes for part in parts]
-    header = struct.pack(f"<{len(sizes) + 1}q", len(sizes), *sizes)
-    end = len(header)
-    yield header
-    for part, offset in zip(parts, _offsets(sizes), strict=False):
-        yield bytes(offset - end)
-        yield part.data
-        end = offset + part.nbytes
-
-
-def _offsets(sizes: Sequence[int]) -> Iterable[int]:
-    lengths = (8 * (len(sizes) + 1), *sizes)
-    return accumulate(-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths)
+def _load(folder: str, buffers: int) -> Any:
+    """The value in a folder; its arrays are mapped pages, copied when written to."""
+    files = [Path(folder, str(number)) for number in range(buffers)]
+    mapped = [np.memmap(file, np.uint8, mode="c") for file in files]
+    return Packed(Path(folder, _HEAD).read_bytes(), list(mapped)).open()

@@ -15,7 +15,7 @@ from icas.clusterimg.data.links import Links
 from icas.clusterimg.model_selection.grid import PARAMETERS
 from icas.clusterimg.model_selection.scores import INDEXES, Tried
 from icas.common.errors import UsageError
-from icas.io.tables import _cells, shown, table
+from icas.io.tables import csv_cells, shown, table
 
 
 def earlier_run(root: Path) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def links_table(links: Links, files: Sequence[str], start: int = 0) -> Iterator[
 
     Image i of `links` is ``files[start + i]``.
     """
-    names = _cells(files)[start:]
+    names = csv_cells(files)[start:]
     yield from _pairs_table(("a", "b"), links, names, names)
 
 
@@ -56,7 +56,7 @@ def reference_table(
 
     A link's a is an index of `files`, b one of `references`.
     """
-    yield from _pairs_table(("file", "reference"), links, _cells(files), _cells(references))
+    yield from _pairs_table(("file", "reference"), links, csv_cells(files), csv_cells(references))
 
 
 def _pairs_table(
