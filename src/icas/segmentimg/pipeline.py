@@ -34,7 +34,7 @@ from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
 from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
 from icas.segmentimg.segmenters.segment import cut, enlarged
-from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.session.open import OpenImage, is_same_input
 from icas.segmentimg.settings import SegmentSettings
 from icas.segmentimg.templates.files import TemplateSet
 
@@ -198,12 +198,8 @@ def _finished_segments(
             wanted += [picture.out / name for name in record["painted_files"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # through JSON, as the file was, so that (1, 2) equals [1, 2]
-    about = json.loads(json.dumps(about))
-    same = isinstance(record, dict) and all(record.get(key) == about[key] for key in about)
-    if not same or record.get("sha256") != digest or not all(file.exists() for file in wanted):
-        return None
-    return int(record["segments"])
+    same = isinstance(record, dict) and is_same_input(record, about, digest)
+    return int(record["segments"]) if same and all(file.exists() for file in wanted) else None
 
 
 def _write(

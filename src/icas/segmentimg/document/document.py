@@ -676,10 +676,7 @@ class PaintDocument:
 def _split(
     before: Labels, crossed: NDArray[np.bool_], touched: NDArray[np.int32], number: int
 ) -> tuple[Labels, list[int]]:
-    """Labels after a cut, and the parent of each new segment, numbered from `number` on.
-
-    The first piece of a segment keeps its number.
-    """
+    """Labels after a cut, and the parents of the new segments, numbered from `number` on."""
     after = np.where(crossed, 0, before).astype(np.int32)
     pieces = connected(np.where(np.isin(after, touched), after, 0), edges=True)
     _, first_pixels = np.unique(pieces, return_index=True)
@@ -688,7 +685,7 @@ def _split(
     parents: list[int] = []
     for piece, position in enumerate(inside, start=1):
         segment = int(after.ravel()[position])
-        if segment in seen:
+        if segment in seen:  # its first piece keeps the number
             after[pieces == piece] = number + len(parents)
             parents.append(segment)
         seen.add(segment)

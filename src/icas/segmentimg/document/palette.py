@@ -232,16 +232,20 @@ def _unique_in_order(values: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _dominant(image: Image) -> NDArray[np.int32]:
     """The most frequent color of each large cluster of colors, in reading order."""
+    import cv2
+
     from icas.segmentimg.segmenters.kmeans import kmeans_colors
 
     codes = _codes(image)
     pixels = image.reshape(1, -1, 3)
     _, counts = np.unique(codes, return_counts=True)
-    # few colors cover half of the pixels: a palette saved as JPEG, not a photo
+    # few colors cover half of the pixels: a palette saved as JPEG, which mixes colors at borders
     if np.sort(counts)[-MAX_FLAT_COLORS:].sum() >= len(codes) / 2:
-        inner = _away_from_borders(image)
-        if inner.any():
-            codes, pixels = codes[inner], pixels[:, inner]
+        square = np.ones((5, 5), np.uint8)
+        spread = np.asarray(cv2.dilate(image, square) - cv2.erode(image, square))
+        flat = (spread <= JPEG_NOISE).all(axis=2).ravel()
+        if flat.any():
+            codes, pixels = codes[flat], pixels[:, flat]
     clusters = kmeans_colors(np.ascontiguousarray(pixels), MAX_DOMINANT_COLORS)
     labels = clusters.labels.ravel()
     kept: list[int] = []
@@ -250,19 +254,8 @@ def _dominant(image: Image) -> NDArray[np.int32]:
         large = np.count_nonzero(labels == number) >= MIN_SHARE * labels.size
         if not kept or (large and (distances >= MIN_DISTANCE).all()):
             kept.append(number)
-    kept.sort(key=lambda number: int(np.argmax(labels == number)))
-    return np.array([_most_frequent(codes[labels == number]) for number in kept], np.int32)
-
-
-def _away_from_borders(image: Image) -> NDArray[np.bool_]:
-    """(h * w,) bool: pixels in flat surroundings; at borders JPEG mixes colors."""
-    import cv2
-
-    square = np.ones((5, 5), np.uint8)
-    spread = cv2.dilate(image, square) - cv2.erode(image, square)
-    return np.asarray((spread <= JPEG_NOISE).all(axis=2).ravel())
-
-
-def _most_frequent(values: NDArray[np.int32]) -> int:
-    unique, counts = np.unique(values, return_counts=True)
-    return int(unique[np.argmax(counts)])
+    dominant = []
+    for number in sorted(kept, key=lambda number: int(np.argmax(labels == number))):
+        unique, counts = np.unique(codes[labels == number], return_counts=True)
+        dominant.append(unique[np.argmax(counts)])
+    return np.array(dominant, np.int32)

@@ -134,7 +134,7 @@ class ImageOpener:
         ask = self.interactive and isinstance(segmenter, AsksFirst) and segmenter.asks
         guide = segmenter.guide(image) if ask and isinstance(segmenter, AsksFirst) else None
         unsaved = kept is not None and not kept.saved
-        if kept is not None and _is_same(kept.about, method, digest):
+        if kept is not None and is_same_input(kept.about, method, digest):
             opened = self._restore(picture, image, kept)
         else:
             opened = self._segment(picture, image, digest, method, ask=ask)
@@ -205,10 +205,11 @@ def _load(opened: OpenImage) -> None:
     opened.saved_revision = opened.autosaved_revision = document.revision
 
 
-def _is_same(about: Mapping[str, Any], method: Record, digest: str) -> bool:
+def is_same_input(record: Mapping[str, Any], about: Record, digest: str) -> bool:
+    """Whether an earlier record is of the same method and image file."""
     # through JSON, as the file was, so that (1, 2) equals [1, 2]
-    wanted = json.loads(json.dumps({**method, "sha256": digest}))
-    return all(about.get(name) == value for name, value in wanted.items())
+    wanted = json.loads(json.dumps({**about, "sha256": digest}))
+    return all(record.get(name) == value for name, value in wanted.items())
 
 
 def _take_over(opened: OpenImage, painting: Painting) -> None:

@@ -41,10 +41,7 @@ class SessionSummary:
 
 
 class Session:
-    """Images to be painted one after the other, prefetched in threads and autosaved.
-
-    Up to `memory_bytes` of prefetched images, and as much of visited ones, stay in memory.
-    """
+    """Images to be painted one after the other, prefetched in threads and autosaved."""
 
     def __init__(
         self,

@@ -31,11 +31,7 @@ def paint_files(
     settings: SegmentSettings | None = None,
     console: Console | None = None,
 ) -> SessionSummary:
-    """Paint images in windows; masks are written when the user saves.
-
-    Wrong paths and options, folders that are not writable, and missing displays raise a
-    `UsageError` before any window opens.
-    """
+    """Paint images in windows; whatever can be wrong with the arguments is raised before."""
     settings, console = settings or SegmentSettings(), console or Console()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
