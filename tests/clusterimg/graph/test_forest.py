@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 import icas
 from icas.clusterimg.clustering.base import SingleLinkage
 from icas.clusterimg.clustering.batches import cluster_batches
-from icas.clusterimg.clustering.cohesion import cohesion
+from icas.clusterimg.clustering.cohesion import cohesions_of
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.graph.forest import (
@@ -164,12 +164,12 @@ def test_medoid_and_certificate_are_what_the_full_matrix_says(features, threshol
 def test_cohesion_does_not_depend_on_the_tile():
     rng = np.random.default_rng(1)
     features = FeatureSet.from_bits(rng.integers(0, 256, (300, 8), dtype=np.uint8))
-    members = np.arange(300)
+    labels = np.zeros(300, np.int64)
 
     class Small(type(METHOD)):
         tile = 7
 
-    assert cohesion(Small(), features, members) == cohesion(METHOD, features, members)
+    assert cohesions_of(Small(), features, labels) == cohesions_of(METHOD, features, labels)
 
 
 def test_the_weakest_link_of_a_cluster_that_links_do_not_join_is_unknown():

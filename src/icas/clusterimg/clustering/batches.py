@@ -93,27 +93,24 @@ class Clustering:
     def representative(self) -> NDArray[np.bool_]:
         """(n,) whether an image represented itself or its cluster when batches were merged."""
         chosen = np.zeros(self.count, bool)
-        for batch, start in zip(self.batches, self.starts, strict=False):
+        for batch, start in self._placed():
             chosen[batch.representatives + start] = True
         return chosen
 
-    def batch_links(self, number: int) -> Links:
-        """Links inside one batch; the images are numbered through all batches."""
-        return self.batches[number].links.shifted(int(self.starts[number]))
+    def _placed(self) -> list[tuple[Partition, int]]:
+        """Each batch with the number of its first image."""
+        return list(zip(self.batches, self.starts.tolist(), strict=False))
 
     def links(self) -> Links:
         """All links that were found."""
-        inside = [self.batch_links(number) for number in range(len(self.batches))]
+        inside = [batch.links.shifted(start) for batch, start in self._placed()]
         return join_links([*inside, self.merged_links])
 
     def trees(self) -> Links:
         """Links that connect the clusters: spanning trees of batches, and the links across them."""
         if self.tree is not None:
             return self.tree
-        trees = [
-            batch.tree.shifted(int(start))
-            for batch, start in zip(self.batches, self.starts, strict=False)
-        ]
+        trees = [batch.tree.shifted(start) for batch, start in self._placed()]
         return join_links([*trees, self.merged_links])
 
     def weakest_links(self) -> list[float]:

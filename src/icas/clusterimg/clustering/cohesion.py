@@ -68,13 +68,6 @@ class Certificate:
     bridge: Bridge | None = None
 
 
-def cohesion(method: Method, features: FeatureSet, members: Rows) -> Cohesion:
-    """Medoid and least similar pair of the images `members` (two or more) of `features`."""
-    labels = np.full(len(features), -1, np.int64)
-    labels[members] = 0
-    return cohesions_of(method, features, labels)[0]
-
-
 def cohesions_of(
     method: Method,
     features: FeatureSet,

@@ -66,50 +66,29 @@ def join_apart(start: Numbers, tree: Links, marks: ConstraintArrays, among: Amon
     if not broken:
         return Joined(number_clusters(whole), tree)
     affected = np.isin(whole, broken)
-    images = np.flatnonzero(affected)
-    part = _Part(affected, among(images))
-    found, joining = _parted(start[images], part.of(tree), part, marks[images])
+    images, number = np.flatnonzero(affected), np.cumsum(affected) - 1
+    links = among(images)
+
+    def among_affected(links: Links) -> Links:
+        chosen = links.select(affected[links.a] & affected[links.b])
+        return Links(number[chosen.a], number[chosen.b], chosen.similarity)
+
+    def parts() -> Iterator[Links]:
+        return map(among_affected, links.parts())
+
+    apart, joining = _parted(start[images], among_affected(tree), parts, marks[images])
     groups = whole.copy()
-    groups[images] = len(start) + found
-    outside = ~affected[tree.a]
-    rest = Links(tree.a[outside], tree.b[outside], tree.similarity[outside])
+    groups[images] = len(start) + apart
     if len(np.unique(start[images])) < len(images):
         # Links inside the groups of the start were not needed, but may be in the spanning tree.
-        joining = spanning_forest(len(images), part.inside(found)).links()
+        inner = (part.select(apart[part.a] == apart[part.b]) for part in parts())
+        joining = spanning_forest(len(images), inner).links()
+    rest = tree.select(~affected[tree.a])
     return Joined(number_clusters(groups), join_links([rest, joining.renumbered(images)]))
 
 
-class _Part:
-    """Links among chosen ones of n images, which are renumbered in their order."""
-
-    def __init__(self, chosen: NDArray[np.bool_], links: Links) -> None:
-        self._chosen = chosen
-        self._number = np.cumsum(chosen) - 1
-        self._links = links
-
-    def of(self, links: Links) -> Links:
-        """Those of `links` that are among the images."""
-        keep = self._chosen[links.a] & self._chosen[links.b]
-        a, b = self._number[links.a[keep]], self._number[links.b[keep]]
-        return Links(a, b, links.similarity[keep])
-
-    def parts(self) -> Iterator[Links]:
-        """All of them, some at a time."""
-        return map(self.of, self._links.parts())
-
-    def inside(self, groups: Numbers) -> Iterator[Links]:
-        """Those inside groups."""
-        for part in self.parts():
-            yield part.select(groups[part.a] == groups[part.b])
-
-    def between(self, groups: Numbers, ceiling: float) -> Iterator[Links]:
-        """Those between groups whose similarity is below `ceiling`."""
-        for part in self.parts():
-            yield part.select((groups[part.a] != groups[part.b]) & (part.similarity < ceiling))
-
-
 def _parted(
-    start: Numbers, tree: Links, part: _Part, marks: ConstraintArrays
+    start: Numbers, tree: Links, parts: Callable[[], Iterator[Links]], marks: ConstraintArrays
 ) -> tuple[Numbers, Links]:
     """Groups that links make of the n groups `start` under constraints, and the links used.
 
@@ -117,18 +96,21 @@ def _parted(
     often most of them, need not be considered; the others are, band by band.
     """
     groups = _Groups(start, marks)
-    forest = spanning_forest(len(start), tree.parts())
+    forest = spanning_forest(len(start), tree.parts()).links()
     taken = 0
-    while taken < len(forest.a) and groups.join(int(forest.a[taken]), int(forest.b[taken])):
+    while taken < len(forest) and groups.join(int(forest.a[taken]), int(forest.b[taken])):
         taken += 1
-    joined = [Links(forest.a[:taken], forest.b[:taken], forest.similarity[:taken])]
-    solid, ceiling = unions(len(start), forest.a[:taken], forest.b[:taken]), np.inf
+    joined = [forest.part(0, taken)]
+    solid, ceiling = unions(len(start), joined[0].a, joined[0].b), np.inf
+
+    def between(floor: float, ceiling: float) -> Iterator[Links]:
+        for part in parts():
+            inside = (part.similarity >= floor) & (part.similarity < ceiling)
+            yield groups.open(part.select(inside & (solid[part.a] != solid[part.b])))
+
     while ceiling > -np.inf:
-        floor = _floor(part.between(solid, ceiling), groups)
-        found = [NONE]
-        for links in part.between(solid, ceiling):
-            found.append(groups.open(links.select(links.similarity >= floor)))
-        band = join_links(found)
+        floor = _floor(between(-np.inf, ceiling))
+        band = join_links([NONE, *between(floor, ceiling)])
         order = np.lexsort((band.b, band.a, -band.similarity.astype(np.float64)))
         for begin in range(0, len(order), groups.chunk):
             joined.append(groups.join_by(band.select(order[begin : begin + groups.chunk])))
@@ -136,11 +118,10 @@ def _parted(
     return groups.of, join_links(joined)
 
 
-def _floor(parts: Iterable[Links], groups: _Groups) -> float:
-    """The similarity from which on there are about `BAND` links that may join groups."""
+def _floor(parts: Iterable[Links]) -> float:
+    """The similarity from which on there are about `BAND` links."""
     count, sample = 0, [np.empty(0, np.float32)]
-    for part in parts:
-        links = groups.open(part)
+    for links in parts:
         count += len(links)
         sample.append(links.similarity[::_SAMPLED])
     if count <= BAND:

@@ -23,6 +23,7 @@ LINKAGES = Registry(
         "complete": Entry(_PACKAGE + "dense_linkage:CompleteLinkage", "all pairs are similar"),
         "average": Entry(_PACKAGE + "dense_linkage:AverageLinkage", "pairs are similar on average"),
     },
+    member="partition",
 )
 
 
