@@ -16,7 +16,7 @@ from icas.clusterimg.pipeline.steps import (
     Survey,
     choose_method,
     describe,
-    survey,
+    survey_images,
     with_linkage,
 )
 from icas.clusterimg.pipeline.trained_network import with_trained_network
@@ -58,22 +58,13 @@ def run(
         context.clusterer(method, context.settings.threshold)  # settings are refused before work
         method = with_trained_network(context, method)
         with context.reading(method, source.read) as reading:
-            known = survey(context, reading, source)
-            clusterer = context.clusterer(method, known.threshold, known.sample)
-            describe(context, clusterer, known.choice)
-            clustering, found = _cluster(context, source, known, clusterer, decisions.constraints)
-        report = _report(context, source, known, clusterer, clustering, found)
+            survey = survey_images(context, reading, source)
+            clusterer = context.clusterer(method, survey.threshold, survey.sample)
+            describe(context, clusterer, survey.choice)
+            clustering, found = _cluster(context, source, survey, clusterer, decisions.constraints)
+        report = _report(context, source, survey, clusterer, clustering, found)
         report = replace(report, dst=destination.root, decisions=decisions.as_dict())
-        report = ResultWriter(
-            destination,
-            source.images_of(clustering.files),
-            clustering,
-            report,
-            context.settings,
-            context.watch,
-            context.console,
-            context.keeper,
-        ).write()
+        report = _write(context, destination, source, clustering, report)
         if found is not None:
             context.console.line(found.words(len(report.files), written=report.written))
         return report
@@ -98,24 +89,24 @@ def _scan(context: RunContext, destination: Destination) -> tuple[Source, Applie
 def _cluster(
     context: RunContext,
     source: Source,
-    known: Survey,
+    survey: Survey,
     clusterer: Clusterer,
     constraints: Constraints,
 ) -> tuple[Clustering, InReference | None]:
     """Clusters of all images, and what was found in the reference if there is one."""
     settings, watch, console = context.settings, context.watch, context.console
-    batches = features_by_batch(clusterer, known.images, source, settings, watch)
-    if known.reference is not None and clusterer.threshold is not None:
+    batches = features_by_batch(clusterer, survey.images, source, settings, watch)
+    if survey.reference is not None and clusterer.threshold is not None:
         looked_up = cluster_against(
             batches,
-            known.reference,
+            survey.reference,
             clusterer.threshold,
             context.link_store(),
             watch=watch,
             console=console,
         )
         return looked_up, looked_up.found
-    reading = known.images.reading
+    reading = survey.images.reading
     clustering = cluster_batches(
         clusterer,
         context.keeper.watch(batches),
@@ -132,13 +123,13 @@ def _cluster(
 def _report(
     context: RunContext,
     source: Source,
-    known: Survey,
+    survey: Survey,
     clusterer: Clusterer,
     clustering: Clustering,
     found: InReference | None,
 ) -> ClusterReport:
     """The report of a run whose files are not written yet."""
-    console, counts = context.console, known.images.reading.counts
+    console, counts = context.console, survey.images.reading.counts
     if clusterer.reason:
         console.line(f"grouped by {clusterer.reason}")
     if clusterer.candidates is not None:
@@ -147,11 +138,31 @@ def _report(
     lost = found.unreadable if found is not None else ()
     return replace(
         make_report(clustering, clusterer, context.settings, context.watch),
-        threshold_reason=clusterer.reason or (known.choice.reason if known.choice else ""),
+        threshold_reason=clusterer.reason or (survey.choice.reason if survey.choice else ""),
         source=str(context.source.resolve()),
         unreadable=(*clustering.unreadable, *source.unreadable, *lost),
         ignored=source.ignored,
-        sample=known.sample,
+        sample=survey.sample,
         features=asdict(counts),
         reference=found,
     )
+
+
+def _write(
+    context: RunContext,
+    destination: Destination,
+    source: Source,
+    clustering: Clustering,
+    report: ClusterReport,
+) -> ClusterReport:
+    """Carry out the plan of the result; the completed report."""
+    return ResultWriter(
+        destination,
+        source.images_of(clustering.files),
+        clustering,
+        report,
+        context.settings,
+        context.watch,
+        context.console,
+        context.keeper,
+    ).write()

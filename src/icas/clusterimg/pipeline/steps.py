@@ -146,7 +146,7 @@ class Survey:
         return None if self.choice is None else self.choice.sample
 
 
-def survey(context: RunContext, reading: Reading, source: Source) -> Survey:
+def survey_images(context: RunContext, reading: Reading, source: Source) -> Survey:
     """Read what the choice of the threshold needs, and choose it."""
     settings, watch, method = context.settings, context.watch, reading.method
     if context.clusterer(method, settings.threshold).threshold is None:
