@@ -19,7 +19,7 @@ from icas.segmentimg.templates.templates import Mask, Template, colors_for, make
 
 @dataclass(frozen=True, eq=False)
 class TemplatePaint:
-    """What template painting gives for one picture.
+    """Result of template painting for one image.
 
     Attributes
     ----------
@@ -30,10 +30,6 @@ class TemplatePaint:
         Colors of the templates, RGB, in their order.
     painted : (h, w) int32 ndarray
         0 = not painted, n = ``colors[n - 1]``; of the most similar match where some overlap.
-
-    See Also
-    --------
-    icas.paint_templates : makes one.
 
     Examples
     --------
@@ -82,34 +78,28 @@ def paint_templates(
     templates: Sequence[Template | NDArray[Any]],
     threshold: float | None = 0.05,
 ) -> TemplatePaint:
-    """Find templates in a picture and paint their segments there.
+    """Find templates in an image and paint their segments there.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; whatever `icas.segment` takes does too.
+        RGB; or any other image that `icas.segment` takes.
     templates : sequence of Template or (h, w, 3) uint8 ndarray
-        Of plain pictures `icas.make_template` makes templates, each with a colour of its own.
+        `icas.make_template` makes templates of images, each with a color of its own.
     threshold : float or None, default 0.05
-        In [0, 1]: every place that differs by at most this (1 - similarity) and is more alike than
-        the places around it. Of places of different templates whose boxes overlap by more than
-        0.1 (intersection over union) the most similar is kept. None: the best place of each
-        template, all kept.
+        In [0, 1]: all local minima of the difference (1 - similarity) up to this. Of matches of
+        different templates whose boxes overlap by more than 0.1 (intersection over union) the most
+        similar is kept. None: the best match of each template, all kept.
 
     Returns
     -------
     TemplatePaint
-        The places, and what is painted.
 
     Raises
     ------
     UsageError
-        No templates; one that is larger than the picture or found at more than 100,000 places; a
-        threshold that is none.
-
-    See Also
-    --------
-    icas.make_template : a template with attention, segment and mask.
+        No templates; one that is larger than the image or matches at more than 100,000 places; or
+        an invalid threshold.
 
     Notes
     -----

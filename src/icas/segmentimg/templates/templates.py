@@ -32,22 +32,20 @@ MIN_ATTENTION = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A small picture to be found, and what is painted where it is.
-
-    `icas.make_template` makes one of less.
+    """A small image to find, and what is painted where it is found.
 
     Parameters
     ----------
     name : str
-        What errors call it.
+        For error messages.
     image : (h, w, 3) uint8 ndarray
         RGB.
     attention : (h, w) bool ndarray
-        The pixels that count when it is matched; at least one.
+        Pixels that are compared; at least one.
     segment : (h, w, 3) uint8 ndarray
-        RGB colours to be painted; at most 256 different ones inside `mask`.
+        RGB colors to paint; at most 256 different ones inside `mask`.
     mask : (h, w) bool ndarray
-        The pixels that are painted; at least one.
+        Pixels that are painted; at least one.
 
     Attributes
     ----------
@@ -57,11 +55,7 @@ class Template:
     Raises
     ------
     UsageError
-        Sizes or dtypes that differ from these, no pixel to match or to paint, too many colours.
-
-    See Also
-    --------
-    icas.make_template : what is not given is made.
+        Other sizes or dtypes, no pixel to compare or to paint, or too many colors.
 
     Examples
     --------
@@ -116,42 +110,37 @@ def make_template(
     color: Color | None = None,
     name: str = "template",
 ) -> Template:
-    """A template with what is not given made from what is.
+    """Make a template; what is not given is derived.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; whatever `icas.segment` takes does too.
+        RGB; or any other image that `icas.segment` takes.
     attention : (h, w) or (h, w, 3) ndarray, optional
-        Pixels that are not 0 count; not given: the picture without the even background that
-        surrounds its object, or all of it where there is none.
+        Pixels other than 0 are compared; default: the image without the even background around its
+        object, or all of it if there is none.
     segment : (h, w, 3) uint8 ndarray, optional
-        Colours to be painted; not given: `color` everywhere.
+        Colors to paint; default: `color` everywhere.
     mask : (h, w) or (h, w, 3) ndarray, optional
-        Pixels that are not 0 are painted; not given: those of the segment that are not black, or
-        with no segment the attention.
+        Pixels other than 0 are painted; default: those of the segment that are not black, or
+        without a segment the attention.
     color : (int, int, int), default (204, 0, 0)
-        Red, green, blue, 0-255; not used with a segment.
+        Red, green, blue, 0-255; ignored with a segment.
     name : str, default "template"
-        What errors call it.
+        For error messages.
 
     Returns
     -------
     Template
-        Checked.
 
     Raises
     ------
     UsageError
-        As `Template`, or a picture or colour that is none.
-
-    See Also
-    --------
-    icas.paint_templates : finds them.
+        As `Template`, or an invalid image or color.
 
     Examples
     --------
-    A disc on white: the white around it does not count.
+    A disc on white; the white is not compared:
 
     >>> import icas
     >>> import numpy as np
@@ -162,23 +151,18 @@ def make_template(
     >>> bool(template.attention[10, 10]), bool(template.attention[0, 0])
     (True, False)
     """
-    picture = as_image(image, f"template {name!r}")
-    counts = made_attention(picture) if attention is None else _not_black(attention)
+    pixels = as_image(image, f"template {name!r}")
+    compared = made_attention(pixels) if attention is None else _not_black(attention)
     if segment is None:
-        colors = np.broadcast_to(
-            np.array(_checked(DEFAULT_COLOR if color is None else color), np.uint8), picture.shape
-        )
-        painted = counts if mask is None else _not_black(mask)
+        color = DEFAULT_COLOR if color is None else color
+        if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+            raise UsageError(f"colour {color}: red, green and blue lie between 0 and 255")
+        colors = np.full(pixels.shape, color, np.uint8)
+        painted = compared if mask is None else _not_black(mask)
     else:
-        colors = as_image(segment, f"segment of template {name!r}")
+        colors = np.ascontiguousarray(as_image(segment, f"segment of template {name!r}"))
         painted = _not_black(colors if mask is None else mask)
-    return Template(name, picture, counts, np.ascontiguousarray(colors), painted)
-
-
-def _checked(color: Color) -> Color:
-    if len(color) != 3 or not all(0 <= part <= 255 for part in color):
-        raise UsageError(f"colour {color}: red, green and blue lie between 0 and 255")
-    return color
+    return Template(name, pixels, compared, colors, painted)
 
 
 def _not_black(array: NDArray[Any]) -> Mask:
