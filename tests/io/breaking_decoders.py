@@ -104,8 +104,9 @@ def talks(items: Sequence[str], mark: Callable[[], Any]) -> str:
 INSTALLED = """
 import sys
 sys.path.append({here!r})
-from icas.io import reading as picture_files
-picture_files._READERS["PSD"] = "breaking_decoders:Reader"
+import breaking_decoders
+from PIL import PsdImagePlugin
+PsdImagePlugin.PsdImageFile = breaking_decoders.Reader
 """
 """Content of a sitecustomize.py by which every Python that finds it breaks so."""
 

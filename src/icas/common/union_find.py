@@ -1,4 +1,4 @@
-"""Things that are joined pair by pair -> the groups that they form."""
+"""Connected components of graphs given as pairs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 def unions(
     count: int, a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]
 ) -> NDArray[np.int64]:
-    """Group of each of `count` things where each of `a` is joined with that of `b`.
+    """Connected component of each of `count` nodes, (count,) int64, for edges from `a` to `b`.
 
-    Returns
-    -------
-    (count,) int64 ndarray
-        Connected components, numbered from 0 in no promised order.
+    Components are numbered from 0 in no particular order.
     """
     from scipy.sparse.csgraph import connected_components
 
-    _, found = connected_components(graph_of(count, a, b, np.ones(len(a), np.int8)), directed=False)
-    return np.asarray(found, np.int64)
+    _, components = connected_components(
+        graph_of(count, a, b, np.ones(len(a), np.int8)), directed=False
+    )
+    return np.asarray(components, np.int64)
 
 
 def graph_of(
@@ -30,11 +29,11 @@ def graph_of(
     b: NDArray[np.integer[Any]],
     values: NDArray[Any],
 ) -> Any:
-    """A sparse (count, count) matrix with `values` at (a, b), as scipy's graph routines take it.
+    """A sparse (count, count) matrix with `values` at (a, b), for scipy's graph routines.
 
-    Its indices are 32 bit: older releases of scipy know no others there.
+    Its indices have 32 bits, because older releases of scipy support no others there.
     """
     from scipy.sparse import coo_array
 
-    places = (a.astype(np.int32), b.astype(np.int32))
-    return coo_array((values, places), shape=(count, count)).tocsr()
+    indices = (a.astype(np.int32), b.astype(np.int32))
+    return coo_array((values, indices), shape=(count, count)).tocsr()

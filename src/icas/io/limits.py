@@ -56,13 +56,13 @@ def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> 
         raise UnreadableImageError(f"claims {width}x{height} pixels: a side may have {MOST_SIDE:,}")
 
 
-def check_tiles(picture: ImageFile.ImageFile) -> None:
+def check_tiles(pil: ImageFile.ImageFile) -> None:
     """Refuse a TIFF with tiles far larger than the image: libtiff unpacks whole tiles."""
-    tags: Any = getattr(picture, "tag_v2", {})
+    tags: Any = getattr(pil, "tag_v2", {})
     width, height = (tags.get(tag, 0) for tag in (322, 323))
     if not isinstance(width, int) or not isinstance(height, int):
         return
-    if width * height > max(_TILE_PIXELS, 2 * picture.size[0] * picture.size[1]):
+    if width * height > max(_TILE_PIXELS, 2 * pil.size[0] * pil.size[1]):
         raise UnreadableImageError(f"damaged: claims tiles of {width}x{height} pixels")
 
 

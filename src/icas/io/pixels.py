@@ -17,40 +17,40 @@ Size = tuple[int, int]
 """Width and height."""
 
 _BAND_PIXELS = 1 << 16
-"""Pixels converted at a time: what lies between decoder and result stays in the cache."""
+"""Pixels converted at a time: the intermediate arrays stay in the processor cache."""
 
 _PHOTOMETRIC = 262
 _BITS_PER_SAMPLE = 258
 _WHITE_IS_ZERO = 0
 
 
-def upright_rgb(picture: PillowImage.Image, orientation: int = 1) -> Image:
-    """The pixels of a loaded `picture` as new (h, w, 3) uint8, turned by the EXIF `orientation`.
+def upright_rgb(pil: PillowImage.Image, orientation: int = 1) -> Image:
+    """Pixels of a loaded Pillow image as new (h, w, 3) uint8, turned by the EXIF `orientation`.
 
     Alpha is laid over white; more than 8 bits are scaled by the depth that the file declares,
     floats in 0..1 by 255, other floats and 32-bit integers from their least to their greatest
     value (NaN is black). Conversion goes by bands of rows: besides the result and Pillow's own
-    pixels no third copy of a large picture exists.
+    pixels no third copy of a large image exists.
     """
-    width, height = picture.size
+    width, height = pil.size
     turned = orientation in (5, 6, 7, 8)
     result = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
     stored = _as_stored(result, orientation)
-    to_rgb = _converter(picture)
-    for top, band in _bands(picture):
+    to_rgb = _converter(pil)
+    for top, band in _bands(pil):
         stored[top : top + band.size[1]] = to_rgb(band)
     return result
 
 
-def _bands(picture: PillowImage.Image) -> Iterator[tuple[int, PillowImage.Image]]:
-    """The picture in bands of rows, from the top, each with the number of its first row."""
-    width, height = picture.size
+def _bands(pil: PillowImage.Image) -> Iterator[tuple[int, PillowImage.Image]]:
+    """The image in bands of rows, from the top, each with the number of its first row."""
+    width, height = pil.size
     rows = max(1, _BAND_PIXELS // width)
     if rows >= height:
-        yield 0, picture
+        yield 0, pil
         return
     for top in range(0, height, rows):
-        yield top, picture.crop((0, top, width, min(top + rows, height)))
+        yield top, pil.crop((0, top, width, min(top + rows, height)))
 
 
 def _as_stored(upright: Image, orientation: int) -> Image:
@@ -71,19 +71,19 @@ def _as_stored(upright: Image, orientation: int) -> Image:
 _Converter = Callable[["PillowImage.Image"], NDArray[np.uint8]]
 
 
-def _converter(picture: PillowImage.Image) -> _Converter:
-    """What makes (h, w, 3) or (h, w, 1) uint8 of a band of `picture`."""
-    mode = picture.mode
+def _converter(pil: PillowImage.Image) -> _Converter:
+    """Conversion to (h, w, 3) or (h, w, 1) uint8 of a band of the image."""
+    mode = pil.mode
     if mode.startswith("I;16"):
-        return _deep_gray(picture)
-    if mode == "I" and picture.format != "TIFF":
+        return _deep_gray(pil)
+    if mode == "I" and pil.format != "TIFF":
         # Pillow has brought the 9 to 16 bits of a PGM or PNG to 0..65535.
         return lambda band: (np.asarray(band).clip(0, 65535) >> 8).astype(np.uint8)[..., None]
     if mode in ("I", "F"):
-        return _scaled_gray(picture)
+        return _scaled_gray(pil)
     if mode == "LAB":
         return _lab()
-    if picture.has_transparency_data:
+    if pil.has_transparency_data:
         return _over_white
     if mode in ("L", "1"):
         return lambda band: np.asarray(band.convert("L"))[..., None]
@@ -98,11 +98,11 @@ def _over_white(band: PillowImage.Image) -> NDArray[np.uint8]:
     return opaque
 
 
-def _deep_gray(picture: PillowImage.Image) -> _Converter:
+def _deep_gray(pil: PillowImage.Image) -> _Converter:
     """16 bits, or the fewer that a TIFF declares, to 8."""
-    shift = max(0, _tiff_tag(picture, _BITS_PER_SAMPLE, 16) - 8)
-    inverted = _tiff_tag(picture, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
-    clear = picture.info.get("transparency")  # PNG: the one gray that is transparent
+    shift = max(0, _tiff_tag(pil, _BITS_PER_SAMPLE, 16) - 8)
+    inverted = _tiff_tag(pil, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
+    clear = pil.info.get("transparency")  # PNG: the one gray that is transparent
 
     def convert(band: PillowImage.Image) -> NDArray[np.uint8]:
         deep = np.asarray(band)
@@ -116,17 +116,17 @@ def _deep_gray(picture: PillowImage.Image) -> _Converter:
     return convert
 
 
-def _tiff_tag(picture: PillowImage.Image, tag: int, default: int) -> int:
-    value: Any = getattr(picture, "tag_v2", {}).get(tag, default)
+def _tiff_tag(pil: PillowImage.Image, tag: int, default: int) -> int:
+    value: Any = getattr(pil, "tag_v2", {}).get(tag, default)
     if isinstance(value, tuple):
         value = value[0] if value else default
     return value if isinstance(value, int) else default
 
 
-def _scaled_gray(picture: PillowImage.Image) -> _Converter:
+def _scaled_gray(pil: PillowImage.Image) -> _Converter:
     """Floats and 32-bit integers, of which no file says how far they reach, to 8 bits."""
-    low, high = _finite_range(picture)
-    if picture.mode == "F" and low >= 0 and high <= 1:
+    low, high = _finite_range(pil)
+    if pil.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     scale = 255.0 / (high - low) if high > low else 0.0
 
@@ -139,10 +139,10 @@ def _scaled_gray(picture: PillowImage.Image) -> _Converter:
     return convert
 
 
-def _finite_range(picture: PillowImage.Image) -> tuple[float, float]:
+def _finite_range(pil: PillowImage.Image) -> tuple[float, float]:
     """The least and the greatest value; (0, 0) where none is finite."""
     low, high = np.inf, -np.inf
-    for _, band in _bands(picture):
+    for _, band in _bands(pil):
         values = np.asarray(band)
         finite = values[np.isfinite(values)]
         if finite.size:

@@ -77,18 +77,9 @@ class _QuietPillow:
 
 QUIET_PILLOW = _QuietPillow()
 
-_READERS = {
-    "JPEG": "PIL.JpegImagePlugin:JpegImageFile",
-    "PNG": "PIL.PngImagePlugin:PngImageFile",
-    "GIF": "PIL.GifImagePlugin:GifImageFile",
-    "BMP": "PIL.BmpImagePlugin:BmpImageFile",
-    "TIFF": "PIL.TiffImagePlugin:TiffImageFile",
-    "WEBP": "PIL.WebPImagePlugin:WebPImageFile",
-    "JPEG2000": "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile",
-    "PNM": "PIL.PpmImagePlugin:PpmImageFile",
-    "AVIF": "PIL.AvifImagePlugin:AvifImageFile",
-    "PSD": "PIL.PsdImagePlugin:PsdImageFile",
-}
+_PLUGINS = {"JPEG": "Jpeg", "PNG": "Png", "GIF": "Gif", "BMP": "Bmp", "TIFF": "Tiff"}
+_PLUGINS |= {"WEBP": "WebP", "JPEG2000": "Jpeg2K", "PNM": "Ppm", "AVIF": "Avif", "PSD": "Psd"}
+"""Formats that are read, and how Pillow's modules and classes for them begin."""
 _ORIENTATION = 274
 
 _READ_AT_ONCE = frozenset(("JPEG", "PNG"))
@@ -129,7 +120,7 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     kind = picture_kind(head)
     if kind is None:
         raise UnreadableImageError(what_it_is(head))
-    if kind not in _READERS:
+    if kind not in _PLUGINS:
         raise UnreadableImageError(f"{kind} pictures cannot be read here: save them as JPEG or PNG")
     if kind == "WEBP":
         check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
@@ -142,12 +133,12 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     source.seek(0)
     # Without a file name, or Pillow would map some files into memory: one that shrinks while it is
     # read would kill the process.
-    picture = _reader(kind)(source, "")
-    check_size(picture.size, max_pixels, kind, cost)
-    check_tiles(picture)
+    pil = _reader(kind)(source, "")
+    check_size(pil.size, max_pixels, kind, cost)
+    check_tiles(pil)
     if kind == "JPEG" and isinstance(source, io.BytesIO):
-        picture.decodermaxblock = source.getbuffer().nbytes  # the decoder gets all of it at once
-    return picture
+        pil.decodermaxblock = source.getbuffer().nbytes  # the decoder gets all of it at once
+    return pil
 
 
 def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
@@ -165,11 +156,10 @@ def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
 
 @cache
 def _reader(kind: str) -> Callable[[IO[bytes], str], ImageFile.ImageFile]:
-    module, name = _READERS[kind].split(":")
-    return cast(
-        "Callable[[IO[bytes], str], ImageFile.ImageFile]",
-        getattr(importlib.import_module(module), name),
-    )
+    module = importlib.import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+    reader: Callable[[IO[bytes], str], ImageFile.ImageFile]
+    reader = getattr(module, f"{_PLUGINS[kind]}ImageFile")
+    return reader
 
 
 def _webp_canvas(head: bytes) -> tuple[int, int]:
@@ -179,15 +169,15 @@ def _webp_canvas(head: bytes) -> tuple[int, int]:
     return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
 
 
-def _orientation_of(picture: ImageFile.ImageFile) -> int:
+def _orientation_of(pil: ImageFile.ImageFile) -> int:
     """EXIF orientation, 1 to 8; 1 where it is broken or absent."""
-    if picture.format == "TIFF":
+    if pil.format == "TIFF":
         return 1  # its reader turns the pixels itself
     from PIL import Image as PillowImage
 
     try:
         # Not the PNG reader's own getexif, which would decode all pixels first.
-        value: Any = PillowImage.Image.getexif(picture).get(_ORIENTATION, 1)
+        value: Any = PillowImage.Image.getexif(pil).get(_ORIENTATION, 1)
     except Exception:  # a broken EXIF block is no reason to refuse the pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -225,7 +215,7 @@ def _reason(error: Exception) -> str:
 def read_image(
     path: FilePath, *, max_pixels: int = MAX_PIXELS, at_least: Size | int | None = None
 ) -> Image:
-    """The picture in the file `path` as upright RGB.
+    """The image in the file `path` as upright RGB.
 
     EXIF orientation is applied, 16-bit and float pixels are scaled to 8 bits, gray, CMYK, Lab and
     palettes become RGB, transparency is laid over white; of animated files the first frame counts.
@@ -236,10 +226,10 @@ def read_image(
     path : str or Path
         A file; its content decides how it is read, not its suffix.
     max_pixels : int, default 178,956,970
-        A picture whose header claims more is refused before memory for its pixels is taken.
+        An image whose header claims more is refused before memory for its pixels is taken.
     at_least : (int, int) or int, optional
         Width and height, or the longer side, in pixels that are enough: a JPEG is decoded at a
-        half, a quarter or an eighth of its size, the smallest that leaves the upright picture at
+        half, a quarter or an eighth of its size, the smallest that leaves the upright image at
         least so wide and high. That takes a fraction of the time. Other formats come at their full
         size.
 
@@ -251,12 +241,8 @@ def read_image(
     Raises
     ------
     UnreadableImageError
-        The file is no picture, is cut short, damaged, too large or may not be read. The message
+        The file is no image, is cut short, damaged, too large or may not be read. The message
         is the reason in a few words, without the file's name.
-
-    Notes
-    -----
-    Pillow decodes.
 
     Examples
     --------
@@ -267,56 +253,43 @@ def read_image(
     >>> picture.shape, picture.dtype, picture[0, 0].tolist()
     ((30, 40, 3), dtype('uint8'), [200, 200, 200])
     """
-    with opened(path, max_pixels, pixels=True) as picture:
-        if at_least is not None and picture.format == "JPEG":
-            picture.draft(None, _as_stored(at_least, picture))
-        large = picture.size[0] * picture.size[1] > _LARGE_PIXELS
+    with opened(path, max_pixels, pixels=True) as pil:
+        if at_least is not None and pil.format == "JPEG":
+            pil.draft(None, _as_stored(at_least, pil))
+        large = pil.size[0] * pil.size[1] > _LARGE_PIXELS
         with _ONE_LARGE if large else nullcontext():
-            picture.load()
-            return upright_rgb(picture, _orientation_of(picture))
+            pil.load()
+            return upright_rgb(pil, _orientation_of(pil))
 
 
-def _as_stored(size: Size | int, picture: ImageFile.ImageFile) -> Size:
-    """The least width and height of the stored `picture`, which may have to be turned."""
+def _as_stored(size: Size | int, pil: ImageFile.ImageFile) -> Size:
+    """The least width and height of the stored `pil`, which may have to be turned."""
     if isinstance(size, int):
-        return (size, 1) if picture.size[0] >= picture.size[1] else (1, size)
-    return (size[1], size[0]) if _orientation_of(picture) >= 5 else size
+        return (size, 1) if pil.size[0] >= pil.size[1] else (1, size)
+    return (size[1], size[0]) if _orientation_of(pil) >= 5 else size
 
 
 def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
-    """Width and height of the upright picture in `path`, from its header alone.
-
-    Raises
-    ------
-    UnreadableImageError
-        As `read_image`, as far as the header tells.
-    """
-    with opened(path, max_pixels) as picture:
-        if picture.format == "PNG" and _has_exif_chunk(cast("IO[bytes]", picture.fp)):
-            picture.load()  # the chunk may stand behind the pixels
-        width, height = picture.size
-        return (height, width) if _orientation_of(picture) >= 5 else (width, height)
+    """Width and height of the upright image in `path`, from its header."""
+    with opened(path, max_pixels) as pil:
+        if pil.format == "PNG" and _has_exif_chunk(cast("IO[bytes]", pil.fp)):
+            pil.load()  # the chunk may stand behind the pixels
+        width, height = pil.size
+        return (height, width) if _orientation_of(pil) >= 5 else (width, height)
 
 
 def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """The picture in `path` made small: (h, w, 3) uint8 RGB with neither side above `side`.
+    """The image in `path` made small: (h, w, 3) uint8 RGB with neither side above `side`.
 
-    A JPEG is decoded at a fraction of its size, which takes a fraction of the time. Small pictures
+    A JPEG is decoded at a fraction of its size, which takes a fraction of the time. Small images
     are not made larger.
-
-    Raises
-    ------
-    UnreadableImageError
-        As `read_image`.
-    UsageError
-        `side` is less than 1.
     """
     if side < 1:
         raise UsageError(f"thumbnail side {side}: must be at least 1 pixel")
-    with opened(path, max_pixels, pixels=True) as picture:
-        picture.draft(None, _fit(picture.size, side))
-        picture.load()
-        image = upright_rgb(picture, _orientation_of(picture))
+    with opened(path, max_pixels, pixels=True) as pil:
+        pil.draft(None, _fit(pil.size, side))
+        pil.load()
+        image = upright_rgb(pil, _orientation_of(pil))
     return resize(image, _fit((image.shape[1], image.shape[0]), side))
 
 
@@ -328,14 +301,7 @@ def _fit(size: Size, side: int) -> Size:
 def resize(image: Image, size: Size) -> Image:
     """`image` at `size` (width, height): by area where neither side grows, else bilinear.
 
-    Parameters
-    ----------
-    image
-        (h, w, 3) or (h, w) uint8.
-
-    Returns
-    -------
-    The array itself, not a copy, where the size is the same already.
+    `image` is (h, w, 3) or (h, w) uint8; it is returned itself if it has the size already.
     """
     height, width = image.shape[:2]
     if (width, height) == tuple(size):
@@ -343,26 +309,15 @@ def resize(image: Image, size: Size) -> Image:
     import cv2
 
     smaller = size[0] <= width and size[1] <= height
-    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cast(Image, cv2.resize(image, size, interpolation=way))
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cast(Image, cv2.resize(image, size, interpolation=interpolation))
 
 
 def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write `image` as PNG or JPEG (quality 95), by the suffix of `path`; whole or not at all.
+    """Write `image` atomically as PNG or JPEG (quality 95), by the suffix of `path`.
 
-    Parameters
-    ----------
-    path
-        Ends in .png, .jpg, .jpeg or .jpe. A file that is there is replaced.
-    image
-        (h, w, 3) RGB or (h, w) gray; uint8, for PNG also uint16.
-
-    Raises
-    ------
-    UsageError
-        Another suffix, shape or type of numbers.
-    OSError
-        The folder is missing, full or not writable; nothing new is left behind.
+    `image` is (h, w, 3) RGB or (h, w) gray; uint8, for PNG also uint16. Other suffixes, shapes and
+    types are a UsageError; an OSError leaves no file behind.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg", ".jpe"):
@@ -383,35 +338,26 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
 
 
 def as_image(array: NDArray[Any], name: str = "image") -> Image:
-    """An image as an array -> RGB uint8.
+    """An array as RGB uint8: gray, RGB, or RGB with alpha, which is laid over white.
 
-    Parameters
-    ----------
-    array : (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) uint8 or uint16 ndarray
-        Gray, RGB, or RGB with alpha, which is laid over white. Of 16 bits the upper eight count.
-    name : str
-        What the error calls it.
-
-    Raises
-    ------
-    UsageError
-        Another shape or dtype, or no pixels.
+    `array` is (h, w) or (h, w, 1|3|4), uint8 or uint16, of which the upper eight bits count; other
+    shapes and types are a UsageError, which calls the array `name`.
     """
-    given = np.asarray(array)
-    if given.dtype == np.uint16:
-        given = (given >> 8).astype(np.uint8)
-    channels = 1 if given.ndim == 2 else given.shape[-1]
-    if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.size == 0:
+    pixels = np.asarray(array)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.size == 0:
         raise UsageError(
-            f"{name} is {given.dtype} of shape {given.shape}; needed: uint8, (h, w) gray or"
+            f"{name} is {pixels.dtype} of shape {pixels.shape}; needed: uint8, (h, w) gray or"
             " (h, w, 3) RGB"
         )
     if channels == 3:
-        return np.ascontiguousarray(given)
+        return np.ascontiguousarray(pixels)
     if channels == 1:
-        return np.repeat(given.reshape(*given.shape[:2], 1), 3, axis=2)
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     if channels == 4:
-        return _over_white(given)
+        return _over_white(pixels)
     raise UsageError(f"{name} has {channels} channels; gray, RGB or RGBA is needed")
 
 
