@@ -19,6 +19,7 @@ report = icas.recut(report.dst, 0.4)
 report = icas.split("sorted", 0, at="weakest")
 undone: icas.Undone = icas.undo(Path("sorted"))
 decided: icas.DecideReport = icas.decide("sorted", "must-link", "a.jpg", "b.jpg")
+linked: icas.DecideReport = icas.must_link("sorted", "a.jpg", "b.jpg", cache="kept")
 
 model = icas.ImageClusterer(method="ssim", threshold=0.8).fit(files)
 found: NDArray[np.int64] = model.labels_

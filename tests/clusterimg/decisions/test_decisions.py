@@ -70,6 +70,25 @@ def places(dst):
 # --- followed by later runs -------------------------------------------------------------------
 
 
+def test_the_functions_are_the_actions_of_decide(result, cache):
+    apart = icas.cannot_link(result, "coffee-1.png", "coffee-2.jpg")
+    joined = icas.must_link(result, "moon.png", "page.png", cache=cache)
+    rejected = icas.reject(result, 0)
+    assert [report.what for report in (apart, joined, rejected)] == [
+        "cannot-link",
+        "must-link",
+        "reject",
+    ]
+    assert icas.decide(result, "must-link", "moon.png", "page.png").already == joined.decisions
+    listed = icas.decide(result, "list").decisions
+    assert [one.how for one in listed][:2] == [
+        "cannot-link coffee-1.png coffee-2.jpg",
+        "must-link moon.png page.png",
+    ]
+    with pytest.raises(icas.UsageError, match="no image nothing.png"):
+        icas.must_link(result, "moon.png", "nothing.png")
+
+
 def test_the_next_run_follows_what_was_decided(result, own_photos, tmp_path, cache, capsys):
     icas.decide(result, "must-link", "moon.png", "page.png")
     icas.decide(result, "cannot-link", "coffee-1.png", "result/cluster_1/coffee-3.png")
