@@ -425,13 +425,7 @@ def _bytes_used(database: sqlite3.Connection) -> int:
 
 
 def cache_info(folder: Path) -> dict[str, Any]:
-    """Contents, size and limit (0 = unknown) of the cache in `folder`.
-
-    Raises
-    ------
-    IcasError
-        It is damaged, no cache, or cannot be read.
-    """
+    """Contents, size and limit (0 = unknown) of the cache in `folder`."""
     place, size, methods, limit = folder / NAME, _size(folder), dict[str, int](), 0
     try:
         if place.exists():
@@ -462,15 +456,7 @@ def info_lines(info: dict[str, Any]) -> list[str]:
 
 
 def clear_cache(folder: Path) -> str:
-    """Remove the cache in `folder`, and no other file there; what was done, for a message.
-
-    Raises
-    ------
-    ConflictError
-        A file of that name is there and no cache of icas.
-    IcasError
-        It cannot be removed.
-    """
+    """Remove the cache in `folder`, and no other file there; what was done, for a message."""
     place = folder / NAME
     if not place.exists():
         return f"no cache in {folder}: nothing removed"

@@ -52,11 +52,6 @@ def stored_constraints(
         As ``--cache``.
     jobs : int, optional
         Number of threads; default all cores.
-
-    Raises
-    ------
-    IcasError
-        The store is damaged, or cannot be read.
     """
     try:
         folder = constraints_folder(cache)

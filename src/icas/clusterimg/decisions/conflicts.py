@@ -100,13 +100,7 @@ def _parted(together: Constraint, new: Constraint) -> Sides:
 
 
 def check_consistent(new: Constraint, stored: Sequence[Constraint]) -> None:
-    """Check that no chain of must-link constraints joins images that must be apart.
-
-    Raises
-    ------
-    ConflictError
-        One does; the message names its constraints.
-    """
+    """Check that no chain of must-link constraints joins images that must be apart."""
     constraints = [*stored, new]
     for apart in constraints:
         if apart.kind == TOGETHER:

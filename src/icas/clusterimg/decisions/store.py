@@ -45,13 +45,7 @@ CREATE TABLE member (
 
 
 def constraints_folder(cache: str | Path | bool | None) -> Path:
-    """The folder of the database for a run with that ``--cache``, also without a cache.
-
-    Raises
-    ------
-    IcasError
-        The user has no cache folder.
-    """
+    """The folder of the database for a run with that ``--cache``, also without a cache."""
     return cache_folder() if cache is None or isinstance(cache, bool) else Path(cache)
 
 
@@ -64,11 +58,6 @@ class ConstraintStore:
     """The constraints in one folder; a context manager.
 
     With `write` the database is created where there is none, and can be changed.
-
-    Raises
-    ------
-    IcasError
-        It is damaged, or cannot be opened.
     """
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
@@ -134,13 +123,7 @@ class ConstraintStore:
             self._database.execute("COMMIT")
 
     def all(self) -> list[Constraint]:
-        """Every constraint, by number.
-
-        Raises
-        ------
-        IcasError
-            The database is damaged.
-        """
+        """Every constraint, by number."""
         sides: dict[int, dict[int, list[ImageContent]]] = {}
         constraints = []
         try:

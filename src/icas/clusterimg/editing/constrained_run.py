@@ -34,13 +34,7 @@ class ConstrainedRun:
 
     @classmethod
     def of(cls, finished: FinishedRun) -> ConstrainedRun:
-        """With the constraints that are stored where the run looked for them, if it did.
-
-        Raises
-        ------
-        IcasError
-            The stored constraints are damaged.
-        """
+        """With the constraints that are stored where the run looked for them, if it did."""
         settings = finished.run["settings"]
         if not settings.get("decisions", True):
             return cls(finished, Applied())
@@ -56,11 +50,6 @@ class ConstrainedRun:
         """The clusters at `threshold`.
 
         Where constraints remove links of the forest, all links of the run are used.
-
-        Raises
-        ------
-        UsageError
-            It is below the threshold of the run.
         """
         forest = self.finished.state.forest
         labels = labels_at(forest, threshold)

@@ -42,11 +42,6 @@ def find_moves(images: ResultImages) -> Moves:
 
     A file is identified by its content where its source still exists, else by its size and mtime,
     if these are unique.
-
-    Raises
-    ------
-    IcasError
-        A file cannot be read.
     """
     root, records = images.root, images.records
     existing = set(files_below(root, TREE))
@@ -99,11 +94,6 @@ def constraints_of_moves(images: ResultImages, moves: Moves) -> list[Constraint]
     Files that left a cluster are apart from those that stayed, and from those that went elsewhere;
     files that went to the outliers are apart from all of it. Files that came into a folder are
     together with all files in it.
-
-    Raises
-    ------
-    IcasError
-        A file cannot be read.
     """
     missing = set(moves.missing)
     now = {

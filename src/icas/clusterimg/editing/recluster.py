@@ -136,15 +136,7 @@ class Reclustering:
 def recluster(
     finished: FinishedRun, change: Reclustering, console: Console, *, dry_run: bool = False
 ) -> ClusterReport:
-    """Move the files of `finished` to the folders of their new clusters, and replace its tables.
-
-    Raises
-    ------
-    ConflictError
-        A file is in the way; nothing has moved then.
-    IcasError
-        The disk fails; another call continues.
-    """
+    """Move the files of `finished` to the folders of their new clusters, and replace its tables."""
     start, root = time.perf_counter(), finished.root
     report = _report(finished, change, console)
     targets = _targets(finished, change.labels)

@@ -87,13 +87,7 @@ def recut(
 
 
 def finish_interrupted(root: Path, console: Console, dry_run: bool) -> Rearrangement | None:
-    """Finish the interrupted recut or split in `root`, if there is one.
-
-    Raises
-    ------
-    ConflictError
-        There is one, and nothing may be written.
-    """
+    """Finish the interrupted recut or split in `root`, if there is one."""
     with Journal(root) as journal:
         unfinished = journal.rearrangement()
     if unfinished is None:

@@ -43,15 +43,7 @@ class ResultImages:
 
     @classmethod
     def read(cls, root: Path) -> ResultImages:
-        """The images of the result in `root`.
-
-        Raises
-        ------
-        UsageError
-            There is no finished result with clusters.
-        IcasError
-            A table cannot be read.
-        """
+        """The images of the result in `root`."""
         check_recorded(root)
         with Journal(root) as journal:
             phase, records = journal.phase, {one.target: one for one in journal.files()}
@@ -83,15 +75,7 @@ class ResultImages:
         )
 
     def content(self, file: str) -> ImageContent:
-        """The content of an image.
-
-        Raises
-        ------
-        ConflictError
-            It is not where the journal has it.
-        IcasError
-            It cannot be read.
-        """
+        """The content of an image."""
         path = self.root / self.targets[file] if file in self.targets else self.sources[file]
         if file in self.targets and not os.path.lexists(path):
             raise ConflictError(
@@ -108,11 +92,6 @@ class ResultImages:
         ----------
         name : str
             As in ``clusters.csv``, a path in the result, or the path of the source.
-
-        Raises
-        ------
-        UsageError
-            There is no such image, or there are several.
         """
         matches = {name} if name in self.sources else set()
         by_target = {target: file for file, target in self.targets.items()}
@@ -139,13 +118,6 @@ class ResultImages:
         ----------
         cluster : int or str
             A folder of ``result/``, or the number of its cluster.
-
-        Raises
-        ------
-        UsageError
-            There is no such cluster.
-        ConflictError
-            Files were moved into its folder, or out of it.
         """
         name = str(cluster).rstrip("/").removeprefix(f"{TREE}/")
         name = f"cluster_{name}" if name.isdigit() else name

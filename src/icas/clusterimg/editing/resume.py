@@ -33,15 +33,6 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
 
     An interrupted transfer is finished from the journal: nothing is compared again. A finished
     run is recut, if another threshold is given.
-
-    Raises
-    ------
-    UsageError
-        The run has another source or other settings; or as `icas.recut`.
-    ConflictError
-        The run is being undone, or another file is in the way.
-    IcasError
-        The disk fails; another call continues.
     """
     root = settings.result_folder(source)
     phase = phase_of(root)
@@ -80,13 +71,7 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
 def _check_same_run(
     summary: Mapping[str, Any], root: Path, source: Path, settings: ClusterSettings
 ) -> None:
-    """Check that `settings` are those of the run with this ``run.json``.
-
-    Raises
-    ------
-    UsageError
-        The source or a setting differs; the message names it.
-    """
+    """Check that `settings` are those of the run with this ``run.json``."""
     if str(source.resolve()) != summary["source"]:
         raise UsageError(f"{root} holds a result of {summary['source']}, not of {source}")
     given = _given(replace(settings, method=settings.method or summary["method"]))

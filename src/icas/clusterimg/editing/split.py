@@ -169,11 +169,6 @@ def split_cluster(
         The clusters, numbered by size.
     removed : int
         Number of links of the cluster's spanning tree that were removed.
-
-    Raises
-    ------
-    UsageError
-        The cluster would stay whole.
     """
     constraints = constraints or ConstraintArrays(np.full(len(labels), -1, np.int64))
     links, needed = _joining_links(forest, labels == number, constraints)

@@ -75,13 +75,7 @@ _INSERT = f"INSERT INTO made ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Journal:
-    """The journal of one result folder; a context manager.
-
-    Raises
-    ------
-    IcasError
-        It cannot be opened or written, or is no journal.
-    """
+    """The journal of one result folder; a context manager."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -193,13 +187,7 @@ class Journal:
         self._write("DELETE FROM made WHERE target = ?", rows)
 
     def files(self) -> Iterator[FileRecord]:
-        """Every planned or written file, ordered by target.
-
-        Raises
-        ------
-        ConflictError
-            A path is outside of the result folder, which no run writes.
-        """
+        """Every planned or written file, ordered by target."""
         with self._errors():
             for row in self.database.execute(f"SELECT {COLUMNS} FROM made ORDER BY target"):
                 record = FileRecord.of_row(row)

@@ -24,13 +24,7 @@ PREPARED = f"{FOLDER}/prepared"
 
 
 def check_removable(root: Path) -> list[FileRecord]:
-    """The files that an earlier run wrote in `root`, all of which can be removed without loss.
-
-    Raises
-    ------
-    ConflictError
-        There is no journal, a file was changed since, or is the only copy of an image.
-    """
+    """The files that an earlier run wrote in `root`, all of which can be removed without loss."""
     if not has_journal(root):
         raise ConflictError(
             f"{root} is not empty and holds no record of an earlier run: --overwrite removes only"

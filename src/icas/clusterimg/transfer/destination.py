@@ -48,13 +48,7 @@ class Destination:
 
     @classmethod
     def of(cls, root: Path, *, overwrite: bool = False, resume: bool = False) -> Destination:
-        """The result folder `root`.
-
-        Raises
-        ------
-        ConflictError
-            It is a file, is not empty and cannot be cleared, or is not writable.
-        """
+        """The result folder `root`."""
         if os.path.lexists(root) and not root.is_dir():
             what = "a file" if root.exists() else "a link that leads nowhere"
             raise ConflictError(f"result folder {root} is {what}: choose another --dst")
@@ -81,13 +75,7 @@ class Destination:
         return frozenset(self.root / one.target for one in self.earlier)
 
     def check_spares(self, images: Sequence[ImageRef]) -> None:
-        """Check that none of `images` will be removed.
-
-        Raises
-        ------
-        ConflictError
-            The result folder holds the source, or the source has links into it.
-        """
+        """Check that none of `images` will be removed."""
         removed = {path.parent.resolve() / path.name for path in self.removed}
         for ref in images if removed else ():
             entry = ref.path.parent.resolve() / ref.path.name
@@ -133,13 +121,7 @@ def _check_length(root: Path) -> None:
 
 @contextmanager
 def claimed(root: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Destination]:
-    """The result folder `root`, locked for this process.
-
-    Raises
-    ------
-    ConflictError
-        As `Destination.of`, or another process has it locked.
-    """
+    """The result folder `root`, locked for this process."""
     if not (root / FOLDER).is_dir():
         # A refused folder is left untouched.
         Destination.of(root, overwrite=overwrite, resume=resume)
@@ -158,11 +140,6 @@ def locked(root: Path) -> Iterator[tuple[FolderRecord, ...]]:
     ------
     tuple of FolderRecord
         The folders created for it, and the one that they were created in.
-
-    Raises
-    ------
-    ConflictError
-        Another process has it locked; the message says which.
     """
     parent = existing(root).absolute()
     parent_ns = parent.stat().st_mtime_ns

@@ -43,13 +43,6 @@ def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str,
     -------
     dict of str to str
         Sources that were not transferred, with the reason; they are in ``unreadable.csv`` too.
-
-    Raises
-    ------
-    ConflictError
-        Another file is in the way.
-    IcasError
-        The disk fails. Nothing is lost; another call continues.
     """
     start = time.perf_counter()
     resumable = (
@@ -115,13 +108,6 @@ def transfer_all(
     -------
     dict of str to str
         Targets whose source was left alone, with the reason; it is in the journal too.
-
-    Raises
-    ------
-    ConflictError
-        Another file is at a target.
-    IcasError
-        The disk fails. What was done is in the journal; another call continues.
     """
     # The file that a symbolic link points to must not be moved before the link.
     links = [one for one in pending if one.link is not None]
@@ -210,13 +196,7 @@ def _is_readable(source: Path) -> bool:
 
 
 def prepare(root: Path, name: str, content: bytes | Iterable[bytes]) -> FileRecord:
-    """Write the prepared file of `name`; its record for the plan.
-
-    Raises
-    ------
-    IcasError
-        The disk fails.
-    """
+    """Write the prepared file of `name`; its record for the plan."""
     path = root / PREPARED / name
     with one_line_errors(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -281,13 +261,7 @@ def _put(root: Path, one: FileRecord) -> None:
 
 
 def prepared_summary(root: Path) -> dict[str, object]:
-    """The prepared ``run.json`` of an interrupted run.
-
-    Raises
-    ------
-    IcasError
-        It is gone, or cannot be read.
-    """
+    """The prepared ``run.json`` of an interrupted run."""
     for path in (root / PREPARED / RUN, root / RUN):
         if path.is_file():
             try:

@@ -88,16 +88,7 @@ def fingerprint(path: Path) -> tuple[int, int]:
 
 
 def transfer(how: str, task: Transfer) -> None:
-    """Transfer one image; does nothing where an interrupted run did.
-
-    Raises
-    ------
-    LeftAloneError
-        Its source is gone or changed, or cannot be transferred in this mode.
-    ConflictError
-        Another file is at the target.
-    OSError
-    """
+    """Transfer one image; does nothing where an interrupted run did."""
     if os.path.lexists(task.target):
         _CHECKS[how](task)
     else:

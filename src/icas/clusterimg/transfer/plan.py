@@ -120,12 +120,6 @@ def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
     ----------
     removed : collection of Path
         Files that will be removed first.
-
-    Raises
-    ------
-    ConflictError
-        A target exists already or its path is too long, the disk is too full, hard links cannot
-        reach it, or a folder is not writable.
     """
     for move in plan.moves:
         target = plan.root / move.target

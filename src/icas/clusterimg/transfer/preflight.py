@@ -26,26 +26,14 @@ _LINKS = {
 
 
 def check_transfer(images: Iterable[ImageRef], root: Path, how: str) -> None:
-    """Detect what would stop the transfer at the end of the run.
-
-    Raises
-    ------
-    ConflictError
-        As `check_folders`, or the file system of `root` has no such links.
-    """
+    """Detect what would stop the transfer at the end of the run."""
     check_folders({ref.path.parent for ref in images if ref.state is not None}, root, how)
     if how in _LINKS and (root / FOLDER).is_dir():
         _check_links(root, how)
 
 
 def check_folders(sources: Iterable[Path], root: Path, how: str) -> None:
-    """Check that files of the folders `sources` can be transferred to the result folder `root`.
-
-    Raises
-    ------
-    ConflictError
-        A folder is not writable, or hard links cannot reach from one into the result.
-    """
+    """Check that files of the folders `sources` can be transferred to the result folder `root`."""
     parent = existing(root)
     _check_writable([parent], "images cannot be put there")
     if how == "move":
@@ -108,11 +96,6 @@ def check_links_fit(root: Path, links: int, files: Sequence[str], console: Conso
     """Print the size of the tables of many links, and check that the disk has it.
 
     A cluster of 10,000 equal images has 50 million links.
-
-    Raises
-    ------
-    ConflictError
-        The disk of the result folder `root` is too full.
     """
     if links < MANY:
         return

@@ -50,13 +50,7 @@ def plan_relocations(paths: Mapping[str, str]) -> tuple[Relocation, ...]:
 
 
 def check_relocations(root: Path, relocations: Sequence[Relocation]) -> None:
-    """Detect conflicts of the plan before anything is changed.
-
-    Raises
-    ------
-    ConflictError
-        Another file is at a new path, or a folder is not writable or on another disk.
-    """
+    """Detect conflicts of the plan before anything is changed."""
     for one in relocations:
         if one.parked is None and os.path.lexists(root / one.new):
             raise ConflictError(f"{root / one.new} exists already and is not overwritten")
@@ -84,15 +78,7 @@ def begin(root: Path, rearrangement: Rearrangement, contents: Mapping[str, bytes
 
 
 def finish(root: Path, console: Console) -> Rearrangement | None:
-    """Execute the rearrangement in the journal from where it is; None where there is none.
-
-    Raises
-    ------
-    ConflictError
-        A file is not where it must be.
-    IcasError
-        The disk fails; another call continues.
-    """
+    """Execute the rearrangement in the journal from where it is; None where there is none."""
     start = time.perf_counter()
     with _errors("stopped in the middle"), Journal(root) as journal:
         rearrangement = journal.rearrangement()

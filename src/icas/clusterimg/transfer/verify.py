@@ -17,13 +17,7 @@ _NAMED = 3
 
 
 def check_untouched(root: Path, records: Iterable[FileRecord]) -> None:
-    """Check that tables and ``result/`` are as they were written.
-
-    Raises
-    ------
-    ConflictError
-        A file was changed, removed or added since.
-    """
+    """Check that tables and ``result/`` are as they were written."""
     records = [one for one in records if one.left_alone is None]
     tree = {one.target: one for one in records if PurePosixPath(one.target).parts[0] == TREE}
     tables = [one for one in records if one.how == "write"]
