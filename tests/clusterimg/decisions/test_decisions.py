@@ -85,7 +85,7 @@ def test_the_functions_are_the_actions_of_decide(result, cache):
         "cannot-link coffee-1.png coffee-2.jpg",
         "must-link moon.png page.png",
     ]
-    with pytest.raises(icas.UsageError, match="no image nothing.png"):
+    with pytest.raises(icas.UsageError, match="no image nothing"):
         icas.must_link(result, "moon.png", "nothing.png")
 
 
