@@ -105,7 +105,7 @@ def test_what_is_written_of_models_and_training_is_documented():
     from dataclasses import fields
 
     from icas.clusterimg.results.tables import COLUMNS
-    from icas.clusterimg.training.loss_curve import Epoch
+    from icas.clusterimg.training.report import Epoch
 
     assert documented("models.csv") == list(COLUMNS)
     told = re.findall(r"^\| column of the table.*\n(?:\|.*\n)+", read(PAGE), re.MULTILINE)[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.clusterimg.training.loss_curve import Epoch, best_of, is_over, learning_rate_at
+from icas.clusterimg.training.report import Epoch, best_of, is_over, learning_rate_at
 from icas.clusterimg.training.settings import TrainSettings
 from icas.io.reading import write_image
 

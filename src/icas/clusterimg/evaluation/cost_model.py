@@ -127,7 +127,7 @@ def estimate(
     similar: float | Sequence[float],
     sizes: Sequence[int] | None = None,
 ) -> Estimate:
-    """The expected number of comparisons, as ``clusterimg estimate`` tells it.
+    """The expected number of comparisons, as ``clusterimg estimate`` prints it.
 
     Parameters
     ----------

@@ -295,13 +295,7 @@ class _Trees:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """True labels from a CSV file with the columns ``file,label``.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read or lacks the columns.
-    """
+    """True labels from a CSV file with the columns ``file,label``."""
     return {row["file"]: row["label"] for row in read_table(path, ("file", "label"))}
 
 
@@ -337,11 +331,6 @@ def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple
 
     A label is found by the file's whole name; where a cluster's file lies in a sub-folder and no
     such label exists, by the last part of its name.
-
-    Raises
-    ------
-    UsageError
-        No file has both.
     """
     found, labels = [], []
     for file, cluster in clusters.items():

@@ -29,7 +29,7 @@ Average linkage keeps its quality better than Ward's when the number of clusters
 one. Ward's looks for what k-means looks for, the least squares, so its cuts are good starts.
 """
 GAUSSIAN_DIMS = 16
-"""Principal components for mixtures: their variances are not to be told from fewer images."""
+"""Principal components for mixtures: variances of more cannot be estimated from few images."""
 GAUSSIAN_FLOOR = 0.1
 """Least variance of a mixture's component, of the mean variance of all images."""
 
@@ -56,7 +56,6 @@ class Tree:
 
     Attributes
     ----------
-    images : int
     merges : (n - 1, 2) int64 ndarray
         In the order of their distance.
     """
@@ -99,7 +98,7 @@ def fit_model(
     parameters : mapping
         The parameters of `kind`, all that have no default of scikit-learn.
     seed : int
-        Where chance comes in, it starts here.
+        Random seed.
     tree : Tree or None
         That of `LINKAGES`; needed for the kinds named there.
     """

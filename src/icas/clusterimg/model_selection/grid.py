@@ -37,13 +37,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def parse_whole_numbers(text: str) -> tuple[int, ...]:
-    """``"5,10,20"`` -> ``(5, 10, 20)``.
-
-    Raises
-    ------
-    ValueError
-        Something that is no whole number is among them, or there is nothing.
-    """
+    """``"5,10,20"`` -> ``(5, 10, 20)``."""
     try:
         return _filled(tuple(int(part) for part in text.split(",") if part.strip()))
     except ValueError:
@@ -51,13 +45,7 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def parse_numbers(text: str) -> tuple[float, ...]:
-    """``"0.4,0.6"`` -> ``(0.4, 0.6)``.
-
-    Raises
-    ------
-    ValueError
-        Something that is no number is among them, or there is nothing.
-    """
+    """``"0.4,0.6"`` -> ``(0.4, 0.6)``."""
     try:
         return _filled(tuple(float(part) for part in text.split(",") if part.strip()))
     except ValueError:
@@ -75,12 +63,6 @@ class Grid:
     """Kinds of models, and for each parameter the values to try; None = chosen by the images.
 
     Every kind is tried with all combinations of the parameters that it has.
-
-    Raises
-    ------
-    UsageError
-        An unknown kind, a value outside its limits, an empty list, or a parameter that none of the
-        kinds has.
     """
 
     kinds: tuple[str, ...] = option(
@@ -206,7 +188,6 @@ def default_clusters(images: int, most: int | None = None, step: float = STEP) -
 
     Parameters
     ----------
-    images : int
     most : int, optional
         The most clusters, where not half the images.
     step : float

@@ -62,16 +62,16 @@ class Tried:
 
     def as_dict(self) -> dict[str, Any]:
         """Kind, parameters, what was found and how it was judged, as JSON knows it."""
-        told = {name: getattr(self, name) for name in ("clusters", "outliers", *INDEXES, "rank")}
-        values = {name: None if value != value else value for name, value in told.items()}
+        values = {name: getattr(self, name) for name in ("clusters", "outliers", *INDEXES, "rank")}
+        values = {name: None if value != value else value for name, value in values.items()}
         return {"kind": self.kind, "parameters": dict(self.parameters), **values}
 
     def words(self) -> str:
-        """Kind and parameters as one would say them: ``kmeans (clusters 20, max iter 300)``."""
-        told = ", ".join(
+        """Kind and parameters as text: ``kmeans (clusters 20, max iter 300)``."""
+        values = ", ".join(
             f"{name.replace('_', ' ')} {value}" for name, value in self.parameters.items()
         )
-        return f"{self.kind} ({told})" if told else self.kind
+        return f"{self.kind} ({values})" if values else self.kind
 
 
 def evaluate(space: NDArray[np.float64], labels: Labels) -> tuple[float, float, float]:
@@ -146,7 +146,7 @@ def _davies_bouldin(centres: NDArray[np.float64], scatter: NDArray[np.float64]) 
     for start in range(0, len(centres), rows):
         block = slice(start, start + rows)
         distances = cdist(centres[block], centres)
-        # centres at one place tell nothing, as in scikit-learn; that leaves out the cluster itself
+        # centres at one place say nothing, as in scikit-learn; that leaves out the cluster itself
         distances[distances == 0] = np.inf
         worst[block] = ((scatter[block, None] + scatter) / distances).max(axis=1)
     return float(worst.mean())

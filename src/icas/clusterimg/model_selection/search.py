@@ -58,12 +58,8 @@ class _Task:
 
     Attributes
     ----------
-    kind : str
-    parameters : mapping
     vectors : (n, d) float32 ndarray
     judged : (n, e) float64 ndarray
-    seed : int
-    tree : Tree or None
     """
 
     kind: str
@@ -95,9 +91,8 @@ def group(
     ----------
     vectors : (n, d) float32 ndarray
         With length 1, so that Euclidean distances order as cosine similarities do.
-    grid : Grid
     seed : int
-        Where chance comes in (kmeans, gaussian), it starts here.
+        Random seed of kmeans and gaussian.
     console : Console, optional
         Shows the progress.
     workers : Workers, optional
@@ -105,11 +100,6 @@ def group(
         executor is, for they share the vectors.
     whiten : bool
         False: the models get `vectors` as they are.
-
-    Raises
-    ------
-    UsageError
-        No vectors, or some that are not finite; no model of the grid fits so few images.
     """
     _check(vectors)
     trivial = _without_model(vectors)
@@ -231,13 +221,13 @@ def _why_out(one: Tried) -> str:
 
 
 def _fewer_note(one: Tried) -> str:
-    asked = one.parameters.get("clusters", one.clusters)
-    return f"{one.clusters} clusters of {asked} asked for" if one.clusters < asked else ""
+    requested = one.parameters.get("clusters", one.clusters)
+    return f"{one.clusters} clusters of {requested} asked for" if one.clusters < requested else ""
 
 
 @contextmanager
 def _quiet_and_alone() -> Iterator[None]:
-    """No convergence warnings (the notes tell), and sums in one order: one BLAS thread.
+    """No convergence warnings (notes report them), and sums in one order: one BLAS thread.
 
     Both settings are the process's; here no other thread of it changes them.
     """

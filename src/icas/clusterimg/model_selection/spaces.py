@@ -21,15 +21,11 @@ def grouping_space(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     Each component is divided by the square root of its standard deviation: what many images share
     (light, background) loses weight, and noise of the small components does not rise to the level
     of the rest as it does with full whitening. No more than half as many components as images are
-    kept: a few images span too few directions to tell their spread.
+    kept: a few images span too few directions to estimate their spread.
 
     Parameters
     ----------
     vectors : (n, d) float32 ndarray
-
-    Returns
-    -------
-    (n, min(64, d, max(2, n // 2))) float32 ndarray, or fewer columns where the rank is lower.
     """
     components = principal_components(vectors, min(GROUPED_DIMS, max(2, len(vectors) // 2)))
     spread = np.sqrt((components**2).mean(axis=0))

@@ -33,11 +33,6 @@ class Autoencoder(nn.Module):  # type: ignore[misc]  # torch is Any to mypy
     Groups of channels are normalised within each image (Wu & He, Group Normalization, 2018), not
     over the batch: the code of an image depends on that image alone, in training too, and a last
     batch of one image does no harm.
-
-    Raises
-    ------
-    UsageError
-        `size` is no power of two within the limits.
     """
 
     def __init__(self, size: int, dims: int, width: int = WIDTH) -> None:
@@ -101,13 +96,7 @@ def _normalised(channels: int) -> nn.Module:
 
 
 def make_autoencoder(size: int, dims: int, width: int = WIDTH, seed: int = 0) -> Any:
-    """An `Autoencoder` on the CPU with weights drawn from `seed`; torch's own chance is left alone.
-
-    Raises
-    ------
-    UsageError
-        As `Autoencoder`.
-    """
+    """An `Autoencoder` on the CPU with weights of a random seed; torch's own state stays."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

@@ -47,7 +47,6 @@ class Embedder:
         Of RGB in [0, 1]: images are normalised with them.
     side : int or None
         The side of square images that it takes; None = any.
-    device : str
     """
 
     embed: Callable[[Any], list[Any]]
@@ -57,15 +56,7 @@ class Embedder:
     device: str
 
     def __call__(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
-        """Parts of the features of uint8 RGB `images` of one size, (n, channels) float32 each.
-
-        Raises
-        ------
-        UsageError
-            The network does not take images of this size.
-        IcasError
-            The memory of the device is too small.
-        """
+        """Parts of the features of uint8 RGB `images` of one size, (n, channels) float32 each."""
         import torch
 
         with torch.inference_mode():
@@ -87,13 +78,13 @@ class Embedder:
 def _failure(error: Exception, image: Image) -> IcasError:
     """What to say where a network fails on images of the size of `image`."""
     height, width = image.shape[:2]
-    told = (str(error).splitlines() or [type(error).__name__])[0]
-    if "memory" in told:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if "memory" in reason:
         return IcasError(
-            f"no memory for images of {width}x{height} pixels ({told}): try a smaller --size"
+            f"no memory for images of {width}x{height} pixels ({reason}): try a smaller --size"
         )
     return UsageError(
-        f"the network takes no images of {width}x{height} pixels ({told}): choose another --size"
+        f"the network takes no images of {width}x{height} pixels ({reason}): choose another --size"
     )
 
 
@@ -103,21 +94,11 @@ def load_embedder(model: Any, weights: Path | None, device: str) -> Embedder:
     Parameters
     ----------
     model : str, nn.Module, callable or None
-        Name of a classifier of torchvision, ``timm:NAME``, or a network of one's own: a module
+        Name of a classifier of torchvision, ``timm:NAME``, or your own network: a module
         with ``embed``, or something that can be called, with (n, 3, h, w) float32 RGB in [0, 1].
         None: `weights` is a file that ``clusterimg train`` wrote.
     weights : Path or None
         None: those that the library fetches.
-    device : str
-
-    Raises
-    ------
-    UsageError
-        No such network or device, weights that do not fit, or neither network nor weights.
-    IcasError
-        The weights cannot be fetched.
-    MissingExtraError
-        A package is not installed.
     """
     need("method 'deep'", "deep", "torch", "sklearn")
     place = choose_device(device)
@@ -183,15 +164,15 @@ def _timm(name: str, weights: Path | None, device: str) -> Embedder:
             load_weights(whole, weights, f"{TIMM}{name}")
     whole.reset_classifier(0)
     network = whole.eval().to(device)
-    told = network.pretrained_cfg
-    side = None if told.get("fixed_input_size") is not True else int(told["input_size"][-1])
+    config = network.pretrained_cfg
+    side = None if config.get("fixed_input_size") is not True else int(config["input_size"][-1])
     return Embedder(
-        lambda images: [network(images)], tuple(told["mean"]), tuple(told["std"]), side, device
+        lambda images: [network(images)], tuple(config["mean"]), tuple(config["std"]), side, device
     )
 
 
 def _timm_random(name: str) -> Any:
-    """The network with weights that are always the same; torch's own chance is left alone."""
+    """The network with weights that are always the same; torch's own random state stays."""
     import timm
     import torch
 
@@ -204,8 +185,8 @@ def _timm_fetched(name: str) -> Any:
     import timm
 
     hub = import_module("huggingface_hub")  # timm fetches with it, and so has it
-    told = timm.get_pretrained_cfg(name)
-    place = (told.hf_hub_id, _HUB_FILE) if told is not None and told.hf_hub_id else None
+    config = timm.get_pretrained_cfg(name)
+    place = (config.hf_hub_id, _HUB_FILE) if config is not None and config.hf_hub_id else None
     kept = hub.try_to_load_from_cache(*place) if place else None
     # Of a file that is there the hub would ask again and again whether it is the newest.
     known = {"pretrained_cfg_overlay": {"file": kept}} if isinstance(kept, str) else {}

@@ -12,16 +12,16 @@ from icas.clusterimg.networks.torchvision_models import HEADS
 STAGES = 2
 """Stages whose maps are pooled: the last, and the one before it, which is less sure of classes."""
 TRIED = 224
-"""Side of the picture with which a network is looked at."""
+"""Side of the image with which a network is probed."""
 SMALLER = 160
-"""Side of another: a network that takes only one of them is particular about it."""
+"""Side of a second probe: a network that rejects it takes one size only."""
 ENOUGH = 4
 """A module with as many parts that give maps is the trunk; with fewer, its largest part is."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One place in a network.
+    """A module of a network whose output gives features.
 
     Attributes
     ----------
@@ -29,7 +29,6 @@ class Stage:
         Its output is taken; of a head its input.
     kind : str
         ``maps`` (n, channels, h, w), ``maps last`` (n, h, w, channels) or ``head`` (n, channels).
-    channels : int
     """
 
     module: Any

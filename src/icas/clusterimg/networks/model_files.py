@@ -40,13 +40,6 @@ def write_model(path: FilePath, network: Autoencoder, settings: Mapping[str, Any
         Its weights are written from wherever they are.
     settings : mapping
         What else is to be known of it, as JSON takes it; size, dims and width are added.
-
-    Raises
-    ------
-    IcasError
-        The folder is missing, full or not writable.
-    MissingExtraError
-        A .safetensors file without the package of that name.
     """
     shape = {"size": network.size, "dims": network.dims, "width": network.width}
     text = json.dumps({**settings, "network": {"kind": "autoencoder", **shape}})
@@ -81,11 +74,6 @@ def read_model(path: FilePath) -> tuple[dict[str, Any], State]:
         With ``network``: kind, size, dims, width.
     state : dict
         Name -> tensor, on the CPU.
-
-    Raises
-    ------
-    UsageError
-        No such file, cut short or damaged, or not written by `write_model`.
     """
     if holds_safetensors(path):
         text, state = safetensors_settings(path, MARK), read_held(path)
@@ -120,11 +108,6 @@ def load_autoencoder(path: FilePath, device: str = "cpu") -> tuple[Autoencoder, 
         As `read_model`.
     device : str
         As torch names it.
-
-    Raises
-    ------
-    UsageError
-        As `read_model`, or its weights are not of the size that its settings tell.
     """
     import torch
 

@@ -13,13 +13,7 @@ _BOUNDED = 64
 
 
 def check_size(size: int) -> None:
-    """Whether an autoencoder for images of `size` x `size` pixels can be built.
-
-    Raises
-    ------
-    UsageError
-        Not a power of two within the limits.
-    """
+    """Whether an autoencoder for images of `size` x `size` pixels can be built."""
     if not (SMALLEST <= size <= LARGEST and size & (size - 1) == 0):
         raise UsageError(
             f"--size {size}: a power of two from {SMALLEST} to {LARGEST} pixels is needed"
@@ -31,11 +25,6 @@ def strides_of(size: int) -> tuple[int, ...]:
 
     Up to 128 pixels every stage halves. From 256 on the first ones quarter, until maps are no
     larger than 64 x 64.
-
-    Raises
-    ------
-    UsageError
-        As `check_size`.
 
     Examples
     --------

@@ -15,13 +15,7 @@ _PATIENCE_SECONDS = 10
 
 
 def known_model(name: str, flag: str) -> str:
-    """The name of one of torchvision's classifiers, as torchvision writes it.
-
-    Raises
-    ------
-    UsageError
-        There is none of that name; the message tells the flag and close names.
-    """
+    """The name of one of torchvision's classifiers, as torchvision writes it."""
     from torchvision import models
 
     names = models.list_models(module=models)
@@ -35,7 +29,7 @@ def known_model(name: str, flag: str) -> str:
 
 
 def random_classifier(name: str, seed: int) -> Any:
-    """The network with weights drawn from `seed`; torch's own chance is left alone."""
+    """The network with weights of a random seed; torch's own random state stays."""
     import torch
     from torchvision import models
 
@@ -46,13 +40,7 @@ def random_classifier(name: str, seed: int) -> Any:
 
 
 def fetched_classifier(name: str, flag: str) -> Any:
-    """The network with the weights that torchvision has of it, from its cache or the network.
-
-    Raises
-    ------
-    IcasError
-        They are not in the cache and cannot be fetched; `flag` is what takes a file instead.
-    """
+    """The network with the weights that torchvision has of it, from its cache or the network."""
     import torch
     from torchvision import models
 
@@ -68,13 +56,7 @@ def fetched_classifier(name: str, flag: str) -> Any:
 
 
 def require_reachable(url: str) -> None:
-    """Ask for the head of `url`: libraries wait for a silent network for minutes.
-
-    Raises
-    ------
-    OSError
-        It cannot be had within seconds.
-    """
+    """Ask for the head of `url`: libraries wait for a silent network for minutes."""
     head = urllib.request.Request(url, method="HEAD")
     urllib.request.urlopen(head, timeout=_PATIENCE_SECONDS).close()
 

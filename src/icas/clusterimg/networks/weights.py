@@ -13,7 +13,7 @@ from icas.io.files import write_whole
 from icas.io.formats import os_reason, require_file
 
 RANDOM = "random"
-"""Said in place of a file of weights where random ones are wanted."""
+"""Value of --weights for random weights."""
 
 
 FilePath = str | os.PathLike[str]
@@ -38,13 +38,6 @@ def read_state_dict(path: FilePath) -> State:
         A state dict as ``torch.save`` writes it, also one level down under ``state_dict`` or
         ``model``, also with ``module.`` before the names; or .safetensors. Nothing in it is
         executed.
-
-    Raises
-    ------
-    UsageError
-        No such file, cut short or damaged, or without tensors by name.
-    MissingExtraError
-        A .safetensors file without the package of that name.
     """
     import torch
 
@@ -64,27 +57,14 @@ def read_state_dict(path: FilePath) -> State:
 
 
 def load_weights(network: Any, path: FilePath, name: str) -> None:
-    """Put the weights of a file into `network`, which messages call `name`.
-
-    Raises
-    ------
-    UsageError
-        As `read_state_dict`; or tensors are missing, left over or of other shapes, and the first
-        of each are named.
-    """
+    """Put the weights of a file into `network`, which messages call `name`."""
     state = read_state_dict(path)
     require_fit(network, state, path, name)
     network.load_state_dict(state)
 
 
 def require_fit(network: Any, state: Mapping[str, Any], path: FilePath, name: str) -> None:
-    """Whether `state` has the tensors of `network`, in their shapes.
-
-    Raises
-    ------
-    UsageError
-        It has others; the first that is missing, left over, or of another shape is named.
-    """
+    """Whether `state` has the tensors of `network`, in their shapes."""
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     given = {key: tuple(getattr(value, "shape", ())) for key, value in state.items()}
     missing = [f"{key} is missing" for key in wanted if key not in given]
@@ -107,15 +87,7 @@ def _shown(shape: tuple[int, ...]) -> str:
 
 
 def read_held(path: FilePath) -> Any:
-    """What a weight file holds, read so that no code in it runs.
-
-    Raises
-    ------
-    UsageError
-        No such file, of another kind, cut short or damaged.
-    MissingExtraError
-        A .safetensors file without the package of that name.
-    """
+    """What a weight file holds, read so that no code in it runs."""
     file = _there(path)
     try:
         return _read_safetensors(file) if holds_safetensors(file) else _read_torch(file)
@@ -152,13 +124,7 @@ def _read_safetensors(file: Path) -> State:
 
 
 def safetensors_settings(path: FilePath, key: str) -> str | None:
-    """The text under `key` in the head of a .safetensors file; None where there is none.
-
-    Raises
-    ------
-    UsageError
-        As `read_held`.
-    """
+    """The text under `key` in the head of a .safetensors file; None where there is none."""
     file = _there(path)
     need("a .safetensors file", "deep", "safetensors")
     from safetensors import SafetensorError, safe_open
@@ -172,13 +138,7 @@ def safetensors_settings(path: FilePath, key: str) -> str | None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """`write_whole`, with an error in words.
-
-    Raises
-    ------
-    IcasError
-        The folder is missing, full or not writable.
-    """
+    """`write_whole`, with an error in words."""
     try:
         write_whole(path, data)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Whitening: what all images of a folder share loses weight, what tells them apart gains it."""
+"""Whitening: common directions of a folder lose weight, distinguishing ones gain it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Vectors = NDArray[np.float32]
 FLOOR = 0.005
 """Variance added to that of every component, for vectors of length 1: what varies less is noise."""
 FEW = 20
-"""So many images double the floor: of few images no one knows how they vary."""
+"""Number of images that doubles the floor: variances of few images are unreliable."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Whitening:
 
     The mean of the folder is taken off, each principal component is divided by the root of its
     variance plus a floor, and the length of the mean is put behind as one more number, the same
-    for all: where images hardly differ from one another, it keeps them alike.
+    for all: where images hardly differ from one another, it keeps them similar.
 
     Source: the whitening of Jégou & Chum, Negative evidences and co-occurrences in image
     retrieval, 2012; the floor and the constant are ours.

@@ -1,10 +1,11 @@
-"""What a training needs to go on after it was killed, in one file beside its result."""
+"""Files of a training: where they go, and the checkpoint that a killed training resumes from."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,16 @@ from typing import Any
 from icas.cli.options import flag_of
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.networks.weights import RANDOM, State, read_held, write_bytes
-from icas.clusterimg.training.loss_curve import Epoch, from_dicts
+from icas.clusterimg.training.report import Epoch, from_dicts
 from icas.clusterimg.training.settings import TrainSettings
-from icas.common.errors import UsageError
+from icas.common.errors import ConflictError, UsageError
 
 _BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What decides the weights of a training: two with the same origin end alike.
+    """Inputs that determine the weights: the same origin gives the same weights.
 
     Attributes
     ----------
@@ -44,19 +45,19 @@ class Origin:
 
 def origin_of(settings: TrainSettings, device: str, images: Sequence[ImageRef]) -> Origin:
     """The origin of a training of `images` on `device`."""
-    told = {**settings.decisive(), "device": device.partition(":")[0]}
+    values = {**settings.decisive(), "device": device.partition(":")[0]}
     if settings.loss_weights is not None:
-        told["loss_weights"] = _identity(settings.loss_weights)
+        values["loss_weights"] = _identity(settings.loss_weights)
     state = hashlib.blake2b(digest_size=16)
     for ref in images:
         state.update(f"{ref.file}\0{_size(ref.path)}\0".encode("utf-8", "surrogateescape"))
-    return Origin(told, len(images), state.hexdigest())
+    return Origin(values, len(images), state.hexdigest())
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # gone since it was listed: reading it will tell
+    except OSError:  # removed since it was listed: reading it will fail
         return -1
 
 
@@ -78,11 +79,6 @@ def require_same(now: Origin, then: Any, path: Path) -> None:
     ----------
     then
         What `Origin.as_dict` gave then.
-
-    Raises
-    ------
-    UsageError
-        It did not; the message names what differs, and both values.
     """
     if not isinstance(then, dict) or not isinstance(then.get("settings"), dict):
         raise UsageError(f"cannot go on from {path}: it does not tell how it was trained")
@@ -137,22 +133,16 @@ def checkpoint_path(out: Path) -> Path:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint`, whole or not at all, in place of an earlier one.
-
-    Raises
-    ------
-    IcasError
-        The disk is full or not writable.
-    """
+    """Write `checkpoint`, whole or not at all, in place of an earlier one."""
     import torch
 
-    told = {
+    header = {
         "origin": checkpoint.origin,
         "curve": [epoch.as_dict() for epoch in checkpoint.curve],
     }
     states = {name: getattr(checkpoint, name) for name in _STATES}
     buffer = io.BytesIO()
-    torch.save({"icas_checkpoint": json.dumps(told), **states}, buffer)
+    torch.save({"icas_checkpoint": json.dumps(header), **states}, buffer)
     write_bytes(path, buffer.getvalue())
 
 
@@ -160,17 +150,79 @@ _STATES = ("network", "best", "optimizer", "scaler")
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in `path`, its tensors on the CPU; nothing in it is executed.
-
-    Raises
-    ------
-    UsageError
-        It is none, or damaged.
-    """
+    """The checkpoint in `path`, its tensors on the CPU; nothing in it is executed."""
     held = read_held(path)
     try:
-        told = json.loads(held["icas_checkpoint"])
+        header = json.loads(held["icas_checkpoint"])
         states = {name: held[name] for name in _STATES}
-        return Checkpoint(told["origin"], from_dicts(told["curve"]), **states)
+        return Checkpoint(header["origin"], from_dicts(header["curve"]), **states)
     except (TypeError, ValueError, KeyError) as error:
         raise UsageError(f"{path} is no checkpoint of clusterimg train") from error
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a training writes.
+
+    Attributes
+    ----------
+    model : Path
+        The trained network.
+    checkpoint : Path
+        There while the training is not over.
+    csv, png : Path
+        The loss curve.
+    """
+
+    model: Path
+    checkpoint: Path
+    csv: Path
+    png: Path
+
+
+def places_of(src: Path, settings: TrainSettings) -> Places:
+    """Where a training on the folder `src` writes."""
+    out = settings.target(src)
+    _check_folder(out, src)
+    curve = [out.with_name(f"{out.stem}_loss{suffix}") for suffix in (".csv", ".png")]
+    places = Places(out, checkpoint_path(out), *curve)
+    if not settings.overwrite:
+        _refuse_existing(places, settings.resume)
+    return places
+
+
+def _check_folder(out: Path, src: Path) -> None:
+    folder = out.resolve().parent
+    if not folder.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {folder}")
+    if out.is_dir():
+        raise UsageError(f"--out {out}: a folder; the name of a file is needed")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out {out}: the folder {folder} is not writable")
+    if src.resolve() in (folder, *folder.parents):
+        raise UsageError(
+            f"--out {out} lies in the source: its loss curve would be an image there; choose"
+            " another folder"
+        )
+
+
+def _refuse_existing(places: Places, resume: bool) -> None:
+    if places.checkpoint.exists():
+        if not resume:
+            raise ConflictError(
+                f"{places.checkpoint} is of a training that was stopped: --resume goes on with it,"
+                " --overwrite begins anew"
+            )
+        return  # the others are its own
+    if places.model.exists():
+        if not resume:
+            raise ConflictError(
+                f"{places.model} exists already: --overwrite replaces it, --out puts the new one"
+                " elsewhere"
+            )
+        return
+    for path in (places.csv, places.png):
+        if path.exists():
+            raise ConflictError(
+                f"{path} exists already: --overwrite replaces it, --out chooses another name"
+            )

@@ -66,15 +66,9 @@ def opened_pixels(
 
     Parameters
     ----------
-    how : Decoding
     scratch : Path
         Folder in which a temporary file is made where they take more than `budget` bytes; it is
         gone after the block, and after a kill too where the system can do that.
-
-    Raises
-    ------
-    IcasError
-        No room for them on disk.
     """
     with _room((len(images), size, size, 3), scratch, budget) as array:
         chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]

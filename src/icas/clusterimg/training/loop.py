@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from icas.cli.console import Bar
 from icas.clusterimg.networks.autoencoder import Autoencoder
 from icas.clusterimg.networks.weights import State
-from icas.clusterimg.training.loss_curve import Epoch, learning_rate_at
+from icas.clusterimg.training.report import Epoch, learning_rate_at
 from icas.clusterimg.training.settings import TrainSettings
 
 Rows = NDArray[np.intp]
@@ -52,13 +52,10 @@ class Learner:
 
     Parameters
     ----------
-    network : Autoencoder
     loss : nn.Module
         (reconstructions, pictures) -> a number, both float32 (n, 3, size, size) in [0, 1].
     pixels : (n, size, size, 3) uint8
         RGB.
-    split : Split
-    settings : TrainSettings
     device : str
         As torch names it.
     """

@@ -1,4 +1,4 @@
-"""How far a picture is from its reconstruction: by pixels, or by features of another network."""
+"""Reconstruction losses: differences of pixels, or of features of another network."""
 
 from __future__ import annotations
 
@@ -19,21 +19,13 @@ from icas.clusterimg.training.settings import TrainSettings
 from icas.common.errors import UsageError
 
 RESOLUTIONS = 4
-"""Layers compared unless told otherwise: the last one at each of the first four resolutions."""
+"""Layers compared by default: the last one at each of the first four resolutions."""
 
 
 def feature_network(settings: TrainSettings) -> Any:
     """(n, 3, size, size) normalised pictures -> dict of the outputs of the chosen layers.
 
     What comes after the last of these layers is cut off.
-
-    Raises
-    ------
-    UsageError
-        No such network or layer, weights that do not fit, or a network that does not take
-        pictures of this size.
-    IcasError
-        The weights are neither given nor can they be fetched.
     """
     name = known_model(settings.loss_model, "--loss-model")
     network = _with_weights(name, settings)
@@ -72,11 +64,6 @@ def default_layers(network: Any, size: int, name: str) -> tuple[str, ...]:
         Side of the pictures that it is to be given.
     name : str
         What messages call it.
-
-    Raises
-    ------
-    UsageError
-        It does not take pictures of this size.
     """
     last: dict[int, str] = {}
     for layer, side in _sides(network, size, name):
@@ -156,7 +143,6 @@ class PerceptualLoss(nn.Module):  # type: ignore[misc]  # torch is Any to mypy
     features : nn.Module
         (n, 3, h, w) float32 normalised with ImageNet's mean and deviation -> the outputs of the
         chosen layers, as a dict or a sequence. It is frozen here.
-    difference : {"absolute", "squared"}
     """
 
     def __init__(self, features: nn.Module, difference: str = "absolute") -> None:
@@ -195,13 +181,5 @@ LOSSES: dict[str, Callable[[TrainSettings], Any]] = {
 
 
 def make_loss(settings: TrainSettings) -> Any:
-    """The module that compares a batch of reconstructions with their pictures, on the CPU.
-
-    Raises
-    ------
-    UsageError
-        Of a perceptual loss: no such network or layer, or weights that do not fit.
-    IcasError
-        Its weights are neither given nor can they be fetched.
-    """
+    """The module that compares a batch of reconstructions with their pictures, on the CPU."""
     return LOSSES[settings.loss](settings)

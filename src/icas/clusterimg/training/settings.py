@@ -26,13 +26,7 @@ _FREE = {"out", "device", "resume", "overwrite", *_READING}
 
 
 def layer_names(text: str) -> tuple[str, ...]:
-    """``"features.3,features.8"`` -> both names.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    """
+    """``"features.3,features.8"`` -> both names."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
         raise ValueError("a list of layers with commas between them")
@@ -41,13 +35,7 @@ def layer_names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Settings of a training.
-
-    Raises
-    ------
-    UsageError
-        A value is outside its limits, or two settings do not go together.
-    """
+    """Settings of a training."""
 
     out: Path | None = option(
         None,
@@ -155,8 +143,8 @@ class TrainSettings:
 
     def decoding(self) -> Decoding:
         """How images are read."""
-        room = Isolation.of(self.decode_timeout, self.max_pixels)
-        return Decoding(self.max_pixels, None, None, room if self.isolate else None)
+        isolation = Isolation.of(self.decode_timeout, self.max_pixels)
+        return Decoding(self.max_pixels, None, None, isolation if self.isolate else None)
 
     def __post_init__(self) -> None:
         for name in ("out", "loss_weights"):
@@ -183,8 +171,8 @@ class TrainSettings:
 
     def decisive(self) -> dict[str, Any]:
         """What decides the weights beside the images, as JSON knows it; a resume compares it."""
-        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        chosen = {name: value for name, value in told.items() if name not in _FREE}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        chosen = {name: value for name, value in values.items() if name not in _FREE}
         if self.loss != "perceptual":
             for name in ("loss_model", "loss_weights", "loss_layers", "difference"):
                 del chosen[name]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from icas.cli.console import Console
 from icas.clusterimg.data.images import ImageRef, Scan, scan
-from icas.clusterimg.training.checkpoints import origin_of
+from icas.clusterimg.training.checkpoints import Places, origin_of, places_of
 from icas.clusterimg.training.dataset import Pixels, opened_pixels
 from icas.clusterimg.training.report import TrainReport
-from icas.clusterimg.training.session import Places, places_of
 from icas.clusterimg.training.settings import TrainSettings
 from icas.common.devices import choose_device
 from icas.common.errors import IcasError
@@ -30,7 +29,7 @@ def train(
     src : path
     settings : TrainSettings
     console : Console
-        Where the run's words go; default nowhere.
+        Output of the run; default none.
 
     Raises
     ------
@@ -49,37 +48,37 @@ def train(
     from icas.clusterimg.training.session import Session
 
     settings, console, folder = settings or TrainSettings(), console or Console(), Path(src)
-    found = _found(folder, settings)
+    scanned = _scanned(folder, settings)
     places = places_of(folder, settings)
     device = choose_device(settings.device)
     loss = make_loss(settings)
     with ExitStack() as stack:
-        pixels = _read(stack, found, settings, places, console)
-        for one in (*pixels.unreadable, *found.unreadable):
-            console.warn(f"unreadable: {one.file}: {one.reason}")
+        pixels = _read(stack, scanned, settings, places, console)
+        for item in (*pixels.unreadable, *scanned.unreadable):
+            console.warn(f"unreadable: {item.file}: {item.reason}")
         _check_content(pixels, folder, settings)
         read = set(pixels.files)
-        origin = origin_of(settings, device, [one for one in found.images if one.file in read])
+        origin = origin_of(settings, device, [item for item in scanned.images if item.file in read])
         session = Session(places, settings, origin, device, console)
         curve = session.earlier_curve()
         if curve is None:
             curve = session.run(pixels, loss)
-    unreadable = (*pixels.unreadable, *found.unreadable)
+    unreadable = (*pixels.unreadable, *scanned.unreadable)
     return TrainReport(places.model, len(pixels.files), curve, unreadable)
 
 
-def _found(folder: Path, settings: TrainSettings) -> Scan:
-    found = scan(folder, recursive=settings.recursive)
-    if not found.images:
+def _scanned(folder: Path, settings: TrainSettings) -> Scan:
+    scanned = scan(folder, recursive=settings.recursive)
+    if not scanned.images:
         hint = "" if settings.recursive else " (--recursive goes into sub-folders)"
         raise IcasError(f"no images in {folder}{hint}")
-    return found
+    return scanned
 
 
 def _read(
-    stack: ExitStack, found: Scan, settings: TrainSettings, places: Places, console: Console
+    stack: ExitStack, scanned: Scan, settings: TrainSettings, places: Places, console: Console
 ) -> Pixels:
-    images: Sequence[ImageRef] = found.images
+    images: Sequence[ImageRef] = scanned.images
     with (
         start_workers("threads", settings.jobs) as workers,
         DECODERS,
