@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from icas.clusterimg.model_selection.scores import Tried, choose, evaluate, numbered, ranked
+from icas.clusterimg.model_selection.search import Tried, choose, evaluate, numbered, ranked
 from icas.clusterimg.results.tables import models_table
 
 metrics = pytest.importorskip("sklearn.metrics")

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from icas.clusterimg.model_selection.estimators import build_tree
+from icas.clusterimg.model_selection.estimators import (
+    build_tree,
+    grouping_space,
+    judging_space,
+    principal_components,
+)
 from icas.clusterimg.model_selection.grid import (
     KINDS,
     Grid,
@@ -18,11 +23,6 @@ from icas.clusterimg.model_selection.grid import (
     parse_whole_numbers,
 )
 from icas.clusterimg.model_selection.search import group
-from icas.clusterimg.model_selection.spaces import (
-    grouping_space,
-    judging_space,
-    principal_components,
-)
 from icas.common.errors import UsageError
 from icas.parallel.executors import start_workers
 

@@ -146,10 +146,10 @@ def test_the_same_seed_gives_the_same_weights_and_chance_is_left_alone(
 
 
 def test_pixels_on_disk_give_the_same_weights(torch, train, boxes, tmp_path, monkeypatch):
-    from icas.clusterimg.training import dataset as pixels, train as training
+    from icas.clusterimg.training import train as training
 
     train(boxes, out=tmp_path / "a.pt")
-    on_disk = pixels.opened_pixels
+    on_disk = training.opened_pixels
 
     def with_little_memory(*arguments, **options):
         return on_disk(*arguments, **options, budget=100)

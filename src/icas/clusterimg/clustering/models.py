@@ -16,8 +16,7 @@ from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.model_selection.estimators import obstacle
 from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, default_clusters
-from icas.clusterimg.model_selection.scores import Tried
-from icas.clusterimg.model_selection.search import ModelGroups, group
+from icas.clusterimg.model_selection.search import ModelGroups, Tried, group
 from icas.parallel.executors import ALONE, Workers
 
 FINER = 2**0.25

@@ -17,8 +17,7 @@ from icas.clusterimg.html.reference import SHARE, counterparts_of
 from icas.clusterimg.html.rendering import asset, render
 from icas.clusterimg.html.report_view import ReportView
 from icas.clusterimg.html.thumbnails import Thumbnail
-from icas.clusterimg.model_selection.scores import Tried
-from icas.clusterimg.model_selection.search import ModelGroups
+from icas.clusterimg.model_selection.search import ModelGroups, Tried
 from icas.clusterimg.transfer.plan import plan_tree
 
 ROWS = 5_000

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.networks.feature_taps import find_stages, only_side, pooled
-from icas.clusterimg.networks.model_files import load_autoencoder
-from icas.clusterimg.networks.torchvision_models import (
+from icas.clusterimg.networks.classifiers import (
     fetched_classifier,
+    find_stages,
     known_model,
     no_weights,
+    only_side,
+    pooled,
     random_classifier,
     require_reachable,
 )
+from icas.clusterimg.networks.model_files import load_autoencoder
 from icas.clusterimg.networks.weights import RANDOM, load_weights
 from icas.common.devices import choose_device
 from icas.common.errors import IcasError, UsageError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.model_selection.spaces import principal_axes
+from icas.clusterimg.model_selection.estimators import principal_axes
 from icas.parallel.child_processes import one_thread_each
 
 Vectors = NDArray[np.float32]

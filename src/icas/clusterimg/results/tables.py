@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.model_selection.grid import PARAMETERS
-from icas.clusterimg.model_selection.scores import INDEXES, Tried
+from icas.clusterimg.model_selection.search import INDEXES, Tried
 from icas.common.errors import UsageError
 from icas.io.tables import csv_cells, shown, table
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from icas.clusterimg.networks.torchvision_models import (
+from icas.clusterimg.networks.classifiers import (
     HEADS,
     fetched_classifier,
     known_model,

@@ -45,8 +45,7 @@ def expected(name):
     "name", [*STAGES, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 )
 def test_every_family_has_two_stages_of_features(torch, name):
-    from icas.clusterimg.networks.feature_taps import find_stages
-    from icas.clusterimg.networks.torchvision_models import random_classifier
+    from icas.clusterimg.networks.classifiers import find_stages, random_classifier
 
     stages = find_stages(random_classifier(name, 0).eval())
     assert tuple(stage.channels for stage in stages) == expected(name)
@@ -68,8 +67,7 @@ def test_every_family_has_two_stages_of_features(torch, name):
 def test_averages_are_those_of_torchvisions_own_extractor(torch):
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    from icas.clusterimg.networks.feature_taps import find_stages, pooled
-    from icas.clusterimg.networks.torchvision_models import random_classifier
+    from icas.clusterimg.networks.classifiers import find_stages, pooled, random_classifier
 
     network = random_classifier("resnet18", 0).eval()
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -83,7 +81,7 @@ def test_averages_are_those_of_torchvisions_own_extractor(torch):
 def test_the_head_of_a_transformer_is_given_what_the_class_token_became(torch):
     from torchvision.models.vision_transformer import VisionTransformer
 
-    from icas.clusterimg.networks.feature_taps import find_stages, only_side, pooled
+    from icas.clusterimg.networks.classifiers import find_stages, only_side, pooled
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -99,8 +97,7 @@ def test_the_head_of_a_transformer_is_given_what_the_class_token_became(torch):
 
 
 def test_networks_are_left_without_hooks(torch):
-    from icas.clusterimg.networks.feature_taps import find_stages, pooled
-    from icas.clusterimg.networks.torchvision_models import random_classifier
+    from icas.clusterimg.networks.classifiers import find_stages, pooled, random_classifier
 
     network = random_classifier("squeezenet1_0", 0).eval()
     pooled(network, find_stages(network), torch.zeros(1, 3, 64, 64))
@@ -108,7 +105,7 @@ def test_networks_are_left_without_hooks(torch):
 
 
 def test_a_network_that_cuts_windows_takes_few_sizes(torch):
-    from icas.clusterimg.networks.feature_taps import TRIED, only_side
+    from icas.clusterimg.networks.classifiers import TRIED, only_side
 
     class Windows(torch.nn.Module):
         def forward(self, images):
