@@ -29,13 +29,13 @@ from icas.parallel.child_processes import one_thread_each
 
 T = TypeVar("T")
 LOOPS = (
-    "hamming_loops",
-    "minhash_loops",
-    "jaccard_loops",
-    "orb_loops",
-    "ssim_loops",
-    "ssim_link_loops",
-    "tm_loops",
+    "hamming",
+    "minhash",
+    "jaccard",
+    "orb.pairs",
+    "ssim.pairs_numba",
+    "ssim.links_numba",
+    "tm_numba",
 )
 RADIUS = 10
 THRESHOLD = 0.8

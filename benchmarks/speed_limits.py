@@ -21,7 +21,7 @@ PACKAGES = ("numpy", "numba", "opencv-contrib-python", "scikit-image", "Pillow",
 
 def popcount_peak() -> Work | None:
     """Words that are combined, counted and added up in the first cache; None without numba."""
-    if compiled_kernels("hamming_loops", np.inf) is None:
+    if compiled_kernels("hamming", np.inf) is None:
         return None
     import numba
 

@@ -203,7 +203,7 @@ def told(points: Any) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("wanted", [1, 5, 40, 200, 1000])
 def test_corners_are_opencvs(corners: ModuleType, wanted: int) -> None:
     for picture in (samples.camera(), samples.page(), samples.moon()[:200, :90], samples.text()):
-        ours = orb_features.found_by_loops(picture, wanted, corners)
+        ours = orb_features.found_by_numba(picture, wanted, corners)
         assert told(ours) == told(orb_features.found_by_opencv(picture, wanted))
 
 
@@ -224,7 +224,7 @@ def test_corners_of_random_pictures_are_opencvs(
     picture = np.kron(small, np.ones((coarse, coarse), np.uint8))[:height, :width].copy()
     if seed % 2:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8)
-    ours = orb_features.found_by_loops(picture, wanted, corners)
+    ours = orb_features.found_by_numba(picture, wanted, corners)
     assert told(ours) == told(orb_features.found_by_opencv(picture, wanted))
 
 
@@ -232,7 +232,7 @@ def test_features_of_real_pictures_are_the_same_either_way(corners: ModuleType, 
     for name in ("copies", "multiview"):
         for file in sorted((data / name / "images").iterdir())[:15]:
             gray = Orb()._brought(read_image(file))
-            ours = orb_features.found_by_loops(gray, 200, corners)
+            ours = orb_features.found_by_numba(gray, 200, corners)
             assert told(ours) == told(orb_features.found_by_opencv(gray, 200))
 
 

@@ -54,7 +54,7 @@ class ImageRef:
         """The image at `path` as it is now."""
         try:
             status = path.stat()
-        except OSError:  # whoever reads it tells why
+        except OSError:  # reading it gives the reason
             return cls(path, file)
         return cls(path, file, (status.st_size, status.st_mtime_ns))
 

@@ -1,6 +1,6 @@
 """Ones in a word, as the one instruction that processors have for it, also for many words at once.
 
-Only modules that are loaded through `loading` import this one.
+Only modules that are loaded through `compiled_kernels` import this one.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def shares_long(a: Words, blocks: Words, shares: Floats, out: Floats) -> None:
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     a, radius = np.zeros((2, 4), np.uint64), np.uint64(1)
     short, blocks = a[:, 0].copy(), np.zeros((1, 4, 2), np.uint64)
     counts, shares = np.zeros((2, 1), np.uint16), np.ones(300, np.float32)

@@ -1,11 +1,8 @@
-"""Loops for Jaccard similarities of sets that are kept as bitmaps.
+"""Jaccard similarities of sets stored as bitmaps, by numba.
 
-Links are found in two passes, as those of Hamming distances are (`hamming_loops`). In the first
-most pairs are told by whole numbers alone: where intersection / (sum of sizes - intersection) is at
-least t, the intersection is at least t / (1 + t) of the sum of sizes. Pairs that may be links are
-divided.
-
-An image may stand outside the bitmaps with a single element of its own, its digest (0 = none).
+Links are found in two passes: count, then write. Integers exclude most pairs: where intersection /
+(sum of sizes - intersection) is at least t, the intersection is at least t / (1 + t) of the sum of
+sizes. A set may have a single element outside its bitmap, its digest (0 = none).
 """
 
 from __future__ import annotations
@@ -166,7 +163,7 @@ def similarities(
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     ones, bitmaps, blocks = (
         np.ones(2, np.uint64),
         np.zeros((2, 4), np.uint64),

@@ -1,9 +1,8 @@
-"""Loops for MinHash signatures: how many components two of them share, and how they are made.
+"""MinHash signatures and the share of their equal components, by numba.
 
-Links are found in two passes, as those of Hamming distances are (`hamming_loops`). Of each
-component the lowest `PLANES` bits are kept apart, bit by bit, 64 components a word; two components
-differ for sure where one of these bits does, and a word tells of 64 components at once. Only pairs
-that may still be links after that are compared component by component.
+Links are found in two passes: count, then write. The lowest `PLANES` bits of each component are
+stored bit by bit, 64 components a word: components differ where one of these bits does. Only pairs
+that may still be links are compared component by component.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from icas.clusterimg.kernels.numba_support import compiled
 Signatures = NDArray[np.uint32]
 
 PLANES = 4
-"""Bits of a component by which most that differ are told: of two at random all but 1 in 16."""
+"""Bits of a component that are compared first: they differ for all but 1 in 16 random pairs."""
 SIGN = np.uint64(63)
 """The bit that a difference has where it would be below 0."""
 NONE = np.uint64(0)
@@ -193,7 +192,7 @@ def least_mixed(elements: Words, keys: Words, out: Signatures) -> None:
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     a, most = np.zeros((2, 3), np.uint32), np.uint64(1)
     bits, blocks = np.zeros((2, 8), np.uint64), np.zeros((1, 8, 2), np.uint64)
     counts, shares = np.zeros((2, 1), np.uint16), np.ones(4, np.float32)

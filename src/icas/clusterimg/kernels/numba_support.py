@@ -1,4 +1,4 @@
-"""Whether compiled loops are there, and worth their start."""
+"""Whether numba kernels are there, and worth their start."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def compiled(loop: Loop) -> Loop:
 
 
 SWITCH = "ICAS_KERNELS"
-"""Environment variable: ``numpy`` leaves compiled loops unused though numba is installed."""
+"""Environment variable: ``numpy`` leaves numba kernels unused though numba is installed."""
 WORTH = 0.5
 """Seconds of work in NumPy from which on it pays to load numba (that takes about as long)."""
 PATIENCE = 1.0
-"""Seconds of compiling after which users are told what takes so long."""
+"""Seconds of compiling after which a message says what takes so long."""
 
 _PACKAGE = "icas.clusterimg.kernels"
 _LOADING = threading.RLock()
@@ -40,10 +40,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
-    """The module of compiled loops `name`, ready to run, or None where NumPy does the work.
+    """The module of numba kernels `name`, ready to run, or None where NumPy does the work.
 
     Little work is not worth loading numba for. So NumPy does it until all that was asked for
-    together would have been worth it; from then on compiled loops do. The answer is the same
+    together would have been worth it; from then on numba kernels do. The answer is the same
     either way.
 
     name: a module of this package with a function ``warm_up()``, which runs each of its loops once;

@@ -2,7 +2,7 @@
 
 Values are centred by `MIDDLE`, so that the products of `CHUNK` of them add up to integers that
 float32 holds, in whatever order the library adds them; chunks add up in float64. What comes after
-is a few float64 steps a pair, the same ones in the same order in NumPy and in the compiled loops.
+is a few float64 steps a pair, the same ones in the same order in NumPy and in the numba kernels.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Norms(NamedTuple):
         return Norms(self.squares[images], self.lengths[images])
 
 
-def norms_of(rows: Bytes, loops: ModuleType | None) -> Norms:
-    """Norms of the images `rows`, (n, values); `loops` is `tm_loops` or None."""
+def norms_of(rows: Bytes, kernels: ModuleType | None) -> Norms:
+    """Norms of the images `rows`, (n, values); `kernels` is `tm_numba` or None."""
     values = rows.shape[1]
-    if loops is not None:
-        sums, squares = loops.moments(rows)
+    if kernels is not None:
+        sums, squares = kernels.moments(rows)
         centred = squares - 2 * MIDDLE * sums + values * MIDDLE**2
         return Norms(centred.astype(np.float64), np.sqrt(squares.astype(np.float64)))
     centred, totals = np.zeros(len(rows)), np.zeros(len(rows))
@@ -59,18 +59,18 @@ def norms_of(rows: Bytes, loops: ModuleType | None) -> Norms:
 
 
 def similarities(
-    ours: Bytes, theirs: Bytes, norms: tuple[Norms, Norms], loops: ModuleType | None
+    ours: Bytes, theirs: Bytes, norms: tuple[Norms, Norms], kernels: ModuleType | None
 ) -> Floats:
     """Similarity of each of n images with each of m, (n, m) float32.
 
-    ours, theirs: (n, values) and (m, values) uint8; norms: of the same images; loops: `tm_loops`
+    ours, theirs: (n, values) and (m, values) uint8; norms: of the same images; kernels: `tm_numba`
     where it is there.
     """
     values = np.empty((len(ours), len(theirs)), np.float32)
     for rows, products in _products(ours, theirs):
         one, other = norms[0].picked(rows), norms[1]
-        if loops is not None:
-            loops.finish(products, *one, *other, values[rows])
+        if kernels is not None:
+            kernels.finish(products, *one, *other, values[rows])
         else:
             apart = (one.squares[:, None] + other.squares) - 2.0 * products
             values[rows] = similarity_of(apart, one.lengths[:, None] * other.lengths)
@@ -90,12 +90,12 @@ def pair_similarities(
     theirs: Bytes,
     norms: tuple[Norms, Norms],
     pairs: tuple[Longs, Longs],
-    loops: ModuleType | None,
+    kernels: ModuleType | None,
 ) -> Floats:
     """What `similarities` has at the `pairs` (rows, columns), (pairs,) float32."""
     one, other = norms[0].picked(pairs[0]), norms[1].picked(pairs[1])
-    if loops is not None:
-        apart = loops.differences(ours, theirs, *pairs)
+    if kernels is not None:
+        apart = kernels.differences(ours, theirs, *pairs)
     else:
         apart = (one.squares + other.squares) - 2.0 * _pair_products(ours, theirs, *pairs)
     return similarity_of(apart, one.lengths * other.lengths)
@@ -105,7 +105,7 @@ def sides_of(
     images: tuple[Bytes, Bytes],
     norms: tuple[Norms, Norms],
     threshold: float,
-    loops: ModuleType | None,
+    kernels: ModuleType | None,
 ) -> tuple[Floats, Floats]:
     """Matrices whose product is 0 or more wherever a similarity reaches `threshold`.
 
@@ -126,11 +126,11 @@ def sides_of(
     and e Q, and a t that is greater by e t, keep every linked pair at 0 or above.
 
     images: two (n, height, width, 3) uint8, the same array twice for pairs within one set;
-    threshold: above 0; loops: `tm_loops` where it is there.
+    threshold: above 0; kernels: `tm_numba` where it is there.
     """
     same = images[0] is images[1]
-    p = _coordinates(images[0], norms[0], loops)
-    q = p if same else _coordinates(images[1], norms[1], loops)
+    p = _coordinates(images[0], norms[0], kernels)
+    q = p if same else _coordinates(images[1], norms[1], kernels)
     slack = (p.shape[1] + 3 + 32) * 2.0**-24
     allowed = (1 - threshold + 2.0**-23) / 2 * (1 + slack)
     halves = [-(0.5 - slack) * norm.squares for norm in norms]
@@ -182,15 +182,15 @@ def _centred(values: Bytes) -> Floats:
     return np.subtract(values, np.float32(MIDDLE), dtype=np.float32)
 
 
-def _coordinates(images: Bytes, norms: Norms, loops: ModuleType | None) -> Floats:
+def _coordinates(images: Bytes, norms: Norms, kernels: ModuleType | None) -> Floats:
     """The vectors of `sides_of`, (n, coordinates) float32: all centred values, or cells."""
     count, height, width, channels = images.shape
-    # Without compiled loops a pair that is computed for nothing costs more than a long product.
-    if height * width * channels <= (CHUNK if loops is None else FEW):
+    # Without numba kernels a pair that is computed for nothing costs more than a long product.
+    if height * width * channels <= (CHUNK if kernels is None else FEW):
         return _centred(images.reshape(count, height * width * channels))
     down, along = _edges(height), _edges(width)
-    if loops is not None:
-        sums = loops.cell_sums(images.reshape(count, height, width * channels), down, along)
+    if kernels is not None:
+        sums = kernels.cell_sums(images.reshape(count, height, width * channels), down, along)
     else:
         sums = _cell_sums(images, down, along)
     pixels = np.outer(np.diff(down), np.diff(along))[:, :, None]
@@ -207,7 +207,7 @@ def _edges(length: int) -> Longs:
 
 
 def _cell_sums(images: Bytes, down: Longs, along: Longs) -> Longs:
-    """As `tm_loops.cell_sums`, of (n, height, width, 3)."""
+    """As `tm_numba.cell_sums`, of (n, height, width, 3)."""
     # np.add.reduceat would make an int32 copy of all images first.
     rows = pairwise(down.tolist())
     bands = [images[:, top:end].sum(axis=1, dtype=np.int32) for top, end in rows]

@@ -1,4 +1,4 @@
-"""Template matching by compiled loops: sums over images, differences of pairs, similarities.
+"""Template matching by numba kernels: sums over images, differences of pairs, similarities.
 
 All sums are of integers and exact. Indices that are added up are unsigned: of a signed one numba
 asks whether it counts from the end, and then nothing is done side by side.
@@ -17,7 +17,7 @@ _U = np.uint64
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     rows = np.zeros((2, 12), np.uint8)
     squares = moments(rows)[1].astype(np.float64)
     cell_sums(rows.reshape(2, 2, 6), np.array([0, 1, 2]), np.array([0, 1, 2]))
@@ -122,7 +122,7 @@ def finish(
     lengths_b: Doubles,
     found: Floats,
 ) -> None:
-    """Fill `found`, (n, m), by the products of centred images; as `tm_products.similarity_of`."""
+    """Fill `found`, (n, m), by the products of centred images; as `tm.similarity_of`."""
     rows, columns = products.shape
     for row in range(rows):
         for column in range(columns):

@@ -36,8 +36,8 @@ DIGITS = 6
 
 def _of_grid(name: str, **changed: Any) -> Any:
     """The option of that name as `Grid` has it; None leaves the choice to the grid."""
-    _, told = options_of(Grid)[name]
-    details: Mapping[str, Any] = {**vars(told), **changed}
+    _, known = options_of(Grid)[name]
+    details: Mapping[str, Any] = {**vars(known), **changed}
     return option(None, **details)
 
 
@@ -46,12 +46,12 @@ class Deep(Method):
     """Cosine of the features of a network.
 
     Features are the averaged maps of the last two stages of a classifier, each of length 1, side
-    by side; or the code of an autoencoder, or what a network of one's own answers. With `dims`
-    they are whitened over the folder (`Whitening`): the cosine tells much more then. Models of
-    scikit-learn get them as they are and have a space of their own (`grouping_space`).
+    by side; or the code of an autoencoder, or the output of a user's network. With `dims` they are
+    whitened over the folder (`Whitening`), which separates images much better. scikit-learn models
+    get them unchanged and have their own space (`grouping_space`).
 
-    `linked` says that links are asked for by a threshold, whatever the network is; `fitted` tells
-    the whitening that features went through.
+    linked: links by a threshold are requested, whatever the network is; fitted: fingerprint of the
+    whitening that was applied.
 
     Raises UsageError: an option is outside its limits, or two do not go together.
     """
@@ -196,18 +196,12 @@ class Deep(Method):
         return load_embedder(self.model, self.weights, self.device)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Features of `images`, in their order, not whitened yet.
-
-        Features with the array vectors, (n, d) float32 of length 1.
-        """
+        """Features before whitening: vectors, (n, d) float32 of length 1."""
         size = self.input_size()
         return self.embed(resize(image, size) for image in images)
 
     def embed(self, images: Iterable[Image]) -> FeatureSet:
-        """`extract` for images of `input_size`.
-
-        Raises IcasError: the network answers with numbers that are not finite.
-        """
+        """As `extract`; raises IcasError where the network gives numbers that are not finite."""
         embedder = self.embedder()
         images = iter(images)
         parts = [self._vectors(embedder, batch) for batch in _batches(images)]
@@ -228,16 +222,15 @@ class Deep(Method):
         return directions(np.concatenate([unit(part) for part in parts], axis=1))
 
     def fit(self, features: FeatureSet) -> Folder:
-        """What `features` of a folder, or of a sample of it, tell about all of its features."""
+        """Whitening fitted to `features` of a folder, or of a sample of it."""
         if self.dims == 0 or self.model_grid() is not None or len(features) == 0:
             return Folder(None)
         return Folder(Whitening.fit(features.array, self.dims))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Cosine of the features of each image of `a` with each of `b`.
+        """Cosine of the features, in [-1, 1].
 
-        Gives (len(a), len(b)) float32, in [-1, 1]. Raises UsageError: `a` and `b` are features of
-        different networks, or whitened over different folders.
+        Raises UsageError: features of different networks, or whitened over different folders.
         """
         if any(a.settings.get(name) != b.settings.get(name) for name in ("model", "weights")):
             raise UsageError("deep features of different networks cannot be compared")

@@ -112,17 +112,17 @@ def shares_of(a: Bytes, b: Bytes, shares: Floats) -> Floats:
     found = np.empty((len(a), len(b)), np.float32)
     if not found.size:
         return found
-    loops = _loops(a, b)
+    kernels = _kernels(a, b)
     ours = as_words(a)
-    if loops is None:
+    if kernels is None:
         theirs = as_words(b).T.copy()
         for start, end in bands(len(a), len(b)):
             found[start:end] = shares[_distances(ours[start:end], theirs)]
     elif ours.shape[1] == 1:
-        loops.shares_short(ours[:, 0].copy(), as_words(b)[:, 0].copy(), shares, found)
+        kernels.shares_short(ours[:, 0].copy(), as_words(b)[:, 0].copy(), shares, found)
     else:
         blocks = column_blocks(filled_up(as_words(b), 4))
-        loops.shares_long(filled_up(ours, 4), blocks, shares, found)
+        kernels.shares_long(filled_up(ours, 4), blocks, shares, found)
     return found
 
 
@@ -135,34 +135,34 @@ def links_of(a: Bytes, b: Bytes, shares: Floats, threshold: float, *, same: bool
     radius = radius_of(shares, threshold)
     if radius < 0 or not len(a) or not len(b):
         return NONE
-    loops = _loops(a, b)
-    if loops is None:
+    kernels = _kernels(a, b)
+    if kernels is None:
         return _by_numpy(a, b, shares, radius, same)
-    return _by_loops(loops, a, b, shares, radius, same)
+    return _by_numba(kernels, a, b, shares, radius, same)
 
 
-def _loops(a: Bytes, b: Bytes) -> ModuleType | None:
+def _kernels(a: Bytes, b: Bytes) -> ModuleType | None:
     words = -(-a.shape[1] // 8)
     return compiled_kernels("hamming", len(a) * len(b) * words / WORDS_A_SECOND)
 
 
-def _by_loops(
-    loops: ModuleType, a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool
+def _by_numba(
+    kernels: ModuleType, a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool
 ) -> Links:
     ours, theirs = as_words(a), as_words(b)
     within = np.uint64(radius)
     if ours.shape[1] == 1:
         codes, columns, side = ours[:, 0].copy(), theirs[:, 0].copy(), SHORT_SIDE
         counts = counts_for(len(a), -(-len(b) // side))
-        loops.count_short(codes, columns, side, within, same, counts)
+        kernels.count_short(codes, columns, side, within, same, counts)
         links = room_for(counts)
-        loops.emit_short(codes, columns, side, within, same, counts, shares, links)
+        kernels.emit_short(codes, columns, side, within, same, counts, shares, links)
         return Links(*links)
     codes, blocks = filled_up(ours, 4), column_blocks(filled_up(theirs, 4))
     counts = counts_for(len(a), len(blocks))
-    loops.count_long(codes, blocks, len(b), within, same, counts)
+    kernels.count_long(codes, blocks, len(b), within, same, counts)
     links = room_for(counts)
-    loops.emit_long(codes, blocks, len(b), within, same, counts, shares, links)
+    kernels.emit_long(codes, blocks, len(b), within, same, counts, shares, links)
     return Links(*links)
 
 

@@ -120,10 +120,9 @@ class ImageHash(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Hashes of `images`, in their order.
+        """Hashes: bits, (n, ceil(`hash_size` squared / 8)) uint8.
 
-        Features with the array bits, (n, ceil(`hash_size` squared / 8)) uint8: the hash row by row,
-        the first bit highest, filled with zeros to whole bytes (`numpy.packbits`).
+        The hash row by row, the first bit highest, filled up with zeros (`numpy.packbits`).
         """
         if self.size is not None:
             images = (resize(image, self.size) for image in images)
@@ -131,23 +130,14 @@ class ImageHash(Method):
         return FeatureSet(self.name, {"bits": bits}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Share of equal bits of each image of `a` with each of `b`.
+        """Share of equal bits.
 
-        Codes made elsewhere (`FeatureSet.from_bits`) count eight bits a byte; hashes made here
-        count their own, without the bits that fill up the last byte.
-
-        Gives (len(a), len(b)) float32, in [0, 1]; 1 for equal hashes. Raises UsageError: the codes
-        of `a` and `b` are not of the same length.
+        Codes of other programs (`FeatureSet.from_bits`) have eight bits a byte; of hashes the zeros
+        that fill up the last byte do not count.
         """
         return shares_of(a.array, b.array, self.shares(a, b))
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
-
-        Where `a` is `b`, only pairs with a < b are given.
-
-        Raises UsageError: the codes of `a` and `b` are not of the same length.
-        """
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
 
     def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:

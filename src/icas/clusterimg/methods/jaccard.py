@@ -1,6 +1,6 @@
 """Jaccard similarity of sets of small numbers, kept as bitmaps: whole numbers and one division.
 
-By compiled loops or by NumPy: the answer is the same.
+By numba kernels or by NumPy: the answer is the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from icas.clusterimg.methods.hamming import (
 WORDS_A_SECOND = 5e8
 """What NumPy compares, roughly."""
 SCALE = 1 << 20
-"""The loops' part of 1."""
+"""The kernels' part of 1."""
 ROUNDED = 1 - 2.0**-22
 """Less than what a division that was rounded to float32 may be above the true ratio."""
 NO_DIGEST = 1
@@ -76,27 +76,27 @@ def similarities_of(a: Bitmaps, b: Bitmaps) -> Floats:
     found = np.empty((len(a.sizes), len(b.sizes)), np.float32)
     if not found.size:
         return found
-    loops = _loops(a, b)
-    if loops is None:
+    kernels = _kernels(a, b)
+    if kernels is None:
         for start, end in bands(*found.shape):
             found[start:end] = _similarities(_some(a, slice(start, end)), b)
     else:
         blocks, columns = _columns(b, 0)
-        loops.similarities(_rows(a), blocks, columns, found)
+        kernels.similarities(_rows(a), blocks, columns, found)
     return found
 
 
 def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
     """Pairs at or above float32(`threshold`), sorted by row, then column.
 
-    `same` tells that `b` is `a`: only pairs with row < column.
+    same: `b` is `a`: only pairs with row < column.
     """
     limit = np.float32(threshold)
     if not limit <= 1 or not len(a.sizes) or not len(b.sizes):
         return NONE
-    loops = _loops(a, b)
-    if loops is not None:
-        return _by_loops(loops, a, b, limit, same)
+    kernels = _kernels(a, b)
+    if kernels is not None:
+        return _by_numba(kernels, a, b, limit, same)
 
     def links_of_band(rows: slice, start: int) -> Links:
         values = _similarities(_some(a, rows), _some(b, slice(start, None)))
@@ -105,20 +105,20 @@ def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
     return links_by_bands(len(a.sizes), len(b.sizes), same, links_of_band)
 
 
-def _loops(a: Bitmaps, b: Bitmaps) -> ModuleType | None:
+def _kernels(a: Bitmaps, b: Bitmaps) -> ModuleType | None:
     return compiled_kernels("jaccard", len(a.sizes) * b.bitmaps.size / WORDS_A_SECOND)
 
 
-def _by_loops(
-    loops: ModuleType, a: Bitmaps, b: Bitmaps, threshold: np.float32, same: bool
+def _by_numba(
+    kernels: ModuleType, a: Bitmaps, b: Bitmaps, threshold: np.float32, same: bool
 ) -> Links:
     least = _least_share(float(threshold))
     blocks, columns = _columns(b, least)
     rows, limit = _rows(a), (np.uint64(least), threshold)
     counts = counts_for(len(a.sizes), len(blocks))
-    loops.count_similar(rows, blocks, columns, len(b.sizes), limit, same, counts)
+    kernels.count_similar(rows, blocks, columns, len(b.sizes), limit, same, counts)
     links = room_for(counts)
-    loops.emit_similar(rows, blocks, columns, len(b.sizes), limit, same, counts, links)
+    kernels.emit_similar(rows, blocks, columns, len(b.sizes), limit, same, counts, links)
     return Links(*links)
 
 

@@ -1,6 +1,6 @@
 """MinHash signatures of sets of numbers: how they are made, and how many components they share.
 
-By compiled loops or by NumPy: the answer is the same.
+By numba kernels or by NumPy: the answer is the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COMPARED_A_SECOND = 1e9
 MIXED_A_SECOND = 4e8
 """Elements that NumPy mixes, roughly."""
 PLANES = 4
-"""Words that the loops take for 64 components."""
+"""Words that the kernels take for 64 components."""
 CACHED = 1 << 15
 """Bytes of the signatures that are compared with one another while a core's first cache has them.
 """
@@ -57,12 +57,12 @@ def signatures_of(sets: Sequence[Words], keys: Words) -> Signatures:
     """Signatures of some sets, (n, k) uint32: each as `signature` makes it."""
     found = np.empty((len(sets), len(keys)), np.uint32)
     work = len(keys) * sum(map(len, sets))
-    loops = compiled_kernels("minhash", work / MIXED_A_SECOND)
+    kernels = compiled_kernels("minhash", work / MIXED_A_SECOND)
     for elements, row in zip(sets, found, strict=True):
-        if loops is None:
+        if kernels is None:
             row[:] = signature(elements, keys)
         else:
-            loops.least_mixed(_mixed(elements), keys, row)
+            kernels.least_mixed(_mixed(elements), keys, row)
     return found
 
 
@@ -92,13 +92,13 @@ def shares_of(a: Signatures, b: Signatures) -> Floats:
     found = np.empty((len(a), len(b)), np.float32)
     if not found.size:
         return found
-    loops, shares = _loops(a, b), _shares_by_difference(a.shape[1])
-    if loops is None:
+    kernels, shares = _kernels(a, b), _shares_by_difference(a.shape[1])
+    if kernels is None:
         for row, ours in enumerate(a):
             found[row] = shares[np.count_nonzero(b != ours, axis=1)]
     else:
         side = max(4, CACHED // a[0].nbytes)
-        loops.shares_of_all(_own(a), _own(b), side, shares, found)
+        kernels.shares_of_all(_own(a), _own(b), side, shares, found)
     return found
 
 
@@ -115,10 +115,10 @@ def links_of(a: Signatures, b: Signatures, threshold: float, *, same: bool) -> L
     def links_of_band(rows: slice, start: int) -> Links:
         return links_in(shares_of(a[rows], b[start:]), threshold, triangle=same)
 
-    loops = _loops(a, b)
-    if loops is None or most == a.shape[1]:
+    kernels = _kernels(a, b)
+    if kernels is None or most == a.shape[1]:
         return links_by_bands(len(a), len(b), same, links_of_band)
-    return _by_loops(loops, _own(a), _own(b), shares, most, same)
+    return _by_numba(kernels, _own(a), _own(b), shares, most, same)
 
 
 def _shares_by_difference(components: int) -> Floats:
@@ -127,32 +127,32 @@ def _shares_by_difference(components: int) -> Floats:
     return (equal / components).astype(np.float32)
 
 
-def _loops(a: Signatures, b: Signatures) -> ModuleType | None:
+def _kernels(a: Signatures, b: Signatures) -> ModuleType | None:
     return compiled_kernels("minhash", len(a) * b.size / COMPARED_A_SECOND)
 
 
 def _own(signatures: Signatures) -> Signatures:
-    """As the loops were compiled for: a contiguous array in memory, not read-only."""
+    """As the kernels were compiled for: a contiguous array in memory, not read-only."""
     return np.require(signatures, np.uint32, ["C", "W", "E"])
 
 
-def _by_loops(
-    loops: ModuleType, a: Signatures, b: Signatures, shares: Floats, most: int, same: bool
+def _by_numba(
+    kernels: ModuleType, a: Signatures, b: Signatures, shares: Floats, most: int, same: bool
 ) -> Links:
-    bits = _planes(loops, a)
-    blocks = column_blocks(bits if same else _planes(loops, b))
+    bits = _planes(kernels, a)
+    blocks = column_blocks(bits if same else _planes(kernels, b))
     counts = counts_for(len(a), len(blocks))
-    loops.count_near(a, b, bits, blocks, np.uint64(most), same, counts)
+    kernels.count_near(a, b, bits, blocks, np.uint64(most), same, counts)
     links = room_for(counts)
-    loops.emit_near(a, b, bits, blocks, np.uint64(most), same, counts, shares, links)
+    kernels.emit_near(a, b, bits, blocks, np.uint64(most), same, counts, shares, links)
     return Links(*links)
 
 
-def _planes(loops: ModuleType, signatures: Signatures) -> Words:
-    """Lowest bits of the components; as many words as the loops take at once, or twice, ..."""
+def _planes(kernels: ModuleType, signatures: Signatures) -> Words:
+    """Lowest bits of the components; as many words as the kernels take at once, or twice, ..."""
     words = PLANES * 2 * -(-signatures.shape[1] // 128)
     bits = np.zeros((len(signatures), words), np.uint64)
-    loops.planes(signatures, bits)
+    kernels.planes(signatures, bits)
     return bits
 
 
@@ -258,11 +258,10 @@ class MinHash(Method):
         return self.permutations is None and self.grid <= FINEST
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Sets of places of `images`, or their signatures, in their order.
+        """Sets of places, or their MinHash signatures.
 
-        Features with the arrays bitmaps, (n, words) uint64, sizes, (n,) int64, and digests, (n,)
-        uint64, 0 where an image has corners; or with the array signatures, (n, `permutations`)
-        uint32.
+        bitmaps (n, words) uint64, sizes (n,) int64, and digests (n,) uint64, 0 where an image has
+        corners; or signatures (n, `permutations`) uint32.
         """
         sets = [self.places(image) for image in images]
         if self.by_sets:
@@ -272,22 +271,12 @@ class MinHash(Method):
         return FeatureSet(self.name, found, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """J of each image of `a` with each of `b`, or the share of equal components.
-
-        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same set. Raises
-        UsageError: `a` and `b` have signatures of different length, or not both have signatures.
-        """
+        """J, or the share of equal components; 1 for images with the same set."""
         if _are_bitmaps(a, b):
             return jaccard.similarities_of(Bitmaps.of(a), Bitmaps.of(b))
         return shares_of(a.array, b.array)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        """Pairs whose `similarity` is at or above float32(`threshold`), sorted by a, then b.
-
-        Where `a` is `b`, only pairs with a < b are given.
-
-        Raises UsageError: as `similarity`.
-        """
         if _are_bitmaps(a, b):
             return jaccard.links_of(Bitmaps.of(a), Bitmaps.of(b), threshold, same=a is b)
         return links_of(a.array, b.array, threshold, same=a is b)

@@ -80,12 +80,11 @@ class Orb(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """ORB features of `images`, in their order.
+        """ORB features; rows past an image's count are 0. K is `keypoints`.
 
-        With K = `keypoints`, and rows past an image's count 0: descriptors (n, K, 32) uint8; counts
-        (n,) int32, features of each image; places (n, K, 2) float32, x and y in units of the long
-        side; angles (n, K) uint8, orientation in 256ths of a turn; levels (n, K) int8, of the
-        pyramid; digest (n,) uint64, fingerprint of the pixels.
+        descriptors (n, K, 32) uint8; counts (n,) int32, features of each image; places (n, K, 2)
+        float32, x and y in units of the long side; angles (n, K) uint8, in 256ths of a turn; levels
+        (n, K) int8, of the pyramid; digest (n,) uint64, fingerprint of the pixels.
         """
         found: list[Features] = []
         digests: list[int] = []
@@ -97,10 +96,7 @@ class Orb(Method):
         return FeatureSet(self.name, arrays, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Similarity of each image of `a` with each of `b`.
-
-        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images with the same pixels.
-        """
+        """As `Method.similarity`, in [0, 1]; 1 for images with the same pixels."""
         return self._values(a, b, -np.inf)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
@@ -117,14 +113,14 @@ class Orb(Method):
     def _values(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Floats:
         """Similarities where they are at or above `threshold`; elsewhere something below it."""
         described = a.array.shape[:2], b.array.shape[:2]
-        loops = compiled_kernels("orb.pairs", float(np.prod(described)) * PLAIN_SECONDS)
-        if loops is None:
+        kernels = compiled_kernels("orb.pairs", float(np.prod(described)) * PLAIN_SECONDS)
+        if kernels is None:
             return self._plain_values(a, b, np.float32(threshold))
         values = np.full((len(a), len(b)), -np.inf, np.float32)
-        rules = loops.Rules(*rules_of(self._weights(), self.tolerance))
-        ours, theirs = loops.described(a.arrays), loops.described(b.arrays)
+        rules = kernels.Rules(*rules_of(self._weights(), self.tolerance))
+        ours, theirs = kernels.described(a.arrays), kernels.described(b.arrays)
         least = np.float32(threshold)
-        loops.similarities(ours, theirs, self.match_bits, rules, least, a is b, values)
+        kernels.similarities(ours, theirs, self.match_bits, rules, least, a is b, values)
         return np.maximum(values, values.T) if a is b else values
 
     def _plain_values(self, a: FeatureSet, b: FeatureSet, threshold: np.float32) -> Floats:

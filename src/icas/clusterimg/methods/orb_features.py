@@ -1,6 +1,6 @@
 """ORB features of one picture: corners, spread evenly, and their descriptors; all are OpenCV's.
 
-Compiled loops find the same corners as OpenCV's detector, bit for bit, in a third of the time;
+Numba kernels find the same corners as OpenCV's detector, bit for bit, in a third of the time;
 they are used where they have shown that they do, and once so many pictures were seen that they
 are worth their start.
 """
@@ -31,7 +31,7 @@ CELLS = 8
 CANDIDATES = 10
 """Corners found for each feature kept: the choice that spreading has."""
 SAVED = 0.002
-"""Seconds a picture that compiled loops save, roughly."""
+"""Seconds a picture that numba kernels save, roughly."""
 
 
 class Corners(NamedTuple):
@@ -70,11 +70,11 @@ def described(gray: Bytes, wanted: int, find: Find) -> Features | None:
 
 
 def fastest_find() -> Find:
-    """The way to find corners that is fastest now: with compiled loops where they pay."""
-    loops = compiled_kernels("orb.corners", SAVED)
-    if loops is None or not as_opencv(loops):
+    """The way to find corners that is fastest now: with numba kernels where they pay."""
+    kernels = compiled_kernels("orb.corners", SAVED)
+    if kernels is None or not as_opencv(kernels):
         return found_by_opencv
-    return lambda gray, wanted: found_by_loops(gray, wanted, loops)
+    return lambda gray, wanted: found_by_numba(gray, wanted, kernels)
 
 
 def detector(wanted: int) -> Any:
@@ -101,15 +101,15 @@ def found_by_opencv(gray: Bytes, wanted: int) -> list[Any]:
     return [points[index] for index in chosen]
 
 
-def found_by_loops(gray: Bytes, wanted: int, loops: ModuleType) -> list[Any]:
-    """The same keypoints, by compiled loops."""
+def found_by_numba(gray: Bytes, wanted: int, kernels: ModuleType) -> list[Any]:
+    """The same keypoints, by numba kernels."""
     parts, cut = [], False
     for level, (picture, scale, most) in enumerate(_pyramid(gray, wanted)):
         if most == 0 or min(picture.shape) <= 2 * EDGE:
             continue
-        around = (loops.BORDER, loops.BORDER, loops.BORDER, loops.RIGHT)
+        around = (kernels.BORDER, kernels.BORDER, kernels.BORDER, kernels.RIGHT)
         bordered = cv2.copyMakeBorder(picture, *around, cv2.BORDER_REFLECT_101)
-        found = loops.corners(bordered, EDGE, FAST_THRESHOLD, 2 * most)
+        found = kernels.corners(bordered, EDGE, FAST_THRESHOLD, 2 * most)
         best = _best(found.response, most)
         cut |= found.cut or len(best) < len(found.response)
         x, y = (axis[best].astype(np.float32) * scale for axis in (found.x, found.y))
@@ -167,12 +167,12 @@ def _best(response: Floats, most: int) -> Longs:
 
 
 @cache
-def as_opencv(loops: ModuleType) -> bool:
-    """Whether the loops find what OpenCV does: versions of it may differ in what they round."""
+def as_opencv(kernels: ModuleType) -> bool:
+    """Whether the kernels find what OpenCV does: versions of it may differ in what they round."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
     picture = np.asarray(cv2.resize(noise, (243, 129), interpolation=cv2.INTER_CUBIC), np.uint8)
     for wanted in (7, 200):
-        ours, theirs = found_by_loops(picture, wanted, loops), found_by_opencv(picture, wanted)
+        ours, theirs = found_by_numba(picture, wanted, kernels), found_by_opencv(picture, wanted)
         if sorted(map(_values, ours)) != sorted(map(_values, theirs)):
             return False
     return True

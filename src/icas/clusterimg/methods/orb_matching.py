@@ -220,7 +220,7 @@ def _circle() -> tuple[Floats, Floats]:
 
 
 def rules_of(weights: Floats, tolerance: float) -> tuple[Any, ...]:
-    """What `agreeing` goes by as `kernels.orb_votes.Rules` has it.
+    """What `agreeing` goes by as `kernels.orb.voting.Rules` has it.
 
     weights: (256,) float32, whole 256ths.
     """

@@ -82,21 +82,14 @@ class Ssim(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """The gray images at the common size, in their order.
-
-        Features with the array gray, (n, height, width) uint8.
-        """
+        """Gray images at the common size: gray, (n, height, width) uint8."""
         width, height = self.size
         brought = [gray_at(image, self.size) for image in images]
         gray = np.array(brought, np.uint8).reshape(len(brought), height, width)
         return FeatureSet(self.name, {"gray": gray}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Mean structural similarity of each image of `a` with each of `b`.
-
-        Gives (len(a), len(b)) float32, in [-1, 1]; 1 for images that are the same at the common
-        size. Raises UsageError: `a` and `b` were made at different sizes.
-        """
+        """Mean structural similarity, in [-1, 1]; 1 for equal images at the common size."""
         require_same_shape(a, b)
         kernels = compiled_kernels("ssim.pairs_numba", _seconds(a, b)) or ssim_windows
         shape = a.array.shape[1:]
@@ -110,13 +103,10 @@ class Ssim(Method):
         return found
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
+        """As `Method.links`; a strict upper bound (`block_bounds`) excludes most pairs.
 
-        Most pairs are told apart by a strict upper bound (`ssim_blocks`); of the others as many
-        rows of windows are computed as it takes to see that the bound of the rest is too low.
-
-        Gives numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`. Raises
-        UsageError: `a` and `b` were made at different sizes.
+        Of the others as many rows of windows are computed as it takes to see that the bound of the
+        rest is too low.
         """
         require_same_shape(a, b)
         shape = a.array.shape[1:]
@@ -209,10 +199,10 @@ def _totals_from(
                 for other, their_features in theirs:
                     if triangle and other.start < one.start:
                         continue
-                    alike = triangle and one == other
-                    their_maps = maps if alike else kernels.maps_of(b[other])
+                    same_part = triangle and one == other
+                    their_maps = maps if same_part else kernels.maps_of(b[other])
                     both = features, their_features
-                    totals = kernels.totals_from(maps, their_maps, both, shape, least, alike)
+                    totals = kernels.totals_from(maps, their_maps, both, shape, least, same_part)
                     yield one, other, totals
 
 

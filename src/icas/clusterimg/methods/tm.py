@@ -34,7 +34,7 @@ COST = 2e-11
 DENSE = 0.2
 """Share of pairs that may be linked from which on all are computed by a product of matrices."""
 DENSE_NUMPY = 0.015
-"""The same without compiled loops, where single pairs take longer."""
+"""The same without numba kernels, where single pairs take longer."""
 SKETCH_SIDE = 16
 """Pixels a side up to which a sketch takes images as they are."""
 
@@ -74,44 +74,30 @@ class TemplateMatching(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """The images at the common size, in their order.
-
-        Features with the array pixels, (n, height, width, 3) uint8 RGB.
-        """
+        """Images at the common size: pixels, (n, height, width, 3) uint8 RGB."""
         width, height = self.size
         brought = [resize(image, self.size) for image in images]
         pixels = np.array(brought, np.uint8).reshape(len(brought), height, width, 3)
         return FeatureSet(self.name, {"pixels": pixels}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Similarity of each image of `a` with each of `b`.
-
-        Gives (len(a), len(b)) float32, in [0, 1]; 1 for images that are the same at the common
-        size. Raises UsageError: `a` and `b` were made at different sizes.
-        """
+        """As `Method.similarity`, in [0, 1]; 1 for equal images at the common size."""
         require_same_shape(a, b)
-        loops = _loops(a, b)
+        kernels = _kernels(a, b)
         ours = _rows(a)
         theirs = ours if a is b else _rows(b)
-        norms = norms_of(ours, loops)
-        both = norms, norms if a is b else norms_of(theirs, loops)
-        return similarities(ours, theirs, both, loops)
+        norms = norms_of(ours, kernels)
+        both = norms, norms if a is b else norms_of(theirs, kernels)
+        return similarities(ours, theirs, both, kernels)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
-
-        One product of matrices tells the pairs that may be linked (`tm_products.sides_of`); only
-        their similarities are computed.
-
-        Gives numbered from 0 in `a` and in `b`, sorted by a, then b; a < b where `a` is `b`. Raises
-        UsageError: `a` and `b` were made at different sizes.
-        """
+        """As `Method.links`; one product of matrices excludes most pairs (`sides_of`)."""
         require_same_shape(a, b)
         wanted = float(np.float32(threshold))
         if not 0 < wanted <= 1:
             # Every pair is linked, or none.
             return links_in(self.similarity(a, b), threshold, triangle=a is b)
-        return join_links(_links_by_rows(a, b, wanted, _loops(a, b)))
+        return join_links(_links_by_rows(a, b, wanted, _kernels(a, b)))
 
     def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:
         from icas.clusterimg.kernels import torch_tiles
@@ -147,19 +133,19 @@ def _rows(features: FeatureSet) -> Bytes:
     return features.array.reshape(len(features), math.prod(features.array.shape[1:]))
 
 
-def _loops(a: FeatureSet, b: FeatureSet) -> ModuleType | None:
+def _kernels(a: FeatureSet, b: FeatureSet) -> ModuleType | None:
     return compiled_kernels("tm_numba", COST * len(a) * b.array.size)
 
 
 def _links_by_rows(
-    a: FeatureSet, b: FeatureSet, threshold: float, loops: ModuleType | None
+    a: FeatureSet, b: FeatureSet, threshold: float, kernels: ModuleType | None
 ) -> Iterator[Links]:
     """Links of `ROWS` images of `a` at a time."""
     same = a is b
     ours, theirs = _rows(a), _rows(b)
-    norms = norms_of(ours, loops)
-    both = norms, norms if same else norms_of(theirs, loops)
-    left, right = sides_of((a.array, a.array if same else b.array), both, threshold, loops)
+    norms = norms_of(ours, kernels)
+    both = norms, norms if same else norms_of(theirs, kernels)
+    left, right = sides_of((a.array, a.array if same else b.array), both, threshold, kernels)
     for start in range(0, len(a), ROWS):
         rows = slice(start, start + ROWS)
         # Left of the diagonal there is nothing to look at.
@@ -168,13 +154,13 @@ def _links_by_rows(
         sides = ours[rows], theirs[columns]
         parts = both[0].picked(rows), both[1].picked(columns)
         near = np.flatnonzero((left[rows] @ right[columns].T).reshape(-1) >= 0)
-        if len(near) > (DENSE_NUMPY if loops is None else DENSE) * len(sides[0]) * len(sides[1]):
-            found = links_in(similarities(*sides, parts, loops), threshold, triangle=same)
+        if len(near) > (DENSE_NUMPY if kernels is None else DENSE) * len(sides[0]) * len(sides[1]):
+            found = links_in(similarities(*sides, parts, kernels), threshold, triangle=same)
         else:
             pairs = np.divmod(near, len(sides[1]))
             if same:
                 above = pairs[1] > pairs[0]
                 pairs = pairs[0][above], pairs[1][above]
-            values = pair_similarities(*sides, parts, pairs, loops)
+            values = pair_similarities(*sides, parts, pairs, kernels)
             found = Links(*pairs, values).at_least(threshold)
         yield Links(found.a + start, found.b + first, found.similarity)

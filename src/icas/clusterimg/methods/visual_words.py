@@ -16,7 +16,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.kernels import Bytes, Floats, Ints, Longs
 
 WORDS = 32
-"""Kinds of descriptors that are told apart."""
+"""Kinds of descriptors."""
 LEARNED_FROM = 10_000
 """Descriptors from which the words are learned."""
 ROUNDS = 6
@@ -29,7 +29,7 @@ ROOM = 1 << 23
 
 @dataclass(frozen=True)
 class VisualWords:
-    """Words of descriptors, and how images are told by them.
+    """A visual vocabulary; maps features to vectors.
 
     words: (w, bits) float32, whole numbers in [-`UNIT`, `UNIT`].
     """

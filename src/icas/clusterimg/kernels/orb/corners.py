@@ -1,7 +1,7 @@
 """Steps of the corner detector on many pixels at once, written as vectors.
 
 All take addresses in images of one byte a pixel, and the bytes between rows. Only modules that are
-loaded through `loading` import this one.
+loaded through `compiled_kernels` import this one.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def _direction(down: int, across: int) -> np.float32:
 
 
 def warm_up() -> None:
-    """Run each loop once on arrays of the types that it is for."""
+    """Compile each kernel on arrays of the types that it is for."""
     level = np.zeros((40 + 2 * BORDER, 40 + BORDER + RIGHT), np.uint8)
     level[40:, 40:] = 200
     corners(level, 12, 7, 1)

@@ -1,4 +1,4 @@
-"""Loops that find the features of two images that are each other's nearest."""
+"""Numba kernels that find the features of two images that are each other's nearest."""
 
 from __future__ import annotations
 

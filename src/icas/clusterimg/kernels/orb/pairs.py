@@ -1,4 +1,4 @@
-"""Loops that compare ORB features of each two images of two sets."""
+"""Numba kernels that compare ORB features of each two images of two sets."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _similarity(
     """Similarity of two images with different pixels; below the threshold anything below it, or 0.
 
     What weighs too little is left as soon as that is sure: by the numbers of features, by the
-    weight of all matches, by that of those that turn alike.
+    weight of all matches, by that of those with the same turn.
     """
     count, other = int(a.counts[row]), int(b.counts[column])
     needed = _needed(count + other, threshold)
@@ -134,9 +134,9 @@ def _needed(features: int, threshold: np.float32) -> int:
 
 
 def described(arrays: Mapping[str, NDArray[Any]]) -> Described:
-    """The arrays of `Orb.extract` as the loops take them: in C order and writeable.
+    """The arrays of `Orb.extract` as the kernels take them: in C order and writeable.
 
-    Other arrays would have the loops compiled once more.
+    Other arrays would have the kernels compiled once more.
     """
     ready = {name: np.require(array, None, ["C", "A", "W"]) for name, array in arrays.items()}
     placed = Placed(ready["places"], ready["angles"], ready["levels"])
@@ -145,7 +145,7 @@ def described(arrays: Mapping[str, NDArray[Any]]) -> Described:
 
 
 def warm_up() -> None:
-    """Run each loop once on arrays of the types that it is for."""
+    """Compile each kernel on arrays of the types that it is for."""
     shape = (2, 5)
     arrays: dict[str, NDArray[Any]] = {
         "descriptors": np.zeros((*shape, 32), np.uint8),

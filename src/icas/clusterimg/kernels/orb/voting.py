@@ -1,7 +1,7 @@
-"""Loops that find the heaviest set of matches of two images that agree on a turn, scale and shift.
+"""Heaviest set of matches of two images that agree on a rotation, scale and shift, by numba.
 
-Arithmetic is `methods.matching`'s, in float32 and in the same order, so every comparison comes out
-the same. Weights are whole 256ths: sums are exact whatever their order.
+The arithmetic is that of `methods.orb_matching`, in float32 and in the same order, so results are
+the same. Weights are whole 256ths: sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHARED_ROWS = 6
 
 
 class Placed(NamedTuple):
-    """Where the features of n images lie: the arrays of `methods.matching.Features`."""
+    """Where the features of n images lie: the arrays of `methods.orb_matching.Features`."""
 
     places: Floats
     angles: Bytes

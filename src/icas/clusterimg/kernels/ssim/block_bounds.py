@@ -1,6 +1,6 @@
-"""An upper bound of SSIM by blocks of windows: what most pairs need to be told apart.
+"""An upper bound of SSIM by blocks of windows: it excludes most pairs.
 
-The similarity of a window (see `ssim_windows`) is a product of two fractions. With
+The similarity of a window (see `windows`) is a product of two fractions. With
 ``M = sqrt(S^2 + b)`` and ``E = sqrt(V)`` (the spread, its constant included) they are
 
     r(M, M') <m, m'>  and  r(E, E') <e, e'>,    r(x, y) = 2 x y / (x^2 + y^2) in (0, 1],

@@ -59,7 +59,7 @@ DARK = np.float32(np.sqrt(VARIED) * np.sqrt(BRIGHT))
 
 
 def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
-    """What `ssim_blocks.features_of` gives, but for rounding, `GROUP` images beside each other.
+    """What `block_bounds.features_of` gives, but for rounding, `GROUP` images beside each other.
 
     shape: (int, int), height and width of the images. Gives (groups, blocks, `FEATURES`, `GROUP`)
     float32, zeros behind the last image.
@@ -409,7 +409,7 @@ def _bound_group(
 def _bound_block(
     a: Floats, x: Any, b: Floats, y: Any, count: Any, bound: Floats, into: Any
 ) -> None:
-    """Bound of a block of one image with those of a group (as in `ssim_blocks.bounds`)."""
+    """Bound of a block of one image with those of a group (as in `block_bounds.bounds`)."""
     a0, a1, a2, a3 = a[x], a[x + _G], a[x + _U(2) * _G], a[x + _U(3) * _G]
     a4, a5, a6 = a[x + _U(4) * _G], a[x + _U(5) * _G], a[x + _U(6) * _G]
     a7, a8, a9 = a[x + _U(7) * _G], a[x + _U(8) * _G], a[x + _U(9) * _G]
@@ -446,7 +446,7 @@ def _bound_block(
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     gray = np.zeros((2, 8, 8), np.uint8)
     side = maps_of(gray)
     features = features_of(side, (8, 8))

@@ -1,7 +1,7 @@
 """Maps of the windows of images, and SSIM of all pairs, by numba.
 
 Pixels and maps are flat arrays: image after image, row after row, each row padded to a multiple of
-`LANES`. So the loops run over many rows at once, 16 windows a step. Indices are unsigned: numba
+`LANES`. So the kernels run over many rows at once, 16 windows a step. Indices are unsigned: numba
 checks whether a signed one counts from the end, and then LLVM does not vectorize.
 """
 
@@ -43,7 +43,7 @@ class Side(NamedTuple):
     sums: NDArray[np.int16]
     """(n h p,): sum over each window."""
     spreads: Floats
-    """(n h p,): variance as in `ssim.Maps`; infinite where there is no window: it adds 0."""
+    """(n h p,): variance as in `windows.Maps`; infinite where there is no window: it adds 0."""
 
 
 def padded(width: int) -> int:
@@ -275,6 +275,6 @@ def fill_totals(
 
 
 def warm_up() -> None:
-    """Run each loop once."""
+    """Compile each kernel."""
     side = maps_of(np.zeros((1, 8, 8), np.uint8))
     totals(side, side, (8, 8))

@@ -1,8 +1,8 @@
 """SSIM over all windows of two images, as a sum of whole numbers: no order of adding changes it.
 
 The similarity of a window is computed in float32, every step exactly rounded and in the order that
-`totals_with` tells; 2^20 of it, rounded to a whole number, is what is added up. The mean of such
-parts is within 2^-21 of that of the float32 values, and NumPy, compiled loops or a GPU give the
+`totals_with` gives; 2^20 of it, rounded to a whole number, is what is added up. The mean of such
+parts is within 2^-21 of that of the float32 values, and NumPy, numba kernels or a GPU give the
 same bits.
 """
 
