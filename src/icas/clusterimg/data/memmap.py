@@ -169,7 +169,7 @@ def picked(array: NDArray[Any], rows: Any) -> NDArray[Any]:
 
 def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Rows of all `arrays`, in order: in memory, or in a file where one of them is in a file."""
-    shard = next((found for found in map(shard_of, arrays) if found is not None), None)
+    shard = next((result for result in map(shard_of, arrays) if result is not None), None)
     if shard is None:
         return np.concatenate(arrays)
     file = ShardFile(Path(shard.path).parent, shard.limit)

@@ -47,11 +47,11 @@ def parse_bytes(text: str | float) -> int:
     """
     if not isinstance(text, str):
         return int(text)
-    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?)b?", text.strip().lower())
-    if found is None or (found[3] and not found[2]):
+    result = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if result is None or (result[3] and not result[2]):
         raise ValueError("a number of bytes like 500MB, 4GB or 1.5GiB")
-    units = _BINARY if found[3] else _UNITS
-    return int(float(found[1]) * units[found[2]])
+    units = _BINARY if result[3] else _UNITS
+    return int(float(result[1]) * units[result[2]])
 
 
 def memory_of(given: str | float, flag: str = "--memory") -> int:
@@ -90,13 +90,13 @@ def _windows_memory() -> int:
 
 
 def _container_limits() -> list[int]:
-    found = []
+    result = []
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            found.append(int(Path("/sys/fs/cgroup", name).read_text()))
+            result.append(int(Path("/sys/fs/cgroup", name).read_text()))
         except (OSError, ValueError):  # no container, or no limit
             continue
-    return found
+    return result
 
 
 class MemoryBudget:

@@ -82,8 +82,8 @@ def features_of(
     """
     outside: tuple[Unreadable, ...] = ()
     if isinstance(source, (str, Path)):
-        found = scan(Path(source), recursive=recursive)
-        refs, outside = found.images, found.unreadable
+        result = scan(Path(source), recursive=recursive)
+        refs, outside = result.images, result.unreadable
     else:
         items = list(source)
         if not all(isinstance(item, (str, Path)) for item in items):

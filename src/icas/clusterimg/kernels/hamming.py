@@ -70,10 +70,10 @@ def count_short(
 
 @compiled
 def _count_in(word: np.uint64, block: Words, radius: np.uint64) -> np.uint64:
-    found = NONE
+    result = NONE
     for j in range(len(block)):
-        found += np.uint64(popcount(word ^ block[j]) <= radius)
-    return found
+        result += np.uint64(popcount(word ^ block[j]) <= radius)
+    return result
 
 
 @compiled
@@ -107,12 +107,12 @@ def emit_short(
                 stop = min(start + RUN, end)
                 if not _any_in(word, b[start:stop], beyond):
                     continue
-                found = 0
+                result = 0
                 for j in range(start, stop):
                     # Without a branch, which would be guessed wrong again and again.
-                    near[found] = j
-                    found += int(popcount(word ^ b[j]) <= radius)
-                for j in near[:found]:
+                    near[result] = j
+                    result += int(popcount(word ^ b[j]) <= radius)
+                for j in near[:result]:
                     rows[place], columns[place] = i, j
                     values[place] = shares[popcount(word ^ b[j])]
                     place += 1
@@ -151,13 +151,13 @@ def _distances(a: Words, i: int, k: int, block: Words, radius: np.uint64, sums: 
         near = NONE
         for j in range(side):
             b0, b1, b2, b3 = block[g, j], block[g + 1, j], block[g + 2, j], block[g + 3, j]
-            ours = popcount(a0 ^ b0) + popcount(a1 ^ b1) + popcount(a2 ^ b2) + popcount(a3 ^ b3)
+            left = popcount(a0 ^ b0) + popcount(a1 ^ b1) + popcount(a2 ^ b2) + popcount(a3 ^ b3)
             others = popcount(c0 ^ b0) + popcount(c1 ^ b1) + popcount(c2 ^ b2) + popcount(c3 ^ b3)
-            ours += sums[0, j]
+            left += sums[0, j]
             others += sums[1, j]
-            sums[0, j] = ours
+            sums[0, j] = left
             sums[1, j] = others
-            near |= (ours - beyond) | (others - beyond)
+            near |= (left - beyond) | (others - beyond)
         if not near >> SIGN:
             return False
     return True
@@ -184,10 +184,10 @@ def count_long(
                 continue
             for row in range(i, k + 1):
                 first = max(start, row + 1) if same else start
-                found = NONE
+                result = NONE
                 for j in range(first - start, end - start):
-                    found += np.uint64(sums[row - i, j] <= radius)
-                counts[row, t] = found
+                    result += np.uint64(sums[row - i, j] <= radius)
+                counts[row, t] = result
 
 
 @compiled
@@ -214,11 +214,11 @@ def emit_long(
             _distances(a, i, i, blocks[t], FAR, sums)
             start, end = t * side, min((t + 1) * side, columns)
             first = max(start, i + 1) if same else start
-            found = 0
+            result = 0
             for j in range(first - start, end - start):
-                near[found] = j
-                found += int(sums[0, j] <= radius)
-            for j in near[:found]:
+                near[result] = j
+                result += int(sums[0, j] <= radius)
+            for j in near[:result]:
                 rows[place], others[place], values[place] = i, start + j, shares[sums[0, j]]
                 place += 1
 

@@ -41,23 +41,23 @@ def _intersections(
     a link's intersection is at least, times 2 to the `SCALE`; sums: (2, side) uint64, filled in.
     """
     bitmaps, sizes, digests = a
-    _, floors, theirs = b
+    _, floors, right = b
     side = block.shape[1]
     sums[:] = NONE
     if digests[i] != ONE or digests[k] != ONE:
         for j in range(side):
-            sums[0, j] = np.uint64(theirs[start + j] == digests[i])
-            sums[1, j] = np.uint64(theirs[start + j] == digests[k])
+            sums[0, j] = np.uint64(right[start + j] == digests[i])
+            sums[1, j] = np.uint64(right[start + j] == digests[k])
     for g in range(0, block.shape[0], 4):
         a0, a1, a2, a3 = bitmaps[i, g], bitmaps[i, g + 1], bitmaps[i, g + 2], bitmaps[i, g + 3]
         c0, c1, c2, c3 = bitmaps[k, g], bitmaps[k, g + 1], bitmaps[k, g + 2], bitmaps[k, g + 3]
         for j in range(side):
             b0, b1, b2, b3 = block[g, j], block[g + 1, j], block[g + 2, j], block[g + 3, j]
-            ours = popcount(a0 & b0) + popcount(a1 & b1) + popcount(a2 & b2) + popcount(a3 & b3)
+            left = popcount(a0 & b0) + popcount(a1 & b1) + popcount(a2 & b2) + popcount(a3 & b3)
             others = popcount(c0 & b0) + popcount(c1 & b1) + popcount(c2 & b2) + popcount(c3 & b3)
-            ours += sums[0, j]
+            left += sums[0, j]
             others += sums[1, j]
-            sums[0, j] = ours
+            sums[0, j] = left
             sums[1, j] = others
     floor, floor_k = least * sizes[i] - ONE, least * sizes[k] - ONE
     near = NONE
@@ -104,13 +104,13 @@ def count_similar(
             if not _intersections(a, i, k, blocks[t], b, start, least, sums):
                 continue
             for row in range(i, k + 1):
-                found = 0
+                result = 0
                 for j in range(max(start, row + 1) if same else start, end):
                     shared = sums[row - i, j - start]
                     both = sizes[row] + b[0][j]
                     if shared << SCALE >= least * both:
-                        found += int(_jaccard(shared, sizes[row], b[0][j]) >= threshold)
-                counts[row, t] = found
+                        result += int(_jaccard(shared, sizes[row], b[0][j]) >= threshold)
+                counts[row, t] = result
 
 
 @compiled

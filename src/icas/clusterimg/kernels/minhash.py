@@ -57,13 +57,13 @@ def _surely_different(a: Words, i: int, k: int, block: Words, most: np.uint64, s
         for j in range(side):
             b0, b1, b2, b3 = block[g, j], block[g + 1, j], block[g + 2, j], block[g + 3, j]
             b4, b5, b6, b7 = block[g + 4, j], block[g + 5, j], block[g + 6, j], block[g + 7, j]
-            ours = popcount((a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3))
-            ours += popcount((a4 ^ b4) | (a5 ^ b5) | (a6 ^ b6) | (a7 ^ b7)) + sums[0, j]
+            left = popcount((a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3))
+            left += popcount((a4 ^ b4) | (a5 ^ b5) | (a6 ^ b6) | (a7 ^ b7)) + sums[0, j]
             others = popcount((c0 ^ b0) | (c1 ^ b1) | (c2 ^ b2) | (c3 ^ b3))
             others += popcount((c4 ^ b4) | (c5 ^ b5) | (c6 ^ b6) | (c7 ^ b7)) + sums[1, j]
-            sums[0, j] = ours
+            sums[0, j] = left
             sums[1, j] = others
-            near |= (ours - beyond) | (others - beyond)
+            near |= (left - beyond) | (others - beyond)
         if not near >> SIGN:
             return False
     return True
@@ -72,10 +72,10 @@ def _surely_different(a: Words, i: int, k: int, block: Words, most: np.uint64, s
 @compiled
 def _different(a: Signatures, i: int, b: Signatures, j: int) -> np.uint32:
     """Components in which signature i of `a` differs from signature j of `b`."""
-    found = np.uint32(0)
+    result = np.uint32(0)
     for c in range(a.shape[1]):
-        found = np.uint32(found + np.uint32(a[i, c] != b[j, c]))
-    return found
+        result = np.uint32(result + np.uint32(a[i, c] != b[j, c]))
+    return result
 
 
 @compiled
@@ -105,11 +105,11 @@ def count_near(
             if not _surely_different(bits, i, k, blocks[t], most, sums):
                 continue
             for row in range(i, k + 1):
-                found = 0
+                result = 0
                 for j in range(max(start, row + 1) if same else start, end):
                     if sums[row - i, j - start] <= most:
-                        found += int(_different(a, row, b, j) <= most)
-                counts[row, t] = found
+                        result += int(_different(a, row, b, j) <= most)
+                counts[row, t] = result
 
 
 @compiled

@@ -59,15 +59,15 @@ def norms_of(rows: Bytes, kernels: ModuleType | None) -> Norms:
 
 
 def similarities(
-    ours: Bytes, theirs: Bytes, norms: tuple[Norms, Norms], kernels: ModuleType | None
+    a: Bytes, b: Bytes, norms: tuple[Norms, Norms], kernels: ModuleType | None
 ) -> Floats:
     """Similarity of each of n images with each of m, (n, m) float32.
 
-    ours, theirs: (n, values) and (m, values) uint8; norms: of the same images; kernels: `tm_numba`
+    a, b: (n, values) and (m, values) uint8; norms: of the same images; kernels: `tm_numba`
     where it is there.
     """
-    values = np.empty((len(ours), len(theirs)), np.float32)
-    for rows, products in _products(ours, theirs):
+    values = np.empty((len(a), len(b)), np.float32)
+    for rows, products in _products(a, b):
         one, other = norms[0].picked(rows), norms[1]
         if kernels is not None:
             kernels.finish(products, *one, *other, values[rows])
@@ -86,8 +86,8 @@ def similarity_of(apart: Doubles, scale: Doubles) -> Floats:
 
 
 def pair_similarities(
-    ours: Bytes,
-    theirs: Bytes,
+    a: Bytes,
+    b: Bytes,
     norms: tuple[Norms, Norms],
     pairs: tuple[Longs, Longs],
     kernels: ModuleType | None,
@@ -95,9 +95,9 @@ def pair_similarities(
     """What `similarities` has at the `pairs` (rows, columns), (pairs,) float32."""
     one, other = norms[0].picked(pairs[0]), norms[1].picked(pairs[1])
     if kernels is not None:
-        apart = kernels.differences(ours, theirs, *pairs)
+        apart = kernels.differences(a, b, *pairs)
     else:
-        apart = (one.squares + other.squares) - 2.0 * _pair_products(ours, theirs, *pairs)
+        apart = (one.squares + other.squares) - 2.0 * _pair_products(a, b, *pairs)
     return similarity_of(apart, one.lengths * other.lengths)
 
 
@@ -149,31 +149,31 @@ def chunks(values: int) -> Iterator[slice]:
         yield slice(start, start + CHUNK)
 
 
-def _products(ours: Bytes, theirs: Bytes) -> Iterator[tuple[slice, Floats | Doubles]]:
-    """`ROWS` images of `ours`, and the products of their centred values with all others', exact."""
-    runs = [slice(start, start + ROWS) for start in range(0, len(ours), ROWS)]
-    if ours.shape[1] <= CHUNK:
-        centred = _centred(ours)
-        other = centred if ours is theirs else _centred(theirs)
+def _products(a: Bytes, b: Bytes) -> Iterator[tuple[slice, Floats | Doubles]]:
+    """`ROWS` images of `a`, and the products of their centred values with all others', exact."""
+    runs = [slice(start, start + ROWS) for start in range(0, len(a), ROWS)]
+    if a.shape[1] <= CHUNK:
+        centred = _centred(a)
+        other = centred if a is b else _centred(b)
         for rows in runs:
             yield rows, np.asarray(centred[rows] @ other.T, np.float32)
         return
-    total = np.zeros((len(ours), len(theirs)))
-    for part in chunks(ours.shape[1]):
+    total = np.zeros((len(a), len(b)))
+    for part in chunks(a.shape[1]):
         # Never more than a chunk of the images in float32.
-        centred = _centred(ours[:, part])
-        total += centred @ (centred if ours is theirs else _centred(theirs[:, part])).T
+        centred = _centred(a[:, part])
+        total += centred @ (centred if a is b else _centred(b[:, part])).T
     for rows in runs:
         yield rows, total[rows]
 
 
-def _pair_products(ours: Bytes, theirs: Bytes, rows: Longs, columns: Longs) -> Doubles:
+def _pair_products(a: Bytes, b: Bytes, rows: Longs, columns: Longs) -> Doubles:
     """Products of the centred values of single pairs, (pairs,), exact."""
     total = np.zeros(len(rows))
     for start in range(0, len(rows), GATHERED // CHUNK):
         some = slice(start, start + GATHERED // CHUNK)
-        for part in chunks(ours.shape[1]):
-            one, other = ours[:, part][rows[some]], theirs[:, part][columns[some]]
+        for part in chunks(a.shape[1]):
+            one, other = a[:, part][rows[some]], b[:, part][columns[some]]
             total[some] += np.einsum("ij,ij->i", _centred(one), _centred(other))
     return total
 

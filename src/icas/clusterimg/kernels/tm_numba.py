@@ -24,8 +24,8 @@ def warm_up() -> None:
     one = np.zeros(1, np.int64)
     differences(rows, rows, one, one)
     for kind in (np.float32, np.float64):
-        products, found = np.zeros((2, 2), kind), np.zeros((2, 2), np.float32)
-        finish(products, squares, squares, squares, squares, found)
+        products, result = np.zeros((2, 2), kind), np.zeros((2, 2), np.float32)
+        finish(products, squares, squares, squares, squares, result)
 
 
 def moments(rows: Bytes) -> tuple[Longs, Longs]:
@@ -41,16 +41,16 @@ def cell_sums(images: Bytes, down: Longs, along: Longs) -> Longs:
     images: (n, height, 3 width) uint8, rows of pixels of three values; down, along: where the cells
     begin, and behind them the number of rows, of columns.
     """
-    found = np.zeros((len(images), len(down) - 1, len(along) - 1, 3), np.int64)
-    _fill_cells(_fixed(images), down, along, found)
-    return found
+    result = np.zeros((len(images), len(down) - 1, len(along) - 1, 3), np.int64)
+    _fill_cells(_fixed(images), down, along, result)
+    return result
 
 
 def differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs) -> Doubles:
     """Sum of squared differences of the rows `rows` of `a` and `columns` of `b`, (pairs,)."""
-    found = np.empty(len(rows), np.float64)
-    _fill_differences(_fixed(a), _fixed(b), rows, columns, found)
-    return found
+    result = np.empty(len(rows), np.float64)
+    _fill_differences(_fixed(a), _fixed(b), rows, columns, result)
+    return result
 
 
 def _fixed(values: Bytes) -> Bytes:
@@ -80,7 +80,7 @@ def _fill_moments(rows: Bytes, sums: Longs, squares: Longs) -> None:
 
 
 @compiled
-def _fill_cells(images: Bytes, down: Longs, along: Longs, found: Longs) -> None:
+def _fill_cells(images: Bytes, down: Longs, along: Longs, result: Longs) -> None:
     flat, height, width = images.reshape(-1), _U(images.shape[1]), _U(images.shape[2])
     line = np.zeros(width, np.int32)
     for image in range(len(images)):
@@ -93,12 +93,12 @@ def _fill_cells(images: Bytes, down: Longs, along: Longs, found: Longs) -> None:
             for cell in range(len(along) - 1):
                 for column in range(along[cell], along[cell + 1]):
                     for channel in range(3):
-                        found[image, band, cell, channel] += line[3 * column + channel]
+                        result[image, band, cell, channel] += line[3 * column + channel]
 
 
 @compiled
-def _fill_differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs, found: Doubles) -> None:
-    ours, theirs, count = a.reshape(-1), b.reshape(-1), _U(a.shape[1])
+def _fill_differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs, result: Doubles) -> None:
+    left, right, count = a.reshape(-1), b.reshape(-1), _U(a.shape[1])
     for pair in range(len(rows)):
         one, other = _U(rows[pair]) * count, _U(columns[pair]) * count
         total, start = np.int64(0), _U(0)
@@ -106,11 +106,11 @@ def _fill_differences(a: Bytes, b: Bytes, rows: Longs, columns: Longs, found: Do
             stop = min(start + _U(PART), count)
             part = np.int32(0)
             for i in range(start, stop):
-                apart = np.int32(np.int32(ours[one + i]) - np.int32(theirs[other + i]))
+                apart = np.int32(np.int32(left[one + i]) - np.int32(right[other + i]))
                 part = np.int32(part + np.int32(apart * apart))
             total += part
             start = stop
-        found[pair] = total
+        result[pair] = total
 
 
 @compiled
@@ -120,9 +120,9 @@ def finish(
     lengths_a: Doubles,
     squares_b: Doubles,
     lengths_b: Doubles,
-    found: Floats,
+    result: Floats,
 ) -> None:
-    """Fill `found`, (n, m), by the products of centred images; as `tm.similarity_of`."""
+    """Fill `result`, (n, m), by the products of centred images; as `tm.similarity_of`."""
     rows, columns = products.shape
     for row in range(rows):
         for column in range(columns):
@@ -132,4 +132,4 @@ def finish(
             share = np.divide(apart, scale)
             share = share if apart < scale else 1.0
             share = share if apart != 0.0 else 0.0
-            found[row, column] = np.float32(1.0 - share)
+            result[row, column] = np.float32(1.0 - share)

@@ -39,10 +39,10 @@ def nearest(
         spans = range(0, len(sketches), rows)
         tasks = ((shared, start, start + rows, most) for start in spans)
         with console.bar(len(spans), "candidates", "tasks") as bar:
-            found = list(counted(workers.ordered(_nearest_of_some, tasks), bar))
+            result = list(counted(workers.ordered(_nearest_of_some, tasks), bar))
     finally:
         shared.release()
-    return np.concatenate([np.empty((0, most), np.int64), *found])
+    return np.concatenate([np.empty((0, most), np.int64), *result])
 
 
 def _nearest_of_some(shared: tuple[Sketches, Numbers], start: int, end: int, most: int) -> Numbers:

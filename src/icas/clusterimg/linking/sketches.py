@@ -96,10 +96,10 @@ def _principal(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def fingerprints(features: FeatureSet) -> NDArray[np.uint64]:
     """(n,) a number for each image's features, the same for the same features."""
     arrays = [np.ascontiguousarray(array) for array in features.arrays.values()]
-    found = np.empty(len(features), np.uint64)
+    result = np.empty(len(features), np.uint64)
     for row in range(len(features)):
         state = hashlib.blake2b(digest_size=8)
         for array in arrays:
             state.update(array[row : row + 1].tobytes())
-        found[row] = int.from_bytes(state.digest(), "little")
-    return found
+        result[row] = int.from_bytes(state.digest(), "little")
+    return result

@@ -97,10 +97,10 @@ def hamming(a: Bytes, b: Bytes) -> Longs:
 
     a, b: (n, bytes) and (m, bytes) uint8. Gives (n, m) int64.
     """
-    ours, theirs = as_words(a), as_words(b).T.copy()
+    left, right = as_words(a), as_words(b).T.copy()
     distances = np.empty((len(a), len(b)), np.int64)
     for start, end in bands(len(a), len(b)):
-        distances[start:end] = _distances(ours[start:end], theirs)
+        distances[start:end] = _distances(left[start:end], right)
     return distances
 
 
@@ -109,21 +109,21 @@ def shares_of(a: Bytes, b: Bytes, shares: Floats) -> Floats:
 
     Gives (n, m) float32.
     """
-    found = np.empty((len(a), len(b)), np.float32)
-    if not found.size:
-        return found
+    result = np.empty((len(a), len(b)), np.float32)
+    if not result.size:
+        return result
     kernels = _kernels(a, b)
-    ours = as_words(a)
+    left = as_words(a)
     if kernels is None:
-        theirs = as_words(b).T.copy()
+        right = as_words(b).T.copy()
         for start, end in bands(len(a), len(b)):
-            found[start:end] = shares[_distances(ours[start:end], theirs)]
-    elif ours.shape[1] == 1:
-        kernels.shares_short(ours[:, 0].copy(), as_words(b)[:, 0].copy(), shares, found)
+            result[start:end] = shares[_distances(left[start:end], right)]
+    elif left.shape[1] == 1:
+        kernels.shares_short(left[:, 0].copy(), as_words(b)[:, 0].copy(), shares, result)
     else:
         blocks = column_blocks(filled_up(as_words(b), 4))
-        kernels.shares_long(filled_up(ours, 4), blocks, shares, found)
-    return found
+        kernels.shares_long(filled_up(left, 4), blocks, shares, result)
+    return result
 
 
 def links_of(a: Bytes, b: Bytes, shares: Floats, threshold: float, *, same: bool) -> Links:
@@ -149,16 +149,16 @@ def _kernels(a: Bytes, b: Bytes) -> ModuleType | None:
 def _by_numba(
     kernels: ModuleType, a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool
 ) -> Links:
-    ours, theirs = as_words(a), as_words(b)
+    left, right = as_words(a), as_words(b)
     within = np.uint64(radius)
-    if ours.shape[1] == 1:
-        codes, columns, side = ours[:, 0].copy(), theirs[:, 0].copy(), SHORT_SIDE
+    if left.shape[1] == 1:
+        codes, columns, side = left[:, 0].copy(), right[:, 0].copy(), SHORT_SIDE
         counts = counts_for(len(a), -(-len(b) // side))
         kernels.count_short(codes, columns, side, within, same, counts)
         links = room_for(counts)
         kernels.emit_short(codes, columns, side, within, same, counts, shares, links)
         return Links(*links)
-    codes, blocks = filled_up(ours, 4), column_blocks(filled_up(theirs, 4))
+    codes, blocks = filled_up(left, 4), column_blocks(filled_up(right, 4))
     counts = counts_for(len(a), len(blocks))
     kernels.count_long(codes, blocks, len(b), within, same, counts)
     links = room_for(counts)
@@ -180,11 +180,11 @@ def _by_numpy(a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool) -> Li
     return links_by_bands(len(a), len(b), same, links_of_band)
 
 
-def _distances(ours: Words, theirs: Words) -> Bytes | NDArray[np.uint32]:
+def _distances(left: Words, right: Words) -> Bytes | NDArray[np.uint32]:
     """Distances of (n, words) codes to (words, m) ones: (n, m)."""
-    if len(theirs) == 1:
-        return np.asarray(np.bitwise_count(ours ^ theirs), np.uint8)
-    distances = np.zeros((len(ours), theirs.shape[1]), np.uint32)
-    for word in range(len(theirs)):
-        distances += np.bitwise_count(ours[:, word, None] ^ theirs[word])
+    if len(right) == 1:
+        return np.asarray(np.bitwise_count(left ^ right), np.uint8)
+    distances = np.zeros((len(left), right.shape[1]), np.uint32)
+    for word in range(len(right)):
+        distances += np.bitwise_count(left[:, word, None] ^ right[word])
     return distances

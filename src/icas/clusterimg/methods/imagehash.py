@@ -33,9 +33,9 @@ def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> By
     """
     side = hash_size * highfreq_factor
     small = (_small_gray(image, side) for image in images)
-    found = [_hashes(stack, hash_size) for stack in _stacks(small, side)]
+    result = [_hashes(stack, hash_size) for stack in _stacks(small, side)]
     width = -(-(hash_size**2) // 8)
-    return np.concatenate([np.empty((0, width), np.uint8), *found])
+    return np.concatenate([np.empty((0, width), np.uint8), *result])
 
 
 def _small_gray(image: Image, side: int) -> Bytes:

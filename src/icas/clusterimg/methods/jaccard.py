@@ -73,17 +73,17 @@ def bitmaps_of(sets: Sequence[Words], numbers: int) -> Bitmaps:
 
 def similarities_of(a: Bitmaps, b: Bitmaps) -> Floats:
     """Intersection over union of each set of `a` with each of `b`, (n, m) float32."""
-    found = np.empty((len(a.sizes), len(b.sizes)), np.float32)
-    if not found.size:
-        return found
+    result = np.empty((len(a.sizes), len(b.sizes)), np.float32)
+    if not result.size:
+        return result
     kernels = _kernels(a, b)
     if kernels is None:
-        for start, end in bands(*found.shape):
-            found[start:end] = _similarities(_some(a, slice(start, end)), b)
+        for start, end in bands(*result.shape):
+            result[start:end] = _similarities(_some(a, slice(start, end)), b)
     else:
         blocks, columns = _columns(b, 0)
-        kernels.similarities(_rows(a), blocks, columns, found)
-    return found
+        kernels.similarities(_rows(a), blocks, columns, result)
+    return result
 
 
 def links_of(a: Bitmaps, b: Bitmaps, threshold: float, *, same: bool) -> Links:
@@ -147,9 +147,9 @@ def _some(sets: Bitmaps, rows: slice) -> Bitmaps:
 
 def _similarities(a: Bitmaps, b: Bitmaps) -> Floats:
     shared = np.zeros((len(a.sizes), len(b.sizes)), np.uint32)
-    theirs = b.bitmaps.T.copy()
-    for word in range(len(theirs)):
-        shared += np.bitwise_count(a.bitmaps[:, word, None] & theirs[word])
+    right = b.bitmaps.T.copy()
+    for word in range(len(right)):
+        shared += np.bitwise_count(a.bitmaps[:, word, None] & right[word])
     shared += (a.digests[:, None] == b.digests) & (b.digests != 0)
     union = a.sizes[:, None] + b.sizes - shared
     # Whole numbers below 2^24 and one division: the same on every machine.

@@ -55,15 +55,15 @@ def permutation_keys(count: int, seed: int) -> Words:
 
 def signatures_of(sets: Sequence[Words], keys: Words) -> Signatures:
     """Signatures of some sets, (n, k) uint32: each as `signature` makes it."""
-    found = np.empty((len(sets), len(keys)), np.uint32)
+    result = np.empty((len(sets), len(keys)), np.uint32)
     work = len(keys) * sum(map(len, sets))
     kernels = compiled_kernels("minhash", work / MIXED_A_SECOND)
-    for elements, row in zip(sets, found, strict=True):
+    for elements, row in zip(sets, result, strict=True):
         if kernels is None:
             row[:] = signature(elements, keys)
         else:
             kernels.least_mixed(_mixed(elements), keys, row)
-    return found
+    return result
 
 
 def signature(elements: Words, keys: Words) -> Signatures:
@@ -89,17 +89,17 @@ def _mixed(values: Words) -> Words:
 
 def shares_of(a: Signatures, b: Signatures) -> Floats:
     """Share of equal components of each of `a` with each of `b`, (n, m) float32."""
-    found = np.empty((len(a), len(b)), np.float32)
-    if not found.size:
-        return found
+    result = np.empty((len(a), len(b)), np.float32)
+    if not result.size:
+        return result
     kernels, shares = _kernels(a, b), _shares_by_difference(a.shape[1])
     if kernels is None:
-        for row, ours in enumerate(a):
-            found[row] = shares[np.count_nonzero(b != ours, axis=1)]
+        for row, left in enumerate(a):
+            result[row] = shares[np.count_nonzero(b != left, axis=1)]
     else:
         side = max(4, CACHED // a[0].nbytes)
-        kernels.shares_of_all(_own(a), _own(b), side, shares, found)
-    return found
+        kernels.shares_of_all(_own(a), _own(b), side, shares, result)
+    return result
 
 
 def links_of(a: Signatures, b: Signatures, threshold: float, *, same: bool) -> Links:
@@ -267,8 +267,8 @@ class MinHash(Method):
         if self.by_sets:
             return FeatureSet(self.name, self._bitmaps(sets)._asdict(), settings_of(self))
         keys = permutation_keys(self.permutations or COMPONENTS, self.seed)
-        found = {"signatures": signatures_of(sets, keys)}
-        return FeatureSet(self.name, found, settings_of(self))
+        result = {"signatures": signatures_of(sets, keys)}
+        return FeatureSet(self.name, result, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """J, or the share of equal components; 1 for images with the same set."""

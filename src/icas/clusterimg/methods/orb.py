@@ -86,12 +86,12 @@ class Orb(Method):
         float32, x and y in units of the long side; angles (n, K) uint8, in 256ths of a turn; levels
         (n, K) int8, of the pyramid; digest (n,) uint64, fingerprint of the pixels.
         """
-        found: list[Features] = []
+        result: list[Features] = []
         digests: list[int] = []
         for image in images:
-            found.append(self._features(image))
+            result.append(self._features(image))
             digests.append(digest(image))
-        arrays = _packed(found, self.keypoints)._asdict()
+        arrays = _packed(result, self.keypoints)._asdict()
         arrays["digest"] = np.array(digests, np.uint64)
         return FeatureSet(self.name, arrays, settings_of(self))
 
@@ -118,21 +118,21 @@ class Orb(Method):
             return self._plain_values(a, b, np.float32(threshold))
         values = np.full((len(a), len(b)), -np.inf, np.float32)
         rules = kernels.Rules(*rules_of(self._weights(), self.tolerance))
-        ours, theirs = kernels.described(a.arrays), kernels.described(b.arrays)
+        left, right = kernels.described(a.arrays), kernels.described(b.arrays)
         least = np.float32(threshold)
-        kernels.similarities(ours, theirs, self.match_bits, rules, least, a is b, values)
+        kernels.similarities(left, right, self.match_bits, rules, least, a is b, values)
         return np.maximum(values, values.T) if a is b else values
 
     def _plain_values(self, a: FeatureSet, b: FeatureSet, threshold: np.float32) -> Floats:
         """As `_values`, by NumPy."""
         good = np.zeros((len(a), len(b)), np.float64)
         mirrored = a is b
-        ours, theirs = features_of(a), features_of(b)
-        counts = np.maximum(ours.counts[:, None] + theirs.counts[None, :], 1)
+        left, right = features_of(a), features_of(b)
+        counts = np.maximum(left.counts[:, None] + right.counts[None, :], 1)
         weights = self._weights()
         for row in range(len(a)):
             start = row if mirrored else 0
-            one, many = ours.rows(row), theirs.rows(slice(start, None))
+            one, many = left.rows(row), right.rows(slice(start, None))
             matches = mutual_matches(one, many, self.match_bits)
             # All matches together weigh no less than those that agree.
             most = np.bincount(matches.image, weights[matches.bits], len(many.counts)).astype(float)
@@ -188,9 +188,9 @@ def _zeros(*shape: int) -> Features:
     )
 
 
-def _packed(found: list[Features], keypoints: int) -> Features:
-    packed = _zeros(len(found), keypoints)
-    for index, one in enumerate(found):
+def _packed(result: list[Features], keypoints: int) -> Features:
+    packed = _zeros(len(result), keypoints)
+    for index, one in enumerate(result):
         count = int(one.counts)
         packed.counts[index] = count
         packed.descriptors[index, :count] = one.descriptors
@@ -202,7 +202,11 @@ def _packed(found: list[Features], keypoints: int) -> Features:
 
 def features_of(features: FeatureSet) -> Features:
     """The arrays of a FeatureSet that `Orb.extract` made."""
-    found = features.arrays
+    result = features.arrays
     return Features(
-        found["descriptors"], found["counts"], found["places"], found["angles"], found["levels"]
+        result["descriptors"],
+        result["counts"],
+        result["places"],
+        result["angles"],
+        result["levels"],
     )

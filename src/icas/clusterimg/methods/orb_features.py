@@ -109,11 +109,11 @@ def found_by_numba(gray: Bytes, wanted: int, kernels: ModuleType) -> list[Any]:
             continue
         around = (kernels.BORDER, kernels.BORDER, kernels.BORDER, kernels.RIGHT)
         bordered = cv2.copyMakeBorder(picture, *around, cv2.BORDER_REFLECT_101)
-        found = kernels.corners(bordered, EDGE, FAST_THRESHOLD, 2 * most)
-        best = _best(found.response, most)
-        cut |= found.cut or len(best) < len(found.response)
-        x, y = (axis[best].astype(np.float32) * scale for axis in (found.x, found.y))
-        parts.append((x, y, found.response[best], np.full(len(best), level), found.angle[best]))
+        result = kernels.corners(bordered, EDGE, FAST_THRESHOLD, 2 * most)
+        best = _best(result.response, most)
+        cut |= result.cut or len(best) < len(result.response)
+        x, y = (axis[best].astype(np.float32) * scale for axis in (result.x, result.y))
+        parts.append((x, y, result.response[best], np.full(len(best), level), result.angle[best]))
     if not parts:
         return []
     x, y, response, levels, angles = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -172,8 +172,8 @@ def as_opencv(kernels: ModuleType) -> bool:
     noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
     picture = np.asarray(cv2.resize(noise, (243, 129), interpolation=cv2.INTER_CUBIC), np.uint8)
     for wanted in (7, 200):
-        ours, theirs = found_by_numba(picture, wanted, kernels), found_by_opencv(picture, wanted)
-        if sorted(map(_values, ours)) != sorted(map(_values, theirs)):
+        left, right = (found_by_numba(picture, wanted, kernels), found_by_opencv(picture, wanted))
+        if sorted(map(_values, left)) != sorted(map(_values, right)):
             return False
     return True
 

@@ -66,20 +66,20 @@ def mutual_matches(one: Features, many: Features, most_bits: int) -> Matches:
 
     one, many: of one image and of n images; most_bits: largest Hamming distance, at most 128.
     """
-    ours, count = _words(one.descriptors), int(one.counts)
+    left, count = _words(one.descriptors), int(one.counts)
     keypoints = many.descriptors.shape[1]
     parts = [np.empty((4, 0), np.int64)]
     width = max(1, BLOCK // (4 * keypoints))
     for start in range(0, len(many.descriptors), width):
         some = many.rows(slice(start, start + width))
-        nearest, distance, back = _nearest(ours[:count], some)
+        nearest, distance, back = _nearest(left[:count], some)
         rows, images = np.nonzero(distance <= most_bits)
         columns = nearest[rows, images]
         mutual = back[images, columns] == rows
         bits = distance[rows, images]
         parts.append(np.stack([images + start, rows, columns, bits])[:, mutual])
-    found = np.concatenate(parts, axis=1)
-    return Matches(*found[:, np.argsort(found[0], kind="stable")])
+    result = np.concatenate(parts, axis=1)
+    return Matches(*result[:, np.argsort(result[0], kind="stable")])
 
 
 def _words(descriptors: Bytes) -> Words:
@@ -87,23 +87,23 @@ def _words(descriptors: Bytes) -> Words:
     return np.ascontiguousarray(descriptors).view(np.uint64)
 
 
-def _nearest(ours: Words, many: Features) -> tuple[Longs, Longs, Longs]:
+def _nearest(left: Words, many: Features) -> tuple[Longs, Longs, Longs]:
     """Nearest features both ways, each by one minimum over keys that hold distance and index.
 
     Gives nearest, distance: (count, n) int64, for each of our features and each image; back: (n, K)
     int64, our feature nearest to each of theirs.
     """
     images, keypoints = many.descriptors.shape[:2]
-    most = max(len(ours), keypoints)
+    most = max(len(left), keypoints)
     key, base = (np.uint16, 256) if most <= 256 else (np.uint32, 65536)
-    theirs = np.ascontiguousarray(_words(many.descriptors).reshape(-1, 4).T)
+    right = np.ascontiguousarray(_words(many.descriptors).reshape(-1, 4).T)
     absent = (np.arange(keypoints) >= many.counts[:, None]).ravel() * np.uint8(FAR)
     column = np.tile(np.arange(keypoints, dtype=key), images)
-    forth = np.empty((len(ours), images), key)
+    forth = np.empty((len(left), images), key)
     back = np.full(images * keypoints, np.iinfo(key).max, key)
-    step = max(1, BLOCK // theirs.shape[1])
-    for start in range(0, len(ours), step):
-        block = _distances(ours[start : start + step], theirs)
+    step = max(1, BLOCK // right.shape[1])
+    for start in range(0, len(left), step):
+        block = _distances(left[start : start + step], right)
         np.maximum(block, absent, out=block)
         keys = np.multiply(block, key(base), dtype=key)
         row = np.arange(start, start + len(block), dtype=key)[:, None]
@@ -115,16 +115,16 @@ def _nearest(ours: Words, many: Features) -> tuple[Longs, Longs, Longs]:
     return nearest.astype(np.int64), distance.astype(np.int64), returned.astype(np.int64)
 
 
-def _distances(ours: Words, theirs: Words) -> Bytes:
+def _distances(left: Words, right: Words) -> Bytes:
     """Hamming distances of (r, 4) with (4, c) words, exact below 191 and at least 191 above.
 
     256 does not fit a byte: the sum over three words is held below 192, so that nothing wraps.
     """
-    total: Bytes = np.bitwise_count(ours[:, 0, None] ^ theirs[0])
+    total: Bytes = np.bitwise_count(left[:, 0, None] ^ right[0])
     for word in (1, 2):
-        total += np.bitwise_count(ours[:, word, None] ^ theirs[word])
+        total += np.bitwise_count(left[:, word, None] ^ right[word])
     np.minimum(total, 191, out=total)
-    total += np.bitwise_count(ours[:, 3, None] ^ theirs[3])
+    total += np.bitwise_count(left[:, 3, None] ^ right[3])
     return total
 
 
@@ -158,10 +158,10 @@ def agreeing(
         most = int(counts[group].max())
         held = np.arange(most) < counts[group, None]
         at = np.where(held, starts[group, None] + np.arange(most), 0)
-        ours = _at(one, matches.first[at])
-        theirs = _at(many, matches.second[at], matches.image[at])
+        left = _at(one, matches.first[at])
+        right = _at(many, matches.second[at], matches.image[at])
         weight = np.where(held, weights[matches.bits[at]], np.float32(0))
-        agree = _agreement(ours, theirs, tolerance) & held[:, :, None]
+        agree = _agreement(left, right, tolerance) & held[:, :, None]
         best[group] = np.einsum("phm,pm->ph", agree.astype(np.float32), weight).max(axis=1)
     return best
 

@@ -93,14 +93,14 @@ class Ssim(Method):
         require_same_shape(a, b)
         kernels = compiled_kernels("ssim.pairs_numba", _seconds(a, b)) or ssim_windows
         shape = a.array.shape[1:]
-        found = np.empty((len(a), len(b)), np.float32)
+        result = np.empty((len(a), len(b)), np.float32)
         for rows in _parts(a.array, MAPPED):
-            ours = kernels.maps_of(a.array[rows])
+            maps_a = kernels.maps_of(a.array[rows])
             for columns in _parts(b.array, MAPPED):
-                theirs = ours if a is b and rows == columns else kernels.maps_of(b.array[columns])
-                totals = kernels.totals(ours, theirs, shape)
-                found[rows, columns] = similarity_of(totals, shape)
-        return found
+                maps_b = maps_a if a is b and rows == columns else kernels.maps_of(b.array[columns])
+                totals = kernels.totals(maps_a, maps_b, shape)
+                result[rows, columns] = similarity_of(totals, shape)
+        return result
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """As `Method.links`; a strict upper bound (`block_bounds`) excludes most pairs.
@@ -151,8 +151,8 @@ def ssim_vectors(features: FeatureSet) -> Floats:
     The covariance of two windows over the root of both variances is a product of such vectors;
     how far two brightnesses differ turns them against each other.
     """
-    found = [_cells(gray) for gray in features.array]
-    return np.array(found, np.float32).reshape(len(found), 6 * CELLS**2)
+    result = [_cells(gray) for gray in features.array]
+    return np.array(result, np.float32).reshape(len(result), 6 * CELLS**2)
 
 
 def _cells(gray: Bytes) -> Floats:
@@ -190,30 +190,30 @@ def _totals_from(
     """Runs of images of `a`, of `b`, and the totals of `least` or more of each of their pairs."""
     shape = a.shape[1:]
     for rows in _parts(a, FEATURED):
-        ours = _featured(kernels, a, rows)
+        maps_a = _featured(kernels, a, rows)
         for columns in _parts(b, FEATURED):
             same = triangle and rows == columns
-            theirs = ours if same else _featured(kernels, b, columns)
-            for one, features in ours:
+            maps_b = maps_a if same else _featured(kernels, b, columns)
+            for one, features in maps_a:
                 maps = kernels.maps_of(a[one])
-                for other, their_features in theirs:
+                for other, other_features in maps_b:
                     if triangle and other.start < one.start:
                         continue
                     same_part = triangle and one == other
-                    their_maps = maps if same_part else kernels.maps_of(b[other])
-                    both = features, their_features
-                    totals = kernels.totals_from(maps, their_maps, both, shape, least, same_part)
+                    other_maps = maps if same_part else kernels.maps_of(b[other])
+                    both = features, other_features
+                    totals = kernels.totals_from(maps, other_maps, both, shape, least, same_part)
                     yield one, other, totals
 
 
 def _featured(kernels: ModuleType, gray: Bytes, images: slice) -> list[tuple[slice, Floats]]:
     """Of the chosen images, part by part, what their bounds need."""
     shape = gray.shape[1:]
-    found = []
+    result = []
     for inner in _parts(gray[images], MAPPED):
         part = slice(images.start + inner.start, images.start + inner.stop)
-        found.append((part, kernels.features_of(kernels.maps_of(gray[part]), shape)))
-    return found
+        result.append((part, kernels.features_of(kernels.maps_of(gray[part]), shape)))
+    return result
 
 
 def _found_links(totals: Longs, first: int, second: int, shape: tuple[int, ...]) -> Links:

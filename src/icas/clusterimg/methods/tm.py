@@ -84,11 +84,11 @@ class TemplateMatching(Method):
         """As `Method.similarity`, in [0, 1]; 1 for equal images at the common size."""
         require_same_shape(a, b)
         kernels = _kernels(a, b)
-        ours = _rows(a)
-        theirs = ours if a is b else _rows(b)
-        norms = norms_of(ours, kernels)
-        both = norms, norms if a is b else norms_of(theirs, kernels)
-        return similarities(ours, theirs, both, kernels)
+        rows_a = _rows(a)
+        rows_b = rows_a if a is b else _rows(b)
+        norms = norms_of(rows_a, kernels)
+        both = norms, norms if a is b else norms_of(rows_b, kernels)
+        return similarities(rows_a, rows_b, both, kernels)
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """As `Method.links`; one product of matrices excludes most pairs (`sides_of`)."""
@@ -142,25 +142,25 @@ def _links_by_rows(
 ) -> Iterator[Links]:
     """Links of `ROWS` images of `a` at a time."""
     same = a is b
-    ours, theirs = _rows(a), _rows(b)
-    norms = norms_of(ours, kernels)
-    both = norms, norms if same else norms_of(theirs, kernels)
+    rows_a, rows_b = _rows(a), _rows(b)
+    norms = norms_of(rows_a, kernels)
+    both = norms, norms if same else norms_of(rows_b, kernels)
     left, right = sides_of((a.array, a.array if same else b.array), both, threshold, kernels)
     for start in range(0, len(a), ROWS):
         rows = slice(start, start + ROWS)
         # Left of the diagonal there is nothing to look at.
         first = start if same else 0
         columns = slice(first, None)
-        sides = ours[rows], theirs[columns]
+        sides = rows_a[rows], rows_b[columns]
         parts = both[0].picked(rows), both[1].picked(columns)
         near = np.flatnonzero((left[rows] @ right[columns].T).reshape(-1) >= 0)
         if len(near) > (DENSE_NUMPY if kernels is None else DENSE) * len(sides[0]) * len(sides[1]):
-            found = links_in(similarities(*sides, parts, kernels), threshold, triangle=same)
+            result = links_in(similarities(*sides, parts, kernels), threshold, triangle=same)
         else:
             pairs = np.divmod(near, len(sides[1]))
             if same:
                 above = pairs[1] > pairs[0]
                 pairs = pairs[0][above], pairs[1][above]
             values = pair_similarities(*sides, parts, pairs, kernels)
-            found = Links(*pairs, values).at_least(threshold)
-        yield Links(found.a + start, found.b + first, found.similarity)
+            result = Links(*pairs, values).at_least(threshold)
+        yield Links(result.a + start, result.b + first, result.similarity)

@@ -56,9 +56,9 @@ class VisualWords:
         Of length 1, or 0 for an image without features. All sums are of whole numbers, so that
         no order of adding changes them.
         """
-        found = [self._of(features[rows]) for rows in _parts(features)]
+        result = [self._of(features[rows]) for rows in _parts(features)]
         width = self.words.size
-        return np.concatenate([np.empty((0, width), np.float32), *found])
+        return np.concatenate([np.empty((0, width), np.float32), *result])
 
     def _of(self, features: FeatureSet) -> Floats:
         descriptors = features.arrays["descriptors"]

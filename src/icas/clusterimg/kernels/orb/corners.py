@@ -249,18 +249,18 @@ def _fast(level: Bytes, edge: int, threshold: int) -> tuple[Ints, Ints, Bytes]:
     for y in range(len(scores)):
         score(first + y * row, row, runs, threshold, scores.ctypes.data + y * line)
     most = (len(scores) // 2 + 1) * (across // 2 + 1)
-    xs, ys, found = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.uint8)
+    xs, ys, result = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.uint8)
     count = 0
     for y in range(1, len(scores) - 1):
         for start in range(1, across + 1, PIXELS):
             mask = peaks(scores.ctypes.data + y * line + start, line)
             x = start + lowest(mask)
             while x <= across and mask != NONE:
-                xs[count], ys[count], found[count] = x + edge - 1, y + edge - 1, scores[y, x]
+                xs[count], ys[count], result[count] = x + edge - 1, y + edge - 1, scores[y, x]
                 count += 1
                 mask &= mask - ONE
                 x = start + lowest(mask)
-    return xs[:count], ys[:count], found[:count]
+    return xs[:count], ys[:count], result[:count]
 
 
 @compiled

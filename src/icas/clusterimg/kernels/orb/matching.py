@@ -20,7 +20,7 @@ from icas.clusterimg.kernels.orb.simd import (
 )
 
 CHUNK = 256
-"""Our features whose distances are held at once: their numbers fit a byte."""
+"""Features of the left image whose distances are held at once: their numbers fit a byte."""
 NONE = 0xFF
 """More than any distance that counts."""
 DISTANCE = 16
@@ -52,10 +52,10 @@ class Bench(NamedTuple):
 
 
 @compiled
-def bench_for(ours: int, theirs: int) -> Bench:
+def bench_for(left: int, right: int) -> Bench:
     """Space for images of at most that many features."""
-    width = -(-theirs // RUN) * RUN
-    rows = -(-ours // ROWS) * ROWS
+    width = -(-right // RUN) * RUN
+    rows = -(-left // ROWS) * ROWS
     return Bench(
         np.full((min(rows, CHUNK), width), NONE, np.uint8),
         np.empty(CHUNK, np.uint8),
@@ -63,9 +63,9 @@ def bench_for(ours: int, theirs: int) -> Bench:
         np.empty(width, np.uint8),
         np.empty(rows, np.int32),
         np.empty(width, np.int32),
-        np.empty(theirs + 1, np.int32),
-        np.empty(theirs + 1, np.int32),
-        np.empty(theirs + 1, np.int32),
+        np.empty(right + 1, np.int32),
+        np.empty(right + 1, np.int32),
+        np.empty(right + 1, np.int32),
         np.zeros(1, np.int32),
     )
 
@@ -99,44 +99,44 @@ def in_planes(words: Words, counts: Ints) -> Words:
 
 @compiled
 def match(
-    ours: Words, our_count: int, theirs: Words, their_count: int, most_bits: int, bench: Bench
+    left: Words, left_count: int, right: Words, right_count: int, most_bits: int, bench: Bench
 ) -> int:
     """Find the pairs of features that are each other's nearest and differ in few enough bits.
 
-    ours: (R, 4) uint64, as `in_rows` gives; the first `our_count` (at least 1) are features;
-    theirs: (4, K') uint64, as `in_planes` gives; the first `their_count` (at least 1) are features;
+    left: (R, 4) uint64, as `in_rows` gives; the first `left_count` (at least 1) are features;
+    right: (4, K') uint64, as `in_planes` gives; the first `right_count` (at least 1) are features;
     most_bits: at most 254; bench: its `first`, `second` and `bits` are filled in. Gives number of
     pairs.
     """
-    width = -(-their_count // LANES) * LANES
-    looked = -(-their_count // RUN) * RUN
+    width = -(-right_count // LANES) * LANES
+    looked = -(-right_count // RUN) * RUN
     for row in range(len(bench.near) if bench.written[0] > width else 0):
         for column in range(width, bench.written[0]):
             bench.near[row, column] = NONE
     bench.written[0] = width
-    if our_count <= CHUNK:
-        _compare(ours, 0, our_count, theirs, width, looked, bench)
-        return _mutual(their_count, looked, most_bits, bench)
-    for start in range(0, our_count, CHUNK):
-        count = min(CHUNK, our_count - start)
-        _compare(ours, start, count, theirs, width, looked, bench)
+    if left_count <= CHUNK:
+        _compare(left, 0, left_count, right, width, looked, bench)
+        return _mutual(right_count, looked, most_bits, bench)
+    for start in range(0, left_count, CHUNK):
+        count = min(CHUNK, left_count - start)
+        _compare(left, start, count, right, width, looked, bench)
         _keep_nearest(start, count, width, looked, most_bits, bench)
-    return _mutual_by_keys(our_count, bench)
+    return _mutual_by_keys(left_count, bench)
 
 
 @compiled
 def _compare(
-    ours: Words, start: int, count: int, theirs: Words, width: int, looked: int, bench: Bench
+    left: Words, start: int, count: int, right: Words, width: int, looked: int, bench: Bench
 ) -> None:
     """Distances of `count` of our features from theirs; the least of each row and column."""
     for column in range(looked):
         bench.column_least[column] = NONE
     near, row = bench.near.ctypes.data, bench.near.strides[0]
     columns, rows = bench.column_least.ctypes.data, bench.row_least.ctypes.data
-    our_words, their_words, plane = ours.ctypes.data, theirs.ctypes.data, theirs.strides[0]
+    left_words, right_words, plane = left.ctypes.data, right.ctypes.data, right.strides[0]
     for at in range(0, count, ROWS):
         here = near + at * row
-        compare(our_words + (start + at) * 8 * WORDS, their_words, plane, width, here, row)
+        compare(left_words + (start + at) * 8 * WORDS, right_words, plane, width, here, row)
         least(here, row, looked, rows + at, columns)
     filled = -(-count // ROWS) * ROWS
     first_rows(near, row, filled, looked, columns, bench.column_first.ctypes.data)
@@ -155,12 +155,12 @@ def _mutual(width: int, looked: int, most_bits: int, bench: Bench) -> int:
         at = column_first[column]
         first[likely], second[likely], bits[likely] = at, column, distance
         likely += (distance <= most_bits) & (row_least[at] == distance)
-    found = 0
+    result = 0
     for place in range(likely):
         at, column, distance = first[place], second[place], bits[place]
-        first[found], second[found], bits[found] = at, column, distance
-        found += first_equal(near + at * row, looked, int(distance)) == column
-    return found
+        first[result], second[result], bits[result] = at, column, distance
+        result += first_equal(near + at * row, looked, int(distance)) == column
+    return result
 
 
 @compiled
@@ -185,11 +185,11 @@ def _keep_nearest(
 @compiled
 def _mutual_by_keys(count: int, bench: Bench) -> int:
     """Mutual matches by what `_keep_nearest` kept."""
-    found = 0
+    result = 0
     for row in range(count):
         key = bench.row_key[row]
         column, distance = key & INDEX, key >> DISTANCE
         if key >= 0 and bench.column_key[column] == (distance << DISTANCE | row):
-            bench.first[found], bench.second[found], bench.bits[found] = row, column, distance
-            found += 1
-    return found
+            bench.first[result], bench.second[result], bench.bits[result] = row, column, distance
+            result += 1
+    return result

@@ -14,6 +14,7 @@ from icas.clusterimg.kernels.orb.matching import Bench, bench_for, in_planes, in
 from icas.clusterimg.kernels.orb.voting import (
     WHOLE,
     Ballot,
+    Pair,
     Placed,
     Rules,
     ballot_for,
@@ -59,38 +60,38 @@ def similarities(
     together = max(1, TOGETHER // max(1, b.words.shape[1]))
     for start in range(0, len(b.words), together):
         end = min(start + together, len(b.words))
-        theirs = in_planes(b.words[start:end], b.counts[start:end])
+        right = in_planes(b.words[start:end], b.counts[start:end])
         for row in range(min(end, len(a.words)) if same else len(a.words)):
-            ours = in_rows(a.words[row], int(a.counts[row]))
+            left = in_rows(a.words[row], int(a.counts[row]))
             for column in range(max(start, row) if same else start, end):
                 if a.digest[row] == b.digest[column]:
-                    found = np.float32(1)
+                    result = np.float32(1)
                 else:
-                    found = _similarity(
+                    result = _similarity(
                         a,
                         row,
-                        ours,
+                        left,
                         b,
                         column,
-                        theirs[column - start],
+                        right[column - start],
                         most_bits,
                         rules,
                         threshold,
                         bench,
                         ballot,
                     )
-                if found >= threshold:
-                    into[row, column] = found
+                if result >= threshold:
+                    into[row, column] = result
 
 
 @compiled
 def _similarity(
     a: Described,
     row: int,
-    ours: Words,
+    left: Words,
     b: Described,
     column: int,
-    theirs: Words,
+    right: Words,
     most_bits: int,
     rules: Rules,
     threshold: np.float32,
@@ -107,10 +108,10 @@ def _similarity(
     least = max(needed, 1)
     if min(count, other) * WHOLE < least:
         return np.float32(0)
-    matches = match(ours, count, theirs, other, most_bits, bench)
+    matches = match(left, count, right, other, most_bits, bench)
     if total_weight(bench, matches, rules.weights) < least:
         return np.float32(0)
-    weight = heaviest(a.placed, row, b.placed, column, bench, matches, needed, rules, ballot)
+    weight = heaviest(Pair(a.placed, row, b.placed, column), bench, matches, needed, rules, ballot)
     return _share(weight, count + other)
 
 

@@ -84,18 +84,18 @@ _INTS, _FLOATS = ir.VectorType(I32, VOTES), ir.VectorType(ir.FloatType(), VOTES)
 
 
 def _compare(
-    typing: Any, ours: Any, theirs: Any, plane: Any, width: Any, near: Any, row: Any
+    typing: Any, words_a: Any, words_b: Any, plane: Any, width: Any, near: Any, row: Any
 ) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        ours, theirs, plane, width, near, row = arguments
-        mine = [
+        words_a, words_b, plane, width, near, row = arguments
+        own_words = [
             [
-                spread(builder, loaded(builder, I64, ours, 8 * (WORDS * r + w)), _WORDS)
+                spread(builder, loaded(builder, I64, words_a, 8 * (WORDS * r + w)), _WORDS)
                 for w in range(WORDS)
             ]
             for r in range(ROWS)
         ]
-        planes = [builder.add(theirs, builder.mul(plane, I64(w))) for w in range(WORDS)]
+        planes = [builder.add(words_b, builder.mul(plane, I64(w))) for w in range(WORDS)]
         rows = [builder.add(near, builder.mul(row, I64(r))) for r in range(ROWS)]
         most = everywhere(_WORDS, 255)
         with cgutils.for_range(builder, builder.udiv(width, I64(LANES))) as loop:
@@ -105,7 +105,7 @@ def _compare(
             for r in range(ROWS):
                 parts = [
                     called(builder, "llvm.ctpop.v8i64", _WORDS, builder.xor(word, other))
-                    for word, other in zip(words, mine[r], strict=True)
+                    for word, other in zip(words, own_words[r], strict=True)
                 ]
                 bits = builder.add(builder.add(parts[0], parts[1]), builder.add(parts[2], parts[3]))
                 bits = builder.trunc(lower(builder, bits, most), _FEW)
@@ -193,7 +193,7 @@ def _vote(typing: Any, own: Any, first: Any, count: Any, row: Any, grow: Any) ->
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         own, first, count, row, grow = arguments
         rows = [builder.mul(row, I64(number)) for number in range(VOTE_ROWS)]
-        x, y, u, v, mine, _, cos, sin, their_cos, their_sin, allowed = (
+        x, y, u, v, own_level, _, cos, sin, other_cos, other_sin, allowed = (
             spread(builder, loaded(builder, ir.FloatType(), builder.add(own, one)), _FLOATS)
             for one in rows
         )
@@ -207,11 +207,11 @@ def _vote(typing: Any, own: Any, first: Any, count: Any, row: Any, grow: Any) ->
             xs, ys, us, vs, levels, weights = (
                 loaded(builder, _FLOATS, builder.add(at, one)) for one in rows[:6]
             )
-            ours = _seen(builder, builder.fsub(xs, x), builder.fsub(ys, y), cos, sin)
-            theirs = _seen(builder, builder.fsub(us, u), builder.fsub(vs, v), their_cos, their_sin)
-            dx, dy = (builder.fsub(a, b) for a, b in zip(ours, theirs, strict=True))
+            turned_a = _seen(builder, builder.fsub(xs, x), builder.fsub(ys, y), cos, sin)
+            turned_b = _seen(builder, builder.fsub(us, u), builder.fsub(vs, v), other_cos, other_sin)
+            dx, dy = (builder.fsub(a, b) for a, b in zip(turned_a, turned_b, strict=True))
             far = builder.fadd(builder.fmul(dx, dx), builder.fmul(dy, dy))
-            grown = builder.fsub(levels, mine)
+            grown = builder.fsub(levels, own_level)
             start = builder.trunc(builder.mul(loop.index, I64(VOTES)), I32)
             number = builder.add(
                 spread(builder, start, _INTS), ir.Constant(_INTS, list(range(VOTES)))

@@ -32,6 +32,15 @@ class Placed(NamedTuple):
     levels: NDArray[np.int8]
 
 
+class Pair(NamedTuple):
+    """An image of each of two sets."""
+
+    left: Placed
+    left_image: int
+    right: Placed
+    right_image: int
+
+
 class Rules(NamedTuple):
     """When two matches agree, and what a match weighs.
 
@@ -90,20 +99,12 @@ def total_weight(bench: Bench, matches: int, weights: Ints) -> int:
 
 @compiled
 def heaviest(
-    ours: Placed,
-    our_image: int,
-    theirs: Placed,
-    their_image: int,
-    bench: Bench,
-    matches: int,
-    needed: int,
-    rules: Rules,
-    ballot: Ballot,
+    pair: Pair, bench: Bench, matches: int, needed: int, rules: Rules, ballot: Ballot
 ) -> int:
     """Weight in 256ths of the heaviest set that agrees; exact at or above `needed`, else less."""
-    _count_turns(ours, our_image, theirs, their_image, bench, matches, rules, ballot)
+    _count_turns(pair, bench, matches, rules, ballot)
     for match in range(matches):
-        _enter(ours, our_image, theirs, their_image, bench, match, rules, ballot)
+        _enter(pair, bench, match, rules, ballot)
     for place in range(ballot.before[2 * rules.turn + 1]):
         for row in range(SHARED_ROWS):
             ballot.lanes[row, matches + place] = ballot.lanes[row, place]
@@ -132,22 +133,13 @@ def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
 
 
 @compiled
-def _count_turns(
-    ours: Placed,
-    our_image: int,
-    theirs: Placed,
-    their_image: int,
-    bench: Bench,
-    matches: int,
-    rules: Rules,
-    ballot: Ballot,
-) -> None:
+def _count_turns(pair: Pair, bench: Bench, matches: int, rules: Rules, ballot: Ballot) -> None:
     """How many matches, and of which weight, make each turn."""
     before, weight_before = ballot.before, ballot.weight_before
     for turn in range(TURNS + 1):
         before[turn] = weight_before[turn] = 0
     for match in range(matches):
-        turn = _turn(ours, our_image, theirs, their_image, bench, match)
+        turn = _turn(pair, bench, match)
         before[turn + 1] += 1
         weight_before[turn + 1] += rules.weights[bench.bits[match]]
     for turn in range(TURNS):
@@ -157,36 +149,28 @@ def _count_turns(
 
 
 @compiled
-def _turn(
-    ours: Placed, our_image: int, theirs: Placed, their_image: int, bench: Bench, match: int
-) -> int:
-    turned = int(theirs.angles[their_image, bench.second[match]])
-    return (turned - int(ours.angles[our_image, bench.first[match]])) & (TURNS - 1)
+def _turn(pair: Pair, bench: Bench, match: int) -> int:
+    turned = int(pair.right.angles[pair.right_image, bench.second[match]])
+    return (turned - int(pair.left.angles[pair.left_image, bench.first[match]])) & (TURNS - 1)
 
 
 @compiled
-def _enter(
-    ours: Placed,
-    our_image: int,
-    theirs: Placed,
-    their_image: int,
-    bench: Bench,
-    match: int,
-    rules: Rules,
-    ballot: Ballot,
-) -> None:
+def _enter(pair: Pair, bench: Bench, match: int, rules: Rules, ballot: Ballot) -> None:
     """Put a match among those of its turn."""
     a, b, lanes = bench.first[match], bench.second[match], ballot.lanes
-    turn = _turn(ours, our_image, theirs, their_image, bench, match)
+    turn = _turn(pair, bench, match)
     place = ballot.free[turn]
     ballot.free[turn] += 1
     ballot.turn[place] = turn
-    angle, level = ours.angles[our_image, a], ours.levels[our_image, a]
-    other_angle, other_level = theirs.angles[their_image, b], theirs.levels[their_image, b]
-    lanes[0, place] = ours.places[our_image, a, 0]
-    lanes[1, place] = ours.places[our_image, a, 1]
-    lanes[2, place] = theirs.places[their_image, b, 0]
-    lanes[3, place] = theirs.places[their_image, b, 1]
+    angle, level = pair.left.angles[pair.left_image, a], pair.left.levels[pair.left_image, a]
+    other_angle, other_level = (
+        pair.right.angles[pair.right_image, b],
+        pair.right.levels[pair.right_image, b],
+    )
+    lanes[0, place] = pair.left.places[pair.left_image, a, 0]
+    lanes[1, place] = pair.left.places[pair.left_image, a, 1]
+    lanes[2, place] = pair.right.places[pair.right_image, b, 0]
+    lanes[3, place] = pair.right.places[pair.right_image, b, 1]
     lanes[4, place] = np.float32(other_level) - np.float32(level)
     lanes[5, place] = np.float32(rules.weights[bench.bits[match]])
     lanes[6, place] = rules.cos[angle] * rules.shrink[level]

@@ -96,36 +96,36 @@ def grid_of(shape: tuple[int, ...]) -> Grid:
 
 def places(length: int) -> Floats:
     """Where windows stand in their blocks, (length,): in each block of mean 0 and mean square 1."""
-    found = np.zeros(length, np.float32)
+    result = np.zeros(length, np.float32)
     for start in range(0, length, SIDE):
         size = min(SIDE, length - start)
         if size > 1:
-            found[start : start + size] = np.arange(size) - (size - 1) / 2
-            found[start : start + size] /= np.sqrt((size**2 - 1) / 12)
-    return found
+            result[start : start + size] = np.arange(size) - (size - 1) / 2
+            result[start : start + size] /= np.sqrt((size**2 - 1) / 12)
+    return result
 
 
 def features_of(maps: Maps, shape: tuple[int, ...]) -> Floats:
     """What the bound needs of n images of `shape`, (blocks, `FEATURES`, n) float32."""
     grid = grid_of(shape)
-    found = np.empty((grid.counts.size, FEATURES, len(maps.pixels)), np.float32)
+    result = np.empty((grid.counts.size, FEATURES, len(maps.pixels)), np.float32)
     step = max(1, BLOCK // (shape[0] * shape[1]))
     for start in range(0, len(maps.pixels), step):
         some = slice(start, start + step)
-        _fill_features(maps.picked(some), grid, found[:, :, some])
-    return found
+        _fill_features(maps.picked(some), grid, result[:, :, some])
+    return result
 
 
-def _fill_features(maps: Maps, grid: Grid, found: Floats) -> None:
+def _fill_features(maps: Maps, grid: Grid, result: Floats) -> None:
     brightness, spread = np.sqrt(maps.squares), np.sqrt(maps.spreads)
     for number, component in enumerate(_components(maps, brightness * spread)):
-        found[:, number] = _by_block(component, grid, np.add) / grid.counts.reshape(-1, 1)
-    left = 1 - np.square(found[:, :MEANS]).sum(axis=1)
-    found[:, REST] = np.sqrt(np.maximum(left, 0) + LEFT)
-    found[:, REST + 1] = _by_block(spread, grid, np.minimum)
-    found[:, REST + 2] = _by_block(spread, grid, np.maximum)
-    found[:, REST + 3] = _by_block(brightness, grid, np.minimum)
-    found[:, REST + 4] = _by_block(brightness, grid, np.maximum)
+        result[:, number] = _by_block(component, grid, np.add) / grid.counts.reshape(-1, 1)
+    left = 1 - np.square(result[:, :MEANS]).sum(axis=1)
+    result[:, REST] = np.sqrt(np.maximum(left, 0) + LEFT)
+    result[:, REST + 1] = _by_block(spread, grid, np.minimum)
+    result[:, REST + 2] = _by_block(spread, grid, np.maximum)
+    result[:, REST + 3] = _by_block(brightness, grid, np.minimum)
+    result[:, REST + 4] = _by_block(brightness, grid, np.maximum)
 
 
 def _components(maps: Maps, length: Floats) -> Iterator[Floats]:
@@ -161,26 +161,26 @@ def _by_block(values: Floats, grid: Grid, reduction: np.ufunc) -> Floats:
     return np.asarray(reduced.reshape(len(values), -1).T, np.float32)
 
 
-def bounds(ours: Floats, theirs: Floats, grid: Grid) -> Doubles:
+def bounds(a: Floats, b: Floats, grid: Grid) -> Doubles:
     """What no total of each of n images with each of m is above, (n, m) float64.
 
-    ours, theirs: (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32.
+    a, b: (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32.
     """
-    found = np.full((ours.shape[2], theirs.shape[2]), grid.rows * grid.columns * MARGIN)
-    for one, other, count in zip(ours, theirs, grid.counts.ravel(), strict=True):
+    result = np.full((a.shape[2], b.shape[2]), grid.rows * grid.columns * MARGIN)
+    for one, other, count in zip(a, b, grid.counts.ravel(), strict=True):
         highest, lowest = _ratios(one[REST + 1 :], other[REST + 1 :])
         products = one[: REST + 1].T @ other[: REST + 1]
         products *= highest + lowest
         products += highest - lowest
         products *= count / 2
-        found += products
-    found *= WHOLE
-    return found
+        result += products
+    result *= WHOLE
+    return result
 
 
 def totals_from(
-    ours: Maps,
-    theirs: Maps,
+    a: Maps,
+    b: Maps,
     features: tuple[Floats, Floats],
     shape: tuple[int, ...],
     least: int,
@@ -192,8 +192,8 @@ def totals_from(
     images; triangle: both sides are the same images: only pairs above the diagonal are looked at.
     Gives (n, m) int64.
     """
-    found = np.full((features[0].shape[2], features[1].shape[2]), NONE)
-    for start in range(0, len(found), ROWS):
+    result = np.full((features[0].shape[2], features[1].shape[2]), NONE)
+    for start in range(0, len(result), ROWS):
         first = start if triangle else 0
         some, others = features[0][:, :, start : start + ROWS], features[1][:, :, first:]
         reached = bounds(some, others, grid_of(shape)) >= least
@@ -201,17 +201,17 @@ def totals_from(
             reached = np.triu(reached, 1)
         for row in np.flatnonzero(reached.any(axis=1)).tolist():
             columns = np.flatnonzero(reached[row]) + first
-            found[start + row, columns] = _few_totals(ours.picked(start + row), theirs, columns)
-    found[found < least] = NONE
-    return found
+            result[start + row, columns] = _few_totals(a.picked(start + row), b, columns)
+    result[result < least] = NONE
+    return result
 
 
-def _few_totals(one: Maps, theirs: Maps, columns: Longs) -> Doubles:
+def _few_totals(one: Maps, b: Maps, columns: Longs) -> Doubles:
     """Totals of one image with the chosen others, (columns,)."""
     step = max(1, BLOCK // one.pixels.size)
     runs = range(0, len(columns), step)
-    found = [totals_with(one, theirs.picked(columns[start : start + step])) for start in runs]
-    return np.concatenate(found)
+    result = [totals_with(one, b.picked(columns[start : start + step])) for start in runs]
+    return np.concatenate(result)
 
 
 def _ratios(one: Floats, other: Floats) -> tuple[Floats, Floats]:

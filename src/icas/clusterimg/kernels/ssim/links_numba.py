@@ -68,7 +68,7 @@ def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
     across = padded(shape[1])
     count = len(side.pixels) // (shape[0] * across)
     size = (-(-count // GROUP), grid.counts.size, FEATURES, GROUP)
-    found = aligned(math.prod(size), np.float32).reshape(size)
+    result = aligned(math.prod(size), np.float32).reshape(size)
     room = shape[0] * across + LANES
     fill_features(
         side,
@@ -82,9 +82,9 @@ def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
         aligned(3 * room, np.float32).reshape(3, room),
         aligned(4 * room, np.float32).reshape(4, room),
         np.zeros((2, across + LANES), np.float32),
-        found,
+        result,
     )
-    return found
+    return result
 
 
 @compiled
@@ -100,9 +100,9 @@ def fill_features(
     filtered: Floats,
     values: Floats,
     lines: Floats,
-    found: Floats,
+    result: Floats,
 ) -> None:
-    """Fill `found` with the features of all images; there is room to work in before it."""
+    """Fill `result` with the features of all images; there is room to work in before it."""
     count = height * across
     windows = count - _U(6) * across
     bright, spread, share, value = values[0], values[1], values[2], values[3]
@@ -115,22 +115,22 @@ def fill_features(
             rows = filtered[ALONG[shape]]
             _project(rows, DOWN[shape], SCALES[shape], share, across, windows, value)
             sloped = shape < 2
-            _means(value, lines, across, even, along, sloped, counts, found, number, 2, image)
+            _means(value, lines, across, even, along, sloped, counts, result, number, 2, image)
             if sloped:
                 _means(
-                    value, lines, across, down, along, False, counts, found, number + 1, 0, image
+                    value, lines, across, down, along, False, counts, result, number + 1, 0, image
                 )
             number += 3 if sloped else 1
         for i in range(windows):
             value[i] = CONSTANT * share[i]
-        _means(value, lines, across, even, along, False, counts, found, number, 0, image)
+        _means(value, lines, across, even, along, False, counts, result, number, 0, image)
         for i in range(windows):
             value[i] = np.divide(DARK, bright[i] * spread[i])
-        _means(value, lines, across, even, along, False, counts, found, number + 1, 0, image)
+        _means(value, lines, across, even, along, False, counts, result, number + 1, 0, image)
         rows, columns = height - _U(6), width - 6
-        _ranges(spread, lines, across, counts, rows, columns, found, REST + 1, image)
-        _ranges(bright, lines, across, counts, rows, columns, found, REST + 3, image)
-        _rest(found, image)
+        _ranges(spread, lines, across, counts, rows, columns, result, REST + 1, image)
+        _ranges(bright, lines, across, counts, rows, columns, result, REST + 3, image)
+        _rest(result, image)
 
 
 @compiled
@@ -189,7 +189,7 @@ def _means(
     along: Floats,
     sloped: bool,
     counts: Floats,
-    found: Floats,
+    result: Floats,
     number: int,
     step: int,
     image: int,
@@ -219,7 +219,7 @@ def _means(
                 other[i] = left + line[i + _U(3)] + line[i + _U(4)] + line[i + _U(5)]
             for block in range(counts.shape[1]):
                 mean = np.divide(other[block * SIDE], counts[band, block])
-                found[group, band * counts.shape[1] + block, number + turn * step, lane] = mean
+                result[group, band * counts.shape[1] + block, number + turn * step, lane] = mean
 
 
 @compiled
@@ -230,7 +230,7 @@ def _ranges(
     counts: Floats,
     rows: Any,
     columns: int,
-    found: Floats,
+    result: Floats,
     number: int,
     image: int,
 ) -> None:
@@ -252,19 +252,19 @@ def _ranges(
             low, high = lows[left], highs[left]
             for column in range(left + 1, min(left + SIDE, columns)):
                 low, high = min(low, lows[column]), max(high, highs[column])
-            found[group, band * counts.shape[1] + block, number, lane] = low
-            found[group, band * counts.shape[1] + block, number + 1, lane] = high
+            result[group, band * counts.shape[1] + block, number, lane] = low
+            result[group, band * counts.shape[1] + block, number + 1, lane] = high
 
 
 @compiled
-def _rest(found: Floats, image: int) -> None:
+def _rest(result: Floats, image: int) -> None:
     """What length the means of each block leave."""
     group, lane = image // GROUP, image % GROUP
-    for block in range(found.shape[1]):
+    for block in range(result.shape[1]):
         left = np.float32(1)
         for number in range(MEANS):
-            left -= found[group, block, number, lane] * found[group, block, number, lane]
-        found[group, block, REST, lane] = np.sqrt(max(left, np.float32(0)) + LEFT)
+            left -= result[group, block, number, lane] * result[group, block, number, lane]
+        result[group, block, REST, lane] = np.sqrt(max(left, np.float32(0)) + LEFT)
 
 
 def totals_from(
@@ -279,7 +279,7 @@ def totals_from(
     height, across = shape[0], padded(shape[1])
     grid = grid_of(shape)
     images = [len(side.pixels) // (height * across) for side in (a, b)]
-    found = np.full((images[0], images[1]), NONE)
+    result = np.full((images[0], images[1]), NONE)
     # So often that little is computed in vain, so seldom that stopping costs little.
     together = max(2, len(grid.counts) // 8)
     allowed = np.floor(grid.counts.sum(axis=1, dtype=np.float64) * MARGIN * WHOLE).astype(np.int64)
@@ -296,9 +296,9 @@ def totals_from(
         together,
         least,
         triangle,
-        found,
+        result,
     )
-    return found
+    return result
 
 
 @compiled
@@ -315,9 +315,9 @@ def fill_found(
     together: int,
     least: int,
     triangle: bool,
-    found: Longs,
+    result: Longs,
 ) -> None:
-    """Fill `found`; `together` bands of blocks are computed before the bound is looked at again."""
+    """Fill `result`; `together` bands of blocks are computed between two tests of the bound."""
     down = height - _U(6)
     image, maps = height * across, down * across
     bands = counts.shape[0]
@@ -326,10 +326,10 @@ def fill_found(
     middle = steps // 3 * together
     bound = np.zeros(TOGETHER * bands * GROUP, np.float32)
     above = np.zeros((TOGETHER, GROUP), np.int64)
-    for first in range(0, found.shape[1], GROUP):
+    for first in range(0, result.shape[1], GROUP):
         group = _U(first // GROUP)
         # Below the diagonal there is nothing to look at.
-        end = min(found.shape[0], first + GROUP) if triangle else found.shape[0]
+        end = min(result.shape[0], first + GROUP) if triangle else result.shape[0]
         for top in range(0, end, TOGETHER):
             bottom = min(top + TOGETHER, end)
             bound[:] = 0
@@ -339,7 +339,11 @@ def fill_found(
             for lane in range(GROUP):
                 j = first + lane
                 for i in range(top, bottom):
-                    if j >= found.shape[1] or (triangle and j <= i) or above[i - top, lane] < least:
+                    if (
+                        j >= result.shape[1]
+                        or (triangle and j <= i)
+                        or above[i - top, lane] < least
+                    ):
                         continue
                     start = _U((i - top) * bands * GROUP)
                     at_a, at_b = _U(i) * image, _U(j) * image
@@ -369,7 +373,7 @@ def fill_found(
                         band = last if last < bands else 0
                         step += 1
                     if step == steps and total >= least:
-                        found[i, j] = total
+                        result[i, j] = total
 
 
 @compiled
@@ -398,11 +402,13 @@ def _bound_group(
     for band in range(bands):
         for block in range(blocks):
             at = _U(band * blocks + block)
-            theirs = (group * _U(counts.size) + at) * size
+            start_b = (group * _U(counts.size) + at) * size
             for i in range(top, bottom):
-                ours = (_U(i // GROUP) * _U(counts.size) + at) * size + _U(i % GROUP)
+                start_a = (_U(i // GROUP) * _U(counts.size) + at) * size + _U(i % GROUP)
                 into = _U(((i - top) * bands + band) * GROUP)
-                _bound_block(features_a, ours, features_b, theirs, counts[band, block], bound, into)
+                _bound_block(
+                    features_a, start_a, features_b, start_b, counts[band, block], bound, into
+                )
 
 
 @compiled

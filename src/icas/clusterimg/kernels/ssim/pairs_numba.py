@@ -131,14 +131,14 @@ def totals(a: Side, b: Side, shape: tuple[int, ...]) -> Longs:
     """
     height, across = shape[0], padded(shape[1])
     counts = [len(side.pixels) // (height * across) for side in (a, b)]
-    found = np.zeros((counts[0], counts[1]), np.int64)
+    result = np.zeros((counts[0], counts[1]), np.int64)
     down = height - WINDOW + 1
     rows = even(down, STRIP // across)
     band = rows * even(-(-down // rows), CACHED // (BLOCK * 8 * across * rows))
     sizes = _U(height), _U(across), _U(rows), _U(band)
     same = a is b
-    fill_totals(a, b, new_scratch(rows, across), *sizes, same, found)
-    return found + np.triu(found, 1).T if same else found
+    fill_totals(a, b, new_scratch(rows, across), *sizes, same, result)
+    return result + np.triu(result, 1).T if same else result
 
 
 def even(count: int, most: int) -> int:
@@ -229,18 +229,18 @@ def fill_totals(
     rows: Any,
     band: Any,
     triangle: bool,
-    found: Longs,
+    result: Longs,
 ) -> None:
-    """Add the totals of all pairs to `found`, band by band of rows and block by block of images.
+    """Add the totals of all pairs to `result`, band by band of rows and block by block of images.
 
     With `triangle` only those of pairs on and above the diagonal.
     """
     down = height - _U(6)
     block = _U(BLOCK)
-    others = _U(found.shape[1])
+    others = _U(result.shape[1])
     image, maps = height * across, down * across
-    for head in range(0, found.shape[0], SOME):
-        tail = min(head + SOME, found.shape[0])
+    for head in range(0, result.shape[0], SOME):
+        tail = min(head + SOME, result.shape[0])
         first = _U(head) if triangle else _U(0)
         while first < others:
             last = min(first + block, others)
@@ -258,7 +258,7 @@ def fill_totals(
                             high = min(rows, bottom - row)
                             past = (row - top + _U(6)) * across
                             done = (row - top) * across
-                            found[i, j] += advance(
+                            result[i, j] += advance(
                                 a,
                                 at_a + past,
                                 from_a + done,

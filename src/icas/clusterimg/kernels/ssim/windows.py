@@ -108,15 +108,15 @@ def totals_with(one: Maps, many: Maps) -> Doubles:
     return np.asarray(parts.sum(axis=1, dtype=np.float64))
 
 
-def totals(ours: Maps, theirs: Maps, shape: tuple[int, ...]) -> Longs:
+def totals(a: Maps, b: Maps, shape: tuple[int, ...]) -> Longs:
     """Totals (see `totals_with`) of n images of `shape` with m, (n, m) int64."""
-    found = np.empty((len(ours.pixels), len(theirs.pixels)), np.int64)
+    result = np.empty((len(a.pixels), len(b.pixels)), np.int64)
     step = max(1, BLOCK // (shape[0] * shape[1]))
-    for start in range(0, len(theirs.pixels), step):
-        many = theirs.picked(slice(start, start + step))
-        for row in range(len(found)):
-            found[row, start : start + step] = totals_with(ours.picked(row), many)
-    return found
+    for start in range(0, len(b.pixels), step):
+        many = b.picked(slice(start, start + step))
+        for row in range(len(result)):
+            result[row, start : start + step] = totals_with(a.picked(row), many)
+    return result
 
 
 def window_count(shape: tuple[int, ...]) -> int:
