@@ -208,7 +208,9 @@ def _vote(typing: Any, own: Any, first: Any, count: Any, row: Any, grow: Any) ->
                 loaded(builder, _FLOATS, builder.add(at, one)) for one in rows[:6]
             )
             turned_a = _seen(builder, builder.fsub(xs, x), builder.fsub(ys, y), cos, sin)
-            turned_b = _seen(builder, builder.fsub(us, u), builder.fsub(vs, v), other_cos, other_sin)
+            turned_b = _seen(
+                builder, builder.fsub(us, u), builder.fsub(vs, v), other_cos, other_sin
+            )
             dx, dy = (builder.fsub(a, b) for a, b in zip(turned_a, turned_b, strict=True))
             far = builder.fadd(builder.fmul(dx, dx), builder.fmul(dy, dy))
             grown = builder.fsub(levels, own_level)
