@@ -20,7 +20,7 @@ from icas.clusterimg.clustering.batches import Clustering, cluster_batches
 from icas.clusterimg.data import memory as memory_module
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import scan
-from icas.clusterimg.data.memmap import Shard, shard_of
+from icas.clusterimg.data.memmap import MappedFile, mapped_file_of
 from icas.clusterimg.data.memory import (
     MemoryBudget,
     bytes_per_image,
@@ -228,7 +228,7 @@ def test_tiles_shrink_with_the_budget(tmp_path: Path) -> None:
 
 def test_pages_of_a_part_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[tuple[int, int]] = []
-    monkeypatch.setattr(Shard, "drop", lambda self, *where: dropped.append(where))
+    monkeypatch.setattr(MappedFile, "drop", lambda self, *where: dropped.append(where))
     with MemoryBudget(1, tmp_path) as budget:
         mapped = spilled(budget, replace(some(10), arrays={"wide": some(10).array}))
         part = mapped[2:5]
@@ -364,7 +364,7 @@ def test_what_is_left_of_a_mapped_file_can_be_used(tmp_path: Path) -> None:
         mapped = spilled(budget, some(9))
     if sys.platform != "win32":
         assert same(mapped, some(9))
-        assert shard_of(mapped.array) is not None
+        assert mapped_file_of(mapped.array) is not None
 
 
 PEAK = """

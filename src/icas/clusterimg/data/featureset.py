@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.images import ImageRef, Unreadable
-from icas.clusterimg.data.memmap import Place, joined, picked, place_of, release, shard_of
+from icas.clusterimg.data.memmap import (
+    ArrayReference,
+    joined,
+    mapped_file_of,
+    picked,
+    reference_of,
+    release,
+)
 from icas.common.errors import UsageError
 
 
@@ -96,13 +103,13 @@ class FeatureSet:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To other processes mapped arrays go by reference: a few bytes, mapped again there."""
-        arrays = {name: place_of(array) or array for name, array in self.arrays.items()}
-        return _arrived, (self.method, arrays, self.settings, self.files, self.unreadable)
+        arrays = {name: reference_of(array) or array for name, array in self.arrays.items()}
+        return _received, (self.method, arrays, self.settings, self.files, self.unreadable)
 
     @property
     def mapped(self) -> bool:
         """bool: whether the arrays lie in files, and come into memory as they are looked at."""
-        return any(shard_of(array) is not None for array in self.arrays.values())
+        return any(mapped_file_of(array) is not None for array in self.arrays.values())
 
     @property
     def array(self) -> NDArray[Any]:
@@ -162,15 +169,16 @@ class FeatureSet:
         return cls("imagehash", {"bits": codes})
 
 
-def _arrived(
+def _received(
     method: str,
-    arrays: Mapping[str, NDArray[Any] | Place],
+    arrays: Mapping[str, NDArray[Any] | ArrayReference],
     settings: Mapping[str, Any],
     files: tuple[str, ...],
     unreadable: tuple[Unreadable, ...],
 ) -> FeatureSet:
     here = {
-        name: array.array() if isinstance(array, Place) else array for name, array in arrays.items()
+        name: array.array() if isinstance(array, ArrayReference) else array
+        for name, array in arrays.items()
     }
     return FeatureSet(method, here, settings, files, unreadable)
 

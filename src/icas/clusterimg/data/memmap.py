@@ -23,14 +23,14 @@ TOUCHED_SHARE = 16
 """Of the memory budget so much (one part in 16) may be resident through rows picked singly."""
 
 
-class Shard(mmap.mmap):
+class MappedFile(mmap.mmap):
     """A whole file, mapped read-only.
 
-    Its pages count as memory of the process once they are looked at, until they are dropped;
-    they come back from the file.
+    Its pages count as memory of the process once they are read, until they are dropped; they are
+    read again from the file.
 
     limit: bytes of the memory budget under which it was written; address: where its first byte is
-    in memory; touched: bytes looked at since all pages were dropped.
+    in memory; touched: bytes read since all pages were dropped.
     """
 
     path: str
@@ -39,19 +39,19 @@ class Shard(mmap.mmap):
     touched: int
 
     @classmethod
-    def of(cls, path: str, limit: int) -> Shard:
+    def of(cls, path: str, limit: int) -> MappedFile:
         """The file `path`, which is not empty."""
         try:
             with Path(path).open("rb") as file:
-                shard = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+                mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise IcasError(
                 f"cannot map the features in {path}: {error.strerror or error}; workers on other"
                 " machines need a --scratch DIR that all of them share"
             ) from error
-        shard.path, shard.limit, shard.touched = path, limit, 0
-        shard.address = _address(np.frombuffer(shard, np.uint8))
-        return shard
+        mapped.path, mapped.limit, mapped.touched = path, limit, 0
+        mapped.address = _address(np.frombuffer(mapped, np.uint8))
+        return mapped
 
     def drop(self, start: int, length: int) -> None:
         """Give the pages of `length` bytes from `start` on back to the system."""
@@ -60,7 +60,7 @@ class Shard(mmap.mmap):
             self.madvise(mmap.MADV_DONTNEED, first, min(start + length, len(self)) - first)
 
     def touch(self, length: int) -> None:
-        """Say that `length` bytes all over the file were looked at and are not needed further."""
+        """Count `length` bytes all over the file that were read and are not needed further."""
         self.touched += length
         if self.touched * TOUCHED_SHARE > self.limit:
             self.touched = 0
@@ -68,8 +68,8 @@ class Shard(mmap.mmap):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a mapped array lies: enough to map it again, also in another process."""
+class ArrayReference:
+    """Reference to a mapped array: enough to map it again, also in another process."""
 
     path: str
     dtype: str
@@ -85,11 +85,11 @@ class Place:
         count = math.prod(self.shape)
         if count == 0:
             return np.empty(self.shape, self.dtype)
-        shard = Shard.of(self.path, self.limit)
-        return np.frombuffer(shard, self.dtype, count, self.offset).reshape(self.shape)
+        mapped = MappedFile.of(self.path, self.limit)
+        return np.frombuffer(mapped, self.dtype, count, self.offset).reshape(self.shape)
 
 
-class ShardFile:
+class ArrayWriter:
     """An array that is written to a new file, rows after rows.
 
     limit: bytes of the memory budget, passed on to those who read. Raises IcasError: the folder
@@ -121,58 +121,60 @@ class ShardFile:
         except OSError as error:
             raise _no_room(self._path.parent, error) from error
         shape = (self._rows, *like.shape[1:])
-        return Place(str(self._path.absolute()), like.dtype.str, 0, shape, self._limit).array()
+        return ArrayReference(
+            str(self._path.absolute()), like.dtype.str, 0, shape, self._limit
+        ).array()
 
 
-def shard_of(array: NDArray[Any]) -> Shard | None:
+def mapped_file_of(array: NDArray[Any]) -> MappedFile | None:
     """The mapped file that `array` is a part of, None where it lies in memory."""
     base: Any = array.base
     while base is not None:
-        if isinstance(base, Shard):
+        if isinstance(base, MappedFile):
             return base
         base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
     return None
 
 
-def place_of(array: NDArray[Any]) -> Place | None:
-    """Where a mapped array lies; None for one in memory, or whose values are not in one piece."""
-    shard = shard_of(array)
-    if shard is None or not array.flags.c_contiguous:
+def reference_of(array: NDArray[Any]) -> ArrayReference | None:
+    """Reference to a mapped array; None for one in memory, or that is not contiguous."""
+    mapped = mapped_file_of(array)
+    if mapped is None or not array.flags.c_contiguous:
         return None
-    offset = _address(array) - shard.address
-    return Place(shard.path, array.dtype.str, offset, array.shape, shard.limit)
+    offset = _address(array) - mapped.address
+    return ArrayReference(mapped.path, array.dtype.str, offset, array.shape, mapped.limit)
 
 
 def release(array: NDArray[Any]) -> None:
     """Give the pages of a mapped `array` back; nothing is done to one in memory."""
-    shard = shard_of(array)
-    if shard is not None and array.size:
-        shard.drop(*_extent(array, shard))
+    mapped = mapped_file_of(array)
+    if mapped is not None and array.size:
+        mapped.drop(*_extent(array, mapped))
 
 
-def _extent(array: NDArray[Any], shard: Shard) -> tuple[int, int]:
+def _extent(array: NDArray[Any], mapped: MappedFile) -> tuple[int, int]:
     """Where a part of the file begins and how many bytes it spans; its rows lie in order."""
-    return _address(array) - shard.address, (len(array) - 1) * array.strides[0] + array[0].nbytes
+    return _address(array) - mapped.address, (len(array) - 1) * array.strides[0] + array[0].nbytes
 
 
 def picked(array: NDArray[Any], rows: Any) -> NDArray[Any]:
     """``array[rows]``; pages of a mapped array are given back when the part is no longer used."""
     part = cast("NDArray[Any]", array[rows])
-    shard = shard_of(array)
-    if shard is not None and part.size:
-        if shard_of(part) is None:
-            shard.touch(part.nbytes)
+    mapped = mapped_file_of(array)
+    if mapped is not None and part.size:
+        if mapped_file_of(part) is None:
+            mapped.touch(part.nbytes)
         else:
-            weakref.finalize(part, shard.drop, *_extent(part, shard)).atexit = False
+            weakref.finalize(part, mapped.drop, *_extent(part, mapped)).atexit = False
     return part
 
 
 def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Rows of all `arrays`, in order: in memory, or in a file where one of them is in a file."""
-    shard = next((result for result in map(shard_of, arrays) if result is not None), None)
-    if shard is None:
+    mapped = next((result for result in map(mapped_file_of, arrays) if result is not None), None)
+    if mapped is None:
         return np.concatenate(arrays)
-    file = ShardFile(Path(shard.path).parent, shard.limit)
+    file = ArrayWriter(Path(mapped.path).parent, mapped.limit)
     for array in arrays:
         file.add(array)
     return file.array(arrays[0])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable
-from icas.clusterimg.data.memmap import ShardFile, shard_of
+from icas.clusterimg.data.memmap import ArrayWriter, mapped_file_of
 from icas.common.errors import IcasError, UsageError
 from icas.io.folders import ScratchFolder
 
@@ -32,7 +32,7 @@ FEATURES = 4
 TILES = 2
 """... one in so many for the features that workers compare at a time, ..."""
 WAITING = 8
-"""... and one in so many for features that were just made and wait to be put away."""
+"""... and one in so many for features that wait to be stored."""
 FEWEST_ROWS = 16
 """Images a side of a tile, however small the budget."""
 
@@ -140,10 +140,10 @@ class MemoryBudget:
         return replace(store.features(), unreadable=features.unreadable)
 
     def chunk(self, features: FeatureSet, jobs: int) -> int:
-        """Images whose features a worker should make at a time, where they are like `features`."""
+        """Images whose features a worker should compute at a time, if they are like `features`."""
         if self.limit is None:
             return sys.maxsize
-        # Two tasks a worker are under way or wait; while one is made it is there twice.
+        # Two tasks a worker run or wait; the result of a running one is there twice.
         return max(1, self.limit // WAITING // (3 * jobs) // max(1, bytes_per_image(features)))
 
     def take(self, wanted: int) -> bool:
@@ -154,13 +154,13 @@ class MemoryBudget:
         return fits
 
     def give_back(self, held: int) -> None:
-        """`held` bytes that were taken are free again."""
+        """Free `held` bytes that were taken."""
         with self._lock:
             self._held -= held
 
-    def new_file(self) -> ShardFile:
+    def new_file(self) -> ArrayWriter:
         """A file for one array of features."""
-        return ShardFile(self._scratch_path(), self.limit or sys.maxsize)
+        return ArrayWriter(self._scratch_path(), self.limit or sys.maxsize)
 
     def check_room(self, wanted: int) -> None:
         """Make sure that the disk has room for `wanted` bytes.
@@ -192,20 +192,20 @@ UNLIMITED = MemoryBudget()
 
 
 class FeatureStore:
-    """Features as they are made, in memory or in files; see `MemoryBudget.store`."""
+    """Collects features part by part, in memory or in files; see `MemoryBudget.store`."""
 
     def __init__(self, budget: MemoryBudget, count: int) -> None:
         self._budget = budget
         self._count = count
         self._like: FeatureSet | None = None
         self._arrays: dict[str, NDArray[Any]] = {}
-        self._shards: dict[str, ShardFile] = {}
+        self._writers: dict[str, ArrayWriter] = {}
         self._rows = 0
         self._files: list[str] = []
         self._unreadable: list[Unreadable] = []
 
     def add(self, part: FeatureSet) -> None:
-        """Put `part` behind what is there.
+        """Append `part`.
 
         Raises IcasError: it does not fit the budget, and the scratch folder has no room.
         """
@@ -220,8 +220,8 @@ class FeatureStore:
             self._begin(part)
         end = self._rows + len(part)
         for name, array in part.arrays.items():
-            if name in self._shards:
-                self._shards[name].add(array)
+            if name in self._writers:
+                self._writers[name].add(array)
             else:
                 self._arrays[name][self._rows : end] = array
         self._rows = end
@@ -233,8 +233,8 @@ class FeatureStore:
         for name, like in self._like.arrays.items():
             if self._rows == 0:
                 arrays[name] = like
-            elif name in self._shards:
-                arrays[name] = self._shards[name].array(like)
+            elif name in self._writers:
+                arrays[name] = self._writers[name].array(like)
             else:
                 arrays[name] = self._arrays[name][: self._rows]
         return replace(
@@ -245,7 +245,7 @@ class FeatureStore:
         wanted = self._count * bytes_per_image(part)
         if not self._budget.take(wanted):
             self._budget.check_room(wanted)
-            self._shards = {name: self._budget.new_file() for name in part.arrays}
+            self._writers = {name: self._budget.new_file() for name in part.arrays}
             return
         for name, like in part.arrays.items():
             array = np.empty((self._count, *like.shape[1:]), like.dtype)
@@ -264,8 +264,8 @@ def side_within(features: FeatureSet, side: int, jobs: int = 1) -> int:
     `side` itself where the features are in memory, else less where so many of them, mapped, would
     not fit the budget under which they were put into files.
     """
-    shards = [shard for shard in map(shard_of, features.arrays.values()) if shard is not None]
-    if not shards:
-        return side
-    room = shards[0].limit // TILES // jobs
-    return max(1, min(side, max(FEWEST_ROWS, room // (2 * bytes_per_image(features)))))
+    for mapped in map(mapped_file_of, features.arrays.values()):
+        if mapped is not None:
+            rows = mapped.limit // TILES // jobs // (2 * bytes_per_image(features))
+            return max(1, min(side, max(FEWEST_ROWS, rows)))
+    return side
