@@ -38,8 +38,7 @@ class Links:
 
     def at_least(self, threshold: float) -> Links:
         """The links at or above `threshold`."""
-        keep = self.similarity >= np.float32(threshold)
-        return Links(self.a[keep], self.b[keep], self.similarity[keep])
+        return self.select(self.similarity >= np.float32(threshold))
 
     def renumbered(self, numbers: NDArray[np.int64]) -> Links:
         """The same links between other numbers: image i becomes ``numbers[i]``, a < b kept."""

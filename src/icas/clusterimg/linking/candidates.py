@@ -6,7 +6,7 @@ A sample of images is compared with all others, which measures the share of link
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,12 +63,8 @@ class Checked:
     joined: int = 0
 
     def __add__(self, other: Checked) -> Checked:
-        return Checked(
-            self.images + other.images,
-            self.links + other.links,
-            self.found + other.found,
-            self.joined + other.joined,
-        )
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Checked(*(a + b for a, b in pairs))
 
     @property
     def recall(self) -> float | None:
@@ -158,7 +154,7 @@ class CandidateStage:
         rest = pairs[~checked]
         found = join_links(links_among(search, rest))
         by_candidates = np.isin(truth.a * count + truth.b, pairs)
-        label = _labels(count, join_links([found, _chosen(truth, by_candidates)]))
+        label = _labels(count, join_links([found, truth.select(by_candidates)]))
         joined = label[truth.a] == label[truth.b]
         check = Checked(len(sample), len(truth), int(by_candidates.sum()), int(joined.sum()))
         self.checks.append(check)
@@ -296,10 +292,6 @@ def _pairs_of_sample(parts: Numbers, sample: Numbers) -> int:
     return int(others.sum()) - int(twice.sum()) // 2
 
 
-def _chosen(links: Links, which: NDArray[np.bool_]) -> Links:
-    return Links(links.a[which], links.b[which], links.similarity[which])
-
-
 def _labels(count: int, links: Links) -> Numbers:
     """A number for each image, the same for connected ones."""
     labels = components(count, links.a, links.b)
@@ -314,5 +306,5 @@ def _completed(search: Search, links: Links) -> Links:
         inside = join_links(
             links_within(search.method, features[members], search.threshold, search.workers)
         ).renumbered(members)
-        found.append(_chosen(inside, parts[inside.a] != parts[inside.b]))
+        found.append(inside.select(parts[inside.a] != parts[inside.b]))
     return join_links(found)

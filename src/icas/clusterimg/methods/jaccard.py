@@ -49,8 +49,7 @@ class Bitmaps(NamedTuple):
 
     @classmethod
     def of(cls, features: FeatureSet) -> Bitmaps:
-        arrays = features.arrays
-        return cls(arrays["bitmaps"], arrays["sizes"], arrays["digests"])
+        return cls(*(features.arrays[name] for name in cls._fields))
 
 
 def bitmaps_of(sets: Sequence[Words], numbers: int) -> Bitmaps:
@@ -142,7 +141,7 @@ def _columns(sets: Bitmaps, least: int) -> tuple[Words, tuple[Words, Words, Word
 
 
 def _some(sets: Bitmaps, rows: slice) -> Bitmaps:
-    return Bitmaps(sets.bitmaps[rows], sets.sizes[rows], sets.digests[rows])
+    return Bitmaps._make(array[rows] for array in sets)
 
 
 def _similarities(a: Bitmaps, b: Bitmaps) -> Floats:

@@ -202,11 +202,4 @@ def _packed(result: list[Features], keypoints: int) -> Features:
 
 def features_of(features: FeatureSet) -> Features:
     """The arrays of a FeatureSet that `Orb.extract` made."""
-    result = features.arrays
-    return Features(
-        result["descriptors"],
-        result["counts"],
-        result["places"],
-        result["angles"],
-        result["levels"],
-    )
+    return Features(*(features.arrays[name] for name in Features._fields))

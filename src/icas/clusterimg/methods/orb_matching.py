@@ -35,13 +35,7 @@ class Features(NamedTuple):
 
     def rows(self, rows: int | slice) -> Features:
         """One image, or several, of several."""
-        return Features(
-            self.descriptors[rows],
-            self.counts[rows],
-            self.places[rows],
-            self.angles[rows],
-            self.levels[rows],
-        )
+        return Features._make(array[rows] for array in self)
 
 
 class Matches(NamedTuple):

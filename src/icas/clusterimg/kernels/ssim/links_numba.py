@@ -9,20 +9,7 @@ import numpy as np
 
 from icas.clusterimg.kernels import Bytes, Floats, Longs
 from icas.clusterimg.kernels.numba_support import compiled
-from icas.clusterimg.kernels.ssim.block_bounds import (
-    CURVE,
-    FEATURES,
-    FLAT,
-    LEFT,
-    MARGIN,
-    MEANS,
-    REST,
-    SHAPES,
-    SIDE,
-    SLOPE,
-    grid_of,
-    places,
-)
+from icas.clusterimg.kernels.ssim import block_bounds as bounds
 from icas.clusterimg.kernels.ssim.pairs_numba import (
     LANES,
     Scratch,
@@ -42,15 +29,15 @@ GROUP = 64
 """Images whose features lie beside each other."""
 _U = np.uint64
 _G = np.uint64(GROUP)
-_LINES = [FLAT.tolist(), SLOPE.tolist(), CURVE.tolist()]
-DOWN = np.array([vertical for vertical, _ in SHAPES], np.float32)
+_LINES = [bounds.FLAT.tolist(), bounds.SLOPE.tolist(), bounds.CURVE.tolist()]
+DOWN = np.array([vertical for vertical, _ in bounds.SHAPES], np.float32)
 """Weights of the rows of a window, for each of `SHAPES`."""
-ALONG = np.array([_LINES.index(horizontal.tolist()) for _, horizontal in SHAPES])
+ALONG = np.array([_LINES.index(horizontal.tolist()) for _, horizontal in bounds.SHAPES])
 """Which of flat, slope, curve the weights of its columns are."""
 SCALES = np.array(
     [
         WINDOW / np.sqrt(np.square(vertical).sum() * np.square(horizontal).sum())
-        for vertical, horizontal in SHAPES
+        for vertical, horizontal in bounds.SHAPES
     ],
     np.float32,
 )
@@ -64,10 +51,10 @@ def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
     shape: (int, int), height and width of the images. Gives (groups, blocks, `FEATURES`, `GROUP`)
     float32, zeros behind the last image.
     """
-    grid = grid_of(shape)
+    grid = bounds.grid_of(shape)
     across = padded(shape[1])
     count = len(side.pixels) // (shape[0] * across)
-    size = (-(-count // GROUP), grid.counts.size, FEATURES, GROUP)
+    size = (-(-count // GROUP), grid.counts.size, bounds.FEATURES, GROUP)
     result = aligned(math.prod(size), np.float32).reshape(size)
     room = shape[0] * across + LANES
     fill_features(
@@ -77,8 +64,8 @@ def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
         shape[1],
         _U(across),
         grid.counts,
-        np.pad(places(grid.rows), (0, -grid.rows % SIDE)),
-        np.pad(places(grid.columns), (0, across - grid.columns)),
+        np.pad(bounds.places(grid.rows), (0, -grid.rows % bounds.SIDE)),
+        np.pad(bounds.places(grid.columns), (0, across - grid.columns)),
         aligned(3 * room, np.float32).reshape(3, room),
         aligned(4 * room, np.float32).reshape(4, room),
         np.zeros((2, across + LANES), np.float32),
@@ -128,8 +115,8 @@ def fill_features(
             value[i] = np.divide(DARK, bright[i] * spread[i])
         _means(value, lines, across, even, along, False, counts, result, number + 1, 0, image)
         rows, columns = height - _U(6), width - 6
-        _ranges(spread, lines, across, counts, rows, columns, result, REST + 1, image)
-        _ranges(bright, lines, across, counts, rows, columns, result, REST + 3, image)
+        _ranges(spread, lines, across, counts, rows, columns, result, bounds.REST + 1, image)
+        _ranges(bright, lines, across, counts, rows, columns, result, bounds.REST + 3, image)
         _rest(result, image)
 
 
@@ -201,7 +188,7 @@ def _means(
     group, lane = image // GROUP, image % GROUP
     line, other = lines[0], lines[1]
     for band in range(counts.shape[0]):
-        at, first = _U(band * SIDE) * across, band * SIDE
+        at, first = _U(band * bounds.SIDE) * across, band * bounds.SIDE
         d0, d1, d2 = down[first], down[first + 1], down[first + 2]
         d3, d4, d5 = down[first + 3], down[first + 4], down[first + 5]
         for i in range(across):
@@ -218,7 +205,7 @@ def _means(
                 left = line[i] + line[i + _U(1)] + line[i + _U(2)]
                 other[i] = left + line[i + _U(3)] + line[i + _U(4)] + line[i + _U(5)]
             for block in range(counts.shape[1]):
-                mean = np.divide(other[block * SIDE], counts[band, block])
+                mean = np.divide(other[block * bounds.SIDE], counts[band, block])
                 result[group, band * counts.shape[1] + block, number + turn * step, lane] = mean
 
 
@@ -238,19 +225,19 @@ def _ranges(
     group, lane = image // GROUP, image % GROUP
     lows, highs = lines[0], lines[1]
     for band in range(counts.shape[0]):
-        first = _U(band * SIDE)
+        first = _U(band * bounds.SIDE)
         for i in range(across):
             lows[i] = value[first * across + i]
             highs[i] = lows[i]
-        for row in range(first + _U(1), min(first + _U(SIDE), rows)):
+        for row in range(first + _U(1), min(first + _U(bounds.SIDE), rows)):
             for i in range(across):
                 this = value[row * across + i]
                 lows[i] = lows[i] if lows[i] < this else this
                 highs[i] = highs[i] if highs[i] > this else this
         for block in range(counts.shape[1]):
-            left = block * SIDE
+            left = block * bounds.SIDE
             low, high = lows[left], highs[left]
-            for column in range(left + 1, min(left + SIDE, columns)):
+            for column in range(left + 1, min(left + bounds.SIDE, columns)):
                 low, high = min(low, lows[column]), max(high, highs[column])
             result[group, band * counts.shape[1] + block, number, lane] = low
             result[group, band * counts.shape[1] + block, number + 1, lane] = high
@@ -262,9 +249,9 @@ def _rest(result: Floats, image: int) -> None:
     group, lane = image // GROUP, image % GROUP
     for block in range(result.shape[1]):
         left = np.float32(1)
-        for number in range(MEANS):
+        for number in range(bounds.MEANS):
             left -= result[group, block, number, lane] * result[group, block, number, lane]
-        result[group, block, REST, lane] = np.sqrt(max(left, np.float32(0)) + LEFT)
+        result[group, block, bounds.REST, lane] = np.sqrt(max(left, np.float32(0)) + bounds.LEFT)
 
 
 def totals_from(
@@ -277,16 +264,17 @@ def totals_from(
 ) -> Longs:
     """As `block_bounds.totals_from`."""
     height, across = shape[0], padded(shape[1])
-    grid = grid_of(shape)
+    grid = bounds.grid_of(shape)
     images = [len(side.pixels) // (height * across) for side in (a, b)]
     result = np.full((images[0], images[1]), NONE)
     # So often that little is computed in vain, so seldom that stopping costs little.
     together = max(2, len(grid.counts) // 8)
-    allowed = np.floor(grid.counts.sum(axis=1, dtype=np.float64) * MARGIN * WHOLE).astype(np.int64)
+    windows = grid.counts.sum(axis=1, dtype=np.float64)
+    allowed = np.floor(windows * bounds.MARGIN * WHOLE).astype(np.int64)
     fill_found(
         a,
         b,
-        new_scratch(together * SIDE, across),
+        new_scratch(together * bounds.SIDE, across),
         features[0].reshape(-1),
         features[1].reshape(-1),
         grid.counts,
@@ -354,8 +342,8 @@ def fill_found(
                         for known in range(band, last):
                             part = bound[start + _U(known) * _G + _U(lane)]
                             left -= np.int64(part * np.float32(WHOLE)) + allowed[known]
-                        row = _U(band * SIDE)
-                        high = min(_U(last * SIDE), down) - row
+                        row = _U(band * bounds.SIDE)
+                        high = min(_U(last * bounds.SIDE), down) - row
                         at, below = row * across, (row + _U(6)) * across
                         if step == 0 or band == 0:
                             begin(a, at_a + at, b, at_b + at, scratch.products, across)
@@ -398,7 +386,7 @@ def _bound_group(
 ) -> None:
     """Add to `bound`, for each image from `top` to `bottom` and each band, those of its blocks."""
     bands, blocks = counts.shape
-    size = _U(FEATURES * GROUP)
+    size = _U(bounds.FEATURES * GROUP)
     for band in range(bands):
         for block in range(blocks):
             at = _U(band * blocks + block)

@@ -46,9 +46,7 @@ class Maps(NamedTuple):
 
     def picked(self, images: int | slice | Longs) -> Maps:
         """The maps of the chosen images."""
-        return Maps(
-            self.pixels[images], self.sums[images], self.squares[images], self.spreads[images]
-        )
+        return Maps._make(array[images] for array in self)
 
 
 def maps_of(gray: Bytes) -> Maps:
