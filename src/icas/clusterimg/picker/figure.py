@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from icas.clusterimg.picker.curve import (
-    CHOSEN,
     CLUSTERS,
     CLUSTERS_DASHES,
     DPI,
@@ -160,7 +159,7 @@ class PickerFigure:
         self._write(part, left, second, words, 12.5, color=QUIET, **look)
         pairs, clusters = axes, self.curve.clusters
         self._marks = [
-            pairs.axhline(0.5, color=CHOSEN, linewidth=1.6 * scale),
+            pairs.axhline(0.5, color=INK, linewidth=1.6 * scale),
             pairs.axhline(0.5, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3))),
             *pairs.plot([], [], "o", color=PAIRS, markersize=7 * scale),
             *clusters.plot([], [], "o", color=CLUSTERS, markersize=7 * scale),

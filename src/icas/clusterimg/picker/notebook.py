@@ -17,7 +17,7 @@ from icas.common.errors import UsageError
 
 
 class PickedThreshold:
-    """A threshold that somebody picks, or has picked.
+    """A threshold that is being chosen in a notebook, or was chosen in a window.
 
     It can be given wherever a threshold is taken (``icas.cluster(…, threshold=picked)``), and
     counts as what is chosen at that moment; ``float(picked)`` is the number.
@@ -82,12 +82,12 @@ def still_picture(
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     state = state.choose(threshold)
-    board = PickerFigure(figure, subject, animated=False, hint=hint)
-    board.build(state)
-    nearest = Nearest.of(subject.sample, state.chosen, board.columns)
+    picker = PickerFigure(figure, subject, animated=False, hint=hint)
+    picker.build(state)
+    nearest = Nearest.of(subject.sample, state.chosen, picker.columns)
     thumbnails.read_now(nearest.images)
-    board.show_numbers(state)
-    board.show_pairs(nearest, thumbnails.those_there(nearest.images))
+    picker.show_numbers(state)
+    picker.show_pairs(nearest, thumbnails.those_there(nearest.images))
     return png_of(figure)
 
 

@@ -26,7 +26,7 @@ PICTURE = Path("thresholds.png")
 
 
 def should_pick() -> bool:
-    """Whether a person can be asked: there are a terminal, a display and a toolkit for windows."""
+    """Whether there are a terminal, a display and a toolkit for windows."""
     if not backends.has_terminal() or backends.why_no_display() is not None:
         return False
     return backends.window_backend()[0] is not None
@@ -44,22 +44,9 @@ def pick(
 ) -> float:
     """Let a person choose the threshold in a window.
 
-    Parameters
-    ----------
-    sample : Sample
-        At least two images.
-    refs : iterable of ImageRef
-        The images of the sample are among them.
-    start : float
-        The threshold that is chosen in the beginning.
-    console : Console
-    picture : Path
-        Where the curve is written if no window can be opened; where such a file is, under the
-        next free name.
-    max_pixels : int
-        Pictures that claim more are not read.
-    isolation : Isolation, optional
-        Decode in processes that can be killed.
+    The curve is written to `picture` if no window can be opened; where such a file is, under the
+    next free name. Images with more than `max_pixels` are not read; with `isolation` they are
+    decoded in processes that can be killed.
 
     Raises
     ------
@@ -112,8 +99,8 @@ def written_instead(sample: Sample, start: float, why: str, picture: Path = PICT
 
 def _free(path: Path) -> Path:
     """`path`, or the first of ``name-2.png``, … that is not there."""
-    found, number = path, 1
-    while found.exists():
+    free, number = path, 1
+    while free.exists():
         number += 1
-        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return found
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free

@@ -1,4 +1,4 @@
-"""What the picker knows, and what each key, click and move of the pointer makes of it."""
+"""The state of the picker, and what each key, click and move of the pointer changes in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_DIGITS = 7
 
 
 def digits_for(span: float) -> int:
-    """Digits behind the point that tell apart some 200 thresholds within `span`."""
+    """Decimals that distinguish some 200 thresholds within `span`."""
     if not span > 0:
         return MOST_DIGITS
     return min(MOST_DIGITS, max(FEWEST_DIGITS, math.ceil(-math.log10(span / 200))))
@@ -84,23 +84,18 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class PickState:
-    """Where the person has come to.
+    """What is chosen and shown.
 
     Attributes
     ----------
     changes : tuple of float
         Similarities at which the clusters change, ascending.
-    whole : (float, float)
-        Least and largest threshold that can be chosen.
-    home : (float, float)
-        The part of it that is on the axis in the beginning.
-    start : float
-        The threshold that is chosen in the beginning.
-    view : (float, float)
-        The part that is on the axis now.
-    chosen : float
+    whole, home, view : (float, float)
+        Range of thresholds that can be chosen; that is shown at first; that is shown now.
+    start, chosen : float
+        Threshold chosen at first, and now.
     hovered : float or None
-        The threshold under the pointer.
+        Threshold under the pointer.
     log : bool
         The axis of the pairs is logarithmic.
     ending : {"taken", "cancelled"} or None

@@ -1,4 +1,4 @@
-"""The picker's window: events become states, states become pictures."""
+"""The picker's window: events change the state, states change the figure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from icas.clusterimg.picker.figure import PickerFigure, Subject
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 SIZE = (9.0, 8.0)
 """Inches of 100 pixels."""
 TICK = 40
-"""Milliseconds between two looks at what the readers have brought."""
+"""Milliseconds between two checks for thumbnails that have been read."""
 
 
 class Picker:
@@ -45,19 +44,11 @@ class Picker:
         self._canvas = canvas
         self._blit = bool(canvas.supports_blit)
         self._picture = PickerFigure(figure, subject, animated=self._blit, take=self._take)
-        self._behind: list[Any] = []
+        self._backgrounds: list[Any] = []
         self._nearest = Nearest((), ())
         self._pairs_due = False
-        self._picture.build(state)
-        self._show()
-        for name, act in self._events().items():
-            canvas.mpl_connect(name, act)
-        self._timer = canvas.new_timer(TICK)
-        self._timer.add_callback(self._tick)
-        self._timer.start()
-
-    def _events(self) -> dict[str, Callable[[Any], None]]:
-        return {
+        self._rebuild()
+        for name, act in {
             "motion_notify_event": self._moved,
             "axes_leave_event": self._left,
             "figure_leave_event": self._left,
@@ -66,8 +57,12 @@ class Picker:
             "key_press_event": lambda event: self._become(self.state.press(event.key or "")),
             "resize_event": lambda event: self._rebuild(),
             "draw_event": self._drawn,
-            "close_event": lambda event: self._closed(),
-        }
+            "close_event": lambda event: self.cancel(),
+        }.items():
+            canvas.mpl_connect(name, act)
+        self._timer = canvas.new_timer(TICK)
+        self._timer.add_callback(self._tick)
+        self._timer.start()
 
     def _moved(self, event: Any) -> None:
         at = self._picture.threshold_at(event.x, event.y)
@@ -90,6 +85,10 @@ class Picker:
     def _take(self) -> None:
         self._become(self.state.take())
 
+    def cancel(self) -> None:
+        """End without a threshold; also from a signal handler."""
+        self._become(self.state.cancel())
+
     def _become(self, state: PickState) -> None:
         """Go on to another state, and show what differs."""
         before, self.state = self.state, state
@@ -97,33 +96,27 @@ class Picker:
             return
         self._changed(state)
         if state.ending is not None:
-            self._stop()
+            self._timer.stop()
+            self._thumbnails.close()
+            self._canvas.stop_event_loop()
         elif (state.view, state.log) != (before.view, before.log):
             self._rebuild()
         else:
-            self._update()
+            self._show_numbers()
+            self._pairs_due = True  # they follow when the pointer rests
+            self._redraw(0)
 
     def _rebuild(self) -> None:
         """Lay out and draw everything, after a change of size or axes."""
-        if self.state.ending is not None:
-            return
-        self._picture.build(self.state)
-        self._show()
-        self._canvas.draw_idle()
-
-    def _show(self) -> None:
-        self._show_numbers()
-        self._show_pairs()
-
-    def _update(self) -> None:
-        """Tell of the threshold that is shown; the pairs follow when the pointer rests."""
-        self._show_numbers()
-        self._pairs_due = True
-        self._redraw(0)
+        if self.state.ending is None:
+            self._picture.build(self.state)
+            self._show_numbers()
+            self._show_pairs()
+            self._canvas.draw_idle()
 
     def _tick(self) -> bool:
-        come = self._thumbnails.poll(self._nearest.images)
-        if (come or self._pairs_due) and self._show_pairs():
+        arrived = self._thumbnails.poll(self._nearest.images)
+        if (arrived or self._pairs_due) and self._show_pairs():
             self._redraw(1)
         return True
 
@@ -133,45 +126,32 @@ class Picker:
             self._canvas.manager.set_window_title(title)
 
     def _show_pairs(self) -> bool:
-        count = self._picture.columns
-        self._nearest = Nearest.of(self._subject.sample, self.state.shown, count)
+        sample = self._subject.sample
+        self._nearest = Nearest.of(sample, self.state.shown, self._picture.columns)
         self._pairs_due = False
         self._thumbnails.poll(self._nearest.images)
-        there = self._thumbnails.those_there(self._nearest.images)
-        return self._picture.show_pairs(self._nearest, there)
+        present = self._thumbnails.those_there(self._nearest.images)
+        return self._picture.show_pairs(self._nearest, present)
 
     def _redraw(self, part: int) -> None:
-        """Draw the numbers (0) or the pairs (1) over what stands behind them, and show that."""
-        if self._blit and self._behind:
-            self._canvas.restore_region(self._behind[part])
-            self._lay_over(part)
+        """Draw the numbers (0) or the pairs (1) over their background."""
+        if self._blit and self._backgrounds:
+            self._canvas.restore_region(self._backgrounds[part])
+            self._draw_overlays(part)
             self._canvas.blit(self._picture.parts[part].bbox)
         else:
             self._canvas.draw_idle()
 
     def _drawn(self, event: Any) -> None:
         if self._blit:
-            self._behind = [self._canvas.copy_from_bbox(part.bbox) for part in self._picture.parts]
-            self._lay_over(0)
-            self._lay_over(1)
+            parts = self._picture.parts
+            self._backgrounds = [self._canvas.copy_from_bbox(part.bbox) for part in parts]
+            self._draw_overlays(0)
+            self._draw_overlays(1)
 
-    def _lay_over(self, part: int) -> None:
+    def _draw_overlays(self, part: int) -> None:
         for artist in self._picture.overlays[part]:
             self.figure.draw_artist(artist)
-
-    def _closed(self) -> None:
-        self.state = self.state.cancel()
-        self._changed(self.state)
-        self._stop()
-
-    def _stop(self) -> None:
-        self._timer.stop()
-        self._thumbnails.close()
-        self._canvas.stop_event_loop()
-
-    def interrupt(self) -> None:
-        """End as by the key that cancels; also from a handler of a signal."""
-        self._become(self.state.cancel())
 
 
 def pick_in_window(subject: Subject, state: PickState, thumbnails: Thumbnails) -> float:
@@ -187,13 +167,13 @@ def pick_in_window(subject: Subject, state: PickState, thumbnails: Thumbnails) -
     with plt.rc_context({"toolbar": "None"}), plt.ioff():
         figure = plt.figure(figsize=SIZE, dpi=100, facecolor="white")
         try:
-            ending = _wait_for_choice(figure, subject, state, thumbnails)
+            state = _wait_for_choice(figure, subject, state, thumbnails)
         finally:
             thumbnails.close()
             plt.close(figure)
-    if ending.ending != "taken":
+    if state.ending != "taken":
         raise KeyboardInterrupt
-    return ending.chosen
+    return state.chosen
 
 
 def _wait_for_choice(
@@ -203,22 +183,22 @@ def _wait_for_choice(
     if own_keys is not None:  # matplotlib's: "l" would make the thresholds logarithmic
         figure.canvas.mpl_disconnect(own_keys)
     picker = Picker(figure, subject, state, thumbnails)
-    with _interrupted_by_ctrl_c(picker):
+    with _cancelled_by_ctrl_c(picker):
         figure.canvas.manager.show()
         with suppress(AttributeError):  # of Tk: its windows open without the keyboard
             figure.canvas.get_tk_widget().focus_force()
         if picker.state.ending is None:
             figure.canvas.start_event_loop()
-    return replace(picker.state, ending=picker.state.ending or "cancelled")
+    return picker.state
 
 
 @contextmanager
-def _interrupted_by_ctrl_c(picker: Picker) -> Iterator[None]:
+def _cancelled_by_ctrl_c(picker: Picker) -> Iterator[None]:
     """Ctrl+C ends the picker: toolkits would swallow the exception, or wait for an event first."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: picker.interrupt())
+    before = signal.signal(signal.SIGINT, lambda number, frame: picker.cancel())
     try:
         yield
     finally:
