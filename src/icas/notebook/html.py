@@ -10,7 +10,7 @@ from typing import Any
 
 
 def plural(what: str, number: int) -> str:
-    """`what` as it is said of one thing, or with the s of several."""
+    """`what`, with an s unless there is one."""
     return what if number == 1 else f"{what}s"
 
 
@@ -49,7 +49,7 @@ def counted(number: int, what: str) -> str:
 
 
 def similarity(value: float) -> str:
-    """A similarity to three places; a dash for NaN."""
+    """A similarity with three decimals; a dash for NaN."""
     return "–" if isnan(value) else f"{value:.3f}"
 
 
@@ -72,7 +72,7 @@ def table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Shares to three places, numbers with commas."""
+    """Shares with three decimals, numbers with commas."""
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,9 +1,9 @@
-"""A sheet: pictures side by side, as HTML for a notebook or as a file."""
+"""Images side by side, as HTML for a notebook or as a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ CAPTION = 26
 CAPTIONED = "font-size:90%;overflow-wrap:anywhere"
 LETTERS = 15
 SMALL = 96
-"""Pictures of fewer pixels are shown a whole number of times larger, up to this side."""
+"""Smaller images are enlarged by a whole factor, up to this side."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Sheet:
         UsageError
             Something on it is no picture.
         """
-        return as_png(self._paper())
+        return as_png(self._drawn())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the sheet to a file: ``.png``, ``.jpg``, or ``.html``, which is self-contained.
@@ -110,26 +110,26 @@ class Sheet:
         elif suffix == ".png":
             write_whole(path, self.png())
         elif suffix in (".jpg", ".jpeg"):
-            write_whole(path, as_jpeg(self._paper()))
+            write_whole(path, as_jpeg(self._drawn()))
         else:
             raise UsageError(f"cannot save {path}: .png, .jpg or .html is needed")
 
-    def _paper(self) -> Image:
-        """The pictures on white, each with its title below."""
-        from PIL import Image as Pictures, ImageDraw, ImageFont
+    def _drawn(self) -> Image:
+        """The images on white, each with its title below."""
+        from PIL import Image as Pillow, ImageDraw, ImageFont
 
         tiles = [tile for tile in self.cells if isinstance(tile, Tile)]
         if len(tiles) < len(self.cells) or not tiles:
             raise UsageError("the sheet holds something that is no picture: save it as .html")
         large = [np.repeat(np.repeat(one.picture, one.scale, 0), one.scale, 1) for one in tiles]
-        places, size = _places([one.shape[:2] for one in large], self.columns or len(large))
-        paper = Pictures.new("RGB", size, "white")
-        draw, font = ImageDraw.Draw(paper), ImageFont.load_default(LETTERS)
-        for tile, picture, (left, top) in zip(tiles, large, places, strict=True):
-            paper.paste(Pictures.fromarray(picture), (left, top))
+        corners, size = _layout([one.shape[:2] for one in large], self.columns or len(large))
+        drawn = Pillow.new("RGB", size, "white")
+        draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(LETTERS)
+        for tile, picture, (left, top) in zip(tiles, large, corners, strict=True):
+            drawn.paste(Pillow.fromarray(picture), (left, top))
             below = (left, top + picture.shape[0] + 4)
             draw.text(below, tile.title.replace("\n", " "), fill=(30, 30, 30), font=font)
-        return np.asarray(paper)
+        return np.asarray(drawn)
 
     def __repr__(self) -> str:
         more = f", {self.left_out} more left out" if self.left_out else ""
@@ -142,7 +142,7 @@ def _cell(cell: Tile | Block) -> str:
         title = ""
     if isinstance(cell, Block):
         return f'<figure style="margin:0">{cell.html}{title}</figure>'
-    width = max(SMALL, cell.picture.shape[1] * cell.scale)  # room for the title
+    width = max(SMALL, cell.picture.shape[1] * cell.scale)  # wide enough for the title
     return f'<figure style="margin:0;width:{width}px">{_image(cell)}{title}</figure>'
 
 
@@ -156,22 +156,14 @@ def _image(tile: Tile) -> str:
     )
 
 
-def _places(
+def _layout(
     shapes: Sequence[tuple[int, ...]], columns: int
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Left upper corner of each picture in a grid, and the size of the whole."""
-    widths = [
-        max(shape[1] for shape in shapes[start::columns])
-        for start in range(columns)
-        if shapes[start::columns]
-    ]
-    heights = [max(shape[0] for shape in row) for row in _rows(shapes, columns)]
+    """Upper left corner of each image in a grid, and the size of the whole."""
+    rows = [shapes[start : start + columns] for start in range(0, len(shapes), columns)]
+    widths = [max(shape[1] for shape in shapes[col::columns]) for col in range(len(rows[0]))]
+    heights = [max(shape[0] for shape in row) for row in rows]
     lefts = np.cumsum([GAP, *(width + GAP for width in widths)]).tolist()
     tops = np.cumsum([GAP, *(height + CAPTION + GAP for height in heights)]).tolist()
-    spots = [(lefts[one % columns], tops[one // columns]) for one in range(len(shapes))]
-    return spots, (lefts[-1], tops[-1])
-
-
-def _rows(shapes: Sequence[tuple[int, ...]], columns: int) -> Iterator[Sequence[tuple[int, ...]]]:
-    for start in range(0, len(shapes), columns):
-        yield shapes[start : start + columns]
+    corners = [(lefts[at % columns], tops[at // columns]) for at in range(len(shapes))]
+    return corners, (lefts[-1], tops[-1])

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.segmentimg.labels.labels import connected
-from icas.segmentimg.render.canvas import NOTHING, Canvas, Look
+from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle
 from icas.segmentimg.render.viewport import Viewport
 
 RED, BLUE, BLACK = (204, 0, 0), (0, 0, 255), (0, 0, 0)
@@ -15,7 +15,7 @@ HEIGHT, WIDTH = 18, 24
 rows, columns = st.integers(0, HEIGHT - 1), st.integers(0, WIDTH - 1)
 places = st.tuples(rows, columns)
 colors = st.sampled_from([RED, BLUE, BLACK])
-looks = st.builds(Look, st.sampled_from([0.5, 1.0, 0.0, 0.25]), st.booleans())
+looks = st.builds(CanvasStyle, st.sampled_from([0.5, 1.0, 0.0, 0.25]), st.booleans())
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("fill"), places, colors),
@@ -49,37 +49,37 @@ def play(canvas, doc, step):
     name, *given = step
     if name == "light":
         under = {doc.segment_at(*place) for place in given[0]} - {0}
-        canvas.light(np.array(sorted(under), np.int32))
+        canvas.highlight(np.array(sorted(under), np.int32))
     elif name == "zoom":
-        canvas.show(canvas.viewport.zoomed(given[0], given[1][1], given[1][0]), canvas.look)
+        canvas.show(canvas.viewport.zoomed(given[0], given[1][1], given[1][0]), canvas.style)
     else:
         box = change(doc, name, given)
         if box is not None:
             canvas.refresh(box)
 
 
-def drawn_anew(canvas, doc):
-    made = Canvas(doc, canvas.viewport, canvas.look)
-    made.light(canvas.lit)
-    made.show(canvas.viewport, canvas.look)
+def redrawn(canvas, doc):
+    made = Canvas(doc, canvas.viewport, canvas.style)
+    made.highlight(canvas.highlighted)
+    made.show(canvas.viewport, canvas.style)
     return made.picture
 
 
 @given(steps, st.integers(0, 30), looks, st.sampled_from([(99, 99), (12, 13), (54, 72), (40, 20)]))
 @settings(max_examples=100, deadline=None)
-def test_refreshed_piece_by_piece_it_is_as_if_drawn_anew(script, seed, look, most):
+def test_refreshed_piece_by_piece_it_is_as_if_redrawn(script, seed, look, most):
     doc = document(seed)
     canvas = Canvas(doc, Viewport.whole((HEIGHT, WIDTH), most), look)
     for step in script:
         play(canvas, doc, step)
-        assert (canvas.picture == drawn_anew(canvas, doc)).all(), step
+        assert (canvas.picture == redrawn(canvas, doc)).all(), step
 
 
 @given(steps, st.integers(0, 30))
 @settings(max_examples=50, deadline=None)
 def test_at_its_own_size_unlit_pixels_are_picture_or_paint(script, seed):
     doc = document(seed)
-    canvas = Canvas(doc, Viewport((HEIGHT, WIDTH), (99, 99), 1.0), Look(1.0, borders=False))
+    canvas = Canvas(doc, Viewport((HEIGHT, WIDTH), (99, 99), 1.0), CanvasStyle(1.0, borders=False))
     for step in script:
         if step[0] not in ("zoom", "light"):
             play(canvas, doc, step)
@@ -92,16 +92,16 @@ def test_at_its_own_size_unlit_pixels_are_picture_or_paint(script, seed):
 def test_light_and_borders_are_seen_where_segments_are():
     labels = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2]], 6, axis=0)
     doc = icas.PaintDocument(np.full((6, 8, 3), 90, np.uint8), labels)
-    canvas = Canvas(doc, Viewport((6, 8), (99, 99), 1.0), Look())
+    canvas = Canvas(doc, Viewport((6, 8), (99, 99), 1.0), CanvasStyle())
     plain = canvas.picture.copy()
     assert (plain[:, 3] != 90).any(axis=1).all()  # the border
     assert (plain[:, [0, 1, 2, 4, 5, 6, 7]] == 90).all()
-    assert canvas.light(np.array([2], np.int32))
-    assert not canvas.light(np.array([2], np.int32))
+    assert canvas.highlight(np.array([2], np.int32))
+    assert not canvas.highlight(np.array([2], np.int32))
     assert (canvas.picture[:, :4] == plain[:, :4]).all()
     assert (canvas.picture[:, 4:] > 90).all()
     assert (canvas.picture[:, 4] == 255).all()  # its rim
-    assert canvas.light(NOTHING)
+    assert canvas.highlight(NOTHING)
     assert (canvas.picture == plain).all()
 
 
@@ -109,7 +109,7 @@ def test_a_large_picture_is_shown_smaller_without_jags():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (400, 600, 3), dtype=np.uint8)
     doc = icas.PaintDocument(image, np.ones((400, 600), np.int32))
-    canvas = Canvas(doc, Viewport.whole((400, 600), (100, 150)), Look(borders=False))
+    canvas = Canvas(doc, Viewport.whole((400, 600), (100, 150)), CanvasStyle(borders=False))
     assert canvas.picture.shape == (100, 150, 3)
     assert canvas.picture.std() < 0.5 * image.std()  # means of pixels, not a choice of them
     assert np.abs(canvas.picture.mean() - image.mean()) < 2

@@ -68,7 +68,7 @@ def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small
         assert again or (anew == shown).all(), act
         shown = anew
     canvas = Canvas(document, view.viewport, view.tool.look)
-    canvas.light(view.highlighted)
+    canvas.highlight(view.highlighted)
     assert (view._canvas.picture == canvas.picture).all()
     view.close()
     while document.undo() is not None:

@@ -61,7 +61,7 @@ def why_no_display() -> str | None:
 def window_backend() -> tuple[str | None, str]:
     """Load a backend with windows for pyplot: its name, else None and why there is none.
 
-    The one that is given is not changed for another: a person who sets MPLBACKEND means it.
+    A backend that the user has set (MPLBACKEND) is not replaced by another.
     """
     given = given_backend()
     if given is not None:
@@ -118,7 +118,7 @@ def without_opencv_plugins() -> Iterator[None]:
 
 
 def has_terminal() -> bool:
-    """Whether somebody sits at a terminal, to be asked."""
+    """Whether this runs in a terminal, with input."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
     tty = [stream is not None and not stream.closed and stream.isatty() for stream in streams]
     return tty[0] and (tty[1] or tty[2])

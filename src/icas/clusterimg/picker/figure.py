@@ -169,7 +169,7 @@ class PickerFigure:
             axes_at(card + 16 * scale, 244 * scale, width - margin - 16 * scale, 274 * scale),
         )
 
-    def _build_card(self, card: Axes, place: Axes) -> None:
+    def _build_card(self, card: Axes, button: Axes) -> None:
         """Numbers at the threshold that is shown; units are pixels of a large window."""
         from matplotlib.widgets import Button
 
@@ -192,17 +192,17 @@ class PickerFigure:
                 line.set_linestyle(CLUSTERS_DASHES if row else "-")
         self._card_axes = [card]
         if self._take is None:
-            place.remove()
+            button.remove()
             self._texts.append(self._write(card, 16, 186, size=12, weight="bold"))
             return
-        self._button = Button(place, "", color="white", hovercolor=RULE)
+        self._button = Button(button, "", color="white", hovercolor=RULE)
         self._button.label.set(family=FONT, fontsize=points(12 * self._scale), weight="bold")
         self._button.label.set_color(INK)
         take = self._take
         self._button.on_clicked(lambda event: take())
-        place.spines[:].set_color(RULE)
+        button.spines[:].set_color(RULE)
         self._texts.append(self._button.label)
-        self._card_axes.append(place)
+        self._card_axes.append(button)
         rows = help_rows(int((height - 232) / 17))
         if rows:
             top = height - 17 * len(rows) - 4
@@ -340,15 +340,15 @@ class PairCell:
         if pair is None:
             return
         self._similarity.set_text(similarity_text(pair.similarity))
-        for place, image in enumerate((pair.a, pair.b)):
+        for side, image in enumerate((pair.a, pair.b)):
             picture = thumbnails.get(image)
-            self._names[place].set_text(name_of(image))
+            self._names[side].set_text(name_of(image))
             unreadable = image in thumbnails and picture is None
-            self._notes[place].set_text("no picture" if unreadable else "")
-            self._images[place].set_visible(picture is not None)
+            self._notes[side].set_text("no picture" if unreadable else "")
+            self._images[side].set_visible(picture is not None)
             if picture is not None:
-                self._images[place].set_data(picture)
-                self._images[place].set_extent(self._extent(self._lefts[place], picture))
+                self._images[side].set_data(picture)
+                self._images[side].set_extent(self._extent(self._lefts[side], picture))
 
     def _extent(self, left: float, picture: Image) -> tuple[float, float, float, float]:
         """Where a picture is shown: as large as its square allows, in the middle."""

@@ -17,7 +17,7 @@ from icas.io.reading import MAX_PIXELS, Image, resize, thumbnail
 from icas.io.sandbox import Isolation
 
 SIDE = 192
-"""Longest side in pixels at which thumbnails are kept: enough for a large window."""
+"""Longest side in pixels of thumbnails: enough for a large window."""
 KEPT = 600
 """Thumbnails in memory: some 60 MB."""
 READERS = 3
@@ -73,14 +73,14 @@ class Thumbnails:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="thumbnails")
 
     def poll(self, wanted: Sequence[int]) -> bool:
-        """Have the `wanted` read, in their order; whether one of them has come."""
-        come = {image for image, future in self._reading.items() if future.done()}
-        for image in come:
+        """Start to read the `wanted`, in their order; whether one of them has arrived."""
+        arrived = {image for image, future in self._reading.items() if future.done()}
+        for image in arrived:
             self._keep(image, self._reading.pop(image).result())
         missing = [one for one in wanted if one not in self._kept and one not in self._reading]
         for image in missing[: READERS - len(self._reading)]:
             self._reading[image] = self._readers.submit(self._read, image)
-        return not come.isdisjoint(wanted)
+        return not arrived.isdisjoint(wanted)
 
     def read_now(self, wanted: Sequence[int]) -> None:
         """Read the `wanted` before this returns."""
@@ -89,11 +89,11 @@ class Thumbnails:
                 self._keep(image, self._read(image))
 
     def all_there(self, wanted: Sequence[int]) -> bool:
-        """Whether none of the `wanted` is still to come."""
+        """Whether all of the `wanted` have arrived."""
         return all(image in self._kept for image in wanted)
 
     def those_there(self, wanted: Sequence[int]) -> Mapping[int, Image | None]:
-        """Those of the `wanted` that have come; None = cannot be read."""
+        """Those of the `wanted` that have arrived; None = cannot be read."""
         for image in wanted:
             if image in self._kept:
                 self._kept.move_to_end(image)

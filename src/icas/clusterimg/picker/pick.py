@@ -42,7 +42,7 @@ def pick(
     max_pixels: int = MAX_PIXELS,
     isolation: Isolation | None = None,
 ) -> float:
-    """Let a person choose the threshold in a window.
+    """Choose the threshold in a window.
 
     The curve is written to `picture` if no window can be opened; where such a file is, under the
     next free name. Images with more than `max_pixels` are not read; with `isolation` they are
@@ -86,13 +86,13 @@ def why_no_window() -> str | None:
 
 def written_instead(sample: Sample, start: float, why: str, picture: Path = PICTURE) -> UsageError:
     """Write the curve; the error says why, where it is, and what to do with it."""
-    place = _free(picture)
+    path = _free(picture)
     try:
-        write_whole(place, png_of(curve_picture(sample, start)))
+        write_whole(path, png_of(curve_picture(sample, start)))
     except OSError as error:
-        raise IcasError(f"cannot write {place}: {error.strerror or error}") from error
+        raise IcasError(f"cannot write {path}: {error.strerror or error}") from error
     return UsageError(
-        f"{why}, so no window can be opened: see the curve in {place}, and give a number, such as"
+        f"{why}, so no window can be opened: see the curve in {path}, and give a number, such as"
         f" --threshold {threshold_text(start, 2)}"
     )
 

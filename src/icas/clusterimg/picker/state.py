@@ -33,7 +33,7 @@ def shortest_within(low: float, high: float) -> float:
     Returns
     -------
     float
-        `high` itself where no number of seven digits lies between.
+        `high` itself if there is no such number of seven digits.
     """
     for digits in range(FEWEST_DIGITS, MOST_DIGITS + 1):
         unit = 10.0**digits
@@ -188,10 +188,10 @@ class PickState:
         low, high = self.whole
         return round(min(max(threshold, low), high), self.digits)
 
-    def _short(self, place: int) -> float:
-        """The shortest threshold that still links the similarity at `place`, and nothing lower."""
-        lower = self.changes[place - 1] if place else self.changes[0] - 1
-        return shortest_within(lower, self.changes[place])
+    def _short(self, index: int) -> float:
+        """The shortest threshold that still links the similarity at `index`, and nothing lower."""
+        lower = self.changes[index - 1] if index else self.changes[0] - 1
+        return shortest_within(lower, self.changes[index])
 
     def _in_view(self) -> PickState:
         low, high = self.view
@@ -233,9 +233,9 @@ HELP = (
     ("Enter", "take it", 2),
     ("Esc", "cancel", 3),
 )
-"""Keys and mouse in the order in which the window lists them; its first where room is short."""
+"""Keys and mouse in the order of the list in the window, with their rank for small windows."""
 
 
-def help_rows(room: int) -> list[tuple[str, str]]:
-    """At most `room` lines of `HELP`, those that matter most."""
-    return [(key, what) for key, what, rank in HELP if rank <= room]
+def help_rows(lines: int) -> list[tuple[str, str]]:
+    """At most so many lines of `HELP`, the most important ones."""
+    return [(key, what) for key, what, rank in HELP if rank <= lines]

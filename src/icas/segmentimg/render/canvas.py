@@ -1,4 +1,4 @@
-"""A picture at several sizes, seen through a viewport."""
+"""Drawing a document as a window shows it: image, paint, borders and highlighted segments."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from icas.segmentimg.render.viewport import Viewport
 
 
 class Pyramid:
-    """A picture at its own size, at half of it, a quarter …: zooming out stays smooth and fast."""
+    """An image at its own size, a half, a quarter …: zooming out stays smooth and fast."""
 
     def __init__(self, image: Image) -> None:
         self._levels = [image]
 
     def seen(self, viewport: Viewport) -> Image:
-        """(h, w, 3): the picture through a viewport; enlarged pixels stay sharp squares."""
+        """(h, w, 3): the visible part of the image; enlarged pixels stay sharp squares."""
         import cv2
 
         height, width = viewport.size
@@ -31,7 +31,7 @@ class Pyramid:
         level = self._level(int(np.floor(-np.log2(viewport.scale))))
         down = level.shape[0] / viewport.shape[0]
         right = level.shape[1] / viewport.shape[1]
-        # the window's pixel -> the level's, from middle to middle
+        # window pixel -> pixel of the level, from center to center
         to_level = np.array(
             [
                 [right / viewport.scale, 0, right * (viewport.left + 0.5 / viewport.scale) - 0.5],
@@ -57,21 +57,21 @@ class Pyramid:
 
 BORDER = np.array((255, 214, 0), np.float32)
 BORDER_SHARE = 0.55
-LIGHT = np.array((255, 255, 255), np.float32)
-LIGHT_SHARE = 0.38
+HIGHLIGHT = np.array((255, 255, 255), np.float32)
+HIGHLIGHT_SHARE = 0.38
 NOTHING = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
-class Look:
-    """How the canvas is drawn: share of the paint over the picture, and whether borders show."""
+class CanvasStyle:
+    """Opacity of the paint over the image, and whether segment borders are drawn."""
 
     opacity: float = 0.5
     borders: bool = True
 
 
 class Canvas:
-    """What a window shows of a document, kept up to date rectangle by rectangle.
+    """The view of a document in a window, updated rectangle by rectangle.
 
     Attributes
     ----------
@@ -79,15 +79,15 @@ class Canvas:
         RGB, as large as the window.
     """
 
-    def __init__(self, document: PaintDocument, viewport: Viewport, look: Look) -> None:
+    def __init__(self, document: PaintDocument, viewport: Viewport, style: CanvasStyle) -> None:
         self._document = document
         self._pyramid = Pyramid(document.image)
-        self.lit: NDArray[np.int32] = NOTHING
-        self.show(viewport, look)
+        self.highlighted: NDArray[np.int32] = NOTHING
+        self.show(viewport, style)
 
-    def show(self, viewport: Viewport, look: Look) -> None:
-        """Draw all anew, through another viewport or in another look."""
-        self.viewport, self.look = viewport, look
+    def show(self, viewport: Viewport, style: CanvasStyle) -> None:
+        """Redraw everything, with another viewport or style."""
+        self.viewport, self.style = viewport, style
         self._base = self._pyramid.seen(viewport)
         height, width = viewport.size
         self._labels = self._sampled(self._document.labels, (0, height, 0, width))
@@ -96,26 +96,26 @@ class Canvas:
         self._draw((0, height, 0, width))
 
     def refresh(self, box: Box) -> None:
-        """Draw a rectangle of the document anew, after a command."""
+        """Redraw a rectangle of the document, after a command."""
         inside = self.viewport.box_in_window(box)
         if self._cuts != self._document.cuts:
             self._labels[rows_of(inside)] = self._sampled(self._document.labels, inside)
             self._cuts = self._document.cuts
         self._draw(inside)
 
-    def light(self, segments: NDArray[np.int32]) -> bool:
-        """Light some segments and no others; whether anything changed."""
-        if np.array_equal(segments, self.lit):
+    def highlight(self, segments: NDArray[np.int32]) -> bool:
+        """Highlight these segments only; whether anything changed."""
+        if np.array_equal(segments, self.highlighted):
             return False
-        touched = [self._document.box_of(int(one)) for one in (*self.lit, *segments)]
-        self.lit = segments
+        touched = [self._document.box_of(int(one)) for one in (*self.highlighted, *segments)]
+        self.highlighted = segments
         self._draw(self.viewport.box_in_window(union(touched)))
         return True
 
     def _sampled(self, whole: NDArray[np.int32], box: Box) -> Labels:
         rows = self.viewport.rows(box[0], box[1])
         columns = self.viewport.columns(box[2], box[3])
-        # whole rows first: they are copied at the speed of memory
+        # rows first: whole rows are copied fastest
         return whole[rows][:, columns]
 
     def _classes(self, box: Box, labels: Labels) -> NDArray[np.int16]:
@@ -134,28 +134,30 @@ class Canvas:
         drawn = self._base[rows_of(box)].copy()
         classes = self._classes(box, labels)
         painted = classes > 0
-        if self.look.opacity and painted.any():
+        if self.style.opacity and painted.any():
             colors = np.array([(0, 0, 0), *self._document.colors], np.uint8)[classes]
-            mixed = cv2.addWeighted(drawn, 1 - self.look.opacity, colors, self.look.opacity, 0)
+            mixed = cv2.addWeighted(drawn, 1 - self.style.opacity, colors, self.style.opacity, 0)
             cv2.copyTo(mixed, painted.astype(np.uint8), drawn)
-        if self.look.borders:
+        if self.style.borders:
             _mix(drawn, self._borders(box), BORDER, BORDER_SHARE)
-        if len(self.lit):
-            lit, rim = self._lit(box)
-            _mix(drawn, lit, LIGHT, LIGHT_SHARE)
-            _mix(drawn, rim, LIGHT, 1.0)
+        if len(self.highlighted):
+            highlighted, rim = self._highlight(box)
+            _mix(drawn, highlighted, HIGHLIGHT, HIGHLIGHT_SHARE)
+            _mix(drawn, rim, HIGHLIGHT, 1.0)
         self.picture[rows_of(box)] = drawn
 
-    def _lit(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Pixels of the lit segments, and those of them with another one beside them."""
+    def _highlight(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Pixels of the highlighted segments, and those of them at the border."""
         top, left = max(0, box[0] - 1), max(0, box[2] - 1)
-        # a pixel around: what lies beside the rectangle tells where the rim is
-        lit = segments_mask(self._labels[top : box[1] + 1, left : box[3] + 1], self.lit)
+        # with a margin of one pixel, which the border depends on
+        highlighted = segments_mask(
+            self._labels[top : box[1] + 1, left : box[3] + 1], self.highlighted
+        )
         inside = rows_of((box[0] - top, box[1] - top, box[2] - left, box[3] - left))
-        return lit[inside], (lit & _rim(lit))[inside]
+        return highlighted[inside], (highlighted & _rim(highlighted))[inside]
 
     def _borders(self, box: Box) -> NDArray[np.bool_]:
-        """The last pixel of a segment in the window before the next one, and edges."""
+        """Pixels next to another segment below or to the right, and edges."""
         below = self._labels[box[0] : box[1] + 1, box[2] : box[3] + 1]
         labels = self._labels[rows_of(box)]
         height, width = labels.shape
@@ -167,12 +169,12 @@ class Canvas:
 
 
 def _mix(picture: Image, mask: NDArray[np.bool_], color: NDArray[np.float32], share: float) -> None:
-    """Lay a colour over the pixels of a mask."""
+    """Blend a color over the pixels of a mask."""
     picture[mask] = picture[mask] * np.float32(1 - share) + color * np.float32(share)
 
 
 def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels with one beside them that is not in the mask."""
+    """Pixels of the mask at its border."""
     import cv2
 
     return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)

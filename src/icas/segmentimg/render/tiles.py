@@ -12,7 +12,7 @@ from icas.notebook.html import counted
 from icas.notebook.sheet import Tile
 from icas.notebook.show import MARK, fit, label_count
 from icas.segmentimg.document.document import PaintDocument
-from icas.segmentimg.render.canvas import Canvas, Look
+from icas.segmentimg.render.canvas import Canvas, CanvasStyle
 from icas.segmentimg.render.viewport import Viewport
 from icas.segmentimg.segmenters.kmeans import KMeansColors
 from icas.segmentimg.templates.paint import TemplatePaint
@@ -40,7 +40,7 @@ def segments_overlay(image: Image, labels: NDArray[Any], width: int) -> Tile:
 def _canvas(document: PaintDocument, width: int) -> Image:
     height, own = document.labels.shape
     view = Viewport.whole((height, own), (2 * width, min(own, width)))
-    return Canvas(document, view, Look(PAINT)).picture
+    return Canvas(document, view, CanvasStyle(PAINT)).picture
 
 
 def kmeans_tile(colors: KMeansColors, width: int) -> Tile:

@@ -1,4 +1,4 @@
-"""Which part of a picture a window shows, and how large: a scale and a shift, to and fro."""
+"""The part of an image that a window shows, and coordinates of both."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ Shape = tuple[int, int]
 """Height and width in pixels."""
 
 TINY = 160
-"""Pictures with no side above this start enlarged, by a whole factor."""
+"""Images with no side above this start enlarged, by a whole factor."""
 TINY_SHOWN = 480
 LARGEST_PIXEL = 40.0
-"""Screen pixels to a side that a picture's pixel is shown with at most."""
+"""Maximum scale: window pixels per image pixel."""
 
 
 @dataclass(frozen=True)
 class Viewport:
-    """A window onto a picture.
+    """The visible part of an image.
 
     Attributes
     ----------
     shape : (int, int)
-        Height and width of the picture.
+        Height and width of the image.
     most : (int, int)
-        Height and width that the window has at most.
+        Maximum height and width of the window.
     scale : float
-        Window pixels to a picture pixel.
+        Window pixels per image pixel.
     top, left : float
-        Place in the picture, in its pixels, of the window's upper left corner.
+        Image coordinates of the window's upper left corner.
     """
 
     shape: Shape
@@ -44,7 +44,7 @@ class Viewport:
 
     @classmethod
     def whole(cls, shape: Shape, most: Shape) -> Viewport:
-        """The whole picture: at its own size where the window has room, tiny ones enlarged."""
+        """The whole image: at its own size if it fits, tiny images enlarged."""
         fitting = min(most[0] / shape[0], most[1] / shape[1])
         factor = TINY_SHOWN // max(shape) if max(shape) <= TINY else 1
         return cls(shape, most, min(fitting, float(factor)))
@@ -59,28 +59,25 @@ class Viewport:
         return height, width
 
     def to_picture(self, x: int, y: int) -> tuple[int, int]:
-        """Row and column of the picture's pixel that a place in the window shows.
-
-        A place outside the window may lie outside the picture.
-        """
+        """Row and column of the image pixel at a window pixel; outside the window maybe beyond."""
         height, width = self.size
         row = math.floor(self.top + (y + 0.5) / self.scale)
         col = math.floor(self.left + (x + 0.5) / self.scale)
-        # the window's last pixels may reach a little beyond the picture
+        # the window's last pixels may reach a little beyond the image
         return (
             min(row, self.shape[0] - 1) if y < height else row,
             min(col, self.shape[1] - 1) if x < width else col,
         )
 
     def to_window(self, row: int, col: int) -> tuple[int, int]:
-        """Place (x, y) in the window of the middle of a picture's pixel; may lie outside."""
+        """Window coordinates (x, y) of the center of an image pixel; maybe outside."""
         return (
             math.ceil((col + 0.5 - self.left) * self.scale) - 1,
             math.ceil((row + 0.5 - self.top) * self.scale) - 1,
         )
 
     def box_in_window(self, box: Box) -> Box:
-        """The part of the window that shows a rectangle of the picture, with a pixel around it."""
+        """A rectangle of the image in window coordinates, with a margin of one pixel."""
         height, width = self.size
         top, bottom = ((edge - self.top) * self.scale for edge in box[:2])
         left, right = ((edge - self.left) * self.scale for edge in box[2:])
@@ -92,15 +89,15 @@ class Viewport:
         )
 
     def rows(self, start: int, stop: int) -> NDArray[np.intp]:
-        """Rows of the picture that the window's rows from `start` to before `stop` show."""
-        return _places(start, stop, self.top, self.scale, self.shape[0])
+        """Image rows of the window rows from `start` to before `stop`."""
+        return _indices(start, stop, self.top, self.scale, self.shape[0])
 
     def columns(self, start: int, stop: int) -> NDArray[np.intp]:
-        """Columns of the picture that some of the window's columns show."""
-        return _places(start, stop, self.left, self.scale, self.shape[1])
+        """Image columns of the window columns from `start` to before `stop`."""
+        return _indices(start, stop, self.left, self.scale, self.shape[1])
 
     def zoomed(self, factor: float, x: int, y: int) -> Viewport:
-        """Larger or smaller; what is under the pointer stays there as far as the edges allow."""
+        """Zoomed by a factor; the image under (x, y) stays there if the edges allow."""
         least = Viewport.whole(self.shape, self.most).scale
         scale = min(max(self.scale * factor, least), max(LARGEST_PIXEL, least))
         row, col = self.top + (y + 0.5) / self.scale, self.left + (x + 0.5) / self.scale
@@ -110,7 +107,7 @@ class Viewport:
         return moved._inside()
 
     def panned(self, right: float, down: float) -> Viewport:
-        """Moved over the picture by some window pixels, not beyond its edges."""
+        """Moved over the image by some window pixels, not beyond its edges."""
         top, left = self.top + down / self.scale, self.left + right / self.scale
         return replace(self, top=top, left=left)._inside()
 
@@ -121,8 +118,6 @@ class Viewport:
         return replace(self, top=max(0.0, top), left=max(0.0, left))
 
 
-def _places(start: int, stop: int, first: float, scale: float, count: int) -> NDArray[np.intp]:
-    found: NDArray[np.intp] = np.floor(first + (np.arange(start, stop) + 0.5) / scale).astype(
-        np.intp
-    )
-    return found.clip(0, count - 1)
+def _indices(start: int, stop: int, first: float, scale: float, count: int) -> NDArray[np.intp]:
+    indices = np.floor(first + (np.arange(start, stop) + 0.5) / scale)
+    return np.asarray(indices.clip(0, count - 1), np.intp)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.boxes import Box, union
-from icas.segmentimg.render.canvas import NOTHING, Canvas, Look
+from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle
 from icas.segmentimg.render.viewport import Shape, Viewport
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.events import Mouse
@@ -37,7 +37,7 @@ class Tool:
     """Paint pixels, not segments."""
     size: int = 6
     """Index of the brush radius in `RADII`."""
-    look: Look = field(default_factory=Look)
+    look: CanvasStyle = field(default_factory=CanvasStyle)
 
     @property
     def radius(self) -> int:
@@ -66,7 +66,7 @@ class PaintingView(ZoomView):
     @property
     def highlighted(self) -> NDArray[np.int32]:
         """Segments that a click would fill."""
-        return self._canvas.lit
+        return self._canvas.highlighted
 
     @property
     def mode(self) -> str:
@@ -305,7 +305,7 @@ class PaintingView(ZoomView):
         group = NOTHING
         if self.pointer is not None and not self.tool.brush:
             group = self._group(*self.viewport.to_picture(*self.pointer))
-        self.changed |= self._canvas.light(group)
+        self.changed |= self._canvas.highlight(group)
 
     def _refresh(self, box: Box | None) -> None:
         if box is not None:
