@@ -16,17 +16,7 @@ from icas.clusterimg.thresholds.sample import Expected, Sample
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values and where the labels go.
-
-    Attributes
-    ----------
-    low, high : float
-        Values at the two ends, low < high.
-    ticks : tuple of float
-        Values that get a label, ascending, within the range.
-    log : bool
-        Logarithmic.
-    """
+    """An axis from `low` to `high`, with labels at `ticks`; maybe logarithmic."""
 
     low: float
     high: float
@@ -72,7 +62,7 @@ STEPS = 160
 """Thresholds at which the sample's clusters change, at most so many."""
 
 EVEN = 80
-"""Further thresholds at equal distances: pairs also come in where clusters do not change."""
+"""Further thresholds at equal distances: pairs change also where clusters do not."""
 
 ROWS = 12
 """Rows of the table, about."""
@@ -83,19 +73,7 @@ GRAIN = 1000
 
 @dataclass(frozen=True)
 class Panel:
-    """One curve over the threshold.
-
-    Attributes
-    ----------
-    name : str
-        Names the panel's parts in the page.
-    title : str
-    values : sequence of float
-        One for each threshold.
-    chosen : float
-        The value at the chosen threshold.
-    axis : Axis
-    """
+    """One curve over the threshold: its values, and the one at the chosen threshold."""
 
     name: str
     title: str

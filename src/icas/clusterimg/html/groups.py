@@ -31,13 +31,8 @@ NAMES = 50_000
 class Pictures:
     """How single images are shown, by index in the report.
 
-    Attributes
-    ----------
-    files : sequence of str
-    thumbnails : mapping of int to Thumbnail or None
-        None if the file could not be read any more.
-    targets : mapping of int to PurePosixPath
-        Path of the image itself in the result, relative to the page.
+    A thumbnail is None if the file could not be read any more; `targets` are the paths of the
+    images in the result, relative to the page.
     """
 
     files: Sequence[str]
@@ -52,18 +47,9 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Group:
-    """A cluster or the outliers: images in the order of the page.
+    """A cluster, or the outliers (without a certificate).
 
-    Attributes
-    ----------
-    certificate : Certificate or None
-        None for the outliers.
-    pictured : tuple of int
-        Images with a thumbnail, the medoid first.
-    named : tuple of int
-        Further images, shown by name.
-    left_out : int
-        Number of the others.
+    Images with a thumbnail, the medoid first; those shown by name; the number of the others.
     """
 
     certificate: Certificate | None

@@ -22,15 +22,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class NextPairs:
-    """The pairs of the sample next to the threshold, the nearest first.
-
-    Attributes
-    ----------
-    linked : tuple of Pair
-        At or above the threshold.
-    apart : tuple of Pair
-        Below it.
-    """
+    """The pairs of the sample at or above the threshold, and below it, the nearest first."""
 
     linked: tuple[Pair, ...] = ()
     apart: tuple[Pair, ...] = ()

@@ -32,17 +32,10 @@ class Counterpart:
 
 @dataclass(frozen=True)
 class Counterparts:
-    """The images of the reference that clusters are linked to.
+    """The images of the reference that each cluster is linked to, the most similar first.
 
-    Attributes
-    ----------
-    reference : InReference
-    shown : sequence of sequence of Counterpart
-        For each cluster of the page, the most similar first.
-    more : sequence of int
-        For each cluster how many are not shown.
-    thumbnails : mapping of int to Thumbnail or None
-        By index in the reference; None if the file could not be read any more.
+    `more` counts those that are not shown. Thumbnails are by index in the reference; None if the
+    file could not be read any more.
     """
 
     reference: InReference

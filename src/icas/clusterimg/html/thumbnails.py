@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,20 +35,12 @@ SMALL_FROM = 2_000
 """So many thumbnails, and more, are no larger than they are shown."""
 
 SIDES = (224, 192, 160, 136, SIDE)
-"""Sides that thumbnails have: few, so that those that are kept fit when some images are added."""
+"""Sizes of thumbnails: few, so that cached ones fit after some images are added."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture for a page.
-
-    Attributes
-    ----------
-    uri : str
-        ``data:image/jpeg;base64,…``
-    width, height : int
-        CSS pixels at which it is shown, at most `SIDE`.
-    """
+    """A JPEG as a ``data:`` URI, and the size in CSS pixels at which it is shown."""
 
     uri: str
     width: int
@@ -57,28 +50,17 @@ class Thumbnail:
 def fair_shares(wanted: Sequence[int], total: int) -> list[int]:
     """How many of `total` things each group gets: as equal as can be, never more than it wants.
 
-    What does not divide evenly goes to the groups that come first.
+    A remainder goes to the first groups.
     """
     wants = np.asarray(wanted, dtype=np.int64)
     if wants.sum() <= total:
         return [int(want) for want in wants]
-    level = _level(wants, total)
+    levels = range(int(wants.max()) + 1)
+    level = bisect_right(levels, total, key=lambda each: int(np.minimum(wants, each).sum())) - 1
     shares = np.minimum(wants, level)
     hungry = np.flatnonzero(wants > level)
     shares[hungry[: total - int(shares.sum())]] += 1
     return [int(share) for share in shares]
-
-
-def _level(wants: np.ndarray[tuple[int], np.dtype[np.int64]], total: int) -> int:
-    """The most that every group may get without the sum going beyond `total`."""
-    low, high = 0, int(wants.max(initial=0))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if int(np.minimum(wants, middle).sum()) <= total:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def side_for(count: int) -> int:
@@ -97,22 +79,21 @@ def make_thumbnails(
 ) -> list[Thumbnail | None]:
     """A thumbnail of every file, made by `jobs` threads; None where a file cannot be read.
 
-    With `isolation` they are made in processes that can be killed, of which each thread has one.
-    Those that `cache` holds are not made again.
+    With `isolation` files are decoded in processes that can be killed. Cached ones are reused.
     """
     side = side_for(len(paths))
-    kept = cache.of_thumbnails(side, max_pixels)
+    store = cache.of_thumbnails(side, max_pixels)
     names = [str(path) for path in paths]
     refs = [ImageRef(path, name) for path, name in zip(paths, names, strict=True)]
     with console.bar(len(paths), "report", "thumbnails") as bar:
-        looked, rows = kept.look_up_rows(refs)
+        lookup, rows = store.look_up_rows(refs)
         found: dict[str, Thumbnail | None] = {name: _of_row(row) for name, row in rows.items()}
         bar.update(len(found))
         with start_workers("threads", jobs) as workers, DECODERS:
-            tasks = ((ref.path, side, max_pixels, isolation) for ref in looked.missing)
+            tasks = ((ref.path, side, max_pixels, isolation) for ref in lookup.missing)
             made = counted(workers.ordered(_thumbnail, tasks), bar)
-            fresh = dict(zip((ref.file for ref in looked.missing), made, strict=True))
-        kept.store_rows(looked, {name: _row_of(one) for name, one in fresh.items() if one})
+            fresh = dict(zip((ref.file for ref in lookup.missing), made, strict=True))
+        store.store_rows(lookup, {name: _row_of(one) for name, one in fresh.items() if one})
     found |= fresh
     return [found[name] for name in names]
 
@@ -138,16 +119,16 @@ def _of_row(row: Row) -> Thumbnail:
 def _thumbnail(
     path: Path, side: int, max_pixels: int, isolation: Isolation | None
 ) -> Thumbnail | None:
-    if isolation is None:
-        return make_thumbnail(path, side, max_pixels)
     try:
-        return isolation.call(make_thumbnail, path, side, max_pixels)
+        if isolation is not None:
+            return isolation.call(make_thumbnail, path, side, max_pixels)
     except UnreadableImageError:
         return None
+    return make_thumbnail(path, side, max_pixels)
 
 
 def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
-    """The picture in `path` with neither side above `side` pixels; None if it cannot be read."""
+    """The image in `path` with no side above `side` pixels; None if it cannot be read."""
     try:
         image = thumbnail(path, side, max_pixels=max_pixels)
     except UnreadableImageError:
@@ -157,7 +138,7 @@ def make_thumbnail(path: Path, side: int, max_pixels: int) -> Thumbnail | None:
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:
-    """Size on the page; tiny pictures are shown a whole number of times larger."""
+    """Size on the page; tiny images are enlarged by a whole factor."""
     longest = max(width, height)
     scale = SIDE // longest if longest <= SIDE else SIDE / longest
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -60,15 +60,7 @@ NAME_SIZE, LETTER = 10.5, 0.6
 
 @dataclass(frozen=True)
 class Subject:
-    """What there is to choose from.
-
-    Attributes
-    ----------
-    sample : Sample
-    curve : Curve
-    names : tuple of str
-        Of the images of the sample.
-    """
+    """The sample, its curve, and the names of its images."""
 
     sample: Sample
     curve: Curve

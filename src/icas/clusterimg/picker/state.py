@@ -23,17 +23,9 @@ def digits_for(span: float) -> int:
 
 
 def shortest_within(low: float, high: float) -> float:
-    """The number of fewest digits that is above `low` and at most `high`, as float32 has them.
+    """The number of fewest digits that is above `low` and at most `high`, in float32.
 
-    Parameters
-    ----------
-    low, high : float
-        Two similarities, low < high: pairs of `high` are to be linked, pairs of `low` are not.
-
-    Returns
-    -------
-    float
-        `high` itself if there is no such number of seven digits.
+    As threshold it links pairs of `high` but not of `low`. If seven digits do not suffice: `high`.
     """
     for digits in range(FEWEST_DIGITS, MOST_DIGITS + 1):
         unit = 10.0**digits

@@ -22,13 +22,7 @@ TICK = 40
 
 
 class Picker:
-    """A figure in which a threshold is chosen.
-
-    Attributes
-    ----------
-    state : PickState
-        What is chosen so far, and whether it has ended.
-    """
+    """A figure in which a threshold is chosen; `state` holds it."""
 
     def __init__(
         self,
