@@ -25,15 +25,7 @@ SMALL = 96
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet.
-
-    Attributes
-    ----------
-    title : str
-    picture : (h, w, 3) uint8 ndarray
-    flat : bool
-        Few colours (labels, masks): kept exactly.
-    """
+    """One image (h, w, 3) of a sheet; `flat` if it has few colors, to be encoded exactly."""
 
     title: str
     picture: Image

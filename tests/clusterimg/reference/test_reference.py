@@ -491,6 +491,15 @@ def test_names_that_are_no_text(folders, tmp_path):
     assert "<b>.png" not in page
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are text there")
+def test_a_folder_whose_name_is_no_text(folders, tmp_path):
+    new, archive = folders
+    odd = archive.rename(archive.with_name(os.fsdecode(b"arch\xff<i>")))
+    look_up((new, odd), tmp_path, threshold=0.85, report=True, transfer="copy")
+    page = (tmp_path / "out" / "report.html").read_bytes().decode("utf-8")
+    assert "arch\\xff&lt;i&gt;</b>. An image counts as found" in page
+
+
 def test_the_page_shows_what_was_found_beside_each_image(folders, tmp_path):
     look_up(folders, tmp_path, threshold=0.85, report=True, transfer="copy")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

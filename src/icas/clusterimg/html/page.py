@@ -41,25 +41,10 @@ def report_page(
 ) -> bytes:
     """The page ``report.html`` of a run: self-contained, with thumbnails inside.
 
-    It needs no network and forbids itself any. The same report and images give the same bytes.
-
-    Parameters
-    ----------
-    report : ReportView
-    images : sequence of ImageRef
-        The images of ``report.files``, in the same order.
-    max_pixels : int
-        Images with more pixels get no thumbnail.
-    console : Console
-        Shows the progress.
-    known : mapping of str to Thumbnail, optional
-        Thumbnails of an earlier page, by file, to reuse.
-    targets : mapping of int to PurePosixPath, optional
-        Path of each image in the result, relative to the page; default where a run puts them.
-
-    Returns
-    -------
-    HTML in UTF-8: thumbnails of at most 22 MB, some 5 KB each, and the names.
+    It needs no network and forbids itself any; the same report and images give the same bytes.
+    Thumbnails have at most 22 MB together, some 5 KB each. Images with more than `max_pixels` get
+    none; those `known` from an earlier page, by file, are reused. `targets` are the paths of the
+    images in the result, relative to the page; by default those of a run.
     """
     near = pairs_next_to_threshold(report)
     counterparts = counterparts_of(report, max_pixels, console)

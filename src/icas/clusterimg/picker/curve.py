@@ -37,20 +37,10 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """What thresholds would give in the whole folder.
+    """What thresholds, in descending order, would give in the whole folder.
 
-    Attributes
-    ----------
-    threshold : (n,) float64 ndarray
-        Descending.
-    pairs, clusters, clustered_images : (n,) float64 ndarray
-        Expected at each threshold.
-    view : (float, float)
-        The range of thresholds to show at first.
-    images, compared : int
-        In the whole folder, and compared; where both are equal, the numbers are exact.
-    f1 : (n,) float64 ndarray or None
-        Pairwise F1 against true labels, in [0, 1].
+    `view` is the range of thresholds to show at first. Numbers are exact where all `images` were
+    `compared`, else expected. `f1` is the pairwise F1 against true labels, if known.
     """
 
     threshold: Numbers
@@ -150,15 +140,7 @@ def count_text(number: float) -> str:
 
 
 class CurveAxes:
-    """Similar pairs and clusters against the threshold, on two axes that share it.
-
-    Attributes
-    ----------
-    pairs : Axes
-        Threshold upwards, pairs to the right.
-    clusters : Axes
-        The same place and thresholds, clusters to the right, counted at the top.
-    """
+    """Similar pairs (counted at the bottom) and clusters (at the top) against the threshold."""
 
     def __init__(self, axes: Axes, curve: Curve, scale: float = 1.0, *, legend: bool) -> None:
         self.pairs, self.clusters, self._curve = axes, axes.twiny(), curve

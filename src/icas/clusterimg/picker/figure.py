@@ -76,16 +76,8 @@ class Subject:
 class PickerFigure:
     """The artists of the picker, laid out for the present size of a figure.
 
-    Parameters
-    ----------
-    figure : Figure
-    subject : Subject
-    animated : bool
-        What follows the pointer is left out when the figure is drawn, to be drawn over it.
-    take : callable, optional
-        What the button does; without it there are no button and no list of keys.
-    hint : str
-        Shown in place of the button.
+    With `animated` what follows the pointer is left out when the figure is drawn, to be drawn over
+    it. The button calls `take`; without it there is a `hint` instead, and no list of keys.
     """
 
     def __init__(

@@ -24,16 +24,9 @@ LARGEST_PIXEL = 40.0
 class Viewport:
     """The visible part of an image.
 
-    Attributes
-    ----------
-    shape : (int, int)
-        Height and width of the image.
-    most : (int, int)
-        Maximum height and width of the window.
-    scale : float
-        Window pixels per image pixel.
-    top, left : float
-        Image coordinates of the window's upper left corner.
+    `shape` is that of the image, `most` the maximum height and width of the window, `scale` the
+    window pixels per image pixel; `top` and `left` are the image coordinates of the window's
+    upper left corner.
     """
 
     shape: Shape
