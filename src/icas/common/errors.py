@@ -1,10 +1,10 @@
-"""The errors of icas: each a single line that says what, where, and what instead."""
+"""The error classes of icas; each message is one line."""
 
 from __future__ import annotations
 
 
 class IcasError(Exception):
-    """Base of all errors that icas raises on purpose: one line that says what, where, what instead.
+    """Base of all errors that icas raises: one line with what is wrong, where, and what to do.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class IcasError(Exception):
 
 
 class UsageError(IcasError, ValueError):
-    """A setting, a name or a path that cannot be what the user wants. Also a `ValueError`.
+    """A wrong setting, name or path. Also a `ValueError`.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class UsageError(IcasError, ValueError):
 class MissingExtraError(IcasError, ImportError):
     """A package of an optional extra is not installed. Also an `ImportError`.
 
-    The message names the packages and the line to type.
+    The message names the packages and the command that installs them.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class MissingExtraError(IcasError, ImportError):
 
 
 class UnreadableImageError(IcasError, OSError):
-    """A file could not be read as a picture; the message is the reason, without its name.
+    """A file could not be read as an image; the message is the reason, without the file name.
 
     Also an `OSError`. `icas.read_image` raises it; where many files are read, those that cannot be
     are listed instead.
@@ -90,7 +90,7 @@ class UnreadableImageError(IcasError, OSError):
 
 
 class ConflictError(IcasError):
-    """Something on disk stands in the way of what was planned.
+    """Files on disk conflict with the planned operation.
 
     Nothing was overwritten; the message says what is there.
 
