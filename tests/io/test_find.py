@@ -20,7 +20,7 @@ from icas.io.find import (
     natural_key,
     why_not_an_image,
 )
-from icas.io.formats import picture_kind, what_it_is
+from icas.io.formats import describe_content, image_kind
 from icas.io.reading import read_image
 
 PNG = bytes.fromhex(
@@ -245,14 +245,14 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_words_for_what_is_no_image(head: bytes, words: str) -> None:
-    assert picture_kind(head) is None
-    assert what_it_is(head) == words
+    assert image_kind(head) is None
+    assert describe_content(head) == words
 
 
 @given(st.binary(max_size=600))
 def test_any_bytes_have_words(head: bytes) -> None:
-    assert picture_kind(head) is None or head
-    assert what_it_is(head)
+    assert image_kind(head) is None or head
+    assert describe_content(head)
 
 
 @pytest.mark.parametrize(
@@ -269,4 +269,4 @@ def test_any_bytes_have_words(head: bytes) -> None:
     ],
 )
 def test_kinds(head: bytes, kind: str | None) -> None:
-    assert picture_kind(head) == kind
+    assert image_kind(head) == kind

@@ -13,13 +13,13 @@ import filelock
 import pytest
 
 import icas
-from icas.io.locks import only_one
+from icas.io.locks import folder_lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from icas.io.locks import only_one
-with only_one(Path(sys.argv[1]), Path(sys.argv[1])):
+from icas.io.locks import folder_lock
+with folder_lock(Path(sys.argv[1]), Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -41,11 +41,11 @@ def holder(tmp_path):
 def test_the_holder_is_named_and_a_killed_one_blocks_nobody(tmp_path, holder):
     named = f"process {holder.pid} on {socket.gethostname()}, since 2"
     for _ in range(2):
-        with pytest.raises(icas.ConflictError, match=named), only_one(tmp_path, tmp_path):
+        with pytest.raises(icas.ConflictError, match=named), folder_lock(tmp_path, tmp_path):
             pass
     holder.kill()
     holder.wait()
-    with only_one(tmp_path, tmp_path):
+    with folder_lock(tmp_path, tmp_path):
         assert (tmp_path / "lock").is_file()
     assert not (tmp_path / "lock").exists()
 
@@ -57,7 +57,7 @@ def test_a_holder_that_leaves_meanwhile_is_named_all_the_same(tmp_path, monkeypa
     since = {"pid": os.getppid(), "host": socket.gethostname(), "since": "2026-01-01 00:00:00"}
     (tmp_path / "lock").write_text(" " + json.dumps(since))
     monkeypatch.setattr(filelock.FileLock, "acquire", held)
-    with pytest.raises(icas.ConflictError) as refused, only_one(tmp_path, tmp_path):
+    with pytest.raises(icas.ConflictError) as refused, folder_lock(tmp_path, tmp_path):
         pass
     assert f"process {os.getppid()} on {socket.gethostname()}, since 2026" in str(refused.value)
 
@@ -71,11 +71,11 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     (tmp_path / "lock").write_text(" " + json.dumps(since))
     with (
         pytest.raises(icas.ConflictError, match=f"process {os.getppid()} on"),
-        only_one(tmp_path, tmp_path),
+        folder_lock(tmp_path, tmp_path),
     ):
         pass
     since["host"], since["pid"] = socket.gethostname(), 2**22 - 1
     (tmp_path / "lock").write_text(" " + json.dumps(since))
-    with only_one(tmp_path, tmp_path):
+    with folder_lock(tmp_path, tmp_path):
         pass
     assert not (tmp_path / "lock").exists()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.formats import os_reason, picture_kind, read_head, what_it_is
+from icas.io.formats import describe_content, image_kind, os_reason, read_head
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -131,7 +131,7 @@ def why_not_an_image(path: str | os.PathLike[str]) -> str:
             return f"a folder that cannot be read ({os_reason(error)})"
         return "not a regular file (a folder)"
     try:
-        return what_it_is(read_head(path))
+        return describe_content(read_head(path))
     except UnreadableImageError as error:
         return str(error)
 
@@ -236,6 +236,6 @@ def _sort_of(root: Path, relative: str) -> str:
     if suffix in COMPANION_SUFFIXES or name in COMPANION_NAMES:
         return "companion"
     try:
-        return "image" if picture_kind(read_head(root / relative)) else "other"
+        return "image" if image_kind(read_head(root / relative)) else "other"
     except UnreadableImageError:
         return "other"

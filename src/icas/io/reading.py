@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.files import write_whole
-from icas.io.formats import HEAD_BYTES, os_reason, picture_kind, require_file, what_it_is
+from icas.io.formats import HEAD_BYTES, describe_content, image_kind, os_reason, require_file
 from icas.io.limits import (
     CUT_SHORT,
     check_scans,
@@ -89,7 +89,7 @@ _LARGE_BYTES = 1 << 24
 
 
 @contextmanager
-def opened(
+def open_image(
     path: FilePath, max_pixels: int, *, pixels: bool = False
 ) -> Iterator[ImageFile.ImageFile]:
     """The image of `path` with its header read and its size checked; `pixels`: to be decoded next.
@@ -117,9 +117,9 @@ def opened(
 
 def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFile:
     head = file.read(HEAD_BYTES)
-    kind = picture_kind(head)
+    kind = image_kind(head)
     if kind is None:
-        raise UnreadableImageError(what_it_is(head))
+        raise UnreadableImageError(describe_content(head))
     if kind not in _PLUGINS:
         raise UnreadableImageError(f"{kind} pictures cannot be read here: save them as JPEG or PNG")
     if kind == "WEBP":
@@ -253,7 +253,7 @@ def read_image(
     >>> picture.shape, picture.dtype, picture[0, 0].tolist()
     ((30, 40, 3), dtype('uint8'), [200, 200, 200])
     """
-    with opened(path, max_pixels, pixels=True) as pil:
+    with open_image(path, max_pixels, pixels=True) as pil:
         if at_least is not None and pil.format == "JPEG":
             pil.draft(None, _as_stored(at_least, pil))
         large = pil.size[0] * pil.size[1] > _LARGE_PIXELS
@@ -271,7 +271,7 @@ def _as_stored(size: Size | int, pil: ImageFile.ImageFile) -> Size:
 
 def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
     """Width and height of the upright image in `path`, from its header."""
-    with opened(path, max_pixels) as pil:
+    with open_image(path, max_pixels) as pil:
         if pil.format == "PNG" and _has_exif_chunk(cast("IO[bytes]", pil.fp)):
             pil.load()  # the chunk may stand behind the pixels
         width, height = pil.size
@@ -286,7 +286,7 @@ def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Ima
     """
     if side < 1:
         raise UsageError(f"thumbnail side {side}: must be at least 1 pixel")
-    with opened(path, max_pixels, pixels=True) as pil:
+    with open_image(path, max_pixels, pixels=True) as pil:
         pil.draft(None, _fit(pil.size, side))
         pil.load()
         image = upright_rgb(pil, _orientation_of(pil))

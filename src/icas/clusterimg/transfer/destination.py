@@ -23,7 +23,7 @@ from icas.clusterimg.transfer.plan import Move, Plan
 from icas.clusterimg.transfer.preflight import existing
 from icas.common.errors import ConflictError, IcasError
 from icas.io.files import check_no_links
-from icas.io.locks import just_taken_away, only_one
+from icas.io.locks import folder_lock, removed_meanwhile
 
 _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
 """Bytes that the path of a result folder may have."""
@@ -148,8 +148,8 @@ def locked(root: Path) -> Iterator[tuple[FolderRecord, ...]]:
         try:
             check_no_links(root / FOLDER)
         except FileNotFoundError:
-            raise just_taken_away(root / FOLDER) from None
-        with only_one(root / FOLDER, root):
+            raise removed_meanwhile(root / FOLDER) from None
+        with folder_lock(root / FOLDER, root):
             try:
                 new = [path for path in created if path != root / FOLDER]
                 records = [FolderRecord(str(path.absolute()), True) for path in new]
@@ -179,7 +179,7 @@ def _create_folders(folder: Path) -> list[Path]:
         for path in missing:
             path.mkdir(exist_ok=True)
     except FileNotFoundError:
-        raise just_taken_away(folder) from None
+        raise removed_meanwhile(folder) from None
     except OSError as error:
         for path in reversed(missing):
             remove_if_empty(path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.formats import os_reason, picture_kind, read_head
+from icas.io.formats import image_kind, os_reason, read_head
 from icas.io.reading import Image, read_image
 
 Color = tuple[int, int, int]
@@ -157,7 +157,7 @@ def read_palette(path: str | Path) -> Palette:
     """
     file = Path(path)
     try:
-        if picture_kind(read_head(file)) is not None:
+        if image_kind(read_head(file)) is not None:
             return _image_palette(read_image(file))
         return _text_palette(file.read_bytes().decode("utf-8-sig"), str(file))
     except UnreadableImageError as error:
