@@ -46,7 +46,7 @@ _NOT_IMAGES = {
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECASE)
 
 
-def picture_kind(head: bytes) -> str | None:
+def image_kind(head: bytes) -> str | None:
     """JPEG, PNG, GIF, BMP, TIFF, WEBP, JPEG2000, PNM, AVIF, HEIF or PSD; None: none of them."""
     for start, kind in _STARTS.items():
         if head.startswith(start):
@@ -74,17 +74,15 @@ def _box_kind(head: bytes) -> str | None:
     return "AVIF" if any(brand in _AVIF_BRANDS for brand in brands) else "HEIF"
 
 
-def what_it_is(head: bytes) -> str:
+def describe_content(head: bytes) -> str:
     """Reason why a file with these first bytes is no image: ``not an image (text)``."""
     if not head:
         return "empty file"
-    found = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
-    if found is None:
-        found = _what_by_content(head)
-    return f"not an image ({found})"
+    content = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
+    return f"not an image ({content or _describe_bytes(head)})"
 
 
-def _what_by_content(head: bytes) -> str:
+def _describe_bytes(head: bytes) -> str:
     markup = _MARKUP.search(head)
     if markup:
         name = markup.group(1).lower()

@@ -27,7 +27,7 @@ _UNSUPPORTED = frozenset(
 
 
 @contextmanager
-def only_one(folder: Path, where: Path) -> Iterator[None]:
+def folder_lock(folder: Path, where: Path) -> Iterator[None]:
     """Keep other processes out of `folder` while the block runs.
 
     The system's lock ends with the process, however that ends: the file of a killed process blocks
@@ -60,7 +60,7 @@ def only_one(folder: Path, where: Path) -> Iterator[None]:
     try:
         _acquire(lock, path, where)
     except FileNotFoundError:
-        raise just_taken_away(folder) from None
+        raise removed_meanwhile(folder) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise IcasError(f"cannot write into {folder}: {error.strerror or error}") from error
@@ -78,7 +78,7 @@ def only_one(folder: Path, where: Path) -> Iterator[None]:
                 path.unlink()
 
 
-def just_taken_away(folder: Path) -> ConflictError:
+def removed_meanwhile(folder: Path) -> ConflictError:
     """The error when another process removes `folder` at its end."""
     return ConflictError(f"another clusterimg has just taken {folder} away: call again")
 
