@@ -247,3 +247,12 @@ def test_wrong_pnm_files_are_named(content: bytes, words: str, tmp_path: Path) -
     path.write_bytes(content)
     with pytest.raises(UnreadableImageError, match=words):
         read_image(path)
+
+
+def test_very_long_texts_of_pixels_are_refused(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "picture.pgm"
+    path.write_bytes(b"P2 2 2 255\n1 2 3 4" + b" " * (1 << 20))
+    assert read_image(path).shape == (2, 2, 3)
+    monkeypatch.setattr("icas.io.limits._MOST_TEXT", 1 << 20)
+    with pytest.raises(UnreadableImageError, match="more than 1 MB of pixels as text"):
+        read_image(path)
