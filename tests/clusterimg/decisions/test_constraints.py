@@ -150,7 +150,7 @@ def run(case, size, merge="representatives", linkage="chain", threshold=0.97, **
 @given(case=hashes_and_decisions(), size=st.integers(2, 25))
 def test_no_way_of_merging_breaks_a_decision(linkage, merge, case, size):
     found = run(case, size, merge, linkage)
-    check_decided(found.labels, case.constraints.marks(case.features.files))
+    check_decided(found.labels, case.constraints.arrays(case.features.files))
     check_whole(found, case)
 
 
@@ -209,7 +209,7 @@ def test_folders_put_together_by_hand_count_more(case, size, seed):
             for folder in range(3):
                 inside = found.labels[part][folders[part] == folder]
                 assert len(set(inside.tolist())) <= 1
-        marks = case.constraints.marks(case.features.files)
+        marks = case.constraints.arrays(case.features.files)
         together = ConstraintArrays(marks.classes)
         check_decided(found.labels, together)
 
@@ -304,7 +304,7 @@ def test_no_merging_of_what_models_group_breaks_a_decision(merge, case, size):
         merge=merge,
         constraints=case.constraints,
     )
-    check_decided(found.labels, case.constraints.marks(case.features.files))
+    check_decided(found.labels, case.constraints.arrays(case.features.files))
     check_whole(found, case)
 
 

@@ -172,24 +172,12 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class Lookup:
-    """Result of looking images up in the cache.
-
-    Attributes
-    ----------
-    missing : sequence of ImageRef
-        Images whose features have to be computed, in order.
-    features : FeatureSet or None
-        Of the other images, in order; None where there are none.
-    states : dict of str to FileState
-        The files before they are read.
-    since : int
-        Time of the lookup in nanoseconds.
-    """
+    """Result of looking images up in the cache: both parts are in the order of the images."""
 
     missing: Sequence[ImageRef]
     features: FeatureSet | None = None
-    states: dict[str, FileState] = field(default_factory=dict)
-    since: int = 0
+    states: dict[str, FileState] = field(default_factory=dict)  # before the files are read
+    since: int = 0  # time of the lookup in nanoseconds
 
 
 @dataclass(frozen=True)
@@ -350,13 +338,7 @@ NO_CACHE = FeatureCache()
 
 
 def open_cache(folder: str | Path | bool | None, limit: int = DEFAULT_BYTES) -> FeatureCache:
-    """The cache in `folder` with at most `limit` bytes.
-
-    Parameters
-    ----------
-    folder : path or bool or None
-        None and True: the user's cache folder; False: no cache.
-    """
+    """The cache in `folder` (None, True: the user's; False: none) with at most `limit` bytes."""
     if folder is False:
         return NO_CACHE
     try:

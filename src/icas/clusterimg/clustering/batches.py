@@ -152,7 +152,7 @@ def cluster_batches(
     initial, whole = constraints, not clusterer.merges_exactly
     for features, edited in parts:
         with watch.stage("links"):
-            arrays = constraints.marks(features.files) if constraints else None
+            arrays = constraints.arrays(features.files) if constraints else None
             if edited is None:
                 batch = cluster_batch(clusterer, features, workers, console, arrays)
             else:
@@ -175,7 +175,7 @@ def cluster_batches(
         console.warn(f"decisions: {overruled} left out: folders put together by hand count more")
     final = constraints if whole or merge != "exact" else initial
     with watch.stage("merge"):
-        arrays = final.marks(files) if initial else None
+        arrays = final.arrays(files) if initial else None
         merged = merge_batches(clusterer, batches, kept, merge, workers, arrays, whole=whole)
     return Clustering(
         tuple(files),

@@ -42,16 +42,8 @@ def stored_constraints(
 ) -> Applied:
     """The stored constraints that apply to images.
 
-    Only files whose size is that of a file with a constraint are read.
-
-    Parameters
-    ----------
-    files : mapping of str to Path
-        Name and path of each image.
-    cache : path or bool, optional
-        As ``--cache``.
-    jobs : int, optional
-        Number of threads; default all cores.
+    Only files whose size is that of a file with a constraint are read. `files` are names with
+    paths, `cache` is as ``--cache``, `jobs` the number of threads.
     """
     try:
         folder = constraints_folder(cache)

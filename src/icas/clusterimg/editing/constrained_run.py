@@ -44,7 +44,7 @@ class ConstrainedRun:
 
     @cached_property
     def arrays(self) -> ConstraintArrays:
-        return self.applied.constraints.marks(self.finished.state.files)
+        return self.applied.constraints.arrays(self.finished.state.files)
 
     def labels_at(self, threshold: float) -> Labels:
         """The clusters at `threshold`.

@@ -20,21 +20,11 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Moves:
-    """Differences between ``result/`` and the journal; paths are relative to the result.
+    """Differences between ``result/`` and the journal; paths are relative to the result."""
 
-    Attributes
-    ----------
-    moved : dict of str to str
-        Path in the journal -> path of the same file now.
-    missing : tuple of str
-        Paths whose file is not identified.
-    unknown : tuple of str
-        Files that are not identified.
-    """
-
-    moved: dict[str, str]
-    missing: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    moved: dict[str, str]  # path in the journal -> path now
+    missing: tuple[str, ...] = ()  # paths in the journal whose file is not identified
+    unknown: tuple[str, ...] = ()  # files that are not identified
 
 
 def find_moves(images: ResultImages) -> Moves:

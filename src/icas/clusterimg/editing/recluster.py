@@ -109,28 +109,14 @@ _THUMBNAIL = re.compile(
 
 @dataclass(frozen=True)
 class Reclustering:
-    """Other clusters for a finished result.
+    """Other clusters for a finished result."""
 
-    Attributes
-    ----------
-    what : str
-        ``recut`` or ``split``.
-    about : mapping
-        Its parameters, for the journal.
-    labels : (n,) int64 ndarray
-    threshold : float or None
-    reason : str
-        Why this threshold.
-    afterwards : mapping
-        Entries of ``run.json`` about changes since the run.
-    """
-
-    what: str
-    about: Mapping[str, Any]
+    what: str  # recut, split
+    about: Mapping[str, Any]  # its parameters, for the journal
     labels: Labels
     threshold: float | None
-    reason: str
-    afterwards: Mapping[str, Any]
+    reason: str  # for the threshold
+    afterwards: Mapping[str, Any]  # entries of ``run.json`` about changes since the run
 
 
 def recluster(

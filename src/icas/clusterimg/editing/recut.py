@@ -39,7 +39,7 @@ def recut(
     Returns
     -------
     ClusterReport
-        The result as it is now; its ``afterwards`` tells of the cut.
+        The result as it is now; its ``afterwards`` has the entry ``recut``.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def recut(
 
     Notes
     -----
-    The run kept the maximum spanning forest of its links, which tells the clusters at every higher
-    threshold: see `icas.Forest`.
+    The run saved the maximum spanning forest of its links, which gives the clusters at every
+    higher threshold: see `icas.Forest`.
 
     Examples
     --------

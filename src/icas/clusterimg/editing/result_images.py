@@ -19,27 +19,13 @@ from icas.io.files import one_line_errors
 
 @dataclass(frozen=True)
 class ResultImages:
-    """The images of a finished result.
-
-    Attributes
-    ----------
-    root : Path
-    targets : mapping of str to str
-        Image, as ``clusters.csv`` names it -> its path in the journal, relative to `root`; empty
-        where the run wrote tables only.
-    sources : mapping of str to Path
-        Image -> its path in the source folder.
-    clusters : mapping of str to int
-        Image -> its cluster in ``clusters.csv``; -1 = outlier.
-    records : mapping of str to FileRecord
-        Path in the journal -> its record.
-    """
+    """The images of a finished result, by their names in ``clusters.csv``."""
 
     root: Path
-    targets: Mapping[str, str]
-    sources: Mapping[str, Path]
-    clusters: Mapping[str, int]
-    records: Mapping[str, FileRecord]
+    targets: Mapping[str, str]  # image -> path relative to `root`; none without a transfer
+    sources: Mapping[str, Path]  # image -> path in the source folder
+    clusters: Mapping[str, int]  # image -> cluster; -1 = outlier
+    records: Mapping[str, FileRecord]  # by path relative to `root`
 
     @classmethod
     def read(cls, root: Path) -> ResultImages:
@@ -86,13 +72,7 @@ class ResultImages:
             return content_of(path, file)
 
     def named(self, name: str) -> str:
-        """The image `name`, as ``clusters.csv`` names it.
-
-        Parameters
-        ----------
-        name : str
-            As in ``clusters.csv``, a path in the result, or the path of the source.
-        """
+        """The image with this name in ``clusters.csv``, path in the result or source path."""
         matches = {name} if name in self.sources else set()
         by_target = {target: file for file, target in self.targets.items()}
         for path in (self.root / name, Path(name)):
@@ -112,13 +92,7 @@ class ResultImages:
         return matches.pop()
 
     def members(self, cluster: int | str) -> list[str]:
-        """The images of a cluster, in the order of ``clusters.csv``.
-
-        Parameters
-        ----------
-        cluster : int or str
-            A folder of ``result/``, or the number of its cluster.
-        """
+        """The images of a cluster (a folder of ``result/`` or its number), in table order."""
         name = str(cluster).rstrip("/").removeprefix(f"{TREE}/")
         name = f"cluster_{name}" if name.isdigit() else name
         if self.targets:

@@ -58,7 +58,7 @@ def split(
     Returns
     -------
     ClusterReport
-        The result as it is now; its ``afterwards`` tells of all splits.
+        The result as it is now; its ``afterwards`` lists all splits.
 
     Raises
     ------
@@ -150,25 +150,11 @@ def split_cluster(
     similarity: float | None,
     constraints: ConstraintArrays | None = None,
 ) -> tuple[Labels, int]:
-    """Clusters without the links of cluster `number` below `similarity`.
+    """Clusters without the links of cluster `number` below `similarity`, and how many these are.
 
-    Parameters
-    ----------
-    forest : Forest
-        The links that join the clusters.
-    labels : (n,) int64 ndarray
-    similarity : float or None
-        None removes the weakest links; where links do not even join the cluster, none is removed.
-    constraints : ConstraintArrays, optional
-        Images that must be linked stay together; parts that hold images that must be apart are
-        split further.
-
-    Returns
-    -------
-    labels : (n,) int64 ndarray
-        The clusters, numbered by size.
-    removed : int
-        Number of links of the cluster's spanning tree that were removed.
+    None removes the weakest links; where links do not even join the cluster, none is removed.
+    Images that must be linked stay together; parts with images that must be apart are split
+    further.
     """
     constraints = constraints or ConstraintArrays(np.full(len(labels), -1, np.int64))
     links, needed = _joining_links(forest, labels == number, constraints)

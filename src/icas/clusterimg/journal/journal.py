@@ -121,7 +121,11 @@ class Journal:
             database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", _rows_of(about))
             database.executemany(_INSERT, (one.row() for one in files))
             rows = (
-                (stored_name(one.path), one.made, *map(stored_time, (one.mtime_ns, one.after_ns)))
+                (
+                    stored_name(one.path),
+                    one.created,
+                    *map(stored_time, (one.mtime_ns, one.after_ns)),
+                )
                 for one in folders
             )
             database.executemany("INSERT INTO folder VALUES (?, ?, ?, ?)", rows)
@@ -205,8 +209,8 @@ class Journal:
         with self._errors():
             rows = self.database.execute("SELECT * FROM folder ORDER BY path").fetchall()
         return [
-            FolderRecord(os.fsdecode(path), bool(made), *map(time_of, times))
-            for path, made, *times in rows
+            FolderRecord(os.fsdecode(path), bool(created), *map(time_of, times))
+            for path, created, *times in rows
         ]
 
     def folders_after(self, times: Mapping[str, int]) -> None:

@@ -11,7 +11,6 @@ COLUMNS = (
     "target, how, source, size, mtime_ns, from_size, from_mtime_ns, link, link_mtime_ns, left_alone"
 )
 """Columns of a row that is a `FileRecord`."""
-PHASES_OF_A_REARRANGEMENT = ("clearing", "placing", "writing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +101,13 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class FolderRecord:
-    """A folder that the run created (`made`), or that images are moved out of.
+    """A folder that the run created (`created`), or that images are moved out of.
 
     `mtime_ns` is its mtime before the run, `after_ns` after it, None where that is not known.
     """
 
     path: str
-    made: bool
+    created: bool
     mtime_ns: int | None = None
     after_ns: int | None = None
 
@@ -124,26 +123,16 @@ class Relocation:
 
 @dataclass(frozen=True)
 class Rearrangement:
-    """Files of a finished result that move, and tables that are written.
+    """Files of a finished result that move, and tables that are replaced.
 
-    Attributes
-    ----------
-    what : str
-        ``recut`` or ``split``.
-    about : mapping
-        Its parameters.
-    tables : mapping of str to (int, int) or None
-        Tables that are replaced, with size and mtime of the new ones once all files have moved.
-    relocations : tuple of Relocation
-    phase : str
-        One of `PHASES_OF_A_REARRANGEMENT`.
+    Size and mtime of the new tables are known once all files have moved.
     """
 
-    what: str
-    about: Mapping[str, Any]
+    what: str  # recut, split
+    about: Mapping[str, Any]  # its parameters
     tables: Mapping[str, tuple[int, int] | None]
     relocations: tuple[Relocation, ...]
-    phase: str = PHASES_OF_A_REARRANGEMENT[0]
+    phase: str = "clearing"  # then placing, writing
 
     def description(self) -> str:
         """Its kind and parameters, for messages."""

@@ -31,20 +31,11 @@ _LONGEST_ROOT = 504 - len(f"/{FOLDER}/journal.db")
 
 @dataclass(frozen=True)
 class Destination:
-    """The result folder, found usable before any work starts.
-
-    Attributes
-    ----------
-    root : Path
-    earlier : tuple of FileRecord
-        Files of an earlier run that will be removed.
-    folders : tuple of FolderRecord
-        Folders created for this run, and the one that they were created in.
-    """
+    """The result folder, found usable before any work starts."""
 
     root: Path
-    earlier: tuple[FileRecord, ...] = ()
-    folders: tuple[FolderRecord, ...] = ()
+    earlier: tuple[FileRecord, ...] = ()  # files of an earlier run that will be removed
+    folders: tuple[FolderRecord, ...] = ()  # created for this run, and the one they are in
 
     @classmethod
     def of(cls, root: Path, *, overwrite: bool = False, resume: bool = False) -> Destination:
@@ -134,12 +125,8 @@ def claimed(root: Path, *, overwrite: bool = False, resume: bool = False) -> Ite
 def locked(root: Path) -> Iterator[tuple[FolderRecord, ...]]:
     """Lock the result folder `root` while the block runs.
 
-    It is created where it does not exist, and removed again if it stays empty.
-
-    Yields
-    ------
-    tuple of FolderRecord
-        The folders created for it, and the one that they were created in.
+    It is created where it does not exist, and removed again if it stays empty. Yields the folders
+    created for it, and the one that they were created in.
     """
     parent = existing(root).absolute()
     parent_ns = parent.stat().st_mtime_ns
@@ -204,7 +191,7 @@ def record(
             journal.enter("clearing")
             remove_files(root, destination.earlier)
         folders = [*_source_folders(plan, how), *destination.folders]
-        folders += [folder for folder in journal.folders() if folder.made]
+        folders += [folder for folder in journal.folders() if folder.created]
         journal.plan(
             [*(_planned(move, how) for move in plan.moves), *prepared],
             about,

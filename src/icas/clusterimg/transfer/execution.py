@@ -37,12 +37,9 @@ _NAMED = 8
 
 
 def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str, str]:
-    """Execute what is pending in the journal of `root`.
+    """Execute what is pending in the journal of `root`; another call continues after an error.
 
-    Returns
-    -------
-    dict of str to str
-        Sources that were not transferred, with the reason; they are in ``unreadable.csv`` too.
+    Returns the sources that were not transferred, with the reason, as in ``unreadable.csv``.
     """
     start = time.perf_counter()
     resumable = (
@@ -90,7 +87,7 @@ def _record_times(journal: Journal) -> None:
     """Record the mtimes of the source folders at the end of the run, for undo."""
     times = {}
     for folder in journal.folders():
-        if not folder.made and folder.after_ns is None:
+        if not folder.created and folder.after_ns is None:
             with contextlib.suppress(OSError):
                 times[folder.path] = Path(folder.path).stat().st_mtime_ns
     journal.folders_after(times)
@@ -102,12 +99,8 @@ def transfer_all(
     """Transfer all `pending` images.
 
     A file gets its name when it is complete; a source is removed (``move``) only after its copy is
-    on disk and equal. A target that exists already and is right counts as done.
-
-    Returns
-    -------
-    dict of str to str
-        Targets whose source was left alone, with the reason; it is in the journal too.
+    on disk and equal. A target that exists already and is right counts as done. Returns the
+    targets whose source was left alone, with the reason.
     """
     # The file that a symbolic link points to must not be moved before the link.
     links = [one for one in pending if one.link is not None]

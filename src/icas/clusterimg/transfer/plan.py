@@ -114,13 +114,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
-    """Detect conflicts of the plan before anything is changed.
-
-    Parameters
-    ----------
-    removed : collection of Path
-        Files that will be removed first.
-    """
+    """Detect conflicts of the plan before anything is changed; files in `removed` go first."""
     for move in plan.moves:
         target = plan.root / move.target
         if os.path.lexists(target) and target not in removed:

@@ -31,13 +31,9 @@ MOVING = f"{FOLDER}/moving"
 
 
 def plan_relocations(paths: Mapping[str, str]) -> tuple[Relocation, ...]:
-    """The moves that bring files of the result from old paths to new ones.
+    """The moves for old path -> new path of all files of the tree.
 
-    Parameters
-    ----------
-    paths : mapping of str to str
-        Old path -> new path of all files of the tree, also those that stay. No two new paths are
-        equal, also on a file system that ignores case.
+    No two new paths are equal, also on a file system that ignores case.
     """
     moving = sorted((old, new) for old, new in paths.items() if old != new)
     taken = {folded(old) for old, _ in moving}

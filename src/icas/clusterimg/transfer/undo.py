@@ -44,9 +44,9 @@ class Undone:
     dst : Path
         The result folder.
     moved_back : int
-        Images that are at their old places again.
+        Images that were moved back to the source.
     removed : int
-        Files that the run had made.
+        Files of the run that were removed.
     left : tuple of (str, str)
         Files of the result that were left, and why.
     written : bool
@@ -303,7 +303,7 @@ def _begin(journal: Journal) -> None:
     changed = [
         folder.path
         for folder in journal.folders()
-        if not folder.made
+        if not folder.created
         and folder.after_ns is not None
         and Path(folder.path).exists()
         and Path(folder.path).stat().st_mtime_ns != folder.after_ns
@@ -353,7 +353,7 @@ def _remove_folders(root: Path, folders: Sequence[FolderRecord]) -> None:
     """Remove the folders that were created for the result."""
     resolved = root.resolve()  # paths may contain `..`
     above = [one for one in folders if resolved.is_relative_to(Path(one.path).resolve())]
-    created = [Path(folder.path) for folder in above if folder.made]
+    created = [Path(folder.path) for folder in above if folder.created]
     for folder in sorted(created, key=lambda path: -len(path.parts)):
         remove_if_empty(folder)
     _restore_times(above, ())
