@@ -49,7 +49,7 @@ def test_a_long_name_loses_from_its_stem():
 def test_a_tree_has_clusters_in_order_then_outliers(tmp_path):
     images = [ImageRef(Path("src") / name, name) for name in ("a/1.png", "b/1.png", "2.png")]
     plan = plan_tree(tmp_path, PurePosixPath("result"), images, np.array([0, 0, -1]))
-    assert [(move.source.as_posix(), str(move.target)) for move in plan.moves] == [
+    assert [(move.source.as_posix(), str(move.target)) for move in plan.operations] == [
         ("src/a/1.png", "result/cluster_0/1.png"),
         ("src/b/1.png", "result/cluster_0/1 (2).png"),
         ("src/2.png", "result/outliers/2.png"),

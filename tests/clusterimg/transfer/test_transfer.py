@@ -17,7 +17,7 @@ from icas.clusterimg.transfer import (
     operations as carriers,
     plan as plan_check,
 )
-from icas.clusterimg.transfer.plan import Move, Plan
+from icas.clusterimg.transfer.plan import Operation, Plan
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_disk_that_fails_keeps_what_was_done_on_record(source, result, monkeyp
 def test_too_full_a_disk_is_found_out_before_the_first_file(source, tmp_path, monkeypatch):
     usage = plan_check.shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(plan_check.shutil, "disk_usage", lambda _: usage)
-    plan = Plan(tmp_path / "out", (Move(source, PurePosixPath("result/a.jpg")),))
+    plan = Plan(tmp_path / "out", (Operation(source, PurePosixPath("result/a.jpg")),))
     with pytest.raises(icas.ConflictError, match="free"):
         plan_check.check_plan(plan, "copy")
     plan_check.check_plan(plan, "hardlink")

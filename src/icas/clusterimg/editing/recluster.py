@@ -217,7 +217,7 @@ def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]
     files = zip(state.sources, state.files, strict=True)
     refs = [ImageRef(Path(source), file) for source, file in files]
     plan = plan_tree(finished.root, PurePosixPath(TREE), refs, labels)
-    new = {str(move.source): str(move.target) for move in plan.moves}
+    new = {str(move.source): str(move.target) for move in plan.operations}
     return {
         image: (old[source], new[source])
         for image, source in enumerate(state.sources)

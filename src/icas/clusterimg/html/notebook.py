@@ -98,7 +98,7 @@ def _paths(report: ReportView, images: Sequence[int]) -> Iterator[tuple[int, Pat
         members = (report.labels == label).nonzero()[0]
         refs = [ImageRef(source / report.files[one], report.files[one]) for one in members]
         plan = plan_tree(report.dst, PurePosixPath("result"), refs, report.labels[members])
-        targets = dict(zip(members.tolist(), plan.moves, strict=True))
+        targets = dict(zip(members.tolist(), plan.operations, strict=True))
         for image in missing:
             if image in targets and (path := report.dst / targets[image].target).is_file():
                 yield image, path

@@ -82,7 +82,7 @@ def _targets(report: ReportView, images: Sequence[ImageRef]) -> dict[int, PurePo
     if report.settings.get("transfer") not in LINKED or report.settings.get("stage") == "batch":
         return {}
     plan = plan_tree(report.dst, PurePosixPath("result"), images, report.labels)
-    targets = {move.source: move.target for move in plan.moves}
+    targets = {move.source: move.target for move in plan.operations}
     return {image: targets[ref.path] for image, ref in enumerate(images)}
 
 

@@ -111,12 +111,12 @@ class ResultWriter:
             return
         size = f"{plan.bytes() / 1e6:,.1f} MB, " if transfer == "copy" else ""
         console.line(
-            f"plan: {transfer} {len(plan.moves)} images ({size}{len(plan.folders())} folders)"
+            f"plan: {transfer} {len(plan.operations)} images ({size}{len(plan.folders())} folders)"
             f" into {destination.root}"
         )
         for folder, count in plan.folders().items():
             console.detail(f"plan: {folder}: {count} images")
-        for move in plan.moves:
+        for move in plan.operations:
             console.detail(f"plan: {transfer} {move.source} -> {move.target}")
 
     def _warn_of_files(self) -> None:

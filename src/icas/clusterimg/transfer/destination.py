@@ -19,7 +19,7 @@ from icas.clusterimg.transfer.cleanup import (
     remove_if_empty,
     remove_unfinished,
 )
-from icas.clusterimg.transfer.plan import Move, Plan
+from icas.clusterimg.transfer.plan import Operation, Plan
 from icas.clusterimg.transfer.preflight import existing
 from icas.common.errors import ConflictError, IcasError
 from icas.io.files import check_no_links
@@ -193,16 +193,18 @@ def record(
         folders = [*_source_folders(plan, how), *destination.folders]
         folders += [folder for folder in journal.folders() if folder.created]
         journal.plan(
-            [*(_planned(move, how) for move in plan.moves), *prepared],
+            [*(_planned(operation, how) for operation in plan.operations), *prepared],
             about,
             {folder.path: folder for folder in folders}.values(),
         )
 
 
-def _planned(move: Move, how: str) -> FileRecord:
-    source = move.source.absolute()
-    size, mtime_ns = move.state or (None, None)
-    planned = FileRecord(str(move.target), how, str(source), from_size=size, from_mtime_ns=mtime_ns)
+def _planned(operation: Operation, how: str) -> FileRecord:
+    source = operation.source.absolute()
+    size, mtime_ns = operation.state or (None, None)
+    planned = FileRecord(
+        str(operation.target), how, str(source), from_size=size, from_mtime_ns=mtime_ns
+    )
     try:
         if not source.is_symlink():
             return planned
@@ -218,7 +220,7 @@ def _source_folders(plan: Plan, how: str) -> list[FolderRecord]:
     if how != "move":
         return []
     records = []
-    for folder in sorted({move.source.absolute().parent for move in plan.moves}):
+    for folder in sorted({operation.source.absolute().parent for operation in plan.operations}):
         with contextlib.suppress(OSError):  # reported when its images are transferred
             records.append(FolderRecord(str(folder), False, folder.stat().st_mtime_ns))
     return records

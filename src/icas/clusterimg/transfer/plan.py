@@ -23,7 +23,7 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
-class Move:
+class Operation:
     """One image, its target relative to the result folder, and its size and mtime when scanned."""
 
     source: Path
@@ -36,22 +36,22 @@ class Plan:
     """All images of the result in `root`, each once per tree (``result/``, ``batches/``)."""
 
     root: Path
-    moves: tuple[Move, ...]
+    operations: tuple[Operation, ...]
 
     def folders(self) -> Counter[PurePosixPath]:
         """Folders that will hold images, with their numbers, in the plan's order."""
-        return Counter(move.target.parent for move in self.moves)
+        return Counter(operation.target.parent for operation in self.operations)
 
     def bytes(self) -> int:
         """Total size of the images."""
-        return sum(map(_size, self.moves))
+        return sum(map(_size, self.operations))
 
 
-def _size(move: Move) -> int:
-    if move.state is not None:
-        return move.state[0]
+def _size(operation: Operation) -> int:
+    if operation.state is not None:
+        return operation.state[0]
     try:
-        return move.source.stat().st_size
+        return operation.source.stat().st_size
     except OSError:  # reported when it is transferred
         return 0
 
@@ -60,17 +60,17 @@ def plan_tree(
     root: Path, folder: PurePosixPath, images: Sequence[ImageRef], labels: Labels
 ) -> Plan:
     """One tree of ``cluster_0/ cluster_1/ … outliers/`` below ``root/folder``."""
-    moves = []
+    operations = []
     for name, members in _by_folder(labels):
         chosen = [images[member] for member in members]
         for ref, file in zip(chosen, distinct_names(ref.path.name for ref in chosen), strict=True):
-            moves.append(Move(ref.path, folder / name / file, ref.state))
-    return Plan(root, tuple(moves))
+            operations.append(Operation(ref.path, folder / name / file, ref.state))
+    return Plan(root, tuple(operations))
 
 
 def join_plans(plans: Sequence[Plan]) -> Plan:
-    """All moves of `plans`, which have one result folder and different trees."""
-    return Plan(plans[0].root, tuple(move for plan in plans for move in plan.moves))
+    """All operations of `plans`, which have one result folder and different trees."""
+    return Plan(plans[0].root, tuple(operation for plan in plans for operation in plan.operations))
 
 
 def _by_folder(labels: Labels) -> Iterator[tuple[str, list[int]]]:
@@ -115,8 +115,8 @@ def _numbered(name: str, number: int) -> str:
 
 def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
     """Detect conflicts of the plan before anything is changed; files in `removed` go first."""
-    for move in plan.moves:
-        target = plan.root / move.target
+    for operation in plan.operations:
+        target = plan.root / operation.target
         if os.path.lexists(target) and target not in removed:
             raise ConflictError(f"{target} exists already and is not overwritten")
         if len(os.fsencode(target.absolute())) >= LONGEST_PATH and sys.platform == "linux":
@@ -124,7 +124,7 @@ def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
                 f"the path of {target.name} in the result would be longer than {LONGEST_PATH - 1}"
                 " bytes: choose a shorter --dst"
             )
-    sources = {move.source.parent for move in plan.moves}
+    sources = {operation.source.parent for operation in plan.operations}
     check_folders(sources, plan.root, how)
     parent = existing(plan.root)
     copied = {"copy": sources, "move": on_other_disks(sources, parent)}.get(how)
@@ -133,7 +133,9 @@ def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
 
 
 def _check_free_space(plan: Plan, parent: Path, copied: set[Path], removed: Iterable[Path]) -> None:
-    needed = sum(_size(move) for move in plan.moves if move.source.parent in copied)
+    needed = sum(
+        _size(operation) for operation in plan.operations if operation.source.parent in copied
+    )
     statuses = [path.lstat() for path in removed]
     freed = sum(status.st_size for status in statuses if status.st_nlink == 1)
     free = shutil.disk_usage(parent).free + freed
