@@ -16,11 +16,11 @@ import pytest
 import icas
 from icas.cli.console import Console
 from icas.clusterimg.commands.main import main
-from icas.clusterimg.editing import recut as recut_module
 from icas.clusterimg.html import thumbnails as report_pictures
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.saved import FEATURES, SavedState
 from icas.clusterimg.transfer.destination import locked
+from icas.clusterimg.transfer.relocation import finish_interrupted
 
 WITHOUT = {".icas", "similarities", "run.json", "report.html"}
 
@@ -418,4 +418,4 @@ def test_nothing_moves_at_the_threshold_that_it_has(result):
     report = icas.recut(result, 0.5)
     assert {path: path.stat().st_ino for path in (result / "result").rglob("*")} == before
     assert report.written
-    assert recut_module.finish_interrupted(result, Console(), dry_run=False) is None
+    assert finish_interrupted(result, Console(), dry_run=False) is None

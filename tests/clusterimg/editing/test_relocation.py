@@ -10,8 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.cli.console import Console
-from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import FileRecord, Rearrangement
+from icas.clusterimg.journal.journal import FileRecord, Journal, Rearrangement
 from icas.clusterimg.transfer import relocation as rearrange
 from icas.clusterimg.transfer.relocation import begin, finish, plan_relocations
 

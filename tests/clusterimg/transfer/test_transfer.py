@@ -10,8 +10,7 @@ import pytest
 
 import icas
 from icas.cli.console import Console
-from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import FileRecord, Journal
 from icas.clusterimg.transfer import (
     execution as transfer,
     operations as carriers,

@@ -11,8 +11,7 @@ import pytest
 
 import icas
 from icas.clusterimg.commands.main import main
-from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import FileRecord, Journal
 from icas.clusterimg.transfer.destination import locked
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")

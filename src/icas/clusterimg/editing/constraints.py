@@ -19,8 +19,8 @@ from icas.clusterimg.editing.manual_moves import constraints_of_moves, distinct,
 from icas.clusterimg.editing.result_images import ResultImages
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.tables import earlier_run
+from icas.clusterimg.transfer.cleanup import is_unchanged
 from icas.clusterimg.transfer.destination import locked
-from icas.clusterimg.transfer.verify import is_unchanged
 from icas.common.errors import UsageError
 
 

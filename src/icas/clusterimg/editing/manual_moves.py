@@ -10,8 +10,8 @@ from typing import Any
 
 from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent, content_of
 from icas.clusterimg.editing.result_images import ResultImages
+from icas.clusterimg.transfer.cleanup import files_below
 from icas.clusterimg.transfer.plan import OUTLIERS, TREE
-from icas.clusterimg.transfer.verify import files_below
 from icas.io.files import one_line_errors
 
 _NAMED = 3

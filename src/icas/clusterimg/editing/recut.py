@@ -1,20 +1,297 @@
-"""Cluster a finished result at another threshold, from its maximum spanning forest."""
+"""Cluster a finished result at another threshold, and apply other clusters to it.
+
+Files in ``result/`` move and tables are replaced: planned, journalled, then executed.
+"""
 
 from __future__ import annotations
 
+import html
+import re
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.console import Console
+from icas.clusterimg.clustering.cohesion import Certificate, cohesions_of
+from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
-from icas.clusterimg.editing.recluster import Reclustering, recluster
-from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.journal.records import Rearrangement
+from icas.clusterimg.graph.bridges import bridges
+from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
+from icas.clusterimg.html.thumbnails import Thumbnail
+from icas.clusterimg.journal.journal import Rearrangement, Relocation
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, check_recorded
+from icas.clusterimg.results.saved import (
+    FinishedRun,
+    SavedFeatures,
+    Tables,
+    check_recorded,
+    method_of_run,
+)
+from icas.clusterimg.results.tables import certificates_table, clusters_table
+from icas.clusterimg.transfer.cleanup import check_untouched
 from icas.clusterimg.transfer.destination import locked
-from icas.clusterimg.transfer.relocation import finish
-from icas.common.errors import ConflictError, UsageError
+from icas.clusterimg.transfer.plan import TREE, plan_tree
+from icas.clusterimg.transfer.relocation import (
+    begin,
+    check_relocations,
+    finish,
+    finish_interrupted,
+    plan_relocations,
+)
+from icas.common.errors import IcasError, UsageError
+from icas.io.tables import run_json
+from icas.notebook.html import text
+from icas.parallel.executors import start_workers
+
+MOST_BYTES = 300_000_000
+"""Bytes of features, over all pairs, up to which medoids are computed: a few seconds."""
+
+Members = NDArray[np.int64]
+Medoid = tuple[float, str]
+"""Least similar pair and medoid of a cluster."""
+
+
+def certificates(
+    finished: FinishedRun, labels: Labels, console: Console
+) -> tuple[Certificate, ...]:
+    """A certificate for each cluster of `labels`.
+
+    The medoid and the least similar pair of a cluster that did not change stay; else they are
+    computed from saved features, the smallest clusters first; beyond `MOST_BYTES`, or where no
+    features were saved, they are empty.
+    """
+    links = finished.state.forest.links()
+    members = members_of(labels)
+    earlier = zip(members_of(finished.labels), finished.tables.certificates, strict=True)
+    medoids = {
+        images.tobytes(): (one.least_similar_pair, one.medoid)
+        for images, one in earlier
+        if one.medoid
+    }
+    changed = [images for images in members if images.tobytes() not in medoids]
+    medoids |= _medoids(finished, changed, console)
+    by_hand = finished.run["settings"]["stage"] == "merge"
+    least_link = -np.inf if by_hand else np.float32(finished.state.forest.floor)
+    rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
+    result = []
+    for number, (images, weakest, bridge) in enumerate(rows):
+        if weakest < least_link:  # only a constraint joins less similar images
+            bridge = None
+        least, medoid = medoids.get(images.tobytes(), (float("nan"), ""))
+        result.append(Certificate(number, len(images), weakest, least, medoid, bridge))
+    return tuple(result)
+
+
+def _medoids(
+    finished: FinishedRun, clusters: Sequence[Members], console: Console
+) -> dict[bytes, Medoid]:
+    """Medoids from saved features, of the smaller ones of `clusters`."""
+    run = finished.run
+    saved = SavedFeatures.read(finished.root, str(run["method"])) if clusters else None
+    if saved is None:
+        return {}
+    try:
+        method = method_of_run(run)
+    except IcasError as error:
+        console.warn(f"medoids of new clusters are left empty: {error}")
+        return {}
+    features = saved.features
+    ordered = sorted(clusters, key=len)
+    pairs = np.cumsum([len(images) * (len(images) - 1) // 2 for images in ordered])
+    size = features.nbytes / max(1, len(features))
+    chosen = ordered[: int(np.searchsorted(pairs * size, MOST_BYTES, side="right"))]
+    labels = np.full(len(features), -1, np.int64)
+    for number, images in enumerate(chosen):
+        labels[saved.places(images)] = number
+    files = finished.state.files
+    with start_workers("threads", run["settings"].get("jobs")) as workers:
+        cohesions = cohesions_of(method, features, labels, workers=workers)
+    return {
+        images.tobytes(): (one.least_similar_pair, files[saved.rows[one.medoid]])
+        for images, one in zip(chosen, cohesions, strict=True)
+    }
+
+
+REPORT = "report.html"
+TABLES = ("clusters.csv", "certificate.csv")
+_THUMBNAIL = re.compile(
+    r'<img src="(data:[^"]*)" width="(\d+)" height="(\d+)" alt="Thumbnail of ([^"]*)"'
+)
+
+
+@dataclass(frozen=True)
+class Reclustering:
+    """Other clusters for a finished result."""
+
+    what: str  # recut, split
+    about: Mapping[str, Any]  # its parameters, for the journal
+    labels: Labels
+    threshold: float | None
+    reason: str  # for the threshold
+    afterwards: Mapping[str, Any]  # entries of ``run.json`` about changes since the run
+
+
+def recluster(
+    finished: FinishedRun, change: Reclustering, console: Console, *, dry_run: bool = False
+) -> ClusterReport:
+    """Move the files of `finished` to the folders of their new clusters, and replace its tables."""
+    start, root = time.perf_counter(), finished.root
+    report = _report(finished, change, console)
+    targets = _targets(finished, change.labels)
+    relocations = plan_relocations(dict(targets.values()))
+    check_relocations(root, relocations)
+    names = (*TABLES, *([REPORT] if finished.has(REPORT) else []), "run.json")
+    _print_plan(root, relocations, names, console)
+    if dry_run:
+        return report
+    columns = (report.files, report.labels, report.batch, report.representative)
+    tables = (clusters_table(*columns), certificates_table(report.certificates))
+    contents = dict(zip(TABLES, tables, strict=True)) | _page(finished, report, targets, console)
+    check_untouched(root, finished.records)  # rendering the page may have taken long
+    report = replace(report, written=True, seconds=_with_time(report, change, start))
+    contents["run.json"] = run_json(report.as_dict())
+    rearrangement = Rearrangement(change.what, change.about, dict.fromkeys(names), relocations)
+    begin(root, rearrangement, contents)
+    finish(root, console)
+    return replace(report, seconds=_with_time(report, change, start))
+
+
+def _with_time(report: ClusterReport, change: Reclustering, start: float) -> dict[str, float]:
+    return {**report.seconds, change.what: round(time.perf_counter() - start, 3)}
+
+
+def report_of(finished: FinishedRun) -> ClusterReport:
+    """The report of a finished result."""
+    report = report_from(finished.root, finished.run, finished.tables)
+    return replace(report, ignored=finished.state.ignored, sample=finished.state.sample)
+
+
+def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterReport:
+    """What ``run.json`` and the tables of a result say, as a report."""
+    report = ClusterReport(
+        dst=root,
+        method=run["method"],
+        threshold=run["threshold"],
+        threshold_reason=run["threshold_reason"],
+        files=tables.files,
+        labels=tables.labels,
+        batch=tables.batch,
+        representative=tables.representative,
+        certificates=tables.certificates,
+        unreadable=tables.unreadable,
+        ignored=(),
+        comparisons=run["comparisons"],
+        seconds=run["seconds"],
+        peak_memory_mb=run["peak_memory_mb"],
+        settings=run["settings"],
+        options=run["options"],
+        source=run["source"],
+        written=True,
+    )
+    own = report.as_dict()
+    return replace(report, afterwards={key: run[key] for key in run if key not in own})
+
+
+def _report(finished: FinishedRun, change: Reclustering, console: Console) -> ClusterReport:
+    earlier = report_of(finished)
+    afterwards = {
+        key: value for key, value in earlier.afterwards.items() if key not in ("recut", "splits")
+    }
+    report = replace(
+        earlier,
+        threshold=change.threshold,
+        threshold_reason=change.reason,
+        labels=change.labels,
+        certificates=certificates(finished, change.labels, console),
+        seconds={key: value for key, value in earlier.seconds.items() if key != change.what},
+        afterwards={**afterwards, **change.afterwards},
+        written=False,
+    )
+    medoids = {one.medoid for one in report.certificates}
+    if report.batch.max(initial=0) > 0 or "" in medoids:
+        return report  # representatives stay as they were when batches were merged
+    is_medoid = np.array([file in medoids for file in report.files], bool)
+    return replace(report, representative=is_medoid | (report.labels < 0))
+
+
+def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
+    """Image -> old and new path in the result; empty where the run wrote tables only."""
+    state = finished.state
+    old = {
+        one.source: one.target
+        for one in finished.records
+        if one.source is not None
+        and one.left_alone is None
+        and PurePosixPath(one.target).parts[0] == TREE
+    }
+    if not old:
+        return {}
+    files = zip(state.sources, state.files, strict=True)
+    refs = [ImageRef(Path(source), file) for source, file in files]
+    plan = plan_tree(finished.root, PurePosixPath(TREE), refs, labels)
+    new = {str(move.source): str(move.target) for move in plan.operations}
+    return {
+        image: (old[source], new[source])
+        for image, source in enumerate(state.sources)
+        if source in old
+    }
+
+
+def _print_plan(
+    root: Path, relocations: tuple[Relocation, ...], names: tuple[str, ...], console: Console
+) -> None:
+    paths = [path for one in relocations for path in (one.old, one.new)]
+    folders = {PurePosixPath(path).parent for path in paths}
+    images = f"{len(relocations)} image{'' if len(relocations) == 1 else 's'}"
+    console.line(
+        f"plan: move {images} between {len(folders)} folders of {root / TREE},"
+        f" write {', '.join(names)} anew"
+    )
+    for one in relocations:
+        console.detail(f"plan: move {root / one.old} -> {root / one.new}")
+
+
+def _page(
+    finished: FinishedRun,
+    report: ClusterReport,
+    targets: Mapping[int, tuple[str, str]],
+    console: Console,
+) -> dict[str, bytes]:
+    """The report page with the thumbnails of the earlier one, if the run wrote one."""
+    if not finished.has(REPORT):
+        return {}
+    from icas.clusterimg.html.page import report_page
+
+    state, root = finished.state, finished.root
+    images = [
+        ImageRef(root / targets[image][0] if image in targets else Path(source), file)
+        for image, (source, file) in enumerate(zip(state.sources, state.files, strict=True))
+    ]
+    page = report_page(
+        report,
+        images,
+        int(report.settings["max_pixels"]),
+        console,
+        known=_thumbnails((root / REPORT).read_text(encoding="utf-8"), state.files),
+        targets={image: PurePosixPath(new) for image, (_, new) in targets.items()},
+    )
+    return {REPORT: page}
+
+
+def _thumbnails(page: str, files: tuple[str, ...]) -> dict[str, Thumbnail]:
+    """The thumbnails of a page, by file."""
+    thumbnails = {
+        html.unescape(name): Thumbnail(uri, int(width), int(height))
+        for uri, width, height, name in _THUMBNAIL.findall(page)
+    }
+    names = {file: html.unescape(text(file)) for file in files}
+    return {file: thumbnails[name] for file, name in names.items() if name in thumbnails}
 
 
 def recut(
@@ -84,21 +361,6 @@ def recut(
     with nullcontext() if dry_run else locked(root):
         finish_interrupted(root, console, dry_run)
         return recut_result(FinishedRun.read(root), float(threshold), console, dry_run)
-
-
-def finish_interrupted(root: Path, console: Console, dry_run: bool) -> Rearrangement | None:
-    """Finish the interrupted recut or split in `root`, if there is one."""
-    with Journal(root) as journal:
-        unfinished = journal.rearrangement()
-    if unfinished is None:
-        return None
-    what = unfinished.description()
-    if dry_run:
-        raise ConflictError(
-            f"a {what} of {root} was interrupted: without --dry-run it is finished first"
-        )
-    console.line(f"finishing the {what} that was interrupted")
-    return finish(root, console)
 
 
 def recut_result(

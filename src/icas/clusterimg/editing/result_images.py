@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from icas.clusterimg.decisions.model import ImageContent, content_of
-from icas.clusterimg.journal.journal import Journal, being_undone
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import FileRecord, Journal, being_undone
 from icas.clusterimg.results.saved import FOREST, SavedState, Tables, check_recorded
+from icas.clusterimg.transfer.cleanup import SYSTEM_FILES
 from icas.clusterimg.transfer.plan import OUTLIERS, TREE
-from icas.clusterimg.transfer.verify import SYSTEM_FILES
 from icas.common.errors import ConflictError, UsageError
 from icas.io.files import one_line_errors
 

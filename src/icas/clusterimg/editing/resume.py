@@ -10,8 +10,7 @@ from typing import Any
 
 from icas.cli.console import Console
 from icas.cli.options import flag_of
-from icas.clusterimg.editing.recluster import report_from
-from icas.clusterimg.editing.recut import finish_interrupted, recut_result
+from icas.clusterimg.editing.recut import recut_result, report_from
 from icas.clusterimg.journal.journal import being_undone, phase_of
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import FinishedRun, Tables
@@ -19,6 +18,7 @@ from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.execution import complete, prepared_summary
+from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, UsageError
 
 _RESOURCES = ("jobs", "executor", "scheduler", "device", "cache", "cache_size", "isolate")

@@ -14,12 +14,12 @@ from icas.clusterimg.clustering.constrained_linkage import join_apart
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
-from icas.clusterimg.editing.recluster import Reclustering, recluster, report_of
-from icas.clusterimg.editing.recut import finish_interrupted
+from icas.clusterimg.editing.recut import Reclustering, recluster, report_of
 from icas.clusterimg.graph.forest import Forest, Labels, number_clusters
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.transfer.destination import locked
+from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, UsageError
 from icas.common.union_find import unions
 from icas.notebook.html import counted

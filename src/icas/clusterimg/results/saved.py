@@ -20,14 +20,13 @@ from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.graph.forest import Forest, Labels, spanning_forest
-from icas.clusterimg.journal.journal import Journal, being_undone, has_journal
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import FileRecord, Journal, being_undone, has_journal
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.thresholds.sample import Sample
-from icas.clusterimg.transfer.verify import check_untouched
+from icas.clusterimg.transfer.cleanup import check_untouched
 from icas.common.errors import IcasError, UsageError
 from icas.io.find import RESULT_MARK
 

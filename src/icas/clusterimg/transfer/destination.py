@@ -11,8 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.journal.journal import FOLDER, Journal, phase_of, remove_journal
-from icas.clusterimg.journal.records import FileRecord, FolderRecord
+from icas.clusterimg.journal.journal import (
+    FOLDER,
+    FileRecord,
+    FolderRecord,
+    Journal,
+    phase_of,
+    remove_journal,
+)
 from icas.clusterimg.transfer.cleanup import (
     check_removable,
     remove_files,

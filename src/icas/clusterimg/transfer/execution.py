@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from icas.cli.console import Bar, Console
-from icas.clusterimg.journal.journal import PARTS, Journal
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import PARTS, FileRecord, Journal
 from icas.clusterimg.transfer.cleanup import PREPARED, remove_unfinished
 from icas.clusterimg.transfer.operations import DISK_ERRORS, LeftAloneError, Transfer, transfer
 from icas.common.errors import ConflictError, IcasError

@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from icas.clusterimg.journal.journal import PARTS
-from icas.clusterimg.journal.records import FileRecord
+from icas.clusterimg.journal.journal import PARTS, FileRecord
 from icas.common.errors import ConflictError
 from icas.io.files import sync, sync_folder
 

@@ -20,10 +20,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from icas.cli.console import Console
-from icas.clusterimg.journal.journal import FOLDER, Journal
-from icas.clusterimg.journal.records import FileRecord, Rearrangement, Relocation
+from icas.clusterimg.journal.journal import FOLDER, FileRecord, Journal, Rearrangement, Relocation
+from icas.clusterimg.transfer.cleanup import is_unchanged
 from icas.clusterimg.transfer.plan import TREE, folded
-from icas.clusterimg.transfer.verify import is_unchanged
 from icas.common.errors import ConflictError
 from icas.io.files import one_line_errors, sync_folder, within, write_whole
 
@@ -113,6 +112,24 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
                 folder.rmdir()
         journal.end_rearrangement()
     return rearrangement
+
+
+def finish_interrupted(
+    root: Path, console: Console, dry_run: bool, *, quiet: bool = False
+) -> Rearrangement | None:
+    """Finish the interrupted rearrangement in `root`, if there is one; not in a dry run."""
+    with Journal(root) as journal:
+        unfinished = journal.rearrangement()
+    if unfinished is None:
+        return None
+    what = unfinished.description()
+    if dry_run:
+        raise ConflictError(
+            f"a {what} of {root} was interrupted: without --dry-run it is finished first"
+        )
+    if not quiet:
+        console.line(f"finishing the {what} that was interrupted")
+    return finish(root, console)
 
 
 def _errors(what: str) -> AbstractContextManager[None]:

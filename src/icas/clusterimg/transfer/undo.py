@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.clusterimg.journal.journal import FOLDER, Journal, has_journal
-from icas.clusterimg.journal.records import FileRecord, FolderRecord
+from icas.clusterimg.journal.journal import FOLDER, FileRecord, FolderRecord, Journal, has_journal
 from icas.clusterimg.transfer.cleanup import (
     check_inside,
     remove_empty_folders,
@@ -30,7 +29,7 @@ from icas.clusterimg.transfer.operations import (
     move,
     part_name,
 )
-from icas.clusterimg.transfer.relocation import finish, remove_prepared
+from icas.clusterimg.transfer.relocation import finish_interrupted, remove_prepared
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.files import one_line_errors
 
@@ -181,7 +180,10 @@ def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
     with nullcontext() if dry_run else locked(root):
         if not has_journal(root):
             raise _undone_by_another(root)
-        _finish_rearrangement(root, console, dry_run)
+        finished = finish_interrupted(root, console, dry_run, quiet=True)
+        if finished is None and not dry_run:
+            with _errors(root):
+                remove_prepared(root)
         with Journal(root) as journal:
             records, folders = list(journal.files()), journal.folders()
         check_inside(root, records)
@@ -219,23 +221,6 @@ def _undo_unplanned(root: Path, console: Console, dry_run: bool) -> Undone:
             pass  # which removes what has no plan
     console.line(f"plan: the run into {root} was killed before its first image")
     return Undone(root, 0, 0, (), not dry_run)
-
-
-def _finish_rearrangement(root: Path, console: Console, dry_run: bool) -> None:
-    """Finish an interrupted recut or split, so that every file has one path."""
-    with Journal(root) as journal:
-        unfinished = journal.rearrangement()
-    if unfinished is None:
-        if not dry_run:
-            with _errors(root):
-                remove_prepared(root)
-        return
-    if dry_run:
-        raise ConflictError(
-            f"a {unfinished.description()} of {root} was interrupted: without --dry-run it is"
-            " finished first"
-        )
-    finish(root, console)
 
 
 @dataclass(frozen=True)
