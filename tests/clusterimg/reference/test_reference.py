@@ -26,8 +26,7 @@ from icas.clusterimg.graph.forest import spanning_forest
 from icas.clusterimg.html import page
 from icas.clusterimg.html.reference import counterparts_of
 from icas.clusterimg.methods.imagehash import ImageHash
-from icas.clusterimg.reference.clustering import clusters_of, links_to
-from icas.clusterimg.reference.sample import ReferenceFeatures, nearest
+from icas.clusterimg.reference.clustering import ReferenceFeatures, clusters_of, links_to, nearest
 from icas.clusterimg.reference.scan import read_reference
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.execution import TRANSFERS

@@ -21,7 +21,7 @@ from icas.clusterimg.features.inputs import with_common_scale
 from icas.clusterimg.methods import on_device
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.pipeline.source import Source
-from icas.clusterimg.reference.sample import ReferenceFeatures
+from icas.clusterimg.reference.clustering import ReferenceFeatures
 from icas.clusterimg.results.saved import FeatureKeeper, method_of_run
 from icas.clusterimg.results.tables import earlier_run
 from icas.clusterimg.settings import ClusterSettings
