@@ -35,164 +35,166 @@ class Place(Protocol):
     template: Image
 
     def start(self, *words: str) -> Any:
-        """A context: a hand on the windows."""
+        """A context: a driver of the windows."""
         ...
 
 
-def shot(hand: Any, window: str = "Painting", pointer: Point | None = None) -> Shot:
+def shot(driver: Any, window: str = "Painting", pointer: Point | None = None) -> Shot:
     """What a window shows now."""
-    return Shot(window, hand.shown(window), pointer)
+    return Shot(window, driver.shown(window), pointer)
 
 
-def both(hand: Any, pointer: Point | None = None) -> list[Shot]:
+def both(driver: Any, pointer: Point | None = None) -> list[Shot]:
     """The colour window and the painting window."""
-    return [shot(hand, "Colours"), shot(hand, pointer=pointer)]
+    return [shot(driver, "Colours"), shot(driver, pointer=pointer)]
 
 
-def opened(hand: Any, size: tuple[int, int]) -> None:
+def opened(driver: Any, size: tuple[int, int]) -> None:
     """Wait until a picture of a size (width, height) is cut; until then it is shown dark."""
-    hand.open(size)
-    hand.until("it is cut", lambda: _bright(hand))
+    driver.open(size)
+    driver.until("it is cut", lambda: _bright(driver))
 
 
-def _bright(hand: Any) -> bool:
+def _bright(driver: Any) -> bool:
     """Borders lie on bright and dark alike; the words of a picture that waits are fewer pixels."""
-    shown = hand.shown().astype(int)
+    shown = driver.shown().astype(int)
     yellowish = (shown[..., 0] > 120) & (shown[..., 0] - shown[..., 2] > 60)
     return bool(yellowish.mean() > 0.04)
 
 
-def wheel(hand: Any, place: Point, notches: int) -> None:
+def wheel(driver: Any, place: Point, notches: int) -> None:
     """Ctrl and the wheel, a notch at a time; negative ones shrink."""
     for _ in range(abs(notches)):
-        hand.click(place, "wheel up" if notches > 0 else "wheel down", hold="ctrl", shows=False)
+        driver.click(place, "wheel up" if notches > 0 else "wheel down", hold="ctrl", shows=False)
 
 
-def paint(hand: Any, key: str, *places: Point) -> None:
+def paint(driver: Any, key: str, *places: Point) -> None:
     """Click on some places in the colour of a key."""
-    hand.press(key, shows=False)
+    driver.press(key, shows=False)
     for place in places:
-        hand.click(place, shows=False)
+        driver.click(place, shows=False)
 
 
 def tutorial(room: Place) -> Scene:
     """The tutorial on painting, from the first window to the third picture and back again."""
-    with room.start(*COMMAND) as hand:
-        opened(hand, (512, 512))
-        yield from _astronaut(hand)
-        hand.press("space")
-        opened(hand, (600, 400))
-        yield "painting-saved.jpg", both(hand, BADGE[-1])
-        yield from _coffee(hand)
-        hand.press("space")
-        opened(hand, (640, 427))
-        wheel(hand, ROCKET, 4)
-        paint(hand, "5", ROCKET)
-        hand.press("q")
-        yield "painting-quit.jpg", both(hand, ROCKET)
-        hand.end("q")
-    with room.start(*COMMAND) as hand:
-        opened(hand, (512, 512))
+    with room.start(*COMMAND) as driver:
+        opened(driver, (512, 512))
+        yield from _astronaut(driver)
+        driver.press("space")
+        opened(driver, (600, 400))
+        yield "painting-saved.jpg", both(driver, BADGE[-1])
+        yield from _coffee(driver)
+        driver.press("space")
+        opened(driver, (640, 427))
+        wheel(driver, ROCKET, 4)
+        paint(driver, "5", ROCKET)
+        driver.press("q")
+        yield "painting-quit.jpg", both(driver, ROCKET)
+        driver.end("q")
+    with room.start(*COMMAND) as driver:
+        opened(driver, (512, 512))
         for size in ((600, 400), (640, 427)):
-            hand.press("n")
-            opened(hand, size)
-        yield "painting-back.jpg", both(hand)
-        hand.press("q", shows=False)
+            driver.press("n")
+            opened(driver, size)
+        yield "painting-back.jpg", both(driver)
+        driver.press("q", shows=False)
 
 
-def _astronaut(hand: Any) -> Scene:
-    hand.move(SUIT)
-    yield "painting-open.jpg", both(hand, SUIT)
-    first = shot(hand, pointer=SUIT).part(200, 512, 0, 370)
-    wheel(hand, SUIT, 6)
-    yield "painting-grow.jpg", [first, shot(hand, pointer=SUIT).part(200, 512, 0, 370)]
-    paint(hand, "1", SUIT, *REST_OF_SUIT)
-    paint(hand, "2", FACE, *REST_OF_FACE)
-    paint(hand, "3", *HAIR)
-    yield "painting-classes.jpg", both(hand, HAIR[-1])
-    hand.press("1")
-    hand.press("b")
-    hand.press("period")
-    hand.drag(BADGE)
-    brushed = shot(hand, pointer=BADGE[-1]).part(200, 512, 0, 370)
-    yield "painting-brush.jpg", [shot(hand, "Colours"), brushed]
-    hand.press("b")
-    paint(hand, "4", *FLAG)
-    wheel(hand, TANK, -2)
-    paint(hand, "5", *SHUTTLE)
-    hand.move(WING)
-    yield "painting.jpg", both(hand, WING)
+def _astronaut(driver: Any) -> Scene:
+    driver.move(SUIT)
+    yield "painting-open.jpg", both(driver, SUIT)
+    first = shot(driver, pointer=SUIT).part(200, 512, 0, 370)
+    wheel(driver, SUIT, 6)
+    yield "painting-grow.jpg", [first, shot(driver, pointer=SUIT).part(200, 512, 0, 370)]
+    paint(driver, "1", SUIT, *REST_OF_SUIT)
+    paint(driver, "2", FACE, *REST_OF_FACE)
+    paint(driver, "3", *HAIR)
+    yield "painting-classes.jpg", both(driver, HAIR[-1])
+    driver.press("1")
+    driver.press("b")
+    driver.press("period")
+    driver.drag(BADGE)
+    brushed = shot(driver, pointer=BADGE[-1]).part(200, 512, 0, 370)
+    yield "painting-brush.jpg", [shot(driver, "Colours"), brushed]
+    driver.press("b")
+    paint(driver, "4", *FLAG)
+    wheel(driver, TANK, -2)
+    paint(driver, "5", *SHUTTLE)
+    driver.move(WING)
+    yield "painting.jpg", both(driver, WING)
 
 
-def _coffee(hand: Any) -> Scene:
+def _coffee(driver: Any) -> Scene:
     """Cut the cup's foot off the shadow below it, which is in the same segment."""
-    wheel(hand, FOOT, -12)
-    hand.move(FOOT)
+    wheel(driver, FOOT, -12)
+    driver.move(FOOT)
     view = Viewport.whole((400, 600), ROOM)
     for _ in range(4):
-        hand.press("plus")
+        driver.press("plus")
         view = view.zoomed(ZOOM, FOOT[1], FOOT[0])
     start, end, above = (view.to_window(*place)[::-1] for place in (*CUT, ABOVE))
-    hand.click(start, "middle")
-    hand.move(end)
+    driver.click(start, "middle")
+    driver.move(end)
     row, col = view.to_window(*FOOT)[::-1]
     part = row - 150, row + 150, col - 180, col + 180
-    line = shot(hand, pointer=end).part(*part)
-    hand.click(end, "middle")
-    hand.press("Escape")
-    paint(hand, "6", above)
-    yield "painting-cut.jpg", [line, shot(hand, pointer=above).part(*part)]
-    hand.press("0")
-    wheel(hand, SAUCER[0], 5)
-    paint(hand, "6", *SAUCER, *CUP)
-    paint(hand, "7", *TABLE)
-    yield "painting-done.jpg", both(hand, TABLE[-1])
+    line = shot(driver, pointer=end).part(*part)
+    driver.click(end, "middle")
+    driver.press("Escape")
+    paint(driver, "6", above)
+    yield "painting-cut.jpg", [line, shot(driver, pointer=above).part(*part)]
+    driver.press("0")
+    wheel(driver, SAUCER[0], 5)
+    paint(driver, "6", *SAUCER, *CUP)
+    paint(driver, "7", *TABLE)
+    yield "painting-done.jpg", both(driver, TABLE[-1])
 
 
 def templates(room: Place) -> Scene:
     """One coin is the template, and all that are like it are painted."""
-    with room.start("coins.png", "--templates", "coin", "--template-threshold", "0.07") as hand:
-        opened(hand, (384, 303))
-        hand.press("e")
-        hand.press("plus")
-        hand.press("plus")
-        hand.press("t")
-        hand.until("they are found", lambda: _red(hand))
-        hand.until("it is told", lambda: hand.shown()[-5].mean() < 60)
-        found = shot(hand)
+    with room.start("coins.png", "--templates", "coin", "--template-threshold", "0.07") as driver:
+        opened(driver, (384, 303))
+        driver.press("e")
+        driver.press("plus")
+        driver.press("plus")
+        driver.press("t")
+        driver.until("they are found", lambda: _red(driver))
+        driver.until("it is told", lambda: driver.shown()[-5].mean() < 60)
+        found = shot(driver)
         big = room.template.repeat(3, 0).repeat(3, 1)
         yield "templates.png", [Shot("coin/coin.png", big), found]
 
 
-def _red(hand: Any) -> bool:
-    shown = hand.shown().astype(int)
+def _red(driver: Any) -> bool:
+    shown = driver.shown().astype(int)
     return bool((shown[..., 0] - shown[..., 1] > 60).mean() > 0.1)
 
 
 def grabcut(room: Place) -> Scene:
     """Strokes on what is meant and on what is not, and what is cut out."""
-    with room.start("pictures/coffee.png", "--method", "grabcut") as hand:
-        hand.until("it asks", lambda: hand.box("Annotations")[2] > 400 and hand.find("Segments"))
-        hand.drag([(130, 100), (190, 90), (240, 130)], window="Annotations")
-        hand.drag([(60, 180), (100, 230), (70, 300)], window="Annotations")
-        hand.drag([(60, 30), (250, 30), (310, 120)], "right", window="Annotations")
-        hand.drag([(20, 380), (150, 440), (300, 400)], "right", window="Annotations")
-        before = hand.shown("Segments")
-        hand.press("space", window="Annotations", shows=False)
-        hand.until("a round ends", lambda: hand.shown("Segments")[9, 200].sum() < 100)
+    with room.start("pictures/coffee.png", "--method", "grabcut") as driver:
+        driver.until(
+            "it asks", lambda: driver.box("Annotations")[2] > 400 and driver.find("Segments")
+        )
+        driver.drag([(130, 100), (190, 90), (240, 130)], window="Annotations")
+        driver.drag([(60, 180), (100, 230), (70, 300)], window="Annotations")
+        driver.drag([(60, 30), (250, 30), (310, 120)], "right", window="Annotations")
+        driver.drag([(20, 380), (150, 440), (300, 400)], "right", window="Annotations")
+        before = driver.shown("Segments")
+        driver.press("space", window="Annotations", shows=False)
+        driver.until("a round ends", lambda: driver.shown("Segments")[9, 200].sum() < 100)
         assert before.any()
-        yield "grabcut.jpg", [shot(hand, "Annotations"), shot(hand, "Segments")]
+        yield "grabcut.jpg", [shot(driver, "Annotations"), shot(driver, "Segments")]
 
 
 def debug(room: Place) -> Scene:
     """What a picture was cut into, and how it hangs together."""
-    with room.start("pictures/astronaut.png", "--palette", "things.txt") as hand:
-        opened(hand, (512, 512))
-        wheel(hand, SUIT, 6)
-        paint(hand, "1", SUIT, *REST_OF_SUIT)
-        hand.press("d")
-        hand.until("it shows", lambda: hand.box("Debug")[2] > 400)
-        yield "painting-debug.jpg", [shot(hand, "Debug")]
+    with room.start("pictures/astronaut.png", "--palette", "things.txt") as driver:
+        opened(driver, (512, 512))
+        wheel(driver, SUIT, 6)
+        paint(driver, "1", SUIT, *REST_OF_SUIT)
+        driver.press("d")
+        driver.until("it shows", lambda: driver.box("Debug")[2] > 400)
+        yield "painting-debug.jpg", [shot(driver, "Debug")]
 
 
 SCENES: dict[str, Callable[[Any], Scene]] = {

@@ -1,7 +1,7 @@
 """Takes the pictures of windows that docs/ shows: ``python scripts/screenshots.py [--only SCENE]``.
 
 The windows are real: ``segmentimg`` runs on a virtual display (Xvfb) and is worked with mouse and
-keyboard (xdotool), by the same hand as in tests/gui. The pictures painted are scikit-image's.
+keyboard (xdotool), by the same driver as in tests/gui. The pictures painted are scikit-image's.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Room:
         What is in ``coin/coin.png``.
     """
 
-    def __init__(self, folder: Path, display: Any, hand: Callable[..., Any]) -> None:
-        self.folder, self._display, self._hand = folder, display, hand
+    def __init__(self, folder: Path, display: Any, driver: Callable[..., Any]) -> None:
+        self.folder, self._display, self._hand = folder, display, driver
         (folder / "pictures").mkdir()
         for name in ("astronaut", "coffee", "rocket"):
             picture = Pictures.fromarray(getattr(samples, name)())
@@ -61,12 +61,12 @@ class Room:
     @contextmanager
     def start(self, *words: str | Path) -> Iterator[Any]:
         """``segmentimg`` with its files in the folder, killed in the end if it still runs."""
-        hand = self._hand(self._display, [self._placed(word) for word in words])
+        driver = self._hand(self._display, [self._placed(word) for word in words])
         try:
-            yield hand
+            yield driver
         finally:
-            hand.kill()
-            hand.end()
+            driver.kill()
+            driver.end()
 
     def _placed(self, word: str | Path) -> str | Path:
         there = self.folder / str(word)
@@ -85,7 +85,7 @@ def take(scene: str, out: Path, folder: Path) -> list[Path]:
     gui = _loaded("conftest")
     display, taken = gui.Display(folder), []
     try:
-        for title, shots in SCENES[scene](Room(folder, display, gui.hands.Hand)):
+        for title, shots in SCENES[scene](Room(folder, display, gui.window_driver.WindowDriver)):
             taken.append(out / title)
             size = write_picture(taken[-1], side_by_side(shots), MOST)
             print(f"{taken[-1].name} {size // 1000} kB")

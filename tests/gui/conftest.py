@@ -1,4 +1,4 @@
-"""Real windows: a virtual display, and a hand that paints on it with mouse and keyboard."""
+"""Real windows on a virtual display, driven by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ import icas
 SIZES = {"coffee": (240, 160), "astronaut": (200, 210), "chelsea": (230, 170)}
 MASK = re.compile(r"_mask_\(R[:=](\d+),G[:=](\d+),B[:=](\d+)\)\.png$")
 
-_SPEC = importlib.util.spec_from_file_location("hand", Path(__file__).with_name("hand.py"))
+_SPEC = importlib.util.spec_from_file_location(
+    "window_driver", Path(__file__).with_name("window_driver.py")
+)
 assert _SPEC is not None
 assert _SPEC.loader is not None
-hands = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(hands)
+window_driver = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(window_driver)
 
 Point = tuple[int, int]
 
@@ -48,15 +50,15 @@ class Display:
         self._pixels = self._mapped(folder / "Xvfb_screen0")
 
     def _number(self) -> int:
-        told = b""
-        while not told.endswith(b"\n"):
-            ready, _, _ = select.select([self._pipe], [], [], hands.DEADLINE)
+        output = b""
+        while not output.endswith(b"\n"):
+            ready, _, _ = select.select([self._pipe], [], [], window_driver.DEADLINE)
             piece = os.read(self._pipe, 16) if ready else b""
             if not piece:
                 self.close()
                 pytest.fail("Xvfb does not start")
-            told += piece
-        return int(told)
+            output += piece
+        return int(output)
 
     @staticmethod
     def _mapped(file: Path) -> NDArray[np.uint8]:
@@ -107,13 +109,13 @@ def start(display: Display) -> Iterator[Callable[..., Any]]:
     begun: list[Any] = []
 
     def begin(*words: str | Path) -> Any:
-        begun.append(hands.Hand(display, words))
+        begun.append(window_driver.WindowDriver(display, words))
         return begun[-1]
 
     yield begin
-    for hand in begun:
-        hand.kill()
-        hand.end()
+    for driver in begun:
+        driver.kill()
+        driver.end()
 
 
 @pytest.fixture
@@ -134,16 +136,16 @@ class Sitting:
 
     Attributes
     ----------
-    hand : Hand
+    driver : WindowDriver
     document : PaintDocument
-        What has to come out; tests give it the commands that they give the hand.
+        What has to come out; tests give it the same commands as the driver.
     """
 
-    def __init__(self, hand: Any, picture: Path, out: Path, method: str) -> None:
-        self.hand, self._name, self.out = hand, picture.stem, out
+    def __init__(self, driver: Any, picture: Path, out: Path, method: str) -> None:
+        self.driver, self._name, self.out = driver, picture.stem, out
         image = icas.read_image(picture)
         self.document = icas.PaintDocument(image, icas.segment(image, method))
-        hand.open((image.shape[1], image.shape[0]))
+        driver.open((image.shape[1], image.shape[0]))
 
     def places(self, count: int) -> list[Point]:
         """Pixels in the middle of the `count` largest segments."""
@@ -170,7 +172,7 @@ class Sitting:
 
     def save(self, key: str = "s") -> None:
         """Save, and compare the masks with the document, pixel by pixel."""
-        self.hand.press(key)
+        self.driver.press(key)
         self.check()
 
     def check(self) -> None:
@@ -196,7 +198,7 @@ def sit(start: Callable[..., Any], pictures: Path, tmp_path: Path) -> Callable[.
     def open_(name: str = "coffee", *words: str | Path, method: str = "superpixel") -> Sitting:
         first = pictures / f"{name or sorted(SIZES)[0]}.png"
         out = tmp_path / "out"
-        hand = start(first if name else pictures, "--out", out, "--method", method, *words)
-        return Sitting(hand, first, out, method)
+        driver = start(first if name else pictures, "--out", out, "--method", method, *words)
+        return Sitting(driver, first, out, method)
 
     return open_

@@ -18,20 +18,20 @@ pytestmark = pytest.mark.gui
 RED = (204, 0, 0)
 
 
-def marked(hand):
-    hand.until("the annotations are there", lambda: hand.box(ANNOTATIONS)[2] > 1)
-    hand.until("the message shows", lambda: hand.shown(ANNOTATIONS).any())
+def marked(driver):
+    driver.until("the annotations are there", lambda: driver.box(ANNOTATIONS)[2] > 1)
+    driver.until("the message shows", lambda: driver.shown(ANNOTATIONS).any())
 
 
-def painted(hand, place):
+def painted(driver, place):
     """On to painting, a click, a save, the end."""
-    hand.press("f", window=ANNOTATIONS)
-    hand.until("the painting window is there", lambda: hand.box("Painting")[2] > 1)
-    hand.until("the colours are there", lambda: hand.find("Colours"))
-    assert not hand.find(ANNOTATIONS)
-    hand.click(place)
-    hand.press("s")
-    return hand.end("q")
+    driver.press("f", window=ANNOTATIONS)
+    driver.until("the painting window is there", lambda: driver.box("Painting")[2] > 1)
+    driver.until("the colours are there", lambda: driver.find("Colours"))
+    assert not driver.find(ANNOTATIONS)
+    driver.click(place)
+    driver.press("s")
+    return driver.end("q")
 
 
 def mask_of(out, name):
@@ -43,20 +43,20 @@ def mask_of(out, name):
 def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     out = tmp_path / "out"
     path = pictures / "coffee.png"
-    hand = start(path, "--method", "grabcut", "--out", out)
-    marked(hand)
-    hand.drag([(30, 50), (90, 120), (139, 209)], "middle", window=ANNOTATIONS)
-    before = hand.shown(SEGMENTS)
-    hand.press("space", window=ANNOTATIONS)
-    hand.until("a round shows", lambda: (hand.shown(SEGMENTS) != before).any())
-    hand.until("a round ends", lambda: (hand.shown(SEGMENTS)[5, 5] < before[5, 5]).any())
-    hand.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
-    hand.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
-    hand.drag([(35, 60), (35, 70)], "right", hold="ctrl", window=ANNOTATIONS)
-    hand.press("z", window=ANNOTATIONS)
-    hand.press("space", window=ANNOTATIONS, shows=False)
-    hand.until("no round is under way", lambda: still(hand))
-    ended = painted(hand, (70, 110))
+    driver = start(path, "--method", "grabcut", "--out", out)
+    marked(driver)
+    driver.drag([(30, 50), (90, 120), (139, 209)], "middle", window=ANNOTATIONS)
+    before = driver.shown(SEGMENTS)
+    driver.press("space", window=ANNOTATIONS)
+    driver.until("a round shows", lambda: (driver.shown(SEGMENTS) != before).any())
+    driver.until("a round ends", lambda: (driver.shown(SEGMENTS)[5, 5] < before[5, 5]).any())
+    driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
+    driver.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
+    driver.drag([(35, 60), (35, 70)], "right", hold="ctrl", window=ANNOTATIONS)
+    driver.press("z", window=ANNOTATIONS)
+    driver.press("space", window=ANNOTATIONS, shows=False)
+    driver.until("no round is under way", lambda: still(driver))
+    ended = painted(driver, (70, 110))
     assert (ended.code, ended.err) == (0, "")
 
     image = icas.read_image(path)
@@ -69,13 +69,13 @@ def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     assert (mask_of(out, "coffee") == (labels == labels[70, 110])).all()
 
 
-def still(hand):
+def still(driver):
     """Whether the segments' window has stood still for longer than the clock of a round ticks."""
     import time
 
-    before = hand.shown(SEGMENTS)
+    before = driver.shown(SEGMENTS)
     time.sleep(0.6)
-    return (hand.shown(SEGMENTS) == before).all()
+    return (driver.shown(SEGMENTS) == before).all()
 
 
 def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, monkeypatch):
@@ -83,18 +83,20 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
     out = tmp_path / "out"
     path = pictures / "coffee.png"
     words = ["--method", "sam", "--sam-checkpoint", checkpoint, "--out", out]
-    hand = start(path, *words)
-    marked(hand)
-    hand.drag([(30, 50), (139, 209)], "middle", window=ANNOTATIONS)
-    hand.click((70, 110), window=ANNOTATIONS)
-    hand.click((40, 60), "right", window=ANNOTATIONS)
-    before = hand.shown(ANNOTATIONS)
-    hand.press("space", window=ANNOTATIONS)
-    hand.until("a mask shows", lambda: (hand.shown(ANNOTATIONS)[:100] != before[:100]).mean() > 0.1)
-    first = hand.shown(ANNOTATIONS)
-    hand.press("m", window=ANNOTATIONS)
-    hand.until("another mask shows", lambda: (hand.shown(ANNOTATIONS) != first).any())
-    ended = painted(hand, (70, 110))
+    driver = start(path, *words)
+    marked(driver)
+    driver.drag([(30, 50), (139, 209)], "middle", window=ANNOTATIONS)
+    driver.click((70, 110), window=ANNOTATIONS)
+    driver.click((40, 60), "right", window=ANNOTATIONS)
+    before = driver.shown(ANNOTATIONS)
+    driver.press("space", window=ANNOTATIONS)
+    driver.until(
+        "a mask shows", lambda: (driver.shown(ANNOTATIONS)[:100] != before[:100]).mean() > 0.1
+    )
+    first = driver.shown(ANNOTATIONS)
+    driver.press("m", window=ANNOTATIONS)
+    driver.until("another mask shows", lambda: (driver.shown(ANNOTATIONS) != first).any())
+    ended = painted(driver, (70, 110))
     assert (ended.code, ended.err) == (0, "")
 
     image = icas.read_image(path)

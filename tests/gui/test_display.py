@@ -50,7 +50,7 @@ def test_no_gui_needs_no_display(pictures, tmp_path):
     assert len(list((tmp_path / "out").glob("*_segments.png"))) == 3
 
 
-def test_headless_opencv_is_told_with_its_cure(pictures, monkeypatch, capsys):
+def test_headless_opencv_is_reported_with_its_cure(pictures, monkeypatch, capsys):
     monkeypatch.setattr(displays, "gui_backend", lambda: "NONE")
     monkeypatch.setattr(
         displays, "opencv_packages", lambda: ["opencv-contrib-python-headless 4.12.0.88"]
@@ -68,10 +68,10 @@ def test_two_opencv_packages_are_named(pictures, monkeypatch, capsys):
     there = ["opencv-contrib-python 4.12.0.88", "opencv-python-headless 4.11.0.86"]
     monkeypatch.setattr(displays, "opencv_packages", lambda: there)
     assert main([str(pictures), "--method", "graph"]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert f"OpenCV lacks its contrib modules; {there[0]} and {there[1]} overwrite" in told
-    assert "pip uninstall -y opencv-contrib-python opencv-python-headless" in told
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert f"OpenCV lacks its contrib modules; {there[0]} and {there[1]} overwrite" in output
+    assert "pip uninstall -y opencv-contrib-python opencv-python-headless" in output
 
 
 def test_opencv_that_is_whole_is_left_alone():
@@ -97,7 +97,7 @@ def test_the_display_is_asked_for_its_size(display, monkeypatch):
 
 
 @pytest.mark.gui
-def test_where_masks_cannot_go_is_told_before_a_window_opens(display, pictures, tmp_path):
+def test_where_masks_cannot_go_is_reported_before_a_window_opens(display, pictures, tmp_path):
     (tmp_path / "file").write_text("")
     done = run([pictures, "--out", tmp_path / "file" / "out"], DISPLAY=display.name)
     assert done.returncode == 2

@@ -21,25 +21,25 @@ def names(folder):
 
 def test_through_a_folder_and_back(sit):
     one = sit("")
-    hand = one.hand
+    driver = one.driver
     place = one.places(1)[0]
-    hand.click(place)
+    driver.click(place)
     one.document.fill(*place, RED)
-    hand.press("space")
+    driver.press("space")
     one.check()
-    hand.open((230, 170))
-    hand.click((80, 100))
-    hand.press("n")
-    hand.open((240, 160))
-    hand.press("n")  # there is no further one
-    hand.click((10, 10))
-    hand.press("p")
-    hand.open((230, 170))
-    hand.press("p")
-    hand.open((200, 210))
-    hand.press("p")
-    hand.press("q")
-    code, out, err = hand.end("q")
+    driver.open((230, 170))
+    driver.click((80, 100))
+    driver.press("n")
+    driver.open((240, 160))
+    driver.press("n")  # there is no further one
+    driver.click((10, 10))
+    driver.press("p")
+    driver.open((230, 170))
+    driver.press("p")
+    driver.open((200, 210))
+    driver.press("p")
+    driver.press("q")
+    code, out, err = driver.end("q")
     assert (code, err) == (0, "")
     assert out == (f"3 pictures, 1 saved, 2 painted but not saved, 0 unreadable -> {one.out}\n")
     assert names(one.out) == [
@@ -52,13 +52,13 @@ def test_through_a_folder_and_back(sit):
 def test_every_kind_of_file(sit):
     one = sit("coffee", "--save", "masks,labels,coco,labelme", "--portable-names", "-v")
     first, second = one.places(2)
-    one.hand.click(first)
+    one.driver.click(first)
     one.document.fill(*first, RED)
-    one.hand.press("2")
-    one.hand.click(second)
+    one.driver.press("2")
+    one.driver.click(second)
     one.document.fill(*second, BLUE)
     one.save()
-    ended = one.hand.end("q")
+    ended = one.driver.end("q")
     masks = one.document.masks()
     assert names(one.out) == [
         "coco.json",
@@ -85,47 +85,47 @@ def test_every_kind_of_file(sit):
 def test_a_second_sitting_starts_painted(sit):
     one = sit()
     first, second, third = one.places(3)
-    one.hand.click(first)
+    one.driver.click(first)
     one.document.fill(*first, RED)
     one.save()
-    one.hand.press("2")
-    one.hand.click(second)
+    one.driver.press("2")
+    one.driver.click(second)
     one.document.fill(*second, BLUE)
-    one.hand.press("q")
-    assert "1 painted but not saved" in one.hand.end("q").out
+    one.driver.press("q")
+    assert "1 painted but not saved" in one.driver.end("q").out
 
     again = sit()
-    again.hand.press("Escape")  # takes the message away
-    shown = again.hand.shown().astype(float)
+    again.driver.press("Escape")  # takes the message away
+    shown = again.driver.shown().astype(float)
     for place, color in ((first, RED), (second, BLUE)):
         here = np.clip(shown[place], 0, 255)
         assert np.abs(here - (one.document.image[place] + np.array(color)) / 2).max() <= 1
     again.document = one.document
-    again.hand.click(third)
+    again.driver.click(third)
     again.document.fill(*third, RED)
     again.save()
-    assert again.hand.end("q").code == 0
+    assert again.driver.end("q").code == 0
 
     whole = sit()
     whole.document = one.document
-    assert whole.hand.end("q").code == 0
+    assert whole.driver.end("q").code == 0
     whole.check()
 
 
 def test_masks_edited_by_another_program_are_painted(sit):
     one = sit()
     place = one.places(1)[0]
-    one.hand.click(place)
-    one.hand.press("s")
-    one.hand.end("q")
+    one.driver.click(place)
+    one.driver.press("s")
+    one.driver.end("q")
     (path,) = one.out.glob("*_mask_*")
     edited = np.zeros((160, 240), np.uint8)
     edited[20:60, 30:90] = 255
     Image.fromarray(edited).save(path)
     again = sit()
     again.document.stamp(edited > 0, RED)
-    again.hand.press("2")
-    again.hand.click((120, 200))
+    again.driver.press("2")
+    again.driver.click((120, 200))
     again.document.fill(120, 200, BLUE)
     again.save()
 
@@ -144,11 +144,11 @@ def test_templates_are_found_and_painted(sit, tmp_path):
     found = icas.paint_templates(image, templates, threshold=None)
     for color, mask in found.masks.items():
         one.document.stamp(mask, color)
-    one.hand.press("t")
-    one.hand.until("it is painted", lambda: _is_red(one.hand.shown()[65:95, 65:105], image))
+    one.driver.press("t")
+    one.driver.until("it is painted", lambda: _is_red(one.driver.shown()[65:95, 65:105], image))
     one.save()
-    one.hand.press("z")
-    one.hand.press("s")
+    one.driver.press("z")
+    one.driver.press("s")
     assert one.saved() == {}
 
 
@@ -156,23 +156,23 @@ def _is_red(shown, image):
     return np.abs(shown - (image[65:95, 65:105] + np.array(RED)) / 2).mean() < 20
 
 
-def test_no_templates_is_told_in_the_window(sit):
+def test_no_templates_is_reported_in_the_window(sit):
     one = sit()
-    before = one.hand.shown()
-    one.hand.press("t")
-    assert (one.hand.shown() != before).any()
-    assert one.hand.end("q").code == 0
+    before = one.driver.shown()
+    one.driver.press("t")
+    assert (one.driver.shown() != before).any()
+    assert one.driver.end("q").code == 0
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_passed(start, pictures, tmp_path):
+def test_a_picture_that_cannot_be_read_is_reported_and_passed(start, pictures, tmp_path):
     (pictures / "broken.png").write_bytes((pictures / "coffee.png").read_bytes()[:2000])
-    hand = start(pictures, "--out", tmp_path / "out")
-    hand.open((200, 210))
-    hand.press("n")
-    hand.press("s", shows=True)
-    hand.press("n")
-    hand.open((230, 170))
-    ended = hand.end("q")
+    driver = start(pictures, "--out", tmp_path / "out")
+    driver.open((200, 210))
+    driver.press("n")
+    driver.press("s", shows=True)
+    driver.press("n")
+    driver.open((230, 170))
+    ended = driver.end("q")
     assert ended.code == 3
     assert f"unreadable: {pictures / 'broken.png'}: " in ended.err
     assert "Traceback" not in ended.err

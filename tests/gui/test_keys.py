@@ -20,11 +20,11 @@ PRESSED: dict[str, tuple[str, ...]] = {
 
 def test_undo_redo_reset_and_escape(sit):
     one = sit()
-    hand, document = one.hand, one.document
+    driver, document = one.driver, one.document
     first, second = one.places(2)
-    hand.click(first)
+    driver.click(first)
     document.fill(*first, RED)
-    hand.click(second)
+    driver.click(second)
     document.fill(*second, RED)
     for key, command in (
         ("undo", document.undo),
@@ -33,13 +33,13 @@ def test_undo_redo_reset_and_escape(sit):
         ("reset", document.reset),
         ("undo", document.undo),
     ):
-        hand.press(*PRESSED[key])
+        driver.press(*PRESSED[key])
         command()
         one.save()
-    hand.click((80, 20), "middle")
-    hand.press(*PRESSED["escape"])
-    hand.click((80, 200), "middle")
-    hand.press(*PRESSED["escape"])
+    driver.click((80, 20), "middle")
+    driver.press(*PRESSED["escape"])
+    driver.click((80, 200), "middle")
+    driver.press(*PRESSED["escape"])
     one.save()
 
 
@@ -49,8 +49,8 @@ def test_colours_1_to_9(sit):
     colors = [(204, 0, 0), (0, 0, 255), (0, 255, 0), (204, 0, 153), (255, 204, 0), (0, 102, 0)]
     colors += [(0, 153, 255), (0, 255, 204), (0, 0, 102)]
     for key, place, color in zip(PRESSED["color"], places, colors, strict=True):
-        one.hand.press(key, shows=key != "1")
-        one.hand.click(place)
+        one.driver.press(key, shows=key != "1")
+        one.driver.click(place)
         one.document.fill(*place, color)
     one.save()
 
@@ -58,57 +58,57 @@ def test_colours_1_to_9(sit):
 def test_growing_and_shrinking(sit):
     one = sit()
     place = one.places(8)[7]
-    one.hand.move(place)
-    one.hand.press(*PRESSED["grow"])
-    one.hand.press(*PRESSED["grow"])
-    one.hand.press(*PRESSED["shrink"])
-    one.hand.click(place)
-    one.hand.press("s")
+    one.driver.move(place)
+    one.driver.press(*PRESSED["grow"])
+    one.driver.press(*PRESSED["grow"])
+    one.driver.press(*PRESSED["shrink"])
+    one.driver.click(place)
+    one.driver.press("s")
     (mask,) = one.saved().values()
     labels = one.document.labels
     assert len(np.unique(labels[mask])) > 1
     assert mask[labels == labels[place]].all()
     for _ in range(2):
-        one.hand.press(*PRESSED["shrink"], shows=False)
-    one.hand.click(place, "right")
-    one.hand.press("s")
+        one.driver.press(*PRESSED["shrink"], shows=False)
+    one.driver.click(place, "right")
+    one.driver.press("s")
     assert (one.saved()[RED] == (mask & (labels != labels[place]))).all()
 
 
 def test_brush_thinner_and_thicker(sit):
     one = sit()
-    one.hand.press(*PRESSED["brush"])
-    one.hand.press(*PRESSED["thicker"])
-    one.hand.click((40, 60))
+    one.driver.press(*PRESSED["brush"])
+    one.driver.press(*PRESSED["thicker"])
+    one.driver.click((40, 60))
     one.document.brush(40, 60, 12, RED)
-    one.hand.press("2")
-    one.hand.press(*PRESSED["thinner"])
-    one.hand.press(*PRESSED["thinner"])
-    one.hand.click((100, 60))
+    one.driver.press("2")
+    one.driver.press(*PRESSED["thinner"])
+    one.driver.press(*PRESSED["thinner"])
+    one.driver.click((100, 60))
     one.document.brush(100, 60, 6, BLUE)
     one.save()
 
 
 def test_zoom_and_arrows(sit):
     one = sit()
-    one.hand.press(*PRESSED["borders"])
-    whole = one.hand.shown()
+    one.driver.press(*PRESSED["borders"])
+    whole = one.driver.shown()
     assert (whole == one.document.image).all()
     for key in PRESSED["zoom_in"]:
-        one.hand.press(key)
-    assert one.hand.shown().shape == (250, 375, 3)
-    one.hand.press(*PRESSED["zoom_out"])
-    assert one.hand.shown().shape == (200, 300, 3)
-    one.hand.press(*PRESSED["whole"])
-    assert (one.hand.shown() == whole).all()
+        one.driver.press(key)
+    assert one.driver.shown().shape == (250, 375, 3)
+    one.driver.press(*PRESSED["zoom_out"])
+    assert one.driver.shown().shape == (200, 300, 3)
+    one.driver.press(*PRESSED["whole"])
+    assert (one.driver.shown() == whole).all()
     for _ in range(9):
-        one.hand.press(PRESSED["zoom_in"][0])
-    there = one.hand.shown()
+        one.driver.press(PRESSED["zoom_in"][0])
+    there = one.driver.shown()
     for way, back in (("pan_left", "pan_right"), ("pan_up", "pan_down")):
-        one.hand.press(*PRESSED[way])
-        moved = one.hand.shown()
-        one.hand.press(*PRESSED[back])
-        assert (one.hand.shown() == there).all()
+        one.driver.press(*PRESSED[way])
+        moved = one.driver.shown()
+        one.driver.press(*PRESSED[back])
+        assert (one.driver.shown() == there).all()
         assert way in _moves(there, moved)
 
 
@@ -126,16 +126,16 @@ def _moves(before, after):
 def test_opacity_and_borders(sit):
     one = sit()
     place, other = one.places(2)
-    one.hand.click(place)
+    one.driver.click(place)
     one.document.fill(*place, RED)
-    one.hand.move(other)
-    one.hand.press(*PRESSED["borders"])
+    one.driver.move(other)
+    one.driver.press(*PRESSED["borders"])
     mask = one.document.masks()[RED]
     image = one.document.image
     for share in (0.75, 1.0, 0.0, 0.25, 0.5):
-        one.hand.press(*PRESSED["opacity"])
-        one.hand.press("Escape")
-        shown = one.hand.shown()
+        one.driver.press(*PRESSED["opacity"])
+        one.driver.press("Escape")
+        shown = one.driver.shown()
         mixed = (1 - share) * image + share * np.array(RED)
         wanted = np.where(mask[..., None], mixed, image)
         unlit = one.document.labels != one.document.labels[other]
@@ -144,31 +144,31 @@ def test_opacity_and_borders(sit):
 
 def test_help_takes_a_click_and_paints_nothing(sit):
     one = sit()
-    before = one.hand.shown()
-    one.hand.press(*PRESSED["help"])
-    assert one.hand.shown().shape != before.shape
-    one.hand.press(*PRESSED["help"])
-    assert (one.hand.shown() == before).all()
-    one.hand.press(*PRESSED["help"])
-    one.hand.click(one.places(1)[0])
-    assert one.hand.shown().shape == before.shape
-    assert one.hand.end("q").code == 0
+    before = one.driver.shown()
+    one.driver.press(*PRESSED["help"])
+    assert one.driver.shown().shape != before.shape
+    one.driver.press(*PRESSED["help"])
+    assert (one.driver.shown() == before).all()
+    one.driver.press(*PRESSED["help"])
+    one.driver.click(one.places(1)[0])
+    assert one.driver.shown().shape == before.shape
+    assert one.driver.end("q").code == 0
     assert not one.out.exists()
 
 
 def test_debug_pictures_and_the_colour_window_again(sit):
     one = sit()
-    one.hand.press(*PRESSED["debug"])
-    one.hand.until("the debug window is there", lambda: one.hand.shown("Debug").mean() > 20)
-    one.hand.press(*PRESSED["debug"])
-    one.hand.until("the debug window is gone", lambda: not one.hand.find("Debug"))
-    one.hand.cross("Colours")
-    one.hand.until("the colour window is gone", lambda: not one.hand.find("Colours"))
-    one.hand.press(*PRESSED["colors"])
-    one.hand.until("the colour window is back", lambda: one.hand.find("Colours"))
-    one.hand.press("2")
+    one.driver.press(*PRESSED["debug"])
+    one.driver.until("the debug window is there", lambda: one.driver.shown("Debug").mean() > 20)
+    one.driver.press(*PRESSED["debug"])
+    one.driver.until("the debug window is gone", lambda: not one.driver.find("Debug"))
+    one.driver.cross("Colours")
+    one.driver.until("the colour window is gone", lambda: not one.driver.find("Colours"))
+    one.driver.press(*PRESSED["colors"])
+    one.driver.until("the colour window is back", lambda: one.driver.find("Colours"))
+    one.driver.press("2")
     place = one.places(1)[0]
-    one.hand.click(place)
+    one.driver.click(place)
     one.document.fill(*place, BLUE)
     one.save()
 

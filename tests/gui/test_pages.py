@@ -55,10 +55,10 @@ def test_windows_open_and_q_closes_them(
     if needs.checkpoints(shlex.join(words)):
         add_checkpoints(desk, request.getfixturevalue("checkpoint"))
     monkeypatch.chdir(desk)
-    hand = start(*words[1:])
+    driver = start(*words[1:])
     asks = {"grabcut", "sam"} & set(words) and "auto" not in words
     window = "Annotations" if asks else "Painting"
-    hand.until("a window is there", lambda: hand.box(window)[2] > 100)
-    hand.close_by("q", window)
-    ended = hand.end()
+    driver.until("a window is there", lambda: driver.box(window)[2] > 100)
+    driver.close_by("q", window)
+    ended = driver.end()
     assert (ended.code, ended.err) == (0, "")

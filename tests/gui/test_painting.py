@@ -33,19 +33,19 @@ def cell(place, classes, first_row=0):
 
 def test_clicks_fill_and_unfill(sit):
     one = sit()
-    hand, document = one.hand, one.document
+    driver, document = one.driver, one.document
     first, second, third = one.places(3)
-    hand.click(first)
+    driver.click(first)
     document.fill(*first, RED)
-    hand.press("2")
+    driver.press("2")
     for place in (second, third):
-        hand.click(place)
+        driver.click(place)
         document.fill(*place, BLUE)
-    hand.click(second, "right")
+    driver.click(second, "right")
     document.unfill(*second)
     one.save()
-    hand.press("3")
-    hand.click(first)
+    driver.press("3")
+    driver.click(first)
     document.fill(*first, GREEN)
     one.save()
     labels = np.asarray(Image.open(one.out / "coffee_labels.png"))
@@ -58,10 +58,10 @@ def test_a_click_hits_the_very_pixel(sit):
     labels = one.document.labels
     rows, columns = np.nonzero(labels[:, :-1] != labels[:, 1:])
     row, col = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
-    one.hand.click((row, col))
+    one.driver.click((row, col))
     one.document.fill(row, col, RED)
-    one.hand.press("2")
-    one.hand.click((row, col + 1))
+    one.driver.press("2")
+    one.driver.click((row, col + 1))
     one.document.fill(row, col + 1, BLUE)
     one.save()
 
@@ -69,16 +69,16 @@ def test_a_click_hits_the_very_pixel(sit):
 def test_dragging_fills_what_is_crossed_in_one_step(sit):
     one = sit()
     first, second, third, outside = one.places(4)
-    one.hand.drag([first, second, third])
-    one.hand.move(outside)
+    one.driver.drag([first, second, third])
+    one.driver.move(outside)
     paint_line(one.document, first, second, RED)
     paint_line(one.document, second, third, RED)
     one.save()
-    one.hand.drag([third, first], "right")
+    one.driver.drag([third, first], "right")
     paint_line(one.document, third, first, None)
     one.save()
-    one.hand.press("z")
-    one.hand.press("z")
+    one.driver.press("z")
+    one.driver.press("z")
     one.document = icas.PaintDocument(one.document.image, one.document.labels)
     one.save()
 
@@ -95,20 +95,20 @@ def paint_line(document, start, end, color):
 def test_a_double_click_fills_until_the_next_one(sit):
     one = sit()
     places = one.places(6)
-    one.hand.click(places[0], times=2)
+    one.driver.click(places[0], times=2)
     for place in places[1:4]:
-        one.hand.move(place)
-    one.hand.click(places[3], times=2)
-    one.hand.move(places[4])
+        one.driver.move(place)
+    one.driver.click(places[3], times=2)
+    one.driver.move(places[4])
     for place in places[:4]:
         one.document.fill(*place, RED)
     one.save()
-    one.hand.press("z")
+    one.driver.press("z")
     one.document.unfill(*places[1])
     one.document.unfill(*places[2])
     one.document.unfill(*places[3])
     one.save()
-    one.hand.press("y")
+    one.driver.press("y")
     for place in places[1:4]:
         one.document.fill(*place, RED)
     one.save()
@@ -118,13 +118,13 @@ def test_a_double_right_click_unfills_until_escape(sit):
     one = sit()
     places = one.places(5)
     for place in places:
-        one.hand.click(place)
+        one.driver.click(place)
         one.document.fill(*place, RED)
-    one.hand.click(places[0], "right", times=2)
+    one.driver.click(places[0], "right", times=2)
     for place in places[1:3]:
-        one.hand.move(place)
-    one.hand.press("Escape")
-    one.hand.move(places[3])
+        one.driver.move(place)
+    one.driver.press("Escape")
+    one.driver.move(places[3])
     for place in places[:3]:
         one.document.unfill(*place)
     one.save()
@@ -132,25 +132,25 @@ def test_a_double_right_click_unfills_until_escape(sit):
 
 def test_middle_clicks_cut(sit):
     one = sit()
-    hand, document = one.hand, one.document
+    driver, document = one.driver, one.document
     start, bend, end = (80, 12), (84, 120), (60, 225)
     for place in (start, bend, end):
-        hand.click(place, "middle")
+        driver.click(place, "middle")
     document.cut(start, bend)
     document.cut(bend, end)
-    hand.press("Escape")
+    driver.press("Escape")
     for place in ((20, 30), (50, 30)):
-        hand.click(place, "middle")
+        driver.click(place, "middle")
     document.cut((20, 30), (50, 30))
-    hand.press("Escape")
+    driver.press("Escape")
     for color, above, below in ((RED, (75, 40), (87, 40)), (BLUE, (66, 160), (80, 160))):
-        hand.click(above)
+        driver.click(above)
         document.fill(*above, color)
-        hand.press("3")
-        hand.click(below)
+        driver.press("3")
+        driver.click(below)
         document.fill(*below, GREEN)
-        hand.press("2")
-    hand.click((35, 31))
+        driver.press("2")
+    driver.click((35, 31))
     document.fill(35, 31, BLUE)
     one.save()
     assert document.labels.max() > document.first.max()
@@ -161,15 +161,15 @@ def test_colours_are_chosen_in_their_window(sit, tmp_path):
     (tmp_path / "classes.txt").write_text("\n".join(lines))
     one = sit("coffee", "--palette", tmp_path / "classes.txt")
     first, second, third = one.places(3)
-    one.hand.click(cell(17, 40), window="Colours")
-    one.hand.click(first)
+    one.driver.click(cell(17, 40), window="Colours")
+    one.driver.click(first)
     one.document.fill(*first, (17, 128, 255 - 17))
-    one.hand.click(cell(17, 40), "wheel down", window="Colours", times=8)
-    one.hand.click(cell(39, 40, first_row=6), window="Colours")
-    one.hand.click(second)
+    one.driver.click(cell(17, 40), "wheel down", window="Colours", times=8)
+    one.driver.click(cell(39, 40, first_row=6), window="Colours")
+    one.driver.click(second)
     one.document.fill(*second, (39, 128, 255 - 39))
-    one.hand.click((cell(39, 40, 6)[0], 2), window="Colours", shows=False)
-    one.hand.click(third)
+    one.driver.click((cell(39, 40, 6)[0], 2), window="Colours", shows=False)
+    one.driver.click(third)
     one.document.fill(*third, (39, 128, 255 - 39))
     one.save()
 
@@ -178,7 +178,7 @@ def zoomed(one, steps):
     """Turn the wheel over the middle of the picture; the part of it that has to be seen then."""
     viewport = Viewport.whole((160, 240), ROOM)
     for _ in range(abs(steps)):
-        one.hand.click(MIDDLE, "wheel up" if steps > 0 else "wheel down")
+        one.driver.click(MIDDLE, "wheel up" if steps > 0 else "wheel down")
         viewport = viewport.zoomed(1.25 if steps > 0 else 0.8, MIDDLE[1], MIDDLE[0])
     return viewport
 
@@ -188,23 +188,23 @@ def check_window(one, viewport, pointer=MIDDLE):
     height, width = viewport.size
     rows, columns = viewport.rows(0, height), viewport.columns(0, width)
     image, labels = one.document.image[rows][:, columns], one.document.labels[rows][:, columns]
-    one.hand.press("Escape", shows=False)  # takes a message away
-    one.hand.press("e")
-    shown = one.hand.shown()
+    one.driver.press("Escape", shows=False)  # takes a message away
+    one.driver.press("e")
+    shown = one.driver.shown()
     assert shown.shape == image.shape
     assert (shown == image).all(axis=2)[labels != labels[pointer]].all()
-    one.hand.press("e")
+    one.driver.press("e")
 
 
 def test_the_wheel_enlarges_the_window_and_then_the_picture(sit):
     one = sit()
     check_window(one, zoomed(one, 3))
-    one.hand.click((200, 301))
+    one.driver.click((200, 301))
     one.document.fill(int(200.5 / 1.25**3), int(301.5 / 1.25**3), RED)
     one.save()
     zoomed(one, -3)
-    one.hand.press("2")
-    one.hand.click((140, 220))
+    one.driver.press("2")
+    one.driver.click((140, 220))
     one.document.fill(140, 220, BLUE)
     one.save()
 
@@ -213,47 +213,47 @@ def test_far_zoomed_in_a_click_fills_what_is_under_it(sit):
     one = sit()
     viewport = zoomed(one, 10)
     check_window(one, viewport)
-    one.hand.click((700, 900))
+    one.driver.click((700, 900))
     one.document.fill(*viewport.to_picture(900, 700), RED)
-    one.hand.drag([(300, 300), (320, 330), (350, 420)], hold="shift")
+    one.driver.drag([(300, 300), (320, 330), (350, 420)], hold="shift")
     viewport = viewport.panned(300 - 420, 300 - 350)
-    one.hand.press("2")
-    one.hand.click((20, 30))
+    one.driver.press("2")
+    one.driver.click((20, 30))
     one.document.fill(*viewport.to_picture(30, 20), BLUE)
     one.save()
-    one.hand.press("r")
+    one.driver.press("r")
     check_window(one, viewport, (20, 30))
 
 
 def test_ctrl_and_wheel_take_in_more_of_what_is_alike(sit):
     one = sit()
     place = one.places(8)[7]
-    one.hand.click(place, "wheel up", times=6, hold="ctrl")
-    one.hand.click(place)
-    one.hand.press("s")
+    one.driver.click(place, "wheel up", times=6, hold="ctrl")
+    one.driver.click(place)
+    one.driver.press("s")
     (mask,) = one.saved().values()
     labels = one.document.labels
     tree = icas.merge_tree(one.document.image, labels)
     groups = [icas.labels_at(tree, count) for count in range(1, labels.max())]
     assert any((mask == (group == group[place])).all() for group in groups)
     assert len(np.unique(labels[mask])) > 3
-    one.hand.click(place, "wheel down", times=9, hold="ctrl")
-    one.hand.click(place, "right")
-    one.hand.press("s")
+    one.driver.click(place, "wheel down", times=9, hold="ctrl")
+    one.driver.click(place, "right")
+    one.driver.press("s")
     assert (one.saved()[RED] == (mask & (labels != labels[place]))).all()
 
 
 def test_the_brush_paints_and_erases_pixels(sit):
     one = sit()
-    hand, document = one.hand, one.document
+    driver, document = one.driver, one.document
     filled = one.places(1)[0]
-    hand.click(filled)
+    driver.click(filled)
     document.fill(*filled, RED)
-    hand.press("b")
-    hand.press("2")
-    hand.press("period")
+    driver.press("b")
+    driver.press("2")
+    driver.press("period")
     way = [(30, 40), (60, 110), (100, 90)]
-    hand.drag(way)
+    driver.drag(way)
     rows, columns = np.ogrid[:160, :240]
     stroke = np.zeros((160, 240), bool)
     for share in np.linspace(0, 1, 400):
@@ -266,13 +266,13 @@ def test_the_brush_paints_and_erases_pixels(sit):
     one.save()
     assert (stroke != one.saved()[BLUE]).sum() < 8
     for _ in range(3):
-        hand.press("comma")
-    hand.drag([(60, 100), (60, 140)], "right")
+        driver.press("comma")
+    driver.drag([(60, 100), (60, 140)], "right")
     document.brush(60, 100, 4, None)
     document.brush(60, 140, 4, None, (60, 100))
     one.save()
-    hand.press("b")
-    hand.click(filled)
+    driver.press("b")
+    driver.click(filled)
     document.fill(*filled, BLUE)
     one.save()
 
@@ -282,11 +282,11 @@ def test_a_large_picture_is_shown_smaller_and_painted_at_its_own_size(start, tmp
 
     image = Image.fromarray(samples.astronaut()).resize((2000, 2100))
     image.save(tmp_path / "large.png")
-    hand = start(tmp_path / "large.png", "--out", tmp_path / "out", "--work-size", "200000")
-    hand.open((743, 780))
-    hand.until("it is cut", lambda: hand.shown().mean() > 0.8 * np.asarray(image).mean())
-    hand.click((390, 371))
-    hand.press("s")
+    driver = start(tmp_path / "large.png", "--out", tmp_path / "out", "--work-size", "200000")
+    driver.open((743, 780))
+    driver.until("it is cut", lambda: driver.shown().mean() > 0.8 * np.asarray(image).mean())
+    driver.click((390, 371))
+    driver.press("s")
     document = icas.PaintDocument(
         np.asarray(image), icas.segment(np.asarray(image), work_size=200000)
     )

@@ -20,9 +20,11 @@ from icas.clusterimg.thresholds.sample import Sample
 pytestmark = pytest.mark.gui
 pytest.importorskip("tkinter", reason="no tkinter here: python3-tk, or another Python")
 
-_SPEC = importlib.util.spec_from_file_location("hand", Path(__file__).with_name("hand.py"))
-hands = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(hands)
+_SPEC = importlib.util.spec_from_file_location(
+    "window_driver", Path(__file__).with_name("window_driver.py")
+)
+window_driver = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(window_driver)
 
 WINDOW = ".* - clusterimg"
 TITLE = re.compile(
@@ -42,7 +44,7 @@ sys.exit(guarded("clusterimg", run, debug=False))
 """
 
 
-class Picking(hands.Hand):
+class Picking(window_driver.WindowDriver):
     """A hand on the picker's window."""
 
     def __init__(self, display, folder, method="imagehash", **variables):

@@ -49,17 +49,17 @@ def all_files_are_whole(folder):
 def test_killed_while_painting(sit):
     one = sit()
     first, second = one.places(2)
-    one.hand.click(first)
+    one.driver.click(first)
     one.document.fill(*first, RED)
-    one.hand.until("it is kept", lambda: holds(one, RED, first), PROMISE)
-    one.hand.press("2")
-    one.hand.click(second)
-    one.hand.kill()
-    assert one.hand.end().code == -signal.SIGKILL
+    one.driver.until("it is kept", lambda: holds(one, RED, first), PROMISE)
+    one.driver.press("2")
+    one.driver.click(second)
+    one.driver.kill()
+    assert one.driver.end().code == -signal.SIGKILL
     all_files_are_whole(one.out)
 
     again = sit()
-    again.hand.press("s")
+    again.driver.press("s")
     saved = again.saved()
     assert (saved.pop(RED) == one.document.masks()[RED]).all()
     assert set(saved) <= {BLUE}
@@ -69,31 +69,31 @@ def test_killed_while_painting(sit):
 def test_killed_while_saving(sit, seconds):
     one = sit("coffee", "--save", "masks,labels,coco,labelme")
     first, second = one.places(2)
-    one.hand.click(first)
+    one.driver.click(first)
     one.document.fill(*first, RED)
     one.save()
-    one.hand.press("2")
-    one.hand.click(second)
-    one.hand.until("it is kept", lambda: holds(one, BLUE, second), PROMISE)
-    one.hand.type("s")
+    one.driver.press("2")
+    one.driver.click(second)
+    one.driver.until("it is kept", lambda: holds(one, BLUE, second), PROMISE)
+    one.driver.type("s")
     time.sleep(seconds)  # how far the save comes by then is chance, and has to be all the same
-    one.hand.kill()
-    one.hand.end()
+    one.driver.kill()
+    one.driver.end()
     all_files_are_whole(one.out)
     one.document.fill(*second, BLUE)
     again = sit()
     again.document = one.document
     again.save()
-    assert again.hand.end("q").code == 0
+    assert again.driver.end("q").code == 0
 
 
 def test_closed_by_the_cross_nothing_is_lost(sit):
     one = sit()
     place = one.places(1)[0]
-    one.hand.click(place)
+    one.driver.click(place)
     one.document.fill(*place, RED)
-    one.hand.cross("Painting")
-    ended = one.hand.end()
+    one.driver.cross("Painting")
+    ended = one.driver.end()
     assert ended.code == 0
     assert "1 painted but not saved" in ended.out
     assert (kept_masks(one)[RED] == one.document.masks()[RED]).all()
@@ -103,77 +103,77 @@ def test_closed_by_the_cross_nothing_is_lost(sit):
 def test_interrupted_nothing_is_lost(sit):
     one = sit()
     place = one.places(1)[0]
-    one.hand.click(place)
+    one.driver.click(place)
     one.document.fill(*place, RED)
-    one.hand.kill(signal.SIGINT)
-    ended = one.hand.end()
+    one.driver.kill(signal.SIGINT)
+    ended = one.driver.end()
     assert (ended.code, ended.err) == (130, "segmentimg: interrupted\n")
     assert (kept_masks(one)[RED] == one.document.masks()[RED]).all()
 
 
 def test_quitting_asks_once_where_something_is_not_saved(sit):
     one = sit()
-    one.hand.click(one.places(1)[0])
-    one.hand.press("q")
-    assert one.hand.process.poll() is None
-    one.hand.press("o")  # anything else takes the question back
-    one.hand.press("q")
-    assert one.hand.process.poll() is None
-    assert one.hand.end("q").code == 0
+    one.driver.click(one.places(1)[0])
+    one.driver.press("q")
+    assert one.driver.process.poll() is None
+    one.driver.press("o")  # anything else takes the question back
+    one.driver.press("q")
+    assert one.driver.process.poll() is None
+    assert one.driver.end("q").code == 0
 
     saved = sit()
-    saved.hand.press("s")
-    assert saved.hand.end("q").code == 0
+    saved.driver.press("s")
+    assert saved.driver.end("q").code == 0
 
 
 def test_a_folder_that_cannot_be_made(sit, tmp_path):
     one = sit()
     (tmp_path / "out").write_text("a file")
-    one.hand.click(one.places(1)[0])
-    one.hand.press("s")
-    one.hand.until("it is told", lambda: "not saved: " in one.hand.err)
-    one.hand.press("2")
-    one.hand.press("q")
-    ended = one.hand.end("q")
+    one.driver.click(one.places(1)[0])
+    one.driver.press("s")
+    one.driver.until("it is output", lambda: "not saved: " in one.driver.err)
+    one.driver.press("2")
+    one.driver.press("q")
+    ended = one.driver.end("q")
     assert ended.code == 1
     assert f"not saved: {tmp_path / 'pictures' / 'coffee.png'}: " in ended.err
     assert "Traceback" not in ended.err
     assert (tmp_path / "out").read_text() == "a file"
 
 
-def test_a_full_disk_is_told_and_painting_goes_on(sit):
+def test_a_full_disk_is_reported_and_painting_goes_on(sit):
     one = sit()
     first, second = one.places(2)
-    one.hand.click(first)
+    one.driver.click(first)
     one.document.fill(*first, RED)
     one.save()
     before = {path: path.read_bytes() for path in one.out.iterdir() if path.is_file()}
     # no file may grow beyond some bytes: what a full disk does to a program
-    _, most = resource.prlimit(one.hand.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(one.hand.process.pid, resource.RLIMIT_FSIZE, (64, most))
-    one.hand.press("2")
-    one.hand.click(second)
+    _, most = resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE, (64, most))
+    one.driver.press("2")
+    one.driver.click(second)
     one.document.fill(*second, BLUE)
-    one.hand.press("s")
-    one.hand.until("it is told", lambda: "not saved: " in one.hand.err)
+    one.driver.press("s")
+    one.driver.until("it is output", lambda: "not saved: " in one.driver.err)
     assert {path: path.read_bytes() for path in one.out.iterdir() if path.is_file()} == before
-    resource.prlimit(one.hand.process.pid, resource.RLIMIT_FSIZE, (most, most))
+    resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE, (most, most))
     one.save()
-    assert one.hand.end("q").code == 0
+    assert one.driver.end("q").code == 0
     assert not list(one.out.rglob("*.part"))
 
 
 def test_a_disk_that_stays_full_ends_in_failure(sit):
     one = sit()
     first = one.places(1)[0]
-    one.hand.click(first)
-    _, most = resource.prlimit(one.hand.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(one.hand.process.pid, resource.RLIMIT_FSIZE, (64, most))
-    one.hand.press("2")
-    one.hand.click(first)
-    one.hand.until("it is told", lambda: "cannot be kept" in one.hand.err)
-    one.hand.press("q")
-    ended = one.hand.end("q")
+    one.driver.click(first)
+    _, most = resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE, (64, most))
+    one.driver.press("2")
+    one.driver.click(first)
+    one.driver.until("it is output", lambda: "cannot be kept" in one.driver.err)
+    one.driver.press("q")
+    ended = one.driver.end("q")
     assert ended.code == 1
     assert ended.err.count("painting cannot be kept") == 2
     assert "Traceback" not in ended.err

@@ -79,7 +79,7 @@ def test_masks_are_disjoint_and_their_union_is_what_is_painted(script, seed):
 
 @given(commands, st.integers(0, 50))
 @settings(max_examples=100, deadline=None)
-def test_what_changes_lies_in_the_rectangle_that_is_told(script, seed):
+def test_what_changes_lies_in_the_rectangle_that_is_reported(script, seed):
     doc = fresh(seed)
     for command in script:
         labels, found = doc.labels.copy(), doc.class_map()
@@ -183,7 +183,7 @@ def test_an_undo_entry_of_a_fill_is_small_and_history_is_bounded_by_bytes():
     assert list(small.masks()) == [(49 - undone, 0, 0)]
 
 
-def test_wrong_input_is_told():
+def test_wrong_input_is_reported():
     doc = two_halves()
     with pytest.raises(icas.UsageError, match="between 0 and 255"):
         doc.fill(0, 0, (0, 0, 256))

@@ -134,20 +134,20 @@ def test_a_text_gives_a_class_a_line(tmp_path):
         (b"\xff\xfec\x00a\x00r\x00", "neither a picture nor text"),
     ],
 )
-def test_a_wrong_text_is_told_with_file_and_line(tmp_path, content, words):
+def test_a_wrong_text_is_reported_with_file_and_line(tmp_path, content, words):
     path = text_file(tmp_path, content)
-    with pytest.raises(UsageError, match=words) as told:
+    with pytest.raises(UsageError, match=words) as reported:
         read_palette(path)
-    assert str(path) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(path) in str(reported.value)
+    assert "\n" not in str(reported.value)
 
 
-def test_a_missing_palette_is_told(tmp_path):
+def test_a_missing_palette_is_reported(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_palette(tmp_path / "nothing.png")
 
 
-def test_a_cut_off_picture_is_told(tmp_path):
+def test_a_cut_off_picture_is_reported(tmp_path):
     Image.fromarray(flat_picture([(1, 2, 3)] * 4)).save(tmp_path / "p.png")
     data = (tmp_path / "p.png").read_bytes()
     (tmp_path / "p.png").write_bytes(data[: len(data) - 40])

@@ -1,4 +1,4 @@
-"""Prefetching: the order, what is dropped, memory, errors; told by events, not by sleeping."""
+"""Prefetching: the order, what is dropped, memory, errors; reported by events, not by sleeping."""
 
 from __future__ import annotations
 

@@ -87,10 +87,10 @@ def opened(session):
 
 
 def settled(session):
-    """Tick until nothing is on its way to the disk; what was told."""
-    told = []
-    until(lambda: told.append(session.tick()) or not session.store.writing)
-    return [text for text in told if text]
+    """Tick until nothing is on its way to the disk; what was reported."""
+    reported = []
+    until(lambda: reported.append(session.tick()) or not session.store.writing)
+    return [text for text in reported if text]
 
 
 def paint(session, row=4, col=4, color=RED):
@@ -175,8 +175,8 @@ def test_with_another_method_unsaved_painting_lies_over_the_new_segments(begin):
     assert [one.name for one in session.current.classes] == ["tree", "sky", "car"]
     assert session.unsaved
     session.save()
-    told = json.loads(session.picture.file(".json").read_text())
-    assert [(one["name"], one["number"]) for one in told["classes"]] == [("car", 3)]
+    reported = json.loads(session.picture.file(".json").read_text())
+    assert [(one["name"], one["number"]) for one in reported["classes"]] == [("car", 3)]
 
 
 def test_saved_painting_is_loaded_onto_other_segments(begin):
@@ -297,7 +297,7 @@ def failing(path, kept):
     raise OSError(28, "No space left on device")
 
 
-def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, folder):
+def test_a_disk_that_fails_is_reported_once_and_tried_again(begin, monkeypatch, folder):
     clock = Clock()
     session = begin(clock=clock, memory_bytes=1)
     paint(session)
@@ -305,10 +305,10 @@ def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, fold
         patched.setattr(keeping, "keep", failing)
         clock.now += AUTOSAVE_SECONDS
         session.tick()
-        told = settled(session)
-        assert len(told) == 1
-        assert "no space left on device" in told[0]
-        assert str(place_of(session.picture).parent) in told[0]
+        reported = settled(session)
+        assert len(reported) == 1
+        assert "no space left on device" in reported[0]
+        assert str(place_of(session.picture).parent) in reported[0]
         session.go(1)
         opened(session)
         for _ in range(3):
@@ -329,7 +329,7 @@ def test_a_disk_that_fails_is_told_once_and_tried_again(begin, monkeypatch, fold
     assert session.close().failed == {}
 
 
-def test_what_could_not_be_kept_at_last_is_told_in_the_summary(begin, monkeypatch, folder):
+def test_what_could_not_be_kept_at_last_is_reported_in_the_summary(begin, monkeypatch, folder):
     session = begin()
     paint(session)
     with monkeypatch.context() as patched:
@@ -421,7 +421,7 @@ def test_a_palette_in_another_order_gives_each_class_its_new_number(begin):
     )
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_the_rest_goes_on(begin, folder):
+def test_a_picture_that_cannot_be_read_is_reported_and_the_rest_goes_on(begin, folder):
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:200])
     session = begin()
     paint(session)
@@ -452,7 +452,7 @@ def test_unsaved_painting_of_a_picture_that_has_another_size_now_is_not_thrown_a
     assert place_of(session.picture).is_file()
 
 
-def test_a_damaged_document_is_told_by_its_name(begin, folder):
+def test_a_damaged_document_is_reported_by_its_name(begin, folder):
     session = begin()
     paint(session)
     session.close()

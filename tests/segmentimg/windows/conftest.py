@@ -39,7 +39,7 @@ class Squares:
         return (rows[:, None] * 1000 + columns + 1).astype(np.int32)
 
 
-class Person:
+class User:
     """What a hand does, as events; places are (x, y) in the window."""
 
     @staticmethod
@@ -57,7 +57,7 @@ class Person:
     def double(
         self, place: tuple[int, int], button: Button = "left", order: str = "double down up"
     ) -> list[Event]:
-        """Two clicks; what the second one is told as differs by window system."""
+        """Two clicks; what the second one is reported as differs by window system."""
         second = [self.mouse(kind, place, button) for kind in order.split()]
         return [*self.click(place, button), *second]
 
@@ -78,8 +78,8 @@ class Person:
 
 
 @pytest.fixture(scope="session")
-def person() -> Person:
-    return Person()
+def user() -> User:
+    return User()
 
 
 class Playing:
@@ -125,7 +125,7 @@ class Playing:
 
 @dataclass
 class Table:
-    """A session at a controller; `play` lets a script be the person."""
+    """A session at a controller; `play` lets a script be the user."""
 
     session: Session
     controller: Controller
@@ -203,7 +203,7 @@ def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Open
 
 
 @pytest.fixture
-def laid(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
+def make_table(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
     """Make a table; sessions that a test does not play to their end are closed."""
     made: list[Table] = []
 

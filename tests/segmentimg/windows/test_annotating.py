@@ -88,7 +88,7 @@ class ByHand:
         return self.made[-1]
 
     def groups(self, image):
-        raise AssertionError("a person was to be asked")
+        raise AssertionError("a user was to be asked")
 
     meant = groups
 
@@ -144,9 +144,9 @@ def settled(table):
     yield None
 
 
-def test_boxes_and_strokes_become_segments_to_be_painted(laid):
+def test_boxes_and_strokes_become_segments_to_be_painted(make_table):
     segmenter = ByHand()
-    table = laid(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter))
 
     def script(table):
         assert set(table.shown) == {ANNOTATIONS, SEGMENTS}
@@ -178,9 +178,9 @@ def test_boxes_and_strokes_become_segments_to_be_painted(laid):
     assert (mask == wanted).all()
 
 
-def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(laid, folder):
+def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, folder):
     segmenter = ByHand()
-    table = laid([folder / "a.png"], opener=opener_of(segmenter))
+    table = make_table([folder / "a.png"], opener=opener_of(segmenter))
 
     def script(table):
         yield drag((4, 4), (15, 19), "middle")
@@ -192,7 +192,7 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(laid, folder)
 
     table.play(script)
     assert place_of(table.session.pictures[0]).exists()
-    again = laid([folder / "a.png"], opener=opener_of(ByHand()))
+    again = make_table([folder / "a.png"], opener=opener_of(ByHand()))
 
     def later(table):
         assert PAINTING in table.shown
@@ -205,9 +205,9 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(laid, folder)
     again.play(later)
 
 
-def test_undo_reset_and_what_is_missing(laid):
+def test_undo_reset_and_what_is_missing(make_table):
     segmenter = ByHand()
-    table = laid(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter))
     marks = []
 
     def script(table):
@@ -215,7 +215,7 @@ def test_undo_reset_and_what_is_missing(laid):
         yield Key("f")  # nothing cut out yet
         assert set(table.shown) == {ANNOTATIONS, SEGMENTS}
         yield Key("space")
-        yield from settled(table)  # told in the window, and nothing is cut
+        yield from settled(table)  # reported in the window, and nothing is cut
         yield drag((4, 4), (9, 9), "left")
         yield drag((14, 4), (19, 9), "right")
         sketch = table.controller._view.layer
@@ -240,9 +240,9 @@ def test_undo_reset_and_what_is_missing(laid):
     assert segmenter.made[0].resets == 1
 
 
-def test_a_round_runs_in_the_background_and_one_at_a_time(laid):
+def test_a_round_runs_in_the_background_and_one_at_a_time(make_table):
     segmenter = ByHand()
-    table = laid(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter))
 
     def script(table):
         marks = segmenter.made[0]
@@ -264,9 +264,9 @@ def test_a_round_runs_in_the_background_and_one_at_a_time(laid):
     table.play(script)
 
 
-def test_points_and_boxes_candidates_and_refining(laid):
+def test_points_and_boxes_candidates_and_refining(make_table):
     segmenter = ByPoints()
-    table = laid(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter))
 
     def script(table):
         assert set(table.shown) == {ANNOTATIONS}
@@ -297,9 +297,9 @@ def test_points_and_boxes_candidates_and_refining(laid):
     assert {*labels[wanted]}.isdisjoint({*labels[~wanted]})
 
 
-def test_next_asks_anew_and_painting_from_before_stays(laid):
+def test_next_asks_again_and_painting_from_before_stays(make_table):
     segmenter = ByHand()
-    table = laid(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter))
 
     def script(table):
         yield Key("n")
@@ -331,8 +331,8 @@ def test_next_asks_anew_and_painting_from_before_stays(laid):
     assert len(summary.unsaved) == 1
 
 
-def test_closing_the_annotations_leaves(laid):
-    table = laid(opener=opener_of(ByHand()))
+def test_closing_the_annotations_leaves(make_table):
+    table = make_table(opener=opener_of(ByHand()))
 
     def script(table):
         yield Closed(SEGMENTS)

@@ -53,22 +53,22 @@ def choose(place):
 _CLICK = ("down", "up")
 
 
-def test_clicks_paint_and_space_saves_what_is_there_and_goes_on(laid, person):
-    table = laid()
-    at = person.at
+def test_clicks_paint_and_space_saves_what_is_there_and_goes_on(make_table, user):
+    table = make_table()
+    at = user.at
 
     def script(table):
-        yield person.click(at(4, 4))
+        yield user.click(at(4, 4))
         yield choose(1)
-        yield person.click(at(12, 12))
-        yield person.click(at(20, 28)) + person.click(at(20, 28), "right")
+        yield user.click(at(12, 12))
+        yield user.click(at(20, 28)) + user.click(at(20, 28), "right")
         assert squares(table) == [[1, 0, 0, 0], [0, 2, 0, 0], [0] * 4]
         table.masks = table.doc.masks()
         yield Key("space")
         assert table.session.index == 1
         yield from table.opened()
         assert squares(table) == BARE
-        yield person.click(at(4, 28))  # the colour stays chosen
+        yield user.click(at(4, 28))  # the colour stays chosen
         assert squares(table)[0] == [0, 0, 0, 2]
         yield Key("space")
         yield from table.opened()
@@ -91,9 +91,9 @@ def test_clicks_paint_and_space_saves_what_is_there_and_goes_on(laid, person):
     assert labels[12, 12] == 2
 
 
-def test_next_and_previous_save_nothing_and_lose_nothing(laid, person):
+def test_next_and_previous_save_nothing_and_lose_nothing(make_table, user):
     def script(table):
-        yield person.click(person.at(4, 4))
+        yield user.click(user.at(4, 4))
         yield Key("N")  # capital letters count
         yield from table.opened()
         assert (table.session.index, squares(table)) == (1, BARE)
@@ -104,32 +104,32 @@ def test_next_and_previous_save_nothing_and_lose_nothing(laid, person):
         assert table.session.index == 0
         assert squares(table) == ONE
 
-    table = laid()
+    table = make_table()
     assert [path.name for path in table.play(script).unsaved] == ["a.png"]
     assert saved(table, "a") == {}
 
 
-def test_painting_lives_through_the_cross_of_the_window(laid, person):
+def test_painting_lives_through_the_cross_of_the_window(make_table, user):
     def script(table):
-        yield person.drag(person.at(4, 4), person.at(4, 28))[:-1]  # the button is still down
+        yield user.drag(user.at(4, 4), user.at(4, 28))[:-1]  # the button is still down
         yield Closed(PAINTING)
 
-    assert laid().play(script).unsaved
+    assert make_table().play(script).unsaved
 
     def again(table):
         assert squares(table)[0] == [1, 1, 1, 1]
-        yield person.keys("s", "q")
+        yield user.keys("s", "q")
 
-    table = laid()
+    table = make_table()
     assert table.play(again).saved == 1
     assert saved(table, "a")[RED].sum() == 8 * 32
 
 
-def test_undo_redo_reset(laid, person):
+def test_undo_redo_reset(make_table, user):
     def script(table):
-        yield person.click(person.at(4, 4))
-        yield person.drag(person.at(12, 4), person.at(12, 28))
-        yield person.click(person.at(23, 0), "middle") + person.click(person.at(20, 31), "middle")
+        yield user.click(user.at(4, 4))
+        yield user.drag(user.at(12, 4), user.at(12, 28))
+        yield user.click(user.at(23, 0), "middle") + user.click(user.at(20, 31), "middle")
         whole, labels = squares(table), table.doc.labels.copy()
         assert whole == [[1, 0, 0, 0], [1, 1, 1, 1], [0] * 4]
         yield Key("r")
@@ -138,27 +138,27 @@ def test_undo_redo_reset(laid, person):
         yield Key("z")
         assert squares(table) == whole
         assert (table.doc.labels == labels).all()
-        yield person.keys("z", "z", "z")
+        yield user.keys("z", "z", "z")
         assert squares(table) == BARE
         assert table.doc.labels.min() == 1
         yield Key("z")
-        yield person.keys("y", "y", "y", "y", "y")
+        yield user.keys("y", "y", "y", "y", "y")
         assert squares(table) == BARE  # the reset, too
-        yield person.keys("z")
+        yield user.keys("z")
         assert squares(table) == whole
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_quit_asks_once_where_something_is_not_saved(laid, person):
+def test_quit_asks_once_where_something_is_not_saved(make_table, user):
     def script(table):
         yield Key("h")
-        yield person.click(person.at(4, 4))  # closes the help, paints nothing
+        yield user.click(user.at(4, 4))  # closes the help, paints nothing
         assert squares(table) == BARE
-        yield person.click(person.at(4, 4))
+        yield user.click(user.at(4, 4))
         yield Key("q")
         assert not table.controller.finished
-        yield person.click(person.at(4, 12))  # the question is off the table
+        yield user.click(user.at(4, 12))  # the question is off the table
         yield Key("q")
         assert not table.controller.finished
         yield [Key("n"), Key("q")]
@@ -168,7 +168,7 @@ def test_quit_asks_once_where_something_is_not_saved(laid, person):
         yield Key("q")
         raise AssertionError("twice is enough")
 
-    table = laid()
+    table = make_table()
     assert len(table.play(script).unsaved) == 1
 
     def nothing(table):
@@ -177,66 +177,66 @@ def test_quit_asks_once_where_something_is_not_saved(laid, person):
         raise AssertionError("nothing is unsaved here")
 
     place_of(table.session.pictures[0]).unlink()
-    laid().play(nothing)
+    make_table().play(nothing)
 
 
-def test_brush_and_its_sizes(laid, person):
-    at = person.at
+def test_brush_and_its_sizes(make_table, user):
+    at = user.at
 
     def script(table):
-        yield person.click(at(4, 4))
-        yield person.keys("2", "b", *",,,,")
-        yield person.drag(at(12, 4), at(12, 20))
+        yield user.click(at(4, 4))
+        yield user.keys("2", "b", *",,,,")
+        yield user.drag(at(12, 4), at(12, 20))
         found = table.doc.class_map()
         assert (found[10:15, 4:21] == 2).all()
         assert found[9, 3] == 0
-        yield person.keys(*",,,,,,,,,,,,,,,,")
-        yield person.click(at(12, 10), "right")
+        yield user.keys(*",,,,,,,,,,,,,,,,")
+        yield user.click(at(12, 10), "right")
         assert (table.doc.class_map() != found).sum() == 1  # one pixel, the smallest brush
-        yield person.keys(".", ".")
-        yield person.click(at(12, 10), "right")
+        yield user.keys(".", ".")
+        yield user.click(at(12, 10), "right")
         assert (table.doc.class_map()[12, 8:13] == 0).all()
-        yield person.keys("b")
-        yield person.click(at(12, 12))  # a fill takes the brush off
+        yield user.keys("b")
+        yield user.click(at(12, 12))  # a fill takes the brush off
         assert squares(table)[1][1] == 2
-        yield person.keys(*".................", "b")
-        yield person.click(at(12, 12))
+        yield user.keys(*".................", "b")
+        yield user.click(at(12, 12))
         assert (table.doc.class_map() == 2).all()
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_grow_and_shrink(laid, person, own_photos, squares):
+def test_grow_and_shrink(make_table, user, own_photos, squares):
     def script(table):
-        yield person.move((120, 90))
+        yield user.move((120, 90))
         for key in ("]", "]", "]", "["):
             yield Key(key)
-            yield person.click((120, 90))
+            yield user.click((120, 90))
             painted = table.doc.class_map() > 0
             assert (painted == np.isin(table.doc.labels, table.controller._view.highlighted)).all()
             yield Key("z")
             assert not table.doc.painted
-        yield person.wheel((120, 90), 1, ctrl=True)
-        yield person.click((120, 90))
+        yield user.wheel((120, 90), 1, ctrl=True)
+        yield user.click((120, 90))
         assert (table.doc.class_map() > 0).sum() > painted.sum()
         table.masks = table.doc.masks()
         yield Key("s")
 
     opener = dataclasses.replace(squares, segmenter=make_segmenter("superpixel"))
-    table = laid([own_photos / "coffee-1.png"], opener)
+    table = make_table([own_photos / "coffee-1.png"], opener)
     table.play(script)
     assert_saved(table, "coffee-1", table.masks)
 
 
-def test_zooming_and_moving_by_keys(laid, person):
+def test_zooming_and_moving_by_keys(make_table, user):
     def script(table):
         def view():
             return table.controller._view.viewport
 
         first = view()
-        yield person.keys("+", "=")
+        yield user.keys("+", "=")
         assert view().scale == pytest.approx(15 * 1.25**2)
-        yield person.keys(*["+"] * 6)
+        yield user.keys(*["+"] * 6)
         assert view().scale == 40  # no further
         height, width = table.shown[PAINTING].shape[:2]
         assert (height, width) == (700, 900)
@@ -250,7 +250,7 @@ def test_zooming_and_moving_by_keys(laid, person):
             yield Key(key)
             assert (getattr(view(), name) - before) * sign > 0
         row, col = view().to_picture(444, 333)
-        yield person.click((444, 333))
+        yield user.click((444, 333))
         assert table.doc.class_map()[row, col] == 1
         yield Key("-")
         assert view().scale == 32
@@ -259,21 +259,21 @@ def test_zooming_and_moving_by_keys(laid, person):
         yield Key("-")
         assert view() == first
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_colours_by_key_and_in_their_window(laid, person):
+def test_colours_by_key_and_in_their_window(make_table, user):
     def script(table):
         for key in "129":
-            yield [Key(key), *person.click(person.at(4, 4))]
+            yield [Key(key), *user.click(user.at(4, 4))]
             assert squares(table)[0][0] == int(key)
-        yield choose(23) + person.click(person.at(4, 4))
+        yield choose(23) + user.click(user.at(4, 4))
         assert squares(table)[0][0] == 24
         yield [Mouse(COLORS, "wheel", 9, 9, wheel=-3), Mouse(COLORS, "move", 9, 9)]
-        yield choose(0) + person.click(person.at(4, 4))
+        yield choose(0) + user.click(user.at(4, 4))
         assert squares(table)[0][0] == 1  # all have room: nothing moves away
         yield Closed(COLORS)
-        yield person.click(person.at(4, 12))
+        yield user.click(user.at(4, 12))
         assert squares(table)[0][1] == 1  # the painting goes on
         assert COLORS not in table.shown
         count = table.screen.frames
@@ -282,21 +282,21 @@ def test_colours_by_key_and_in_their_window(laid, person):
         assert table.screen.frames > count
         assert COLORS in table.shown
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_the_colour_window_tells_of_all_that_matters(laid, person):
+def test_the_colour_window_tells_of_all_that_matters(make_table, user):
     def script(table):
         before = table.shown[COLORS]
         for events in (
-            person.click(person.at(4, 4)),
+            user.click(user.at(4, 4)),
             [Key("5")],
             [Key("b")],
             [Key(".")],
             [Key("b")],
-            person.double(person.at(4, 12)),
+            user.double(user.at(4, 12)),
             [Key("escape")],
-            person.click(person.at(9, 9), "middle"),
+            user.click(user.at(9, 9), "middle"),
             [Key("o")],
             [Key("s")],
             [Key("n")],
@@ -307,10 +307,10 @@ def test_the_colour_window_tells_of_all_that_matters(laid, person):
             assert after.shape != before.shape or (after != before).any(), events
             before = after
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_help_debug_and_the_look(laid, person):
+def test_help_debug_and_the_look(make_table, user):
     def script(table):
         plain = table.shown[PAINTING]
         yield Key("h")
@@ -321,7 +321,7 @@ def test_help_debug_and_the_look(laid, person):
         yield Key("h")
         yield None
         assert (table.shown[PAINTING] == plain).all()
-        yield person.keys("h", "escape")
+        yield user.keys("h", "escape")
         yield None
         assert (table.shown[PAINTING] == plain).all()
         yield Key("e")
@@ -344,76 +344,76 @@ def test_help_debug_and_the_look(laid, person):
         yield None
         assert DEBUG not in table.shown  # it was of another picture
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_opacity_goes_round_and_the_picture_stays_as_it_is(laid, person):
+def test_opacity_goes_round_and_the_picture_stays_as_it_is(make_table, user):
     def script(table):
-        yield person.keys("e")
-        yield person.click(person.at(4, 4))
-        x, y = person.at(20, 20)
-        yield person.move((x, y))
+        yield user.keys("e")
+        yield user.click(user.at(4, 4))
+        x, y = user.at(20, 20)
+        yield user.move((x, y))
         seen = []
         image = table.doc.image[4, 4]
         for _ in OPACITIES:
             yield None
-            seen.append(table.shown[PAINTING][person.at(4, 4)[::-1]].astype(float))
+            seen.append(table.shown[PAINTING][user.at(4, 4)[::-1]].astype(float))
             yield Key("o")
         for share, found in zip(OPACITIES, seen, strict=True):
             expected = (1 - share) * image + share * np.array(RED)
             assert np.abs(found - expected).max() <= 1
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_a_button_let_go_under_the_help_is_let_go(laid, person):
+def test_a_button_let_go_under_the_help_is_let_go(make_table, user):
     def script(table):
-        yield person.drag(person.at(4, 4), person.at(4, 12))[:-1]
+        yield user.drag(user.at(4, 4), user.at(4, 12))[:-1]
         yield Key("h")
-        yield person.mouse("up", person.at(4, 12), "left")
+        yield user.mouse("up", user.at(4, 12), "left")
         yield Key("h")
-        yield person.move(person.at(12, 12), person.at(20, 20))
+        yield user.move(user.at(12, 12), user.at(20, 20))
         assert squares(table) == [[1, 1, 0, 0], [0] * 4, [0] * 4]
         yield Key("z")
         assert squares(table) == BARE
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_a_picture_that_cannot_be_read_shows_why_and_the_rest_goes_on(laid, person, folder):
+def test_a_picture_that_cannot_be_read_shows_why_and_the_rest_goes_on(make_table, user, folder):
     (folder / "b.png").write_text("no picture")
 
     def script(table):
-        yield person.keys("n")
+        yield user.keys("n")
         yield from table.opened()
         yield None
         assert table.session.error == "not an image (text)"
         shown = table.shown[PAINTING]
         assert shown.max() > 200  # words
-        yield person.click(person.at(4, 4)) + person.drag((5, 5), (90, 90), button="right")
-        yield person.keys(*"szyrbtdoe0+-[]1,.", "escape", "left", "space")
+        yield user.click(user.at(4, 4)) + user.drag((5, 5), (90, 90), button="right")
+        yield user.keys(*"szyrbtdoe0+-[]1,.", "escape", "left", "space")
         assert table.session.index == 1
-        yield person.wheel((9, 9), 2)
+        yield user.wheel((9, 9), 2)
         yield Key("n")
         yield from table.opened()
         assert squares(table) == BARE
-        yield person.keys("p", "p")
+        yield user.keys("p", "p")
         yield from table.opened()
-        yield person.click(person.at(4, 4))
+        yield user.click(user.at(4, 4))
         assert squares(table) == ONE
 
-    summary = laid().play(script)
+    summary = make_table().play(script)
     assert list(summary.unreadable) == [folder / "b.png"]
 
 
 def test_a_save_that_fails_is_said_and_the_painting_stays(
-    laid, person, monkeypatch, capsys, folder
+    make_table, user, monkeypatch, capsys, folder
 ):
     def refusing(opened, *saves):
         raise icas.IcasError("cannot write into /there: no space left on device")
 
     def script(table):
-        yield person.click(person.at(4, 4))
+        yield user.click(user.at(4, 4))
         yield None
         before = table.shown[PAINTING]
         monkeypatch.setattr(OpenImage, "save", refusing)
@@ -423,7 +423,7 @@ def test_a_save_that_fails_is_said_and_the_painting_stays(
         assert (table.shown[PAINTING][-30:] != before[-30:]).any()
         assert squares(table) == ONE
 
-    table = laid()
+    table = make_table()
     summary = table.play(script)
     text = "not saved: cannot write into /there: no space left on device"
     assert capsys.readouterr().err.splitlines() == [text]
@@ -438,11 +438,11 @@ def test_a_save_that_fails_is_said_and_the_painting_stays(
         monkeypatch.undo()
         yield Key("s")
 
-    summary = laid().play(again)
+    summary = make_table().play(again)
     assert (summary.failed, summary.unsaved, summary.saved) == ({}, (), 1)
 
 
-def test_messages_go_after_a_while(laid, person):
+def test_messages_go_after_a_while(make_table, user):
     now = [50.0]
 
     def script(table):
@@ -459,31 +459,31 @@ def test_messages_go_after_a_while(laid, person):
         yield None
         assert (table.shown[PAINTING] == plain).all()
 
-    laid(clock=lambda: now[0]).play(script)
+    make_table(clock=lambda: now[0]).play(script)
 
 
-def test_details_name_the_files_that_were_saved(laid, person, capsys):
+def test_details_name_the_files_that_were_saved(make_table, user, capsys):
     def script(table):
-        yield person.click(person.at(4, 4))
+        yield user.click(user.at(4, 4))
         yield Key("s")
 
-    laid(console=Console(results=True, details=True)).play(script)
+    make_table(console=Console(results=True, details=True)).play(script)
     names = "a_mask_(R:204,G:0,B:0).png, a_labels.png, a.json"
     assert capsys.readouterr().out == f"saved {names}\n"
 
 
-def test_every_key_of_the_table_may_come_at_any_time(laid, person, folder):
+def test_every_key_of_the_table_may_come_at_any_time(make_table, user, folder):
     write_image(folder / "a.png", np.full((3, 5, 3), 77, np.uint8))
     names = [key for row in KEYS for key in row.keys if row.action != "quit"]
 
     def script(table):
         for name in names + names[::-1]:
-            yield [Key(name), *person.move((7, 7)), *person.click((7, 7), "middle")]
-        yield person.double((3, 3))
+            yield [Key(name), *user.move((7, 7)), *user.click((7, 7), "middle")]
+        yield user.double((3, 3))
         for name in names:
             yield Key(name)
-        yield person.drag((3, 3), (200, 200))[:-1]
+        yield user.drag((3, 3), (200, 200))[:-1]
         for name in names:
             yield Key(name)
 
-    laid().play(script)
+    make_table().play(script)

@@ -34,7 +34,7 @@ def classes(count):
 
 
 def status(palette, chosen=0, first_row=0, **given):
-    told = {
+    reported = {
         "name": "picture.jpg",
         "number": 3,
         "pictures": 14,
@@ -43,7 +43,7 @@ def status(palette, chosen=0, first_row=0, **given):
         "unsaved": False,
         **given,
     }
-    return PaletteStatus(palette, chosen, first_row, **told)
+    return PaletteStatus(palette, chosen, first_row, **reported)
 
 
 @given(st.integers(1, 90), st.integers(0, 40), st.data())
@@ -101,10 +101,10 @@ def test_each_key_has_one_action_and_each_action_a_deed():
     more = {"y": "redo", "r": "reset", "d": "debug", "t": "templates", "h": "help"}
     for key, action in {**contract, **more}.items():
         assert keymap.action_of(key) == action
-    told = keymap.help_rows()
-    assert told[:4] == keymap.MOUSE[keymap.PAINTING_KEYS]
-    assert all(key and words for key, words in told)
-    assert ("1 … 9", "colour 1 to 9") in told
+    reported = keymap.help_rows()
+    assert reported[:4] == keymap.MOUSE[keymap.PAINTING_KEYS]
+    assert all(key and words for key, words in reported)
+    assert ("1 … 9", "colour 1 to 9") in reported
 
 
 @pytest.mark.parametrize(

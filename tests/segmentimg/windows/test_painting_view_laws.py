@@ -27,7 +27,7 @@ def do(view, *events):
             view.mouse(one)
 
 
-def perform(view, person, act):
+def perform(view, user, act):
     if isinstance(act, str):
         if act == "brush":
             view.close()
@@ -40,13 +40,13 @@ def perform(view, person, act):
         return
     kind, place, button, shift, up = act
     if kind in ("wheel", "grow"):
-        do(view, person.wheel(place, 1 if up else -2, ctrl=kind == "grow"))
+        do(view, user.wheel(place, 1 if up else -2, ctrl=kind == "grow"))
     elif kind == "click":
-        do(view, person.click(place, button))
+        do(view, user.click(place, button))
     elif kind == "drag":
-        do(view, person.drag(place, (place[1], place[0]), button=button))
+        do(view, user.drag(place, (place[1], place[0]), button=button))
     else:
-        do(view, person.mouse(kind, place, "" if kind == "move" else button, shift=shift))
+        do(view, user.mouse(kind, place, "" if kind == "move" else button, shift=shift))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,13 @@ def small(squares_of):
 
 @given(st.lists(acts, max_size=14))
 @settings(max_examples=80, deadline=None)
-def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small, person, script):
+def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small, user, script):
     document = icas.PaintDocument(small.document.image, small.document.first)
     view = PaintingView(replace(small, document=document), (72, 96), Tool(RED, size=2))
     first = document.labels.copy()
     shown = view.render()
     for act in script:
-        perform(view, person, act)
+        perform(view, user, act)
         again = view.changed
         anew = view.render()
         assert again or (anew == shown).all(), act

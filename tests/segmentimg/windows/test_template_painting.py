@@ -53,9 +53,11 @@ def done(table):
         yield None
 
 
-def test_a_template_is_stamped_where_it_was_cut_out_as_one_entry(laid, person, own_photos, crops):
+def test_a_template_is_stamped_where_it_was_cut_out_as_one_entry(
+    make_table, user, own_photos, crops
+):
     def script(table):
-        yield person.click((5, 5))
+        yield user.click((5, 5))
         before = table.doc.class_map()
         yield Key("t")
         yield from done(table)
@@ -72,10 +74,10 @@ def test_a_template_is_stamped_where_it_was_cut_out_as_one_entry(laid, person, o
         yield Key("z")
         assert not table.doc.painted
 
-    laid([own_photos / "coffee-1.png"], templates=TemplateSet(crops)).play(script)
+    make_table([own_photos / "coffee-1.png"], templates=TemplateSet(crops)).play(script)
 
 
-def test_without_templates_it_says_so(laid, person):
+def test_without_templates_it_says_so(make_table, user):
     def script(table):
         before = table.shown[PAINTING]
         yield Key("t")
@@ -83,21 +85,21 @@ def test_without_templates_it_says_so(laid, person):
         assert (table.shown[PAINTING][-25:] != before[-25:]).any()
         assert not table.doc.painted
 
-    laid().play(script)
+    make_table().play(script)
 
 
-def test_templates_that_do_not_fit_are_said(laid, person, crops, capsys):
+def test_templates_that_do_not_fit_are_said(make_table, user, crops, capsys):
     def script(table):
         yield Key("t")
         yield from done(table)
         assert not table.doc.painted
 
-    laid(templates=TemplateSet(crops)).play(script)
+    make_table(templates=TemplateSet(crops)).play(script)
     assert "40x30" in capsys.readouterr().err
 
 
 def test_what_is_found_for_a_picture_that_was_left_is_not_painted_on_another(
-    laid, person, own_photos, crops
+    make_table, user, own_photos, crops
 ):
     Slow.gate.clear()
 
@@ -118,33 +120,33 @@ def test_what_is_found_for_a_picture_that_was_left_is_not_painted_on_another(
         assert not table.doc.painted
 
     paths = [own_photos / "moon.png", own_photos / "coffee-1.png"]
-    laid(paths, templates=Slow(crops)).play(script)
+    make_table(paths, templates=Slow(crops)).play(script)
 
 
-def test_leaving_does_not_wait_for_a_search(laid, crops):
+def test_leaving_does_not_wait_for_a_search(make_table, crops):
     Slow.gate.clear()
 
     def script(table):
         yield Key("t")
         yield Key("q")
 
-    table = laid(templates=Slow(crops))
+    table = make_table(templates=Slow(crops))
     table.play(script)
     assert table.controller.finished
     Slow.gate.set()
 
 
-def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, person):
+def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, user):
     from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
     view = PaintingView(opened(), (700, 900), Tool((204, 0, 0)))
     document = view.opened.document
-    for event in person.double(person.at(4, 4)) + person.move(person.at(4, 12)):
+    for event in user.double(user.at(4, 4)) + user.move(user.at(4, 12)):
         view.mouse(event)
     mask = np.zeros((24, 32), bool)
     mask[10:20, 10:20] = True
     view.stamp([(PINK, mask), (TEAL, ~mask & (np.arange(32) > 20))])
-    view.mouse(person.move(person.at(4, 20))[0])
+    view.mouse(user.move(user.at(4, 20))[0])
     found = document.masks()
     assert (found[PINK] == mask).all()
     view.close()

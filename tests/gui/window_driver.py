@@ -1,4 +1,4 @@
-"""A hand on the mouse and the keyboard of a program with windows."""
+"""Drive a program with windows by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 DEADLINE = 30.0
 """Seconds after which a thing that is waited for will not come any more."""
 STILL = 0.05
-"""Seconds without a change on the screen after which a program has done what it was told."""
+"""Seconds without a change on the screen after which a program has done what it was output."""
 BUTTONS = {"left": "1", "middle": "2", "right": "3", "wheel up": "4", "wheel down": "5"}
 CLOSE_WINDOW = Path(__file__).with_name("close_window.py")
 
@@ -44,8 +44,8 @@ class Ended(NamedTuple):
     err: str
 
 
-class Hand:
-    """``segmentimg`` in a process of its own, and a hand on its mouse and keyboard.
+class WindowDriver:
+    """``segmentimg`` in a process of its own, driven by mouse and keyboard.
 
     Everything that is done waits until the screen shows it and then stands still, for Qt keeps
     only the last of several keys and moves that come while the program is busy.
@@ -62,23 +62,23 @@ class Hand:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._told: dict[str, list[str]] = {"out": [], "err": []}
+        self._output: dict[str, list[str]] = {"out": [], "err": []}
         self._readers = [
             self._reader(self.process.stdout, "out"),
             self._reader(self.process.stderr, "err"),
         ]
 
     def _reader(self, stream: IO[str] | None, name: str) -> threading.Thread:
-        thread = threading.Thread(target=lambda: self._told[name].extend(stream or ()))
+        thread = threading.Thread(target=lambda: self._output[name].extend(stream or ()))
         thread.start()
         return thread
 
     @property
     def err(self) -> str:
-        """What it has told on stderr so far."""
-        return "".join(self._told["err"])
+        """What it has output on stderr so far."""
+        return "".join(self._output["err"])
 
-    def open(self, size: tuple[int, int]) -> Hand:
+    def open(self, size: tuple[int, int]) -> WindowDriver:
         """Wait until the painting window shows a picture of a size (width, height)."""
         self.until("the picture is open", lambda: self.box("Painting")[2:] == size)
         self.until("the colours are there", lambda: self.find("Colours"))
@@ -98,14 +98,14 @@ class Hand:
 
     def find(self, window: str) -> str:
         """The number of a window; "" where it does not show."""
-        told = self._xdotool(*_found(window), check=False)
-        return (told.split() or [""])[0]
+        output = self._xdotool(*_found(window), check=False)
+        return (output.split() or [""])[0]
 
     def box(self, window: str) -> tuple[int, int, int, int]:
         """Left, top, width and height of a window; zeros where it does not show."""
         words = [*_found(window), "getwindowgeometry", "--shell", "%1"]
-        told = self._xdotool(*words, check=False)
-        parts = dict(line.split("=") for line in told.split())
+        output = self._xdotool(*words, check=False)
+        parts = dict(line.split("=") for line in output.split())
         left, top, width, height = (int(parts.get(n, 0)) for n in ("X", "Y", "WIDTH", "HEIGHT"))
         return left, top, width, height
 
@@ -190,7 +190,7 @@ class Hand:
         wait_for("the program ends", lambda: self.process.poll() is not None)
         for reader in self._readers:
             reader.join()
-        return Ended(self.process.returncode, "".join(self._told["out"]), self.err)
+        return Ended(self.process.returncode, "".join(self._output["out"]), self.err)
 
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """Send a signal if it still runs."""
