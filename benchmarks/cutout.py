@@ -19,7 +19,7 @@ from segment_quality import PAGE, TOP, between, enlarged
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Annotation
-from icas.segmentimg.grabcut.api import CutOut, grabcut
+from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
 from icas.segmentimg.labels.boxes import Box, around
 
 MARGIN = 4
@@ -73,11 +73,11 @@ def strokes_table(data: Path, photos: list[Case], horses: list[Case]) -> list[st
 
 
 def _one(case: Case, said: Annotation) -> tuple[float, float, float, float]:
-    cutout = CutOut(case.image)
+    cutout = GrabCutSession(case.image)
     start = time.perf_counter()
     one = cutout.round(said)
     seconds = time.perf_counter() - start
-    five = CutOut(case.image).run(said, 5)
+    five = GrabCutSession(case.image).run(said, 5)
     theirs = opencv(case.image, said, 5)
     return iou(case, theirs), iou(case, one), iou(case, five), seconds
 

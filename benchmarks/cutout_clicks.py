@@ -12,7 +12,7 @@ from skimage.measure import label
 
 import icas
 from icas.segmentimg.grabcut.annotation import Annotation, Point, point_strokes
-from icas.segmentimg.grabcut.api import CutOut
+from icas.segmentimg.grabcut.api import GrabCutSession
 from icas.segmentimg.labels.labels import sizes_of
 from icas.segmentimg.labels.merge_tree import Growth
 
@@ -55,7 +55,7 @@ def largest_error(case: Case, mask: Mask) -> tuple[int, int] | None:
 
 def grabcut_clicks(case: Case) -> Click:
     """Each click is a small disc; one round after each."""
-    cutout, points = CutOut(case.image), list[Point]()
+    cutout, points = GrabCutSession(case.image), list[Point]()
 
     def click(row: int, column: int, front: bool) -> Mask:
         points.append((column, row, int(front)))

@@ -19,8 +19,8 @@ from icas.io.find import find_images
 from icas.io.reading import Image, read_image
 from icas.segmentimg.evaluation.benchmark import evaluate_folder
 from icas.segmentimg.labels.labels import count_of
-from icas.segmentimg.segmenters import AUTOMATIC, make_segmenter
-from icas.segmentimg.segmenters.segment import cut
+from icas.segmentimg.segmenters import automatic_segmenters, make_segmenter
+from icas.segmentimg.segmenters.segment import run_segmenter
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "segmenters.md"
@@ -60,11 +60,11 @@ def methods_table(folder: Path) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     large = enlarged(read_image(find_images(folder / "images")[0]))
-    for name in AUTOMATIC:
+    for name in automatic_segmenters():
         segmenter = make_segmenter(name)
         found = evaluate_folder(folder / "images", folder / "gt_npz", segmenter, jobs=1)
         start = time.perf_counter()
-        cut(large, segmenter)
+        run_segmenter(segmenter, large)
         seconds = time.perf_counter() - start
         one = found.scores
         lines.append(

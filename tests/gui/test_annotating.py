@@ -7,7 +7,7 @@ import pytest
 
 import icas
 from icas.segmentimg.grabcut.annotation import Annotation
-from icas.segmentimg.grabcut.api import CutOut
+from icas.segmentimg.grabcut.api import GrabCutSession
 from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.windows.annotation import AnnotationLayer, Stroke
@@ -60,7 +60,7 @@ def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     assert (ended.code, ended.err) == (0, "")
 
     image = icas.read_image(path)
-    sketch, cut = AnnotationLayer(image.shape[:2]), CutOut(image)
+    sketch, cut = AnnotationLayer(image.shape[:2]), GrabCutSession(image)
     sketch.add((30, 140, 50, 210))
     cut.round(Annotation(sketch.boxes, sketch.strokes.copy()))
     sketch.add(Stroke(1, BRUSH_SIZE, ((60, 100), (70, 110), (80, 130))))
@@ -102,6 +102,6 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
     image = icas.read_image(path)
     options = {"boxes": [(50, 30, 210, 140)], "points": [(110, 70, 1), (60, 40, 0)]}
     segmenter = make_segmenter("sam", checkpoint=checkpoint, cache="none", **options)
-    mask = segmenter.guide(image).predict(segmenter.prompts).candidate(1)
+    mask = segmenter.annotator(image).predict(segmenter.prompts).candidate(1)
     labels = connected(mask.astype(np.int32))
     assert (mask_of(out, "coffee") == (labels == labels[70, 110])).all()

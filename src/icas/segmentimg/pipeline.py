@@ -31,9 +31,8 @@ from icas.segmentimg.formats.inputs import (
 from icas.segmentimg.formats.masks import saved_json
 from icas.segmentimg.labels.labels import Labels, count_of
 from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
-from icas.segmentimg.segmenters import AUTOMATIC, Segmenter, make_segmenter
-from icas.segmentimg.segmenters.kmeans import KMeans, kmeans_colors
-from icas.segmentimg.segmenters.segment import cut, enlarged
+from icas.segmentimg.segmenters import Segmenter, automatic_segmenters, make_segmenter
+from icas.segmentimg.segmenters.segment import enlarge, run_segmenter
 from icas.segmentimg.session.open import OpenImage, is_same_input
 from icas.segmentimg.settings import SegmentSettings
 from icas.segmentimg.templates.files import TemplateSet
@@ -41,12 +40,6 @@ from icas.segmentimg.templates.files import TemplateSet
 MAX_SEGMENTS = 65_535
 UNATTENDED = "unattended"
 """Key of NAME.json: digest of a painting made without windows."""
-SUFFIXES = {
-    "segments": "_segments.png",
-    "overlay": "_overlay.png",
-    "centres": "_centres.png",
-    "json": ".json",
-}
 
 
 @dataclass(frozen=True)
@@ -134,7 +127,7 @@ def segment_file(
     except UnreadableImageError as error:
         return ImageResult(picture, error=str(error))
     start = time.perf_counter()
-    labels = cut(image, segmenter, settings.work_size)
+    labels = run_segmenter(segmenter, image, settings.work_size)
     seconds = time.perf_counter() - start
     record = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
     _write(picture, image, labels, segmenter, record, settings.segment_saves)
@@ -191,7 +184,10 @@ def _finished_segments(
     picture: Picture, digest: str, about: dict[str, Any], settings: SegmentSettings
 ) -> int | None:
     """Number of segments in the result of an earlier run with the same settings."""
-    wanted = [picture.file(SUFFIXES[name]) for name in settings.segment_saves]
+    wanted = [
+        picture.file(".json" if name == "json" else f"_{name}.png")
+        for name in settings.segment_saves
+    ]
     try:
         record = json.loads(picture.file(".json").read_text(encoding="utf-8"))
         if settings.paints:
@@ -223,16 +219,17 @@ def _write(
     try:
         picture.out.mkdir(parents=True, exist_ok=True)
         if "segments" in saves:
-            write_image(picture.file(SUFFIXES["segments"]), labels.astype(np.uint16))
+            write_image(picture.file("_segments.png"), labels.astype(np.uint16))
         if "overlay" in saves:
-            write_image(picture.file(SUFFIXES["overlay"]), overlay(image, labels))
-        if "centres" in saves and isinstance(segmenter, KMeans):
-            clusters = kmeans_colors(image, segmenter.k, segmenter.seed)
-            write_image(picture.file(SUFFIXES["centres"]), clusters.picture)
-            record["centres"] = clusters.centres.round(2).tolist()
+            write_image(picture.file("_overlay.png"), overlay(image, labels))
+        if set(saves) & set(segmenter.saves):
+            images, entries = segmenter.extra_files(image)
+            for name in images.keys() & set(saves):
+                write_image(picture.file(f"_{name}.png"), images[name])
+            record.update(entries)
         if "json" in saves:
             content = json.dumps({**before, **record}, indent=2) + "\n"
-            write_whole(picture.file(SUFFIXES["json"]), content.encode())
+            write_whole(picture.file(".json"), content.encode())
     except OSError as error:
         raise IcasError(f"cannot write into {picture.out}: {error.strerror or error}") from error
 
@@ -243,13 +240,14 @@ def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Con
     size = cell_size(image)
     small = resize(image, size)
     cells, lines = [(path.name, small)], []
-    with console.bar(len(AUTOMATIC), "preview", "methods") as bar:
-        for name in AUTOMATIC:
+    methods = automatic_segmenters()
+    with console.bar(len(methods), "preview", "methods") as bar:
+        for name in methods:
             start = time.perf_counter()
-            labels = cut(image, make_segmenter(name), settings.work_size)
+            labels = run_segmenter(make_segmenter(name), image, settings.work_size)
             seconds = time.perf_counter() - start
             lines.append(f"{name}: {count_of(labels)} segments, {seconds:.2f} s")
-            cells.append((lines[-1], overlay(small, enlarged(labels, size))))
+            cells.append((lines[-1], overlay(small, enlarge(labels, size))))
             bar.update(1)
     write_image(out, contact_sheet(cells, columns=3))
     return lines

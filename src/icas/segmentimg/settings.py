@@ -12,7 +12,7 @@ from icas.cli.parser import INPUT, OUTPUT, PAINTING, SAFETY, SEGMENTS, WORKERS
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.formats import FORMATS
-from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter
+from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter, segmenter_class
 from icas.segmentimg.segmenters.segment import WORK_SIZE
 
 if TYPE_CHECKING:
@@ -145,8 +145,9 @@ class SegmentSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if "centres" in (self.save or ()) and self.method.casefold() != "kmeans":
-            raise UsageError("--save centres goes with --method kmeans")
+        if "centres" in (self.save or ()) and "centres" not in segmenter_class(self.method).saves:
+            names = [name for name in SEGMENTERS if "centres" in segmenter_class(name).saves]
+            raise UsageError(f"--save centres goes with --method {', '.join(names)}")
         for name in ("attentions", "segments", "masks", "template_threshold"):
             if getattr(self, name) is not None and self.templates is None:
                 raise UsageError(f"{flag_of(name)} goes with --templates")
@@ -166,7 +167,7 @@ class SegmentSettings:
     @property
     def paints(self) -> bool:
         """Whether a run without a window writes a painting too."""
-        prompted = any(self.options.get(name) for name in ("boxes", "points"))
+        prompted = self.make_segmenter().prompted
         return self.templates is not None or prompted or bool(self.save and self.painted_saves)
 
     def make_segmenter(self) -> Segmenter:

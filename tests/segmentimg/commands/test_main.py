@@ -54,22 +54,22 @@ def test_a_folder_gives_three_files_a_picture(folder, capsys):
     assert 0.01 < (overlay != image).any(axis=2).mean() < 0.9
 
 
-def test_resume_cuts_nothing_twice(folder, monkeypatch, capsys):
+def test_resume_segments_nothing_twice(folder, monkeypatch, capsys):
     words = [str(folder), "--method", "graph", "--no-gui"]
     assert main(words) == 0
-    cuts = []
-    real = pipeline.cut
-    monkeypatch.setattr(pipeline, "cut", lambda *given: cuts.append(1) or real(*given))
+    runs = []
+    real = pipeline.run_segmenter
+    monkeypatch.setattr(pipeline, "run_segmenter", lambda *given: runs.append(1) or real(*given))
     assert main([*words, "--resume"]) == 0
-    assert cuts == []
+    assert runs == []
     assert "3 pictures (3 from before)" in capsys.readouterr().out
     out = folder.parent / "pictures_segmented"
     (out / "coffee-1_overlay.png").unlink()
     shutil.copy(folder / "rocket-2.jpg", folder / "astronaut-10.bmp")
     assert main([*words, "--resume"]) == 0
-    assert len(cuts) == 2
+    assert len(runs) == 2
     assert main([*words, "--resume", "--min-size", "80"]) == 0
-    assert len(cuts) == 5
+    assert len(runs) == 5
 
 
 def test_names_that_two_pictures_share_keep_their_suffix(folder):

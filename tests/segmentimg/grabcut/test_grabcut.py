@@ -17,7 +17,7 @@ from icas.segmentimg.grabcut.annotation import (
     parse_point,
     point_strokes,
 )
-from icas.segmentimg.grabcut.api import CutOut, grabcut
+from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
 from icas.segmentimg.grabcut.full_size import smaller
 from icas.segmentimg.grabcut.mixtures import Mixture
 from icas.segmentimg.segmenters.grabcut import GrabCut
@@ -221,7 +221,7 @@ def test_rounds_go_on_and_reset_forgets():
     strokes = np.zeros(SHAPE, np.uint8)
     strokes[INSIDE], strokes[OUTSIDE] = 1, 2
     for said in (Annotation((), strokes), Annotation(((15, 75, 30, 90),), np.zeros_like(strokes))):
-        cutout = CutOut(IMAGE)
+        cutout = GrabCutSession(IMAGE)
         first = cutout.round(said)
         for _ in range(3):
             again = cutout.round(said)
@@ -231,7 +231,7 @@ def test_rounds_go_on_and_reset_forgets():
 
 
 def test_new_strokes_count_in_the_next_round():
-    cutout, nothing = CutOut(IMAGE), np.zeros(SHAPE, np.uint8)
+    cutout, nothing = GrabCutSession(IMAGE), np.zeros(SHAPE, np.uint8)
     cutout.round(Annotation(((15, 75, 30, 90),), nothing))
     strokes = nothing.copy()
     strokes[30:34, 50:60] = 2
@@ -243,10 +243,10 @@ def test_new_strokes_count_in_the_next_round():
 def test_a_round_on_another_thread_gives_the_same():
     said = Annotation(((15, 75, 30, 90),), np.zeros(SHAPE, np.uint8))
     found = []
-    thread = threading.Thread(target=lambda: found.append(CutOut(IMAGE).round(said)))
+    thread = threading.Thread(target=lambda: found.append(GrabCutSession(IMAGE).round(said)))
     thread.start()
     thread.join()
-    assert (found[0] == CutOut(IMAGE).round(said)).all()
+    assert (found[0] == GrabCutSession(IMAGE).round(said)).all()
 
 
 def test_inputs_are_spared():
@@ -262,7 +262,7 @@ def test_an_annotation_checks_itself():
     with pytest.raises(UsageError, match="0…4"):
         Annotation((), np.full(SHAPE, 5, np.uint8))
     with pytest.raises(UsageError, match="shape"):
-        CutOut(IMAGE).round(Annotation((), np.ones((4, 4), np.uint8)))
+        GrabCutSession(IMAGE).round(Annotation((), np.ones((4, 4), np.uint8)))
 
 
 def test_boxes_and_points_as_typed():

@@ -12,7 +12,7 @@ from skimage import data as samples
 from skimage.measure import label
 
 import icas
-from icas.segmentimg.segmenters import AUTOMATIC, make_segmenter
+from icas.segmentimg.segmenters import automatic_segmenters, make_segmenter
 
 RNG = np.random.default_rng(0)
 AWKWARD = {
@@ -40,7 +40,7 @@ def obeys_the_law(labels, shape) -> None:
     assert (np.diff(first) > 0).all()  # numbered in the order of their first pixel
 
 
-@pytest.mark.parametrize("method", AUTOMATIC)
+@pytest.mark.parametrize("method", automatic_segmenters())
 @pytest.mark.parametrize("picture", AWKWARD)
 def test_the_law_on_awkward_pictures(method, picture):
     image = AWKWARD[picture]
@@ -50,7 +50,7 @@ def test_the_law_on_awkward_pictures(method, picture):
     assert labels.min() >= 1
 
 
-@pytest.mark.parametrize("method", AUTOMATIC)
+@pytest.mark.parametrize("method", automatic_segmenters())
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 255), st.integers(0, 99))
 @settings(max_examples=12, deadline=None)
 def test_the_law_on_any_size(method, height, width, levels, seed):
@@ -59,7 +59,7 @@ def test_the_law_on_any_size(method, height, width, levels, seed):
     obeys_the_law(icas.segment(image, method), (height, width))
 
 
-@pytest.mark.parametrize("method", AUTOMATIC)
+@pytest.mark.parametrize("method", automatic_segmenters())
 def test_the_law_on_a_photograph_and_on_a_large_one(method):
     image = samples.coffee()
     labels = icas.segment(image, method)
@@ -140,7 +140,7 @@ def test_what_is_no_picture_is_told():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", AUTOMATIC)
+@pytest.mark.parametrize("method", automatic_segmenters())
 def test_the_law_on_twelve_megapixels_in_two_gigabytes(method):
     code = (
         "import resource, cv2, icas, numpy as np\n"

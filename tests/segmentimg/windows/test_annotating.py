@@ -13,6 +13,7 @@ from icas.common.errors import IcasError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.autosave import place_of
+from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH, SEGMENTS
 from icas.segmentimg.windows.controller import COLORS, PAINTING
@@ -76,28 +77,25 @@ class Pointed:
 
 
 @dataclass(frozen=True)
-class ByHand:
+class ByHand(Segmenter):
     name: ClassVar[str] = "grabcut"
     made: Any = field(default_factory=list, compare=False, repr=False)
 
-    asks: ClassVar[bool] = True
-    told: ClassVar[bool] = False
+    needs_annotation: ClassVar[bool] = True
 
-    def guide(self, image):
+    def annotator(self, image):
         self.made.append(Marks())
         return self.made[-1]
 
     def groups(self, image):
         raise AssertionError("a user was to be asked")
 
-    meant = groups
-
 
 @dataclass(frozen=True)
 class ByPoints(ByHand):
     name: ClassVar[str] = "sam"
 
-    def guide(self, image):
+    def annotator(self, image):
         self.made.append(Pointed())
         return self.made[-1]
 

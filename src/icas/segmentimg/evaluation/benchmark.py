@@ -17,7 +17,7 @@ from icas.io.reading import read_image
 from icas.parallel.executors import start_workers
 from icas.segmentimg.evaluation.scores import Scores, evaluate
 from icas.segmentimg.segmenters import Segmenter
-from icas.segmentimg.segmenters.segment import cut
+from icas.segmentimg.segmenters.segment import run_segmenter
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,6 @@ def _evaluate_file(path: Path, truth: Path, segmenter: Segmenter) -> tuple[Score
     except UnreadableImageError as error:
         raise UsageError(f"cannot read {path}: {error}") from None
     start = time.perf_counter()
-    labels = cut(image, segmenter)
+    labels = run_segmenter(segmenter, image)
     seconds = time.perf_counter() - start
     return evaluate(labels, read_truth(truth)), seconds

@@ -32,20 +32,7 @@ _PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_labelme\.json", re.IGNOREC
 
 @dataclass(frozen=True)
 class Kept:
-    """A document as it was kept.
-
-    Attributes
-    ----------
-    state : PaintState
-    names : tuple of str
-        Names of the classes, as many as colours.
-    about : dict
-        What ``NAME.json`` says of the picture and its segments.
-    saved : bool
-        Whether the masks on disk hold all of it.
-    files : mapping
-        Size and time of the saved files then; they tell whether someone has changed them since.
-    """
+    """A document as it was kept."""
 
     state: PaintState
     names: tuple[str, ...]
@@ -60,25 +47,13 @@ def place_of(picture: Picture) -> Path:
 
 
 def keep(path: Path, kept: Kept) -> None:
-    """Write a document, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        The folder is full or not writable.
-    """
+    """Write a document, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _packed(kept))
 
 
 def read_kept(path: Path) -> Kept | None:
-    """A document that was kept; None where there is none.
-
-    Raises
-    ------
-    IcasError
-        The file is damaged, or a later version of icas wrote it.
-    """
+    """A document that was kept; None where there is none."""
     try:
         return _unpacked(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -90,13 +65,7 @@ def read_kept(path: Path) -> Kept | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Give a document that was kept another name, ``NAME.paint.old``; no older one goes for it.
-
-    Raises
-    ------
-    OSError
-        The folder is not writable.
-    """
+    """Give a document that was kept another name, ``NAME.paint.old``; no older one goes for it."""
     ends = itertools.chain([""], itertools.count(2))
     names = (path.with_name(f"{path.name}.old{end}") for end in ends)
     free = next(name for name in names if not name.exists())

@@ -41,18 +41,7 @@ class Coco(PaintFormat):
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> Rle:
-    """A mask as COCO's uncompressed run-length code.
-
-    Parameters
-    ----------
-    mask : (h, w) bool ndarray
-
-    Returns
-    -------
-    dict
-        ``size`` is [h, w]; ``counts`` are the lengths of runs down the columns, by turns not
-        painted and painted; the first may be 0.
-    """
+    """A mask as COCO's uncompressed run-length code."""
     flat = np.ascontiguousarray(mask.T, dtype=bool).ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     start = [0, 0] if flat.size and flat[0] else [0]
@@ -61,13 +50,7 @@ def encode_rle(mask: NDArray[np.bool_]) -> Rle:
 
 
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
-    """The (h, w) bool mask of a run-length code, compressed or not.
-
-    Raises
-    ------
-    UsageError
-        The runs do not fill the size.
-    """
+    """The (h, w) bool mask of a run-length code, compressed or not."""
     height, width = (int(side) for side in rle["size"])
     counts = rle["counts"]
     runs = np.array(list(_run_lengths(counts)) if isinstance(counts, str) else counts, np.int64)
@@ -99,22 +82,7 @@ def _run_lengths(text: str) -> Iterator[int]:
 
 
 def update_coco(path: Path, file_name: str, painting: Painting) -> None:
-    """Put a picture's painting into the COCO file of its folder; what else is in it stays.
-
-    Parameters
-    ----------
-    path : Path
-        Made where it is missing.
-    file_name : str
-        The picture's name, by which it is found again.
-
-    Raises
-    ------
-    ConflictError
-        The file is broken or not this program's; it is left as it is.
-    OSError
-        The folder cannot be written to.
-    """
+    """Put a picture's painting into the COCO file of its folder; what else is in it stays."""
     write_whole(path, coco_bytes(path, file_name, painting))
 
 
@@ -123,11 +91,6 @@ def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
 
     Pictures, annotations and categories keep their ids. A category goes by its name; its id is
     the number of its class, where no other name has that.
-
-    Raises
-    ------
-    ConflictError
-        As `update_coco`.
     """
     told = _read(path) or {"info": {"description": "painted with segmentimg"}}
     told["info"] = {**told["info"], "icas": __version__}
@@ -151,18 +114,7 @@ def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
 
 
 def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
-    """The painting of a picture out of this program's COCO file; None where there is none.
-
-    Parameters
-    ----------
-    classes : Palette
-        Known classes, with which the painting's begin; a category goes to the one of its name.
-
-    Raises
-    ------
-    ConflictError
-        The file is broken or not this program's.
-    """
+    """The painting of a picture out of this program's COCO file; None where there is none."""
     told = _read(path)
     images = [] if told is None else told["images"]
     image = next((one for one in images if one.get("file_name") == file_name), None)

@@ -20,18 +20,7 @@ from icas.segmentimg.segmenters import Segmenter
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture and where its files go.
-
-    Attributes
-    ----------
-    path : Path
-        The picture.
-    out : Path
-        Folder of its files.
-    name : str
-        What their names begin with: the picture's name without its suffix, or with it where
-        another picture of the folder has the same name without.
-    """
+    """One picture and where its files go."""
 
     path: Path
     out: Path
@@ -45,15 +34,7 @@ class Picture:
 def find_pictures(
     paths: Sequence[str | Path], out: Path | None = None, recursive: bool = False
 ) -> list[Picture]:
-    """The pictures that `paths` name, files or folders, in order and each once.
-
-    Raises
-    ------
-    UsageError
-        A path does not exist, or two folders hold pictures of one name and share `out`.
-    IcasError
-        There are no pictures.
-    """
+    """The pictures that `paths` name, files or folders, in order and each once."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if not path.exists() and not path.is_symlink():
@@ -102,13 +83,7 @@ _PART = 1 << 20
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, as hex digits.
-
-    Raises
-    ------
-    UnreadableImageError
-        The file cannot be read, or is none.
-    """
+    """SHA-256 of a file, as hex digits."""
     if require_file(path).st_size == 0:
         raise UnreadableImageError("empty file")  # as the system's own are, which never end
     digest = hashlib.sha256()
@@ -133,20 +108,7 @@ def method_record(segmenter: Segmenter, work_size: int) -> Record:
 def picture_record(
     path: Path, image: Image, digest: str, method: Record, segments: int, seconds: float
 ) -> Record:
-    """All that is told of a picture that was cut.
-
-    Parameters
-    ----------
-    path : Path
-    image : (h, w, 3) uint8 ndarray
-    digest : str
-        SHA-256 of the file.
-    method : dict
-        What `method_record` gives.
-    segments : int
-    seconds : float
-        Time that the cutting took.
-    """
+    """All that is told of a picture that was cut."""
     return {
         "icas": __version__,
         "image": path.name,

@@ -29,13 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 def labelme_bytes(painting: Painting, image_path: str) -> bytes:
-    """A labelme file: a shape of type mask for each class that is painted.
-
-    Parameters
-    ----------
-    image_path : str
-        The picture, as seen from the folder of the file.
-    """
+    """A labelme file: a shape of type mask for each class that is painted."""
     height, width = painting.class_map.shape
     shapes = [
         _mask_shape(painting.classes[number - 1].name, painting.class_map == number)
@@ -127,28 +121,7 @@ def is_labelme_of(path: Path, image: Path) -> bool:
 def read_labelme(
     path: Path, shape: tuple[int, int], palette: Sequence[PaintClass] = ()
 ) -> tuple[Painting, list[str]]:
-    """The painting that the shapes of a labelme file give; of overlapping ones the later wins.
-
-    Parameters
-    ----------
-    path : Path
-    shape : (h, w)
-        Size of the picture.
-    palette : sequence of PaintClass
-        A label goes to the class of its name; one that has none to a new class behind these, in
-        the next colour of `default_palette` that is free.
-
-    Returns
-    -------
-    painting : Painting
-    notes : list of str
-        A line for each shape that has no area (points and lines) and was left out.
-
-    Raises
-    ------
-    UsageError
-        The file is broken, not labelme's, or of a picture of another size.
-    """
+    """The painting that the shapes of a labelme file give; of overlapping ones the later wins."""
     shapes = _shapes(path, shape)
     class_map, classes, notes = np.zeros(shape, np.int16), Palette(palette), []
     for number, one in enumerate(shapes, start=1):

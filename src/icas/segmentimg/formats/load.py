@@ -42,17 +42,7 @@ Shape = tuple[int, int]
 
 
 class Loaded(NamedTuple):
-    """A painting from before.
-
-    Attributes
-    ----------
-    painting : Painting
-    files : list of Path
-        What it was read from, by the names that they have or, after a save that was cut short,
-        will get.
-    notes : list of str
-        A line for each thing that could not be taken over.
-    """
+    """A painting from before."""
 
     painting: Painting
     files: list[Path]
@@ -68,22 +58,6 @@ def load_painting(
     ``picture.out``; where nothing was ever saved there, labelme's own file beside the picture.
     Masks may have been edited since: what is half white or more is painted, and where two overlap
     the later by name wins.
-
-    Parameters
-    ----------
-    shape : (h, w)
-        Size of the picture.
-    palette : sequence of PaintClass
-        What the classes of the painting begin with.
-
-    Raises
-    ------
-    UsageError
-        A file has another size than the picture, or does not hold what it should.
-    UnreadableImageError
-        A file is damaged. Both name the file.
-    ConflictError
-        NAME.json or the COCO file is damaged.
     """
     before = _before(picture, shape, palette)
     for find in (_from_masks, _from_labels, _from_labelme, _from_coco, _without_files):
@@ -95,20 +69,7 @@ def load_painting(
 
 @dataclass(frozen=True)
 class _Before:
-    """What a picture has from before.
-
-    Attributes
-    ----------
-    told : dict
-        NAME.json; empty where there is none of ours.
-    known : dict of int to PaintClass
-        The classes it lists, by number.
-    files : dict of str to Path
-        Files of the painting in the order of the names that they have or, after a save that was
-        cut short, will get.
-    classes : Palette
-        The palette, and behind it the classes of NAME.json.
-    """
+    """What a picture has from before."""
 
     picture: Picture
     shape: Shape

@@ -48,13 +48,7 @@ def mask_name(name: str, color: Color, portable: bool = False) -> str:
 
 
 def saved_json(picture: Picture) -> dict[str, Any] | None:
-    """What NAME.json tells; None where there is none.
-
-    Raises
-    ------
-    ConflictError
-        It is broken, or another program's.
-    """
+    """What NAME.json tells; None where there is none."""
     path = picture.file(".json")
     try:
         told = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -123,29 +117,6 @@ def save_painting(
     more go, and so do a label map and a labelme file that are not asked for now. A file that no
     save of ours wrote stays, unless it has the very name of one that is written; where it would
     be loaded as paint, NAME.json remembers to leave it aside.
-
-    Parameters
-    ----------
-    about : dict
-        What NAME.json shall tell of the picture and its segments. Its other keys are kept.
-    saves : sequence of str
-        Names of `FORMATS`. NAME.json is always written.
-    portable : bool
-        Mask names with ``=``; always so on Windows.
-
-    Returns
-    -------
-    list of Path
-        What was written, NAME.json last.
-
-    Raises
-    ------
-    UsageError
-        `saves` names something else.
-    ConflictError
-        A file that is not ours stands in the way; nothing is written.
-    IcasError
-        The disk fails; the painting from before is whole.
     """
     wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:

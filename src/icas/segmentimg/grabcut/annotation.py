@@ -27,21 +27,7 @@ Point = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """Rectangles and strokes of one picture.
-
-    Attributes
-    ----------
-    boxes : tuple of Box
-        Rectangles that hold the object; what is outside all of them is background. They lie in
-        the picture and hold pixels.
-    strokes : (h, w) uint8 ndarray
-        0 none, 1 foreground, 2 background, 3 probably foreground, 4 probably background.
-
-    Raises
-    ------
-    UsageError
-        A rectangle is empty or not in the picture, or the strokes are no such map.
-    """
+    """Rectangles and strokes of one picture."""
 
     boxes: tuple[Box, ...]
     strokes: Strokes
@@ -77,11 +63,6 @@ def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
     """The part of a rectangle (x0, y0, x1, y1) that lies in a picture of `shape` (h, w).
 
     Corners may come in any order.
-
-    Raises
-    ------
-    UsageError
-        The rectangle is empty, or no part of it lies in the picture.
     """
     if len(corners) != 4:
         raise UsageError(f"box {','.join(map(str, corners))}: four numbers x0,y0,x1,y1 are needed")
@@ -97,13 +78,7 @@ def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
 
 
 def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
-    """One rectangle (x0, y0, x1, y1), or a sequence of them, as boxes in the picture.
-
-    Raises
-    ------
-    UsageError
-        See `box_of`; or not whole numbers.
-    """
+    """One rectangle (x0, y0, x1, y1), or a sequence of them, as boxes in the picture."""
     if given is None:
         return ()
     try:
@@ -119,26 +94,14 @@ def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
 
 
 def parse_box(text: str | Sequence[int]) -> Corners:
-    """``"10,20,200,150"`` -> ``(10, 20, 200, 150)``: x0, y0, x1, y1.
-
-    Raises
-    ------
-    ValueError
-        Not four whole numbers with commas between them.
-    """
+    """``"10,20,200,150"`` -> ``(10, 20, 200, 150)``: x0, y0, x1, y1."""
     wanted = "a box like 10,20,200,150 (x0,y0,x1,y1)"
     x0, y0, x1, y1 = _whole_numbers(text, 4, wanted)
     return x0, y0, x1, y1
 
 
 def parse_point(text: str | Sequence[int]) -> Point:
-    """``"120,80,1"`` -> ``(120, 80, 1)``: x, y, and 1 for foreground or 0 for background.
-
-    Raises
-    ------
-    ValueError
-        Not three whole numbers with commas between them, or another label.
-    """
+    """``"120,80,1"`` -> ``(120, 80, 1)``: x, y, and 1 for foreground or 0 for background."""
     wanted = "a point like 120,80,1 (x,y,label; label 1 = foreground, 0 = background)"
     x, y, label = _whole_numbers(text, 3, wanted)
     if label not in (0, 1):
@@ -158,13 +121,7 @@ def _whole_numbers(text: str | Sequence[int], count: int, wanted: str) -> list[i
 
 
 def point_strokes(points: Iterable[Point], shape: tuple[int, int]) -> Strokes:
-    """Clicks as strokes: small discs, later ones over earlier ones.
-
-    Raises
-    ------
-    UsageError
-        A point lies outside the picture.
-    """
+    """Clicks as strokes: small discs, later ones over earlier ones."""
     import cv2
 
     strokes = np.zeros(shape, np.uint8)
@@ -189,13 +146,7 @@ def strokes_of(
     probable_foreground: NDArray[Any] | None = None,
     probable_background: NDArray[Any] | None = None,
 ) -> Strokes:
-    """Masks of strokes -> one map; sure over probable, background over foreground.
-
-    Raises
-    ------
-    UsageError
-        A mask has another shape than the picture.
-    """
+    """Masks of strokes -> one map; sure over probable, background over foreground."""
     strokes = np.zeros(shape, np.uint8)
     for name, mask, value in (
         ("probable_foreground", probable_foreground, PROBABLE_FOREGROUND),

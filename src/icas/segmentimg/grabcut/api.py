@@ -18,9 +18,9 @@ from icas.segmentimg.grabcut.annotation import (
     boxes_of,
     strokes_of,
 )
-from icas.segmentimg.grabcut.boxes import BoxCut, spills
+from icas.segmentimg.grabcut.boxes import BoxRounds, spills
 from icas.segmentimg.grabcut.full_size import at_full_size, smaller, work_size
-from icas.segmentimg.grabcut.strokes import StrokeCut
+from icas.segmentimg.grabcut.strokes import StrokeRounds
 
 Mask = NDArray[np.bool_]
 
@@ -95,20 +95,13 @@ def grabcut(
     if rounds < 1:
         raise UsageError(f"rounds {rounds}: must be at least 1")
     strokes = strokes_of(shape, foreground, background, probable_foreground, probable_background)
-    return CutOut(image, seed=seed).run(Annotation(boxes_of(box, shape), strokes), rounds)
+    return GrabCutSession(image, seed=seed).run(Annotation(boxes_of(box, shape), strokes), rounds)
 
 
-class CutOut:
+class GrabCutSession:
     """One picture, cut round by round; each round goes on from the one before.
 
     It draws nothing and holds no window, so that a round may run on another thread; one at a time.
-
-    Parameters
-    ----------
-    image : (h, w, 3) uint8 ndarray
-        RGB.
-    seed : int
-        Of the colour mixtures' start.
     """
 
     def __init__(self, image: NDArray[Any], *, seed: int = 0) -> None:
@@ -116,8 +109,8 @@ class CutOut:
         self.shape = (self.image.shape[0], self.image.shape[1])
         self._small = resize(self.image, work_size(self.shape)[::-1])
         self._seed = seed
-        self._strokes = StrokeCut(self._small, seed)
-        self._boxes = BoxCut(self._small, seed, self.shape[0] / self._small.shape[0])
+        self._strokes = StrokeRounds(self._small, seed)
+        self._boxes = BoxRounds(self._small, seed, self.shape[0] / self._small.shape[0])
 
     def reset(self) -> None:
         """Forget the rounds so far; what is known of the picture itself stays."""
@@ -125,23 +118,7 @@ class CutOut:
         self._strokes.reset()
 
     def round(self, annotation: Annotation) -> Mask:
-        """One round.
-
-        Parameters
-        ----------
-        annotation : Annotation
-            Strokes at the picture's size. It may differ from that of the round before.
-
-        Returns
-        -------
-        (h, w) bool ndarray
-
-        Raises
-        ------
-        UsageError
-            Nothing is annotated, nothing says what is background, or the strokes are of another
-            size.
-        """
+        """One round."""
         return self.run(annotation, 1)
 
     def run(self, annotation: Annotation, rounds: int) -> Mask:

@@ -23,14 +23,7 @@ Kinds = NDArray[np.uint8]
 
 
 class Mixtures:
-    """Colour mixtures of background and foreground that learn from round to round.
-
-    Parameters
-    ----------
-    scale : float
-        How much smaller, per side, the picture is than the one that is meant; 1 is
-        `cv2.grabCut` itself.
-    """
+    """Colour mixtures of background and foreground that learn from round to round."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
@@ -104,7 +97,7 @@ def spills(annotation: Annotation) -> bool:
     return bool((front & ~annotation.inside()).any())
 
 
-class BoxCut:
+class BoxRounds:
     """Rounds of one picture. New rectangles begin anew, new strokes go on from the round before.
 
     `scale` says how much smaller, per side, the picture is than the one that is meant.

@@ -41,12 +41,6 @@ def clues_of(pieces: Pieces, foreground: Flags, background: Flags) -> Floats:
 
     Ratios are logarithms, positive where foreground is more likely. Ways are geodesic distances
     on the graph of pieces (Bai & Sapiro 2007; Gulshan et al. 2010).
-
-    Parameters
-    ----------
-    pieces : Pieces
-    foreground, background : (n,) bool ndarray
-        Pieces of which it is known; each holds at least one.
     """
     apart = [_apart(pieces.colors, pieces.colors[side]) for side in (foreground, background)]
     sizes = [pieces.sizes[side] for side in (foreground, background)]

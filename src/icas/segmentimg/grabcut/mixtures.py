@@ -24,16 +24,7 @@ _ROOM = 690.0
 
 @dataclass(frozen=True)
 class Mixture:
-    """Gaussians in the space of BGR colours.
-
-    Attributes
-    ----------
-    shares : (5,) float64 ndarray
-        0 where there is no such component.
-    means : (5, 3) float64 ndarray
-    spreads : (5, 3, 3) float64 ndarray
-        Covariances.
-    """
+    """Gaussians in the space of BGR colours."""
 
     shares: Floats
     means: Floats

@@ -118,7 +118,7 @@ def held_together(pieces: Pieces, known: Known, share: Floats) -> Flags:
     return np.asarray(front & np.isin(group, np.unique(group[known.foreground])), bool)
 
 
-class StrokeCut:
+class StrokeRounds:
     """Rounds of one picture; the picture's pieces are found once.
 
     The first round with new strokes guesses twice, from the strokes and then from what that guess

@@ -30,26 +30,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Superpixels, numbered 0…n - 1, and which of them touch.
-
-    Attributes
-    ----------
-    labels : (h, w) int32 ndarray
-    sizes : (n,) float64 ndarray
-        Pixels of each, over their mean.
-    colors : (n, 3) float64 ndarray
-        Mean CIE Lab colour, lightness at a lower weight.
-    places : (n, 2) float64 ndarray
-        Centre (row, column), over the root of the picture's pixels.
-    rim : (n,) bool ndarray
-        Pieces at the picture's border.
-    a, b : (m,) int64 ndarray
-        Pieces that touch.
-    length : (m,) float64 ndarray
-        Border that they share, over the mean.
-    step, way : (m,) float64 ndarray
-        Distance of their colours and of their centres.
-    """
+    """Superpixels, numbered 0…n - 1, and which of them touch."""
 
     labels: Labels
     sizes: Floats

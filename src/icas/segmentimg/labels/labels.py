@@ -16,20 +16,7 @@ Labels = NDArray[np.int32]
 
 
 def connected(groups: NDArray[np.integer[Any]], *, edges: bool = False) -> Labels:
-    """Number the connected pieces of equal values 1…K, in the order of their first pixel.
-
-    Parameters
-    ----------
-    groups : (h, w) int ndarray
-        Pixels of one value belong together where they touch.
-    edges : bool
-        The value 0 is an edge and stays 0; else it is a value like any other.
-
-    Returns
-    -------
-    (h, w) int32 ndarray
-        Pieces are connected by sides, not by corners alone.
-    """
+    """Number the connected pieces of equal values 1…K, in the order of their first pixel."""
     from skimage.measure import label
 
     values = groups.astype(np.int32)
@@ -58,17 +45,7 @@ def mean_colors(image: Image, labels: Labels) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Borders:
-    """Which segments touch, and how.
-
-    Attributes
-    ----------
-    a, b : (m,) int64 ndarray
-        Touching segments, a < b, each pair once.
-    length : (m,) int64 ndarray
-        Pixel sides that the two share.
-    contrast : (m,) float64 ndarray
-        Mean distance of the colours on both sides of the border, in gray levels.
-    """
+    """Which segments touch, and how."""
 
     a: NDArray[np.int64]
     b: NDArray[np.int64]

@@ -225,12 +225,6 @@ class Growth:
 
     A level is a number of merges that are done, the cheapest first: 0 leaves every segment alone,
     K - 1 makes one group of all. So one level means groups of one kind all over the picture.
-
-    Parameters
-    ----------
-    tree : MergeTree
-    sizes : (K + 1,) int64 ndarray
-        Pixels of each segment, the edge's first.
     """
 
     def __init__(self, tree: MergeTree, sizes: NDArray[np.int64]) -> None:

@@ -42,13 +42,7 @@ def cell_size(image: Image) -> tuple[int, int]:
 
 
 def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int) -> Image:
-    """Pictures of one size in a grid on white, each with its caption below.
-
-    Parameters
-    ----------
-    cells : sequence of (caption, picture)
-    columns : int
-    """
+    """Pictures of one size in a grid on white, each with its caption below."""
     from PIL import Image as Pictures, ImageDraw, ImageFont
 
     height, width = cells[0][1].shape[:2]

@@ -55,13 +55,7 @@ class DecoderShape:
 
 
 def encoder_shape(shapes: Shapes) -> EncoderShape:
-    """Sizes of the image encoder.
-
-    Raises
-    ------
-    ValueError
-        A tensor is missing that tells one of them.
-    """
+    """Sizes of the image encoder."""
     width, _, patch_size, _ = _shape(shapes, "image_encoder.patch_embed.proj.weight", 4)
     side = _shape(shapes, "image_encoder.pos_embed", 4)[1]
     depth = _count(shapes, "image_encoder.blocks.")
@@ -87,13 +81,7 @@ def encoder_shape(shapes: Shapes) -> EncoderShape:
 
 
 def decoder_shape(shapes: Shapes) -> DecoderShape:
-    """Sizes of the prompt encoder and the mask decoder.
-
-    Raises
-    ------
-    ValueError
-        A tensor is missing that tells one of them.
-    """
+    """Sizes of the prompt encoder and the mask decoder."""
     decoder = "mask_decoder."
     transformer = decoder + "transformer."
     inner, width = _shape(shapes, transformer + "final_attn_token_to_image.q_proj.weight", 2)

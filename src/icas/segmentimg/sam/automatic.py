@@ -21,13 +21,7 @@ POINTS_PER_BATCH = {"cuda": 64, "cpu": 16}
 
 @dataclass(frozen=True)
 class AutomaticOptions:
-    """Options of ``SamAutomaticMaskGenerator``, under its names.
-
-    Raises
-    ------
-    UsageError
-        One is outside its limits.
-    """
+    """Options of ``SamAutomaticMaskGenerator``, under its names."""
 
     points_per_side: int | None = option(
         None,
@@ -93,29 +87,14 @@ class AutomaticOptions:
 
 
 def automatic_labels(embedder: Embedder, image: Image, options: AutomaticOptions) -> Labels:
-    """The partition of an RGB picture that the model's masks make: 1…K, connected.
-
-    Raises
-    ------
-    UsageError
-        The picture is thousands of times longer than wide.
-    IcasError
-        Memory does not do.
-    """
+    """The partition of an RGB picture that the model's masks make: 1…K, connected."""
     pieces = [one.piece for one in automatic_masks(embedder, image, options)]
     return partition(pieces, (image.shape[0], image.shape[1]), options.min_size)
 
 
 @dataclass(frozen=True)
 class AutomaticMask:
-    """A mask and what the model thinks of it.
-
-    Attributes
-    ----------
-    piece : Piece
-    quality : float
-        The model's guess of the overlap (IoU) with a true thing.
-    """
+    """A mask and what the model thinks of it."""
 
     piece: Piece
     quality: float

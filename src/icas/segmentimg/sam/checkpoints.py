@@ -56,24 +56,12 @@ _NAMED = 3
 
 
 def need_sam() -> None:
-    """Fail before any work if the extra is not installed.
-
-    Raises
-    ------
-    MissingExtraError
-        With the line to type.
-    """
+    """Fail before any work if the extra is not installed."""
     need("method 'sam'", "sam", "torch", "torchvision", "segment_anything")
 
 
 def checkpoint_file(path: FilePath | None) -> Path:
-    """The checkpoint that is to be read, which is there.
-
-    Raises
-    ------
-    UsageError
-        None is given (the message says where to get one), or there is no such file.
-    """
+    """The checkpoint that is to be read, which is there."""
     if path is None or not os.fspath(path):
         raise UsageError(f"method 'sam' needs --sam-checkpoint FILE: {WHERE}")
     try:
@@ -84,29 +72,7 @@ def checkpoint_file(path: FilePath | None) -> Path:
 
 
 def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[str, State]:
-    """Which model a checkpoint is of, and its tensors.
-
-    Parameters
-    ----------
-    path
-        A file as ``torch.save`` writes them; nothing in it is executed.
-    model : str or None
-        ``vit_b``, ``vit_l``, ``vit_h`` or ``vit_t``, where the file is to be of that one.
-
-    Returns
-    -------
-    name : str
-        One of these four, or ``vit`` for a model of other sizes.
-    state : dict
-        Name -> tensor, on the CPU.
-
-    Raises
-    ------
-    UsageError
-        No such file, no torch file, of something else, or of another model than `model`.
-    MissingExtraError
-        The extra is not installed.
-    """
+    """Which model a checkpoint is of, and its tensors."""
     if model is not None and model not in MODELS:
         raise UsageError(f"--sam-model {model}: choose from {', '.join(MODELS)}")
     file = checkpoint_file(path)
@@ -120,39 +86,13 @@ def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[st
 
 
 def load_sam(path: FilePath | None, model: str | None = None, device: str = "auto") -> Any:
-    """The model of a checkpoint with its weights, ready to predict.
-
-    Parameters
-    ----------
-    path, model
-        As `read_checkpoint`.
-    device : str
-        ``cpu``, ``cuda``, ``cuda:0`` …, or ``auto``, which is CUDA where there is any. Where its
-        memory does not do, the CPU is taken and a warning logged.
-
-    Returns
-    -------
-    segment_anything.modeling.Sam
-
-    Raises
-    ------
-    UsageError
-        As `read_checkpoint`; its tensors do not fit together; or there is no such device.
-    MissingExtraError
-        The extra is not installed.
-    """
+    """The model of a checkpoint with its weights, ready to predict."""
     name, state = read_checkpoint(path, model)
     return placed(assembled(name, state, path), choose_device(device))
 
 
 def assembled(name: str, state: State, path: FilePath | None) -> Any:
-    """The model called `name` with the tensors of `state`, as float32 on the CPU.
-
-    Raises
-    ------
-    UsageError
-        Tensors are missing, left over, or of other shapes; a few are named.
-    """
+    """The model called `name` with the tensors of `state`, as float32 on the CPU."""
     import torch
 
     decoder = decoder_shape(shapes_of(state))

@@ -28,14 +28,7 @@ _SUM_BYTES = 16
 
 @dataclass(frozen=True)
 class Embedding:
-    """What the image encoder makes of a picture.
-
-    Attributes
-    ----------
-    features : (1, channels, side, side) float32 ndarray
-    size : (int, int)
-        Height and width of the picture.
-    """
+    """What the image encoder makes of a picture."""
 
     features: NDArray[np.float32]
     size: tuple[int, int]
@@ -52,13 +45,7 @@ class Embedding:
 
 
 def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width at which the encoder sees a picture of `size`.
-
-    Raises
-    ------
-    UsageError
-        One of them is 0.
-    """
+    """Height and width at which the encoder sees a picture of `size`."""
     height, width = transform.get_preprocess_shape(*size, transform.target_length)
     if min(height, width) < 1:
         raise UsageError(
@@ -77,13 +64,6 @@ class EmbeddingCache:
 
     It never stands in the way: a file that is missing or damaged is computed again, and a folder
     that cannot be written to is told once.
-
-    Parameters
-    ----------
-    folder : Path
-        Made at the first write.
-    limit : int
-        Bytes that the embeddings in it may take; those used longest ago go first.
     """
 
     def __init__(self, folder: Path, limit: int = CACHE_BYTES) -> None:
@@ -143,33 +123,14 @@ class EmbeddingCache:
 
 
 class Embedder:
-    """Pictures -> embeddings, from the cache where it has them; for several threads at once.
-
-    Parameters
-    ----------
-    loaded : LoadedSam
-    cache : EmbeddingCache or None
-
-    Attributes
-    ----------
-    computed : int
-        How many the encoder had to compute.
-    """
+    """Pictures -> embeddings, from the cache where it has them; for several threads at once."""
 
     def __init__(self, loaded: LoadedSam, cache: EmbeddingCache | None = None) -> None:
         self.loaded, self._cache = loaded, cache
         self.computed = 0
 
     def embed(self, image: Image) -> Embedding:
-        """The embedding of an RGB picture.
-
-        Raises
-        ------
-        UsageError
-            The picture is thousands of times longer than wide.
-        IcasError
-            Memory does not do.
-        """
+        """The embedding of an RGB picture."""
         key = f"{self.loaded.identity}-{image_key(image)}"
         size = (image.shape[0], image.shape[1])
         shape = self.loaded.run(features_shape)

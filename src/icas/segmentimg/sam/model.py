@@ -26,16 +26,7 @@ _LOADING = threading.Lock()
 
 
 class LoadedSam:
-    """A model with its weights; several threads may use it at once.
-
-    Parameters
-    ----------
-    sam : segment_anything.modeling.Sam
-    identity : str
-        Differs where the weights differ.
-    load_on_cpu : callable
-        The same model once more, on the CPU. A model that other threads compute with is not moved.
-    """
+    """A model with its weights; several threads may use it at once."""
 
     def __init__(self, sam: Any, identity: str, load_on_cpu: Callable[[], Any]) -> None:
         self._sam, self.identity, self._load_on_cpu = sam, identity, load_on_cpu
@@ -43,21 +34,7 @@ class LoadedSam:
         self._alone = threading.RLock()
 
     def run(self, work: Callable[[Any], T], *, alone: bool = False) -> T:
-        """What `work` makes of the model; made again on the CPU where the GPU's memory ends.
-
-        Parameters
-        ----------
-        work : callable
-            The model -> a result.
-        alone : bool
-            Wait for other work that is to be alone: for work that takes much memory. What takes
-            little need not wait for it.
-
-        Raises
-        ------
-        IcasError
-            The memory of the CPU does not do either.
-        """
+        """What `work` makes of the model; made again on the CPU where the GPU's memory ends."""
         import torch
 
         with self._alone if alone else nullcontext():
@@ -86,15 +63,7 @@ class LoadedSam:
 
 
 def load_shared(path: FilePath | None, model: str | None = None, device: str = "auto") -> LoadedSam:
-    """The model of a checkpoint; the one used last in this process is kept.
-
-    Raises
-    ------
-    UsageError
-        As `load_sam`.
-    MissingExtraError
-        The extra is not installed.
-    """
+    """The model of a checkpoint; the one used last in this process is kept."""
     file = checkpoint_file(path).resolve()
     need_sam()
     status = file.stat()

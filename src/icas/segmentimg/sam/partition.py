@@ -18,16 +18,7 @@ SMALLER = 0.8
 
 @dataclass(frozen=True)
 class Piece:
-    """A mask, cut to the rectangle that it takes.
-
-    Attributes
-    ----------
-    row, column : int
-        Place of the rectangle in the picture.
-    pixels : (h, w) bool ndarray
-    area : int
-        Pixels of the mask.
-    """
+    """A mask, cut to the rectangle that it takes."""
 
     row: int
     column: int
@@ -66,22 +57,7 @@ class Piece:
 
 
 def owners(pieces: Sequence[Piece], shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Which mask each pixel goes to.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        The best first.
-    shape : (int, int)
-        Height and width of the picture.
-
-    Returns
-    -------
-    (h, w) int32 ndarray
-        Place in `pieces`, counted from 1; 0 where no mask is. The masks are laid down in order;
-        each takes the pixels that are free and those of the masks that it lies in, so that a part
-        stays visible on the whole and else the better mask wins.
-    """
+    """Which mask each pixel goes to."""
     owner = np.zeros(shape, np.int32)
     for number, piece in enumerate(pieces, 1):
         there = owner[piece.place]
@@ -94,21 +70,7 @@ def owners(pieces: Sequence[Piece], shape: tuple[int, int]) -> NDArray[np.int32]
 
 
 def partition(pieces: Sequence[Piece], shape: tuple[int, int], min_size: int = 1) -> Labels:
-    """One partition of the picture: the masks made disjoint, and what no mask covers.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        The best first.
-    shape : (int, int)
-    min_size : int
-        Pieces of what no mask covers that have fewer pixels go to the nearest segments.
-
-    Returns
-    -------
-    (h, w) int32 ndarray
-        1…K, each one connected piece.
-    """
+    """One partition of the picture: the masks made disjoint, and what no mask covers."""
     owner = owners(pieces, shape)
     labels = connected(owner)
     small = (owner == 0) & (sizes_of(labels)[labels] < min_size)

@@ -23,17 +23,7 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model makes of one prompt, the best first.
-
-    Attributes
-    ----------
-    prompt : Prompt
-    masks : (n, h, w) bool ndarray
-    quality : (n,) float32 ndarray
-        The model's own guess of the overlap (IoU) with what is meant, falling.
-    logits : (n, side, side) float32 ndarray
-        The masks as the model can take them as an input.
-    """
+    """What the model makes of one prompt, the best first."""
 
     prompt: Prompt
     masks: Mask
@@ -74,11 +64,6 @@ class Predictor:
     """Masks of one picture after the other.
 
     `set_image` may run in the background; `predict` then still speaks of the picture before.
-
-    Parameters
-    ----------
-    embedder : Embedder
-        Also for other predictors, at the same time.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -86,13 +71,7 @@ class Predictor:
         self._embedding: Embedding | None = None
 
     def set_image(self, image: Image) -> None:
-        """Take the embedding of an RGB picture from the cache, or compute it.
-
-        Raises
-        ------
-        UsageError
-            The picture is thousands of times longer than wide.
-        """
+        """Take the embedding of an RGB picture from the cache, or compute it."""
         self._embedding = self.embedder.embed(image)
 
     @property
@@ -104,18 +83,6 @@ class Predictor:
         """Candidates for what the prompts mean.
 
         A single prompt gives what `SamPredictor.predict` gives, in another order.
-
-        Parameters
-        ----------
-        prompts : Prompts
-        mask_input : (prompts, side, side) float32 ndarray or None
-            For each of ``prompts.split()`` what was found before: ``prediction.logits[:, k]``.
-
-        Raises
-        ------
-        UsageError
-            Nothing is pointed at, something outside the picture, or there are other than as many
-            mask inputs as prompts.
         """
         embedding = self._set()
         asked = prompts.within(embedding.size).split()
@@ -129,22 +96,7 @@ class Predictor:
         )
 
     def refine(self, prompts: Prompts, last: Prediction, number: int = 0) -> Prediction:
-        """Candidates after more was pointed at.
-
-        Parameters
-        ----------
-        prompts : Prompts
-        last : Prediction
-            Of the same picture. Answers to prompts that are as they were are kept. Where points
-            were added to a prompt, its mask goes in again; other prompts begin anew.
-        number : int
-            The candidate that was looked at.
-
-        Raises
-        ------
-        UsageError
-            Nothing is pointed at, or something outside the picture.
-        """
+        """Candidates after more was pointed at."""
         embedding = self._set()
         known = {one.prompt: one for one in last.answers}
         answers = []
@@ -183,14 +135,6 @@ def open_predictor(
     device: str = "auto",
     cache_dir: FilePath | None = None,
 ) -> Predictor:
-    """A predictor with the model of a checkpoint.
-
-    Parameters
-    ----------
-    checkpoint, model, device
-        As `load_sam`.
-    cache_dir
-        Folder for embeddings; the user's own for such things if None.
-    """
+    """A predictor with the model of a checkpoint."""
     folder = default_cache_folder() if cache_dir is None else Path(cache_dir)
     return Predictor(Embedder(load_shared(checkpoint, model, device), EmbeddingCache(folder)))

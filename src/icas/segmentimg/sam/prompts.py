@@ -39,13 +39,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Boxes and points in any mix, in pixels of the picture.
-
-    Raises
-    ------
-    UsageError
-        A box without area, a label other than 0 and 1, or something that is no number.
-    """
+    """Boxes and points in any mix, in pixels of the picture."""
 
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
@@ -63,11 +57,6 @@ class Prompts:
         Each box goes with the points that lie in it; a point in several boxes goes with each. The
         foreground points that lie in no box are one more prompt, together. Background points that
         lie in no box say where nothing is meant, and go with every prompt. Points keep their order.
-
-        Raises
-        ------
-        UsageError
-            There is neither a box nor a foreground point.
         """
         outside = [p for p in self.points if not any(lies_in(p, box) for box in self.boxes)]
         everywhere = {p for p in outside if p[2] == 0}
@@ -82,13 +71,7 @@ class Prompts:
         return tuple(asked)
 
     def within(self, size: tuple[int, int]) -> Prompts:
-        """The same for a picture of `size` (height, width): boxes end at its border.
-
-        Raises
-        ------
-        UsageError
-            A point, or a whole box, lies outside the picture.
-        """
+        """The same for a picture of `size` (height, width): boxes end at its border."""
         height, width = size
         for x, y, _ in self.points:
             if not (0 <= x < width and 0 <= y < height):
@@ -109,13 +92,7 @@ def lies_in(point: Point, box: Box) -> bool:
 
 
 def as_box(given: Sequence[Any]) -> Box:
-    """Four numbers -> a box, its corners in order.
-
-    Raises
-    ------
-    UsageError
-        Not four numbers, or no area.
-    """
+    """Four numbers -> a box, its corners in order."""
     numbers = _numbers(given, 4, "box", "x0,y0,x1,y1")
     (x0, x1), (y0, y1) = sorted(numbers[0::2]), sorted(numbers[1::2])
     if x0 == x1 or y0 == y1:
@@ -124,13 +101,7 @@ def as_box(given: Sequence[Any]) -> Box:
 
 
 def as_point(given: Sequence[Any]) -> Point:
-    """Three numbers -> a point; two -> a foreground point.
-
-    Raises
-    ------
-    UsageError
-        Other than that, or a label that is neither 0 nor 1.
-    """
+    """Three numbers -> a point; two -> a foreground point."""
     whole = (*given, 1) if _length(given) == 2 else given
     x, y, label = _numbers(whole, 3, "point", "x,y,label")
     if label not in (0, 1):

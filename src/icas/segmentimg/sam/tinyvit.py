@@ -71,13 +71,7 @@ def renamed(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_tiny_vit(decoder: DecoderShape) -> Any:
-    """MobileSAM's model, with timm's TinyViT-5M as its trunk.
-
-    Raises
-    ------
-    MissingExtraError
-        timm is not installed.
-    """
+    """MobileSAM's model, with timm's TinyViT-5M as its trunk."""
     need("MobileSAM (vit_t)", "sam", "timm")
     from collections import OrderedDict
 

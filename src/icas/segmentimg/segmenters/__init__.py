@@ -1,13 +1,14 @@
-"""The segmenters: one row a method, one file a family."""
+"""Segmenters: one row a method, one file a family; and their base class."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import construct
+from icas.cli.options import check_options, construct
 from icas.common.registry import Entry, Registry, lookup
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels
@@ -31,67 +32,76 @@ SEGMENTERS = Registry(
         "grabcut": Entry(_HERE + "grabcut:GrabCut", "one object, by boxes, strokes and clicks"),
         "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
     },
-    member="groups",
+    member="automatic",
 )
-AUTOMATIC = tuple(name for name in SEGMENTERS if name not in ("grabcut", "sam"))
-"""Methods that need neither a person nor weights."""
-
-OTHER_SPELLINGS = {"chanvase": "chanvese"}
 
 
-class Segmenter(Protocol):
-    """A way to cut a picture. Its dataclass fields are its options; it holds no other state."""
+class Segmenter(ABC):
+    """A segmentation method: a frozen dataclass whose fields are its options, without other state.
+
+    A method that segments what boxes and points select overrides `prompted`, `needs_annotation`,
+    `object_mask` and `annotator`.
+    """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other spellings of the name."""
+    automatic: ClassVar[bool] = True
+    """Whether it needs neither annotations nor weights."""
+    saves: ClassVar[tuple[str, ...]] = ()
+    """What ``--save`` can write beside the files of every method; see `extra_files`."""
 
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @abstractmethod
     def groups(self, image: Image) -> Labels:
-        """Groups of pixels, numbered anyhow; pieces need not hang together; 0 = edge."""
-        ...
-
-
-@runtime_checkable
-class AsksFirst(Protocol):
-    """A way to cut a picture that a person tells what is meant."""
+        """(h, w) int32: a number for each group of pixels, connected or not; 0 = edge."""
 
     @property
-    def asks(self) -> bool:
-        """Whether a person has to say it first, for the options do not."""
-        ...
+    def full_size(self) -> bool:
+        """Whether it takes large images at full size."""
+        return False
 
     @property
-    def told(self) -> bool:
+    def prompted(self) -> bool:
         """Whether there are boxes or points among the options."""
-        ...
+        return False
 
-    def meant(self, image: Image) -> NDArray[np.bool_]:
-        """(h, w) bool: what the boxes and points among the options mean."""
-        ...
+    @property
+    def needs_annotation(self) -> bool:
+        """Whether somebody has to annotate an image before it can be segmented."""
+        return False
 
-    def guide(self, image: Image) -> Any:
-        """What makes segments of a person's marks on a picture; may take a while to make."""
-        ...
+    def object_mask(self, image: Image) -> NDArray[np.bool_]:
+        """(h, w) bool: the object that the boxes and points among the options select."""
+        raise NotImplementedError
+
+    def annotator(self, image: Image) -> Any:
+        """Computes masks from annotations of an image in a window; may be slow to make."""
+        raise NotImplementedError
+
+    def extra_files(self, image: Image) -> tuple[dict[str, Image], dict[str, Any]]:
+        """Images by their name in `saves`, and entries of NAME.json."""
+        return {}, {}
 
 
-def segmenter_class(name: str) -> type[Any]:
-    """The class of the method called `name`; case does not matter.
-
-    Raises
-    ------
-    UsageError
-        No such method; the message names the choices.
-    """
-    folded = OTHER_SPELLINGS.get(name.casefold(), name)
-    cls: type[Any] = lookup(SEGMENTERS, folded, "method")[1].load()
+def segmenter_class(name: str) -> type[Segmenter]:
+    """The class of the method `name`, in any case; UsageError if there is none."""
+    folded = name.casefold()
+    if folded not in set(SEGMENTERS):
+        classes: list[type[Segmenter]] = [entry.load() for entry in SEGMENTERS.values()]
+        name = next((cls.name for cls in classes if folded in cls.aliases), name)
+    cls: type[Segmenter] = lookup(SEGMENTERS, name, "method")[1].load()
     return cls
 
 
 def make_segmenter(name: str, **options: Any) -> Segmenter:
-    """The method called `name` with its options; those not given keep their defaults.
+    """The method `name` with options, default where not given; UsageError for a wrong one."""
+    segmenter: Segmenter = construct(segmenter_class(name), name, options)
+    return segmenter
 
-    Raises
-    ------
-    UsageError
-        No such method, an option that it does not have, or a value outside its limits.
-    """
-    made: Segmenter = construct(segmenter_class(name), name, options)
-    return made
+
+def automatic_segmenters() -> list[str]:
+    """Names of the methods that need neither annotations nor weights."""
+    return [name for name in SEGMENTERS if segmenter_class(name).automatic]

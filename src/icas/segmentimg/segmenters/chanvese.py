@@ -1,4 +1,4 @@
-"""Level set between light and dark (Chan and Vese), cut into bands."""
+"""Level set between light and dark (Chan and Vese), divided into bands."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import check_options, option
+from icas.cli.options import option
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
+from icas.segmentimg.segmenters import Segmenter
 
 STARTS = ("checkerboard", "disk", "small disk")
 MOST_PIXELS = 160_000
-"""The level set is found on a picture of at most so many pixels: its time grows with them."""
+"""Larger images are reduced for the level set: its time grows with the pixels."""
 
 
 @dataclass(frozen=True)
-class ChanVese:
+class ChanVese(Segmenter):
     """Connected pieces of the bands of ``skimage.segmentation.chan_vese``'s level set.
 
-    The level set of the gray picture, whose zero line parts light from dark, is cut into `bins`
-    bands of equal area.
+    The level set of the gray image, whose zero line separates light from dark, is divided into
+    `bins` bands of equal area.
 
     Source: T. Chan, L. Vese, Active contours without edges, IEEE Transactions on Image Processing
     10 (2001); P. Getreuer, Chan-Vese segmentation, IPOL 2012.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     bins: int = option(12, "bands that the level set is cut into", minimum=2, maximum=256)
@@ -45,30 +41,28 @@ class ChanVese:
     min_size: int = option(60, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
 
     name: ClassVar[str] = "chanvese"
-
-    def __post_init__(self) -> None:
-        check_options(self)
+    aliases: ClassVar[tuple[str, ...]] = ("chanvase",)
 
     def groups(self, image: Image) -> Labels:
-        """Number of the connected piece of each pixel."""
+        """Connected pieces, numbered from 1."""
         level = self._level_set(image)
         inner = np.linspace(0, 1, self.bins + 1)[1:-1]
         bands = np.digitize(level, np.quantile(level, inner)).astype(np.int32)
         return absorb_small(image, connected(bands), self.min_size)
 
     def _level_set(self, image: Image) -> NDArray[np.float32]:
-        """(h, w) level set, found on a smaller picture where the picture is large."""
+        """(h, w) level set, computed on a reduced image where the image is large."""
         from skimage.segmentation import chan_vese
 
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         height, width = gray.shape
         if min(height, width) < 4:
             return gray.astype(np.float32)
-        share = min(1.0, (MOST_PIXELS / gray.size) ** 0.5)
-        small = (max(4, round(width * share)), max(4, round(height * share)))
-        brought = gray if share == 1 else cv2.resize(gray, small, interpolation=cv2.INTER_AREA)
-        found: Any = chan_vese(  # type: ignore[no-untyped-call]
-            brought.astype(np.float64) / 255,
+        scale = min(1.0, (MOST_PIXELS / gray.size) ** 0.5)
+        small = (max(4, round(width * scale)), max(4, round(height * scale)))
+        resized = gray if scale == 1 else cv2.resize(gray, small, interpolation=cv2.INTER_AREA)
+        result: Any = chan_vese(  # type: ignore[no-untyped-call]
+            resized.astype(np.float64) / 255,
             mu=self.mu,
             lambda1=self.lambda1,
             lambda2=self.lambda2,
@@ -78,5 +72,5 @@ class ChanVese:
             init_level_set=self.init_level_set,
             extended_output=True,
         )
-        level = np.asarray(found[1], np.float32)
+        level = np.asarray(result[1], np.float32)
         return np.asarray(cv2.resize(level, (width, height)), np.float32)

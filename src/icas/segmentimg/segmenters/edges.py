@@ -9,19 +9,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import check_options, option
+from icas.cli.options import option
 from icas.common.errors import UsageError
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
+from icas.segmentimg.segmenters import Segmenter
 
 SMOOTHERS = ("bilateral", "nlmeans", "none")
 
 
 @dataclass(frozen=True)
-class Edges:
+class Edges(Segmenter):
     """Regions of weak gradient, closed by ridges of strong gradient.
 
-    The picture is smoothed along its edges (bilateral filter or non-local means), its gradient is
+    The image is smoothed along its edges (bilateral filter or non-local means), its gradient is
     the strongest of the three Lab channels' Scharr gradients; a pixel is an edge where the gradient
     is above `strength` times its mean over a window, and gaps are closed. What lies between is
     numbered, and every edge pixel that a region can reach goes to the region whose flood reaches
@@ -29,11 +30,6 @@ class Edges:
 
     Sources: C. Tomasi, R. Manduchi, Bilateral filtering, ICCV 1998; A. Buades et al., Non-local
     means, IPOL 2011; F. Meyer, Topographic distance and watershed lines, Signal Processing 1994.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits, or a window is even.
     """
 
     smoother: str = option("bilateral", "smoothing before", choices=SMOOTHERS)
@@ -60,34 +56,34 @@ class Edges:
     name: ClassVar[str] = "edge"
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         for flag, value in (("--window", self.window), ("--closing", self.closing)):
             if value % 2 == 0:
                 raise UsageError(f"{flag} {value}: must be odd")
 
     def groups(self, image: Image) -> Labels:
-        """Number of the region of each pixel; 0 = edge."""
+        """Regions, numbered from 1; 0 = edge."""
         from skimage.segmentation import watershed
 
         slope = gradient(self._smoothed(image))
         edge = self._edges(slope)
         regions = connected((~edge).astype(np.int32), edges=True)
-        regions = without_small(regions, max(2, self.min_size // 2))
+        regions = remove_small(regions, max(2, self.min_size // 2))
         if not regions.any():
             return np.ones(image.shape[:2], np.int32)
-        flooded = watershed(slope, regions, watershed_line=self.keep_edges)  # type: ignore[no-untyped-call]
-        labels = connected(np.asarray(flooded, np.int32), edges=True)
+        regions = watershed(slope, regions, watershed_line=self.keep_edges)  # type: ignore[no-untyped-call]
+        labels = connected(np.asarray(regions, np.int32), edges=True)
         return absorb_small(image, labels, self.min_size)
 
     def _smoothed(self, image: Image) -> Image:
         if self.smoother == "bilateral":
-            made = cv2.bilateralFilter(image, self.d, self.sigma_color, self.sigma_space)
+            smooth = cv2.bilateralFilter(image, self.d, self.sigma_color, self.sigma_space)
         elif self.smoother == "nlmeans":
             bgr = np.ascontiguousarray(image[..., ::-1])
-            made = cv2.fastNlMeansDenoisingColored(bgr, None, self.h, self.h, 5, 11)[..., ::-1]
+            smooth = cv2.fastNlMeansDenoisingColored(bgr, None, self.h, self.h, 5, 11)[..., ::-1]
         else:
             return image
-        return np.ascontiguousarray(made, np.uint8)
+        return np.ascontiguousarray(smooth, np.uint8)
 
     def _edges(self, slope: NDArray[np.float32]) -> NDArray[np.bool_]:
         mean = cv2.boxFilter(slope, -1, (self.window, self.window))
@@ -107,8 +103,8 @@ def gradient(image: Image) -> NDArray[np.float32]:
     return strongest
 
 
-def without_small(regions: Labels, least: int) -> Labels:
-    """Regions of fewer than `least` pixels become edge (0)."""
+def remove_small(regions: Labels, least: int) -> Labels:
+    """Turn regions of fewer than `least` pixels into edge (0)."""
     sizes = np.bincount(regions.ravel())
     kept = sizes >= least
     kept[0] = False

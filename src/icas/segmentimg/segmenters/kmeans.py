@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import check_options, option
+from icas.cli.options import option
 from icas.common.errors import UsageError
 from icas.io.reading import Image, as_image
 from icas.segmentimg.labels.label_map import label_map
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected, sizes_of
+from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.superpixels import Superpixels
 
 Points = NDArray[np.float32]
@@ -267,16 +268,11 @@ def nearest(points: Points, centres: Points) -> NDArray[np.int32]:
 
 
 @dataclass(frozen=True)
-class KMeans:
+class KMeans(Segmenter):
     """Connected pieces of the clusters that k-means finds among colours and weighted places.
 
     Colours are CIE Lab, places in units of the picture's longer side; a piece of fewer than
     `min_size` pixels joins its neighbour of nearest colour.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     k: int = option(80, "clusters", minimum=1, maximum=10_000)
@@ -291,9 +287,10 @@ class KMeans:
     seed: int = option(0, "draws the first centres", minimum=0)
 
     name: ClassVar[str] = "kmeans"
+    saves: ClassVar[tuple[str, ...]] = ("centres",)
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if self.color_importance == 0 and self.position_weight == 0:
             raise UsageError(
                 "--color-importance 0 and --position-weight 0 leave nothing to compare"
@@ -307,6 +304,11 @@ class KMeans:
         centres = find_centres(chosen, np.ones(len(chosen)), self.k, self.seed)
         found = nearest(points, centres).reshape(image.shape[:2])
         return absorb_small(image, connected(found), self.min_size)
+
+    def extra_files(self, image: Image) -> tuple[dict[str, Image], dict[str, Any]]:
+        """The image in its `k` colours, and the colours."""
+        colors = kmeans_colors(image, self.k, self.seed)
+        return {"centres": colors.picture}, {"centres": colors.centres.round(2).tolist()}
 
     def _points(self, image: Image) -> Points:
         """A row a pixel: Lab times its weight, row and column times theirs."""
@@ -330,14 +332,8 @@ def _features(lab: NDArray[np.float32], color: float, place: float) -> Points:
 
 
 @dataclass(frozen=True)
-class SlicKMeans:
-    """Superpixels first, then k-means of their mean colours and places.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
-    """
+class SlicKMeans(Segmenter):
+    """Superpixels first, then k-means of their mean colours and places."""
 
     region_size: int = option(
         8, "side of a superpixel, about", unit="pixels", minimum=2, maximum=1000
@@ -354,9 +350,6 @@ class SlicKMeans:
     seed: int = option(0, "draws the first centres", minimum=0)
 
     name: ClassVar[str] = "slickmeans"
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
     def groups(self, image: Image) -> Labels:
         """Number of the connected piece of each pixel."""

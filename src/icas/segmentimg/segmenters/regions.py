@@ -8,21 +8,17 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from icas.cli.options import check_options, option
+from icas.cli.options import option
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
+from icas.segmentimg.segmenters import Segmenter
 
 
 @dataclass(frozen=True)
-class Felzenszwalb:
+class Felzenszwalb(Segmenter):
     """``skimage.segmentation.felzenszwalb``.
 
     Source: P. Felzenszwalb, D. Huttenlocher, Efficient graph-based image segmentation, IJCV 2004.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     scale: float = option(60.0, "higher = larger segments", minimum=0, maximum=1e6)
@@ -31,27 +27,21 @@ class Felzenszwalb:
 
     name: ClassVar[str] = "felzenszwalb"
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
     def groups(self, image: Image) -> Labels:
-        """Number of the segment of each pixel."""
+        """Segments, numbered from 1."""
         from skimage.segmentation import felzenszwalb
 
-        found: Any = felzenszwalb(image, scale=self.scale, sigma=self.sigma, min_size=self.min_size)
-        return absorb_small(image, connected(np.asarray(found, np.int32)), self.min_size)
+        groups: Any = felzenszwalb(
+            image, scale=self.scale, sigma=self.sigma, min_size=self.min_size
+        )
+        return absorb_small(image, connected(np.asarray(groups, np.int32)), self.min_size)
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Segmenter):
     """``cv2.ximgproc.segmentation.createGraphSegmentation``: as Felzenszwalb, faster.
 
     Source: P. Felzenszwalb, D. Huttenlocher, Efficient graph-based image segmentation, IJCV 2004.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     sigma: float = option(0.5, "smoothing before", unit="pixels", minimum=0.01, maximum=100)
@@ -60,26 +50,18 @@ class Graph:
 
     name: ClassVar[str] = "graph"
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
     def groups(self, image: Image) -> Labels:
-        """Number of the segment of each pixel."""
-        made = cv2.ximgproc.segmentation.createGraphSegmentation(self.sigma, self.k, self.min_size)
-        found = np.asarray(made.processImage(image), np.int32)
-        return absorb_small(image, connected(found), self.min_size)
+        """Segments, numbered from 1."""
+        graph = cv2.ximgproc.segmentation.createGraphSegmentation(self.sigma, self.k, self.min_size)
+        groups = np.asarray(graph.processImage(image), np.int32)
+        return absorb_small(image, connected(groups), self.min_size)
 
 
 @dataclass(frozen=True)
-class Quickshift:
+class Quickshift(Segmenter):
     """``skimage.segmentation.quickshift``.
 
     Source: A. Vedaldi, S. Soatto, Quick shift and kernel methods for mode seeking, ECCV 2008.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     ratio: float = option(0.5, "how much colour counts beside place", minimum=0, maximum=1)
@@ -95,14 +77,11 @@ class Quickshift:
 
     name: ClassVar[str] = "quickshift"
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
     def groups(self, image: Image) -> Labels:
-        """Number of the segment of each pixel."""
+        """Segments, numbered from 1."""
         from skimage.segmentation import quickshift
 
-        found: Any = quickshift(  # type: ignore[no-untyped-call]
+        groups: Any = quickshift(  # type: ignore[no-untyped-call]
             image,
             ratio=self.ratio,
             kernel_size=self.kernel_size,
@@ -110,4 +89,4 @@ class Quickshift:
             sigma=self.sigma,
             rng=self.seed,
         )
-        return absorb_small(image, connected(np.asarray(found, np.int32)), self.min_size)
+        return absorb_small(image, connected(np.asarray(groups, np.int32)), self.min_size)

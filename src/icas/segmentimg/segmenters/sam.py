@@ -1,4 +1,4 @@
-"""Segment Anything: what a picture shows, unasked, or what boxes and points mean."""
+"""Segment Anything as a segmenter: everything in an image, or what boxes and points select."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from icas.cli.options import option
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.io.reading import Image
-from icas.segmentimg.grabcut.annotation import parse_box, parse_point
 from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
@@ -23,22 +22,17 @@ from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cach
 from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.sam.predictor import Predictor
 from icas.segmentimg.sam.prompts import Prompts
+from icas.segmentimg.segmenters import Segmenter
+from icas.segmentimg.segmenters.grabcut import box_option, point_option
 
 NO_CACHE = "none"
 
 
 @dataclass(frozen=True)
-class SamSegmenter(AutomaticOptions):
+class SamSegmenter(AutomaticOptions, Segmenter):
     """Segment Anything, or MobileSAM.
 
     Source: A. Kirillov et al., Segment Anything, ICCV 2023.
-
-    Raises
-    ------
-    UsageError
-        No checkpoint is given, there is no such file, or an option is outside its limits.
-    MissingExtraError
-        The extra is not installed.
     """
 
     checkpoint: str | None = option(
@@ -70,24 +64,8 @@ class SamSegmenter(AutomaticOptions):
         metavar="DEVICE",
         words=("cpu", "cuda", "auto"),
     )
-    boxes: tuple[Any, ...] = option(
-        (),
-        "what is meant lies in here; may be given again",
-        parse=parse_box,
-        metavar="X0,Y0,X1,Y1",
-        default_text="none",
-        flag="--box",
-        repeat=True,
-    )
-    points: tuple[Any, ...] = option(
-        (),
-        "on what is meant (label 1) or not (0); may be given again",
-        parse=parse_point,
-        metavar="X,Y,LABEL",
-        default_text="none",
-        flag="--point",
-        repeat=True,
-    )
+    boxes: tuple[Any, ...] = box_option("what is meant lies in here")
+    points: tuple[Any, ...] = point_option()
     cache: str | None = option(
         None,
         "folder in which embeddings of pictures are kept, or none",
@@ -97,6 +75,7 @@ class SamSegmenter(AutomaticOptions):
     )
 
     name: ClassVar[str] = "sam"
+    automatic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in ("checkpoint", "cache"):
@@ -114,69 +93,42 @@ class SamSegmenter(AutomaticOptions):
 
     @property
     def prompts(self) -> Prompts:
-        """What is pointed at."""
+        """Boxes and points among the options."""
         return Prompts(self.boxes, self.points)
 
     @property
     def full_size(self) -> bool:
-        """Whether pictures are to come in full size: boxes and points count its pixels."""
-        return self.mode == "prompt" or bool(self.prompts)
+        """Boxes and points are in pixels of the full image."""
+        return self.mode == "prompt" or self.prompted
 
     @property
-    def asks(self) -> bool:
-        """Whether a person has to point at something first."""
-        return self.mode != "auto" and not self.told
+    def needs_annotation(self) -> bool:
+        return self.mode != "auto" and not self.prompted
 
     @property
-    def told(self) -> bool:
-        """Whether there are boxes or points among the options."""
+    def prompted(self) -> bool:
         return bool(self.prompts)
 
-    def guide(self, image: Image) -> Predictor:
-        """What takes a person's points and boxes on a picture; its embedding is made here.
-
-        Raises
-        ------
-        UsageError
-            The checkpoint is none, or of another model.
-        """
+    def annotator(self, image: Image) -> Predictor:
+        """A predictor with the embedding of an image; UsageError for a bad checkpoint."""
         predictor = Predictor(self.embedder())
         predictor.set_image(image)
         return predictor
 
     def embedder(self) -> Embedder:
-        """The model, loaded at first use, with its cache.
-
-        Raises
-        ------
-        UsageError
-            The checkpoint is none, or of another model.
-        """
+        """The model, loaded at first use, with its cache; UsageError for a bad checkpoint."""
         cache = None
         if self.cache != NO_CACHE:
-            cache = EmbeddingCache(default_cache_folder() if not self.cache else Path(self.cache))
+            cache = EmbeddingCache(Path(self.cache) if self.cache else default_cache_folder())
         return Embedder(load_shared(self.checkpoint, self.model, self.device), cache)
 
     def groups(self, image: Image) -> Labels:
-        """Segments of the picture; of prompts 2 = what is meant, 1 = the rest.
-
-        Raises
-        ------
-        UsageError
-            Nothing is pointed at, or something outside the picture.
-        """
+        """Segments of the image; with prompts 2 = selected, 1 = the rest."""
         if not self.full_size:
             return automatic_labels(self.embedder(), image, self)
-        return np.where(self.meant(image), 2, 1).astype(np.int32)
+        return np.where(self.object_mask(image), 2, 1).astype(np.int32)
 
-    def meant(self, image: Image) -> NDArray[np.bool_]:
-        """(h, w) bool: what boxes and points mean.
-
-        Raises
-        ------
-        UsageError
-            Nothing is pointed at, or something outside the picture.
-        """
+    def object_mask(self, image: Image) -> NDArray[np.bool_]:
         prompts = self.prompts.within((image.shape[0], image.shape[1]))
-        prompts.split()  # what is missing is told before the embedding is computed
-        return self.guide(image).predict(prompts).candidate(0)
+        prompts.split()  # raises for missing prompts before the embedding is computed
+        return self.annotator(image).predict(prompts).candidate(0)

@@ -1,4 +1,4 @@
-"""A picture -> its segments: the method at a workable size, the labels brought back up."""
+"""Segments of an image: the method at a reduced size, borders refined at full size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from icas.segmentimg.labels.labels import Labels, absorb_small, border_band, con
 from icas.segmentimg.segmenters import Segmenter, make_segmenter
 
 WORK_SIZE = 1_500_000
-"""Pixels at which large pictures are cut."""
+"""Pixels to which larger images are reduced for segmentation."""
 
 
 def segment(
@@ -105,60 +105,58 @@ def segment(
     >>> bool(cup.max() > 1)
     True
     """
-    return label_map(cut(as_image(image), make_segmenter(method, **options), work_size))
+    return label_map(run_segmenter(make_segmenter(method, **options), as_image(image), work_size))
 
 
-def cut(image: Image, segmenter: Segmenter, work_size: int = WORK_SIZE) -> Labels:
-    """Segments of an RGB picture; see `segment`."""
+def run_segmenter(segmenter: Segmenter, image: Image, work_size: int = WORK_SIZE) -> Labels:
+    """Segments of an RGB image; see `segment`."""
     if work_size < 1:
         raise UsageError(f"--work-size {work_size}: must be at least 1 pixel")
     height, width = image.shape[:2]
-    share = min(1.0, (work_size / (height * width)) ** 0.5)
-    if share == 1 or getattr(segmenter, "full_size", False):
+    scale = min(1.0, (work_size / (height * width)) ** 0.5)
+    if scale == 1 or segmenter.full_size:
         return connected(segmenter.groups(image), edges=True)
-    small = resize(image, (max(1, round(width * share)), max(1, round(height * share))))
+    small = resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
     labels = connected(segmenter.groups(small), edges=True)
     colors = mean_colors(small, labels).astype(np.float32)
-    reach = max(1, round(1 / share))
-    return refined(image, enlarged(labels, (width, height)), colors, reach)
+    reach = max(1, round(1 / scale))
+    return refine_borders(image, enlarge(labels, (width, height)), colors, reach)
 
 
-def enlarged(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Labels at `size` (width, height), each pixel as the nearest one."""
+def enlarge(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Labels at `size` (width, height), by nearest neighbour."""
     import cv2
 
     return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
-def refined(image: Image, labels: Labels, colors: NDArray[np.float32], reach: int) -> Labels:
-    """Borders moved, by up to `reach` pixels, to where the picture's own colours part.
+def refine_borders(image: Image, labels: Labels, colors: NDArray[np.float32], reach: int) -> Labels:
+    """Move borders, by up to `reach` pixels, to where the colours of the full image change.
 
     Every pixel within `reach` of a border goes to that one of the segments around it (its own
-    and those `reach` pixels up, down, left and right) whose mean colour is nearest to its own;
-    `colors` are the mean colours, a row a label.
+    and those `reach` pixels up, down, left and right) whose mean colour is nearest to its own.
+    `colors`: (K + 1, 3) mean colours.
     """
     rows, columns = np.nonzero(border_band(labels, reach))
     if len(rows) == 0:
         return labels
-    own = image[rows, columns].astype(np.float32)
+    pixels = image[rows, columns].astype(np.float32)
     best = labels[rows, columns]
-    least = _apart(colors[best], own)
+    least = _squared_distance(colors[best], pixels)
     edge = best == 0
     for down, right in ((-reach, 0), (reach, 0), (0, -reach), (0, reach)):
-        place = (
-            np.clip(rows + down, 0, labels.shape[0] - 1),
-            np.clip(columns + right, 0, labels.shape[1] - 1),
-        )
-        other = labels[place]
-        distance = _apart(colors[other], own)
-        better = (distance < least) & (other > 0) & ~edge
-        best, least = np.where(better, other, best), np.where(better, distance, least)
+        near_rows = np.clip(rows + down, 0, labels.shape[0] - 1)
+        near_columns = np.clip(columns + right, 0, labels.shape[1] - 1)
+        neighbor = labels[near_rows, near_columns]
+        distance = _squared_distance(colors[neighbor], pixels)
+        better = (distance < least) & (neighbor > 0) & ~edge
+        best, least = np.where(better, neighbor, best), np.where(better, distance, least)
     moved = labels.copy()
     moved[rows, columns] = best
     return absorb_small(image, connected(moved, edges=True), 4 * reach * reach)
 
 
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distance of the colours in each row."""
+def _squared_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the colours in each row."""
     step = a - b
     return np.asarray(np.einsum("ij,ij->i", step, step), np.float32)

@@ -8,26 +8,22 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from icas.cli.options import check_options, option
+from icas.cli.options import option
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
+from icas.segmentimg.segmenters import Segmenter
 
 ALGORITHMS = ("seeds", "slic", "slico", "lsc")
-LEAST_SIDE = 8
-"""Pixels of the shorter side below which a picture is one piece: OpenCV's need some room."""
+MIN_SIDE = 8
+"""Shorter side in pixels below which an image is one segment: OpenCV needs more."""
 
 
 @dataclass(frozen=True)
-class Superpixels:
+class Superpixels(Segmenter):
     """Superpixels of about the same size.
 
     Sources: SEEDS, M. Van den Bergh et al., ECCV 2012; SLIC and SLICO, R. Achanta et al., TPAMI
     2012; LSC, Z. Li and J. Chen, CVPR 2015; all as in ``cv2.ximgproc``.
-
-    Raises
-    ------
-    UsageError
-        An option is outside its limits.
     """
 
     algorithm: str = option("seeds", "which superpixels", choices=ALGORITHMS)
@@ -47,52 +43,44 @@ class Superpixels:
 
     name: ClassVar[str] = "superpixel"
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
     def groups(self, image: Image) -> Labels:
-        """Number of the superpixel of each pixel, from 1."""
+        """Superpixels, numbered from 1."""
         height, width = image.shape[:2]
-        if min(height, width) < LEAST_SIDE:
+        if min(height, width) < MIN_SIDE:
             return np.ones((height, width), np.int32)
-        seeds = self.algorithm == "seeds" and self._seeds_have_room(width, height)
-        made = self._seeds(image) if seeds else self._by_centres(image)
-        cut = connected(np.asarray(made.getLabels(), np.int32))
-        return absorb_small(image, cut, max(2, self.region_size**2 // 16))
+        seeds = self.algorithm == "seeds" and self._seeds_possible(width, height)
+        superpixels = self._seeds(image) if seeds else self._by_centres(image)
+        labels = connected(np.asarray(superpixels.getLabels(), np.int32))
+        return absorb_small(image, labels, max(2, self.region_size**2 // 16))
 
-    def _seeds_have_room(self, width: int, height: int) -> bool:
+    def _seeds_possible(self, width: int, height: int) -> bool:
         """Whether SEEDS' first grid has two cells along the shorter side.
 
-        Without a whole cell there OpenCV crashes; such narrow pictures are cut by SLIC.
+        OpenCV crashes without a whole cell there; SLIC segments such narrow images.
         """
         cells = width * height / self.region_size**2
         return cells * min(width, height) / max(width, height) >= 4
 
     def _seeds(self, image: Image) -> Any:
         height, width = image.shape[:2]
-        wanted = max(1, round(height * width / self.region_size**2))
-        made = cv2.ximgproc.createSuperpixelSEEDS(
-            width, height, 3, wanted, self._levels(width, height), self.prior, self.histogram_bins,
-            True,
-        )  # fmt: skip
-        made.iterate(image, self.iterations)
-        return made
-
-    def _levels(self, width: int, height: int) -> int:
-        """Levels that a picture of this size has room for."""
-        room = max(1, int(np.log2(max(2, min(width, height) // 2))))
-        return min(self.levels, room)
+        count = max(1, round(height * width / self.region_size**2))
+        levels = min(self.levels, max(1, int(np.log2(max(2, min(width, height) // 2)))))
+        seeds = cv2.ximgproc.createSuperpixelSEEDS(
+            width, height, 3, count, levels, self.prior, self.histogram_bins, True
+        )
+        seeds.iterate(image, self.iterations)
+        return seeds
 
     def _by_centres(self, image: Image) -> Any:
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
         # Steps longer than a side make OpenCV crash.
         step = max(2, min(self.region_size, min(image.shape[:2]) // 2))
-        made: Any
+        superpixels: Any
         if self.algorithm == "lsc":
-            made = cv2.ximgproc.createSuperpixelLSC(lab, step, self.ratio)
+            superpixels = cv2.ximgproc.createSuperpixelLSC(lab, step, self.ratio)
         else:
             kind = cv2.ximgproc.SLICO if self.algorithm == "slico" else cv2.ximgproc.SLIC
-            made = cv2.ximgproc.createSuperpixelSLIC(lab, kind, step, self.ruler)
-        made.iterate(self.iterations)
-        made.enforceLabelConnectivity(25)
-        return made
+            superpixels = cv2.ximgproc.createSuperpixelSLIC(lab, kind, step, self.ruler)
+        superpixels.iterate(self.iterations)
+        superpixels.enforceLabelConnectivity(25)
+        return superpixels

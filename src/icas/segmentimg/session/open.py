@@ -22,8 +22,8 @@ from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import save_painting
 from icas.segmentimg.labels.labels import Labels, connected, count_of, sizes_of
 from icas.segmentimg.labels.merge_tree import Growth, MergeTree, merge_tree
-from icas.segmentimg.segmenters import AsksFirst, Segmenter
-from icas.segmentimg.segmenters.segment import cut
+from icas.segmentimg.segmenters import Segmenter
+from icas.segmentimg.segmenters.segment import run_segmenter
 
 NEVER_SAVED = -1
 """Revision of a document of which no file holds the present state."""
@@ -130,9 +130,8 @@ class ImageOpener:
         image = read_image(picture.path, max_pixels=self.max_pixels)
         kept, note = self._read_autosave(picture)
         method = method_record(self.segmenter, self.work_size)
-        segmenter = self.segmenter
-        ask = self.interactive and isinstance(segmenter, AsksFirst) and segmenter.asks
-        guide = segmenter.guide(image) if ask and isinstance(segmenter, AsksFirst) else None
+        ask = self.interactive and self.segmenter.needs_annotation
+        guide = self.segmenter.annotator(image) if ask else None
         unsaved = kept is not None and not kept.saved
         if kept is not None and is_same_input(kept.about, method, digest):
             opened = self._restore(picture, image, kept)
@@ -177,11 +176,11 @@ class ImageOpener:
         mask = None
         if ask:
             labels = np.ones(image.shape[:2], np.int32)
-        elif isinstance(self.segmenter, AsksFirst) and self.segmenter.told:
-            mask = self.segmenter.meant(image)
+        elif self.segmenter.prompted:
+            mask = self.segmenter.object_mask(image)
             labels = connected(mask.astype(np.int32))
         else:
-            labels = cut(image, self.segmenter, self.work_size)
+            labels = run_segmenter(self.segmenter, image, self.work_size)
         seconds = time.perf_counter() - start
         record = picture_record(picture.path, image, digest, method, count_of(labels), seconds)
         document = PaintDocument(image, labels, colors=[entry.color for entry in self.palette])

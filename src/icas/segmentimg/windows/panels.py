@@ -16,7 +16,7 @@ from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.labels.merge_tree import labels_at
 from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.render.viewport import Shape, Viewport
-from icas.segmentimg.segmenters.segment import enlarged
+from icas.segmentimg.segmenters.segment import enlarge
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows import text
 
@@ -114,9 +114,9 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
     document = opened.document
     size = cell_size(document.image)
     small = resize(document.image, size)
-    now, first = enlarged(document.labels, size), enlarged(document.first, size)
-    few = enlarged(labels_at(opened.tree, FEW_SEGMENTS), size)
-    classes = enlarged(document.class_map().astype(np.int32), size)
+    now, first = enlarge(document.labels, size), enlarge(document.first, size)
+    few = enlarge(labels_at(opened.tree, FEW_SEGMENTS), size)
+    classes = enlarge(document.class_map().astype(np.int32), size)
     colors = np.array([(60, 60, 60), *document.colors], np.uint8)
     cells = [
         (opened.picture.path.name, small),
