@@ -20,7 +20,7 @@ from segment_quality import PAGE, TOP, between, enlarged
 from icas.io.reading import Image
 from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Annotation
 from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
-from icas.segmentimg.labels.boxes import Box, around
+from icas.segmentimg.labels.boxes import Box, bounding_box
 
 MARGIN = 4
 GOALS = (0.85, 0.90)
@@ -84,8 +84,7 @@ def _one(case: Case, said: Annotation) -> tuple[float, float, float, float]:
 
 def boxed(case: Case) -> Annotation:
     """The object's bounding box, a little larger."""
-    found = around(case.object)
-    assert found is not None
+    found = bounding_box(case.object)
     return Annotation((grown(found, case.object.shape),), np.zeros(case.object.shape, np.uint8))
 
 

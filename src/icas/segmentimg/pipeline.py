@@ -27,8 +27,8 @@ from icas.segmentimg.formats.inputs import (
     find_pictures,
     method_record,
     picture_record,
+    saved_record,
 )
-from icas.segmentimg.formats.masks import saved_json
 from icas.segmentimg.labels.labels import Labels, count_of
 from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import Segmenter, automatic_segmenters, make_segmenter
@@ -143,9 +143,9 @@ def _paint_file(
     opened = opener.open(picture)
     document, matches = opened.document, 0
     # paint of an earlier run without windows is replaced
-    unattended = not document.painted or (saved_json(picture) or {}).get(UNATTENDED) == _digest_of(
-        document
-    )
+    unattended = not document.painted or (saved_record(picture) or {}).get(
+        UNATTENDED
+    ) == _digest_of(document)
     if unattended and (templates.templates or len(opened.prompted)):
         document.take_over(np.zeros(document.labels.shape, np.int16))
     document.fill_segments(opened.prompted, opener.palette[0].color)
@@ -215,7 +215,7 @@ def _write(
             f"{picture.path} falls into {count_of(labels)} segments, more than the {MAX_SEGMENTS}"
             " that NAME_segments.png can number: choose larger segments"
         )
-    before = saved_json(picture) or {} if "json" in saves else {}
+    before = saved_record(picture) or {} if "json" in saves else {}
     try:
         picture.out.mkdir(parents=True, exist_ok=True)
         if "segments" in saves:

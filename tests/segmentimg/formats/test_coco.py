@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from icas import ConflictError, UsageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette
-from icas.segmentimg.formats.coco import decode_rle, encode_rle, read_coco, update_coco
+from icas.segmentimg.formats.coco import coco_bytes, decode_rle, encode_rle, read_coco
 
 CLASSES = Palette([PaintClass("car", (204, 0, 0)), PaintClass("tree", (0, 102, 0))])
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
@@ -46,6 +46,10 @@ def letters(counts):
 
 def told(path):
     return json.loads(path.read_text())
+
+
+def update(path, file_name, painting):
+    path.write_bytes(coco_bytes(path, file_name, painting))
 
 
 def painting(*rows):
@@ -95,7 +99,7 @@ def test_runs_that_do_not_fill_the_size_are_refused():
 def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
     without_pycocotools(monkeypatch)
     path = tmp_path / "coco.json"
-    update_coco(path, "a.jpg", painting([0, 2, 2, 0], [0, 0, 2, 0], [1, 0, 0, 0]))
+    update(path, "a.jpg", painting([0, 2, 2, 0], [0, 0, 2, 0], [1, 0, 0, 0]))
     data = told(path)
     assert data["images"] == [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 3}]
     assert [(one["id"], one["name"]) for one in data["categories"]] == [(1, "car"), (2, "tree")]
@@ -123,10 +127,10 @@ def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
 
 def test_another_save_replaces_one_picture_and_keeps_all_ids(tmp_path):
     path = tmp_path / "coco.json"
-    update_coco(path, "a.jpg", painting([1, 2]))
-    update_coco(path, "b.jpg", painting([2, 0]))
+    update(path, "a.jpg", painting([1, 2]))
+    update(path, "b.jpg", painting([2, 0]))
     before = told(path)
-    update_coco(path, "a.jpg", painting([0, 2]))
+    update(path, "a.jpg", painting([0, 2]))
     after = told(path)
     assert after["images"] == before["images"]
     assert after["categories"] == before["categories"]
@@ -135,16 +139,16 @@ def test_another_save_replaces_one_picture_and_keeps_all_ids(tmp_path):
     assert [(one["id"], one["area"]) for one in after["annotations"] if one["image_id"] == 1] == [
         (2, 1)
     ]
-    update_coco(path, "a.jpg", painting([1, 2]))
+    update(path, "a.jpg", painting([1, 2]))
     ids = [one["id"] for one in told(path)["annotations"]]
     assert len(ids) == len(set(ids)) == 3
 
 
 def test_a_category_keeps_its_id_when_the_numbers_of_classes_change(tmp_path):
     path = tmp_path / "coco.json"
-    update_coco(path, "a.jpg", painting([1, 2]))
+    update(path, "a.jpg", painting([1, 2]))
     turned = Palette([CLASSES[1], PaintClass("sky", (0, 153, 255)), CLASSES[0]])
-    update_coco(path, "b.jpg", Painting(np.array([[1, 2, 3]]), turned))
+    update(path, "b.jpg", Painting(np.array([[1, 2, 3]]), turned))
     data = told(path)
     assert {one["name"]: one["id"] for one in data["categories"]} == {
         "car": 1,
@@ -164,8 +168,8 @@ def test_a_category_keeps_its_id_when_the_numbers_of_classes_change(tmp_path):
 @settings(max_examples=60, deadline=None)
 def test_a_painting_comes_back(tmp_path_factory, class_map):
     path = tmp_path_factory.mktemp("coco") / "coco.json"
-    update_coco(path, "a.jpg", Painting(class_map, CLASSES))
-    update_coco(path, "b.jpg", painting([1]))
+    update(path, "a.jpg", Painting(class_map, CLASSES))
+    update(path, "b.jpg", painting([1]))
     found = read_coco(path, "a.jpg", Palette())
     colors = [(0, 0, 0), *(one.color for one in CLASSES)]
     back = [(0, 0, 0), *(one.color for one in found.classes)]
@@ -189,13 +193,13 @@ def test_a_file_that_is_not_ours_or_broken_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "coco.json"
     path.write_text(content)
     with pytest.raises(ConflictError, match=r"coco\.json"):
-        update_coco(path, "a.jpg", painting([1]))
+        update(path, "a.jpg", painting([1]))
     assert path.read_text() == content
 
 
 def test_a_damaged_annotation_is_told_when_read(tmp_path):
     path = tmp_path / "coco.json"
-    update_coco(path, "a.jpg", painting([1, 2]))
+    update(path, "a.jpg", painting([1, 2]))
     data = told(path)
     data["annotations"][0]["segmentation"] = {"size": [1, 2], "counts": [7]}
     path.write_text(json.dumps(data))
@@ -208,7 +212,7 @@ def test_pycocotools_opens_the_file(tmp_path):
     from pycocotools.coco import COCO
 
     class_map = np.random.default_rng(0).integers(0, 3, (20, 30))
-    update_coco(tmp_path / "coco.json", "a.jpg", Painting(class_map, CLASSES))
+    update(tmp_path / "coco.json", "a.jpg", Painting(class_map, CLASSES))
     coco = COCO(str(tmp_path / "coco.json"))
     for one in coco.loadAnns(coco.getAnnIds(imgIds=[1])):
         mask = coco.annToMask(one).astype(bool)

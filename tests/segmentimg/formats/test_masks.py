@@ -19,10 +19,10 @@ from icas import IcasError, UsageError
 from icas.common.errors import ConflictError, UnreadableImageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import FORMATS, masks
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import Picture, saved_record
 from icas.segmentimg.formats.labelme import labelme_bytes
 from icas.segmentimg.formats.load import load_painting
-from icas.segmentimg.formats.masks import mask_name, save_painting, saved_json
+from icas.segmentimg.formats.masks import mask_name, save_painting
 
 CAR, TREE, NIGHT = (
     PaintClass("car", (204, 0, 0)),
@@ -164,7 +164,7 @@ def test_the_json_tells_of_picture_classes_and_files(picture):
     assert told["painted_files"] == [name for name in names(picture) if name != "a.json"]
     assert set(told) == {*ABOUT, "classes", "painted_files"}
     save(picture, painting([1, 0, 0, 0]), ("labels",))
-    assert saved_json(picture)["classes"][0]["mask"] is None
+    assert saved_record(picture)["classes"][0]["mask"] is None
 
 
 def test_the_labelme_file_leads_to_the_picture(picture):
@@ -195,7 +195,7 @@ def test_masks_of_colours_no_longer_painted_go_and_nothing_else(picture):
 
 def test_names_that_the_json_lists_wrongly_are_not_removed(picture):
     save(picture, painting([1, 2]))
-    told = saved_json(picture)
+    told = saved_record(picture)
     victims = ["b_mask_(R:1,G:1,B:1).png", "a_segments.png", "keep.png", "../a.jpg", "coco.json"]
     for name in victims:
         (picture.out / name).write_bytes(b"x")
@@ -211,7 +211,7 @@ def test_the_keys_of_a_json_of_ours_are_kept(picture):
     picture.out.mkdir()
     picture.file(".json").write_text('{"icas": "0", "centres": [[1, 2, 3]], "segments": 3}')
     save(picture, painting([1]))
-    told = saved_json(picture)
+    told = saved_record(picture)
     assert told["centres"] == [[1, 2, 3]]
     assert (told["segments"], told["icas"]) == (7, "1")
 
@@ -586,7 +586,7 @@ def test_a_save_killed_at_any_step_loads_as_before_or_as_after(
         save(picture, third)
         assert colors_of(loaded(picture, (1, 4))) == colors_of(third)
         assert [name for name in names(picture) if "mask" in name] == [mask_name("a", CAR.color)]
-        assert "unfinished_save" not in saved_json(picture)
+        assert "unfinished_save" not in saved_record(picture)
         if not killed:
             break
     switch = seen.index(colors_of(after))

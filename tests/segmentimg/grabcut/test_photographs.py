@@ -11,7 +11,7 @@ from skimage.morphology import skeletonize
 from icas.io.find import find_images
 from icas.io.reading import read_image
 from icas.segmentimg.grabcut.api import grabcut
-from icas.segmentimg.labels.boxes import around
+from icas.segmentimg.labels.boxes import bounding_box
 
 
 def photographs(data, every=1):
@@ -60,7 +60,7 @@ def test_strokes_alone(data, kind, least, rounds):
 def test_a_rectangle_alone_is_as_good_as_opencv(data, every):
     ours, theirs = [], []
     for _, image, truth in photographs(data, every):
-        row0, row1, column0, column1 = around(truth == 255)
+        row0, row1, column0, column1 = bounding_box(truth == 255)
         height, width = truth.shape
         rows = slice(max(1, row0 - 4), min(height - 1, row1 + 4))
         columns = slice(max(1, column0 - 4), min(width - 1, column1 + 4))

@@ -14,7 +14,7 @@ from icas.common.errors import UsageError
 from icas.io.reading import as_image
 from icas.segmentimg.document.history import Edit, Patch, UndoStack
 from icas.segmentimg.document.palette import Color
-from icas.segmentimg.labels.boxes import Box, around, rows_of, swept, union
+from icas.segmentimg.labels.boxes import Box, bounding_box, rows_of, swept, union
 from icas.segmentimg.labels.labels import Labels, connected
 
 Pixel = tuple[int, int]
@@ -434,8 +434,8 @@ class PaintDocument:
         """
         if mask.shape != self.labels.shape:
             raise UsageError(f"the mask is {mask.shape}, the picture {self.labels.shape}")
-        box = around(mask)
-        return None if box is None else self._override(box, mask[rows_of(box)], color)
+        box = bounding_box(mask)
+        return self._override(box, mask[rows_of(box)], color) if mask.any() else None
 
     def reset(self) -> Box | None:
         """Clear all paint and undo all cuts, as one entry of the undo stack.
@@ -445,9 +445,9 @@ class PaintDocument:
         (int, int, int, int) or None
         """
         count, first = len(self.classes) - 1, int(self.first.max(initial=0))
-        changed = around(self.labels != self.first)
+        changed = bounding_box(self.labels != self.first)
         patch = None
-        if changed is not None:
+        if changed[1] > changed[0]:
             inside = rows_of(changed)
             patch = Patch(changed, self.labels[inside].copy(), self.first[inside].copy())
         whole = (0, self.labels.shape[0], 0, self.labels.shape[1])

@@ -1,10 +1,11 @@
-"""The paintings of a folder as one COCO file: an annotation a class and picture, masks as RLE."""
+"""Paintings of a folder as one COCO file: an annotation per class and image, masks as RLE."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 
 from icas._version import __version__
 from icas.common.errors import ConflictError, UsageError
-from icas.io.files import write_whole
-from icas.io.formats import os_reason
-from icas.segmentimg.document.palette import PaintClass, Painting, Palette
-from icas.segmentimg.formats import Contents, PaintFormat
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
+from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
+from icas.segmentimg.formats.inputs import Picture, read_json
+from icas.segmentimg.labels.boxes import bounding_box
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")
@@ -41,7 +41,7 @@ class Coco(PaintFormat):
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> Rle:
-    """A mask as COCO's uncompressed run-length code."""
+    """An (h, w) bool mask as COCO's uncompressed run-length code."""
     flat = np.ascontiguousarray(mask.T, dtype=bool).ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     start = [0, 0] if flat.size and flat[0] else [0]
@@ -81,52 +81,58 @@ def _run_lengths(text: str) -> Iterator[int]:
         value = shift = 0
 
 
-def update_coco(path: Path, file_name: str, painting: Painting) -> None:
-    """Put a picture's painting into the COCO file of its folder; what else is in it stays."""
-    write_whole(path, coco_bytes(path, file_name, painting))
-
-
 def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
-    """What `update_coco` writes.
+    """The COCO file `path` with the painting of the image `file_name`; other entries are kept.
 
-    Pictures, annotations and categories keep their ids. A category goes by its name; its id is
-    the number of its class, where no other name has that.
+    Images, annotations and categories keep their ids. A category is identified by its name; its
+    id is the number of its class, unless another name has that.
     """
-    told = _read(path) or {"info": {"description": "painted with segmentimg"}}
-    told["info"] = {**told["info"], "icas": __version__}
-    told = {**{name: [] for name in LISTS}, **told}
-    image_id = _image_id(told, file_name)
+    content = _read(path) or {"info": {"description": "painted with segmentimg"}}
+    content["info"] = {**content["info"], "icas": __version__}
+    content = {**{name: [] for name in LISTS}, **content}
+    images = content["images"]
+    ids = (entry["id"] for entry in images if entry.get("file_name") == file_name)
+    image_id = next(ids, _free_id(images))
     height, width = painting.class_map.shape
-    entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
-    told["images"] = _replaced(told["images"], entry)
-    category_ids = _add_categories(told["categories"], painting.classes)
-    mine = [one for one in told["annotations"] if one.get("image_id") == image_id]
-    old_ids = {one["category_id"]: one["id"] for one in mine if "category_id" in one}
-    free = _free_id(told["annotations"])
-    told["annotations"] = [one for one in told["annotations"] if one.get("image_id") != image_id]
+    image = {"id": image_id, "file_name": file_name, "width": width, "height": height}
+    rest = [entry for entry in images if entry["id"] != image_id]
+    content["images"] = sorted([*rest, image], key=lambda entry: int(entry["id"]))
+    category_ids = _add_categories(content["categories"], painting.classes)
+    annotations = content["annotations"]
+    before = [entry for entry in annotations if entry.get("image_id") == image_id]
+    old_ids = {entry["category_id"]: entry["id"] for entry in before if "category_id" in entry}
+    free = _free_id(annotations)
+    annotations = [entry for entry in annotations if entry.get("image_id") != image_id]
     for number, pixels in painting.painted().items():
         category = category_ids[number - 1]
         if category not in old_ids:
             old_ids[category], free = free, free + 1
-        ids = {"id": old_ids[category], "image_id": image_id, "category_id": category}
-        told["annotations"].append({**ids, **_annotation(painting.class_map == number, pixels)})
-    return (json.dumps({"info": told.pop("info"), **told}) + "\n").encode()
+        numbers = {"id": old_ids[category], "image_id": image_id, "category_id": category}
+        annotations.append({**numbers, **_annotation(painting.class_map == number, pixels)})
+    content["annotations"] = annotations
+    return (json.dumps({"info": content.pop("info"), **content}) + "\n").encode()
 
 
 def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
-    """The painting of a picture out of this program's COCO file; None where there is none."""
-    told = _read(path)
-    images = [] if told is None else told["images"]
-    image = next((one for one in images if one.get("file_name") == file_name), None)
-    if told is None or image is None:
+    """The painting of an image in a COCO file of icas; None where there is none.
+
+    Categories are matched with `classes` by name; new ones are added.
+    """
+    content = _read(path)
+    images = [] if content is None else content["images"]
+    image = next((entry for entry in images if entry.get("file_name") == file_name), None)
+    if content is None or image is None:
         return None
     try:
         class_map = np.zeros((int(image["height"]), int(image["width"])), np.int16)
-        categories = {one["id"]: one for one in told["categories"]}
-        for one in told["annotations"]:
-            if one.get("image_id") == image["id"]:
-                classes, number = _class_number(categories[one["category_id"]], classes)
-                class_map[decode_rle(one["segmentation"])] = number
+        categories = {entry["id"]: entry for entry in content["categories"]}
+        for entry in content["annotations"]:
+            if entry.get("image_id") == image["id"]:
+                category = categories[entry["category_id"]]
+                classes, number = numbered_class(
+                    category["name"], classes, partial(_color, category)
+                )
+                class_map[decode_rle(entry["segmentation"])] = number
         return Painting(class_map, classes)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConflictError(
@@ -134,78 +140,56 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         ) from None
 
 
-def _class_number(category: dict[str, Any], classes: Palette) -> tuple[Palette, int]:
-    """The number of a category's class, and the classes, of which it may be a new one."""
-    for number, one in enumerate(classes, start=1):
-        if one.name == category["name"]:
-            return classes, number
+def _color(category: dict[str, Any]) -> Color:
     red, green, blue = category["color"]
-    new = PaintClass(category["name"], (red, green, blue))
-    whole = classes.joined([new])
-    return whole, whole.numbers()[new.color]
+    return red, green, blue
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A COCO file of ours; None where there is no file."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+    """A COCO file of icas; None where there is no file."""
+    content = read_json(path, ConflictError)
+    if content is None:
         return None
-    except OSError as error:
-        raise ConflictError(f"{path} cannot be read: {os_reason(error)}") from None
-    except ValueError:
-        raise ConflictError(f"{path} is no whole JSON: mend it or move it away") from None
-    info = told.get("info") if isinstance(told, dict) else None
+    info = content.get("info") if isinstance(content, dict) else None
     if not isinstance(info, dict) or "icas" not in info:
         raise ConflictError(f"{path} is not segmentimg's: move it away, or choose another --out")
-    if not all(_has_ids(told.get(name)) for name in LISTS):
+    if not all(_has_ids(content.get(name)) for name in LISTS):
         raise ConflictError(f"{path} is damaged: mend it or move it away")
-    return dict(told)
+    return dict(content)
 
 
 def _has_ids(entries: object) -> bool:
     return isinstance(entries, list) and all(
-        isinstance(one, dict) and isinstance(one.get("id"), int) for one in entries
+        isinstance(entry, dict) and isinstance(entry.get("id"), int) for entry in entries
     )
 
 
-def _image_id(told: dict[str, Any], file_name: str) -> int:
-    ids = (one["id"] for one in told["images"] if one.get("file_name") == file_name)
-    return next(ids, _free_id(told["images"]))
-
-
 def _free_id(entries: list[dict[str, Any]]) -> int:
-    return max((int(one["id"]) for one in entries), default=0) + 1
-
-
-def _replaced(entries: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
-    others = [one for one in entries if one["id"] != entry["id"]]
-    return sorted([*others, entry], key=lambda one: int(one["id"]))
+    return max((int(entry["id"]) for entry in entries), default=0) + 1
 
 
 def _add_categories(categories: list[dict[str, Any]], classes: tuple[PaintClass, ...]) -> list[int]:
     """The category of each class; those that are missing are added."""
-    by_name = {one.get("name"): int(one["id"]) for one in categories}
-    for number, one in enumerate(classes, start=1):
-        if one.name not in by_name:
+    by_name = {entry.get("name"): int(entry["id"]) for entry in categories}
+    for number, paint in enumerate(classes, start=1):
+        if paint.name not in by_name:
             taken = number in by_name.values()
-            by_name[one.name] = _free_id(categories) if taken else number
-            entry = {"id": by_name[one.name], "name": one.name, "supercategory": ""}
-            categories.append({**entry, "color": list(one.color)})
-    return [by_name[one.name] for one in classes]
+            by_name[paint.name] = _free_id(categories) if taken else number
+            entry = {"id": by_name[paint.name], "name": paint.name, "supercategory": ""}
+            categories.append({**entry, "color": list(paint.color)})
+    return [by_name[paint.name] for paint in classes]
 
 
 def _annotation(mask: NDArray[np.bool_], pixels: int) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
-    box = [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
-    return {"segmentation": _packed(mask), "area": pixels, "bbox": box, "iscrowd": 0}
+    top, bottom, left, right = bounding_box(mask)
+    box = [left, top, right - left, bottom - top]
+    return {"segmentation": _encoded(mask), "area": pixels, "bbox": box, "iscrowd": 0}
 
 
-def _packed(mask: NDArray[np.bool_]) -> Rle:
+def _encoded(mask: NDArray[np.bool_]) -> Rle:
     """Run lengths, compressed where pycocotools is installed."""
     if importlib.util.find_spec("pycocotools") is None:
         return encode_rle(mask)
     coder: Any = importlib.import_module("pycocotools.mask")
-    packed = coder.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(packed["size"]), "counts": packed["counts"].decode("ascii")}
+    rle = coder.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

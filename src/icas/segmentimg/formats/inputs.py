@@ -1,26 +1,33 @@
-"""What ``NAME.json`` tells of a picture and of how it was cut."""
+"""Images of a run, where their files go, and their records in ``NAME.json``."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from icas._version import __version__
-from icas.common.errors import IcasError, UnreadableImageError, UsageError
+from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
 from icas.io.files import beside
 from icas.io.find import find_images
 from icas.io.formats import os_reason, require_file
 from icas.io.reading import Image
 from icas.segmentimg.segmenters import Segmenter
 
+Record = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture and where its files go."""
+    """An image file, and where its results go.
+
+    Names of results begin with `name`: the file's name without its suffix, or with it where
+    another image of the folder would have the same name.
+    """
 
     path: Path
     out: Path
@@ -34,40 +41,28 @@ class Picture:
 def find_pictures(
     paths: Sequence[str | Path], out: Path | None = None, recursive: bool = False
 ) -> list[Picture]:
-    """The pictures that `paths` name, files or folders, in order and each once."""
-    found: dict[Path, None] = {}
+    """The images of files and folders, in order, each once.
+
+    Raises UsageError for a path that does not exist and for two images of one name in `out`, and
+    IcasError where there are no images.
+    """
+    files: dict[Path, None] = {}
     for path in map(Path, paths):
         if not path.exists() and not path.is_symlink():
             raise UsageError(f"{path} does not exist")
-        found.update(
-            dict.fromkeys(find_images(path, recursive=recursive) if path.is_dir() else [path])
-        )
-    if not found:
+        images = find_images(path, recursive=recursive) if path.is_dir() else [path]
+        files.update(dict.fromkeys(images))
+    if not files:
         raise IcasError(f"no pictures in {', '.join(map(str, paths))}")
-    pictures = [
-        Picture(path, out or beside(path.parent, "_segmented"), name)
-        for path, name in _named(found)
-    ]
-    _refuse_equal_files(pictures)
-    return pictures
-
-
-def _named(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Each picture with its name; all pictures of a folder count, whether named or not."""
-    listed = list(paths)
-    taken: Counter[tuple[Path, str]] = Counter()
-    for folder in {path.parent for path in listed}:
-        inside = {*find_images(folder), *(path for path in listed if path.parent == folder)}
-        taken.update((folder, path.stem.casefold()) for path in inside)
-    return [
-        (path, path.stem if taken[path.parent, path.stem.casefold()] == 1 else path.name)
-        for path in listed
-    ]
-
-
-def _refuse_equal_files(pictures: Sequence[Picture]) -> None:
-    seen: dict[tuple[Path, str], Path] = {}
-    for picture in pictures:
+    stems: Counter[tuple[Path, str]] = Counter()
+    for folder in {path.parent for path in files}:  # all its images count, also those not named
+        inside = {*find_images(folder), *(path for path in files if path.parent == folder)}
+        stems.update((folder, path.stem.casefold()) for path in inside)
+    pictures, seen = [], dict[tuple[Path, str], Path]()
+    for path in files:
+        unique = stems[path.parent, path.stem.casefold()] == 1
+        name = path.stem if unique else path.name
+        picture = Picture(path, out or beside(path.parent, "_segmented"), name)
         key = (picture.out, picture.name.casefold())
         if key in seen:
             raise UsageError(
@@ -75,17 +70,43 @@ def _refuse_equal_files(pictures: Sequence[Picture]) -> None:
                 " leave --out away, or name them one at a time"
             )
         seen[key] = picture.path
+        pictures.append(picture)
+    return pictures
 
 
-Record = dict[str, Any]
+def read_json(path: Path, error_class: type[IcasError]) -> Any:
+    """The JSON in a file; None where there is no file, `error_class` where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise error_class(f"{path} cannot be read: {os_reason(error)}") from None
+    except ValueError:
+        raise error_class(f"{path} is no whole JSON: mend it or move it away") from None
+
+
+def saved_record(picture: Picture) -> Record | None:
+    """The content of NAME.json; None where there is none, ConflictError for a foreign file."""
+    path = picture.file(".json")
+    record = read_json(path, ConflictError)
+    if record is None:
+        return None
+    if not isinstance(record, dict) or "icas" not in record:
+        raise ConflictError(
+            f"{path} is another program's: move it away, or give another folder with --out"
+        )
+    return record
+
+
 _PART = 1 << 20
 """Bytes read at a time."""
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, as hex digits."""
+    """SHA-256 of a file, as hex digits; UnreadableImageError where it cannot be read."""
     if require_file(path).st_size == 0:
-        raise UnreadableImageError("empty file")  # as the system's own are, which never end
+        raise UnreadableImageError("empty file")  # like those of /proc, which never end
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -97,7 +118,7 @@ def digest_of(path: Path) -> str:
 
 
 def method_record(segmenter: Segmenter, work_size: int) -> Record:
-    """How pictures are cut: method, its options, the size at which it works."""
+    """Entries of NAME.json about the method: its name, options, and working size."""
     return {
         "method": segmenter.name,
         "options": asdict(segmenter),  # type: ignore[call-overload]
@@ -108,7 +129,7 @@ def method_record(segmenter: Segmenter, work_size: int) -> Record:
 def picture_record(
     path: Path, image: Image, digest: str, method: Record, segments: int, seconds: float
 ) -> Record:
-    """All that is told of a picture that was cut."""
+    """Entries of NAME.json about an image, its segments, and the `seconds` they took."""
     return {
         "icas": __version__,
         "image": path.name,

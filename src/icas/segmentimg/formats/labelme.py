@@ -1,4 +1,4 @@
-"""Paintings as labelme's JSON, and labelme's shapes as paintings."""
+"""Paintings as labelme files, and shapes of labelme files as paintings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
-from icas.io.formats import os_reason
-from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
-from icas.segmentimg.formats import Contents, PaintFormat
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, default_palette
+from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
+from icas.segmentimg.formats.inputs import Picture, read_json
+from icas.segmentimg.labels.boxes import bounding_box, rows_of
 
 VERSION = "5.5.0"
 """The release of labelme whose format this is."""
@@ -29,13 +31,13 @@ Mask = NDArray[np.bool_]
 
 
 def labelme_bytes(painting: Painting, image_path: str) -> bytes:
-    """A labelme file: a shape of type mask for each class that is painted."""
+    """A labelme file with a mask shape per painted class; the image's path relative to it."""
     height, width = painting.class_map.shape
     shapes = [
         _mask_shape(painting.classes[number - 1].name, painting.class_map == number)
         for number in painting.painted()
     ]
-    told = {
+    content = {
         "version": VERSION,
         "flags": {},
         "shapes": shapes,
@@ -44,7 +46,7 @@ def labelme_bytes(painting: Painting, image_path: str) -> bytes:
         "imageHeight": height,
         "imageWidth": width,
     }
-    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 class Labelme(PaintFormat):
@@ -52,40 +54,34 @@ class Labelme(PaintFormat):
 
     def check(self, image: Picture) -> None:
         path = image.file(LABELME_ENDING)
-        if path.exists() and not is_labelme(parsed_json(path)):
+        if path.exists() and not is_labelme(json_or_none(path)):
             raise ConflictError(f"{path} is not labelme's: move it away, or save no labelme")
 
     def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
-        place = _seen_from(image.out, image.path)
-        return {f"{image.name}{LABELME_ENDING}": lambda: labelme_bytes(painting, place)}
+        source = image.path.resolve()
+        with suppress(ValueError):  # raised for another drive
+            source = Path(os.path.relpath(source, image.out.resolve()))
+        path = source.as_posix()
+        return {f"{image.name}{LABELME_ENDING}": lambda: labelme_bytes(painting, path)}
 
 
-def _seen_from(folder: Path, file: Path) -> str:
-    """`file` relative to `folder`, with ``/`` between."""
+def json_or_none(path: Path) -> Any:
+    """The JSON in a file; None where there is none."""
     try:
-        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return file.resolve().as_posix()
-
-
-def parsed_json(path: Path) -> Any:
-    """The JSON in a file; None where it holds none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        return read_json(path, ConflictError)
+    except ConflictError:
         return None
 
 
 def _mask_shape(label: str, mask: Mask) -> dict[str, Any]:
-    """The rectangle around a mask, its corners within, and in it the mask as a PNG of 0 and 1."""
+    """A mask shape: corner pixels of its bounding box, and the mask in it as a PNG of 0 and 1."""
     import cv2
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1], columns[0], columns[-1]
-    _, png = cv2.imencode(".png", mask[top : bottom + 1, left : right + 1].astype(np.uint8))
+    top, bottom, left, right = box = bounding_box(mask)
+    _, png = cv2.imencode(".png", mask[rows_of(box)].astype(np.uint8))
     return {
         "label": label,
-        "points": [[float(left), float(top)], [float(right), float(bottom)]],
+        "points": [[float(left), float(top)], [float(right - 1), float(bottom - 1)]],
         "group_id": None,
         "description": "",
         "shape_type": "mask",
@@ -94,103 +90,97 @@ def _mask_shape(label: str, mask: Mask) -> dict[str, Any]:
     }
 
 
-def is_labelme(told: object) -> bool:
-    """Whether parsed JSON is labelme's."""
-    return isinstance(told, dict) and isinstance(told.get("shapes"), list) and "imagePath" in told
+def is_labelme(content: object) -> bool:
+    """Whether parsed JSON is of a labelme file."""
+    if not isinstance(content, dict):
+        return False
+    return isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
 def is_labelme_of(path: Path, image: Path) -> bool:
-    """Whether a file beside a picture is labelme's and of this picture, not of a namesake.
+    """Whether a file beside an image is a labelme file of it, not of another of its name.
 
-    One that seems to be labelme's, but is cut short, counts too: `read_labelme` tells of it.
+    A truncated file that seems to be one counts, too: `read_labelme` reports it.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return False
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except ValueError:
         return '"shapes"' in text and '"imagePath"' in text
-    if not is_labelme(told):
+    if not is_labelme(content):
         return False
-    named = re.split(r"[/\\]", str(told["imagePath"]))[-1]
-    return named == image.name or not (image.parent / named).is_file()
+    name = re.split(r"[/\\]", str(content["imagePath"]))[-1]
+    return name == image.name or not (image.parent / name).is_file()
 
 
 def read_labelme(
     path: Path, shape: tuple[int, int], palette: Sequence[PaintClass] = ()
 ) -> tuple[Painting, list[str]]:
-    """The painting that the shapes of a labelme file give; of overlapping ones the later wins."""
-    shapes = _shapes(path, shape)
+    """The painting of a labelme file, and a line for each shape without an area, left out.
+
+    `shape`: (h, w) of the image. Where shapes overlap, the later wins. A label becomes the class
+    of its name; a new one gets the next free color of `default_palette`. UsageError for a broken
+    file, one of another program, or one of an image of another size.
+    """
     class_map, classes, notes = np.zeros(shape, np.int16), Palette(palette), []
-    for number, one in enumerate(shapes, start=1):
+    for number, entry in enumerate(_shapes(path, shape), start=1):
         try:
-            kind, label = str(one.get("shape_type") or "polygon"), _label(one)
-            mask = None if kind in NOT_AREAS else _drawn(kind, one, shape)
+            kind, label = str(entry.get("shape_type") or "polygon"), _label(entry)
+            mask = None if kind in NOT_AREAS else _shape_mask(kind, entry, shape)
         except (IcasError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UsageError(
-                f"{path}: shape {number} is wrong ({_words(error)}): mend it in labelme"
+                f"{path}: shape {number} is wrong ({reason}): mend it in labelme"
             ) from None
         if mask is None:
             notes.append(f"{path}: shape {number}, {kind} {label!r}, has no area: left out")
             continue
-        classes, class_number = _numbered(label, classes, path)
+        classes, class_number = numbered_class(label, classes, partial(_free_color, classes, path))
         class_map[mask] = class_number
     return Painting(class_map, classes), notes
 
 
-def _words(error: Exception) -> str:
-    return f"no {error}" if isinstance(error, KeyError) else str(error)
-
-
 def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {os_reason(error)}") from None
-    except ValueError:
-        raise UsageError(f"{path} is no whole JSON: mend it or move it away") from None
-    if not is_labelme(told):
+    content = read_json(path, UsageError)
+    if not is_labelme(content):
         raise UsageError(f"{path} is not labelme's: it needs shapes and imagePath")
-    claimed = (told.get("imageHeight"), told.get("imageWidth"))
-    if None not in claimed and claimed != tuple(shape):
+    size = (content.get("imageHeight"), content.get("imageWidth"))
+    if None not in size and size != tuple(shape):
         raise UsageError(
-            f"{path} is of a picture of {claimed[1]}x{claimed[0]} pixels, this one has"
+            f"{path} is of a picture of {size[1]}x{size[0]} pixels, this one has"
             f" {shape[1]}x{shape[0]}: move the file away, or bring the picture back to its size"
         )
-    return list(told["shapes"])
+    return list(content["shapes"])
 
 
-def _label(one: dict[str, Any]) -> str:
-    label = one["label"]
+def _label(entry: dict[str, Any]) -> str:
+    label = entry["label"]
     if not isinstance(label, str):
         raise UsageError(f"its label is {label!r}, not text")
     return PaintClass(label, (0, 0, 0)).name  # checked
 
 
-def _numbered(label: str, classes: Palette, path: Path) -> tuple[Palette, int]:
-    """The number of a label's class, and the classes, of which it may be a new one."""
-    for number, one in enumerate(classes, start=1):
-        if one.name == label:
-            return classes, number
+def _free_color(classes: Palette, path: Path) -> Color:
     taken = classes.numbers()
-    free = next((one.color for one in default_palette() if one.color not in taken), None)
-    if free is None:
-        raise UsageError(
-            f"{path} has more labels than there are colours: name them with --palette, a line"
-            " each like car,#cc0000"
-        )
-    return classes.joined([PaintClass(label, free)]), len(classes) + 1
+    for entry in default_palette():
+        if entry.color not in taken:
+            return entry.color
+    raise UsageError(
+        f"{path} has more labels than there are colours: name them with --palette, a line"
+        " each like car,#cc0000"
+    )
 
 
-def _drawn(kind: str, one: dict[str, Any], shape: tuple[int, int]) -> Mask:
+def _shape_mask(kind: str, entry: dict[str, Any], shape: tuple[int, int]) -> Mask:
     """(h, w) bool: the pixels of a shape that has an area."""
-    points = [(float(x), float(y)) for x, y in one["points"]]
+    points = [(float(x), float(y)) for x, y in entry["points"]]
     if not all(math.isfinite(part) and abs(part) < 1e6 for point in points for part in point):
         raise UsageError("points that lie nowhere near the picture")
     if kind == "mask":
-        return _pasted(one["mask"], points, shape)
+        return _decoded_mask(entry["mask"], points, shape)
     needed = {"polygon": 3, "oriented_rectangle": 4, "rectangle": 2, "circle": 2}
     if kind not in needed:
         raise UsageError(f"of type {kind!r}; known are mask, {', '.join(needed)}")
@@ -210,13 +200,13 @@ def _filled(kind: str, points: list[tuple[float, float]], shape: tuple[int, int]
         (x0, y0), (x1, y1) = points
         draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=1, outline=1)
     else:
-        (x, y), on_it = points
-        reach = math.dist((x, y), on_it)
+        (x, y), rim = points
+        reach = math.dist((x, y), rim)
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=1, outline=1)
     return np.asarray(canvas) > 0
 
 
-def _pasted(text: str, points: list[tuple[float, float]], shape: tuple[int, int]) -> Mask:
+def _decoded_mask(text: str, points: list[tuple[float, float]], shape: tuple[int, int]) -> Mask:
     """The mask in `text`, a PNG in base64, with its first pixel at the first point."""
     from PIL import PngImagePlugin
 

@@ -1,4 +1,4 @@
-"""What a picture was painted with before: masks, labels, labelme's shapes, COCO."""
+"""Loading the saved painting of an image: masks, label map, labelme shapes, COCO."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ from icas.segmentimg.document.palette import (
     default_palette,
 )
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
-from icas.segmentimg.formats.inputs import Picture
-from icas.segmentimg.formats.labelme import LABELME_ENDING, is_labelme_of, parsed_json, read_labelme
+from icas.segmentimg.formats.inputs import Picture, saved_record
+from icas.segmentimg.formats.labelme import (
+    LABELME_ENDING,
+    is_labelme_of,
+    json_or_none,
+    read_labelme,
+)
 from icas.segmentimg.formats.masks import (
     ASIDE,
     LABELS_ENDING,
@@ -32,7 +37,6 @@ from icas.segmentimg.formats.masks import (
     names_in,
     parts_of,
     pending_of,
-    saved_json,
     strings,
 )
 
@@ -42,7 +46,11 @@ Shape = tuple[int, int]
 
 
 class Loaded(NamedTuple):
-    """A painting from before."""
+    """A saved painting, and the files it was read from.
+
+    After an interrupted save, the files have the names that they will get. `notes`: a line for
+    each thing that was left out.
+    """
 
     painting: Painting
     files: list[Path]
@@ -52,90 +60,94 @@ class Loaded(NamedTuple):
 def load_painting(
     picture: Picture, shape: Shape, palette: Sequence[PaintClass] = ()
 ) -> Loaded | None:
-    """The painting that a picture has from before; None where it has none.
+    """The saved painting of an image of `shape` (h, w); None where there is none.
 
-    Looked for in this order: masks, the label map, our labelme file and the folder's COCO file in
-    ``picture.out``; where nothing was ever saved there, labelme's own file beside the picture.
-    Masks may have been edited since: what is half white or more is painted, and where two overlap
-    the later by name wins.
+    Searched in this order: masks, the label map, the labelme file and the COCO file in
+    ``picture.out``; where nothing was ever saved there, labelme's own file beside the image.
+    Masks may have been edited since: pixels half white or more are painted, and where two overlap
+    the later by name wins. Classes begin with those of `palette`. Files that are damaged or of
+    another size raise errors that name them.
     """
-    before = _before(picture, shape, palette)
-    for find in (_from_masks, _from_labels, _from_labelme, _from_coco, _without_files):
-        found = find(before)
-        if found is not None:
-            return found._replace(notes=[*before.notes(), *found.notes])
+    saved = _read_saved(picture, shape, palette)
+    for load in (_from_masks, _from_labels, _from_labelme, _from_coco, _without_files):
+        loaded = load(saved)
+        if loaded is not None:
+            return loaded._replace(notes=[*saved.notes(), *loaded.notes])
     return None
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What a picture has from before."""
+class _Saved:
+    """What an earlier save left: files and NAME.json."""
 
     picture: Picture
     shape: Shape
-    told: dict[str, Any]
+    record: dict[str, Any]
+    """NAME.json; empty where there is none of icas."""
     known: dict[int, PaintClass]
+    """Classes listed in NAME.json, by number."""
     files: dict[str, Path]
+    """Files of the painting, by the names that they have or will get, sorted."""
     classes: Palette
+    """The palette, then the classes of NAME.json."""
 
     def notes(self) -> list[str]:
-        """A line for each file that the last save found there and left aside."""
-        paths = [self.picture.out / name for name in strings(self.told.get(ASIDE))]
+        """A line for each file of another program that the last save recorded."""
+        paths = [self.picture.out / name for name in strings(self.record.get(ASIDE))]
         why = "not part of what was saved last: left out"
         return [f"{path}: {why}" for path in paths if path.exists()]
 
 
-def _before(picture: Picture, shape: Shape, palette: Sequence[PaintClass]) -> _Before:
-    told = parsed_json(picture.file(".json"))
-    another = isinstance(told, dict) and "icas" not in told  # labelme's, perhaps
-    told = {} if another else saved_json(picture) or {}
-    known = _told_classes(picture, told)
+def _read_saved(picture: Picture, shape: Shape, palette: Sequence[PaintClass]) -> _Saved:
+    content = json_or_none(picture.file(".json"))
+    foreign = isinstance(content, dict) and "icas" not in content  # of labelme, perhaps
+    record = {} if foreign else saved_record(picture) or {}
+    known = _listed_classes(picture, record)
     try:
-        files = _files_of(picture, told)
+        files = _files_of(picture, record)
     except OSError as error:
         raise IcasError(f"cannot read the folder {picture.out}: {os_reason(error)}") from error
-    classes = Palette(palette).joined(known.values())
-    return _Before(picture, shape, told, known, files, classes)
+    return _Saved(picture, shape, record, known, files, Palette(palette).joined(known.values()))
 
 
-def _told_classes(picture: Picture, told: dict[str, Any]) -> dict[int, PaintClass]:
-    found = {}
+def _listed_classes(picture: Picture, record: dict[str, Any]) -> dict[int, PaintClass]:
+    classes = {}
     try:
-        for one in sorted(told.get("classes", []), key=lambda one: int(one["number"])):
-            red, green, blue = one["color"]
-            found[int(one["number"])] = PaintClass(one["name"], (red, green, blue))
+        for entry in sorted(record.get("classes", []), key=lambda entry: int(entry["number"])):
+            red, green, blue = entry["color"]
+            classes[int(entry["number"])] = PaintClass(entry["name"], (red, green, blue))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"{picture.file('.json')} is damaged where it lists classes ({error}): mend it or"
             " move it away"
         ) from None
-    return found
+    return classes
 
 
-def _files_of(picture: Picture, told: dict[str, Any]) -> dict[str, Path]:
-    pending, listing = pending_of(told), names_in(picture.out)
-    passed = {*strings(told.get(ASIDE)), *strings(pending.get("stale"))}
-    ours = {name for name in listing if is_paint(name, picture.name)} - passed
-    if COCO_NAME in strings(told.get("painted_files")):
-        ours |= listing & {COCO_NAME}
-    found = {name: picture.out / name for name in ours}
+def _files_of(picture: Picture, record: dict[str, Any]) -> dict[str, Path]:
+    pending, listing = pending_of(record), names_in(picture.out)
+    ignored = {*strings(record.get(ASIDE)), *strings(pending.get("stale"))}
+    names = {name for name in listing if is_paint(name, picture.name)} - ignored
+    if COCO_NAME in strings(record.get("painted_files")):
+        names |= listing & {COCO_NAME}
+    files = {name: picture.out / name for name in names}
     for name, part in parts_of(pending).items():
         if part in listing and (name == COCO_NAME or is_paint(name, picture.name)):
-            found[name] = picture.out / part
-    return dict(sorted(found.items()))
+            files[name] = picture.out / part
+    return dict(sorted(files.items()))
 
 
-def _from_masks(before: _Before) -> Loaded | None:
-    colors = {name: mask_color(name, before.picture.name) for name in before.files}
-    found = [(before.files[name], color) for name, color in colors.items() if color is not None]
-    if not found:
+def _from_masks(saved: _Saved) -> Loaded | None:
+    colors = {name: mask_color(name, saved.picture.name) for name in saved.files}
+    masks = [(saved.files[name], color) for name, color in colors.items() if color is not None]
+    if not masks:
         return None
-    paths = [before.picture.out / name for name, color in colors.items() if color is not None]
-    classes = before.classes.joined(_mask_class(path, color) for path, color in found)
+    paths = [saved.picture.out / name for name, color in colors.items() if color is not None]
+    classes = saved.classes.joined(_mask_class(path, color) for path, color in masks)
     numbers = classes.numbers()
-    class_map = np.zeros(before.shape, np.int16)
-    for path, color in found:
-        class_map[_read_mask(path, before.shape)] = numbers[color]
+    class_map = np.zeros(saved.shape, np.int16)
+    for path, color in masks:
+        class_map[_read_mask(path, saved.shape)] = numbers[color]
     return Loaded(Painting(class_map, classes), paths, [])
 
 
@@ -146,15 +158,18 @@ def _mask_class(path: Path, color: Color) -> PaintClass:
         raise UsageError(f"{path}: {error}: rename it or move it away") from None
 
 
-def _from_labels(before: _Before) -> Loaded | None:
-    path = before.files.get(f"{before.picture.name}{LABELS_ENDING}")
+def _from_labels(saved: _Saved) -> Loaded | None:
+    path = saved.files.get(f"{saved.picture.name}{LABELS_ENDING}")
     if path is None:
         return None
-    labels = _read_labels(path, before.shape)
+    pixels = _pixels(path, saved.shape, flat=False)
+    if pixels.ndim != 2:
+        raise UsageError(f"{path} is no label map: a gray PNG of class numbers is needed")
+    labels = pixels.astype(np.int64)
     counts = np.bincount(labels.ravel())
     present = [int(number) for number in np.flatnonzero(counts) if number]
-    known = _numbered(path, present, before)
-    classes = before.classes.joined(known[number] for number in present)
+    known = _classes_by_number(path, present, saved)
+    classes = saved.classes.joined(known[number] for number in present)
     numbers = classes.numbers()
     table = np.zeros(len(counts), np.int16)
     for number in present:
@@ -162,18 +177,18 @@ def _from_labels(before: _Before) -> Loaded | None:
     return Loaded(Painting(table[labels], classes), [path], [])
 
 
-def _numbered(path: Path, present: list[int], before: _Before) -> dict[int, PaintClass]:
+def _classes_by_number(path: Path, present: list[int], saved: _Saved) -> dict[int, PaintClass]:
     """The class of each number of a label map.
 
-    As NAME.json lists them; without it, as the palette does and then ours. A number that is new
-    to the list gets the next colour that is free.
+    As listed in NAME.json; without it, in the order of the palette and the default palette. A
+    number that is not listed gets the next free color.
     """
-    listed = {one.color for one in before.known.values()}
-    whole = before.classes.joined(default_palette())
-    free = [one for one in whole if one.color not in listed]
-    new = [number for number in present if number not in before.known]
-    if before.known:
-        numbered = {**before.known, **dict(zip(new, free, strict=False))}
+    listed = {entry.color for entry in saved.known.values()}
+    joined = saved.classes.joined(default_palette())
+    free = [entry for entry in joined if entry.color not in listed]
+    new = [number for number in present if number not in saved.known]
+    if saved.known:
+        numbered = {**saved.known, **dict(zip(new, free, strict=False))}
     else:
         numbered = dict(enumerate(free, start=1))
     missing = [number for number in present if number not in numbered]
@@ -185,41 +200,41 @@ def _numbered(path: Path, present: list[int], before: _Before) -> dict[int, Pain
     return numbered
 
 
-def _from_labelme(before: _Before) -> Loaded | None:
-    path = before.files.get(f"{before.picture.name}{LABELME_ENDING}")
-    return None if path is None else _labelme_loaded(path, before)
+def _from_labelme(saved: _Saved) -> Loaded | None:
+    path = saved.files.get(f"{saved.picture.name}{LABELME_ENDING}")
+    return None if path is None else _load_labelme(path, saved)
 
 
-def _labelme_loaded(path: Path, before: _Before) -> Loaded:
-    painting, notes = read_labelme(path, before.shape, before.classes)
+def _load_labelme(path: Path, saved: _Saved) -> Loaded:
+    painting, notes = read_labelme(path, saved.shape, saved.classes)
     return Loaded(painting, [path], notes)
 
 
-def _from_coco(before: _Before) -> Loaded | None:
-    path = before.files.get(COCO_NAME)
+def _from_coco(saved: _Saved) -> Loaded | None:
+    path = saved.files.get(COCO_NAME)
     if path is None:
         return None
-    painting = read_coco(path, before.picture.path.name, before.classes)
+    painting = read_coco(path, saved.picture.path.name, saved.classes)
     if painting is None:
         return None
-    _check_size(path, painting.class_map.shape, before.shape)
+    _check_size(path, painting.class_map.shape, saved.shape)
     return Loaded(painting, [path], [])
 
 
-def _without_files(before: _Before) -> Loaded | None:
-    """A picture saved with nothing painted, or one that labelme alone knows."""
-    image = before.picture.path
-    if "painted_files" in before.told:
-        if before.told.get("classes"):
-            return None  # somebody has taken the files away
-        nothing = Painting(np.zeros(before.shape, np.int16), before.classes)
-        return Loaded(nothing, [before.picture.file(".json")], [])
+def _without_files(saved: _Saved) -> Loaded | None:
+    """An image saved with nothing painted, or only painted in labelme."""
+    image = saved.picture.path
+    if "painted_files" in saved.record:
+        if saved.record.get("classes"):
+            return None  # the files were moved away
+        empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
+        return Loaded(empty, [saved.picture.file(".json")], [])
     path = image.with_name(f"{image.stem}.json")
-    return _labelme_loaded(path, before) if is_labelme_of(path, image) else None
+    return _load_labelme(path, saved) if is_labelme_of(path, image) else None
 
 
 def _read_mask(path: Path, shape: Shape) -> NDArray[np.bool_]:
-    """(h, w) bool: where a mask is half white or more, and half opaque or more."""
+    """(h, w) bool: pixels of a mask that are half white and half opaque, or more."""
     pixels = _pixels(path, shape, flat=True)
     if pixels.dtype == bool:
         return pixels
@@ -230,15 +245,8 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.bool_]:
     return np.asarray(light & (pixels[..., 3] >= half) if pixels.shape[2] == 4 else light)
 
 
-def _read_labels(path: Path, shape: Shape) -> NDArray[np.int64]:
-    pixels = _pixels(path, shape, flat=False)
-    if pixels.ndim != 2:
-        raise UsageError(f"{path} is no label map: a gray PNG of class numbers is needed")
-    return pixels.astype(np.int64)
-
-
 def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
-    """What a PNG of a picture's size holds; `flat`: colours in place of a palette's indices."""
+    """Pixels of a PNG of this size; `flat`: colors in place of palette indices."""
     from PIL import PngImagePlugin
 
     try:
@@ -249,21 +257,20 @@ def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
     try:
         png = PngImagePlugin.PngImageFile(io.BytesIO(data))
         _check_size(path, png.size[::-1], shape)
-        png.verify()  # check sums, which reading passes over; it can't be read from then on
+        png.verify()  # check sums, which reading ignores; it cannot be read after that
         png = PngImagePlugin.PngImageFile(io.BytesIO(data))
         png.load()
         rgba = flat and (png.mode == "P" or png.has_transparency_data)
         return np.asarray(png.convert("RGBA") if rgba else png)
     except UsageError:
         raise
-    # Broken files make Pillow's reader raise nearly anything; to the user it is one file.
-    except Exception:
+    except Exception:  # Pillow raises nearly anything for broken files
         raise UnreadableImageError(f"{path} is no whole PNG: mend it or move it away") from None
 
 
-def _check_size(path: Path, found: tuple[int, ...], shape: Shape) -> None:
-    if tuple(found) != tuple(shape):
+def _check_size(path: Path, size: tuple[int, ...], shape: Shape) -> None:
+    if tuple(size) != tuple(shape):
         raise UsageError(
-            f"{path} has {found[1]}x{found[0]} pixels, the picture {shape[1]}x{shape[0]}: bring it"
+            f"{path} has {size[1]}x{size[0]} pixels, the picture {shape[1]}x{shape[0]}: bring it"
             " to the picture's size or move it away"
         )

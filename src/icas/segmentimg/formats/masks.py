@@ -1,9 +1,9 @@
-"""Paintings to files and back: a mask a colour, a map of the classes, and what tells of them.
+"""Saving a painting: a mask per class, a map of class numbers, and its record in NAME.json.
 
-A save is all or nothing. Every file is first written whole under a hidden name; then NAME.json
-takes in which of them stand for which (`PENDING`), and from that moment on the new painting is
-the one that loads; only then the files get their names, and what they replace goes. Killed at any
-instruction, a save leaves the painting from before or the new one, never a mixture.
+A save is all or nothing. Every file is first written under a hidden name; then NAME.json records
+the hidden names (`PENDING`), and from then on the new painting is the one that is loaded; only
+then the files are renamed and those they replace removed. Killed at any instruction, a save leaves
+the previous painting or the new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -23,46 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas._version import __version__
-from icas.common.errors import ConflictError, IcasError, UsageError
+from icas.common.errors import IcasError, UsageError
 from icas.io.files import unfinished, write_whole
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import Color, Painting
 from icas.segmentimg.formats import FORMATS, Contents, PaintFormat
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import Picture, saved_record
 from icas.segmentimg.formats.labelme import LABELME_ENDING
 
 LABELS_ENDING = "_labels.png"
 PENDING = "unfinished_save"
-"""Key of NAME.json under which a save that is not finished yet names its files."""
+"""Key of NAME.json: hidden names of the files of an unfinished save."""
 ASIDE = "set_aside"
-"""Key of NAME.json for masks that somebody else made and that are not to be loaded."""
+"""Key of NAME.json: masks of another program, not to be loaded."""
 _MASK = re.compile(r"_mask_\(R([:=])([0-9]+),G\1([0-9]+),B\1([0-9]+)\)\.png", re.IGNORECASE)
 _PART = re.compile(r"\.icas-[0-9a-f]{12}\.part")
 
 
 def mask_name(name: str, color: Color, portable: bool = False) -> str:
-    """``NAME_mask_(R:204,G:0,B:0).png``; with ``=`` for ``:`` where file names must not hold it."""
+    """``NAME_mask_(R:204,G:0,B:0).png``; portable with ``=`` for ``:``."""
     sign = "=" if portable else ":"
     parts = (f"{letter}{sign}{part}" for letter, part in zip("RGB", color, strict=True))
     return f"{name}_mask_({','.join(parts)}).png"
-
-
-def saved_json(picture: Picture) -> dict[str, Any] | None:
-    """What NAME.json tells; None where there is none."""
-    path = picture.file(".json")
-    try:
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ConflictError(f"{path} cannot be read: {os_reason(error)}") from None
-    except ValueError:
-        raise ConflictError(f"{path} is no whole JSON: mend it or move it away") from None
-    if not isinstance(told, dict) or "icas" not in told:
-        raise ConflictError(
-            f"{path} is another program's: move it away, or give another folder with --out"
-        )
-    return told
 
 
 def names_in(folder: Path) -> set[str]:
@@ -73,25 +55,25 @@ def names_in(folder: Path) -> set[str]:
 
 
 def mask_color(file_name: str, name: str) -> Color | None:
-    """The colour in the name of a mask of the picture `name`; None for any other file."""
+    """The color in the name of a mask of the image `name`; None for any other file."""
     rest = file_name.removeprefix(name)
-    found = _MASK.fullmatch(rest) if rest != file_name else None
-    return (int(found[2]), int(found[3]), int(found[4])) if found else None
+    match = _MASK.fullmatch(rest) if rest != file_name else None
+    return (int(match[2]), int(match[3]), int(match[4])) if match else None
 
 
 def is_paint(file_name: str, name: str) -> bool:
-    """Whether a file of this name is loaded as paint of the picture `name`."""
+    """Whether a file of this name is loaded as a painting of the image `name`."""
     fixed = (f"{name}{LABELS_ENDING}", f"{name}{LABELME_ENDING}")
     return file_name in fixed or mask_color(file_name, name) is not None
 
 
-def pending_of(told: dict[str, Any]) -> dict[str, Any]:
-    pending = told.get(PENDING)
+def pending_of(record: dict[str, Any]) -> dict[str, Any]:
+    pending = record.get(PENDING)
     return pending if isinstance(pending, dict) else {}
 
 
 def parts_of(pending: dict[str, Any]) -> dict[str, str]:
-    """Hidden name of each file that has not got its own yet; nothing that could be another's."""
+    """Hidden names of files not yet renamed; no name that could be of another program."""
     parts = pending.get("parts")
     return {
         str(name): part
@@ -101,7 +83,7 @@ def parts_of(pending: dict[str, Any]) -> dict[str, str]:
 
 
 def strings(value: object) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def save_painting(
@@ -111,19 +93,19 @@ def save_painting(
     saves: Sequence[str] = ("masks", "labels"),
     portable: bool = False,
 ) -> list[Path]:
-    """Write a painting into ``picture.out``, all of it or nothing.
+    """Write a painting into ``picture.out``, all of it or nothing; returns its files.
 
-    Replaces what an earlier save wrote for this picture: masks of colours that are painted no
-    more go, and so do a label map and a labelme file that are not asked for now. A file that no
-    save of ours wrote stays, unless it has the very name of one that is written; where it would
-    be loaded as paint, NAME.json remembers to leave it aside.
+    `about`: entries of NAME.json, whose other entries are kept; `saves`: names of `FORMATS`;
+    `portable`: mask names with ``=``. Files of earlier saves of this image are replaced or
+    removed. Files of other programs are kept, unless they have the name of a written one; where
+    they would be loaded as masks, NAME.json records that they are to be ignored.
     """
     wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:
         known = ", ".join(FORMATS)
         raise UsageError(f"--save {','.join(saves)}: some of {known}, with commas, are needed")
     formats: list[PaintFormat] = [FORMATS[name].load()() for name in saves]
-    before = saved_json(picture)
+    before = saved_record(picture)
     for paint_format in formats:
         paint_format.check(picture)
     portable = portable or os.name == "nt"
@@ -133,15 +115,15 @@ def save_painting(
         listing = names_in(picture.out)
         picture.out.mkdir(parents=True, exist_ok=True)
         plan = _planned(picture, files, before, listing)
-        told = {**(before or {}), **about, **_told(painting, masks, files, plan)}
-        _carry_out(picture, plan, {"icas": __version__, **told}, before)
+        entries = {**(before or {}), **about, **_record_of(painting, masks, files, plan)}
+        _execute(picture, plan, {"icas": __version__, **entries}, before)
     except OSError as error:
         raise _disk_error(picture.out, error) from error
     return [*(picture.out / name for name in files), picture.file(".json")]
 
 
 def _mask_files(picture: Picture, painting: Painting, portable: bool) -> dict[int, str]:
-    """Name of the mask of each class that is painted."""
+    """Name of the mask of each painted class."""
     return {
         number: mask_name(picture.name, painting.classes[number - 1].color, portable)
         for number in painting.painted()
@@ -201,19 +183,19 @@ class _Plan:
 def _planned(
     picture: Picture, files: dict[str, bytes], before: dict[str, Any] | None, listing: set[str]
 ) -> _Plan:
-    told = before or {}
-    pending = pending_of(told)
-    recorded = {*strings(told.get("painted_files")), *strings(pending.get("stale"))}
-    ours = {name for name in listing if is_paint(name, picture.name)} - set(files)
-    # After a save that was cut short its hidden files may still be there.
+    record = before or {}
+    pending = pending_of(record)
+    recorded = {*strings(record.get("painted_files")), *strings(pending.get("stale"))}
+    present = {name for name in listing if is_paint(name, picture.name)} - set(files)
+    # hidden files of an interrupted save
     parts = {part for part in parts_of(pending).values() if part in listing}
-    return _Plan(files, sorted((ours & recorded) | parts), sorted(ours - recorded))
+    return _Plan(files, sorted((present & recorded) | parts), sorted(present - recorded))
 
 
-def _told(
+def _record_of(
     painting: Painting, masks: dict[int, str], files: dict[str, bytes], plan: _Plan
 ) -> dict[str, Any]:
-    """The part of NAME.json that tells of the painting."""
+    """Entries of NAME.json about a painting."""
     classes = [
         {
             "number": number,
@@ -227,47 +209,38 @@ def _told(
     return {"classes": classes, "painted_files": sorted(files), ASIDE: plan.aside}
 
 
-def _carry_out(
-    picture: Picture, plan: _Plan, told: dict[str, Any], before: dict[str, Any] | None
+def _execute(
+    picture: Picture, plan: _Plan, record: dict[str, Any], before: dict[str, Any] | None
 ) -> None:
-    """Write everything beside, switch over in one step, give the names, clean up."""
+    """Write hidden files, record them in one step, rename them, remove the old ones."""
     out, journal = picture.out, picture.file(".json")
-    told = {key: value for key, value in told.items() if key != PENDING}
-    if not told[ASIDE]:
-        del told[ASIDE]
-    last = _json_bytes(told)  # nothing is written of what JSON cannot hold
+    record = {key: value for key, value in record.items() if key != PENDING}
+    if not record[ASIDE]:
+        del record[ASIDE]
+    final = _json_bytes(record)  # raises before anything is written
     parts = {name: unfinished(out / name) for name in sorted(plan.files, key=len, reverse=True)}
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(write_whole, parts.values(), (plan.files[name] for name in parts)))
         names = {name: part.name for name, part in parts.items()}
         pending = {"parts": names, "stale": plan.stale}
-        write_whole(journal, _json_bytes({**told, PENDING: pending}))
-    except Exception:  # not after Ctrl+C: NAME.json may name them by then
+        write_whole(journal, _json_bytes({**record, PENDING: pending}))
+    except Exception:  # not after Ctrl+C: NAME.json may name the files by then
         _remove(parts.values())
         raise
-    _give_names(out, parts, lambda: _take_back(journal, before))
-    _remove(out / name for name in plan.stale)
-    write_whole(journal, last)
-
-
-def _give_names(out: Path, parts: dict[str, Path], take_back: Callable[[], None]) -> None:
-    """Rename; where the very first name cannot be had (too long, ``:`` on some disks), undo all."""
     for done, (name, part) in enumerate(parts.items()):
         try:
             part.replace(out / name)
         except OSError:
-            if done == 0:
-                take_back()
+            if done == 0:  # no name is possible (too long, ``:`` on some disks): undo all
+                if before is None:
+                    journal.unlink(missing_ok=True)
+                else:
+                    write_whole(journal, _json_bytes(before))
                 _remove(parts.values())
             raise
-
-
-def _take_back(journal: Path, before: dict[str, Any] | None) -> None:
-    if before is None:
-        journal.unlink(missing_ok=True)
-    else:
-        write_whole(journal, _json_bytes(before))
+    _remove(out / name for name in plan.stale)
+    write_whole(journal, final)
 
 
 def _remove(paths: Iterable[Path]) -> None:
@@ -275,8 +248,8 @@ def _remove(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _json_bytes(told: dict[str, Any]) -> bytes:
-    return (json.dumps(told, indent=2) + "\n").encode()
+def _json_bytes(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()
 
 
 def _disk_error(folder: Path, error: OSError) -> IcasError:

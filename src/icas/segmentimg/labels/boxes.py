@@ -1,4 +1,4 @@
-"""."""
+"""Rectangles of pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
-"""Rectangle of pixels: first row, row behind the last, first column, column behind the last."""
+"""Row and column ranges: first row, end row, first column, end column; ends are exclusive."""
 
 
 def rows_of(box: Box) -> tuple[slice, slice]:
@@ -14,12 +14,11 @@ def rows_of(box: Box) -> tuple[slice, slice]:
     return slice(box[0], box[1]), slice(box[2], box[3])
 
 
-def around(mask: NDArray[np.bool_]) -> Box | None:
-    """The least rectangle that holds all pixels of `mask`; None where there are none."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """Bounding box of the True pixels of a mask; empty, (0, 0, 0, 0), where there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
-        return None
+        return 0, 0, 0, 0
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
