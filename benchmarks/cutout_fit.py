@@ -1,9 +1,9 @@
-"""Fits the weights of the clues that strokes are spread by: src/icas/segmentimg/cutout/weights.py.
+"""Fit the weights of the features in src/icas/segmentimg/grabcut/features.py.
 
 ``python benchmarks/cutout_fit.py`` with the image sets in ICAS_DATA. Logistic regression on the
 pieces of seg-grabcut (its own strokes and simulated ones) and of every second picture of
 seg-horses. First the figures of a five-fold cross-validation by pictures are shown, then the
-weights of all are written.
+weights fitted to all are printed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from icas.segmentimg.grabcut.annotation import Strokes
-from icas.segmentimg.grabcut.boxes import Mixtures
+from icas.segmentimg.grabcut.mixtures import ColorModels
 from icas.segmentimg.grabcut.strokes import (
-    Guess,
-    Known,
-    first_clues,
-    guess,
-    known_pieces,
-    later_clues,
+    Estimate,
+    Seeds,
+    estimate,
+    find_seeds,
+    first_features,
+    later_features,
 )
-from icas.segmentimg.grabcut.superpixel_graph import Pieces, pieces_of
+from icas.segmentimg.grabcut.superpixel_graph import SuperpixelGraph, superpixel_graph
 
 TOP = Path(__file__).resolve().parent.parent
-TARGET = TOP / "src" / "icas" / "segmentimg" / "cutout" / "weights.py"
 Floats = NDArray[np.float64]
 FOLDS = 5
 LEAN = {"first": 0.6, "later": 0.4}
@@ -50,8 +49,8 @@ class Sample:
     style: str
     case: Case
     strokes: Strokes
-    pieces: Pieces
-    known: Known
+    pieces: SuperpixelGraph
+    known: Seeds
     clues: Floats
 
     def truth(self) -> tuple[NDArray[np.bool_], Floats]:
@@ -82,7 +81,7 @@ def main() -> int:
             )
     for name, pairs in figures.items():
         print(f"{name}: mean IoU {np.round(np.mean(pairs, axis=0), 3)} by the two guesses")
-    written(*fitted(samples))
+    print_weights(*fitted(samples))
     return 0
 
 
@@ -90,15 +89,15 @@ def gathered(data: Path) -> list[Sample]:
     samples = []
     for group, step in (("seg-grabcut", 1), ("seg-horses", 2)):
         chosen = cases(data / group)[::step]
-        pieces = [pieces_of(case.image) for case in chosen]
+        pieces = [superpixel_graph(case.image) for case in chosen]
         styles = {style: drawn(style, chosen, seed=1) for style in STYLES}
         if group == "seg-grabcut":
             for kind in ("scribbles1", "scribbles2"):
                 styles[kind] = [read_strokes(data / group, kind, case.name) for case in chosen]
         for style, all_strokes in styles.items():
             for case, pieced, strokes in zip(chosen, pieces, all_strokes, strict=True):
-                known = known_pieces(pieced, strokes)
-                clues = first_clues(pieced, known)
+                known = find_seeds(pieced, strokes)
+                clues = first_features(pieced, known)
                 samples.append(Sample(group, style, case, strokes, pieced, known, clues))
     return samples
 
@@ -122,27 +121,21 @@ def regression(samples: list[Sample], clues: list[Floats], lean: float) -> Float
     return np.concatenate([model.intercept_ - slopes @ scaler.mean_ + lean, slopes])
 
 
-def guessed(sample: Sample, clues: Floats, weights: Floats) -> Guess:
+def guessed(sample: Sample, clues: Floats, weights: Floats) -> Estimate:
     image, strokes = sample.case.image, sample.strokes
-    return guess(image, sample.pieces, sample.known, clues, weights, strokes, Mixtures(), 0)
+    return estimate(image, sample.pieces, sample.known, clues, weights, strokes, ColorModels(), 0)
 
 
-def later_of(sample: Sample, before: Guess) -> Floats:
-    return later_clues(sample.pieces, sample.known, sample.clues, before)
+def later_of(sample: Sample, before: Estimate) -> Floats:
+    return later_features(sample.pieces, sample.known, sample.clues, before)
 
 
-def written(first: Floats, later: Floats) -> None:
-    lines = [
-        '"""Weights of the clues, fitted by ``benchmarks/cutout_fit.py``; the constant first."""',
-        "",
-        "from __future__ import annotations",
-        "",
-        "import numpy as np",
-    ]
+def print_weights(first: Floats, later: Floats) -> None:
+    """Print the arrays for ``src/icas/segmentimg/grabcut/features.py``."""
     for name, weights in (("FIRST", first), ("LATER", later)):
-        numbers = [f"        {value:.4f}," for value in weights]
-        lines += ["", f"{name} = np.array(", "    [", *numbers, "    ]", ")"]
-    TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows = [weights[start : start + 10] for start in range(0, len(weights), 10)]
+        lines = ["    " + " ".join(f"{value:.4f}," for value in row) for row in rows]
+        print(f"{name} = np.array([", *lines, "])", sep="\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from icas.segmentimg.grabcut.annotation import (
     point_strokes,
 )
 from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
-from icas.segmentimg.grabcut.full_size import smaller
+from icas.segmentimg.grabcut.full_size import reduce_annotation
 from icas.segmentimg.grabcut.mixtures import Mixture
 from icas.segmentimg.segmenters.grabcut import GrabCut
 
@@ -212,7 +212,7 @@ def test_nothing_annotated_gets_lost_in_a_smaller_picture(height, width, data):
     strokes[row, column] = value
     small = (data.draw(st.integers(1, height)), data.draw(st.integers(1, width)))
     box = (row, row + 1, column, column + 1)
-    found = smaller(Annotation((box,), strokes), small)
+    found = reduce_annotation(Annotation((box,), strokes), small)
     assert set(np.unique(found.strokes)) - {0} == {value}
     assert found.inside().any()
 
@@ -301,9 +301,9 @@ def test_a_raised_mixture_weighs_colours_so_many_times():
     start = Mixture(
         np.array([1.0, 0, 0, 0, 0]), np.full((5, 3), 90.0), np.tile(np.eye(3), (5, 1, 1))
     )
-    learned = start.learned(colors)
+    learned = start.fit(colors)
     assert np.allclose(learned.means[0], colors.mean(axis=0), atol=1e-3)
-    assert np.allclose(Mixture.unpacked(learned.packed()).spreads, learned.spreads)
-    plain = learned.surprise(colors)[:, 0]
-    raised = learned.raised(6.0).surprise(colors)[:, 0]
+    assert np.allclose(Mixture.unpacked(learned.packed()).covariances, learned.covariances)
+    plain = learned.negative_log_density(colors)[:, 0]
+    raised = learned.raised(6.0).negative_log_density(colors)[:, 0]
     assert np.allclose(raised - raised[0], 6 * (plain - plain[0]), rtol=1e-3, atol=1e-2)

@@ -1,4 +1,4 @@
-"""What a user says of an object: rectangles and strokes."""
+"""Annotations of an object: rectangles and strokes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Strokes = NDArray[np.uint8]
 """(h, w) uint8: one of the five values above."""
 
 Corners = tuple[int, int, int, int]
-"""A rectangle as people type it: x0, y0, x1, y1; x1 and y1 are the first pixel behind it."""
+"""Rectangle on the command line: x0, y0, x1, y1; x1 and y1 are exclusive."""
 
 Point = tuple[int, int, int]
 """A click: x, y, label; label 1 is foreground, 0 background."""
@@ -27,7 +27,10 @@ Point = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """Rectangles and strokes of one picture."""
+    """Rectangles and strokes on one image.
+
+    All outside of the rectangles is background. They are inside the image and not empty.
+    """
 
     boxes: tuple[Box, ...]
     strokes: Strokes
@@ -48,22 +51,19 @@ class Annotation:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is said at all."""
+        """Whether there is neither a rectangle nor a stroke."""
         return not self.boxes and not self.strokes.any()
 
     def inside(self) -> NDArray[np.bool_]:
         """(h, w) bool: pixels in at least one rectangle."""
-        found = np.zeros(self.strokes.shape, bool)
+        inside = np.zeros(self.strokes.shape, bool)
         for box in self.boxes:
-            found[rows_of(box)] = True
-        return found
+            inside[rows_of(box)] = True
+        return inside
 
 
 def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
-    """The part of a rectangle (x0, y0, x1, y1) that lies in a picture of `shape` (h, w).
-
-    Corners may come in any order.
-    """
+    """The part of a rectangle inside an image of `shape` (h, w); corners in any order."""
     if len(corners) != 4:
         raise UsageError(f"box {','.join(map(str, corners))}: four numbers x0,y0,x1,y1 are needed")
     height, width = shape
@@ -78,7 +78,7 @@ def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
 
 
 def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
-    """One rectangle (x0, y0, x1, y1), or a sequence of them, as boxes in the picture."""
+    """One rectangle (x0, y0, x1, y1), or a sequence of them, as boxes in the image."""
     if given is None:
         return ()
     try:
@@ -95,33 +95,33 @@ def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
 
 def parse_box(text: str | Sequence[int]) -> Corners:
     """``"10,20,200,150"`` -> ``(10, 20, 200, 150)``: x0, y0, x1, y1."""
-    wanted = "a box like 10,20,200,150 (x0,y0,x1,y1)"
-    x0, y0, x1, y1 = _whole_numbers(text, 4, wanted)
+    form = "a box like 10,20,200,150 (x0,y0,x1,y1)"
+    x0, y0, x1, y1 = _whole_numbers(text, 4, form)
     return x0, y0, x1, y1
 
 
 def parse_point(text: str | Sequence[int]) -> Point:
     """``"120,80,1"`` -> ``(120, 80, 1)``: x, y, and 1 for foreground or 0 for background."""
-    wanted = "a point like 120,80,1 (x,y,label; label 1 = foreground, 0 = background)"
-    x, y, label = _whole_numbers(text, 3, wanted)
+    form = "a point like 120,80,1 (x,y,label; label 1 = foreground, 0 = background)"
+    x, y, label = _whole_numbers(text, 3, form)
     if label not in (0, 1):
-        raise ValueError(wanted)
+        raise ValueError(form)
     return x, y, label
 
 
-def _whole_numbers(text: str | Sequence[int], count: int, wanted: str) -> list[int]:
+def _whole_numbers(text: str | Sequence[int], count: int, form: str) -> list[int]:
     parts = text.split(",") if isinstance(text, str) else list(text)
     try:
         numbers = [int(part) for part in parts]
     except (TypeError, ValueError):
-        raise ValueError(wanted) from None
+        raise ValueError(form) from None
     if len(numbers) != count:
-        raise ValueError(wanted)
+        raise ValueError(form)
     return numbers
 
 
 def point_strokes(points: Iterable[Point], shape: tuple[int, int]) -> Strokes:
-    """Clicks as strokes: small discs, later ones over earlier ones."""
+    """Strokes of clicks: small discs, later over earlier ones."""
     import cv2
 
     strokes = np.zeros(shape, np.uint8)
@@ -135,7 +135,7 @@ def point_strokes(points: Iterable[Point], shape: tuple[int, int]) -> Strokes:
 
 
 def disc_radius(shape: tuple[int, int]) -> int:
-    """Radius of the disc that a click paints: 3 pixels where a picture has 481x321."""
+    """Radius of the disc of a click: 3 pixels in an image of 481x321."""
     return round(3 * float(np.sqrt(shape[0] * shape[1] / (481 * 321))))
 
 
@@ -146,7 +146,7 @@ def strokes_of(
     probable_foreground: NDArray[Any] | None = None,
     probable_background: NDArray[Any] | None = None,
 ) -> Strokes:
-    """Masks of strokes -> one map; sure over probable, background over foreground."""
+    """One map of several masks; sure over probable, background over foreground."""
     strokes = np.zeros(shape, np.uint8)
     for name, mask, value in (
         ("probable_foreground", probable_foreground, PROBABLE_FOREGROUND),

@@ -1,4 +1,4 @@
-"""GrabCut: one object cut out of a picture, by rectangles, strokes or both."""
+"""GrabCut: the mask of one object, from rectangles, strokes or both."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from icas.segmentimg.grabcut.annotation import (
     boxes_of,
     strokes_of,
 )
-from icas.segmentimg.grabcut.boxes import BoxRounds, spills
-from icas.segmentimg.grabcut.full_size import at_full_size, smaller, work_size
+from icas.segmentimg.grabcut.full_size import enlarge_mask, reduce_annotation, work_size
+from icas.segmentimg.grabcut.mixtures import BoxRounds, exceeds_boxes
 from icas.segmentimg.grabcut.strokes import StrokeRounds
 
 Mask = NDArray[np.bool_]
@@ -99,9 +99,9 @@ def grabcut(
 
 
 class GrabCutSession:
-    """One picture, cut round by round; each round goes on from the one before.
+    """Rounds on one image; each continues from the one before.
 
-    It draws nothing and holds no window, so that a round may run on another thread; one at a time.
+    Independent of windows, so that a round may run on another thread; one at a time.
     """
 
     def __init__(self, image: NDArray[Any], *, seed: int = 0) -> None:
@@ -113,36 +113,36 @@ class GrabCutSession:
         self._boxes = BoxRounds(self._small, seed, self.shape[0] / self._small.shape[0])
 
     def reset(self) -> None:
-        """Forget the rounds so far; what is known of the picture itself stays."""
+        """Forget the rounds so far, but not the superpixels of the image."""
         self._boxes.reset()
         self._strokes.reset()
 
     def round(self, annotation: Annotation) -> Mask:
-        """One round."""
+        """One round; the annotation may differ from that of the round before."""
         return self.run(annotation, 1)
 
     def run(self, annotation: Annotation, rounds: int) -> Mask:
-        """Some rounds, until one changes nothing; the border is found at full size once."""
+        """Up to `rounds` rounds, until one changes nothing; then the border at full size."""
         _check(annotation, self.shape)
-        work = smaller(annotation, (self._small.shape[0], self._small.shape[1]))
-        mask = self._one(work)
+        work = reduce_annotation(annotation, (self._small.shape[0], self._small.shape[1]))
+        mask = self._round(work)
         for _ in range(rounds - 1):
-            before, mask = mask, self._one(work)
-            if np.array_equal(before, mask):
+            last, mask = mask, self._round(work)
+            if np.array_equal(last, mask):
                 break
-        found = at_full_size(self.image, self._small, mask)
-        found[annotation.strokes == FOREGROUND] = True
-        found[annotation.strokes == BACKGROUND] = False
-        return found if spills(annotation) else found & annotation.inside()
+        result = enlarge_mask(self.image, self._small, mask)
+        result[annotation.strokes == FOREGROUND] = True
+        result[annotation.strokes == BACKGROUND] = False
+        return result if exceeds_boxes(annotation) else result & annotation.inside()
 
-    def _one(self, work: Annotation) -> Mask:
+    def _round(self, work: Annotation) -> Mask:
         if work.boxes or not _any(work, FOREGROUND, PROBABLE_FOREGROUND):
             return self._boxes.round(work)
         return self._strokes.round(work.strokes)
 
 
 def _check(annotation: Annotation, shape: tuple[int, int]) -> None:
-    """Whether there is something to cut by."""
+    """Raise a UsageError unless the annotation has a foreground and a background."""
     if annotation.strokes.shape != shape:
         raise UsageError(f"strokes are of shape {annotation.strokes.shape}, the picture of {shape}")
     if annotation.empty:

@@ -1,4 +1,4 @@
-"""Large pictures: cut at a workable size, the border found again at full size."""
+"""Large images: annotations at a reduced size, and masks refined at full size."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from icas.segmentimg.grabcut.annotation import (
 from icas.segmentimg.labels.boxes import Box
 
 WORK_SIZE = 320_000
-"""Pixels at which large pictures are cut; the cut's time grows faster than their number."""
+"""Pixels to which larger images are reduced: time grows faster than their number."""
 
 _WINDOW = 12
-"""Reach of the window, at the workable size, in which the colours of both sides are taken."""
+"""Reach, at the reduced size, of the window in which colors of both sides are averaged."""
 
 _SOFT = 0.6
-"""How much the nearer colour counts beside the nearer side."""
+"""Weight of the nearer color relative to the nearer side."""
 
 Mask = NDArray[np.bool_]
 
 
 def work_size(shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns at which a picture of `shape` is cut."""
+    """Rows and columns to which an image of `shape` is reduced."""
     height, width = shape
-    share = min(1.0, (WORK_SIZE / (height * width)) ** 0.5)
-    return max(1, round(height * share)), max(1, round(width * share))
+    scale = min(1.0, (WORK_SIZE / (height * width)) ** 0.5)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def smaller(annotation: Annotation, shape: tuple[int, int]) -> Annotation:
-    """An annotation at another size; no stroke and no rectangle gets lost."""
+def reduce_annotation(annotation: Annotation, shape: tuple[int, int]) -> Annotation:
+    """An annotation at another size; no stroke and no rectangle is lost."""
     before = annotation.strokes.shape
     if before == shape:
         return annotation
     boxes = tuple(_scaled(box, before, shape) for box in annotation.boxes)
-    return Annotation(boxes, _smaller_strokes(annotation.strokes, shape))
+    return Annotation(boxes, _reduce_strokes(annotation.strokes, shape))
 
 
 def _scaled(box: Box, before: tuple[int, ...], after: tuple[int, int]) -> Box:
@@ -55,19 +55,19 @@ def _interval(start: int, end: int, before: int, after: int) -> tuple[int, int]:
     return low, min(after, max(low + 1, round(end * after / before)))
 
 
-def _smaller_strokes(strokes: Strokes, shape: tuple[int, int]) -> Strokes:
-    """Each pixel as the stroke that covers most of it; sure ones before probable ones."""
-    found = np.zeros(shape, np.uint8)
+def _reduce_strokes(strokes: Strokes, shape: tuple[int, int]) -> Strokes:
+    """The stroke that covers most of each pixel; sure before probable ones."""
+    reduced = np.zeros(shape, np.uint8)
     for pair in ((PROBABLE_FOREGROUND, PROBABLE_BACKGROUND), (FOREGROUND, BACKGROUND)):
         shares = [_share(strokes == value, shape) for value in pair]
         covered = np.maximum(*shares) > 0
         larger = np.where(shares[0] > shares[1], *pair)
-        found[covered] = larger[covered]
-    return found
+        reduced[covered] = larger[covered]
+    return reduced
 
 
 def _share(mask: Mask, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """How much of each pixel of the smaller picture a mask covers; any coverage is above 0."""
+    """Share of each pixel of the reduced image that a mask covers; any coverage is above 0."""
     import cv2
 
     if not mask.any():
@@ -76,11 +76,11 @@ def _share(mask: Mask, shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(flat, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
-def at_full_size(image: Image, small: Image, mask: Mask) -> Mask:
-    """A mask of the smaller picture, brought up to the picture itself.
+def enlarge_mask(image: Image, small: Image, mask: Mask) -> Mask:
+    """A mask of the reduced image `small` at full size.
 
-    Pixels near the border go to the side that lies nearer in place and in colour: their own
-    colour at full size against the mean colours of both sides round about.
+    Pixels near the border go to the side that is nearer in position and in color: their color at
+    full size compared with the mean colors of both sides around them.
     """
     import cv2
 
@@ -105,12 +105,12 @@ def _nearer_front(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
 ) -> Mask:
-    """(n,) bool: whether the pixels of a picture at these places are rather foreground."""
+    """(n,) bool: whether the pixels at these positions are nearer to the foreground."""
     soft = _sampled(_blurred(flat.astype(np.float32), 1), rows, columns, image.shape)
-    own = image[rows, columns].astype(np.float32)
+    pixels = image[rows, columns].astype(np.float32)
     to_front, to_back = (
         np.linalg.norm(
-            own - _sampled(_side_colors(small, side), rows, columns, image.shape), axis=1
+            pixels - _sampled(_side_colors(small, side), rows, columns, image.shape), axis=1
         )
         for side in (flat, 1 - flat)
     )
@@ -119,7 +119,7 @@ def _nearer_front(
 
 
 def _side_colors(small: Image, side: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(h, w, 3) mean colour of one side in the window around each pixel."""
+    """(h, w, 3) mean color of one side in the window around each pixel."""
     weights = side.astype(np.float32)[..., None]
     share = _blurred(weights[..., 0], _WINDOW)[..., None]
     return np.asarray(_blurred(small * weights, _WINDOW) / np.maximum(share, 1e-4), np.float32)
@@ -138,14 +138,14 @@ def _sampled(
     columns: NDArray[np.intp],
     shape: tuple[int, ...],
 ) -> NDArray[np.float32]:
-    """Values of the smaller picture at places of the larger one, bilinear."""
+    """Values of the reduced image at positions of the full one, bilinear."""
     from scipy.ndimage import map_coordinates
 
     down = (rows + 0.5) * values.shape[0] / shape[0] - 0.5
     right = (columns + 0.5) * values.shape[1] / shape[1] - 0.5
     planes = np.atleast_3d(values)
-    found = [
+    channels = [
         map_coordinates(planes[..., channel], (down, right), order=1, mode="nearest")
         for channel in range(planes.shape[2])
     ]
-    return np.asarray(np.stack(found, axis=-1) if values.ndim == 3 else found[0], np.float32)
+    return np.asarray(np.stack(channels, axis=-1) if values.ndim == 3 else channels[0], np.float32)

@@ -1,4 +1,4 @@
-"""Cutting by strokes alone: what is known of a few pieces, spread over the picture."""
+"""Segmentation by strokes alone, propagated over superpixels by color and geodesic distance."""
 
 from __future__ import annotations
 
@@ -15,170 +15,174 @@ from icas.segmentimg.grabcut.annotation import (
     PROBABLE_FOREGROUND,
     Strokes,
 )
-from icas.segmentimg.grabcut.boxes import (
+from icas.segmentimg.grabcut.features import FIRST, LATER, diffuse, log_odds, superpixel_features
+from icas.segmentimg.grabcut.mixtures import (
     MAYBE_BACK,
     MAYBE_FRONT,
     SURE_BACK,
     SURE_FRONT,
-    Mixtures,
-    front_of,
+    ColorModels,
+    is_front,
 )
-from icas.segmentimg.grabcut.features import FIRST, LATER, clues_of, log_odds, walked
-from icas.segmentimg.grabcut.superpixel_graph import Flags, Floats, Pieces, pieces_of
+from icas.segmentimg.grabcut.superpixel_graph import (
+    Flags,
+    Floats,
+    SuperpixelGraph,
+    superpixel_graph,
+)
 
 Mask = NDArray[np.bool_]
 
 BAND = 0.03
-"""Pixels as near to the border, over the root of the picture's pixels, are cut by colour."""
+"""Reach of the band along the border that GrabCut refines, over the root of the pixels."""
 
 _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.1
-"""Of `walked`: how odds are made even over pieces of like colours."""
+"""Arguments of `diffuse` for smoothing the shares."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """Pieces that strokes lie on."""
+class Seeds:
+    """(n,) bool each: superpixels with strokes."""
 
     foreground: Flags
     background: Flags
 
 
 @dataclass(frozen=True)
-class Guess:
-    """Share of foreground that each piece is thought to have, and the mask cut after it."""
+class Estimate:
+    """Estimated share of foreground of each superpixel, and the mask refined from it."""
 
     share: Floats
     mask: Mask
 
 
-def known_pieces(pieces: Pieces, strokes: Strokes) -> Known:
-    """Pieces with strokes, the side with more of them; neither side is empty.
+def find_seeds(graph: SuperpixelGraph, strokes: Strokes) -> Seeds:
+    """Superpixels with strokes, of the side with more of them; neither side is empty.
 
-    Where no stroke says what is background, the pieces at the picture's border do whose colours
-    are least like the foreground's.
+    Without strokes of background, superpixels at the border of the image are, whose colors differ
+    most from the foreground's.
     """
-    front = _covered(pieces, strokes, FOREGROUND, PROBABLE_FOREGROUND)
-    back = _covered(pieces, strokes, BACKGROUND, PROBABLE_BACKGROUND)
+    front = _covered(graph, strokes, FOREGROUND, PROBABLE_FOREGROUND)
+    back = _covered(graph, strokes, BACKGROUND, PROBABLE_BACKGROUND)
     foreground, background = front > back, back >= np.maximum(front, 1e-12)
     if not foreground.any() and front.any():
         foreground = front == front.max()
     background &= ~foreground
     if not background.any():
-        background = _unlike(pieces, foreground)
-    return Known(foreground, background)
+        background = _differing(graph, foreground)
+    return Seeds(foreground, background)
 
 
-def _covered(pieces: Pieces, strokes: Strokes, *values: int) -> Floats:
-    """Share of each piece under strokes; shares that are next to nothing are nothing.
-
-    A stroke that only grazes a piece does not say what the piece is.
-    """
-    share = pieces.share(np.isin(strokes, values))
+def _covered(graph: SuperpixelGraph, strokes: Strokes, *values: int) -> Floats:
+    """Share of each superpixel under strokes; 0 where a stroke only grazes it."""
+    share = graph.share(np.isin(strokes, values))
     return np.where(share >= min(0.05, share.max()), share, 0.0)
 
 
-def _unlike(pieces: Pieces, foreground: Flags) -> Flags:
-    others = pieces.rim & ~foreground
-    if not others.any():
-        others = ~foreground
-    mean = pieces.colors[foreground].mean(axis=0)
-    apart = np.linalg.norm(pieces.colors - mean, axis=1)
-    return others & (apart >= np.median(apart[others])) if others.any() else others
+def _differing(graph: SuperpixelGraph, foreground: Flags) -> Flags:
+    rest = graph.rim & ~foreground
+    if not rest.any():
+        rest = ~foreground
+    mean = graph.colors[foreground].mean(axis=0)
+    distance = np.linalg.norm(graph.colors - mean, axis=1)
+    return rest & (distance >= np.median(distance[rest])) if rest.any() else rest
 
 
-def first_clues(pieces: Pieces, known: Known) -> Floats:
-    """(n, 16) clues from strokes alone."""
-    return clues_of(pieces, known.foreground, known.background)
+def first_features(graph: SuperpixelGraph, seeds: Seeds) -> Floats:
+    """(n, 16) features from strokes alone."""
+    return superpixel_features(graph, seeds.foreground, seeds.background)
 
 
-def later_clues(pieces: Pieces, known: Known, first: Floats, guess: Guess) -> Floats:
-    """(n, 33) clues from strokes, from what the round before is sure of, and its shares."""
-    front = pieces.share(guess.mask) > 0.5
-    sure = (known.foreground | (front & (guess.share > 0.7))) & ~known.background
-    not_it = (known.background | (~front & (guess.share < 0.2))) & ~known.foreground
-    anew = clues_of(pieces, sure, not_it)
-    return np.hstack([first, anew, log_odds(guess.share, 1e-3)[:, None]])
+def later_features(graph: SuperpixelGraph, seeds: Seeds, first: Floats, last: Estimate) -> Floats:
+    """(n, 33) features from strokes, from confident superpixels of the last round, its shares."""
+    front = graph.share(last.mask) > 0.5
+    sure_front = (seeds.foreground | (front & (last.share > 0.7))) & ~seeds.background
+    sure_back = (seeds.background | (~front & (last.share < 0.2))) & ~seeds.foreground
+    second = superpixel_features(graph, sure_front, sure_back)
+    return np.hstack([first, second, log_odds(last.share, 1e-3)[:, None]])
 
 
-def shares(pieces: Pieces, known: Known, clues: Floats, weights: Floats) -> Floats:
-    """(n,) share of foreground of each piece; `weights` holds the constant first."""
-    odds = np.clip(weights[0] + clues @ weights[1:], -30, 30)
+def shares(graph: SuperpixelGraph, seeds: Seeds, features: Floats, weights: Floats) -> Floats:
+    """(n,) share of foreground of each superpixel; the first of `weights` is the constant."""
+    odds = np.clip(weights[0] + features @ weights[1:], -30, 30)
     target = 1 / (1 + np.exp(-odds))
-    pull = _PULL * pieces.sizes
-    return walked(pieces, _WIDTH, _FLOOR, pull, target, known.foreground, known.background)
+    pull = _PULL * graph.sizes
+    return diffuse(graph, _WIDTH, _FLOOR, pull, target, seeds.foreground, seeds.background)
 
 
-def held_together(pieces: Pieces, known: Known, share: Floats) -> Flags:
-    """Pieces that are rather foreground and hang together with a stroke of it."""
+def connected_foreground(graph: SuperpixelGraph, seeds: Seeds, share: Floats) -> Flags:
+    """Superpixels of foreground that are connected with a stroke of it."""
     from scipy.sparse.csgraph import connected_components
 
-    front = ((share > 0.5) | known.foreground) & ~known.background
-    both = front[pieces.a] & front[pieces.b]
-    group = connected_components(pieces.matrix(both.astype(float)), directed=False)[1]
-    return np.asarray(front & np.isin(group, np.unique(group[known.foreground])), bool)
+    front = ((share > 0.5) | seeds.foreground) & ~seeds.background
+    both = front[graph.a] & front[graph.b]
+    group = connected_components(graph.matrix(both.astype(float)), directed=False)[1]
+    return np.asarray(front & np.isin(group, np.unique(group[seeds.foreground])), bool)
 
 
 class StrokeRounds:
-    """Rounds of one picture; the picture's pieces are found once.
+    """Rounds with strokes.
 
-    The first round with new strokes guesses twice, from the strokes and then from what that guess
-    is sure of. Further rounds with the same strokes let GrabCut move the border.
+    The first round with new strokes estimates twice, from the strokes and then from the confident
+    part of that estimate. Further rounds with the same strokes let GrabCut move the border.
     """
 
     def __init__(self, image: Image, seed: int) -> None:
         self._image, self._seed = image, seed
-        self._pieces: Pieces | None = None
+        self._graph: SuperpixelGraph | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget the rounds so far."""
         self._strokes: Strokes | None = None
         self._mask: Mask | None = None
-        self._mixtures = Mixtures()
+        self._models = ColorModels()
 
     def round(self, strokes: Strokes) -> Mask:
-        """(h, w) bool: the object, as these strokes and the rounds before have it."""
+        """(h, w) bool: the object by these strokes and the rounds before."""
         same = self._strokes is not None and np.array_equal(self._strokes, strokes)
         if self._mask is None or not same:
-            self._mixtures = Mixtures()
+            self._models = ColorModels()
             mask = self._from_strokes(strokes)
         else:
-            mask = cut_band(self._image, self._mask, strokes, self._mixtures, self._seed)
+            mask = refine_band(self._image, self._mask, strokes, self._models, self._seed)
         self._strokes, self._mask = strokes.copy(), mask
         return mask
 
     def _from_strokes(self, strokes: Strokes) -> Mask:
-        if self._pieces is None:
-            self._pieces = pieces_of(self._image)
-        pieces, known = self._pieces, known_pieces(self._pieces, strokes)
-        if not known.background.any():
+        if self._graph is None:
+            self._graph = superpixel_graph(self._image)
+        graph, seeds = self._graph, find_seeds(self._graph, strokes)
+        if not seeds.background.any():
             return np.asarray(strokes != BACKGROUND, bool)
-        clues = first_clues(pieces, known)
-        first = guess(self._image, pieces, known, clues, FIRST, strokes, Mixtures(), self._seed)
-        anew = later_clues(pieces, known, clues, first)
-        return guess(
-            self._image, pieces, known, anew, LATER, strokes, self._mixtures, self._seed
+        features = first_features(graph, seeds)
+        first = estimate(
+            self._image, graph, seeds, features, FIRST, strokes, ColorModels(), self._seed
+        )
+        later = later_features(graph, seeds, features, first)
+        return estimate(
+            self._image, graph, seeds, later, LATER, strokes, self._models, self._seed
         ).mask
 
 
-def guess(
+def estimate(
     image: Image,
-    pieces: Pieces,
-    known: Known,
-    clues: Floats,
+    graph: SuperpixelGraph,
+    seeds: Seeds,
+    features: Floats,
     weights: Floats,
     strokes: Strokes,
-    mixtures: Mixtures,
+    models: ColorModels,
     seed: int,
-) -> Guess:
-    """What clues and their weights make of each piece, with the border cut by GrabCut."""
-    share = shares(pieces, known, clues, weights)
-    rough = held_together(pieces, known, share)[pieces.labels]
-    return Guess(share, cut_band(image, rough, strokes, mixtures, seed))
+) -> Estimate:
+    """Shares of foreground by features and weights, and a mask refined by GrabCut."""
+    share = shares(graph, seeds, features, weights)
+    rough = connected_foreground(graph, seeds, share)[graph.labels]
+    return Estimate(share, refine_band(image, rough, strokes, models, seed))
 
 
-def cut_band(image: Image, mask: Mask, strokes: Strokes, mixtures: Mixtures, seed: int) -> Mask:
-    """`mask` with a band along its border cut by GrabCut; the rest and the strokes are sure."""
+def refine_band(image: Image, mask: Mask, strokes: Strokes, models: ColorModels, seed: int) -> Mask:
+    """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed."""
     import cv2
 
     reach = max(2, round(BAND * (mask.shape[0] * mask.shape[1]) ** 0.5))
@@ -189,4 +193,4 @@ def cut_band(image: Image, mask: Mask, strokes: Strokes, mixtures: Mixtures, see
     kinds[(cv2.dilate(flat, disc) == 0) & (strokes != PROBABLE_FOREGROUND)] = SURE_BACK
     kinds[strokes == FOREGROUND] = SURE_FRONT
     kinds[strokes == BACKGROUND] = SURE_BACK
-    return front_of(mixtures.cut(image, kinds, seed))
+    return is_front(models.update(image, kinds, seed))
