@@ -9,10 +9,23 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam import model as loaded, tinyvit
-from icas.segmentimg.sam.architecture import build_vit, decoder_shape, encoder_shape
-from icas.segmentimg.sam.checkpoints import load_sam, placed, read_checkpoint, shapes_of
-from icas.segmentimg.sam.model import LoadedSam, load_shared
+from icas.segmentimg.sam import checkpoints
+from icas.segmentimg.sam.architecture import (
+    TINY_VIT_UNUSED,
+    build_tiny_vit,
+    build_vit,
+    decoder_shape,
+    encoder_shape,
+    timm_name,
+)
+from icas.segmentimg.sam.checkpoints import (
+    LoadedSam,
+    load_sam,
+    load_shared,
+    move_to_device,
+    read_checkpoint,
+    shapes_of,
+)
 
 SIZES = [
     {},
@@ -97,14 +110,12 @@ def mobile_state(torch, keys):
 
 def test_mobile_sam_has_exactly_those_names_and_shapes(torch, mobile_keys):
     pytest.importorskip("timm")
-    ours = shapes_of(tinyvit.build_tiny_vit(decoder_shape(mobile_keys)).state_dict())
-    assert {tinyvit.their_name(name): shape for name, shape in ours.items()} == {
-        name: shape for name, shape in mobile_keys.items() if name not in tinyvit.UNUSED
-    }
-    assert {name: mobile_keys[name] for name in tinyvit.UNUSED} == dict(tinyvit.UNUSED)
+    shapes = shapes_of(build_tiny_vit(decoder_shape(mobile_keys)).state_dict())
+    used = mobile_keys.keys() - TINY_VIT_UNUSED.keys()
+    assert {timm_name(name): mobile_keys[name] for name in used} == shapes
+    assert len(shapes) == len(used)
+    assert {name: mobile_keys[name] for name in TINY_VIT_UNUSED} == dict(TINY_VIT_UNUSED)
     assert len(mobile_keys) == 439
-    for name in mobile_keys.keys() - tinyvit.UNUSED.keys():
-        assert tinyvit.their_name(tinyvit.our_name(name)) == name
 
 
 def test_a_mobile_sam_checkpoint_is_loaded_and_encodes(torch, mobile_keys, tmp_path):
@@ -115,8 +126,8 @@ def test_a_mobile_sam_checkpoint_is_loaded_and_encodes(torch, mobile_keys, tmp_p
     assert read_checkpoint(path)[0] == "vit_t"
     sam = load_sam(path, "vit_t", "cpu")
     for name, value in state.items():
-        if name not in tinyvit.UNUSED:
-            assert torch.equal(sam.state_dict()[tinyvit.our_name(name)], value)
+        if name not in TINY_VIT_UNUSED:
+            assert torch.equal(sam.state_dict()[timm_name(name)], value)
     with torch.no_grad():
         features = sam.image_encoder(torch.zeros((1, 3, 1024, 1024)))
     assert features.shape == (1, 256, 64, 64)
@@ -249,7 +260,7 @@ def test_a_model_too_large_for_the_gpu_goes_to_the_cpu_with_a_line(torch, caplog
 
     large = Large()
     with caplog.at_level(logging.WARNING):
-        assert placed(large, "cuda") is large
+        assert move_to_device(large, "cuda") is large
     assert [one.getMessage() for one in caplog.records] == [
         "out of GPU memory: Segment Anything goes on on the CPU, which is slower"
     ]
@@ -290,7 +301,7 @@ def test_a_model_is_loaded_once(torch, make_sam, reference, checkpoint, tmp_path
     second = load_shared(other, device="cpu")
     assert second is not first
     assert second.identity != first.identity
-    assert loaded._load.cache_info().currsize == 1
+    assert checkpoints._load.cache_info().currsize == 1
     as_saved(torch, reference, other)
     assert load_shared(other, device="cpu") is not second  # the file has changed
     assert np.isfinite(first.run(lambda sam: sam.pixel_mean.numpy())).all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from skimage.measure import label
 
-from icas.segmentimg.sam.partition import MOSTLY, SMALLER, Piece, owners, partition
+from icas.segmentimg.sam.automatic import MOSTLY, SMALLER, CroppedMask, owners, partition
 
 SHAPE = (23, 31)
 
@@ -64,8 +64,8 @@ def obeys_the_law(labels):
 @given(masks_of_any_kind)
 @settings(max_examples=60, deadline=None)
 def test_each_pixel_goes_to_the_best_mask_or_to_a_part_of_it(masks):
-    pieces = [Piece.of(mask) for mask in masks]
-    owner = owners(pieces, SHAPE)
+    cropped = [CroppedMask.of(mask) for mask in masks]
+    owner = owners(cropped, SHAPE)
     assert (owner == owners_by_hand(masks)).all()
     covered = np.logical_or.reduce([np.zeros(SHAPE, bool), *masks])
     assert ((owner > 0) == covered).all()  # no mask is lost to the rest
@@ -74,24 +74,24 @@ def test_each_pixel_goes_to_the_best_mask_or_to_a_part_of_it(masks):
 @given(masks_of_any_kind, st.integers(1, 80))
 @settings(max_examples=60, deadline=None)
 def test_the_partition_obeys_the_law_and_keeps_to_the_owners(masks, min_size):
-    pieces = [Piece.of(mask) for mask in masks]
-    owner = owners(pieces, SHAPE)
-    labels = partition(pieces, SHAPE, min_size)
+    cropped = [CroppedMask.of(mask) for mask in masks]
+    owner = owners(cropped, SHAPE)
+    labels = partition(cropped, SHAPE, min_size)
     obeys_the_law(labels)
     for number in range(1, labels.max() + 1):
         assert len(set(owner[labels == number]) - {0}) <= 1  # a segment is of one mask
-    whole = partition(pieces, SHAPE)
+    whole = partition(cropped, SHAPE)
     obeys_the_law(whole)
     for number in range(1, whole.max() + 1):
         assert len(set(owner[whole == number])) == 1
-        if owner[whole == number][0] > 0:  # pieces of masks are as they were
+        if owner[whole == number][0] > 0:  # cropped of masks are as they were
             assert len(set(labels[whole == number])) == 1
 
 
 def test_a_part_stays_on_the_whole_whichever_is_better():
     whole, part = box(2, 2, 20, 28), box(5, 5, 9, 9)
     for masks in ([whole, part], [part, whole]):
-        labels = partition([Piece.of(mask) for mask in masks], SHAPE)
+        labels = partition([CroppedMask.of(mask) for mask in masks], SHAPE)
         assert set(labels[part]) == {labels[6, 6]}
         assert labels[6, 6] != labels[15, 15]
         assert (labels == labels[6, 6]).sum() == part.sum()
@@ -100,21 +100,21 @@ def test_a_part_stays_on_the_whole_whichever_is_better():
 def test_of_two_that_overlap_the_better_one_is_whole():
     left, right = box(2, 2, 12, 15), box(6, 10, 20, 28)
     for better, other in ((left, right), (right, left)):
-        labels = partition([Piece.of(better), Piece.of(other)], SHAPE)
+        labels = partition([CroppedMask.of(better), CroppedMask.of(other)], SHAPE)
         assert len(set(labels[better])) == 1
         assert (labels == labels[better][0]).sum() == better.sum()
 
 
 def test_what_no_mask_covers_is_segments_too():
     wall = box(0, 14, 23, 17)
-    labels = partition([Piece.of(wall)], SHAPE)
+    labels = partition([CroppedMask.of(wall)], SHAPE)
     assert labels.max() == 3
     hole = box(0, 0, 23, 31) & ~box(3, 3, 5, 5)
-    assert partition([Piece.of(hole)], SHAPE, min_size=4).max() == 2
-    assert partition([Piece.of(hole)], SHAPE, min_size=5).max() == 1
+    assert partition([CroppedMask.of(hole)], SHAPE, min_size=4).max() == 2
+    assert partition([CroppedMask.of(hole)], SHAPE, min_size=5).max() == 1
 
 
 @pytest.mark.parametrize("masks", [[], [np.zeros(SHAPE, bool)]])
 def test_no_mask_at_all_gives_one_segment(masks):
-    labels = partition([Piece.of(mask) for mask in masks], SHAPE, min_size=10_000)
+    labels = partition([CroppedMask.of(mask) for mask in masks], SHAPE, min_size=10_000)
     assert (labels == 1).all()

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache
-from icas.segmentimg.sam.model import load_shared
-from icas.segmentimg.sam.predictor import Predictor, open_predictor
+from icas.segmentimg.sam.checkpoints import load_shared
+from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
+from icas.segmentimg.sam.predictor import Predictor
 from icas.segmentimg.sam.prompts import Prompts
 
 POINTS = ((30, 40, 1), (150, 20, 0), (99, 100, 1))
@@ -28,9 +28,14 @@ def theirs(reference, photo):
     return made
 
 
+def open_predictor(checkpoint, cache_dir=None):
+    cache = EmbeddingCache(cache_dir or default_cache_folder())
+    return Predictor(Embedder(load_shared(checkpoint, device="cpu"), cache))
+
+
 @pytest.fixture
 def ours(checkpoint, photo, tmp_path):
-    made = open_predictor(checkpoint, device="cpu", cache_dir=tmp_path / "embeddings")
+    made = open_predictor(checkpoint, cache_dir=tmp_path / "embeddings")
     made.set_image(photo)
     return made
 
@@ -96,7 +101,7 @@ def test_candidates_go_round(ours):
 
 def test_colours_are_red_green_blue(ours, checkpoint, photo):
     """The weights are random, yet swapped colours are seen."""
-    swapped = open_predictor(checkpoint, device="cpu")
+    swapped = open_predictor(checkpoint)
     swapped.set_image(np.ascontiguousarray(photo[..., ::-1]))
     prompts = Prompts(points=POINTS)
     assert (swapped.predict(prompts).logits != ours.predict(prompts).logits).any()
@@ -112,7 +117,7 @@ def test_points_count_the_pixels_of_the_upright_picture(reference, checkpoint, p
     Image.fromarray(lying).save(tmp_path / "turned.png", exif=exif)
     image = icas.read_image(tmp_path / "turned.png")
     assert (image == photo).all()
-    theirs, ours = SamPredictor(reference), open_predictor(checkpoint, device="cpu")
+    theirs, ours = SamPredictor(reference), open_predictor(checkpoint)
     theirs.set_image(image)
     ours.set_image(image)
     same(ours.predict(Prompts((BOX,), POINTS[:1])), asked(theirs, POINTS[:1], BOX))
@@ -125,7 +130,7 @@ def test_points_that_are_added_take_the_last_mask_along(ours, theirs):
     grown = ours.refine(Prompts(points=POINTS), first, 1)
     same(grown, asked(theirs, POINTS, mask_input=first.logits[:, 1]))
     again = ours.refine(Prompts(points=POINTS), grown)
-    assert again.answers == grown.answers  # nothing was added
+    assert again.results == grown.results  # nothing was added
     back = ours.refine(Prompts(points=POINTS[1:]), grown)
     same(back, asked(theirs, POINTS[1:]))  # one was taken away: anew
 
@@ -134,7 +139,7 @@ def test_a_box_that_is_added_leaves_the_others_as_they_are(ours, theirs):
     first = ours.predict(Prompts((BOX,), POINTS[:1]))
     other = (125, 30, 190, 125)
     grown = ours.refine(Prompts((BOX, other), POINTS[:1]), first)
-    assert grown.answers[0] is first.answers[0]
+    assert grown.results[0] is first.results[0]
     masks, quality, _ = asked(theirs, (), other)
     order = np.argsort(-quality, kind="stable")
     assert (grown.masks == (first.masks | masks[order])).all()
@@ -146,7 +151,7 @@ def test_what_is_missing_is_told(ours, checkpoint):
     with pytest.raises(ValueError, match="2 mask inputs for 1 prompts"):
         ours.predict(Prompts((BOX,)), np.zeros((2, 64, 64), np.float32))
     with pytest.raises(RuntimeError, match="set_image"):
-        open_predictor(checkpoint, device="cpu").predict(Prompts((BOX,)))
+        open_predictor(checkpoint).predict(Prompts((BOX,)))
     with pytest.raises(icas.UsageError, match="5000x1 pixels is too narrow"):
         ours.set_image(np.zeros((1, 5000, 3), np.uint8))
 
@@ -154,7 +159,7 @@ def test_what_is_missing_is_told(ours, checkpoint):
 def test_the_second_start_computes_no_embedding(torch, reference, checkpoint, photo, tmp_path):
     runs = []
     for _ in range(2):
-        predictor = open_predictor(checkpoint, device="cpu", cache_dir=tmp_path / "kept")
+        predictor = open_predictor(checkpoint, cache_dir=tmp_path / "kept")
         runs_before = len(runs)
         hook = predictor.embedder.loaded.run(
             lambda sam: sam.image_encoder.register_forward_hook(lambda *given: runs.append(1))

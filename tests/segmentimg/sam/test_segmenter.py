@@ -11,14 +11,15 @@ from skimage.measure import label
 
 import icas
 from icas.common.registry import Entry
+from icas.segmentimg.labels.boxes import rows_of
 from icas.segmentimg.sam.automatic import (
     AutomaticOptions,
     automatic_labels,
     automatic_masks,
     layers_with_pixels,
 )
+from icas.segmentimg.sam.checkpoints import load_shared
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
-from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.segmenters import SEGMENTERS
 from icas.segmentimg.segmenters.sam import SamSegmenter
 
@@ -66,7 +67,7 @@ def test_the_masks_are_the_generators_the_best_first(reference, checkpoint, smal
     expected = sorted(theirs, key=lambda one: (-one["predicted_iou"], -one["area"]))
     for one, other in zip(ours, expected, strict=True):
         whole = np.zeros(small.shape[:2], bool)
-        whole[one.piece.place] = one.piece.pixels
+        whole[rows_of(one.cropped.box)] = one.cropped.pixels
         assert (whole == other["segmentation"]).all()
         assert one.quality == other["predicted_iou"]
 

@@ -1,22 +1,46 @@
-"""What a Segment Anything checkpoint is a checkpoint of, told by the shapes of its tensors."""
+"""Models of Segment Anything and MobileSAM, built from the shapes of a checkpoint's tensors.
+
+MobileSAM's image encoder is timm's TinyViT under other names. Source: C. Zhang et al., Faster
+Segment Anything: towards lightweight SAM for mobile applications, 2023, arXiv:2306.14289.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from icas.common.registry import need
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of a tensor -> its shape."""
 
 MODELS = ("vit_b", "vit_l", "vit_h", "vit_t")
 OTHER_SIZE = "vit"
-"""What an image encoder is called that is built like these, in another size."""
+"""Name of an image encoder of the same structure in another size."""
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 _PUBLISHED = {(768, 12, 12): "vit_b", (1024, 24, 16): "vit_l", (1280, 32, 16): "vit_h"}
 _DECODER_HEADS = 8  # no shape depends on it; all published models have 8
+
+TINY_VIT_MARK = "image_encoder.patch_embed.seq.0.c.weight"
+"""A tensor that only MobileSAM checkpoints have."""
+_IMAGE_SIZE, _SIDE, _CHANNELS = 1024, 64, 320
+TINY_VIT_UNUSED: Shapes = {
+    "image_encoder.norm_head.weight": (_CHANNELS,),
+    "image_encoder.norm_head.bias": (_CHANNELS,),
+    "image_encoder.head.weight": (1000, _CHANNELS),
+    "image_encoder.head.bias": (1000,),
+}
+"""The classifier that TinyViT was trained with; stored in the file, but unused."""
+
+_TRUNK = "image_encoder."
+_SWAPS = {
+    "patch_embed.seq.0.": "patch_embed.conv1.",
+    "patch_embed.seq.2.": "patch_embed.conv2.",
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +79,7 @@ class DecoderShape:
 
 
 def encoder_shape(shapes: Shapes) -> EncoderShape:
-    """Sizes of the image encoder."""
+    """Sizes of the image encoder; ValueError where a tensor is missing."""
     width, _, patch_size, _ = _shape(shapes, "image_encoder.patch_embed.proj.weight", 4)
     side = _shape(shapes, "image_encoder.pos_embed", 4)[1]
     depth = _count(shapes, "image_encoder.blocks.")
@@ -81,7 +105,7 @@ def encoder_shape(shapes: Shapes) -> EncoderShape:
 
 
 def decoder_shape(shapes: Shapes) -> DecoderShape:
-    """Sizes of the prompt encoder and the mask decoder."""
+    """Sizes of prompt encoder and mask decoder; ValueError where a tensor is missing."""
     decoder = "mask_decoder."
     transformer = decoder + "transformer."
     inner, width = _shape(shapes, transformer + "final_attn_token_to_image.q_proj.weight", 2)
@@ -104,7 +128,7 @@ def build_vit(encoder: EncoderShape, decoder: DecoderShape) -> Any:
     import torch
     from segment_anything.modeling import ImageEncoderViT
 
-    made = ImageEncoderViT(
+    image_encoder = ImageEncoderViT(
         img_size=encoder.image_size,
         patch_size=encoder.patch_size,
         embed_dim=encoder.width,
@@ -118,11 +142,12 @@ def build_vit(encoder: EncoderShape, decoder: DecoderShape) -> Any:
         window_size=encoder.window,
         global_attn_indexes=encoder.global_blocks,
     )
-    return assemble(made, decoder, encoder.image_size, encoder.image_size // encoder.patch_size)
+    side = encoder.image_size // encoder.patch_size
+    return assemble(image_encoder, decoder, encoder.image_size, side)
 
 
 def assemble(image_encoder: Any, decoder: DecoderShape, image_size: int, side: int) -> Any:
-    """A ``Sam`` around `image_encoder`, which makes `side` x `side` features of a picture."""
+    """A ``Sam`` around an image encoder with `side` x `side` features."""
     from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
     return Sam(
@@ -151,6 +176,54 @@ def assemble(image_encoder: Any, decoder: DecoderShape, image_size: int, side: i
     )
 
 
+def timm_name(name: str) -> str:
+    """The name in timm's model of a tensor of a MobileSAM checkpoint.
+
+    timm counts a downsampling to the stage after it, MobileSAM to the stage before.
+    """
+    if not name.startswith(_TRUNK) or name.startswith(_TRUNK + "neck."):
+        return name
+    rest = name[len(_TRUNK) :]
+    for mobile, timm in _SWAPS.items():
+        rest = rest.replace(mobile, timm)
+    rest = re.sub(
+        r"^layers\.(\d+)\.downsample\.",
+        lambda match: f"stages.{int(match[1]) + 1}.downsample.",
+        rest,
+    )
+    rest = re.sub(r"^layers\.", "stages.", rest)
+    return _TRUNK + rest.replace(".c.", ".conv.")
+
+
+def timm_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors of a MobileSAM checkpoint by the names of timm's model, without the classifier."""
+    return {timm_name(name): value for name, value in state.items() if name not in TINY_VIT_UNUSED}
+
+
+def build_tiny_vit(decoder: DecoderShape) -> Any:
+    """The model of MobileSAM, with timm's TinyViT-5M as its trunk."""
+    need("MobileSAM (vit_t)", "sam", "timm")
+    from collections import OrderedDict
+
+    import timm
+    from segment_anything.modeling.common import LayerNorm2d
+    from torch import nn
+
+    vit = timm.create_model("tiny_vit_5m_224", pretrained=False)
+    # MobileSAM keeps 64x64 features to the end, where TinyViT halves them once more
+    vit.stages[3].downsample.conv2.conv.stride = (1, 1)
+    neck = nn.Sequential(
+        nn.Conv2d(_CHANNELS, decoder.width, 1, bias=False),
+        LayerNorm2d(decoder.width),
+        nn.Conv2d(decoder.width, decoder.width, 3, padding=1, bias=False),
+        LayerNorm2d(decoder.width),
+    )
+    parts = OrderedDict(patch_embed=vit.patch_embed, stages=vit.stages, neck=neck)
+    encoder = nn.Sequential(parts)
+    encoder.img_size = _IMAGE_SIZE  # SamPredictor and Sam read it
+    return assemble(encoder, decoder, _IMAGE_SIZE, _SIDE)
+
+
 def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
     if name not in shapes or len(shapes[name]) != dimensions:
         raise ValueError(f"has no {name} of {dimensions} dimensions")
@@ -158,7 +231,7 @@ def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
 
 
 def _count(shapes: Shapes, prefix: str) -> int:
-    """How many numbered parts there are: ``prefix0.…``, ``prefix1.…``."""
+    """Number of parts ``prefix0.…``, ``prefix1.…``."""
     numbers = {
         int(name[len(prefix) :].split(".")[0])
         for name in shapes

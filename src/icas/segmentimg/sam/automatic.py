@@ -1,7 +1,8 @@
-"""All that a picture shows, unasked: ``SamAutomaticMaskGenerator`` and its options."""
+"""Automatic masks of Segment Anything, and the partition of an image by overlapping masks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,16 @@ from numpy.typing import NDArray
 from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
 from icas.io.reading import Image
-from icas.segmentimg.labels.labels import Labels
+from icas.segmentimg.labels.boxes import Box, bounding_box, rows_of
+from icas.segmentimg.labels.labels import Labels, connected, filled, sizes_of
 from icas.segmentimg.sam.embedding import Embedder
-from icas.segmentimg.sam.partition import Piece, partition
 
 POINTS_PER_SIDE = {"cuda": 32, "cpu": 8}
 POINTS_PER_BATCH = {"cuda": 64, "cpu": 16}
+MOSTLY = 0.9
+"""A mask is part of another if at least this share of its pixels is in it …"""
+SMALLER = 0.8
+"""… and its area is at most this share of the other's."""
 
 
 @dataclass(frozen=True)
@@ -87,33 +92,35 @@ class AutomaticOptions:
 
 
 def automatic_labels(embedder: Embedder, image: Image, options: AutomaticOptions) -> Labels:
-    """The partition of an RGB picture that the model's masks make: 1…K, connected."""
-    pieces = [one.piece for one in automatic_masks(embedder, image, options)]
-    return partition(pieces, (image.shape[0], image.shape[1]), options.min_size)
+    """Connected segments 1…K of an RGB image by the automatic masks of the model."""
+    masks = [mask.cropped for mask in automatic_masks(embedder, image, options)]
+    return partition(masks, (image.shape[0], image.shape[1]), options.min_size)
 
 
 @dataclass(frozen=True)
 class AutomaticMask:
-    """A mask and what the model thinks of it."""
+    """A mask and its quality: the overlap (IoU) with an object, estimated by the model."""
 
-    piece: Piece
+    cropped: CroppedMask
     quality: float
 
 
 def automatic_masks(
     embedder: Embedder, image: Image, options: AutomaticOptions
 ) -> list[AutomaticMask]:
-    """The masks of ``SamAutomaticMaskGenerator``, the best first; of equals the largest."""
-    records = embedder.loaded.run(lambda sam: _generate(sam, embedder, image, options), alone=True)
-    found = [AutomaticMask(Piece.of(_mask(one)), one["predicted_iou"]) for one in records]
-    return sorted(found, key=lambda one: (-one.quality, -one.piece.area))
-
-
-def _mask(record: dict[str, Any]) -> NDArray[np.bool_]:
-    """Masks come as run lengths: as pictures they would not fit into memory together."""
+    """The masks of ``SamAutomaticMaskGenerator``, best first, then largest first."""
     from segment_anything.utils.amg import rle_to_mask
 
-    return np.asarray(rle_to_mask(record["segmentation"]), bool)
+    records = embedder.loaded.run(lambda sam: _generate(sam, embedder, image, options), alone=True)
+    # as run lengths: the masks as images would not fit into memory together
+    masks = [
+        AutomaticMask(
+            CroppedMask.of(np.asarray(rle_to_mask(record["segmentation"]), bool)),
+            record["predicted_iou"],
+        )
+        for record in records
+    ]
+    return sorted(masks, key=lambda mask: (-mask.quality, -mask.cropped.area))
 
 
 def _generate(
@@ -125,7 +132,7 @@ def _generate(
     size = (image.shape[0], image.shape[1])
     layers = layers_with_pixels(size, options.crop_n_layers, options.crop_overlap_ratio)
     least = options.crop_n_points_downscale_factor**layers
-    made = SamAutomaticMaskGenerator(
+    generator = SamAutomaticMaskGenerator(
         sam,
         points_per_side=options.points_per_side or max(POINTS_PER_SIDE[kind], least),
         points_per_batch=options.points_per_batch or POINTS_PER_BATCH[kind],
@@ -140,15 +147,15 @@ def _generate(
         min_mask_region_area=options.min_mask_region_area,
         output_mode="uncompressed_rle",
     )
-    predictor = made.predictor
-    # the generator asks for each crop's embedding here; ours come from the cache
+    predictor = generator.predictor
+    # the generator gets the embedding of each crop here; use the cache
     predictor.set_image = lambda crop: embedder.embed(crop).place(predictor)
-    records: list[dict[str, Any]] = made.generate(image)
+    records: list[dict[str, Any]] = generator.generate(image)
     return records
 
 
 def layers_with_pixels(size: tuple[int, int], layers: int, overlap: float) -> int:
-    """How many layers of crops a picture of `size` (height, width) has without an empty crop."""
+    """Number of layers of crops, at most `layers`, without an empty crop; `size`: (h, w)."""
     from segment_anything.utils.amg import generate_crop_boxes
 
     boxes, numbers = generate_crop_boxes(size, layers, overlap)
@@ -158,3 +165,69 @@ def layers_with_pixels(size: tuple[int, int], layers: int, overlap: float) -> in
         if left >= right or top >= bottom
     ]
     return min(empty, default=layers + 1) - 1
+
+
+@dataclass(frozen=True)
+class CroppedMask:
+    """A mask in its bounding box."""
+
+    box: Box
+    pixels: NDArray[np.bool_]
+    area: int
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> CroppedMask:
+        """Crop an (h, w) bool mask of the whole image."""
+        box = bounding_box(mask)
+        pixels = np.ascontiguousarray(mask[rows_of(box)])
+        return cls(box, pixels, int(np.count_nonzero(pixels)))
+
+    def is_part_of(self, other: CroppedMask) -> bool:
+        """Whether it is a part of another mask, not the same object or another one."""
+        if self.area > SMALLER * other.area:
+            return False
+        return self._overlap(other) >= MOSTLY * self.area
+
+    def _overlap(self, other: CroppedMask) -> int:
+        top, left = max(self.box[0], other.box[0]), max(self.box[2], other.box[2])
+        bottom, right = min(self.box[1], other.box[1]), min(self.box[3], other.box[3])
+        if top >= bottom or left >= right:
+            return 0
+        a, b = (
+            mask.pixels[
+                top - mask.box[0] : bottom - mask.box[0], left - mask.box[2] : right - mask.box[2]
+            ]
+            for mask in (self, other)
+        )
+        return int(np.count_nonzero(a & b))
+
+
+def owners(masks: Sequence[CroppedMask], shape: tuple[int, int]) -> NDArray[np.int32]:
+    """(h, w) int32: the mask that each pixel is assigned to, from 1, or 0; best mask first.
+
+    Each mask in turn takes pixels that are free, and those of masks that it is a part of: a part
+    stays visible on the whole, and else the better mask wins.
+    """
+    owner = np.zeros(shape, np.int32)
+    for number, mask in enumerate(masks, 1):
+        part = owner[rows_of(mask.box)]
+        takes = np.zeros(number, bool)
+        takes[0] = True
+        for rival in np.flatnonzero(np.bincount(part[mask.pixels], minlength=1)[1:]) + 1:
+            takes[rival] = mask.is_part_of(masks[int(rival) - 1])
+        part[mask.pixels & takes[part]] = number
+    return owner
+
+
+def partition(masks: Sequence[CroppedMask], shape: tuple[int, int], min_size: int = 1) -> Labels:
+    """Connected segments 1…K by masks, best first, and of what no mask covers.
+
+    Uncovered segments of fewer than `min_size` pixels are joined with the nearest segments.
+    """
+    owner = owners(masks, shape)
+    labels = connected(owner)
+    small = (owner == 0) & (sizes_of(labels)[labels] < min_size)
+    if not small.any() or small.all():
+        return labels
+    labels[small] = 0
+    return connected(filled(labels))

@@ -1,47 +1,38 @@
-"""What Segment Anything does where the memory of the GPU is too small for it."""
+"""Checkpoints of Segment Anything: read, checked, loaded, shared by threads."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from icas.common.devices import choose_device
-from icas.common.errors import UnreadableImageError, UsageError
+from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.common.registry import need
 from icas.io.formats import os_reason, require_file
-from icas.segmentimg.sam import tinyvit
 from icas.segmentimg.sam.architecture import (
     MODELS,
     PIXEL_MEAN,
     PIXEL_STD,
+    TINY_VIT_MARK,
     Shapes,
+    build_tiny_vit,
     build_vit,
     decoder_shape,
     encoder_shape,
+    timm_state,
 )
 
 LOG = logging.getLogger(__name__)
-
-
-def placed(sam: Any, device: str) -> Any:
-    """The model on `device`; on the CPU, with a warning, where its memory does not do."""
-    import torch
-
-    try:
-        return sam.to(device)
-    except torch.cuda.OutOfMemoryError:
-        tell_fallback()
-    return sam.to("cpu")
-
-
-def tell_fallback() -> None:
-    """Log that the CPU takes over."""
-    LOG.warning("out of GPU memory: Segment Anything goes on on the CPU, which is slower")
-
-
+T = TypeVar("T")
+_CHUNK = 1 << 22
+_LOADING = threading.Lock()
 FilePath = str | os.PathLike[str]
 State = dict[str, Any]
 """Name -> tensor."""
@@ -56,12 +47,12 @@ _NAMED = 3
 
 
 def need_sam() -> None:
-    """Fail before any work if the extra is not installed."""
+    """Raise MissingExtraError if the extra is not installed."""
     need("method 'sam'", "sam", "torch", "torchvision", "segment_anything")
 
 
 def checkpoint_file(path: FilePath | None) -> Path:
-    """The checkpoint that is to be read, which is there."""
+    """The checkpoint file; UsageError if none is given or it does not exist."""
     if path is None or not os.fspath(path):
         raise UsageError(f"method 'sam' needs --sam-checkpoint FILE: {WHERE}")
     try:
@@ -72,7 +63,11 @@ def checkpoint_file(path: FilePath | None) -> Path:
 
 
 def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[str, State]:
-    """Which model a checkpoint is of, and its tensors."""
+    """The name of a checkpoint's model, or ``vit`` for other sizes, and its tensors on the CPU.
+
+    Nothing in the file is executed. UsageError for a file of something else, or of another model
+    than `model`.
+    """
     if model is not None and model not in MODELS:
         raise UsageError(f"--sam-model {model}: choose from {', '.join(MODELS)}")
     file = checkpoint_file(path)
@@ -80,62 +75,61 @@ def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[st
     state = _state(file)
     name = _model_of(shapes_of(state), file)
     if model is not None and name != model:
-        held = name if name in MODELS else "a model of other sizes"
-        raise UsageError(f"--sam-model {model}, but {file} holds {held}; leave --sam-model out")
+        actual = name if name in MODELS else "a model of other sizes"
+        raise UsageError(f"--sam-model {model}, but {file} holds {actual}; leave --sam-model out")
     return name, state
 
 
 def load_sam(path: FilePath | None, model: str | None = None, device: str = "auto") -> Any:
-    """The model of a checkpoint with its weights, ready to predict."""
+    """The ``Sam`` of a checkpoint, ready to predict, on `device` or where memory permits."""
     name, state = read_checkpoint(path, model)
-    return placed(assembled(name, state, path), choose_device(device))
+    return move_to_device(build_model(name, state, path), choose_device(device))
 
 
-def assembled(name: str, state: State, path: FilePath | None) -> Any:
-    """The model called `name` with the tensors of `state`, as float32 on the CPU."""
+def build_model(name: str, state: State, path: FilePath | None) -> Any:
+    """The model `name` with the tensors of `state`, as float32 on the CPU; UsageError if unfit."""
     import torch
 
     decoder = decoder_shape(shapes_of(state))
     if name == "vit_t":
-        sam, state = tinyvit.build_tiny_vit(decoder), tinyvit.renamed(state)
+        sam, state = build_tiny_vit(decoder), timm_state(state)
     else:
-        with torch.device("meta"):  # shapes alone: no time is lost on weights that are replaced
+        with torch.device("meta"):  # no memory for weights that are replaced
             sam = build_vit(encoder_shape(shapes_of(state)), decoder)
     _require_fit(shapes_of(sam.state_dict()), shapes_of(state), name, path)
-    sam.load_state_dict({key: _as_float(value) for key, value in state.items()}, assign=True)
+    state = {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+    sam.load_state_dict(state, assign=True)
     for buffer, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
         sam.register_buffer(buffer, torch.tensor(values).view(-1, 1, 1), False)
     return sam.eval().requires_grad_(False)
 
 
 def shapes_of(state: Mapping[str, Any]) -> Shapes:
-    """Name -> shape."""
+    """Shapes of tensors by name."""
     return {name: tuple(value.shape) for name, value in state.items()}
 
 
-def _as_float(value: Any) -> Any:
-    return value.float() if value.is_floating_point() else value
-
-
 def _state(file: Path) -> State:
-    """The tensors by name, also from files that hold them one level down."""
+    """The tensors by name, also where nested one level deeper."""
     import torch
 
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(f"cannot read the checkpoint {file}: {os_reason(error)}") from error
-    except Exception as error:  # torch raises nearly anything on what is no file of its own
+    except Exception as error:  # torch raises nearly anything for other files
         raise UsageError(
             f"{file} is no checkpoint: torch cannot read weights from it (another kind of file, cut"
             f" short, or damaged); {WHERE}"
         ) from error
     for level in ("model", "state_dict"):
-        if isinstance(held, Mapping) and isinstance(held.get(level), Mapping):
-            held = held[level]
-    if not isinstance(held, Mapping) or not held:
+        if isinstance(content, Mapping) and isinstance(content.get(level), Mapping):
+            content = content[level]
+    if not isinstance(content, Mapping) or not content:
         raise UsageError(f"{file} holds no weights by name; {WHERE}")
-    named = {str(name).removeprefix("module."): value for name, value in held.items()}
+    named = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
 
 
@@ -149,20 +143,20 @@ def _model_of(shapes: Shapes, file: Path) -> str:
         )
     try:
         decoder_shape(shapes)
-        return "vit_t" if tinyvit.MARK in shapes else encoder_shape(shapes).name
+        return "vit_t" if TINY_VIT_MARK in shapes else encoder_shape(shapes).name
     except ValueError as error:
         raise UsageError(
             f"{file} is no checkpoint of Segment Anything 1 or MobileSAM: it {error}; {WHERE}"
         ) from error
 
 
-def _require_fit(wanted: Shapes, given: Shapes, name: str, path: FilePath | None) -> None:
-    missing = [f"{key} is missing" for key in wanted if key not in given]
-    extra = [f"{key} is not part of it" for key in given if key not in wanted]
+def _require_fit(expected: Shapes, given: Shapes, name: str, path: FilePath | None) -> None:
+    missing = [f"{key} is missing" for key in expected if key not in given]
+    extra = [f"{key} is not part of it" for key in given if key not in expected]
     other = [
-        f"{key} is {given[key]}, not {wanted[key]}"
-        for key in wanted
-        if key in given and given[key] != wanted[key]
+        f"{key} is {given[key]}, not {expected[key]}"
+        for key in expected
+        if key in given and given[key] != expected[key]
     ]
     faults = [*missing[:_NAMED], *extra[:_NAMED], *other[:_NAMED]]
     if faults:
@@ -171,3 +165,89 @@ def _require_fit(wanted: Shapes, given: Shapes, name: str, path: FilePath | None
             f"{path} does not fit {name} of Segment Anything in {count} of its tensors:"
             f" {'; '.join(faults)}"
         )
+
+
+def move_to_device(sam: Any, device: str) -> Any:
+    """Move a model to a device; to the CPU, with a warning, where its memory is too small."""
+    import torch
+
+    try:
+        return sam.to(device)
+    except torch.cuda.OutOfMemoryError:
+        warn_fallback()
+    return sam.to("cpu")
+
+
+def warn_fallback() -> None:
+    """Log that the CPU is used instead of the GPU."""
+    LOG.warning("out of GPU memory: Segment Anything goes on on the CPU, which is slower")
+
+
+class LoadedSam:
+    """A model that several threads may use at once; `identity` depends on the weights.
+
+    After an out-of-memory error of the GPU, `load_on_cpu` replaces it: a model that other threads
+    use is not moved.
+    """
+
+    def __init__(self, sam: Any, identity: str, load_on_cpu: Callable[[], Any]) -> None:
+        self._sam, self.identity, self._load_on_cpu = sam, identity, load_on_cpu
+        self._falling_back = threading.Lock()
+        self._alone = threading.RLock()
+
+    def run(self, work: Callable[[Any], T], *, alone: bool = False) -> T:
+        """Call `work` with the model, again on the CPU where the memory of the GPU is too small.
+
+        `alone`: wait for other such work, for work that needs much memory.
+        """
+        import torch
+
+        with self._alone if alone else nullcontext():
+            sam = self._sam
+            try:
+                return work(sam)
+            except torch.cuda.OutOfMemoryError:
+                pass  # the tensors of `work` are released with its traceback
+            except RuntimeError as error:
+                if "not enough memory" not in str(error) and "allocate memory" not in str(error):
+                    raise
+                raise IcasError(
+                    "Segment Anything needs more memory: lower --points-per-batch or --work-size"
+                ) from error
+            self._fall_back(sam)
+            return work(self._sam)
+
+    def _fall_back(self, used: Any) -> None:
+        import torch
+
+        with self._falling_back:
+            if self._sam is used:
+                warn_fallback()
+                self._sam = self._load_on_cpu()
+        torch.cuda.empty_cache()
+
+
+def load_shared(path: FilePath | None, model: str | None = None, device: str = "auto") -> LoadedSam:
+    """The model of a checkpoint; the last one of this process is cached."""
+    file = checkpoint_file(path).resolve()
+    need_sam()
+    status = file.stat()
+    with _LOADING:
+        stamp = (status.st_size, status.st_mtime_ns)
+        return _load(file, stamp, model, choose_device(device))
+
+
+@lru_cache(maxsize=1)
+def _load(file: Path, stamp: tuple[int, int], model: str | None, device: str) -> LoadedSam:
+    """`stamp` changes with the file."""
+    sam = load_sam(file, model, device)
+    return LoadedSam(sam, identity_of(file), lambda: load_sam(file, model, "cpu"))
+
+
+def identity_of(file: Path) -> str:
+    """A hash of a file, as hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

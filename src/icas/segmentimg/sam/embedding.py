@@ -1,4 +1,4 @@
-"""Embeddings of pictures: computed once, kept on disk by picture and model."""
+"""Embeddings of images: computed once, cached on disk by image and model."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from icas.io.files import write_whole
 from icas.io.folders import cache_folder
 from icas.io.formats import os_reason
 from icas.io.reading import Image
-from icas.segmentimg.sam.checkpoints import LOG
-from icas.segmentimg.sam.model import LoadedSam
+from icas.segmentimg.sam.checkpoints import LOG, LoadedSam
 
 CACHE_BYTES = 2 << 30
-"""Size that the folder of embeddings is kept to, unless told otherwise; one takes 4 MiB."""
+"""Default maximum size of the folder of embeddings; one takes 4 MiB."""
 _FORMAT, _SUFFIX = "sam1", ".embedding"
 _SUM_BYTES = 16
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """What the image encoder makes of a picture."""
+    """Features of an image of `size` (h, w) by the image encoder."""
 
     features: NDArray[np.float32]
+    """(1, channels, side, side)."""
     size: tuple[int, int]
 
     def place(self, predictor: Any) -> None:
-        """Give it to a `SamPredictor`, as if that had computed it."""
+        """Set it in a `SamPredictor`, as if that had computed it."""
         import torch
 
         predictor.reset_image()
@@ -45,7 +45,7 @@ class Embedding:
 
 
 def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width at which the encoder sees a picture of `size`."""
+    """Height and width to which the encoder resizes an image of `size`; UsageError for 0."""
     height, width = transform.get_preprocess_shape(*size, transform.target_length)
     if min(height, width) < 1:
         raise UsageError(
@@ -55,106 +55,109 @@ def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def default_cache_folder() -> Path:
-    """Where embeddings are kept for this user."""
+    """The folder of embeddings of this user."""
     return cache_folder() / "sam"
 
 
 class EmbeddingCache:
-    """A folder of embeddings. Several programs may use it at once.
+    """A folder of embeddings, of `limit` bytes at most; least recently used ones are evicted.
 
-    It never stands in the way: a file that is missing or damaged is computed again, and a folder
-    that cannot be written to is told once.
+    Several programs may use it at once. Missing and damaged files are computed again; a folder
+    that cannot be written to is reported once.
     """
 
     def __init__(self, folder: Path, limit: int = CACHE_BYTES) -> None:
         self.folder, self._limit = folder, limit
-        self._told = False
+        self._warned = False
 
-    def place_of(self, key: str) -> Path:
-        """The file that an embedding is kept in."""
+    def path_of(self, key: str) -> Path:
+        """The file of an embedding."""
         return self.folder / f"{_FORMAT}-{key}{_SUFFIX}"
 
     def load(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-        """The features kept under `key`; None where there are none of `shape`, or damaged ones."""
-        place = self.place_of(key)
+        """The features of `key`; None where there are none of `shape`, or damaged ones."""
+        path = self.path_of(key)
         try:
-            content = place.read_bytes()
+            content = path.read_bytes()
         except OSError:
             return None
         held = content[_SUM_BYTES:]
         if content[:_SUM_BYTES] != _sum_of(held) or len(held) != 4 * math.prod(shape):
             return None
-        self._mark_used(place)
+        self._mark_used(path)
         return np.frombuffer(held, "<f4").reshape(shape).astype(np.float32)
 
     def save(self, key: str, features: NDArray[np.float32]) -> None:
-        """Keep features under `key`, whole or not at all."""
+        """Store features under `key`, atomically."""
         held = np.ascontiguousarray(features, "<f4").tobytes()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.place_of(key), _sum_of(held) + held)
+            write_whole(self.path_of(key), _sum_of(held) + held)
             self._shrink()
         except OSError as error:
-            if not self._told:
+            if not self._warned:
                 LOG.warning("embeddings are not kept in %s: %s", self.folder, os_reason(error))
-            self._told = True
+            self._warned = True
 
-    def _mark_used(self, place: Path) -> None:
+    def _mark_used(self, path: Path) -> None:
         try:
-            os.utime(place)
+            os.utime(path)
         except OSError:
-            return  # a cache that may only be read is of use too
+            return  # a read-only cache is useful, too
 
     def _shrink(self) -> None:
-        """Delete what was used longest ago, until the rest is within the limit."""
+        """Delete least recently used files until the rest is within the limit."""
         held = []
-        for place in self.folder.glob(f"{_FORMAT}-*{_SUFFIX}"):
+        for path in self.folder.glob(f"{_FORMAT}-*{_SUFFIX}"):
             try:
-                status = place.stat()
+                status = path.stat()
             except FileNotFoundError:
-                continue  # another program was faster
-            held.append((status.st_mtime_ns, place, status.st_size))
+                continue  # deleted by another program
+            held.append((status.st_mtime_ns, path, status.st_size))
         total = sum(size for _, _, size in held)
-        for _, place, size in sorted(held)[:-1]:
+        for _, path, size in sorted(held)[:-1]:
             if total <= self._limit:
                 return
-            place.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             total -= size
 
 
 class Embedder:
-    """Pictures -> embeddings, from the cache where it has them; for several threads at once."""
+    """Embeds images, by the cache where possible; for several threads at once.
+
+    `computed`: number of embeddings that were not cached.
+    """
 
     def __init__(self, loaded: LoadedSam, cache: EmbeddingCache | None = None) -> None:
         self.loaded, self._cache = loaded, cache
         self.computed = 0
 
     def embed(self, image: Image) -> Embedding:
-        """The embedding of an RGB picture."""
+        """The embedding of an RGB image."""
         key = f"{self.loaded.identity}-{image_key(image)}"
         size = (image.shape[0], image.shape[1])
         shape = self.loaded.run(features_shape)
-        found = self._kept(key, shape)
-        if found is None:
-            found = self.loaded.run(lambda sam: self._compute(sam, image, key), alone=True)
-        return Embedding(found, size)
+        features = self._cached(key, shape)
+        if features is None:
+            features = self.loaded.run(lambda sam: self._compute(sam, image, key), alone=True)
+        return Embedding(features, size)
 
     def _compute(self, sam: Any, image: Image, key: str) -> NDArray[np.float32]:
-        kept = self._kept(key, features_shape(sam))
-        if kept is not None:  # by another thread, while this one waited
-            return kept
+        cached = self._cached(key, features_shape(sam))
+        if cached is not None:  # by another thread, while this one waited
+            return cached
         features = _features(sam, image)
         self.computed += 1
         if self._cache is not None:
             self._cache.save(key, features)
         return features
 
-    def _kept(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    def _cached(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
         return None if self._cache is None else self._cache.load(key, shape)
 
 
 def image_key(image: Image) -> str:
-    """A hash of the pixels and the size of a picture, as hex digits."""
+    """A hash of the pixels and the size of an image, as hex digits."""
     digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
@@ -165,7 +168,7 @@ def _sum_of(content: bytes) -> bytes:
 
 
 def features_shape(sam: Any) -> tuple[int, ...]:
-    """Shape of the features that a model's encoder makes."""
+    """Shape of the features of a model's encoder."""
     encoder = sam.prompt_encoder
     return (1, encoder.embed_dim, *encoder.image_embedding_size)
 

@@ -1,4 +1,4 @@
-"""What a person points at: boxes and points, and which of them belong together."""
+"""Prompts: boxes and points, grouped by object."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 
 Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in pixels of the picture: left, top, right, bottom."""
+"""x0, y0, x1, y1 in pixels of the image: left, top, right, bottom."""
 Point = tuple[float, float, int]
-"""x, y, label: 1 = on what is meant, 0 = not."""
+"""x, y, label: 1 = foreground, 0 = background."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is asked at once: at most one box, and points."""
+    """One input of the model: at most one box, and points."""
 
     box: Box | None
     points: tuple[Point, ...]
 
     def arrays(self) -> dict[str, NDArray[Any] | None]:
-        """The same as `SamPredictor.predict` takes it."""
+        """Arguments of `SamPredictor.predict`."""
         places = np.array([(x, y) for x, y, _ in self.points], float) if self.points else None
         labels = np.array([label for _, _, label in self.points]) if self.points else None
         box = None if self.box is None else np.array(self.box, float)
@@ -39,7 +39,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Boxes and points in any mix, in pixels of the picture."""
+    """Boxes and points in any combination; checked, UsageError for wrong ones."""
 
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
@@ -52,26 +52,26 @@ class Prompts:
         return bool(self.boxes or self.points)
 
     def split(self) -> tuple[Prompt, ...]:
-        """What the model is asked, one after the other; the answers are to be united.
+        """Inputs of the model, whose masks are to be united; UsageError without foreground.
 
-        Each box goes with the points that lie in it; a point in several boxes goes with each. The
-        foreground points that lie in no box are one more prompt, together. Background points that
-        lie in no box say where nothing is meant, and go with every prompt. Points keep their order.
+        Each box is a prompt with the points in it; a point in several boxes belongs to each. The
+        foreground points outside of all boxes are one more prompt. Background points outside of
+        all boxes belong to every prompt. Points keep their order.
         """
-        outside = [p for p in self.points if not any(lies_in(p, box) for box in self.boxes)]
+        outside = [p for p in self.points if not any(in_box(p, box) for box in self.boxes)]
         everywhere = {p for p in outside if p[2] == 0}
-        asked = [
-            Prompt(box, tuple(p for p in self.points if p in everywhere or lies_in(p, box)))
+        prompts = [
+            Prompt(box, tuple(p for p in self.points if p in everywhere or in_box(p, box)))
             for box in self.boxes
         ]
         if any(label == 1 for _, _, label in outside):
-            asked.append(Prompt(None, tuple(outside)))
-        if not asked:
+            prompts.append(Prompt(None, tuple(outside)))
+        if not prompts:
             raise UsageError("nothing is pointed at: a box or a foreground point is needed")
-        return tuple(asked)
+        return tuple(prompts)
 
     def within(self, size: tuple[int, int]) -> Prompts:
-        """The same for a picture of `size` (height, width): boxes end at its border."""
+        """Clipped to an image of `size` (h, w); UsageError for a point or a box outside of it."""
         height, width = size
         for x, y, _ in self.points:
             if not (0 <= x < width and 0 <= y < height):
@@ -86,13 +86,13 @@ class Prompts:
         return Prompts(tuple(boxes), self.points)
 
 
-def lies_in(point: Point, box: Box) -> bool:
-    """Whether a point lies in a box or on its border."""
+def in_box(point: Point, box: Box) -> bool:
+    """Whether a point is in a box or on its border."""
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
 def as_box(given: Sequence[Any]) -> Box:
-    """Four numbers -> a box, its corners in order."""
+    """A box of four numbers, corners in any order; UsageError for wrong ones."""
     numbers = _numbers(given, 4, "box", "x0,y0,x1,y1")
     (x0, x1), (y0, y1) = sorted(numbers[0::2]), sorted(numbers[1::2])
     if x0 == x1 or y0 == y1:
@@ -101,7 +101,7 @@ def as_box(given: Sequence[Any]) -> Box:
 
 
 def as_point(given: Sequence[Any]) -> Point:
-    """Three numbers -> a point; two -> a foreground point."""
+    """A point of three numbers, or two for foreground; UsageError for wrong ones."""
     whole = (*given, 1) if _length(given) == 2 else given
     x, y, label = _numbers(whole, 3, "point", "x,y,label")
     if label not in (0, 1):
@@ -111,7 +111,7 @@ def as_point(given: Sequence[Any]) -> Point:
 
 def _numbers(given: Sequence[Any], count: int, what: str, form: str) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(one) for one in given)
+        numbers = tuple(float(value) for value in given)
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
@@ -125,5 +125,5 @@ def _length(given: Any) -> int:
 
 def _text(given: Any) -> str:
     if isinstance(given, Iterable) and not isinstance(given, str):
-        return ",".join(str(one) for one in given)
+        return ",".join(str(value) for value in given)
     return str(given)

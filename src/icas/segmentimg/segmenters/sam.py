@@ -17,9 +17,8 @@ from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
-from icas.segmentimg.sam.checkpoints import checkpoint_file, need_sam
+from icas.segmentimg.sam.checkpoints import checkpoint_file, load_shared, need_sam
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
-from icas.segmentimg.sam.model import load_shared
 from icas.segmentimg.sam.predictor import Predictor
 from icas.segmentimg.sam.prompts import Prompts
 from icas.segmentimg.segmenters import Segmenter
