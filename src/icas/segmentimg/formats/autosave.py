@@ -1,4 +1,4 @@
-"""The document between runs: a file beside the masks, so that no painting is lost."""
+"""The autosave file of a document, beside its masks, so that no painting is lost."""
 
 from __future__ import annotations
 
@@ -26,46 +26,49 @@ SUFFIX = ".paint"
 FORMAT = 1
 
 Stamps = Mapping[str, tuple[int, int]]
-"""Size and time of change (ns) of files, by name."""
+"""Size and modification time (ns) of files, by name."""
 _PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_labelme\.json", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A document as it was kept."""
+    """Content of an autosave file."""
 
     state: PaintState
     names: tuple[str, ...]
+    """Names of the classes, as many as colors."""
     about: Mapping[str, Any]
+    """Content of ``NAME.json``."""
     saved: bool
+    """Whether the masks on disk hold all of it."""
     files: Stamps = field(default_factory=dict)
+    """The saved files, to detect later changes."""
 
 
 def place_of(picture: Picture) -> Path:
-    """Where the document of a picture is kept."""
+    """The autosave file of an image."""
     return picture.out / RESULT_MARK / f"{picture.name}{SUFFIX}"
 
 
 def keep(path: Path, kept: Kept) -> None:
-    """Write a document, whole or not at all."""
+    """Write an autosave file, atomically; OSError where that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _packed(kept))
 
 
 def read_kept(path: Path) -> Kept | None:
-    """A document that was kept; None where there is none."""
+    """Read an autosave file; None where there is none, IcasError for a damaged or newer one."""
     try:
         return _unpacked(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    # Broken files make the readers of ZIP and of arrays raise nearly anything.
-    except Exception as error:
+    except Exception as error:  # readers of ZIP and arrays raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise IcasError(f"{path} cannot be read ({reason}): move it away to begin anew") from error
 
 
 def set_aside(path: Path) -> Path:
-    """Give a document that was kept another name, ``NAME.paint.old``; no older one goes for it."""
+    """Rename an autosave file to the first free name of ``NAME.paint.old``, ``….old2``, …"""
     ends = itertools.chain([""], itertools.count(2))
     names = (path.with_name(f"{path.name}.old{end}") for end in ends)
     free = next(name for name in names if not name.exists())
@@ -73,10 +76,7 @@ def set_aside(path: Path) -> Path:
 
 
 def paint_stamps(picture: Picture) -> dict[str, tuple[int, int]]:
-    """Size and time of change of all files that are loaded as paint of a picture.
-
-    Those of a painting that was saved, until somebody changes, takes away or adds one.
-    """
+    """Stamps of all files that are loaded as the painting of an image."""
     try:
         files = [
             entry
@@ -91,9 +91,9 @@ def paint_stamps(picture: Picture) -> dict[str, tuple[int, int]]:
 
 
 def saved_since(picture: Picture, kept: Kept) -> bool:
-    """Whether a painting was saved after a document was kept, which does not know of it.
+    """Whether a painting was saved after an autosave that does not know of it.
 
-    So it is where a process died, or the disk failed, right after a save.
+    So it is after a process died, or the disk failed, right after a save.
     """
     try:
         later = picture.file(".json").stat().st_mtime_ns > place_of(picture).stat().st_mtime_ns
@@ -103,17 +103,17 @@ def saved_since(picture: Picture, kept: Kept) -> bool:
 
 
 class Keeper:
-    """Writes documents in a thread of its own, one after the other."""
+    """Writes autosave files in a thread of its own, one after another."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="icas-keep")
 
     def submit(self, path: Path, kept: Kept) -> Future[None]:
-        """Have a document written; the future raises what `keep` does."""
+        """Write a file in the background; the future raises what `keep` does."""
         return self._pool.submit(keep, path, kept)
 
     def close(self) -> None:
-        """Wait until all is written."""
+        """Wait until all files are written."""
         self._pool.shutdown(wait=True)
 
 
@@ -124,7 +124,7 @@ def _packed(kept: Kept) -> bytes:
         arrays["labels"] = _small(state.labels)
     if state.overrides is not None:
         arrays["overrides"] = state.overrides
-    told = {
+    content = {
         "format": FORMAT,
         "colors": state.colors,
         "names": kept.names,
@@ -136,7 +136,7 @@ def _packed(kept: Kept) -> bytes:
     target = io.BytesIO()
     # the fastest level: label maps shrink to a hundredth with any
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as box:
-        box.writestr("document.json", json.dumps(told))
+        box.writestr("document.json", json.dumps(content))
         for name, array in arrays.items():
             with box.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
@@ -149,25 +149,25 @@ def _small(labels: NDArray[np.int32]) -> NDArray[Any]:
 
 def _unpacked(data: bytes) -> Kept:
     with zipfile.ZipFile(io.BytesIO(data)) as box:
-        told = json.loads(box.read("document.json"))
-        if told["format"] != FORMAT:
-            raise ValueError(f"its format is {told['format']}, this version knows {FORMAT}")
-        # by the names that the document lists: one that is missing must not go unnoticed
+        content = json.loads(box.read("document.json"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, this version knows {FORMAT}")
+        # by the listed names, to detect a missing one
         arrays = {
             name: np.lib.format.read_array(io.BytesIO(box.read(f"{name}.npy")), allow_pickle=False)
-            for name in told["arrays"]
+            for name in content["arrays"]
         }
     first = arrays["first"].astype(np.int32)
     labels = arrays["labels"].astype(np.int32) if "labels" in arrays else first
-    colors = tuple((int(red), int(green), int(blue)) for red, green, blue in told["colors"])
+    colors = tuple((int(red), int(green), int(blue)) for red, green, blue in content["colors"])
     state = PaintState(first, labels, arrays["classes"], arrays.get("overrides"), colors)
-    _check(state, told["names"])
-    files = {name: (int(size), int(time)) for name, (size, time) in told["files"].items()}
-    return Kept(state, tuple(told["names"]), told["about"], bool(told["saved"]), files)
+    _check(state, content["names"])
+    files = {name: (int(size), int(time)) for name, (size, time) in content["files"].items()}
+    return Kept(state, tuple(content["names"]), content["about"], bool(content["saved"]), files)
 
 
 def _check(state: PaintState, names: list[str]) -> None:
-    """Refuse what does not fit together, rather than fail while someone paints."""
+    """Raise ValueError for parts that do not fit together, rather than fail while painting."""
     maps: list[NDArray[Any]] = [state.first, state.labels]
     maps += [] if state.overrides is None else [state.overrides]
     top = max(int(state.first.max(initial=0)), int(state.labels.max(initial=0)))
@@ -175,8 +175,8 @@ def _check(state: PaintState, names: list[str]) -> None:
     fit = len({array.shape for array in maps}) == 1 and 0 <= least <= top < len(state.classes)
     if not fit or len(names) != len(state.colors):
         raise ValueError("its parts do not fit together")
-    by_hand = NO_OVERRIDE if state.overrides is None else state.overrides
-    low = min(int(state.classes.min(initial=0)), int(np.min(by_hand, initial=0)) - NO_OVERRIDE)
-    high = max(int(state.classes.max(initial=0)), int(np.max(by_hand, initial=0)))
+    overrides = NO_OVERRIDE if state.overrides is None else state.overrides
+    low = min(int(state.classes.min(initial=0)), int(np.min(overrides, initial=0)) - NO_OVERRIDE)
+    high = max(int(state.classes.max(initial=0)), int(np.max(overrides, initial=0)))
     if low < 0 or high > len(state.colors):
         raise ValueError("it has classes without a colour")

@@ -1,4 +1,4 @@
-"""Label maps that a notebook shows as pictures, and that are plain arrays to everything else."""
+"""Label maps that are shown as images in notebooks, and otherwise plain arrays."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from icas.segmentimg.labels.labels import Labels
 
 SHOWN = 720
-"""Longest side in pixels of the picture that a notebook shows."""
+"""Longest side in pixels of the image in a notebook."""
 
 
 class LabelMap(np.ndarray[Any, np.dtype[Any]]):
-    """Labels of pixels: an array like any other, which a notebook shows as a picture.
+    """Labels of pixels: an array that notebooks show as an image.
 
-    Whatever is computed from it is a plain array; views and copies (``labels[10:90]``,
+    Results of computations are plain arrays; views and copies (``labels[10:90]``,
     ``labels.T``) are label maps, too. It is pickled and saved as a plain array.
     """
 
@@ -40,7 +40,7 @@ class LabelMap(np.ndarray[Any, np.dtype[Any]]):
         return repr(plain(self))
 
     def _repr_png_(self) -> bytes | None:
-        """The picture, at most `SHOWN` pixels long; None of what is no picture."""
+        """PNG, at most `SHOWN` pixels long; None for an array that is no label map."""
         if self.ndim != 2 or self.size == 0 or self.dtype.kind not in "iu":
             return None
         from icas.notebook.images import as_png, fitted, mottled
@@ -49,10 +49,10 @@ class LabelMap(np.ndarray[Any, np.dtype[Any]]):
 
 
 def plain(value: Any) -> Any:
-    """A label map as a plain array, which shares its memory; everything else as it is."""
+    """A label map as a plain array that shares its memory; any other value unchanged."""
     return value.view(np.ndarray) if isinstance(value, LabelMap) else value
 
 
 def label_map(labels: Labels) -> Labels:
-    """The same labels, which share their memory, as a `LabelMap`."""
+    """The labels as a `LabelMap` that shares their memory."""
     return labels.view(LabelMap)

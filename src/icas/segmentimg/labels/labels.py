@@ -1,4 +1,4 @@
-"""Label algebra: connected pieces, neighbours, small segments, borders."""
+"""Label maps: connected segments, neighbours, small segments, borders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from icas.common.union_find import unions
 from icas.io.reading import Image
 
 Labels = NDArray[np.int32]
-"""(h, w) int32: 0 = edge, 1…K = segments, each one connected piece."""
+"""(h, w) int32: 0 = edge, 1…K = segments, each one connected region."""
 
 
 def connected(groups: NDArray[np.integer[Any]], *, edges: bool = False) -> Labels:
-    """Number the connected pieces of equal values 1…K, in the order of their first pixel."""
+    """Number the regions of equal values, connected by sides, 1…K by their first pixel.
+
+    `edges`: 0 is an edge and stays 0, not a value like any other.
+    """
     from skimage.measure import label
 
     values = groups.astype(np.int32)
@@ -45,27 +48,29 @@ def mean_colors(image: Image, labels: Labels) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Borders:
-    """Which segments touch, and how."""
+    """The m pairs of adjacent segments, a < b, each once."""
 
     a: NDArray[np.int64]
     b: NDArray[np.int64]
     length: NDArray[np.int64]
+    """Common sides of pixels."""
     contrast: NDArray[np.float64]
+    """Mean distance of the colors on both sides of the border, in gray levels."""
 
 
 def borders(image: Image, labels: Labels) -> Borders:
-    """Borders between segments; where edges lie between, the nearest segments touch."""
+    """Borders between segments; across edges, the nearest segments are adjacent."""
     whole = filled(labels)
     sides = [_sides(whole, axis) for axis in (0, 1)]
-    before = np.concatenate([one for one, _ in sides])
-    after = np.concatenate([other for _, other in sides])
+    before = np.concatenate([first for first, _ in sides])
+    after = np.concatenate([second for _, second in sides])
     flat, pixels = whole.ravel(), image.reshape(-1, 3)
     step = pixels[before].astype(np.float32) - pixels[after]
-    return _gathered(flat[before], flat[after], np.sqrt((step * step).sum(axis=1)))
+    return _count_borders(flat[before], flat[after], np.sqrt((step * step).sum(axis=1)))
 
 
 def _sides(labels: Labels, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat places of the pixels whose next one along `axis` has another label, and of those."""
+    """Flat indices of pixels and of the next ones along `axis` that have another label."""
     width = labels.shape[1]
     differ = labels[:-1] != labels[1:] if axis == 0 else labels[:, :-1] != labels[:, 1:]
     rows, columns = np.nonzero(differ)
@@ -73,7 +78,7 @@ def _sides(labels: Labels, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int
     return before, before + (width if axis == 0 else 1)
 
 
-def _gathered(
+def _count_borders(
     first: NDArray[np.int32], second: NDArray[np.int32], step: NDArray[np.float32]
 ) -> Borders:
     low = np.minimum(first, second).astype(np.int64)
@@ -87,7 +92,7 @@ def _gathered(
 
 
 def filled(labels: Labels) -> Labels:
-    """`labels` with every edge pixel given to the nearest segment."""
+    """Assign every edge pixel to the nearest segment."""
     from scipy.ndimage import distance_transform_edt
 
     edge = labels == 0
@@ -98,10 +103,9 @@ def filled(labels: Labels) -> Labels:
 
 
 def absorb_small(image: Image, labels: Labels, min_size: int) -> Labels:
-    """Give every segment of fewer than `min_size` pixels to the neighbour nearest in colour.
+    """Join every segment of fewer than `min_size` pixels with its neighbour nearest in color.
 
-    Edge pixels stay edges. A picture that is one small segment stays as it is. Pixels are looked
-    at once; the rounds of joining are done among segments.
+    Edge pixels stay edges. Pixels are visited once; the rounds of joining are among segments.
     """
     sizes = sizes_of(labels).astype(float)
     if not (sizes[1:] < min_size).any():
@@ -123,41 +127,38 @@ def _join_small(
     touching: Borders,
     min_size: int,
 ) -> NDArray[np.int64] | None:
-    """One round: each small group joins its nearest neighbour in colour; None when all are large.
+    """One round: each small group joins its nearest neighbour in color; None if all are large.
 
-    Groups are numbered by their lowest segment, so that group 0 stays the edge.
+    A group has the number of its lowest segment, so that group 0 stays the edge.
     """
     count = len(group)
     size = np.bincount(group, sizes, count)
     small = (size < min_size) & (size > 0)
     small[0] = False
     a, b = group[touching.a], group[touching.b]
-    apart = (a != b) & (small[a] | small[b])
-    if not apart.any():
+    candidates = (a != b) & (small[a] | small[b])
+    if not candidates.any():
         return None
     totals = np.stack([np.bincount(group, column, count) for column in sums.T], axis=1)
     means = totals / np.maximum(size, 1)[:, None]
-    source = np.concatenate([a[apart], b[apart]])
-    target = np.concatenate([b[apart], a[apart]])
+    source = np.concatenate([a[candidates], b[candidates]])
+    target = np.concatenate([b[candidates], a[candidates]])
     source, target = source[small[source]], target[small[source]]
     distance = np.linalg.norm(means[source] - means[target], axis=1)
     order = np.lexsort((target, distance, source))
     nearest = order[np.unique(source[order], return_index=True)[1]]
-    found = unions(count, source[nearest], target[nearest])
+    joined = unions(count, source[nearest], target[nearest])
     lowest = np.full(count, count)
-    np.minimum.at(lowest, found[group], np.arange(count))
-    return np.asarray(lowest[found[group]], np.int64)
+    np.minimum.at(lowest, joined[group], np.arange(count))
+    return np.asarray(lowest[joined[group]], np.int64)
 
 
 def numbered(group: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Look-up from old to new labels: groups 1…K in the order of their lowest segment.
-
-    Segments are numbered in the order of their first pixel; so are the groups then.
-    """
-    _, lowest, place = np.unique(group[1:], return_index=True, return_inverse=True)
+    """(K + 1,) table from old to new labels: groups 1… in the order of their lowest segment."""
+    _, lowest, inverse = np.unique(group[1:], return_index=True, return_inverse=True)
     rank = np.empty(len(lowest), np.int32)
     rank[np.argsort(lowest)] = np.arange(1, len(lowest) + 1)
-    return np.concatenate([np.zeros(1, np.int32), rank[place]]).astype(np.int32)
+    return np.concatenate([np.zeros(1, np.int32), rank[inverse]]).astype(np.int32)
 
 
 def border_band(labels: Labels, reach: int) -> NDArray[np.bool_]:

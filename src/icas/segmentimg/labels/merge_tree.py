@@ -1,4 +1,4 @@
-"""The merge tree: in which order neighbouring segments would be joined."""
+"""The merge tree: the order in which neighbouring segments are merged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from icas.segmentimg.labels.labels import Labels, borders, count_of, mean_colors
 
 @dataclass(frozen=True)
 class MergeTree:
-    """Segments and how they join, the most alike first.
+    """Segments and the order in which they merge, most similar first.
 
     What `icas.merge_tree` gives; `icas.labels_at` reads it.
 
@@ -142,7 +142,7 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     if labels.shape != picture.shape[:2]:
         raise UsageError(f"labels are {labels.shape}, the picture {picture.shape[:2]}")
     whole = np.asarray(labels, np.int32)
-    return MergeTree(whole, _Joining(picture, whole).run())
+    return MergeTree(whole, _Merger(picture, whole).run())
 
 
 def labels_at(tree: MergeTree, n: int) -> Labels:
@@ -150,8 +150,8 @@ def labels_at(tree: MergeTree, n: int) -> Labels:
     return tree.table(n)[tree.labels]
 
 
-class _Joining:
-    """Neighbours in a heap; a pair is priced anew whenever one of its sides has grown."""
+class _Merger:
+    """Pairs of neighbours in a heap; merging computes the costs of the merged segment again."""
 
     def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
         import cv2
@@ -161,7 +161,7 @@ class _Joining:
         self.count = count
         self.sizes = sizes_of(labels)[1:].astype(float).tolist()
         self.colors = list(mean_colors(lab, labels)[1:])
-        self.around: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
+        self.neighbors: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
         touching = borders(lab, labels)
         for a, b, length, contrast in zip(
             (touching.a - 1).tolist(),
@@ -170,61 +170,61 @@ class _Joining:
             touching.contrast.tolist(),
             strict=True,
         ):
-            self.around[a][b] = self.around[b][a] = (length, length * contrast)
+            self.neighbors[a][b] = self.neighbors[b][a] = (length, length * contrast)
 
     def run(self) -> NDArray[np.float64]:
         heap = [
-            (self._cost(a, b), a, b) for a in range(self.count) for b in self.around[a] if a < b
+            (self._cost(a, b), a, b) for a in range(self.count) for b in self.neighbors[a] if a < b
         ]
         heapq.heapify(heap)
-        gone: set[int] = set()
+        merged: set[int] = set()
         merges: list[tuple[float, float, float, float]] = []
         floor = 0.0
         while heap:
             cost, a, b = heapq.heappop(heap)
-            if a in gone or b in gone:
+            if a in merged or b in merged:
                 continue
             floor = max(floor, cost)
-            new = self._join(a, b)
-            gone.update((a, b))
+            new = self._merge(a, b)
+            merged.update((a, b))
             merges.append((a, b, floor, self.sizes[new]))
-            for other in self.around[new]:
+            for other in self.neighbors[new]:
                 heapq.heappush(heap, (self._cost(other, new), other, new))
         return np.array(merges, np.float64).reshape(-1, 4)
 
     def _cost(self, a: int, b: int) -> float:
-        length, steps = self.around[a][b]
+        length, steps = self.neighbors[a][b]
         weight = self.sizes[a] * self.sizes[b] / (self.sizes[a] + self.sizes[b])
-        apart = self.colors[a] - self.colors[b]
+        difference = self.colors[a] - self.colors[b]
         contrast = steps / length
-        return float(weight * (apart @ apart + contrast * contrast) / length**0.5)
+        return float(weight * (difference @ difference + contrast * contrast) / length**0.5)
 
-    def _join(self, a: int, b: int) -> int:
+    def _merge(self, a: int, b: int) -> int:
         new, size = len(self.sizes), self.sizes[a] + self.sizes[b]
         mixed = self.sizes[a] * self.colors[a] + self.sizes[b] * self.colors[b]
         self.sizes.append(size)
         self.colors.append(mixed / size)
-        self.around.append({})
+        self.neighbors.append({})
         for old in (a, b):
-            for other, (length, steps) in self.around[old].items():
+            for other, (length, steps) in self.neighbors[old].items():
                 if other in (a, b):
                     continue
-                del self.around[other][old]
-                before = self.around[new].get(other, (0.0, 0.0))
+                del self.neighbors[other][old]
+                before = self.neighbors[new].get(other, (0.0, 0.0))
                 shared = (before[0] + length, before[1] + steps)
-                self.around[new][other] = self.around[other][new] = shared
+                self.neighbors[new][other] = self.neighbors[other][new] = shared
         return new
 
 
 STEP = 1.4
-"""A step makes the group at least so much larger or smaller, in pixels."""
+"""A step makes the group larger or smaller by at least this factor, in pixels."""
 
 
 class Growth:
-    """Groups of segments at any level of a merge tree.
+    """Groups of segments at any level of a merge tree; `sizes`: (K + 1,) pixels of segments.
 
-    A level is a number of merges that are done, the cheapest first: 0 leaves every segment alone,
-    K - 1 makes one group of all. So one level means groups of one kind all over the picture.
+    A level is the number of merges done, cheapest first: at 0 every segment is a group, at K - 1
+    all are one.
     """
 
     def __init__(self, tree: MergeTree, sizes: NDArray[np.int64]) -> None:
@@ -237,11 +237,11 @@ class Growth:
         self._sizes = np.concatenate([sizes[1 : count + 1], tree.merges[:, 3]])
 
     def group(self, segment: int, level: int) -> NDArray[np.int32]:
-        """Segments that are one group with `segment` at a level, in order."""
+        """Segments in the group of `segment` at a level, sorted."""
         return self._leaves(self._node(segment, level))
 
     def grown(self, segment: int, level: int) -> int:
-        """The least level at which the group of `segment` is a step larger, or all there is."""
+        """The lowest level at which the group of `segment` is a step larger, or everything."""
         node = self._node(segment, level)
         wanted = STEP * self._sizes[node]
         while self._parent[node] >= 0:
@@ -251,7 +251,7 @@ class Growth:
         return max(level, self._level(node))
 
     def shrunk(self, segment: int, level: int) -> int:
-        """The level at which the group of `segment` is a step smaller; 0 is the segment alone."""
+        """The level at which the group of `segment` is a step smaller; 0: only the segment."""
         wanted = self._sizes[self._node(segment, level)] / STEP
         node, best = segment - 1, 0
         while node >= 0 and self._sizes[node] <= wanted:
@@ -269,11 +269,11 @@ class Growth:
         return node
 
     def _leaves(self, top: int) -> NDArray[np.int32]:
-        waiting, found = [top], []
-        while waiting:
-            node = waiting.pop()
+        stack, leaves = [top], []
+        while stack:
+            node = stack.pop()
             if node < self._count:
-                found.append(node + 1)
+                leaves.append(node + 1)
             else:
-                waiting.extend(self._children[node - self._count].tolist())
-        return np.array(sorted(found), np.int32)
+                stack.extend(self._children[node - self._count].tolist())
+        return np.array(sorted(leaves), np.int32)

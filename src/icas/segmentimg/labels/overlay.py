@@ -1,4 +1,4 @@
-"""Segments as pictures that a person can read: contours, and all methods side by side."""
+"""Images of segments: contours on the image, and contact sheets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ WIDTH, MARGIN, CAPTION = 420, 12, 34
 
 
 def overlay(image: Image, labels: Labels) -> Image:
-    """The picture with the contours of its segments.
+    """The image with the contours of its segments and edge pixels (0).
 
-    A bright line with a dark one beside it, so that one of the two shows on any ground. Edge
-    pixels (0) are painted bright too.
+    A bright line beside a dark one, so that one of the two is visible on any background.
     """
     import cv2
 
@@ -32,17 +31,17 @@ def overlay(image: Image, labels: Labels) -> Image:
 
 
 def contour(labels: Labels) -> NDArray[np.bool_]:
-    """(h, w) bool: the last pixel of a segment before the next one, and edge pixels."""
+    """(h, w) bool: last pixels of segments before the next one, and edge pixels."""
     return np.asarray(last_pixels(labels) | (labels == 0))
 
 
 def cell_size(image: Image) -> tuple[int, int]:
-    """Width and height that a picture has in a contact sheet."""
+    """Width and height of an image in a contact sheet."""
     return WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1]))
 
 
 def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int) -> Image:
-    """Pictures of one size in a grid on white, each with its caption below."""
+    """Images of one size with captions, in a grid on white."""
     from PIL import Image as Pictures, ImageDraw, ImageFont
 
     height, width = cells[0][1].shape[:2]

@@ -1,4 +1,4 @@
-"""k-means of colours, with the place of a pixel as far as one wants it."""
+"""k-means of colors, with weighted positions for segments."""
 
 from __future__ import annotations
 
@@ -18,23 +18,20 @@ from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.superpixels import Superpixels
 
 Points = NDArray[np.float32]
-SAMPLE = 20_000
-"""Pixels that `KMeans` looks for centres among."""
-ROUNDS = 30
-AT_ONCE = 1 << 16
-"""Points whose nearest centres are looked for at a time."""
-REST = 0.1
-"""Centres that move by less have come to rest, in the points' unit."""
-FINE_BITS = 6
-"""Bits a channel of the colours that `kmeans_colors` tells apart."""
-COARSE_BITS = 5
-"""Bits a channel while it looks for a good start."""
-LOOKED_AT = 12_000
-"""Pixels that `kmeans_colors` looks for centres among."""
-LAST_ROUNDS = 8
-"""Rounds from that start, among all colours."""
+SEGMENT_SAMPLE, COLOR_SAMPLE = 20_000, 12_000
+"""Pixels from which `KMeans` and `kmeans_colors` compute centres."""
+ROUNDS, LAST_ROUNDS = 30, 8
+"""Maximum rounds of a run, and of `kmeans_colors` after the best run, among all colors."""
 RUNS = 3
-"""Runs from different first centres, of which the best is taken."""
+"""Runs of `kmeans_colors` from different first centres."""
+TOLERANCE = 0.1
+"""Movement of the centres below which they have converged, in the unit of the points."""
+CHUNK = 1 << 16
+"""Points whose nearest centres are computed at a time."""
+FINE_BITS, COARSE_BITS = 6, 5
+"""Bits per channel of the distinct colors of `kmeans_colors`, and in the runs."""
+POSITION_UNIT = 255.0
+"""Color units of the longer side at weights of 1."""
 
 
 class _Parts(NamedTuple):
@@ -132,14 +129,16 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     if k < 1:
         raise UsageError(f"k {k}: must be at least 1 colour")
     picture = as_image(image)
-    colors, weights = _distinct(picture.reshape(-1, 3)[:: max(1, picture.size // 3 // LOOKED_AT)])
+    colors, weights = _distinct(
+        picture.reshape(-1, 3)[:: max(1, picture.size // 3 // COLOR_SAMPLE)]
+    )
     start = _best_start(colors, weights, k, seed)
     centres = lloyd(colors, weights, start, LAST_ROUNDS)
     return _painted(picture, centres)
 
 
 def _distinct(pixels: NDArray[np.uint8]) -> tuple[Points, NDArray[np.float64]]:
-    """Mean colour and pixels of every colour that is there, at `FINE_BITS` a channel."""
+    """Mean and pixels of every distinct color, at `FINE_BITS` per channel."""
     high = (pixels >> (8 - FINE_BITS)).astype(np.int32)
     code = (high[:, 0] << 2 * FINE_BITS) | (high[:, 1] << FINE_BITS) | high[:, 2]
     return _means(np.unique(code, return_inverse=True)[1], pixels, np.ones(len(pixels)))
@@ -148,17 +147,14 @@ def _distinct(pixels: NDArray[np.uint8]) -> tuple[Points, NDArray[np.float64]]:
 def _means(
     cell: NDArray[np.int64], points: NDArray[Any], weights: NDArray[np.float64]
 ) -> tuple[Points, NDArray[np.float64]]:
-    """Weighted mean of the points in each cell, and its weight."""
+    """Weighted mean and weight of the points in each cell."""
     mass = np.asarray(np.bincount(cell, weights), np.float64)
     sums = [np.bincount(cell, weights * column) for column in points.T]
     return (np.stack(sums, axis=1) / mass[:, None]).astype(np.float32), mass
 
 
 def _best_start(points: Points, weights: NDArray[np.float64], k: int, seed: int) -> Points:
-    """The best of several runs of k-means on colours brought down further.
-
-    One run may rest in a poor place; several are cheap on a few hundred colours.
-    """
+    """The centres of the best of several runs on a few hundred coarser colors."""
     shift = float(1 << 8 - COARSE_BITS)
     code = np.floor(points / shift).astype(np.int64) @ np.array([1, 64, 4096])
     coarse, mass = _means(np.unique(code, return_inverse=True)[1], points, weights)
@@ -169,7 +165,7 @@ def _best_start(points: Points, weights: NDArray[np.float64], k: int, seed: int)
 
 
 def _painted(picture: Image, centres: Points) -> KMeansColors:
-    """Every pixel with its nearest centre; the centres, by size, become the means of theirs."""
+    """Assign pixels to their nearest centres; sort these by size, move them to the means."""
     planes = np.stack(cv2.split(picture)).reshape(3, -1).astype(np.float32)
     label = _nearest_by_plane(planes, centres)
     mass = np.bincount(label, minlength=len(centres))
@@ -181,13 +177,13 @@ def _painted(picture: Image, centres: Points) -> KMeansColors:
     means = np.stack(sums, axis=1)[order] / mass[order, None]
     labels = rank[label].reshape(picture.shape[:2])
     painted = np.take(np.rint(means).astype(np.uint8), labels, axis=0)
-    made = KMeansColors(label_map(labels), means, painted)
-    made.original = picture
-    return made
+    result = KMeansColors(label_map(labels), means, painted)
+    result.original = picture
+    return result
 
 
 def _nearest_by_plane(planes: Points, centres: Points) -> NDArray[np.int64]:
-    """Number of the nearest centre of each column of `planes`; the lowest of equals."""
+    """Nearest centre of each column of `planes` (3, n); the lowest of equals."""
     distance = (centres * centres).sum(axis=1)[:, None] - 2 * (centres @ planes)
     least, label = distance[0], np.zeros(planes.shape[1], np.int64)
     for number in range(1, len(centres)):
@@ -200,26 +196,22 @@ def _nearest_by_plane(planes: Points, centres: Points) -> NDArray[np.int64]:
 def find_centres(
     points: Points, weights: NDArray[np.float64], k: int, seed: int | list[int]
 ) -> Points:
-    """Centres of k-means: k-means++ with a few tries a centre, then Lloyd's rounds until they rest.
-
-    Source: D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, SODA
-    2007. At most as many centres as there are points.
-    """
+    """Up to k centres: greedy k-means++, then Lloyd's rounds until they converge."""
     rng = np.random.default_rng(seed)
     return lloyd(points, weights, _first_centres(points, weights, min(k, len(points)), rng), ROUNDS)
 
 
 def lloyd(points: Points, weights: NDArray[np.float64], centres: Points, rounds: int) -> Points:
-    """Centres moved to the mean of their points until they rest, `rounds` times at most."""
+    """Move centres to the mean of their points until they converge, at most `rounds` times."""
     weighted = np.concatenate([points, np.ones((len(points), 1), np.float32)], axis=1)
     weighted *= weights[:, None].astype(np.float32)
     numbers = np.arange(len(centres))[:, None]
     for _ in range(rounds):
         label = nearest(points, centres)
         sums = (label == numbers).astype(np.float32) @ weighted
-        kept = sums[:, -1:] > 0
-        moved = np.where(kept, sums[:, :-1] / np.maximum(sums[:, -1:], 1e-9), centres)
-        if np.abs(moved - centres).max() < REST:
+        used = sums[:, -1:] > 0
+        moved = np.where(used, sums[:, :-1] / np.maximum(sums[:, -1:], 1e-9), centres)
+        if np.abs(moved - centres).max() < TOLERANCE:
             return np.asarray(moved, np.float32)
         centres = np.asarray(moved, np.float32)
     return centres
@@ -251,28 +243,28 @@ def _first_centres(
 
 
 def _squared(points: Points, centres: Points) -> NDArray[np.float64]:
-    """Squared distance of each point to each centre."""
+    """(points, centres) squared distances."""
     dot = points @ centres.T
-    own = (points * points).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)[None, :]
-    return np.asarray(np.maximum(own - 2 * dot, 0), np.float64)
+    norms = (points * points).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)[None, :]
+    return np.asarray(np.maximum(norms - 2 * dot, 0), np.float64)
 
 
 def nearest(points: Points, centres: Points) -> NDArray[np.int32]:
-    """Number of the nearest centre of each point; the lowest of equals."""
-    found = np.empty(len(points), np.int32)
+    """(n,) nearest centre of each point; the lowest of equals."""
+    result = np.empty(len(points), np.int32)
     offset = (centres * centres).sum(axis=1)
-    for start in range(0, len(points), AT_ONCE):
-        part = points[start : start + AT_ONCE]
-        found[start : start + AT_ONCE] = np.argmin(offset - 2 * (part @ centres.T), axis=1)
-    return found
+    for start in range(0, len(points), CHUNK):
+        part = points[start : start + CHUNK]
+        result[start : start + CHUNK] = np.argmin(offset - 2 * (part @ centres.T), axis=1)
+    return result
 
 
 @dataclass(frozen=True)
 class KMeans(Segmenter):
-    """Connected pieces of the clusters that k-means finds among colours and weighted places.
+    """Connected regions of k-means clusters of colors and weighted positions.
 
-    Colours are CIE Lab, places in units of the picture's longer side; a piece of fewer than
-    `min_size` pixels joins its neighbour of nearest colour.
+    Colors are CIE Lab, positions in units of the image's longer side; a region of fewer than
+    `min_size` pixels is joined with the neighbour of nearest color.
     """
 
     k: int = option(80, "clusters", minimum=1, maximum=10_000)
@@ -297,13 +289,13 @@ class KMeans(Segmenter):
             )
 
     def groups(self, image: Image) -> Labels:
-        """Number of the connected piece of each pixel."""
+        """Connected regions, numbered from 1."""
         points = self._points(image)
-        drawn = np.random.default_rng(self.seed).permutation(len(points))[:SAMPLE]
+        drawn = np.random.default_rng(self.seed).permutation(len(points))[:SEGMENT_SAMPLE]
         chosen = points[np.sort(drawn)]
         centres = find_centres(chosen, np.ones(len(chosen)), self.k, self.seed)
-        found = nearest(points, centres).reshape(image.shape[:2])
-        return absorb_small(image, connected(found), self.min_size)
+        clusters = nearest(points, centres).reshape(image.shape[:2])
+        return absorb_small(image, connected(clusters), self.min_size)
 
     def extra_files(self, image: Image) -> tuple[dict[str, Image], dict[str, Any]]:
         """The image in its `k` colours, and the colours."""
@@ -311,19 +303,15 @@ class KMeans(Segmenter):
         return {"centres": colors.picture}, {"centres": colors.centres.round(2).tolist()}
 
     def _points(self, image: Image) -> Points:
-        """A row a pixel: Lab times its weight, row and column times theirs."""
+        """(pixels, 5): weighted Lab, row and column."""
         smooth = image if self.sigma == 0 else cv2.GaussianBlur(image, (0, 0), self.sigma)
         lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab).astype(np.float32)
         return _features(lab, self.color_importance, self.position_weight)
 
 
-PLACE = 255.0
-"""Colour units across the longer side at weights of 1."""
-
-
 def _features(lab: NDArray[np.float32], color: float, place: float) -> Points:
     height, width = lab.shape[:2]
-    unit = PLACE / max(height, width)
+    unit = POSITION_UNIT / max(height, width)
     rows, columns = np.mgrid[:height, :width].astype(np.float32) * np.float32(unit * place)
     return np.concatenate(
         [lab.reshape(-1, 3) * np.float32(color), rows.reshape(-1, 1), columns.reshape(-1, 1)],
@@ -333,7 +321,7 @@ def _features(lab: NDArray[np.float32], color: float, place: float) -> Points:
 
 @dataclass(frozen=True)
 class SlicKMeans(Segmenter):
-    """Superpixels first, then k-means of their mean colours and places."""
+    """k-means of the mean colors and positions of superpixels."""
 
     region_size: int = option(
         8, "side of a superpixel, about", unit="pixels", minimum=2, maximum=1000
@@ -352,9 +340,9 @@ class SlicKMeans(Segmenter):
     name: ClassVar[str] = "slickmeans"
 
     def groups(self, image: Image) -> Labels:
-        """Number of the connected piece of each pixel."""
-        cut = Superpixels(algorithm="slic", region_size=self.region_size, ruler=self.ruler)
-        pieces = connected(cut.groups(image))
+        """Connected regions, numbered from 1."""
+        superpixels = Superpixels(algorithm="slic", region_size=self.region_size, ruler=self.ruler)
+        pieces = connected(superpixels.groups(image))
         points = self._points(image, pieces)
         weights = sizes_of(pieces)[1:].astype(np.float64)
         centres = find_centres(points, weights, self.k, self.seed)
@@ -362,7 +350,7 @@ class SlicKMeans(Segmenter):
         return absorb_small(image, connected(cluster[pieces]), self.min_size)
 
     def _points(self, image: Image, pieces: Labels) -> Points:
-        """Mean colour and mean place of each superpixel."""
+        """(superpixels, 5): mean weighted color and position."""
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
         whole = _features(lab, self.color_importance, self.position_weight)
         flat = pieces.ravel()

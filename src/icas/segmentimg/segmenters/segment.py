@@ -28,8 +28,8 @@ def segment(
         RGB; gray (h, w), RGBA (over white) and uint16 (the upper eight bits) do too.
     method : str, default "superpixel"
         ``superpixel``, ``edge``, ``kmeans``, ``slickmeans``, ``chanvese``, ``felzenszwalb``,
-        ``quickshift`` or ``graph``; or, told what is meant, ``grabcut`` and ``sam``. Case does not
-        matter.
+        ``quickshift`` or ``graph``; or, with boxes and points, ``grabcut`` and ``sam``. Case does
+        not matter.
     work_size : int, default 1,500,000
         A picture of more pixels is cut at this size; its labels are brought back up and their
         borders refined at full size. Options in pixels count at the working size.
@@ -83,7 +83,7 @@ def segment(
       ``crop_overlap_ratio=0.341``, ``crop_n_points_downscale_factor=1``,
       ``min_mask_region_area=0``, ``min_size=60``, ``cache=None``
 
-    Boxes are ``(x0, y0, x1, y1)``, points ``(x, y, label)`` with 1 on what is meant and 0 off it.
+    Boxes are ``(x0, y0, x1, y1)``, points ``(x, y, label)`` with 1 on the object and 0 off it.
 
     Sources: superpixel, SEEDS (M. Van den Bergh et al., ECCV 2012), SLIC and SLICO (R. Achanta
     et al., TPAMI 2012), LSC (Z. Li and J. Chen, CVPR 2015) of OpenCV; edge, F. Meyer's
