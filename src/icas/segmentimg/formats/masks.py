@@ -14,7 +14,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,9 +113,10 @@ def save_painting(
         files = _encoded(formats, picture, painting, portable)
         listing = names_in(picture.out)
         picture.out.mkdir(parents=True, exist_ok=True)
-        plan = _planned(picture, files, before, listing)
-        entries = {**(before or {}), **about, **_record_of(painting, masks, files, plan)}
-        _execute(picture, plan, {"icas": __version__, **entries}, before)
+        stale, aside = _old_files(picture, files, before or {}, listing)
+        entries = {**(before or {}), **about, **_record_of(painting, masks, files)}
+        record = {"icas": __version__, **entries, ASIDE: aside}
+        _execute(picture, files, stale, record, before)
     except OSError as error:
         raise _disk_error(picture.out, error) from error
     return [*(picture.out / name for name in files), picture.file(".json")]
@@ -171,29 +171,20 @@ def _png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return png.tobytes()
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a save does: `files` are written, `stale` ones removed, those set `aside` stay."""
-
-    files: dict[str, bytes]
-    stale: list[str]
-    aside: list[str]
-
-
-def _planned(
-    picture: Picture, files: dict[str, bytes], before: dict[str, Any] | None, listing: set[str]
-) -> _Plan:
-    record = before or {}
+def _old_files(
+    picture: Picture, files: Iterable[str], record: dict[str, Any], listing: set[str]
+) -> tuple[list[str], list[str]]:
+    """Old files that a save removes, and those of other programs, which it keeps."""
     pending = pending_of(record)
     recorded = {*strings(record.get("painted_files")), *strings(pending.get("stale"))}
     present = {name for name in listing if is_paint(name, picture.name)} - set(files)
     # hidden files of an interrupted save
     parts = {part for part in parts_of(pending).values() if part in listing}
-    return _Plan(files, sorted((present & recorded) | parts), sorted(present - recorded))
+    return sorted((present & recorded) | parts), sorted(present - recorded)
 
 
 def _record_of(
-    painting: Painting, masks: dict[int, str], files: dict[str, bytes], plan: _Plan
+    painting: Painting, masks: dict[int, str], files: dict[str, bytes]
 ) -> dict[str, Any]:
     """Entries of NAME.json about a painting."""
     classes = [
@@ -206,11 +197,15 @@ def _record_of(
         }
         for number, pixels in painting.painted().items()
     ]
-    return {"classes": classes, "painted_files": sorted(files), ASIDE: plan.aside}
+    return {"classes": classes, "painted_files": sorted(files)}
 
 
 def _execute(
-    picture: Picture, plan: _Plan, record: dict[str, Any], before: dict[str, Any] | None
+    picture: Picture,
+    files: dict[str, bytes],
+    stale: list[str],
+    record: dict[str, Any],
+    before: dict[str, Any] | None,
 ) -> None:
     """Write hidden files, record them in one step, rename them, remove the old ones."""
     out, journal = picture.out, picture.file(".json")
@@ -218,12 +213,12 @@ def _execute(
     if not record[ASIDE]:
         del record[ASIDE]
     final = _json_bytes(record)  # raises before anything is written
-    parts = {name: unfinished(out / name) for name in sorted(plan.files, key=len, reverse=True)}
+    parts = {name: unfinished(out / name) for name in sorted(files, key=len, reverse=True)}
     try:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(write_whole, parts.values(), (plan.files[name] for name in parts)))
+            list(pool.map(write_whole, parts.values(), (files[name] for name in parts)))
         names = {name: part.name for name, part in parts.items()}
-        pending = {"parts": names, "stale": plan.stale}
+        pending = {"parts": names, "stale": stale}
         write_whole(journal, _json_bytes({**record, PENDING: pending}))
     except Exception:  # not after Ctrl+C: NAME.json may name the files by then
         _remove(parts.values())
@@ -239,7 +234,7 @@ def _execute(
                     write_whole(journal, _json_bytes(before))
                 _remove(parts.values())
             raise
-    _remove(out / name for name in plan.stale)
+    _remove(out / name for name in stale)
     write_whole(journal, final)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -132,19 +132,13 @@ def _generate(
     size = (image.shape[0], image.shape[1])
     layers = layers_with_pixels(size, options.crop_n_layers, options.crop_overlap_ratio)
     least = options.crop_n_points_downscale_factor**layers
+    per_side = options.points_per_side or max(POINTS_PER_SIDE[kind], least)
+    per_batch = options.points_per_batch or POINTS_PER_BATCH[kind]
+    names = {field.name for field in fields(AutomaticOptions)} - {"min_size"}
+    arguments = {name: getattr(options, name) for name in names} | {"crop_n_layers": layers}
     generator = SamAutomaticMaskGenerator(
         sam,
-        points_per_side=options.points_per_side or max(POINTS_PER_SIDE[kind], least),
-        points_per_batch=options.points_per_batch or POINTS_PER_BATCH[kind],
-        pred_iou_thresh=options.pred_iou_thresh,
-        stability_score_thresh=options.stability_score_thresh,
-        stability_score_offset=options.stability_score_offset,
-        box_nms_thresh=options.box_nms_thresh,
-        crop_n_layers=layers,
-        crop_nms_thresh=options.crop_nms_thresh,
-        crop_overlap_ratio=options.crop_overlap_ratio,
-        crop_n_points_downscale_factor=options.crop_n_points_downscale_factor,
-        min_mask_region_area=options.min_mask_region_area,
+        **(arguments | {"points_per_side": per_side, "points_per_batch": per_batch}),
         output_mode="uncompressed_rle",
     )
     predictor = generator.predictor
