@@ -17,6 +17,7 @@ from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.formats import autosave as keeping
 from icas.segmentimg.formats.autosave import place_of, read_kept
 from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.session.store import AUTOSAVE_SECONDS, RETRY_SECONDS
@@ -26,7 +27,7 @@ CLASSES = Palette([PaintClass("car", RED), PaintClass("sky", BLUE)])
 
 
 @dataclass(frozen=True)
-class Squares:
+class Squares(Segmenter):
     """Squares of `side` pixels: segments that everyone can count."""
 
     name: ClassVar[str] = "squares"

@@ -16,6 +16,7 @@ from icas.io.reading import MAX_PIXELS, Image, write_image
 from icas.segmentimg.document.document import PaintDocument
 from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.windows.app import run
@@ -28,7 +29,7 @@ SCALE = 15
 
 
 @dataclass(frozen=True)
-class Squares:
+class Squares(Segmenter):
     """A method of which everyone knows what it gives: squares, 1, 2, 3 … along the rows."""
 
     name: ClassVar[str] = "squares"

@@ -21,6 +21,7 @@ from icas.segmentimg.document.palette import (
     class_of,
     default_palette,
 )
+from icas.segmentimg.formats import masks
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
 from icas.segmentimg.formats.inputs import Picture, saved_record
 from icas.segmentimg.formats.labelme import (
@@ -28,16 +29,6 @@ from icas.segmentimg.formats.labelme import (
     is_labelme_of,
     json_or_none,
     read_labelme,
-)
-from icas.segmentimg.formats.masks import (
-    ASIDE,
-    LABELS_ENDING,
-    is_paint,
-    mask_color,
-    names_in,
-    parts_of,
-    pending_of,
-    strings,
 )
 
 HALF = 128
@@ -93,7 +84,7 @@ class _Saved:
 
     def notes(self) -> list[str]:
         """A line for each file of another program that the last save recorded."""
-        paths = [self.picture.out / name for name in strings(self.record.get(ASIDE))]
+        paths = [self.picture.out / name for name in masks.strings(self.record.get(masks.ASIDE))]
         why = "not part of what was saved last: left out"
         return [f"{path}: {why}" for path in paths if path.exists()]
 
@@ -125,28 +116,28 @@ def _listed_classes(picture: Picture, record: dict[str, Any]) -> dict[int, Paint
 
 
 def _files_of(picture: Picture, record: dict[str, Any]) -> dict[str, Path]:
-    pending, listing = pending_of(record), names_in(picture.out)
-    ignored = {*strings(record.get(ASIDE)), *strings(pending.get("stale"))}
-    names = {name for name in listing if is_paint(name, picture.name)} - ignored
-    if COCO_NAME in strings(record.get("painted_files")):
+    pending, listing = masks.pending_of(record), masks.names_in(picture.out)
+    ignored = {*masks.strings(record.get(masks.ASIDE)), *masks.strings(pending.get("stale"))}
+    names = {name for name in listing if masks.is_paint(name, picture.name)} - ignored
+    if COCO_NAME in masks.strings(record.get("painted_files")):
         names |= listing & {COCO_NAME}
     files = {name: picture.out / name for name in names}
-    for name, part in parts_of(pending).items():
-        if part in listing and (name == COCO_NAME or is_paint(name, picture.name)):
+    for name, part in masks.parts_of(pending).items():
+        if part in listing and (name == COCO_NAME or masks.is_paint(name, picture.name)):
             files[name] = picture.out / part
     return dict(sorted(files.items()))
 
 
 def _from_masks(saved: _Saved) -> Loaded | None:
-    colors = {name: mask_color(name, saved.picture.name) for name in saved.files}
-    masks = [(saved.files[name], color) for name, color in colors.items() if color is not None]
-    if not masks:
+    colors = {name: masks.mask_color(name, saved.picture.name) for name in saved.files}
+    files = [(saved.files[name], color) for name, color in colors.items() if color is not None]
+    if not files:
         return None
     paths = [saved.picture.out / name for name, color in colors.items() if color is not None]
-    classes = saved.classes.joined(_mask_class(path, color) for path, color in masks)
+    classes = saved.classes.joined(_mask_class(path, color) for path, color in files)
     numbers = classes.numbers()
     class_map = np.zeros(saved.shape, np.int16)
-    for path, color in masks:
+    for path, color in files:
         class_map[_read_mask(path, saved.shape)] = numbers[color]
     return Loaded(Painting(class_map, classes), paths, [])
 
@@ -159,7 +150,7 @@ def _mask_class(path: Path, color: Color) -> PaintClass:
 
 
 def _from_labels(saved: _Saved) -> Loaded | None:
-    path = saved.files.get(f"{saved.picture.name}{LABELS_ENDING}")
+    path = saved.files.get(f"{saved.picture.name}{masks.LABELS_ENDING}")
     if path is None:
         return None
     pixels = _pixels(path, saved.shape, flat=False)

@@ -9,15 +9,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
 from icas.io.reading import as_image, resize
-from icas.segmentimg.grabcut.annotation import (
-    BACKGROUND,
-    FOREGROUND,
-    PROBABLE_BACKGROUND,
-    PROBABLE_FOREGROUND,
-    Annotation,
-    boxes_of,
-    strokes_of,
-)
+from icas.segmentimg.grabcut import annotation as marks
 from icas.segmentimg.grabcut.full_size import enlarge_mask, reduce_annotation, work_size
 from icas.segmentimg.grabcut.mixtures import BoxRounds, exceeds_boxes
 from icas.segmentimg.grabcut.strokes import StrokeRounds
@@ -94,8 +86,12 @@ def grabcut(
     shape = (image.shape[0], image.shape[1])
     if rounds < 1:
         raise UsageError(f"rounds {rounds}: must be at least 1")
-    strokes = strokes_of(shape, foreground, background, probable_foreground, probable_background)
-    return GrabCutSession(image, seed=seed).run(Annotation(boxes_of(box, shape), strokes), rounds)
+    strokes = marks.strokes_of(
+        shape, foreground, background, probable_foreground, probable_background
+    )
+    return GrabCutSession(image, seed=seed).run(
+        marks.Annotation(marks.boxes_of(box, shape), strokes), rounds
+    )
 
 
 class GrabCutSession:
@@ -117,11 +113,11 @@ class GrabCutSession:
         self._boxes.reset()
         self._strokes.reset()
 
-    def round(self, annotation: Annotation) -> Mask:
+    def round(self, annotation: marks.Annotation) -> Mask:
         """One round; the annotation may differ from that of the round before."""
         return self.run(annotation, 1)
 
-    def run(self, annotation: Annotation, rounds: int) -> Mask:
+    def run(self, annotation: marks.Annotation, rounds: int) -> Mask:
         """Up to `rounds` rounds, until one changes nothing; then the border at full size."""
         _check(annotation, self.shape)
         work = reduce_annotation(annotation, (self._small.shape[0], self._small.shape[1]))
@@ -131,17 +127,17 @@ class GrabCutSession:
             if np.array_equal(last, mask):
                 break
         result = enlarge_mask(self.image, self._small, mask)
-        result[annotation.strokes == FOREGROUND] = True
-        result[annotation.strokes == BACKGROUND] = False
+        result[annotation.strokes == marks.FOREGROUND] = True
+        result[annotation.strokes == marks.BACKGROUND] = False
         return result if exceeds_boxes(annotation) else result & annotation.inside()
 
-    def _round(self, work: Annotation) -> Mask:
-        if work.boxes or not _any(work, FOREGROUND, PROBABLE_FOREGROUND):
+    def _round(self, work: marks.Annotation) -> Mask:
+        if work.boxes or not _any(work, marks.FOREGROUND, marks.PROBABLE_FOREGROUND):
             return self._boxes.round(work)
         return self._strokes.round(work.strokes)
 
 
-def _check(annotation: Annotation, shape: tuple[int, int]) -> None:
+def _check(annotation: marks.Annotation, shape: tuple[int, int]) -> None:
     """Raise a UsageError unless the annotation has a foreground and a background."""
     if annotation.strokes.shape != shape:
         raise UsageError(f"strokes are of shape {annotation.strokes.shape}, the picture of {shape}")
@@ -153,7 +149,7 @@ def _check(annotation: Annotation, shape: tuple[int, int]) -> None:
     if (
         annotation.boxes
         and annotation.inside().all()
-        and not _any(annotation, BACKGROUND, PROBABLE_BACKGROUND)
+        and not _any(annotation, marks.BACKGROUND, marks.PROBABLE_BACKGROUND)
     ):
         raise UsageError(
             "the rectangle covers the whole picture: leave some background outside of it, or draw"
@@ -161,5 +157,5 @@ def _check(annotation: Annotation, shape: tuple[int, int]) -> None:
         )
 
 
-def _any(annotation: Annotation, *values: int) -> bool:
+def _any(annotation: marks.Annotation, *values: int) -> bool:
     return bool(np.isin(annotation.strokes, values).any())

@@ -6,14 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
-from icas.segmentimg.grabcut.annotation import (
-    BACKGROUND,
-    FOREGROUND,
-    PROBABLE_BACKGROUND,
-    PROBABLE_FOREGROUND,
-    Annotation,
-    Strokes,
-)
+from icas.segmentimg.grabcut import annotation as marks
 from icas.segmentimg.labels.boxes import Box
 
 WORK_SIZE = 320_000
@@ -35,13 +28,13 @@ def work_size(shape: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def reduce_annotation(annotation: Annotation, shape: tuple[int, int]) -> Annotation:
+def reduce_annotation(annotation: marks.Annotation, shape: tuple[int, int]) -> marks.Annotation:
     """An annotation at another size; no stroke and no rectangle is lost."""
     before = annotation.strokes.shape
     if before == shape:
         return annotation
     boxes = tuple(_scaled(box, before, shape) for box in annotation.boxes)
-    return Annotation(boxes, _reduce_strokes(annotation.strokes, shape))
+    return marks.Annotation(boxes, _reduce_strokes(annotation.strokes, shape))
 
 
 def _scaled(box: Box, before: tuple[int, ...], after: tuple[int, int]) -> Box:
@@ -55,10 +48,13 @@ def _interval(start: int, end: int, before: int, after: int) -> tuple[int, int]:
     return low, min(after, max(low + 1, round(end * after / before)))
 
 
-def _reduce_strokes(strokes: Strokes, shape: tuple[int, int]) -> Strokes:
+def _reduce_strokes(strokes: marks.Strokes, shape: tuple[int, int]) -> marks.Strokes:
     """The stroke that covers most of each pixel; sure before probable ones."""
     reduced = np.zeros(shape, np.uint8)
-    for pair in ((PROBABLE_FOREGROUND, PROBABLE_BACKGROUND), (FOREGROUND, BACKGROUND)):
+    for pair in (
+        (marks.PROBABLE_FOREGROUND, marks.PROBABLE_BACKGROUND),
+        (marks.FOREGROUND, marks.BACKGROUND),
+    ):
         shares = [_share(strokes == value, shape) for value in pair]
         covered = np.maximum(*shares) > 0
         larger = np.where(shares[0] > shares[1], *pair)

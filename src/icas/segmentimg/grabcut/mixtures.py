@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
-from icas.segmentimg.grabcut.annotation import (
-    BACKGROUND,
-    FOREGROUND,
-    PROBABLE_BACKGROUND,
-    PROBABLE_FOREGROUND,
-    Annotation,
-)
+from icas.segmentimg.grabcut import annotation as marks
 
 Floats = NDArray[np.float64]
 Colors = NDArray[np.float32]
@@ -173,11 +167,13 @@ def is_front(kinds: Kinds) -> NDArray[np.bool_]:
     return np.asarray((kinds & 1) > 0, bool)
 
 
-def exceeds_boxes(annotation: Annotation) -> bool:
+def exceeds_boxes(annotation: marks.Annotation) -> bool:
     """Whether the object may be outside the rectangles: there are none, or strokes are outside."""
     if not annotation.boxes:
         return True
-    front = (annotation.strokes == FOREGROUND) | (annotation.strokes == PROBABLE_FOREGROUND)
+    front = (annotation.strokes == marks.FOREGROUND) | (
+        annotation.strokes == marks.PROBABLE_FOREGROUND
+    )
     return bool((front & ~annotation.inside()).any())
 
 
@@ -197,7 +193,7 @@ class BoxRounds:
         self._frame: NDArray[np.bool_] | None = None
         self._front: NDArray[np.bool_] | None = None
 
-    def round(self, annotation: Annotation) -> NDArray[np.bool_]:
+    def round(self, annotation: marks.Annotation) -> NDArray[np.bool_]:
         """(h, w) bool: the object."""
         inside = annotation.inside() if annotation.boxes else np.ones(self._image.shape[:2], bool)
         if self._frame is None or not np.array_equal(self._frame, inside):
@@ -209,13 +205,15 @@ class BoxRounds:
         return self._front
 
 
-def _kinds(annotation: Annotation, inside: NDArray[np.bool_], before: NDArray[np.bool_]) -> Kinds:
+def _kinds(
+    annotation: marks.Annotation, inside: NDArray[np.bool_], before: NDArray[np.bool_]
+) -> Kinds:
     strokes = annotation.strokes
     kinds = np.where(before, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
     if not exceeds_boxes(annotation):
         kinds[~inside] = SURE_BACK
-    kinds[strokes == PROBABLE_FOREGROUND] = MAYBE_FRONT
-    kinds[strokes == PROBABLE_BACKGROUND] = MAYBE_BACK
-    kinds[strokes == FOREGROUND] = SURE_FRONT
-    kinds[strokes == BACKGROUND] = SURE_BACK
+    kinds[strokes == marks.PROBABLE_FOREGROUND] = MAYBE_FRONT
+    kinds[strokes == marks.PROBABLE_BACKGROUND] = MAYBE_BACK
+    kinds[strokes == marks.FOREGROUND] = SURE_FRONT
+    kinds[strokes == marks.BACKGROUND] = SURE_BACK
     return kinds

@@ -8,22 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
-from icas.segmentimg.grabcut.annotation import (
-    BACKGROUND,
-    FOREGROUND,
-    PROBABLE_BACKGROUND,
-    PROBABLE_FOREGROUND,
-    Strokes,
-)
+from icas.segmentimg.grabcut import annotation as marks, mixtures
 from icas.segmentimg.grabcut.features import FIRST, LATER, diffuse, log_odds, superpixel_features
-from icas.segmentimg.grabcut.mixtures import (
-    MAYBE_BACK,
-    MAYBE_FRONT,
-    SURE_BACK,
-    SURE_FRONT,
-    ColorModels,
-    is_front,
-)
 from icas.segmentimg.grabcut.superpixel_graph import (
     Flags,
     Floats,
@@ -56,14 +42,14 @@ class Estimate:
     mask: Mask
 
 
-def find_seeds(graph: SuperpixelGraph, strokes: Strokes) -> Seeds:
+def find_seeds(graph: SuperpixelGraph, strokes: marks.Strokes) -> Seeds:
     """Superpixels with strokes, of the side with more of them; neither side is empty.
 
     Without strokes of background, superpixels at the border of the image are, whose colors differ
     most from the foreground's.
     """
-    front = _covered(graph, strokes, FOREGROUND, PROBABLE_FOREGROUND)
-    back = _covered(graph, strokes, BACKGROUND, PROBABLE_BACKGROUND)
+    front = _covered(graph, strokes, marks.FOREGROUND, marks.PROBABLE_FOREGROUND)
+    back = _covered(graph, strokes, marks.BACKGROUND, marks.PROBABLE_BACKGROUND)
     foreground, background = front > back, back >= np.maximum(front, 1e-12)
     if not foreground.any() and front.any():
         foreground = front == front.max()
@@ -73,7 +59,7 @@ def find_seeds(graph: SuperpixelGraph, strokes: Strokes) -> Seeds:
     return Seeds(foreground, background)
 
 
-def _covered(graph: SuperpixelGraph, strokes: Strokes, *values: int) -> Floats:
+def _covered(graph: SuperpixelGraph, strokes: marks.Strokes, *values: int) -> Floats:
     """Share of each superpixel under strokes; 0 where a stroke only grazes it."""
     share = graph.share(np.isin(strokes, values))
     return np.where(share >= min(0.05, share.max()), share, 0.0)
@@ -134,30 +120,30 @@ class StrokeRounds:
 
     def reset(self) -> None:
         """Forget the rounds so far."""
-        self._strokes: Strokes | None = None
+        self._strokes: marks.Strokes | None = None
         self._mask: Mask | None = None
-        self._models = ColorModels()
+        self._models = mixtures.ColorModels()
 
-    def round(self, strokes: Strokes) -> Mask:
+    def round(self, strokes: marks.Strokes) -> Mask:
         """(h, w) bool: the object by these strokes and the rounds before."""
         same = self._strokes is not None and np.array_equal(self._strokes, strokes)
         if self._mask is None or not same:
-            self._models = ColorModels()
+            self._models = mixtures.ColorModels()
             mask = self._from_strokes(strokes)
         else:
             mask = refine_band(self._image, self._mask, strokes, self._models, self._seed)
         self._strokes, self._mask = strokes.copy(), mask
         return mask
 
-    def _from_strokes(self, strokes: Strokes) -> Mask:
+    def _from_strokes(self, strokes: marks.Strokes) -> Mask:
         if self._graph is None:
             self._graph = superpixel_graph(self._image)
         graph, seeds = self._graph, find_seeds(self._graph, strokes)
         if not seeds.background.any():
-            return np.asarray(strokes != BACKGROUND, bool)
+            return np.asarray(strokes != marks.BACKGROUND, bool)
         features = first_features(graph, seeds)
         first = estimate(
-            self._image, graph, seeds, features, FIRST, strokes, ColorModels(), self._seed
+            self._image, graph, seeds, features, FIRST, strokes, mixtures.ColorModels(), self._seed
         )
         later = later_features(graph, seeds, features, first)
         return estimate(
@@ -171,8 +157,8 @@ def estimate(
     seeds: Seeds,
     features: Floats,
     weights: Floats,
-    strokes: Strokes,
-    models: ColorModels,
+    strokes: marks.Strokes,
+    models: mixtures.ColorModels,
     seed: int,
 ) -> Estimate:
     """Shares of foreground by features and weights, and a mask refined by GrabCut."""
@@ -181,16 +167,22 @@ def estimate(
     return Estimate(share, refine_band(image, rough, strokes, models, seed))
 
 
-def refine_band(image: Image, mask: Mask, strokes: Strokes, models: ColorModels, seed: int) -> Mask:
+def refine_band(
+    image: Image, mask: Mask, strokes: marks.Strokes, models: mixtures.ColorModels, seed: int
+) -> Mask:
     """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed."""
     import cv2
 
     reach = max(2, round(BAND * (mask.shape[0] * mask.shape[1]) ** 0.5))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     flat = mask.astype(np.uint8)
-    kinds = np.where(mask, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
-    kinds[(cv2.erode(flat, disc) > 0) & (strokes != PROBABLE_BACKGROUND)] = SURE_FRONT
-    kinds[(cv2.dilate(flat, disc) == 0) & (strokes != PROBABLE_FOREGROUND)] = SURE_BACK
-    kinds[strokes == FOREGROUND] = SURE_FRONT
-    kinds[strokes == BACKGROUND] = SURE_BACK
-    return is_front(models.update(image, kinds, seed))
+    kinds = np.where(mask, mixtures.MAYBE_FRONT, mixtures.MAYBE_BACK).astype(np.uint8)
+    kinds[(cv2.erode(flat, disc) > 0) & (strokes != marks.PROBABLE_BACKGROUND)] = (
+        mixtures.SURE_FRONT
+    )
+    kinds[(cv2.dilate(flat, disc) == 0) & (strokes != marks.PROBABLE_FOREGROUND)] = (
+        mixtures.SURE_BACK
+    )
+    kinds[strokes == marks.FOREGROUND] = mixtures.SURE_FRONT
+    kinds[strokes == marks.BACKGROUND] = mixtures.SURE_BACK
+    return mixtures.is_front(models.update(image, kinds, seed))

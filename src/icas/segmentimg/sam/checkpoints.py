@@ -16,18 +16,7 @@ from icas.common.devices import choose_device
 from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.common.registry import need
 from icas.io.formats import os_reason, require_file
-from icas.segmentimg.sam.architecture import (
-    MODELS,
-    PIXEL_MEAN,
-    PIXEL_STD,
-    TINY_VIT_MARK,
-    Shapes,
-    build_tiny_vit,
-    build_vit,
-    decoder_shape,
-    encoder_shape,
-    timm_state,
-)
+from icas.segmentimg.sam import architecture
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,14 +57,14 @@ def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[st
     Nothing in the file is executed. UsageError for a file of something else, or of another model
     than `model`.
     """
-    if model is not None and model not in MODELS:
-        raise UsageError(f"--sam-model {model}: choose from {', '.join(MODELS)}")
+    if model is not None and model not in architecture.MODELS:
+        raise UsageError(f"--sam-model {model}: choose from {', '.join(architecture.MODELS)}")
     file = checkpoint_file(path)
     need_sam()
     state = _state(file)
     name = _model_of(shapes_of(state), file)
     if model is not None and name != model:
-        actual = name if name in MODELS else "a model of other sizes"
+        actual = name if name in architecture.MODELS else "a model of other sizes"
         raise UsageError(f"--sam-model {model}, but {file} holds {actual}; leave --sam-model out")
     return name, state
 
@@ -90,23 +79,26 @@ def build_model(name: str, state: State, path: FilePath | None) -> Any:
     """The model `name` with the tensors of `state`, as float32 on the CPU; UsageError if unfit."""
     import torch
 
-    decoder = decoder_shape(shapes_of(state))
+    decoder = architecture.decoder_shape(shapes_of(state))
     if name == "vit_t":
-        sam, state = build_tiny_vit(decoder), timm_state(state)
+        sam, state = architecture.build_tiny_vit(decoder), architecture.timm_state(state)
     else:
         with torch.device("meta"):  # no memory for weights that are replaced
-            sam = build_vit(encoder_shape(shapes_of(state)), decoder)
+            sam = architecture.build_vit(architecture.encoder_shape(shapes_of(state)), decoder)
     _require_fit(shapes_of(sam.state_dict()), shapes_of(state), name, path)
     state = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
     sam.load_state_dict(state, assign=True)
-    for buffer, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
+    for buffer, values in (
+        ("pixel_mean", architecture.PIXEL_MEAN),
+        ("pixel_std", architecture.PIXEL_STD),
+    ):
         sam.register_buffer(buffer, torch.tensor(values).view(-1, 1, 1), False)
     return sam.eval().requires_grad_(False)
 
 
-def shapes_of(state: Mapping[str, Any]) -> Shapes:
+def shapes_of(state: Mapping[str, Any]) -> architecture.Shapes:
     """Shapes of tensors by name."""
     return {name: tuple(value.shape) for name, value in state.items()}
 
@@ -133,7 +125,7 @@ def _state(file: Path) -> State:
     return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
 
 
-def _model_of(shapes: Shapes, file: Path) -> str:
+def _model_of(shapes: architecture.Shapes, file: Path) -> str:
     parts = [part for part in _PARTS if any(name.startswith(part) for name in shapes)]
     if len(parts) < len(_PARTS):
         first = ", ".join(list(shapes)[:_NAMED]) or "none"
@@ -142,15 +134,21 @@ def _model_of(shapes: Shapes, file: Path) -> str:
             f" Anything's {', '.join(part + '…' for part in _PARTS)}; {WHERE}"
         )
     try:
-        decoder_shape(shapes)
-        return "vit_t" if TINY_VIT_MARK in shapes else encoder_shape(shapes).name
+        architecture.decoder_shape(shapes)
+        return (
+            "vit_t"
+            if architecture.TINY_VIT_MARK in shapes
+            else architecture.encoder_shape(shapes).name
+        )
     except ValueError as error:
         raise UsageError(
             f"{file} is no checkpoint of Segment Anything 1 or MobileSAM: it {error}; {WHERE}"
         ) from error
 
 
-def _require_fit(expected: Shapes, given: Shapes, name: str, path: FilePath | None) -> None:
+def _require_fit(
+    expected: architecture.Shapes, given: architecture.Shapes, name: str, path: FilePath | None
+) -> None:
     missing = [f"{key} is missing" for key in expected if key not in given]
     extra = [f"{key} is not part of it" for key in given if key not in expected]
     other = [
