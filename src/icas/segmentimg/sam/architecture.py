@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -45,23 +45,23 @@ _SWAPS = {
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Sizes of ``segment_anything.modeling.ImageEncoderViT``."""
+    """Arguments of ``segment_anything.modeling.ImageEncoderViT``."""
 
-    image_size: int
+    img_size: int
     patch_size: int
-    width: int
+    embed_dim: int
     depth: int
-    heads: int
-    mlp_width: int
-    window: int
-    global_blocks: tuple[int, ...]
-    channels: int
+    num_heads: int
+    mlp_ratio: float
+    out_chans: int
     qkv_bias: bool
+    window_size: int
+    global_attn_indexes: tuple[int, ...]
 
     @property
     def name(self) -> str:
         """``vit_b``, ``vit_l``, ``vit_h``; ``vit`` for other sizes."""
-        return _PUBLISHED.get((self.width, self.depth, self.heads), OTHER_SIZE)
+        return _PUBLISHED.get((self.embed_dim, self.depth, self.num_heads), OTHER_SIZE)
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,19 @@ def encoder_shape(shapes: Shapes) -> EncoderShape:
         length, head_width = _shape(shapes, f"image_encoder.blocks.{block}.attn.rel_pos_h", 2)
         reaches.append((length + 1) // 2)
     windows = {reach for reach in reaches if reach != side}
-    if len(windows) > 1 or head_width == 0 or width % head_width:
+    if len(windows) > 1 or 0 in (width, head_width) or width % head_width:
         raise ValueError(f"has attention windows of {sorted(windows)} patches")
     return EncoderShape(
-        image_size=side * patch_size,
+        img_size=side * patch_size,
         patch_size=patch_size,
-        width=width,
+        embed_dim=width,
         depth=depth,
-        heads=width // head_width,
-        mlp_width=_shape(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 2)[0],
-        window=windows.pop() if windows else 0,
-        global_blocks=tuple(block for block, reach in enumerate(reaches) if reach == side),
-        channels=_shape(shapes, "image_encoder.neck.0.weight", 4)[0],
+        num_heads=width // head_width,
+        mlp_ratio=_shape(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 2)[0] / width,
+        out_chans=_shape(shapes, "image_encoder.neck.0.weight", 4)[0],
         qkv_bias="image_encoder.blocks.0.attn.qkv.bias" in shapes,
+        window_size=windows.pop() if windows else 0,
+        global_attn_indexes=tuple(block for block, reach in enumerate(reaches) if reach == side),
     )
 
 
@@ -129,21 +129,10 @@ def build_vit(encoder: EncoderShape, decoder: DecoderShape) -> Any:
     from segment_anything.modeling import ImageEncoderViT
 
     image_encoder = ImageEncoderViT(
-        img_size=encoder.image_size,
-        patch_size=encoder.patch_size,
-        embed_dim=encoder.width,
-        depth=encoder.depth,
-        num_heads=encoder.heads,
-        mlp_ratio=encoder.mlp_width / encoder.width,
-        out_chans=encoder.channels,
-        qkv_bias=encoder.qkv_bias,
-        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True,
-        window_size=encoder.window,
-        global_attn_indexes=encoder.global_blocks,
+        **asdict(encoder), norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_rel_pos=True
     )
-    side = encoder.image_size // encoder.patch_size
-    return assemble(image_encoder, decoder, encoder.image_size, side)
+    side = encoder.img_size // encoder.patch_size
+    return assemble(image_encoder, decoder, encoder.img_size, side)
 
 
 def assemble(image_encoder: Any, decoder: DecoderShape, image_size: int, side: int) -> Any:

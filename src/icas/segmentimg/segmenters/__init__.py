@@ -48,6 +48,8 @@ class Segmenter(ABC):
     """Other spellings of the name."""
     automatic: ClassVar[bool] = True
     """Whether it needs neither annotations nor weights."""
+    annotation: ClassVar[str] = ""
+    """Kind of annotation in a window that `annotator` takes: strokes or prompts."""
     saves: ClassVar[tuple[str, ...]] = ()
     """What ``--save`` can write beside the files of every method; see `extra_files`."""
 

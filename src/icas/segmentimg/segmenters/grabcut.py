@@ -55,6 +55,7 @@ class GrabCut(Segmenter):
 
     name: ClassVar[str] = "grabcut"
     automatic: ClassVar[bool] = False
+    annotation: ClassVar[str] = "strokes"
 
     def __post_init__(self) -> None:
         super().__post_init__()

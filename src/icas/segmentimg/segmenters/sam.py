@@ -75,6 +75,7 @@ class SamSegmenter(AutomaticOptions, Segmenter):
 
     name: ClassVar[str] = "sam"
     automatic: ClassVar[bool] = False
+    annotation: ClassVar[str] = "prompts"
 
     def __post_init__(self) -> None:
         for field in ("checkpoint", "cache"):

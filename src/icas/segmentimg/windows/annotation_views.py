@@ -349,8 +349,8 @@ class SamView(AnnotationView):
         self.say(f"mask {number + 1} of {count}, quality {quality:.2f}{more}")
 
 
-ANNOTATION_VIEWS: dict[str, type[AnnotationView]] = {"grabcut": GrabCutView, "sam": SamView}
-"""By segmentation method."""
+ANNOTATION_VIEWS: dict[str, type[AnnotationView]] = {"strokes": GrabCutView, "prompts": SamView}
+"""By `Segmenter.annotation`."""
 
 
 def _box_between(start: tuple[int, int], end: tuple[int, int]) -> Box:

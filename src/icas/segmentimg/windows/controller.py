@@ -11,6 +11,7 @@ from icas.common.errors import IcasError
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.render.viewport import Shape
+from icas.segmentimg.segmenters import segmenter_class
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.templates.files import TemplateSet
@@ -138,7 +139,7 @@ class Controller:
         if opened is None:
             return
         if opened.needs_annotation:
-            view = ANNOTATION_VIEWS[opened.record["method"]]
+            view = ANNOTATION_VIEWS[segmenter_class(opened.record["method"]).annotation]
             self._view = view(opened, self._max_size, self._clock)
             self._to_close |= {PAINTING, COLORS, DEBUG}
             self._drawn.clear()
