@@ -21,7 +21,7 @@ from icas.cli.display import require_windows
 from icas.common.errors import UsageError
 from icas.io.reading import Image, resize, write_image
 from icas.segmentimg.document.palette import default_palette
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.session.session import Session
@@ -82,7 +82,7 @@ def main() -> int:
 def measure(path: Path, out: Path) -> None:
     opener = ImageOpener(make_segmenter("superpixel"), 1_500_000, 10**9, default_palette())
     start = time.perf_counter()
-    session = Session([Picture(path, out, path.stem)], opener)
+    session = Session([ImageFile(path, out, path.stem)], opener)
     while session.current is None:
         time.sleep(0.01)
     work = session.current
@@ -116,7 +116,7 @@ def idle(path: Path, out: Path, opener: ImageOpener) -> None:
     except UsageError as error:
         print(f"{error}")
         return
-    session = Session([Picture(path, out, path.stem)], opener)
+    session = Session([ImageFile(path, out, path.stem)], opener)
     while session.current is None:
         time.sleep(0.01)
     screen = Lazy(IDLE_SECONDS)

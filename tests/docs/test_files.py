@@ -134,13 +134,13 @@ def test_what_segmentimg_writes_is_documented(at_desk):
 
 def test_what_is_kept_of_a_painting_is_documented(at_desk):
     import icas
-    from icas.segmentimg.formats.autosave import Kept, keep
+    from icas.segmentimg.formats.autosave import Autosave, write_autosave
 
     image = icas.read_image("img.png")
     document = icas.PaintDocument(image, icas.segment(image, "graph"))
     document.fill(90, 120, (204, 0, 0))
     document.cut((0, 10), (150, 60))
-    keep(at_desk / "img.paint", Kept(document.state(), ("cup",), {}, False))
+    write_autosave(at_desk / "img.paint", Autosave(document.state(), ("cup",), {}, False))
     text = read(PAGE).split("### .icas/NAME.paint\n")[1].split("\n## ")[0]
     with zipfile.ZipFile(at_desk / "img.paint") as box:
         assert all(f"`{name}`" in text for name in box.namelist())

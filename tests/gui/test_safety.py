@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.formats.autosave import read_kept
+from icas.segmentimg.formats.autosave import read_autosave
 
 pytestmark = pytest.mark.gui
 
@@ -23,7 +23,7 @@ PROMISE = 5.0
 
 def kept_masks(one):
     """What the document that is kept beside the masks holds, by colour."""
-    kept = read_kept(one.out / ".icas" / "coffee.paint")
+    kept = read_autosave(one.out / ".icas" / "coffee.paint")
     if kept is None:
         return {}
     return icas.PaintDocument.restored(one.document.image, kept.state).masks()
@@ -43,7 +43,7 @@ def all_files_are_whole(folder):
         elif path.suffix == ".json":
             json.loads(path.read_text())
         else:
-            assert read_kept(path) is not None
+            assert read_autosave(path) is not None
 
 
 def test_killed_while_painting(sit):

@@ -20,13 +20,13 @@ from icas.io.reading import Image, read_image, resize, write_image
 from icas.notebook.html import plural
 from icas.parallel.executors import start_workers
 from icas.segmentimg.document.document import PaintDocument
-from icas.segmentimg.formats.autosave import keep, place_of
+from icas.segmentimg.formats.autosave import autosave_path, write_autosave
 from icas.segmentimg.formats.inputs import (
-    Picture,
+    ImageFile,
     digest_of,
-    find_pictures,
+    find_image_files,
+    image_record,
     method_record,
-    picture_record,
     saved_record,
 )
 from icas.segmentimg.labels.labels import Labels, count_of
@@ -46,7 +46,7 @@ UNATTENDED = "unattended"
 class ImageResult:
     """Result of one image: number of `segments`, or an `error`; `kept` from an earlier run."""
 
-    picture: Picture
+    picture: ImageFile
     segments: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -91,7 +91,7 @@ def segment_files(
     settings, console = settings or SegmentSettings(), console or Console()
     segmenter = settings.make_segmenter()
     templates = settings.template_set()
-    pictures = find_pictures(paths, settings.out, settings.recursive)
+    pictures = find_image_files(paths, settings.out, settings.recursive)
     results = []
     # one at a time into the one COCO file, so that its ids do not depend on the order of workers
     jobs = 1 if "coco" in settings.painted_saves else settings.jobs
@@ -111,7 +111,7 @@ def segment_files(
 
 
 def segment_file(
-    picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+    picture: ImageFile, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
 ) -> ImageResult:
     """Read, segment and write one image; paint its templates if there are any."""
     about = {**method_record(segmenter, settings.work_size), **templates.record()}
@@ -129,13 +129,13 @@ def segment_file(
     start = time.perf_counter()
     labels = run_segmenter(segmenter, image, settings.work_size)
     seconds = time.perf_counter() - start
-    record = picture_record(picture.path, image, digest, about, count_of(labels), seconds)
+    record = image_record(picture.path, image, digest, about, count_of(labels), seconds)
     _write(picture, image, labels, segmenter, record, settings.segment_saves)
     return ImageResult(picture, count_of(labels), seconds)
 
 
 def _paint_file(
-    picture: Picture, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+    picture: ImageFile, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
 ) -> ImageResult:
     """Paint templates over what was painted before, and write everything."""
     start = time.perf_counter()
@@ -172,16 +172,16 @@ def _digest_of(document: PaintDocument) -> str:
 
 def _update_autosave(opened: OpenImage) -> None:
     """Replace the autosave file of the windows, which is older than the masks now."""
-    path = place_of(opened.picture)
+    path = autosave_path(opened.picture)
     if path.exists():
         try:
-            keep(path, opened.snapshot())
+            write_autosave(path, opened.snapshot())
         except OSError as error:
             raise IcasError(f"cannot write {path}: {os_reason(error)}") from error
 
 
 def _finished_segments(
-    picture: Picture, digest: str, about: dict[str, Any], settings: SegmentSettings
+    picture: ImageFile, digest: str, about: dict[str, Any], settings: SegmentSettings
 ) -> int | None:
     """Number of segments in the result of an earlier run with the same settings."""
     wanted = [
@@ -199,7 +199,7 @@ def _finished_segments(
 
 
 def _write(
-    picture: Picture,
+    picture: ImageFile,
     image: Image,
     labels: Labels,
     segmenter: Segmenter,

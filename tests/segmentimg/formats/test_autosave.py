@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import icas
 from icas.segmentimg.document.document import PaintState
 from icas.segmentimg.formats.autosave import (
-    Keeper,
-    Kept,
-    keep,
-    paint_stamps,
-    place_of,
-    read_kept,
+    Autosave,
+    AutosaveWriter,
+    autosave_path,
+    painting_stamps,
+    read_autosave,
     saved_since,
     set_aside,
+    write_autosave,
 )
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.labels.labels import connected
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
@@ -55,12 +55,12 @@ def painted(script, seed=0) -> icas.PaintDocument:
     return doc
 
 
-def kept_of(state, **given) -> Kept:
+def kept_of(state, **given) -> Autosave:
     names = tuple(f"class {number}" for number in range(len(state.colors)))
-    return Kept(state, names, given.pop("about", {"image": "ä.png"}), given.pop("saved", False))
+    return Autosave(state, names, given.pop("about", {"image": "ä.png"}), given.pop("saved", False))
 
 
-def assert_equal(found: Kept, kept: Kept) -> None:
+def assert_equal(found: Autosave, kept: Autosave) -> None:
     for one in dataclasses.fields(PaintState):
         is_, was = (getattr(side.state, one.name) for side in (found, kept))
         if isinstance(was, np.ndarray):
@@ -78,8 +78,8 @@ def test_what_is_kept_comes_back(tmp_path, script, seed, saved):
     doc = painted(script, seed)
     kept = dataclasses.replace(kept_of(doc.state(), saved=saved), files={"a.png": (7, 10**18)})
     place = tmp_path / "deep" / ".icas" / "a.paint"
-    keep(place, kept)
-    found = read_kept(place)
+    write_autosave(place, kept)
+    found = read_autosave(place)
     assert_equal(found, kept)
     again = icas.PaintDocument.restored(doc.image, found.state)
     assert (again.class_map() == doc.class_map()).all()
@@ -100,9 +100,9 @@ def test_more_segments_than_16_bits_hold(tmp_path, count):
     doc.fill(0, count - 1, RED)
     doc.brush(0, 9, 2, BLUE)
     place = tmp_path / "large.paint"
-    keep(place, kept_of(doc.state()))
-    assert_equal(read_kept(place), kept_of(doc.state()))
-    assert read_kept(place).state.labels.max() == count
+    write_autosave(place, kept_of(doc.state()))
+    assert_equal(read_autosave(place), kept_of(doc.state()))
+    assert read_autosave(place).state.labels.max() == count
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def whole(tmp_path_factory):
     place = tmp_path_factory.mktemp("kept") / "a.paint"
     script = [("fill", 2, 2, RED), ("cut", (0, 0), (11, 14)), ("brush", 5, 5, 2, BLUE)]
     kept = kept_of(painted(script).state())
-    keep(place, kept)
+    write_autosave(place, kept)
     return kept, place.read_bytes()
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_told_by_its_name_or_does_no_harm(tmp_path, whole, dat
     place.write_bytes(damaged)
     found, told = None, str(place)
     try:
-        found = read_kept(place)
+        found = read_autosave(place)
     except icas.IcasError as error:
         told = str(error)
     assert str(place) in told
@@ -180,19 +180,19 @@ def test_what_does_not_fit_together_is_refused(tmp_path, whole, name, change, re
     place = tmp_path / "odd.paint"
     place.write_bytes(edited(whole[1], name, change))
     with pytest.raises(icas.IcasError, match=rf"odd\.paint cannot be read.*{reason}.*move it away"):
-        read_kept(place)
+        read_autosave(place)
 
 
 def test_no_file_is_no_document_and_a_folder_is_told(tmp_path):
-    assert read_kept(tmp_path / "none.paint") is None
+    assert read_autosave(tmp_path / "none.paint") is None
     (tmp_path / "a.paint").mkdir()
     with pytest.raises(icas.IcasError, match=r"a\.paint cannot be read"):
-        read_kept(tmp_path / "a.paint")
+        read_autosave(tmp_path / "a.paint")
 
 
 def test_a_death_in_the_middle_leaves_the_old_document(tmp_path, monkeypatch, whole):
     place = tmp_path / "a.paint"
-    keep(place, whole[0])
+    write_autosave(place, whole[0])
     before = place.read_bytes()
 
     def dying(self, target):
@@ -202,56 +202,56 @@ def test_a_death_in_the_middle_leaves_the_old_document(tmp_path, monkeypatch, wh
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", dying)
         with pytest.raises(OSError, match="Input"):
-            keep(place, new)
+            write_autosave(place, new)
     assert place.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.paint"]
-    keep(place, new)
-    assert_equal(read_kept(place), new)
+    write_autosave(place, new)
+    assert_equal(read_autosave(place), new)
 
 
 def test_the_keeper_writes_in_order_and_tells_what_failed(tmp_path):
-    keeper = Keeper()
+    keeper = AutosaveWriter()
     states = [painted([("fill", row, 0, RED)]).state() for row in (0, 4, 8)]
     futures = [keeper.submit(tmp_path / "a.paint", kept_of(state)) for state in states]
     (tmp_path / "file").touch()
     failed = keeper.submit(tmp_path / "file" / "b.paint", kept_of(states[0]))
     keeper.close()
     assert all(future.result() is None for future in futures)
-    assert_equal(read_kept(tmp_path / "a.paint"), kept_of(states[2]))
+    assert_equal(read_autosave(tmp_path / "a.paint"), kept_of(states[2]))
     assert isinstance(failed.exception(), OSError)
 
 
 def test_stamps_tell_whether_paint_was_changed_added_or_taken_away(tmp_path):
-    picture = Picture(tmp_path / "a.png", tmp_path / "out", "a")
-    assert paint_stamps(picture) == {}
+    picture = ImageFile(tmp_path / "a.png", tmp_path / "out", "a")
+    assert painting_stamps(picture) == {}
     picture.out.mkdir()
     names = ["a_mask_(R:204,G:0,B:0).png", "a_mask_(R=1,G=2,B=3).PNG", "a_labels.png"]
     for name in [*names, "a_segments.png", "a.json", "a_2_labels.png", "b_labels.png"]:
         (picture.out / name).write_bytes(b"first")
-    stamps = paint_stamps(picture)
+    stamps = painting_stamps(picture)
     assert sorted(stamps) == sorted(names)
-    assert paint_stamps(picture) == stamps
+    assert painting_stamps(picture) == stamps
     (picture.out / names[0]).write_bytes(b"longer now")
-    assert paint_stamps(picture) != stamps
-    stamps = paint_stamps(picture)
+    assert painting_stamps(picture) != stamps
+    stamps = painting_stamps(picture)
     (picture.out / names[1]).unlink()
-    assert paint_stamps(picture) != stamps
-    stamps = paint_stamps(picture)
+    assert painting_stamps(picture) != stamps
+    stamps = painting_stamps(picture)
     (picture.out / "a_labelme.json").touch()
-    assert paint_stamps(picture) != stamps
+    assert painting_stamps(picture) != stamps
 
 
 def test_a_save_that_the_kept_document_does_not_know_of_is_seen(tmp_path):
-    picture = Picture(tmp_path / "a.png", tmp_path, "a")
+    picture = ImageFile(tmp_path / "a.png", tmp_path, "a")
     kept = kept_of(painted([]).state())
     assert not saved_since(picture, kept)
-    keep(place_of(picture), kept)
+    write_autosave(autosave_path(picture), kept)
     for name in ("a.json", "a_labels.png"):
         (tmp_path / name).touch()
     for seconds, known, expected in ((-1, {}, False), (1, {}, True), (1, None, False)):
-        at = place_of(picture).stat().st_mtime_ns + seconds * 10**9
+        at = autosave_path(picture).stat().st_mtime_ns + seconds * 10**9
         os.utime(tmp_path / "a.json", ns=(at, at))
-        files = paint_stamps(picture) if known is None else known
+        files = painting_stamps(picture) if known is None else known
         assert saved_since(picture, dataclasses.replace(kept, files=files)) == expected
 
 
@@ -264,5 +264,5 @@ def test_what_is_set_aside_stands_in_nobodys_place(tmp_path):
 
 
 def test_a_document_lies_beside_the_masks(tmp_path):
-    picture = Picture(tmp_path / "img.jpg", tmp_path / "out", "img")
-    assert place_of(picture) == tmp_path / "out" / ".icas" / "img.paint"
+    picture = ImageFile(tmp_path / "img.jpg", tmp_path / "out", "img")
+    assert autosave_path(picture) == tmp_path / "out" / ".icas" / "img.paint"

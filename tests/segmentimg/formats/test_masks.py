@@ -19,7 +19,7 @@ from icas import IcasError, UsageError
 from icas.common.errors import ConflictError, UnreadableImageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import FORMATS, masks
-from icas.segmentimg.formats.inputs import Picture, saved_record
+from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import labelme_bytes
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import mask_name, save_painting
@@ -39,7 +39,7 @@ some_saves = st.lists(st.sampled_from(sorted(FORMATS)), min_size=1, max_size=4, 
 
 
 def picture_in(folder, name="a"):
-    return Picture(folder / f"{name}.jpg", folder / "out", name)
+    return ImageFile(folder / f"{name}.jpg", folder / "out", name)
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ def test_another_program_s_json_beside_the_picture_is_passed_over(picture, conte
 
 
 def test_labelme_s_file_is_loaded_where_everything_lies_in_one_folder(tmp_path):
-    picture = Picture(tmp_path / "a.jpg", tmp_path, "a")
+    picture = ImageFile(tmp_path / "a.jpg", tmp_path, "a")
     picture.file(".json").write_bytes(labelme_bytes(painting([1, 0]), "a.jpg"))
     assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[1, 0]]
     with pytest.raises(ConflictError, match="another program"):

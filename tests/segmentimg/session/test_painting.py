@@ -13,8 +13,8 @@ from skimage import data as samples
 import icas
 from icas.io.reading import write_image
 from icas.segmentimg.commands.main import main
-from icas.segmentimg.formats.autosave import keep, place_of, read_kept
-from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.formats.autosave import autosave_path, read_autosave, write_autosave
+from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.settings import SegmentSettings
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
@@ -73,7 +73,7 @@ def test_resume_leaves_finished_pictures_out_and_other_templates_do_not(folders,
 
 def opened(folders, **options):
     settings = SegmentSettings(**options)
-    [picture, *_] = find_pictures([folders / "pictures" / "cat.png"])
+    [picture, *_] = find_image_files([folders / "pictures" / "cat.png"])
     return settings.make_opener().open(picture)
 
 
@@ -81,12 +81,12 @@ def test_what_was_painted_by_hand_stays_under_the_templates(folders):
     work = opened(folders)
     work.document.fill(200, 20, BLUE)
     painted = work.document.masks()[BLUE]
-    place_of(work.picture).parent.mkdir(parents=True)
-    keep(place_of(work.picture), work.snapshot())
+    autosave_path(work.picture).parent.mkdir(parents=True)
+    write_autosave(autosave_path(work.picture), work.snapshot())
     assert run(folders) == 0
     out = folders / "pictures_segmented"
     assert (mask_of(out, "cat", BLUE) == painted).all()
-    kept = read_kept(place_of(work.picture))
+    kept = read_autosave(autosave_path(work.picture))
     assert kept is not None
     assert kept.saved
     again = opened(folders)

@@ -15,8 +15,8 @@ import icas
 from icas.io.reading import MAX_PIXELS, write_image
 from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.formats import autosave as keeping
-from icas.segmentimg.formats.autosave import place_of, read_kept
-from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.formats.autosave import autosave_path, read_autosave
+from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session
@@ -65,7 +65,7 @@ def begin(folder):
     made = []
 
     def beginning(opener=OPENER, saves=("masks", "labels"), **given):
-        made.append(Session(find_pictures([folder]), opener, saves, **given))
+        made.append(Session(find_image_files([folder]), opener, saves, **given))
         return made[-1]
 
     yield beginning
@@ -236,12 +236,13 @@ def test_without_resume_unsaved_painting_is_put_aside_and_never_overwritten(begi
         session = begin(replace(OPENER, resume=False))
         assert look(session) == BARE
         paint(session, row)
-        places.append(place_of(session.picture))
+        places.append(autosave_path(session.picture))
         session.close()
     aside = sorted(path.name for path in places[0].parent.iterdir())
     assert aside == ["a.paint", "a.paint.old", "a.paint.old2"]
     rows = [
-        int(np.flatnonzero(read_kept(places[0].with_name(name)).state.classes)[0]) for name in aside
+        int(np.flatnonzero(read_autosave(places[0].with_name(name)).state.classes)[0])
+        for name in aside
     ]
     assert rows == [9, 1, 5]  # the segments: all three are there
 
@@ -270,7 +271,7 @@ def test_a_picture_is_kept_seconds_after_it_has_changed(begin):
     clock = Clock()
     session = begin(clock=clock)
     opened(session)
-    place = place_of(session.picture)
+    place = autosave_path(session.picture)
     settled(session)
     clock.now += AUTOSAVE_SECONDS
     settled(session)
@@ -279,19 +280,19 @@ def test_a_picture_is_kept_seconds_after_it_has_changed(begin):
     clock.now += AUTOSAVE_SECONDS
     session.tick()
     settled(session)
-    assert read_kept(place).state.classes[1] == 1
-    assert not read_kept(place).saved
+    assert read_autosave(place).state.classes[1] == 1
+    assert not read_autosave(place).saved
     paint(session, 12, 12)
     session.tick()
     assert settled(session) == []
-    assert read_kept(place).state.classes[6] == 0  # not yet
+    assert read_autosave(place).state.classes[6] == 0  # not yet
     clock.now += AUTOSAVE_SECONDS
     session.tick()
     settled(session)
-    assert read_kept(place).state.classes[6] == 1
+    assert read_autosave(place).state.classes[6] == 1
     session.save()
     settled(session)
-    assert read_kept(place).saved
+    assert read_autosave(place).saved
 
 
 def failing(path, kept):
@@ -303,13 +304,13 @@ def test_a_disk_that_fails_is_reported_once_and_tried_again(begin, monkeypatch, 
     session = begin(clock=clock, memory_bytes=1)
     paint(session)
     with monkeypatch.context() as patched:
-        patched.setattr(keeping, "keep", failing)
+        patched.setattr(keeping, "write_autosave", failing)
         clock.now += AUTOSAVE_SECONDS
         session.tick()
         reported = settled(session)
         assert len(reported) == 1
         assert "no space left on device" in reported[0]
-        assert str(place_of(session.picture).parent) in reported[0]
+        assert str(autosave_path(session.picture).parent) in reported[0]
         session.go(1)
         opened(session)
         for _ in range(3):
@@ -322,11 +323,11 @@ def test_a_disk_that_fails_is_reported_once_and_tried_again(begin, monkeypatch, 
         session.go(1)
         opened(session)
         settled(session)
-    assert not place_of(session.pictures[0]).exists()
+    assert not autosave_path(session.pictures[0]).exists()
     clock.now += RETRY_SECONDS
     session.tick()
     settled(session)
-    assert read_kept(place_of(session.pictures[0])).state.classes[1] == 1
+    assert read_autosave(autosave_path(session.pictures[0])).state.classes[1] == 1
     assert session.close().failed == {}
 
 
@@ -334,7 +335,7 @@ def test_what_could_not_be_kept_at_last_is_reported_in_the_summary(begin, monkey
     session = begin()
     paint(session)
     with monkeypatch.context() as patched:
-        patched.setattr(keeping, "keep", failing)
+        patched.setattr(keeping, "write_autosave", failing)
         summary = session.close()
     assert list(summary.failed) == [folder / "a.png"]
     assert "no space left" in summary.failed[folder / "a.png"]
@@ -346,10 +347,10 @@ def test_a_save_whose_document_could_not_be_kept_wins_over_older_painting(begin,
     session.go(1)
     session.go(-1)
     settled(session)
-    assert not read_kept(place_of(session.picture)).saved
+    assert not read_autosave(autosave_path(session.picture)).saved
     paint(session, 12, 12, BLUE)
     with monkeypatch.context() as patched:
-        patched.setattr(keeping, "keep", failing)  # or the process dies right here
+        patched.setattr(keeping, "write_autosave", failing)  # or the process dies right here
         session.save()
         session.close()
     later = time.time_ns() + 10**9
@@ -358,7 +359,7 @@ def test_a_save_whose_document_could_not_be_kept_wins_over_older_painting(begin,
     assert look(session) == [[1, 0, 0, 0], [0, 2, 0, 0], [0] * 4]
     assert session.unsaved == ()
     assert "a.paint.old" in session.current.note
-    assert place_of(session.picture).with_name("a.paint.old").is_file()
+    assert autosave_path(session.picture).with_name("a.paint.old").is_file()
 
 
 def test_a_save_is_kept_at_last_though_keeping_failed_at_first(begin, monkeypatch):
@@ -369,13 +370,13 @@ def test_a_save_is_kept_at_last_though_keeping_failed_at_first(begin, monkeypatc
     session.go(-1)
     settled(session)
     with monkeypatch.context() as patched:
-        patched.setattr(keeping, "keep", failing)
+        patched.setattr(keeping, "write_autosave", failing)
         session.save()
         settled(session)
     clock.now += RETRY_SECONDS
     session.tick()
     settled(session)
-    assert read_kept(place_of(session.picture)).saved
+    assert read_autosave(autosave_path(session.picture)).saved
     assert session.close().failed == {}
 
 
@@ -449,15 +450,15 @@ def test_unsaved_painting_of_a_picture_that_has_another_size_now_is_not_thrown_a
     until(lambda: session.current is None and session.error)
     assert "32x24" in session.error
     assert "30x24" in session.error
-    assert str(place_of(session.picture)) in session.error
-    assert place_of(session.picture).is_file()
+    assert str(autosave_path(session.picture)) in session.error
+    assert autosave_path(session.picture).is_file()
 
 
 def test_a_damaged_document_is_reported_by_its_name(begin, folder):
     session = begin()
     paint(session)
     session.close()
-    place = place_of(session.picture)
+    place = autosave_path(session.picture)
     place.write_bytes(place.read_bytes()[:-30])
     session = begin()
     until(lambda: session.current is None and session.error)

@@ -15,7 +15,7 @@ from icas.cli.console import Console
 from icas.io.reading import MAX_PIXELS, Image, write_image
 from icas.segmentimg.document.document import PaintDocument
 from icas.segmentimg.document.palette import default_palette
-from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener, OpenImage
 from icas.segmentimg.session.session import Session, SessionSummary
@@ -197,7 +197,7 @@ def squares_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Open
         path = tmp_path_factory.mktemp("squares") / "small.png"
         write_image(path, small_image())
         return ImageOpener(Squares(side), 1_500_000, MAX_PIXELS, default_palette()).open(
-            find_pictures([path])[0]
+            find_image_files([path])[0]
         )
 
     return opening
@@ -217,7 +217,7 @@ def make_table(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
         options = {name: given.pop(name) for name in ("clock", "console") if name in given}
         if "clock" in options:
             given["clock"] = options["clock"]
-        session = Session(find_pictures(list(paths) or [folder]), opener, **given)
+        session = Session(find_image_files(list(paths) or [folder]), opener, **given)
         options.setdefault("console", Console(warnings=True))
         controller = Controller(session, opener.palette, templates, max_size=(700, 900), **options)
         table = Table(session, controller)
@@ -236,7 +236,7 @@ def opened(folder: Path, squares: ImageOpener) -> Callable[..., OpenImage]:
     """Open the small picture of a name."""
 
     def opening(name: str = "a", opener: ImageOpener = squares) -> OpenImage:
-        picture = find_pictures([folder / f"{name}.png"])[0]
+        picture = find_image_files([folder / f"{name}.png"])[0]
         return opener.open(picture)
 
     return opening

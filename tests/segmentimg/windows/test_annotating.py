@@ -12,7 +12,7 @@ import pytest
 from icas.common.errors import IcasError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.document.palette import default_palette
-from icas.segmentimg.formats.autosave import place_of
+from icas.segmentimg.formats.autosave import autosave_path
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH, SEGMENTS
@@ -189,7 +189,7 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, f
         yield Closed(PAINTING)
 
     table.play(script)
-    assert place_of(table.session.pictures[0]).exists()
+    assert autosave_path(table.session.pictures[0]).exists()
     again = make_table([folder / "a.png"], opener=opener_of(ByHand()))
 
     def later(table):

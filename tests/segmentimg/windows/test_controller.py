@@ -11,7 +11,7 @@ import pytest
 import icas
 from icas.cli.console import Console
 from icas.io.reading import write_image
-from icas.segmentimg.formats.autosave import place_of
+from icas.segmentimg.formats.autosave import autosave_path
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.controller import COLORS, DEBUG, PAINTING
@@ -176,7 +176,7 @@ def test_quit_asks_once_where_something_is_not_saved(make_table, user):
         yield Key("q")
         raise AssertionError("nothing is unsaved here")
 
-    place_of(table.session.pictures[0]).unlink()
+    autosave_path(table.session.pictures[0]).unlink()
     make_table().play(nothing)
 
 

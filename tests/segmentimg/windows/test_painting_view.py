@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
@@ -213,7 +213,7 @@ def test_shift_and_drag_moves_the_picture_and_paints_nothing(opened, user):
 
 def test_what_is_lit_is_what_a_click_paints_at_any_level(opened, user, squares, photos):
     opener = dataclasses.replace(squares, segmenter=make_segmenter("graph"))
-    work = opener.open(find_pictures([photos / "coffee-1.png"])[0])
+    work = opener.open(find_image_files([photos / "coffee-1.png"])[0])
     view, document = PaintingView(work, (700, 900), Tool(RED)), work.document
     spot, sizes = (120, 90), []
     for event in [*[user.wheel(spot, 1, ctrl=True)] * 4, user.wheel(spot, -1, ctrl=True)]:

@@ -10,7 +10,7 @@ from icas.common.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from icas.segmentimg.document.palette import Color, Painting, Palette
-    from icas.segmentimg.formats.inputs import Picture
+    from icas.segmentimg.formats.inputs import ImageFile
 
 Contents = dict[str, Callable[[], bytes]]
 """File names below the output folder, and functions that encode what is in them."""
@@ -31,12 +31,12 @@ FORMATS = Registry(
 class PaintFormat(ABC):
     """A format in which paintings are saved; it only encodes, `save_painting` writes the files."""
 
-    def check(self, image: Picture) -> None:
+    def check(self, image: ImageFile) -> None:
         """Raise ConflictError where a file of another program has the name of one to be written."""
         return None
 
     @abstractmethod
-    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         """Files of one painted image; `portable`: no colons in their names."""
 
 

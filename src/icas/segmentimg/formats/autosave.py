@@ -20,7 +20,7 @@ from icas.common.errors import IcasError
 from icas.io.files import write_whole
 from icas.io.find import RESULT_MARK
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintState
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import ImageFile
 
 SUFFIX = ".paint"
 FORMAT = 1
@@ -31,7 +31,7 @@ _PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_labelme\.json", re.IGNOREC
 
 
 @dataclass(frozen=True)
-class Kept:
+class Autosave:
     """Content of an autosave file."""
 
     state: PaintState
@@ -45,18 +45,18 @@ class Kept:
     """The saved files, to detect later changes."""
 
 
-def place_of(picture: Picture) -> Path:
+def autosave_path(picture: ImageFile) -> Path:
     """The autosave file of an image."""
     return picture.out / RESULT_MARK / f"{picture.name}{SUFFIX}"
 
 
-def keep(path: Path, kept: Kept) -> None:
+def write_autosave(path: Path, kept: Autosave) -> None:
     """Write an autosave file, atomically; OSError where that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _packed(kept))
 
 
-def read_kept(path: Path) -> Kept | None:
+def read_autosave(path: Path) -> Autosave | None:
     """Read an autosave file; None where there is none, IcasError for a damaged or newer one."""
     try:
         return _unpacked(path.read_bytes())
@@ -75,7 +75,7 @@ def set_aside(path: Path) -> Path:
     return path.replace(free)
 
 
-def paint_stamps(picture: Picture) -> dict[str, tuple[int, int]]:
+def painting_stamps(picture: ImageFile) -> dict[str, tuple[int, int]]:
     """Stamps of all files that are loaded as the painting of an image."""
     try:
         files = [
@@ -90,34 +90,34 @@ def paint_stamps(picture: Picture) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
-def saved_since(picture: Picture, kept: Kept) -> bool:
+def saved_since(picture: ImageFile, kept: Autosave) -> bool:
     """Whether a painting was saved after an autosave that does not know of it.
 
     So it is after a process died, or the disk failed, right after a save.
     """
     try:
-        later = picture.file(".json").stat().st_mtime_ns > place_of(picture).stat().st_mtime_ns
+        later = picture.file(".json").stat().st_mtime_ns > autosave_path(picture).stat().st_mtime_ns
     except OSError:
         return False
-    return later and paint_stamps(picture) != dict(kept.files)
+    return later and painting_stamps(picture) != dict(kept.files)
 
 
-class Keeper:
+class AutosaveWriter:
     """Writes autosave files in a thread of its own, one after another."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="icas-keep")
 
-    def submit(self, path: Path, kept: Kept) -> Future[None]:
-        """Write a file in the background; the future raises what `keep` does."""
-        return self._pool.submit(keep, path, kept)
+    def submit(self, path: Path, kept: Autosave) -> Future[None]:
+        """Write a file in the background; the future raises what `write_autosave` does."""
+        return self._pool.submit(write_autosave, path, kept)
 
     def close(self) -> None:
         """Wait until all files are written."""
         self._pool.shutdown(wait=True)
 
 
-def _packed(kept: Kept) -> bytes:
+def _packed(kept: Autosave) -> bytes:
     state = kept.state
     arrays: dict[str, NDArray[Any]] = {"first": _small(state.first), "classes": state.classes}
     if state.labels is not state.first:
@@ -147,7 +147,7 @@ def _small(labels: NDArray[np.int32]) -> NDArray[Any]:
     return labels.astype(np.uint16) if labels.max(initial=0) < 1 << 16 else labels
 
 
-def _unpacked(data: bytes) -> Kept:
+def _unpacked(data: bytes) -> Autosave:
     with zipfile.ZipFile(io.BytesIO(data)) as box:
         content = json.loads(box.read("document.json"))
         if content["format"] != FORMAT:
@@ -163,7 +163,7 @@ def _unpacked(data: bytes) -> Kept:
     state = PaintState(first, labels, arrays["classes"], arrays.get("overrides"), colors)
     _check(state, content["names"])
     files = {name: (int(size), int(time)) for name, (size, time) in content["files"].items()}
-    return Kept(state, tuple(content["names"]), content["about"], bool(content["saved"]), files)
+    return Autosave(state, tuple(content["names"]), content["about"], bool(content["saved"]), files)
 
 
 def _check(state: PaintState, names: list[str]) -> None:

@@ -16,7 +16,7 @@ from icas._version import __version__
 from icas.common.errors import ConflictError, UsageError
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
 from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
-from icas.segmentimg.formats.inputs import Picture, read_json
+from icas.segmentimg.formats.inputs import ImageFile, read_json
 from icas.segmentimg.labels.boxes import bounding_box
 
 COCO_NAME = "coco.json"
@@ -28,14 +28,14 @@ Rle = dict[str, Any]
 class Coco(PaintFormat):
     """The file ``coco.json`` of the output folder, shared by all its images."""
 
-    def check(self, image: Picture) -> None:
+    def check(self, image: ImageFile) -> None:
         if image.file(".json").name.casefold() == COCO_NAME:
             raise ConflictError(
                 f"{image.path} has {COCO_NAME} for its own file: rename the picture, or save no"
                 " coco"
             )
 
-    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         path = image.out / COCO_NAME
         return {COCO_NAME: lambda: coco_bytes(path, image.path.name, painting)}
 

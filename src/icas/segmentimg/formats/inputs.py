@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """An image file, and where its results go.
 
     Names of results begin with `name`: the file's name without its suffix, or with it where
@@ -38,9 +38,9 @@ class Picture:
         return self.out / f"{self.name}{ending}"
 
 
-def find_pictures(
+def find_image_files(
     paths: Sequence[str | Path], out: Path | None = None, recursive: bool = False
-) -> list[Picture]:
+) -> list[ImageFile]:
     """The images of files and folders, in order, each once.
 
     Raises UsageError for a path that does not exist and for two images of one name in `out`, and
@@ -62,7 +62,7 @@ def find_pictures(
     for path in files:
         unique = stems[path.parent, path.stem.casefold()] == 1
         name = path.stem if unique else path.name
-        picture = Picture(path, out or beside(path.parent, "_segmented"), name)
+        picture = ImageFile(path, out or beside(path.parent, "_segmented"), name)
         key = (picture.out, picture.name.casefold())
         if key in seen:
             raise UsageError(
@@ -86,7 +86,7 @@ def read_json(path: Path, error_class: type[IcasError]) -> Any:
         raise error_class(f"{path} is no whole JSON: mend it or move it away") from None
 
 
-def saved_record(picture: Picture) -> Record | None:
+def saved_record(picture: ImageFile) -> Record | None:
     """The content of NAME.json; None where there is none, ConflictError for a foreign file."""
     path = picture.file(".json")
     record = read_json(path, ConflictError)
@@ -126,7 +126,7 @@ def method_record(segmenter: Segmenter, work_size: int) -> Record:
     }
 
 
-def picture_record(
+def image_record(
     path: Path, image: Image, digest: str, method: Record, segments: int, seconds: float
 ) -> Record:
     """Entries of NAME.json about an image, its segments, and the `seconds` they took."""

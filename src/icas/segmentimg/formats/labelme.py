@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
-from icas.segmentimg.formats.inputs import Picture, read_json
+from icas.segmentimg.formats.inputs import ImageFile, read_json
 from icas.segmentimg.labels.boxes import bounding_box, rows_of
 
 VERSION = "5.5.0"
@@ -52,12 +52,12 @@ def labelme_bytes(painting: Painting, image_path: str) -> bytes:
 class Labelme(PaintFormat):
     """``NAME_labelme.json``, with a mask shape for each class."""
 
-    def check(self, image: Picture) -> None:
+    def check(self, image: ImageFile) -> None:
         path = image.file(LABELME_ENDING)
         if path.exists() and not is_labelme(json_or_none(path)):
             raise ConflictError(f"{path} is not labelme's: move it away, or save no labelme")
 
-    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         source = image.path.resolve()
         with suppress(ValueError):  # raised for another drive
             source = Path(os.path.relpath(source, image.out.resolve()))

@@ -23,7 +23,7 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats import masks
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
-from icas.segmentimg.formats.inputs import Picture, saved_record
+from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import (
     LABELME_ENDING,
     is_labelme_of,
@@ -49,7 +49,7 @@ class Loaded(NamedTuple):
 
 
 def load_painting(
-    picture: Picture, shape: Shape, palette: Sequence[PaintClass] = ()
+    picture: ImageFile, shape: Shape, palette: Sequence[PaintClass] = ()
 ) -> Loaded | None:
     """The saved painting of an image of `shape` (h, w); None where there is none.
 
@@ -71,7 +71,7 @@ def load_painting(
 class _Saved:
     """What an earlier save left: files and NAME.json."""
 
-    picture: Picture
+    picture: ImageFile
     shape: Shape
     record: dict[str, Any]
     """NAME.json; empty where there is none of icas."""
@@ -89,7 +89,7 @@ class _Saved:
         return [f"{path}: {why}" for path in paths if path.exists()]
 
 
-def _read_saved(picture: Picture, shape: Shape, palette: Sequence[PaintClass]) -> _Saved:
+def _read_saved(picture: ImageFile, shape: Shape, palette: Sequence[PaintClass]) -> _Saved:
     content = json_or_none(picture.file(".json"))
     foreign = isinstance(content, dict) and "icas" not in content  # of labelme, perhaps
     record = {} if foreign else saved_record(picture) or {}
@@ -101,7 +101,7 @@ def _read_saved(picture: Picture, shape: Shape, palette: Sequence[PaintClass]) -
     return _Saved(picture, shape, record, known, files, Palette(palette).joined(known.values()))
 
 
-def _listed_classes(picture: Picture, record: dict[str, Any]) -> dict[int, PaintClass]:
+def _listed_classes(picture: ImageFile, record: dict[str, Any]) -> dict[int, PaintClass]:
     classes = {}
     try:
         for entry in sorted(record.get("classes", []), key=lambda entry: int(entry["number"])):
@@ -115,7 +115,7 @@ def _listed_classes(picture: Picture, record: dict[str, Any]) -> dict[int, Paint
     return classes
 
 
-def _files_of(picture: Picture, record: dict[str, Any]) -> dict[str, Path]:
+def _files_of(picture: ImageFile, record: dict[str, Any]) -> dict[str, Path]:
     pending, listing = masks.pending_of(record), masks.names_in(picture.out)
     ignored = {*masks.strings(record.get(masks.ASIDE)), *masks.strings(pending.get("stale"))}
     names = {name for name in listing if masks.is_paint(name, picture.name)} - ignored

@@ -27,7 +27,7 @@ from icas.io.files import unfinished, write_whole
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import Color, Painting
 from icas.segmentimg.formats import FORMATS, Contents, PaintFormat
-from icas.segmentimg.formats.inputs import Picture, saved_record
+from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import LABELME_ENDING
 
 LABELS_ENDING = "_labels.png"
@@ -86,7 +86,7 @@ def strings(value: object) -> list[str]:
 
 
 def save_painting(
-    picture: Picture,
+    picture: ImageFile,
     painting: Painting,
     about: dict[str, Any],
     saves: Sequence[str] = ("masks", "labels"),
@@ -122,7 +122,7 @@ def save_painting(
     return [*(picture.out / name for name in files), picture.file(".json")]
 
 
-def _mask_files(picture: Picture, painting: Painting, portable: bool) -> dict[int, str]:
+def _mask_files(picture: ImageFile, painting: Painting, portable: bool) -> dict[int, str]:
     """Name of the mask of each painted class."""
     return {
         number: mask_name(picture.name, painting.classes[number - 1].color, portable)
@@ -133,7 +133,7 @@ def _mask_files(picture: Picture, painting: Painting, portable: bool) -> dict[in
 class MaskFiles(PaintFormat):
     """A PNG per class, white on black: ``NAME_mask_(R:204,G:0,B:0).png``."""
 
-    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         names = _mask_files(image, painting, portable)
         return {
             name: partial(_mask_png, painting.class_map, number) for number, name in names.items()
@@ -143,13 +143,13 @@ class MaskFiles(PaintFormat):
 class LabelMap(PaintFormat):
     """The class of each pixel, 0 = not painted: ``NAME_labels.png``."""
 
-    def files(self, image: Picture, painting: Painting, portable: bool) -> Contents:
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         class_map = painting.class_map
         return {f"{image.name}{LABELS_ENDING}": lambda: _png(class_map.astype(np.uint16))}
 
 
 def _encoded(
-    formats: Iterable[PaintFormat], picture: Picture, painting: Painting, portable: bool
+    formats: Iterable[PaintFormat], picture: ImageFile, painting: Painting, portable: bool
 ) -> dict[str, bytes]:
     """Name and content of each file but NAME.json."""
     contents: dict[str, Callable[[], bytes]] = {}
@@ -172,7 +172,7 @@ def _png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 
 def _old_files(
-    picture: Picture, files: Iterable[str], record: dict[str, Any], listing: set[str]
+    picture: ImageFile, files: Iterable[str], record: dict[str, Any], listing: set[str]
 ) -> tuple[list[str], list[str]]:
     """Old files that a save removes, and those of other programs, which it keeps."""
     pending = pending_of(record)
@@ -201,7 +201,7 @@ def _record_of(
 
 
 def _execute(
-    picture: Picture,
+    picture: ImageFile,
     files: dict[str, bytes],
     stale: list[str],
     record: dict[str, Any],

@@ -17,7 +17,7 @@ from icas.io.reading import Image, read_image
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, hex_code
 from icas.segmentimg.formats import autosave
-from icas.segmentimg.formats.inputs import Picture, Record, digest_of, method_record, picture_record
+from icas.segmentimg.formats.inputs import ImageFile, Record, digest_of, image_record, method_record
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import save_painting
 from icas.segmentimg.labels.labels import Labels, connected, count_of, sizes_of
@@ -33,7 +33,7 @@ NEVER_SAVED = -1
 class OpenImage:
     """An image being painted."""
 
-    picture: Picture
+    picture: ImageFile
     document: PaintDocument
     classes: Palette
     """Names of the document's colors, in its order; colors added later are named on saving."""
@@ -93,15 +93,15 @@ class OpenImage:
         painting = Painting(self.document.class_map(), self.classes)
         files = save_painting(self.picture, painting, self.record, saves, portable_names)
         self.saved_revision = self.document.revision
-        self.files = autosave.paint_stamps(self.picture)
+        self.files = autosave.painting_stamps(self.picture)
         return files
 
-    def snapshot(self) -> autosave.Kept:
+    def snapshot(self) -> autosave.Autosave:
         """A copy for the autosave file."""
         self._name_colors()
         names = tuple(entry.name for entry in self.classes)
         state = self.document.state()
-        return autosave.Kept(state, names, self.record, not self.unsaved, self.files)
+        return autosave.Autosave(state, names, self.record, not self.unsaved, self.files)
 
     def _name_colors(self) -> None:
         """Add classes for colors without one, named ``#rrggbb``."""
@@ -124,7 +124,7 @@ class ImageOpener:
     interactive: bool = False
     """There are windows in which the user can annotate."""
 
-    def open(self, picture: Picture) -> OpenImage:
+    def open(self, picture: ImageFile) -> OpenImage:
         """Read and segment an image; restore what was autosaved or saved."""
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=self.max_pixels)
@@ -147,17 +147,17 @@ class ImageOpener:
         opened.note = "; ".join(filter(None, [opened.note, note]))
         return opened
 
-    def _read_autosave(self, picture: Picture) -> tuple[autosave.Kept | None, str]:
+    def _read_autosave(self, picture: ImageFile) -> tuple[autosave.Autosave | None, str]:
         """The autosaved document, unless it is outdated, and a message about it."""
-        path = autosave.place_of(picture)
-        kept = autosave.read_kept(path)
+        path = autosave.autosave_path(picture)
+        kept = autosave.read_autosave(path)
         if kept is None or (kept.saved and not self.resume):
             return None, ""
         if self.resume and (kept.saved or not autosave.saved_since(picture, kept)):
             return kept, ""
         return None, f"older painting that was not saved is {autosave.set_aside(path).name} now"
 
-    def _restore(self, picture: Picture, image: Image, kept: autosave.Kept) -> OpenImage:
+    def _restore(self, picture: ImageFile, image: Image, kept: autosave.Autosave) -> OpenImage:
         """The autosaved document; `note` is empty if the masks have changed since."""
         classes = self.palette.joined(map(PaintClass, kept.names, kept.state.colors))
         document = PaintDocument.restored(image, _renumbered(kept.state, classes))
@@ -165,12 +165,12 @@ class ImageOpener:
         if not kept.saved:
             opened.note = "goes on with painting that was not saved"
             opened.saved_revision = NEVER_SAVED
-        elif autosave.paint_stamps(picture) == dict(kept.files):
+        elif autosave.painting_stamps(picture) == dict(kept.files):
             opened.note, opened.files = "painted before", kept.files
         return opened
 
     def _segment(
-        self, picture: Picture, image: Image, digest: str, method: Record, *, ask: bool
+        self, picture: ImageFile, image: Image, digest: str, method: Record, *, ask: bool
     ) -> OpenImage:
         start = time.perf_counter()
         mask = None
@@ -182,7 +182,7 @@ class ImageOpener:
         else:
             labels = run_segmenter(self.segmenter, image, self.work_size)
         seconds = time.perf_counter() - start
-        record = picture_record(picture.path, image, digest, method, count_of(labels), seconds)
+        record = image_record(picture.path, image, digest, method, count_of(labels), seconds)
         document = PaintDocument(image, labels, colors=[entry.color for entry in self.palette])
         opened = OpenImage(picture, document, self.palette, record, needs_annotation=ask)
         if mask is not None:
@@ -219,11 +219,11 @@ def _take_over(opened: OpenImage, painting: Painting) -> None:
     opened.document.take_over(np.array(table, np.int16)[painting.class_map])
 
 
-def _paint_over(opened: OpenImage, kept: autosave.Kept) -> None:
+def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
     """Transfer unsaved painting to new segments."""
     size, now = kept.state.first.shape, opened.document.labels.shape
     if size != now:
-        path = autosave.place_of(opened.picture)
+        path = autosave.autosave_path(opened.picture)
         raise IcasError(
             f"{path} keeps unsaved painting of {size[1]}x{size[0]} pixels, and"
             f" the picture has {now[1]}x{now[0]} now: move that file away to begin anew"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icas.common.errors import IcasError
-from icas.segmentimg.formats.inputs import Picture
+from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage
 from icas.segmentimg.session.prefetch import Prefetcher
 from icas.segmentimg.session.store import ImageStore
@@ -45,7 +45,7 @@ class Session:
 
     def __init__(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[ImageFile],
         opener: ImageOpener,
         saves: Sequence[str] = ("masks", "labels"),
         portable_names: bool = False,
@@ -69,7 +69,7 @@ class Session:
         self._prefetch()
 
     @property
-    def picture(self) -> Picture:
+    def picture(self) -> ImageFile:
         """The current image and its files."""
         return self.pictures[self.index]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from icas.io.formats import os_reason
-from icas.segmentimg.formats.autosave import Keeper, place_of
+from icas.segmentimg.formats.autosave import AutosaveWriter, autosave_path
 from icas.segmentimg.session.open import OpenImage
 
 AUTOSAVE_SECONDS = 2.0
@@ -21,7 +21,7 @@ class ImageStore:
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit, self._clock = limit, clock
         self.images: dict[int, OpenImage] = {}
-        self._keeper = Keeper()
+        self._keeper = AutosaveWriter()
         self.writing: dict[int, tuple[Future[None], int]] = {}
         """Autosaves in progress, and the revision of the document in each."""
         self._next_autosave = 0.0
@@ -45,7 +45,7 @@ class ImageStore:
         revision = opened.document.revision
         if not force and index in self.writing and self.writing[index][1] == revision:
             return
-        future = self._keeper.submit(place_of(opened.picture), opened.snapshot())
+        future = self._keeper.submit(autosave_path(opened.picture), opened.snapshot())
         self.writing[index] = future, revision
 
     def tick(self, current: int) -> str:
@@ -90,7 +90,7 @@ class ImageStore:
                 self.errors.pop(index, None)
                 continue
             reason = os_reason(error) if isinstance(error, OSError) else str(error)
-            folder = place_of(self.images[index].picture).parent
+            folder = autosave_path(self.images[index].picture).parent
             text = f"painting cannot be kept in {folder}: {reason}"
             message = message if index in self.errors else text
             self.errors[index] = text

@@ -11,7 +11,7 @@ from icas.cli.console import Console
 from icas.cli.display import require_windows, screen_size
 from icas.common.errors import UsageError
 from icas.parallel.executors import core_count
-from icas.segmentimg.formats.inputs import find_pictures
+from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 from icas.segmentimg.windows.controller import Controller
@@ -38,7 +38,7 @@ def paint_files(
         raise UsageError(f"--save {','.join(wrong)} goes with --no-gui")
     opener = settings.make_opener(interactive=True)
     templates = settings.template_set()
-    pictures = find_pictures(paths, settings.out, settings.recursive)
+    pictures = find_image_files(paths, settings.out, settings.recursive)
     _require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
     width, height = screen_size()
