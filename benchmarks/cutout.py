@@ -20,7 +20,7 @@ from segment_quality import PAGE, TOP, between, enlarged
 from icas.io.reading import Image
 from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Annotation
 from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
-from icas.segmentimg.labels.boxes import Box, bounding_box
+from icas.segmentimg.labels.labels import Box, bounding_box
 
 MARGIN = 4
 GOALS = (0.85, 0.90)

@@ -11,7 +11,7 @@ from skimage.morphology import skeletonize
 from icas.io.find import find_images
 from icas.io.reading import read_image
 from icas.segmentimg.grabcut.api import grabcut
-from icas.segmentimg.labels.boxes import bounding_box
+from icas.segmentimg.labels.labels import bounding_box
 
 
 def photographs(data, every=1):

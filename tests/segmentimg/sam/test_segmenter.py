@@ -11,7 +11,7 @@ from skimage.measure import label
 
 import icas
 from icas.common.registry import Entry
-from icas.segmentimg.labels.boxes import rows_of
+from icas.segmentimg.labels.labels import rows_of
 from icas.segmentimg.sam.automatic import (
     AutomaticOptions,
     automatic_labels,

@@ -14,8 +14,15 @@ from icas.common.errors import UsageError
 from icas.io.reading import as_image
 from icas.segmentimg.document.history import Edit, Patch, UndoStack
 from icas.segmentimg.document.palette import Color
-from icas.segmentimg.labels.boxes import Box, bounding_box, rows_of, swept, union
-from icas.segmentimg.labels.labels import Labels, connected
+from icas.segmentimg.labels.labels import (
+    Box,
+    Labels,
+    bounding_box,
+    connected,
+    rows_of,
+    swept,
+    union,
+)
 
 Pixel = tuple[int, int]
 HISTORY_BYTES = 64 * 1024**2

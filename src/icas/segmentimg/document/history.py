@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.segmentimg.labels.boxes import Box, rows_of
+from icas.segmentimg.labels.labels import Box, rows_of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from icas.common.errors import ConflictError, UsageError
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
 from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
 from icas.segmentimg.formats.inputs import ImageFile, read_json
-from icas.segmentimg.labels.boxes import bounding_box
+from icas.segmentimg.labels.labels import bounding_box
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")

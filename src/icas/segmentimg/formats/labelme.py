@@ -21,7 +21,7 @@ from icas.common.errors import ConflictError, IcasError, UnreadableImageError, U
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
 from icas.segmentimg.formats.inputs import ImageFile, read_json
-from icas.segmentimg.labels.boxes import bounding_box, rows_of
+from icas.segmentimg.labels.labels import bounding_box, rows_of
 
 VERSION = "5.5.0"
 """The release of labelme whose format this is."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.segmentimg.labels.boxes import Box, rows_of
+from icas.segmentimg.labels.labels import Box, rows_of
 
 NONE, FOREGROUND, BACKGROUND, PROBABLE_FOREGROUND, PROBABLE_BACKGROUND = range(5)
 """Values of a map of strokes."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut import annotation as marks
-from icas.segmentimg.labels.boxes import Box
+from icas.segmentimg.labels.labels import Box
 
 WORK_SIZE = 320_000
 """Pixels to which larger images are reduced: time grows faster than their number."""

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.document.document import PaintDocument, segments_mask
-from icas.segmentimg.labels.boxes import Box, rows_of, union
-from icas.segmentimg.labels.labels import Labels
+from icas.segmentimg.labels.labels import Box, Labels, rows_of, union
 from icas.segmentimg.render.viewport import Viewport
 
 

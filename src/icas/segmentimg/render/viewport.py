@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.segmentimg.labels.boxes import Box
+from icas.segmentimg.labels.labels import Box
 
 Shape = tuple[int, int]
 """Height and width in pixels."""

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from icas.cli.options import check_options, option
 from icas.common.errors import UsageError
 from icas.io.reading import Image
-from icas.segmentimg.labels.boxes import Box, bounding_box, rows_of
-from icas.segmentimg.labels.labels import Labels, connected, filled, sizes_of
+from icas.segmentimg.labels.labels import (
+    Box,
+    Labels,
+    bounding_box,
+    connected,
+    filled,
+    rows_of,
+    sizes_of,
+)
 from icas.segmentimg.sam.embedding import Embedder
 
 POINTS_PER_SIDE = {"cuda": 32, "cpu": 8}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.segmentimg.labels.boxes import Box
+from icas.segmentimg.labels.labels import Box
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from icas.common.errors import IcasError
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.grabcut import annotation as strokes
-from icas.segmentimg.labels.boxes import Box
-from icas.segmentimg.labels.labels import connected
+from icas.segmentimg.labels.labels import Box, connected
 from icas.segmentimg.render.canvas import Pyramid
 from icas.segmentimg.render.viewport import Shape
 from icas.segmentimg.sam.prompts import Prompts

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
-from icas.segmentimg.labels.boxes import Box, union
+from icas.segmentimg.labels.labels import Box, union
 from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle
 from icas.segmentimg.render.viewport import Shape, Viewport
 from icas.segmentimg.session.open import OpenImage
