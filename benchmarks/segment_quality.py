@@ -17,7 +17,7 @@ import numpy as np
 import icas
 from icas.io.find import find_images
 from icas.io.reading import Image, read_image
-from icas.segmentimg.evaluation.benchmark import evaluate_folder
+from icas.segmentimg.evaluation.scores import evaluate_folder
 from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.segmenters import automatic_segmenters, make_segmenter
 from icas.segmentimg.segmenters.segment import run_segmenter
@@ -83,8 +83,7 @@ def enlarged(image: Image) -> Image:
 
 def tree_table(folder: Path) -> list[str]:
     """ASA where the merge tree of the superpixels is cut at a few segments."""
-    from icas.segmentimg.evaluation.benchmark import read_truth
-    from icas.segmentimg.evaluation.scores import evaluate
+    from icas.segmentimg.evaluation.scores import evaluate, read_truth
 
     levels = (20, 50, 100, 200)
     found: dict[int, list[float]] = {level: [] for level in levels}

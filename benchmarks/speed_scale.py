@@ -19,7 +19,7 @@ from icas.clusterimg.clustering.base import SingleLinkage
 from icas.clusterimg.clustering.batches import cluster_batches, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.methods import make_method
-from icas.io.tables import peak_memory_mb
+from icas.io.files import peak_memory_mb
 from icas.parallel.executors import start_workers
 
 

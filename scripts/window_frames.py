@@ -100,6 +100,6 @@ def _draw_arrow(picture: Any, place: Point) -> None:
 
 
 def _font(size: int) -> Any:
-    from icas.segmentimg.windows.text import font_of
+    from icas.segmentimg.windows.panels import font_of
 
     return font_of(size) or ImageFont.load_default(size)

@@ -104,7 +104,7 @@ def test_what_is_written_of_thresholds_is_documented(at_desk):
 def test_what_is_written_of_models_and_training_is_documented():
     from dataclasses import fields
 
-    from icas.clusterimg.results.tables import COLUMNS
+    from icas.clusterimg.results.saved import COLUMNS
     from icas.clusterimg.training.report import Epoch
 
     assert documented("models.csv") == list(COLUMNS)

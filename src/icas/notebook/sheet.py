@@ -12,8 +12,7 @@ import numpy as np
 from icas.common.errors import UsageError
 from icas.io.files import write_whole
 from icas.io.reading import Image
-from icas.notebook.html import counted, text
-from icas.notebook.images import as_jpeg, as_png, data_uri
+from icas.notebook.html import as_jpeg, as_png, counted, data_uri, text
 
 GAP = 12
 CAPTION = 26

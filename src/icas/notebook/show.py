@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.find import find_images
 from icas.io.reading import Image, as_image, read_image, resize
-from icas.notebook.html import counted
-from icas.notebook.images import at_size, fitted, mottled
+from icas.notebook.html import at_size, counted, fitted, mottled
 from icas.notebook.sheet import Block, Sheet, Tile
 
 RENDERERS = {

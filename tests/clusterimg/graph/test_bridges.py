@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.graph.bridges import bridges
-from icas.clusterimg.graph.forest import components
+from icas.clusterimg.graph.forest import bridges, components
 
 
 def make_links(rows: list[tuple[int, int, float]]) -> Links:

@@ -17,9 +17,8 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.html import groups as report_pictures
 from icas.clusterimg.html.curve import curve_section, line_axis, log_axis
-from icas.clusterimg.html.groups import Pictures
+from icas.clusterimg.html.groups import PAIRS, Pictures, pairs_next_to_threshold
 from icas.clusterimg.html.page import pairs_section, report_page
-from icas.clusterimg.html.pairs import PAIRS, pairs_next_to_threshold
 from icas.clusterimg.html.rendering import about, short
 from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport

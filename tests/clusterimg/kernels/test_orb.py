@@ -16,7 +16,7 @@ from skimage import data as samples
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import links_in
 from icas.clusterimg.kernels.numba_support import compiled_kernels
-from icas.clusterimg.methods import orb as orb_module, orb_features
+from icas.clusterimg.methods import orb as orb_module
 from icas.clusterimg.methods.orb import Orb
 from icas.clusterimg.methods.orb_matching import Features, mutual_matches
 from icas.io.reading import read_image
@@ -143,8 +143,7 @@ def test_without_compiled_loops_the_answer_is_the_same(monkeypatch: pytest.Monke
     orb = Orb()
     fast = orb.extract(pictures)
     values, found = orb.similarity(fast, fast), orb.links(fast, fast, 0.15)
-    for module in (orb_module, orb_features):
-        monkeypatch.setattr(module, "compiled_kernels", lambda name, seconds: None)
+    monkeypatch.setattr(orb_module, "compiled_kernels", lambda name, seconds: None)
     plain = orb.extract(pictures)
     for name, array in fast.arrays.items():
         np.testing.assert_array_equal(array, plain.arrays[name])
@@ -190,7 +189,7 @@ def test_links_in_real_pictures_are_those_of_numpy(data: Path) -> None:
 def corners() -> ModuleType:
     found = compiled_kernels("orb.corners", np.inf)
     assert found is not None
-    assert orb_features.as_opencv(found)
+    assert orb_module.as_opencv(found)
     return found
 
 
@@ -203,8 +202,8 @@ def told(points: Any) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("wanted", [1, 5, 40, 200, 1000])
 def test_corners_are_opencvs(corners: ModuleType, wanted: int) -> None:
     for picture in (samples.camera(), samples.page(), samples.moon()[:200, :90], samples.text()):
-        ours = orb_features.found_by_numba(picture, wanted, corners)
-        assert told(ours) == told(orb_features.found_by_opencv(picture, wanted))
+        ours = orb_module.found_by_numba(picture, wanted, corners)
+        assert told(ours) == told(orb_module.found_by_opencv(picture, wanted))
 
 
 @given(
@@ -224,16 +223,16 @@ def test_corners_of_random_pictures_are_opencvs(
     picture = np.kron(small, np.ones((coarse, coarse), np.uint8))[:height, :width].copy()
     if seed % 2:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8)
-    ours = orb_features.found_by_numba(picture, wanted, corners)
-    assert told(ours) == told(orb_features.found_by_opencv(picture, wanted))
+    ours = orb_module.found_by_numba(picture, wanted, corners)
+    assert told(ours) == told(orb_module.found_by_opencv(picture, wanted))
 
 
 def test_features_of_real_pictures_are_the_same_either_way(corners: ModuleType, data: Path) -> None:
     for name in ("copies", "multiview"):
         for file in sorted((data / name / "images").iterdir())[:15]:
             gray = Orb()._brought(read_image(file))
-            ours = orb_features.found_by_numba(gray, 200, corners)
-            assert told(ours) == told(orb_features.found_by_opencv(gray, 200))
+            ours = orb_module.found_by_numba(gray, 200, corners)
+            assert told(ours) == told(orb_module.found_by_opencv(gray, 200))
 
 
 def test_loops_that_find_other_corners_are_not_used(
@@ -244,7 +243,7 @@ def test_loops_that_find_other_corners_are_not_used(
         return found._replace(response=np.nextafter(found.response, np.float32(np.inf)))
 
     other: Any = SimpleNamespace(BORDER=corners.BORDER, RIGHT=corners.RIGHT, corners=almost)
-    monkeypatch.setattr(orb_features, "as_opencv", orb_features.as_opencv.__wrapped__)
-    assert not orb_features.as_opencv(other)
-    monkeypatch.setattr(orb_features, "compiled_kernels", lambda name, seconds: other)
-    assert orb_features.fastest_find() is orb_features.found_by_opencv
+    monkeypatch.setattr(orb_module, "as_opencv", orb_module.as_opencv.__wrapped__)
+    assert not orb_module.as_opencv(other)
+    monkeypatch.setattr(orb_module, "compiled_kernels", lambda name, seconds: other)
+    assert orb_module.fastest_find() is orb_module.found_by_opencv

@@ -15,7 +15,7 @@ from icas.clusterimg.clustering.batches import cluster_batches
 from icas.clusterimg.clustering.linkages import make_clusterer
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.graph.forest import components
-from icas.clusterimg.linking import candidates as candidate_pairs, nearest
+from icas.clusterimg.linking import candidates as candidate_pairs, sketches as sketch_module
 from icas.clusterimg.linking.candidates import CandidateStage, Checked
 from icas.clusterimg.linking.sketches import Sketcher
 from icas.clusterimg.linking.tiles import all_links, links_across
@@ -141,7 +141,7 @@ def test_the_same_by_two_workers_and_in_other_tasks(name, monkeypatch):
     links, compared = expected.within(method, features, threshold)
     monkeypatch.setattr(candidate_pairs, "SKETCH_TASK", 7)
     monkeypatch.setattr(candidate_pairs, "PAIRS_TASK", 50)
-    monkeypatch.setattr(nearest, "COLUMNS", 33)
+    monkeypatch.setattr(sketch_module, "COLUMNS", 33)
     with start_workers("threads", 2) as workers:
         stage = CandidateStage(5)
         found = stage.within(method, features, threshold, workers)
@@ -165,12 +165,12 @@ def test_nearest_is_what_sorting_all_distances_gives(data, count, most, rows):
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     sketches = rng.integers(-3, 4, (count, 2)).astype(np.int8)
     parts = np.sort(rng.integers(0, data.draw(st.integers(1, 50)), count))
-    found = nearest.nearest(sketches, parts, most, ALONE, Console(), rows)
+    found = sketch_module.nearest(sketches, parts, most, ALONE, Console(), rows)
     for image, row in enumerate(found):
         apart = np.flatnonzero(parts != parts[image])
         distances = np.square(sketches[apart].astype(int) - sketches[image]).sum(axis=1)
         expected = apart[np.argsort(distances, kind="stable")][:most]
-        assert row[row != nearest.NO_NEIGHBOR].tolist() == expected.tolist()
+        assert row[row != sketch_module.NO_NEIGHBOR].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("name", SKETCHED)

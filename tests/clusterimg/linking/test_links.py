@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from icas.clusterimg.data.links import Links, LinkStore, by_bands, join_links, links_in
 from icas.clusterimg.graph.forest import GrowingForest, labels_at, spanning_forest
 from icas.clusterimg.linking.tiles import upper_tiles
-from icas.clusterimg.results.tables import links_table
+from icas.clusterimg.results.saved import links_table
 from icas.common.errors import IcasError
 
 

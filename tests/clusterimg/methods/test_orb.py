@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from skimage import data as samples
 
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
-from icas.clusterimg.methods.orb import Orb, features_of
-from icas.clusterimg.methods.orb_features import Corners, spread
+from icas.clusterimg.methods.orb import Corners, Orb, features_of, spread
 from icas.clusterimg.methods.orb_matching import Features, agreeing, mutual_matches
 from icas.common.errors import UsageError
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.model_selection.search import Tried, choose, evaluate, numbered, ranked
-from icas.clusterimg.results.tables import models_table
+from icas.clusterimg.results.saved import models_table
 
 metrics = pytest.importorskip("sklearn.metrics")
 NAN = float("nan")

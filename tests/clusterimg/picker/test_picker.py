@@ -21,7 +21,7 @@ from icas.cli.console import Console
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.picker import backends, pick as picker
+from icas.clusterimg.picker import pick as picker
 from icas.clusterimg.picker.curve import Curve, first_state
 from icas.clusterimg.picker.figure import PickerFigure, Subject
 from icas.clusterimg.picker.pairs import (
@@ -381,7 +381,7 @@ def test_a_file_that_is_gone_has_no_thumbnail(tmp_path):
 @pytest.fixture
 def no_display(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(backends, "why_no_display", lambda: "no display (DISPLAY is not set)")
+    monkeypatch.setattr(picker, "why_no_display", lambda: "no display (DISPLAY is not set)")
 
 
 def test_without_a_display_the_curve_is_written_and_the_call_told(
@@ -430,24 +430,24 @@ def test_a_backend_without_windows_is_respected(sample, photos, tmp_path):
     ],
 )
 def test_a_person_is_asked_where_there_is_one(monkeypatch, terminal, why, backend, picks):
-    monkeypatch.setattr(backends, "has_terminal", lambda: terminal)
-    monkeypatch.setattr(backends, "why_no_display", lambda: why)
-    monkeypatch.setattr(backends, "window_backend", lambda: (backend, ""))
+    monkeypatch.setattr(picker, "has_terminal", lambda: terminal)
+    monkeypatch.setattr(picker, "why_no_display", lambda: why)
+    monkeypatch.setattr(picker, "window_backend", lambda: (backend, ""))
     assert picker.should_pick() is picks
 
 
 def test_a_pipe_is_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
-    assert not backends.has_terminal()
+    assert not picker.has_terminal()
 
 
 def test_backends_of_notebooks():
-    assert backends.is_inline("module://matplotlib_inline.backend_inline")
-    assert backends.is_inline("inline")
-    assert backends.is_live_in_notebook("module://ipympl.backend_nbagg")
-    assert backends.is_live_in_notebook("widget")
-    assert not backends.is_live_in_notebook("tkagg")
-    assert not backends.is_inline(None)
+    assert picker.is_inline("module://matplotlib_inline.backend_inline")
+    assert picker.is_inline("inline")
+    assert picker.is_live_in_notebook("module://ipympl.backend_nbagg")
+    assert picker.is_live_in_notebook("widget")
+    assert not picker.is_live_in_notebook("tkagg")
+    assert not picker.is_inline(None)
 
 
 # pictures of the curve

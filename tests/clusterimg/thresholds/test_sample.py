@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.graph.dendrogram import Merges
-from icas.clusterimg.graph.forest import components
+from icas.clusterimg.graph.forest import Merges, components
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.sample import Sample
 

@@ -76,7 +76,7 @@ QUICK = ("superpixel", "graph", "edge")
     [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in FIGURES],
 )
 def test_defaults_reach_their_figures_on_real_pictures(data, method):
-    from icas.segmentimg.evaluation.benchmark import evaluate_folder
+    from icas.segmentimg.evaluation.scores import evaluate_folder
     from icas.segmentimg.segmenters import make_segmenter
 
     folder = data / "seg-bsds500"

@@ -17,7 +17,7 @@ from skimage.measure import regionprops
 from skimage.segmentation import find_boundaries, mark_boundaries
 
 import icas
-from icas.notebook.images import at_size, mottled
+from icas.notebook.html import at_size, mottled
 from icas.segmentimg.labels.label_map import SHOWN, LabelMap, label_map
 
 

@@ -19,8 +19,7 @@ from icas.segmentimg.formats.autosave import autosave_path, read_autosave
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener, OpenImage
-from icas.segmentimg.session.session import Session
-from icas.segmentimg.session.store import AUTOSAVE_SECONDS, RETRY_SECONDS
+from icas.segmentimg.session.session import AUTOSAVE_SECONDS, RETRY_SECONDS, Session
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
 CLASSES = Palette([PaintClass("car", RED), PaintClass("sky", BLUE)])

@@ -19,12 +19,16 @@ from icas.segmentimg.windows.panels import (
     MIN_SIZE,
     WIDTH,
     PaletteStatus,
+    blank,
     class_under,
     debug_image,
+    help_over,
+    notice,
     palette_image,
     waiting_image,
+    wrapped,
+    write,
 )
-from icas.segmentimg.windows.text import blank, help_over, notice, wrapped, write
 
 
 def classes(count):

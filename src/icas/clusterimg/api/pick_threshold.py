@@ -11,7 +11,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled, scan
 from icas.clusterimg.features.inputs import extract, features_of
 from icas.clusterimg.methods import make_method
-from icas.clusterimg.picker import backends, notebook
+from icas.clusterimg.picker import notebook, pick
 from icas.clusterimg.picker.curve import first_state
 from icas.clusterimg.picker.figure import Subject
 from icas.clusterimg.picker.notebook import PickedThreshold
@@ -136,14 +136,14 @@ def pick_threshold(
 
 def _shown(sample: Sample, start: float, read: Reader) -> PickedThreshold:
     """The picker of a notebook or a window; without both the curve is written to a file."""
-    backend = backends.given_backend()
+    backend = pick.given_backend()
     if notebook.in_notebook():
-        for fits, pick in (
-            (backends.is_live_in_notebook(backend), notebook.pick_live),
-            (backend is None or backends.is_inline(backend), notebook.pick_by_picture),
+        for fits, ask_there in (
+            (pick.is_live_in_notebook(backend), notebook.pick_live),
+            (backend is None or pick.is_inline(backend), notebook.pick_by_picture),
         ):
             if fits:
-                return pick(Subject.of(sample), first_state(sample, start), Thumbnails(read))
+                return ask_there(Subject.of(sample), first_state(sample, start), Thumbnails(read))
     why = why_no_window()
     if why is not None:
         raise written_instead(sample, start, why)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
 from icas.clusterimg.data.memory import side_within
-from icas.clusterimg.graph.bridges import Bridge
-from icas.clusterimg.graph.forest import Labels, members_of
+from icas.clusterimg.graph.forest import Bridge, Labels, members_of
 from icas.clusterimg.linking.tiles import tiles, upper_tiles
 from icas.clusterimg.methods.base import Method
 from icas.parallel.executors import ALONE, BlockCache, Workers

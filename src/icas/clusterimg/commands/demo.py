@@ -18,9 +18,8 @@ from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import ClusterSettings
 from icas.common.errors import ConflictError
-from icas.io.files import write_whole
+from icas.io.files import table, write_whole
 from icas.io.reading import Image, as_image, resize, write_image
-from icas.io.tables import table
 
 FAMILIES = (
     "astronaut",

@@ -33,8 +33,7 @@ from icas.clusterimg.linking.tiles import links_within, tile_count
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.common.errors import IcasError, UsageError
-from icas.io.files import write_whole
-from icas.io.tables import shown, table
+from icas.io.files import shown, table, write_whole
 from icas.parallel.executors import ALONE, Workers, start_workers
 
 COLUMNS = ("threshold", "links", "clusters", "clustered_images")

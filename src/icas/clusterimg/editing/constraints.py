@@ -18,7 +18,7 @@ from icas.clusterimg.decisions.store import ConstraintStore, constraints_folder,
 from icas.clusterimg.editing.manual_moves import constraints_of_moves, distinct, find_moves
 from icas.clusterimg.editing.result_images import ResultImages
 from icas.clusterimg.journal.journal import Journal
-from icas.clusterimg.results.tables import earlier_run
+from icas.clusterimg.results.saved import earlier_run
 from icas.clusterimg.transfer.cleanup import is_unchanged
 from icas.clusterimg.transfer.destination import locked
 from icas.common.errors import UsageError

@@ -21,8 +21,7 @@ from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import Certificate, cohesions_of
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
-from icas.clusterimg.graph.bridges import bridges
-from icas.clusterimg.graph.forest import Labels, members_of, weakest_links
+from icas.clusterimg.graph.forest import Labels, bridges, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.journal.journal import Rearrangement, Relocation
 from icas.clusterimg.results.report import ClusterReport
@@ -30,10 +29,11 @@ from icas.clusterimg.results.saved import (
     FinishedRun,
     SavedFeatures,
     Tables,
+    certificates_table,
     check_recorded,
+    clusters_table,
     method_of_run,
 )
-from icas.clusterimg.results.tables import certificates_table, clusters_table
 from icas.clusterimg.transfer.cleanup import check_untouched
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.plan import TREE, plan_tree
@@ -45,7 +45,7 @@ from icas.clusterimg.transfer.relocation import (
     plan_relocations,
 )
 from icas.common.errors import IcasError, UsageError
-from icas.io.tables import run_json
+from icas.io.files import run_json
 from icas.notebook.html import text
 from icas.parallel.executors import start_workers
 

@@ -13,8 +13,7 @@ from icas.cli.options import flag_of
 from icas.clusterimg.editing.recut import recut_result, report_from
 from icas.clusterimg.journal.journal import being_undone, phase_of
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, Tables
-from icas.clusterimg.results.tables import earlier_run
+from icas.clusterimg.results.saved import FinishedRun, Tables, earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.execution import complete, prepared_summary

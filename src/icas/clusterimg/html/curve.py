@@ -9,8 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from icas.clusterimg.html.rendering import about, render
-from icas.clusterimg.html.report_view import ReportView
+from icas.clusterimg.html.rendering import ReportView, about, render
 from icas.clusterimg.thresholds.sample import Expected, Sample
 
 

@@ -14,13 +14,12 @@ import numpy as np
 from icas.cli.console import Console
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.html.groups import groups_of
-from icas.clusterimg.html.rendering import render
-from icas.clusterimg.html.report_view import ReportView
+from icas.clusterimg.html.rendering import ReportView, render
 from icas.clusterimg.html.thumbnails import QUALITY, Thumbnail, thumbnails_of
 from icas.clusterimg.transfer.plan import plan_tree
 from icas.common.errors import IcasError
 from icas.io.reading import MAX_PIXELS
-from icas.notebook.images import as_jpeg, data_uri
+from icas.notebook.html import as_jpeg, data_uri
 
 CLUSTERS = 8
 """Clusters shown; the outliers come below."""

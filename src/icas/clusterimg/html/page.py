@@ -11,11 +11,15 @@ from icas._version import __version__
 from icas.cli.console import Console
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.html.curve import curve_section
-from icas.clusterimg.html.groups import SECTIONS, Pictures, pictured
-from icas.clusterimg.html.pairs import NextPairs, pairs_next_to_threshold
+from icas.clusterimg.html.groups import (
+    SECTIONS,
+    NextPairs,
+    Pictures,
+    pairs_next_to_threshold,
+    pictured,
+)
 from icas.clusterimg.html.reference import SHARE, counterparts_of
-from icas.clusterimg.html.rendering import asset, render
-from icas.clusterimg.html.report_view import ReportView
+from icas.clusterimg.html.rendering import ReportView, asset, render
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.model_selection.search import ModelGroups, Tried
 from icas.clusterimg.transfer.plan import plan_tree

@@ -11,7 +11,7 @@ import numpy as np
 
 from icas.cli.console import Console
 from icas.clusterimg.html.groups import SECTIONS
-from icas.clusterimg.html.report_view import ReportView
+from icas.clusterimg.html.rendering import ReportView
 from icas.clusterimg.html.thumbnails import BYTES, MOST, Thumbnail, fair_shares, thumbnails_of
 from icas.clusterimg.reference.scan import InReference
 

@@ -18,7 +18,7 @@ from icas.clusterimg.features.decoding import isolation_of
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
 from icas.io.sandbox import DECODERS, Isolation
-from icas.notebook.images import as_jpeg, data_uri
+from icas.notebook.html import as_jpeg, data_uri
 from icas.parallel.executors import start_workers
 
 SIDE = 112

@@ -16,8 +16,14 @@ from icas.cli.console import Console, counted
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.links import NONE, Links, join_links, links_in
 from icas.clusterimg.graph.forest import components, members_of
-from icas.clusterimg.linking.nearest import NO_NEIGHBOR, nearest
-from icas.clusterimg.linking.sketches import FITTED_TO, Sketcher, Sketches, fingerprints
+from icas.clusterimg.linking.sketches import (
+    FITTED_TO,
+    NO_NEIGHBOR,
+    Sketcher,
+    Sketches,
+    fingerprints,
+    nearest,
+)
 from icas.clusterimg.linking.tiles import links_within, side_for
 from icas.clusterimg.methods import METHODS, method_class
 from icas.clusterimg.methods.base import Method

@@ -18,8 +18,8 @@ from icas.clusterimg.pipeline.steps import (
     describe,
     survey_images,
     with_linkage,
+    with_trained_network,
 )
-from icas.clusterimg.pipeline.trained_network import with_trained_network
 from icas.clusterimg.reference.clustering import cluster_against
 from icas.clusterimg.reference.scan import InReference
 from icas.clusterimg.results.report import ClusterReport, make_report

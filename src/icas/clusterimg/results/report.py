@@ -16,14 +16,13 @@ from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Clustering, Stopwatch
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
-from icas.clusterimg.graph.bridges import bridges
-from icas.clusterimg.graph.forest import Labels
+from icas.clusterimg.graph.forest import Labels, bridges
 from icas.clusterimg.methods.base import settings_of
 from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.reference.scan import InReference, Match
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.sample import Sample
-from icas.io.tables import peak_memory_mb
+from icas.io.files import peak_memory_mb
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from icas.cli.console import Console
 from icas.clusterimg.clustering.batches import Clustering, Stopwatch
 from icas.clusterimg.data.images import ImageRef, Unreadable
-from icas.clusterimg.results import tables
+from icas.clusterimg.results import saved as tables
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import FeatureKeeper, SavedState
 from icas.clusterimg.settings import ClusterSettings
@@ -18,7 +18,7 @@ from icas.clusterimg.transfer.destination import Destination, record
 from icas.clusterimg.transfer.execution import RUN, complete, prepare
 from icas.clusterimg.transfer.plan import Plan, check_plan, join_plans, plan_tree
 from icas.clusterimg.transfer.preflight import check_links_fit
-from icas.io.tables import peak_memory_mb, run_json, table
+from icas.io.files import peak_memory_mb, run_json, table
 
 ALSO_UNREADABLE = 8
 """Unreadable files named on stderr; the table has them all."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled
-from icas.clusterimg.graph.dendrogram import Merges
+from icas.clusterimg.graph.forest import Merges
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers

@@ -24,8 +24,7 @@ from icas.clusterimg.journal.journal import PARTS, FileRecord, Journal
 from icas.clusterimg.transfer.cleanup import PREPARED, remove_unfinished
 from icas.clusterimg.transfer.operations import DISK_ERRORS, LeftAloneError, Transfer, transfer
 from icas.common.errors import ConflictError, IcasError
-from icas.io.files import one_line_errors, sync_folder, write_whole
-from icas.io.tables import peak_memory_mb, run_json, table
+from icas.io.files import one_line_errors, peak_memory_mb, run_json, sync_folder, table, write_whole
 from icas.parallel.executors import start_workers
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")

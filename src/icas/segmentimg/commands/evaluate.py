@@ -37,7 +37,7 @@ def _evaluate(given: dict[str, Any]) -> int:
     quiet, as_json = given.pop("quiet", False), given.pop("json", False)
     images, truth, jobs = given.pop("images"), given.pop("truth"), given.pop("jobs", None)
 
-    from icas.segmentimg.evaluation.benchmark import evaluate_folder
+    from icas.segmentimg.evaluation.scores import evaluate_folder
 
     console = Console(results=not as_json, warnings=not quiet, bars=not quiet)
     scores = evaluate_folder(images, truth, make_settings(given).make_segmenter(), jobs, console)

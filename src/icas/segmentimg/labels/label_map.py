@@ -43,7 +43,7 @@ class LabelMap(np.ndarray[Any, np.dtype[Any]]):
         """PNG, at most `SHOWN` pixels long; None for an array that is no label map."""
         if self.ndim != 2 or self.size == 0 or self.dtype.kind not in "iu":
             return None
-        from icas.notebook.images import as_png, fitted, mottled
+        from icas.notebook.html import as_png, fitted, mottled
 
         return as_png(mottled(fitted(plain(self), (SHOWN, SHOWN))))
 

@@ -19,7 +19,7 @@ from icas.segmentimg.sam.prompts import Prompts
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
 from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows
-from icas.segmentimg.windows.text import help_over, notice
+from icas.segmentimg.windows.panels import help_over, notice
 from icas.segmentimg.windows.view import Message, ZoomView
 
 ANNOTATIONS, SEGMENTS, BRUSH = "Annotations", "Segments", "brush"

@@ -20,7 +20,7 @@ from icas.segmentimg.windows import panels
 from icas.segmentimg.windows.annotation_views import ANNOTATION_VIEWS, ANNOTATIONS, AnnotationView
 from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider, action_of, help_rows
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
-from icas.segmentimg.windows.text import help_over, notice
+from icas.segmentimg.windows.panels import help_over, notice
 from icas.segmentimg.windows.view import Message
 
 PAINTING, COLORS, DEBUG = "Painting", "Colours", "Debug"

@@ -1,16 +1,20 @@
-"""Images of the palette window, the debug window, and of a painting window that waits."""
+"""Text, the palette and debug windows, and the notice of a painting window that waits."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from icas.cli.display import font_folder
 from icas.common.errors import IcasError
 from icas.io.reading import Image, resize, thumbnail
-from icas.notebook.images import mottled
+from icas.notebook.html import mottled
 from icas.segmentimg.document.palette import Color, Palette
 from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.labels.merge_tree import labels_at
@@ -18,7 +22,83 @@ from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.render.viewport import Shape, Viewport
 from icas.segmentimg.segmenters.segment import enlarge
 from icas.segmentimg.session.open import OpenImage
-from icas.segmentimg.windows import text
+
+FOREGROUND = (235, 235, 235)
+DIM = (165, 165, 165)
+BACKGROUND = (32, 33, 36)
+ACCENT = (255, 214, 0)
+CHARACTER_WIDTH = 0.56
+"""Average width of a character as a share of the font size."""
+
+
+@lru_cache(maxsize=8)
+def font_of(size: int) -> Any:
+    """matplotlib's DejaVu Sans if installed, for more than Latin characters, else Pillow's font."""
+    from PIL import ImageFont
+
+    folder = font_folder()
+    if folder is not None and (folder / "DejaVuSans.ttf").is_file():
+        return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)
+    return ImageFont.load_default(size)
+
+
+def blank(width: int, height: int) -> Image:
+    """(h, w, 3): an empty panel."""
+    return np.full((height, width, 3), BACKGROUND, np.uint8)
+
+
+def write(
+    image: Image, position: tuple[int, int], text: str, size: int = 14, color: Color = FOREGROUND
+) -> None:
+    """Draw a line of text with its upper left corner at `position` (x, y)."""
+    from PIL import Image as PillowImage, ImageDraw
+
+    font = font_of(size)
+    left, top, right, bottom = (int(edge) for edge in font.getbbox(text, anchor="la"))
+    x, y = position
+    width, height = min(image.shape[1] - x, right + 2), min(image.shape[0] - y, bottom + 2)
+    if width <= 0 or height <= 0 or right <= left or bottom <= top:
+        return
+    part = image[y : y + height, x : x + width]
+    drawn = PillowImage.fromarray(part)
+    ImageDraw.Draw(drawn).text((0, 0), text, fill=color, font=font, anchor="la")
+    part[:] = np.asarray(drawn)
+
+
+def wrapped(text: str, width: int, size: int) -> list[str]:
+    """`text` in lines of approximately `width` pixels at most."""
+    return textwrap.wrap(text, max(8, int(width / (CHARACTER_WIDTH * size)))) or [""]
+
+
+def notice(image: Image, text: str, size: int = 15) -> None:
+    """Draw a message over the bottom of an image."""
+    lines = wrapped(text, image.shape[1] - 16, size)
+    step = size + 6
+    height = min(image.shape[0], len(lines) * step + 8)
+    band = image[image.shape[0] - height :]
+    band[:] = (0.2 * band + 0.8 * np.array(BACKGROUND)).astype(np.uint8)
+    for number, line in enumerate(lines):
+        write(image, (8, image.shape[0] - height + 5 + number * step), line, size)
+
+
+def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
+    """(h, w, 3): a darkened image, enlarged where needed, with a table of keys over it."""
+    size = 14
+    step = size + 7
+    left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
+    panel = blank(int(left + right) + 52, 38 + size + step * len(rows))
+    write(panel, (14, 8), "Keys and buttons (h closes)", size + 3, ACCENT)
+    for number, (key, words) in enumerate(rows):
+        top = 26 + size + number * step
+        write(panel, (14, top), key, size, ACCENT)
+        write(panel, (int(left) + 32, top), words, size)
+    height, width = (max(sides) for sides in zip(image.shape[:2], panel.shape[:2], strict=True))
+    whole = blank(width, height)
+    whole[: image.shape[0], : image.shape[1]] = image // 3
+    top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
+    whole[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
+    return whole
+
 
 WIDTH = 252
 CELL, MARGIN = 27, 8
@@ -55,27 +135,27 @@ def rows_of_classes(classes: Sequence[object]) -> int:
 def palette_image(status: PaletteStatus) -> Image:
     """(h, w, 3): the image of the window."""
     shown = min(MAX_ROWS, rows_of_classes(status.classes))
-    name = text.wrapped(status.name, WIDTH - 2 * MARGIN, FONT_SIZE)[:3]
+    name = wrapped(status.name, WIDTH - 2 * MARGIN, FONT_SIZE)[:3]
     top = 2 * MARGIN + shown * CELL
-    image = text.blank(WIDTH, top + 104 + 18 * (len(name) + len(status.details)))
+    image = blank(WIDTH, top + 104 + 18 * (len(name) + len(status.details)))
     for index in range(len(status.classes)):
         row = index // COLUMNS - status.first_row
         if 0 <= row < shown:
             _draw_cell(image, status, index, row)
     if shown < rows_of_classes(status.classes):
-        text.write(image, (MARGIN, top - 12), "wheel: more colours", 10, text.DIM)
+        write(image, (MARGIN, top - 12), "wheel: more colours", 10, DIM)
     chosen = status.classes[status.chosen]
     _draw_swatch(image, MARGIN, top + 4, 34, chosen.color)
-    text.write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
+    write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
     rgb = ", ".join(map(str, chosen.color))
-    text.write(image, (MARGIN + 44, top + 23), rgb, FONT_SIZE - 1, text.DIM)
+    write(image, (MARGIN + 44, top + 23), rgb, FONT_SIZE - 1, DIM)
     bright = (status.mode, f"picture {status.number} of {status.pictures}")
-    lines = [(line, text.FOREGROUND) for line in bright]
-    lines += [(line, text.DIM) for line in (*name, *status.details)]
-    saved = ("saved or not painted", text.DIM)
-    lines += [("● not saved", text.ACCENT) if status.unsaved else saved]
+    lines = [(line, FOREGROUND) for line in bright]
+    lines += [(line, DIM) for line in (*name, *status.details)]
+    saved = ("saved or not painted", DIM)
+    lines += [("● not saved", ACCENT) if status.unsaved else saved]
     for number, (line, color) in enumerate(lines):
-        text.write(image, (MARGIN, top + 48 + 18 * number), line, FONT_SIZE, color)
+        write(image, (MARGIN, top + 48 + 18 * number), line, FONT_SIZE, color)
     return image
 
 
@@ -94,14 +174,14 @@ def _draw_cell(image: Image, status: PaletteStatus, index: int, row: int) -> Non
     top = MARGIN + row * CELL
     chosen = index == status.chosen
     if chosen:
-        image[top : top + CELL - 2, left : left + CELL_WIDTH - 3] = text.ACCENT
+        image[top : top + CELL - 2, left : left + CELL_WIDTH - 3] = ACCENT
         image[top + 2 : top + CELL - 4, left + 2 : left + CELL_WIDTH - 5] = (62, 64, 68)
     _draw_swatch(image, left + 4, top + 4, CELL - 10, status.classes[index].color)
-    characters = int((CELL_WIDTH - CELL - 4) / (text.CHARACTER_WIDTH * FONT_SIZE))
+    characters = int((CELL_WIDTH - CELL - 4) / (CHARACTER_WIDTH * FONT_SIZE))
     name = status.classes[index].name
     name = name if len(name) <= characters else f"{name[: characters - 1]}…"
-    color = text.FOREGROUND if chosen else text.DIM
-    text.write(image, (left + CELL, top + 5), name, FONT_SIZE, color)
+    color = FOREGROUND if chosen else DIM
+    write(image, (left + CELL, top + 5), name, FONT_SIZE, color)
 
 
 def _draw_swatch(image: Image, left: int, top: int, side: int, color: Color) -> None:
@@ -135,14 +215,14 @@ def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
     """(h, w, 3): the image, darkened, with a message that it is not open."""
     dark = _darkened(path, max_size)
     height, width = max(dark.shape[0], MIN_SIZE[0]), max(dark.shape[1], MIN_SIZE[1])
-    image = text.blank(width, height)
+    image = blank(width, height)
     image[: dark.shape[0], : dark.shape[1]] = dark
     status = f"cannot be opened: {error}" if error else "is being cut into segments …"
     y = height // 2 - 2 * WAITING_FONT_SIZE
     for line in (path.name, status, "n next, p previous, q quit"):
-        color = text.ACCENT if line == path.name else text.FOREGROUND
-        for part in text.wrapped(line, width - 40, WAITING_FONT_SIZE):
-            text.write(image, (20, y), part, WAITING_FONT_SIZE, color)
+        color = ACCENT if line == path.name else FOREGROUND
+        for part in wrapped(line, width - 40, WAITING_FONT_SIZE):
+            write(image, (20, y), part, WAITING_FONT_SIZE, color)
             y += WAITING_FONT_SIZE + 8
     return image
 
@@ -154,7 +234,7 @@ def _darkened(path: Path, max_size: Shape) -> Image:
     try:
         small = thumbnail(path, max(max_size))
     except IcasError:
-        return text.blank(MIN_SIZE[1], MIN_SIZE[0])
+        return blank(MIN_SIZE[1], MIN_SIZE[0])
     size = Viewport.whole((small.shape[0], small.shape[1]), max_size).size
     shown = cv2.resize(small, size[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(shown // 3, np.uint8)
