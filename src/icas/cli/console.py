@@ -111,13 +111,7 @@ def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:
 
 
 def print_line(text: str) -> None:
-    """Print a line on stdout; a reader that has left (``| head``) does not stop the run.
-
-    Raises
-    ------
-    IcasError
-        It cannot be written: the disk is full.
-    """
+    """Print a line on stdout; a reader that has left (``| head``) does not stop the run."""
     try:
         print(printable(text), flush=True)
     except BrokenPipeError:

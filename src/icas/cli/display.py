@@ -17,14 +17,7 @@ _PROBE_SECONDS = 20
 
 
 def require_windows(instead: str) -> None:
-    """Check that OpenCV can open a window.
-
-    Raises
-    ------
-    UsageError
-        OpenCV is built without windows or damaged by another OpenCV package, or there is no
-        display. `instead`, an alternative for the user, ends the message.
-    """
+    """Check that OpenCV can open a window."""
     require_whole_opencv()
     require_highgui(instead)
     if sys.platform.startswith("linux"):

@@ -83,13 +83,7 @@ _KINDS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": b
 
 
 def check_options(settings: Any) -> None:
-    """Compare every option of `settings` with its limits; called in ``__post_init__``.
-
-    Raises
-    ------
-    UsageError
-        A value is outside its limits or not among its choices; the message names them.
-    """
+    """Compare every option of `settings` with its limits; called in ``__post_init__``."""
     for name, (default, option) in options_of(type(settings)).items():
         value = getattr(settings, name)
         if value is None and default is None:
@@ -119,13 +113,7 @@ def _range_text(option: Option) -> str:
 
 
 def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
-    """Create the method `name` of class `cls` with `options`.
-
-    Raises
-    ------
-    UsageError
-        The class has no such option, or a value is outside its limits.
-    """
+    """Create the method `name` of class `cls` with `options`."""
     known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
     known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
     for option in options:
@@ -206,13 +194,7 @@ def _text(value: Any) -> str:
 
 
 def parse_size(text: str | Size) -> Size:
-    """``"64x48"`` -> ``(64, 48)``: width and height.
-
-    Raises
-    ------
-    ValueError
-        Not two whole numbers with an x between them.
-    """
+    """``"64x48"`` -> ``(64, 48)``: width and height."""
     if not isinstance(text, str):
         width, height = text
         return int(width), int(height)

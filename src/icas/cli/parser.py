@@ -299,13 +299,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 def take_source(given: dict[str, Any], program: str) -> str:
-    """Remove the source folder from `given` and return it.
-
-    Raises
-    ------
-    UsageError
-        There is none, or two that differ.
-    """
+    """Remove the source folder from `given` and return it."""
     by_flag, by_place = given.pop(SOURCE_FLAG, None), given.pop("src", None)
     if by_flag is not None and by_place is not None and by_flag != by_place:
         raise UsageError(f"two source folders: --src {by_flag} and {by_place}; give one")

@@ -121,13 +121,7 @@ class Program:
         return (*((name, row.help) for name, row in self.rows.items()), *COMMON)
 
     def command(self, name: str) -> Command:
-        """The command called `name`.
-
-        Raises
-        ------
-        UsageError
-            There is none; the message suggests one.
-        """
+        """The command called `name`."""
         if name in self.rows:
             command: Command = self.rows[name].load()
             return command
@@ -219,13 +213,7 @@ def _completion_command(program: Program) -> Command:
 
 
 def completion(program: str, shell: str) -> str:
-    """The completion script of `program` for `shell`, which the build of the package wrote.
-
-    Raises
-    ------
-    IcasError
-        This is a source tree that was never built.
-    """
+    """The completion script of `program` for `shell`, which the build of the package wrote."""
     file = files("icas") / "completions" / SHELLS[shell].format(program)
     if not file.is_file():
         raise IcasError(f"{file} is not built: pip install icas, or python scripts/pages.py")

@@ -49,14 +49,7 @@ def parse_threshold(text: str | float) -> float | str:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """Settings of a run.
-
-    Raises
-    ------
-    UsageError
-        A value is outside its limits, two settings do not go together, or the method has no such
-        option.
-    """
+    """Settings of a run."""
 
     dst: Path | None = option(
         None,

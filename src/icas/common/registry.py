@@ -31,7 +31,6 @@ class Registry(dict[str, Entry]):
     ----------
     group : str
         Entry-point group, such as ``icas.methods``.
-    rows : mapping of str to Entry
     member : str
         Method that the classes of installed packages have, if they are of the right kind.
     """

@@ -104,11 +104,6 @@ def find_files(
     ----------
     exclude
         A sub-folder that is not entered (such as the result of an earlier run).
-
-    Raises
-    ------
-    UsageError
-        `folder` is no folder or can't be read.
     """
     root = Path(folder)
     _require_folder(root)

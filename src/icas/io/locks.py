@@ -39,13 +39,6 @@ def folder_lock(folder: Path, where: Path) -> Iterator[None]:
         Existing folder for the lock file.
     where : Path
         What the lock protects, for the message.
-
-    Raises
-    ------
-    ConflictError
-        Another process holds it; the message names process, machine and start time.
-    IcasError
-        The lock file cannot be written.
     """
     import filelock
 

@@ -128,13 +128,7 @@ def _flattened(things: Any) -> Iterator[Any]:
 
 
 def tile(thing: Any, width: int) -> Tile | Block:
-    """One thing as an image at most `width` pixels wide, or as a piece of HTML.
-
-    Raises
-    ------
-    UsageError
-        Nothing that can be shown.
-    """
+    """One thing as an image at most `width` pixels wide, or as a piece of HTML."""
     if isinstance(thing, (Path, _FolderEntry)):
         return _file_tile(thing, width)
     if isinstance(thing, np.ndarray):

@@ -167,7 +167,6 @@ class DaskPool(Pool):
 
     Parameters
     ----------
-    client : distributed.Client
     where : str
         The scheduler, for messages.
     threads : int

@@ -32,7 +32,6 @@ class Workers:
 
     Attributes
     ----------
-    pool : Pool or None
     jobs : int
         Number of workers.
     remote : bool
@@ -96,7 +95,6 @@ class BlockCache(Generic[Key]):
 
     Parameters
     ----------
-    workers : Workers
     load : callable
         Key of a block -> the block.
     uses : callable
@@ -167,21 +165,11 @@ def start_workers(
 
     Parameters
     ----------
-    kind : {"threads", "processes", "dask"}
     jobs : int, optional
         Number of workers; default all cores that this process may use, and with `scheduler` all
         threads of the cluster.
     scheduler : str, optional
         Address of a Dask scheduler; without it a local Dask cluster is started.
-
-    Raises
-    ------
-    UsageError
-        No such kind, fewer than one worker, or a scheduler without Dask.
-    MissingExtraError
-        Dask is not installed.
-    IcasError
-        There is no such scheduler, or its workers cannot be used.
     """
     if kind not in EXECUTORS:
         raise UsageError(f"no executor {kind!r}; choose from {', '.join(EXECUTORS)}")

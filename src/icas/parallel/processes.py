@@ -87,7 +87,6 @@ class ProcessPool(Pool):
 
     Parameters
     ----------
-    executor : ProcessPoolExecutor
     folder : Path
         For shared blocks.
     """

@@ -53,13 +53,7 @@ class DenseLinkage(SingleLinkage):
     def partition(
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None
     ) -> Partition:
-        """The clusters of a batch.
-
-        Raises
-        ------
-        UsageError
-            A component has more than `LARGEST` images.
-        """
+        """The clusters of a batch."""
         single = super().partition(features, workers, console)
         cut = Cut(self.kind, self.threshold)
         links = links_inside(self.method, features, single.links, cut, workers)
@@ -77,11 +71,6 @@ class DenseLinkage(SingleLinkage):
 
         Images, or clusters, of one part are never similar to one another, whatever their
         similarity: with complete linkage two of them never come together.
-
-        Raises
-        ------
-        UsageError
-            A component has more than `LARGEST` images.
         """
         links, compared = super().links_across(parts, workers)
         whole = None if groups is None else side_by_side(groups)
@@ -145,11 +134,6 @@ def links_inside(
         Pairs at or above the threshold of `cut`. Pairs that are missing count as below it.
     groups : (n,) int64 ndarray, optional
         Images of one number stay together, and are compared with others as a whole; -1 = alone.
-
-    Raises
-    ------
-    UsageError
-        A component has more than `LARGEST` images.
     """
     parts = list(_undecided(len(features), links, groups))
     for part in parts:

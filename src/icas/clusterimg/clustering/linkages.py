@@ -53,12 +53,6 @@ def make_clusterer(
         Images whose pairs are compared already.
     new_store : callable, optional
         Makes the store of the links of a batch.
-
-    Raises
-    ------
-    UsageError
-        No such linkage; a number or a linkage, and models are chosen; or the method has no
-        candidates.
     """
     from icas.clusterimg.clustering.models import ModelClusterer
     from icas.clusterimg.linking.candidates import CandidateStage, check_candidates

@@ -50,13 +50,7 @@ def free_folder() -> Path:
 
 
 def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport, Evaluation]:
-    """Create the mixed folder, cluster it, and compare the clusters with the true labels.
-
-    Raises
-    ------
-    ConflictError
-        `folder` exists and is not empty.
-    """
+    """Create the mixed folder, cluster it, and compare the clusters with the true labels."""
     if folder.exists() and any(folder.iterdir()):
         raise ConflictError(f"{folder} is not empty: give the demo another place with --dst")
     truth = make_mixed_folder(folder / "mixed", console)

@@ -28,7 +28,6 @@ class Constraint:
 
     Attributes
     ----------
-    kind : {"together", "apart"}
     sides : tuple of tuple of ImageContent
         Together: the images of a side belong in one cluster. Apart: images of different sides
         are never in one cluster. No image is in it twice.

@@ -33,7 +33,6 @@ class Method(ABC):
 
     Attributes
     ----------
-    name : str
     default_threshold : float
         Threshold with the best measured quality.
     tile : int
@@ -157,13 +156,7 @@ class Method(ABC):
         return None
 
     def by_links(self) -> Method:
-        """The same method, grouped by links.
-
-        Raises
-        ------
-        UsageError
-            Models are requested explicitly.
-        """
+        """The same method, grouped by links."""
         return self
 
 

@@ -52,13 +52,7 @@ class PicturedThreshold(PickedThreshold):
         self._picture = picture
 
     def choose(self, threshold: float) -> PickedThreshold:
-        """Take another threshold, and show the picture of it.
-
-        Raises
-        ------
-        UsageError
-            Above 1.
-        """
+        """Take another threshold, and show the picture of it."""
         if not threshold <= 1:
             raise UsageError(f"threshold {threshold:g}: a number up to 1 is needed")
         self.threshold = float(threshold)

@@ -165,14 +165,6 @@ def pick(
     The curve is written to `picture` if no window can be opened; where such a file is, under the
     next free name. Images with more than `max_pixels` are not read; with `isolation` they are
     decoded in processes that can be killed.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        It was cancelled.
-    UsageError
-        No window can be opened here; says where the curve is, and what call to make. Or the
-        sample has fewer than two images.
     """
     if len(sample) < 2:
         raise UsageError("a threshold is picked by pairs of images: there are fewer than two")
@@ -186,13 +178,7 @@ def pick(
 
 
 def ask(sample: Sample, start: float, read: Reader) -> float:
-    """The choice made in a window of the backend that pyplot uses.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        It was cancelled.
-    """
+    """The choice made in a window of the backend that pyplot uses."""
     with without_opencv_plugins():
         return pick_in_window(Subject.of(sample), first_state(sample, start), Thumbnails(read))
 

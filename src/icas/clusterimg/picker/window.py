@@ -149,13 +149,7 @@ class Picker:
 
 
 def pick_in_window(subject: Subject, state: PickState, thumbnails: Thumbnails) -> float:
-    """Open a window on pyplot's backend, wait for the choice and close it.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        It was cancelled: by a key, by closing the window, or by Ctrl+C in the terminal.
-    """
+    """Open a window on pyplot's backend, wait for the choice and close it."""
     import matplotlib.pyplot as plt
 
     with plt.rc_context({"toolbar": "None"}), plt.ioff():

@@ -40,15 +40,6 @@ def run(
         A folder with images, or for ``stage="merge"`` a result of ``stage="batch"``.
     console : Console
         Where the run reports to; default nowhere.
-
-    Raises
-    ------
-    UsageError
-        The folder does not exist, or settings do not fit it.
-    ConflictError
-        The result folder is in use, or the plan cannot be carried out.
-    IcasError
-        There is nothing to cluster, or the disk fails.
     """
     context = RunContext(Path(src), settings or ClusterSettings(), console or Console())
     with context.destination() as destination:

@@ -86,15 +86,7 @@ class Source:
 
 
 def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source:
-    """The images of `folder`, but for those in `result`.
-
-    Raises
-    ------
-    UsageError
-        No such folder, no batch folders, or no such reference.
-    IcasError
-        There are no images.
-    """
+    """The images of `folder`, but for those in `result`."""
     if settings.stage == "merge":
         batches = _read_batches(folder)
         images = tuple(ref for batch in batches for ref in batch.images)

@@ -237,14 +237,6 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
     The network is ``<folder>_model.pt`` beside the folder. An existing one is used; a training that
     was stopped is continued. A dry run leaves no file. What the run would refuse after the training
     is refused before it.
-
-    Raises
-    ------
-    UsageError
-        The batches of an earlier run are to be merged, and it is not known by which network; or
-        settings do not go together.
-    IcasError
-        The training fails.
     """
     if not isinstance(method, Deep) or method.model is not None or method.weights is not None:
         return method

@@ -93,15 +93,7 @@ class InReference:
 
 
 def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference:
-    """The images of the reference folder, but for those in `exclude`, the result.
-
-    Raises
-    ------
-    UsageError
-        No such folder, or one that cannot be read.
-    IcasError
-        There are no images in it.
-    """
+    """The images of the reference folder, but for those in `exclude`, the result."""
     try:
         scanned = scan(folder, recursive=recursive, exclude=exclude)
     except UsageError as error:
@@ -134,11 +126,6 @@ def apart(source: Path, scanned: Scan, reference: Reference) -> tuple[Scan, Refe
     A file in both belongs to the inner folder: to the source, unless the reference is a folder
     inside the source. A link in the reference to a file of the source is left out, too: the image
     itself is not in the reference.
-
-    Raises
-    ------
-    IcasError
-        One of the two has no other images.
     """
     if any(parent.samefile(source) for parent in reference.folder.resolve().parents):
         paths = [ref.path for ref in reference.images]

@@ -35,13 +35,7 @@ from icas.io.find import RESULT_MARK
 
 
 def earlier_run(root: Path) -> dict[str, Any]:
-    """Content of ``run.json`` in `root`; empty where there is none.
-
-    Raises
-    ------
-    UsageError
-        The file is there and cannot be read.
-    """
+    """Content of ``run.json`` in `root`; empty where there is none."""
     path = root / "run.json"
     if not path.is_file():
         return {}
@@ -257,13 +251,7 @@ class SavedFeatures:
 
 
 def method_of_run(run: Mapping[str, Any]) -> Method:
-    """The method of a run with its options, from the content of ``run.json``.
-
-    Raises
-    ------
-    UsageError, MissingExtraError
-        It cannot be made here: a package or a file of it is missing.
-    """
+    """The method of a run with its options, from the content of ``run.json``."""
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in run.get("options", {}).items()
@@ -339,13 +327,7 @@ class Tables:
 
     @classmethod
     def read(cls, root: Path) -> Tables:
-        """The tables in `root`.
-
-        Raises
-        ------
-        IcasError
-            One cannot be read.
-        """
+        """The tables in `root`."""
         try:
             clusters = _rows(root / "clusters.csv")
             return cls(
@@ -382,17 +364,7 @@ class FinishedRun:
 
     @classmethod
     def read(cls, root: Path) -> FinishedRun:
-        """The result in `root`, if it is as its run left it.
-
-        Raises
-        ------
-        UsageError
-            There is no finished result, or none that can be recut.
-        ConflictError
-            A file was changed, removed or added since.
-        IcasError
-            A table cannot be read.
-        """
+        """The result in `root`, if it is as its run left it."""
         check_recorded(root)
         with Journal(root) as journal:
             records, phase = tuple(journal.files()), journal.phase

@@ -42,13 +42,6 @@ class ResultWriter:
 
         Tables and report are written beside the journal first, so that no image has moved when they
         do not fit on the disk; then the whole plan is recorded; then it is carried out.
-
-        Raises
-        ------
-        ConflictError
-            A file is in the way; nothing is written then.
-        IcasError
-            The disk fails.
         """
         destination, settings = self.destination, self.settings
         plan = self._plan()
