@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from icas.segmentimg.grabcut.annotation import Strokes
+from icas.segmentimg.grabcut.features import SuperpixelGraph, superpixel_graph
 from icas.segmentimg.grabcut.mixtures import ColorModels
 from icas.segmentimg.grabcut.strokes import (
     Estimate,
@@ -30,7 +31,6 @@ from icas.segmentimg.grabcut.strokes import (
     first_features,
     later_features,
 )
-from icas.segmentimg.grabcut.superpixel_graph import SuperpixelGraph, superpixel_graph
 
 TOP = Path(__file__).resolve().parent.parent
 Floats = NDArray[np.float64]

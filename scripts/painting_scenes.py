@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from window_frames import Image, Point, Shot
 
-from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.render.canvas import Viewport
 from icas.segmentimg.windows.view import ZOOM
 
 COMMAND = "pictures", "--palette", "things.txt", "--save", "masks,labels,coco"

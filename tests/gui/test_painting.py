@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.render.canvas import Viewport
 from icas.segmentimg.windows.panels import WIDTH, class_under
 
 pytestmark = pytest.mark.gui

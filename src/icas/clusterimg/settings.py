@@ -12,7 +12,7 @@ from icas.cli.parser import CACHE, CLUSTERS, COMPARISON, INPUT, OUTPUT, SAFETY, 
 from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
-from icas.clusterimg.features.decoding import isolation_of
+from icas.clusterimg.features.extraction import isolation_of
 from icas.clusterimg.methods import METHODS, check_supported, make_method, method_class
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer.execution import TRANSFERS

@@ -29,8 +29,8 @@ from icas.segmentimg.formats.inputs import (
     method_record,
     saved_record,
 )
+from icas.segmentimg.labels.label_map import cell_size, contact_sheet, overlay
 from icas.segmentimg.labels.labels import Labels, count_of
-from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
 from icas.segmentimg.segmenters import Segmenter, automatic_segmenters, make_segmenter
 from icas.segmentimg.segmenters.segment import enlarge, run_segmenter
 from icas.segmentimg.session.open import OpenImage, is_same_input

@@ -20,7 +20,7 @@ from icas.clusterimg.cache.cache import NO_CACHE, open_cache, recipe_of
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.data.memory import MemoryBudget
-from icas.clusterimg.features import decoding
+from icas.clusterimg.features import extraction as decoding
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.html import thumbnails
 from icas.clusterimg.methods import METHODS, make_method, method_class

@@ -439,7 +439,7 @@ def test_processes_that_share_a_cache_and_are_killed(pictures, tmp_path):
 def test_what_a_killed_process_kept_is_found(pictures, truth, tmp_path):
     script = (
         "import os, signal, sys, icas\n"
-        "from icas.clusterimg.features import decoding\n"
+        "from icas.clusterimg.features import extraction as decoding\n"
         "left, read = [20], decoding.read_image\n"
         "def counted(path, **options):\n"
         "    left[0] -= 1\n"

@@ -18,10 +18,22 @@ from hypothesis import given, settings, strategies as st
 import icas
 from icas.clusterimg.commands.main import main
 from icas.clusterimg.decisions import apply as remembering
-from icas.clusterimg.decisions.apply import applied, stored_constraints
-from icas.clusterimg.decisions.conflicts import check_consistent, implied_by, revisions_by
-from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent, content_of
-from icas.clusterimg.decisions.store import NAME, ConstraintStore
+from icas.clusterimg.decisions.apply import (
+    applied,
+    check_consistent,
+    implied_by,
+    revisions_by,
+    stored_constraints,
+)
+from icas.clusterimg.decisions.store import (
+    APART,
+    NAME,
+    TOGETHER,
+    Constraint,
+    ConstraintStore,
+    ImageContent,
+    content_of,
+)
 from icas.clusterimg.journal.journal import Journal
 
 

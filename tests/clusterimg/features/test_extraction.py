@@ -16,7 +16,7 @@ from skimage import data as samples
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.features import decoding as decoding_module, extraction as reading_module
+from icas.clusterimg.features import extraction as reading_module
 from icas.clusterimg.features.extraction import CHUNK, TASKS_EACH, FeatureIndex, Reading
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
@@ -235,7 +235,7 @@ def test_what_is_known_is_not_read_again(
     before = FeatureIndex.of(reading.raw([numbered[number] for number in sorted(known)]))
     images = [numbered[number] for number in wanted]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding_module, "read_image", noted)
+        patch.setattr(reading_module, "read_image", noted)
         found = reading.raw(images, before)
     readable = [number for number in wanted if number % 7 != 3]
     assert found.array.tolist() == readable

@@ -20,8 +20,7 @@ import pytest
 import icas
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.features.decoding import Decoding, isolation_of, read_chunk
-from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.features.extraction import Decoding, Reading, isolation_of, read_chunk
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import ClusterSettings

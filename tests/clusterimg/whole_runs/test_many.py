@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from icas.clusterimg.transfer import preflight as room
+from icas.clusterimg.transfer import plan as room
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "many_files.py"
 Usage = namedtuple("Usage", "total used free")

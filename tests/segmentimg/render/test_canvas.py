@@ -7,8 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 import icas
 from icas.segmentimg.labels.labels import connected
-from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle
-from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle, Viewport
 
 RED, BLUE, BLACK = (204, 0, 0), (0, 0, 255), (0, 0, 0)
 HEIGHT, WIDTH = 18, 24

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from icas.segmentimg.render.viewport import LARGEST_PIXEL, Viewport
+from icas.segmentimg.render.canvas import LARGEST_PIXEL, Viewport
 
 sides = st.tuples(st.integers(1, 60), st.integers(1, 60))
 rooms = st.tuples(st.integers(8, 70), st.integers(8, 70))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam.prompts import Prompt, Prompts
+from icas.segmentimg.sam.predictor import Prompt, Prompts
 
 A, B = (10.0, 10.0, 40.0, 40.0), (60.0, 20.0, 90.0, 50.0)
 

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icas.clusterimg.decisions.conflicts import (
+from icas.clusterimg.decisions.apply import (
     Revision,
     check_consistent,
     implied_by,
     revisions_by,
 )
-from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint
-from icas.clusterimg.decisions.store import ConstraintStore, constraints_folder, has_constraints
+from icas.clusterimg.decisions.store import (
+    APART,
+    TOGETHER,
+    Constraint,
+    ConstraintStore,
+    constraints_folder,
+    has_constraints,
+)
 from icas.clusterimg.editing.manual_moves import constraints_of_moves, distinct, find_moves
 from icas.clusterimg.editing.result_images import ResultImages
 from icas.clusterimg.journal.journal import Journal

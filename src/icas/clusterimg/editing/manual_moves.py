@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from icas.clusterimg.decisions.model import APART, TOGETHER, Constraint, ImageContent, content_of
+from icas.clusterimg.decisions.store import APART, TOGETHER, Constraint, ImageContent, content_of
 from icas.clusterimg.editing.result_images import ResultImages
 from icas.clusterimg.transfer.cleanup import files_below
 from icas.clusterimg.transfer.plan import OUTLIERS, TREE

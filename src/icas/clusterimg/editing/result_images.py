@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from icas.clusterimg.decisions.model import ImageContent, content_of
+from icas.clusterimg.decisions.store import ImageContent, content_of
 from icas.clusterimg.journal.journal import FileRecord, Journal, being_undone
 from icas.clusterimg.results.saved import FOREST, SavedState, Tables, check_recorded
 from icas.clusterimg.transfer.cleanup import SYSTEM_FILES

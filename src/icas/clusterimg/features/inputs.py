@@ -13,8 +13,7 @@ from icas.cli.console import Bar, Console
 from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled, scan
-from icas.clusterimg.features.decoding import Decoding, scaled
-from icas.clusterimg.features.extraction import FITTED_TO, Reading
+from icas.clusterimg.features.extraction import FITTED_TO, Decoding, Reading, scaled
 from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.reading import MAX_PIXELS, as_image

@@ -14,7 +14,7 @@ import numpy as np
 from icas.cli.console import Console, counted
 from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache, Row, cache_of
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.features.decoding import isolation_of
+from icas.clusterimg.features.extraction import isolation_of
 from icas.common.errors import UnreadableImageError
 from icas.io.reading import thumbnail
 from icas.io.sandbox import DECODERS, Isolation

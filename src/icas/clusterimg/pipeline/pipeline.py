@@ -26,7 +26,7 @@ from icas.clusterimg.results.report import ClusterReport, make_report
 from icas.clusterimg.results.write import ResultWriter
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination
-from icas.clusterimg.transfer.preflight import check_transfer
+from icas.clusterimg.transfer.plan import check_transfer
 
 
 def run(

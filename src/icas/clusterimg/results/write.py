@@ -16,8 +16,7 @@ from icas.clusterimg.results.saved import FeatureKeeper, SavedState
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination, record
 from icas.clusterimg.transfer.execution import RUN, complete, prepare
-from icas.clusterimg.transfer.plan import Plan, check_plan, join_plans, plan_tree
-from icas.clusterimg.transfer.preflight import check_links_fit
+from icas.clusterimg.transfer.plan import Plan, check_links_fit, check_plan, join_plans, plan_tree
 from icas.io.files import peak_memory_mb, run_json, table
 
 ALSO_UNREADABLE = 8

@@ -8,7 +8,7 @@ from typing import Any
 
 from icas.cli.options import check_options, option
 from icas.cli.parser import INPUT, NETWORK, OUTPUT, SAFETY, TRAINING, WORKERS
-from icas.clusterimg.features.decoding import Decoding
+from icas.clusterimg.features.extraction import Decoding
 from icas.clusterimg.networks.strides import check_size
 from icas.clusterimg.networks.weights import RANDOM
 from icas.common.devices import check_device

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icas.cli.console import Bar, Console
 from icas.clusterimg.data.images import ImageRef, Scan, Unreadable, scan
-from icas.clusterimg.features.decoding import Decoding, read_chunk
+from icas.clusterimg.features.extraction import Decoding, read_chunk
 from icas.clusterimg.training.checkpoints import Places, origin_of, places_of
 from icas.clusterimg.training.report import TrainReport
 from icas.clusterimg.training.settings import TrainSettings

@@ -25,8 +25,7 @@ from icas.clusterimg.transfer.cleanup import (
     remove_if_empty,
     remove_unfinished,
 )
-from icas.clusterimg.transfer.plan import Operation, Plan
-from icas.clusterimg.transfer.preflight import existing
+from icas.clusterimg.transfer.plan import Operation, Plan, existing
 from icas.common.errors import ConflictError, IcasError
 from icas.io.files import check_no_links
 from icas.io.locks import folder_lock, removed_meanwhile

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut import annotation as marks, mixtures
-from icas.segmentimg.grabcut.features import FIRST, LATER, diffuse, log_odds, superpixel_features
-from icas.segmentimg.grabcut.superpixel_graph import (
+from icas.segmentimg.grabcut.features import (
+    FIRST,
+    LATER,
     Flags,
     Floats,
     SuperpixelGraph,
+    diffuse,
+    log_odds,
+    superpixel_features,
     superpixel_graph,
 )
 

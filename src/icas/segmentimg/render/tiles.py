@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.notebook.html import counted
-from icas.notebook.sheet import Tile
-from icas.notebook.show import MARK, fit, label_count
+from icas.notebook.show import MARK, Tile, fit, label_count
 from icas.segmentimg.document.document import PaintDocument
-from icas.segmentimg.render.canvas import Canvas, CanvasStyle
-from icas.segmentimg.render.viewport import Viewport
+from icas.segmentimg.render.canvas import Canvas, CanvasStyle, Viewport
 from icas.segmentimg.segmenters.kmeans import KMeansColors
 from icas.segmentimg.templates.paint import TemplatePaint
 from icas.segmentimg.templates.templates import Template

@@ -19,8 +19,7 @@ from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
 from icas.segmentimg.sam.checkpoints import checkpoint_file, load_shared, need_sam
 from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
-from icas.segmentimg.sam.predictor import Predictor
-from icas.segmentimg.sam.prompts import Prompts
+from icas.segmentimg.sam.predictor import Predictor, Prompts
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.grabcut import box_option, point_option
 

@@ -13,9 +13,8 @@ from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.grabcut import annotation as strokes
 from icas.segmentimg.labels.labels import Box, connected
-from icas.segmentimg.render.canvas import Pyramid
-from icas.segmentimg.render.viewport import Shape
-from icas.segmentimg.sam.prompts import Prompts
+from icas.segmentimg.render.canvas import Pyramid, Shape
+from icas.segmentimg.sam.predictor import Prompts
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
 from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows

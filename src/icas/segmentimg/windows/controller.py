@@ -10,7 +10,7 @@ from icas.cli.console import Console
 from icas.common.errors import IcasError
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Palette
-from icas.segmentimg.render.viewport import Shape
+from icas.segmentimg.render.canvas import Shape
 from icas.segmentimg.segmenters import segmenter_class
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.labels import Box, union
-from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle
-from icas.segmentimg.render.viewport import Shape, Viewport
+from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle, Shape, Viewport
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.events import Mouse
 from icas.segmentimg.windows.view import ZoomView

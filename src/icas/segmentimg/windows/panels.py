@@ -16,10 +16,10 @@ from icas.common.errors import IcasError
 from icas.io.reading import Image, resize, thumbnail
 from icas.notebook.html import mottled
 from icas.segmentimg.document.palette import Color, Palette
+from icas.segmentimg.labels.label_map import cell_size, contact_sheet, overlay
 from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.labels.merge_tree import labels_at
-from icas.segmentimg.labels.overlay import cell_size, contact_sheet, overlay
-from icas.segmentimg.render.viewport import Shape, Viewport
+from icas.segmentimg.render.canvas import Shape, Viewport
 from icas.segmentimg.segmenters.segment import enlarge
 from icas.segmentimg.session.open import OpenImage
 

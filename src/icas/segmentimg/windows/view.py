@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from icas.segmentimg.render.viewport import Shape, Viewport
+from icas.segmentimg.render.canvas import Shape, Viewport
 from icas.segmentimg.windows.events import Mouse
 
 ZOOM = 1.25
