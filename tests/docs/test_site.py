@@ -115,7 +115,7 @@ def test_pages_of_the_root_link_into_the_site(site):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    place = TOP / "tests" / "clusterimg" / "test_report_browser.py"
+    place = TOP / "tests" / "clusterimg" / "html" / "test_browser.py"
     spec = importlib.util.spec_from_file_location("report_browser", place)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
