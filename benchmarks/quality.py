@@ -148,8 +148,9 @@ def table(
 
 
 def share_of_best(rows: list[Quality]) -> float:
-    """Mean over the sets of what auto reaches of the best F1."""
-    return float(np.mean([row.auto_f1 / row.best_f1 for row in rows]))
+    """Mean share of the best F1 that auto reaches, over the sets where any F1 is above 0."""
+    shares = [row.auto_f1 / row.best_f1 for row in rows if row.best_f1 > 0]
+    return float(np.mean(shares)) if shares else float("nan")
 
 
 def cell(quality: Quality) -> str:

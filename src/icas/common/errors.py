@@ -38,8 +38,8 @@ class UsageError(IcasError, ValueError):
     >>> try:
     ...     icas.cluster("photos", method="orbb")
     ... except icas.UsageError as error:
-    ...     print(error)
-    no method 'orbb'; choose from ssim, minhash, imagehash, orb, tm, deep
+    ...     print(str(error).split(';')[0])
+    no method 'orbb'
     """
 
     exit_code = 2

@@ -124,7 +124,7 @@ def test_names_have_other_spellings():
         ("superpixel", {"rulers": 1}, "--rulers is no option"),
         ("chanvese", {"bins": 1}, "--bins 1"),
         ("quickshift", {"ratio": 2}, "--ratio 2: must be between 0 and 1"),
-        ("watershed", {}, "choose from superpixel"),
+        ("no-such", {}, "choose from superpixel"),
     ],
 )
 def test_wrong_options_are_told_with_their_range(method, options, words):
