@@ -22,7 +22,9 @@ DISTRIBUTIONS = {
     "cv2": "opencv-contrib-python",
     "distributed": "dask",
     "huggingface_hub": "timm",  # comes with it
+    "lazy_loader": "lazy-loader",
     "llvmlite": "numba",  # comes with it
+    "markupsafe": "jinja2",  # comes with it
     "mpl_toolkits": "matplotlib",
     "segment_anything": "segment-anything",
     "skimage": "scikit-image",
@@ -90,7 +92,8 @@ def modules_needing_extras() -> set[str]:
     for path in SOURCES.rglob("*.py"):
         module = ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts)
         imports[module.removesuffix(".__init__")] = set(top_imports(path))
-    needing = {name for name, names in imports.items() if names & EXTRA_PACKAGES}
+    extras = EXTRA_PACKAGES | {"icas.clusterimg.kernels.numba_support.compiled"}
+    needing = {name for name, names in imports.items() if names & extras}
     while True:
         more = {name for name, names in imports.items() if names & needing} - needing
         if not more:

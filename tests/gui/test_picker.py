@@ -58,7 +58,7 @@ class Picking(window_driver.WindowDriver):
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._told = {"out": [], "err": []}
+        self._output = {"out": [], "err": []}
         self._readers = [
             self._reader(self.process.stdout, "out"),
             self._reader(self.process.stderr, "err"),
