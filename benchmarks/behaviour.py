@@ -239,7 +239,7 @@ METHOD_RUNS = """
 [sets/{method}] video-frames:{n}>a copies:{n}>b faces-orl:{n}>c gtsrb-tracks:{n}>d{needs}
 for a|b|c|d: clusterimg % --method {method}{flags} --threshold auto --dst %-auto
 for a|b|c|d: clusterimg % --method {method}{flags} --threshold {number} --batch-size 20 --dst %-20
-for a|b|c|d: clusterimg % --method {method}{flags} --batch-size 25 --merge exact --dst %-exact
+for a|d: clusterimg % --method {method}{flags} --batch-size 25 --merge exact --dst %-exact
 [python/{method}] video-frames:{n}{needs}
 py options = dict(method="{method}"{options}); files = icas.find_images("photos")
 py features = icas.features(files, **options); images = [icas.read_image(file) for file in files]
