@@ -101,6 +101,11 @@ class Method(ABC):
         return 0
 
     @property
+    def needs_training(self) -> bool:
+        """Whether a network has to be trained on the folder first."""
+        return False
+
+    @property
     def extractor(self) -> Method:
         """The method that makes the features: itself, unless it wraps another one."""
         return self
@@ -137,11 +142,11 @@ class Method(ABC):
 
     def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
         """`similarity` computed on a device of `devices`, bit for bit the same."""
-        raise NotImplementedError
+        raise UsageError(f"method {self.name!r} computes on the CPU only")
 
     def input_size(self) -> Size:
         """Width and height of the images that `embed` takes."""
-        raise NotImplementedError
+        raise UsageError(f"method {self.name!r} has no common size of images")
 
     def embed(self, images: Iterable[Image]) -> FeatureSet:
         """Features of images of `input_size`, in their order."""
@@ -174,6 +179,11 @@ class OnDevice(Method):
 
     method: Method
     device: str
+
+    @property
+    def needs_training(self) -> bool:
+        """Whether a network has to be trained on the folder first."""
+        return False
 
     @property
     def extractor(self) -> Method:

@@ -135,6 +135,10 @@ class Deep(Method):
         """Measured over the image sets with known labels, for whitened and for other features."""
         return 0.5 if self.dims and self.model_grid() is None else 0.85
 
+    @property
+    def needs_training(self) -> bool:
+        return self.model is None and self.weights is None
+
     def model_grid(self) -> Grid | None:
         """Models to group by; None = links by cosine.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from icas.cli.console import Console
 from icas.clusterimg.cache.cache import open_cache
@@ -232,14 +232,15 @@ def describe(context: RunContext, clusterer: Clusterer, choice: ThresholdChoice 
 
 
 def with_trained_network(context: RunContext, method: Method) -> Method:
-    """`method` with a network trained on the source folder, if it is `Deep` and has none yet.
+    """`method` with a network trained on the source folder, if it has none yet.
 
     The network is ``<folder>_model.pt`` beside the folder. An existing one is used; a training that
     was stopped is continued. A dry run leaves no file. What the run would refuse after the training
     is refused before it.
     """
-    if not isinstance(method, Deep) or method.model is not None or method.weights is not None:
+    if not method.needs_training:
         return method
+    method = cast(Deep, method)
     settings, folder, console = context.settings, context.source, context.console
     if settings.stage == "merge":
         raise UsageError("--stage merge with method 'deep' needs --model or --weights")

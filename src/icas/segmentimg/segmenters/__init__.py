@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.options import check_options, construct
+from icas.common.errors import UsageError
 from icas.common.registry import Entry, Registry, lookup
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels
@@ -77,11 +78,11 @@ class Segmenter(ABC):
 
     def object_mask(self, image: Image) -> NDArray[np.bool_]:
         """(h, w) bool: the object that the boxes and points among the options select."""
-        raise NotImplementedError
+        raise UsageError(f"method {self.name!r} takes no boxes and no points")
 
     def annotator(self, image: Image) -> Any:
         """Computes masks from annotations of an image in a window; may be slow to make."""
-        raise NotImplementedError
+        raise UsageError(f"method {self.name!r} takes no annotations")
 
     def extra_files(self, image: Image) -> tuple[dict[str, Image], dict[str, Any]]:
         """Images by their name in `saves`, and entries of NAME.json."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ POINT_COLORS = ((230, 0, 0), (0, 200, 0))
 MASK_COLOR = (80, 160, 255)
 
 
-class AnnotationView(ZoomView):
+class AnnotationView(ZoomView, ABC):
     """The window *Annotations*: boxes with the middle button; subclasses add the rest."""
 
     keymap: ClassVar[tuple[Binding, ...]]
@@ -59,17 +60,17 @@ class AnnotationView(ZoomView):
         self._drawn: tuple[object, ...] = ()
         self.say(self.hint)
 
+    @abstractmethod
     def draw(self, shown: Image) -> None:
         """Draw annotations and results over the image in the window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def annotate(self, event: Mouse) -> None:
         """Handle a mouse event of the left and right button."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compute(self) -> None:
         """Start to compute the mask from the annotations."""
-        raise NotImplementedError
 
     def receive(self, result: Any) -> None:
         """Take what was computed."""
