@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from typing import Any
 
 from icas.clusterimg.decisions.store import APART, TOGETHER, Constraint, ImageContent, content_of
 from icas.clusterimg.editing.result_images import ResultImages
-from icas.clusterimg.transfer.cleanup import files_below
+from icas.clusterimg.transfer.cleanup import file_state, files_below
 from icas.clusterimg.transfer.plan import OUTLIERS, TREE
 from icas.io.files import one_line_errors
 
@@ -45,7 +44,7 @@ def find_moves(images: ResultImages) -> Moves:
     doubtful = [path for path in missing if keys[path] is None]
     rest = [path for path in new if path not in set(moved.values())]
     states = {path: records[path].state for path in doubtful}
-    states |= {path: _state(root / path) for path in rest}
+    states |= {path: file_state(root / path) for path in rest}
     moved |= _pairs(doubtful, rest, states.__getitem__, sure=False)
     return Moves(
         moved,
@@ -151,11 +150,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:  # a link that leads nowhere
         return -1
-
-
-def _state(path: Path) -> tuple[int | None, int | None]:
-    status = os.lstat(path)
-    return status.st_size, status.st_mtime_ns
 
 
 def _folder(path: str) -> str:

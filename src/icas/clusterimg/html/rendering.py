@@ -5,18 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
-
-from icas.notebook.html import counted, similarity, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from icas.clusterimg.clustering.cohesion import Certificate
 from icas.clusterimg.data.images import Unreadable
@@ -24,6 +17,11 @@ from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.reference.scan import InReference
 from icas.clusterimg.thresholds.sample import Sample
+from icas.notebook.html import counted, similarity, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 
 class ReportView(Protocol):

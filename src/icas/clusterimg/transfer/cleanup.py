@@ -76,7 +76,7 @@ def why_kept(root: Path, record: FileRecord) -> str | None:
     if record.how == "symlink":
         source = Path(record.source or "")
         return None if path.is_symlink() and path.readlink() == source else "is another link"
-    known = _state(path) in (record.state, record.planned_state)
+    known = file_state(path) in (record.state, record.planned_state)
     if record.source is None:
         return None if known else "was changed since the run that made it"
     if path.is_symlink():
@@ -84,7 +84,7 @@ def why_kept(root: Path, record: FileRecord) -> str | None:
     source = Path(record.source)
     if not source.exists() or os.path.realpath(source) == os.path.realpath(path):
         return f"is the only copy of {source}"
-    if source.samefile(path) or _state(source) == _state(path) == record.state:
+    if source.samefile(path) or file_state(source) == file_state(path) == record.state:
         return None
     if not filecmp.cmp(source, path, shallow=False):
         which = "differs from" if not known else "is the only copy as it was of"
@@ -92,7 +92,8 @@ def why_kept(root: Path, record: FileRecord) -> str | None:
     return None
 
 
-def _state(path: Path) -> tuple[int, int]:
+def file_state(path: Path) -> tuple[int, int]:
+    """Size and mtime of the file at `path`; of a link, not of what it leads to."""
     status = os.lstat(path)
     return status.st_size, status.st_mtime_ns
 

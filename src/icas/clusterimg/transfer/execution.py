@@ -21,7 +21,7 @@ from pathlib import Path
 
 from icas.cli.console import Bar, Console
 from icas.clusterimg.journal.journal import PARTS, FileRecord, Journal
-from icas.clusterimg.transfer.cleanup import PREPARED, remove_unfinished
+from icas.clusterimg.transfer.cleanup import PREPARED, file_state, remove_unfinished
 from icas.clusterimg.transfer.operations import DISK_ERRORS, LeftAloneError, Transfer, transfer
 from icas.common.errors import ConflictError, IcasError
 from icas.io.files import one_line_errors, peak_memory_mb, run_json, sync_folder, table, write_whole
@@ -192,13 +192,8 @@ def prepare(root: Path, name: str, content: bytes | Iterable[bytes]) -> FileReco
     with one_line_errors(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
-        size, mtime_ns = _state(path)
+        size, mtime_ns = file_state(path)
         return FileRecord(name, "write", from_size=size, from_mtime_ns=mtime_ns)
-
-
-def _state(path: Path) -> tuple[int, int]:
-    status = path.lstat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _update_tables(root: Path, journal: Journal, left: Mapping[str, str], seconds: float) -> None:
@@ -217,7 +212,7 @@ def _update_tables(root: Path, journal: Journal, left: Mapping[str, str], second
     peaks = [peak for peak in (summary["peak_memory_mb"], peak_memory_mb()) if peak]
     summary["peak_memory_mb"] = max(peaks, default=None)
     write_whole(run, run_json(summary))
-    journal.prepared({name: _state(root / PREPARED / name) for name in (RUN, UNREADABLE)})
+    journal.prepared({name: file_state(root / PREPARED / name) for name in (RUN, UNREADABLE)})
 
 
 def _put_tables(root: Path, journal: Journal, tables: Iterable[FileRecord]) -> None:
@@ -236,7 +231,7 @@ def _put_tables(root: Path, journal: Journal, tables: Iterable[FileRecord]) -> N
 def _put(root: Path, one: FileRecord) -> None:
     prepared, target = root / PREPARED / one.target, root / one.target
     if os.path.lexists(target):
-        if _state(target) != one.planned_state:
+        if file_state(target) != one.planned_state:
             raise ConflictError(
                 f"{target} exists already and is not overwritten: move it elsewhere, then call"
                 " again"

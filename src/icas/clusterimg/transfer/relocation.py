@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from icas.cli.console import Console
 from icas.clusterimg.journal.journal import FOLDER, FileRecord, Journal, Rearrangement, Relocation
 from icas.clusterimg.transfer.cleanup import is_unchanged
+from icas.clusterimg.transfer.operations import fingerprint
 from icas.clusterimg.transfer.plan import TREE, folded
 from icas.common.errors import ConflictError
 from icas.io.files import one_line_errors, sync_folder, within, write_whole
@@ -170,8 +171,7 @@ def _table_states(
             times = summary["seconds"]
             times[rearrangement.what] = round(times.get(rearrangement.what, 0.0) + seconds, 3)
             write_whole(path, (json.dumps(summary, indent=2, ensure_ascii=True) + "\n").encode())
-        status = path.stat()
-        states[name] = (status.st_size, status.st_mtime_ns)
+        states[name] = fingerprint(path)
     return states
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,15 @@ class Palette(tuple[PaintClass, ...]):
             names.add(name)
             colors.add(entry.color)
         return Palette(classes)
+
+    def with_name(self, name: str, color: Callable[[], Color]) -> tuple[Palette, int]:
+        """A palette with the class `name`, in the given color where it is new, and its number."""
+        for number, known in enumerate(self, start=1):
+            if known.name == name:
+                return self, number
+        new = PaintClass(name, color())
+        joined = self.joined([new])
+        return joined, joined.numbers()[new.color]
 
     def numbers(self) -> dict[Color, int]:
         """Class number of each color."""

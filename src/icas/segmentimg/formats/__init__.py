@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from icas.common.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from icas.segmentimg.document.palette import Color, Painting, Palette
+    from icas.segmentimg.document.palette import Painting
     from icas.segmentimg.formats.inputs import ImageFile
 
 Contents = dict[str, Callable[[], bytes]]
@@ -38,15 +38,3 @@ class PaintFormat(ABC):
     @abstractmethod
     def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         """Files of one painted image; `portable`: no colons in their names."""
-
-
-def numbered_class(name: str, classes: Palette, color: Callable[[], Color]) -> tuple[Palette, int]:
-    """The number of the class `name`; where it is new, a palette with it, in the given color."""
-    from icas.segmentimg.document.palette import PaintClass
-
-    for number, known in enumerate(classes, start=1):
-        if known.name == name:
-            return classes, number
-    new = PaintClass(name, color())
-    joined = classes.joined([new])
-    return joined, joined.numbers()[new.color]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icas._version import __version__
 from icas.common.errors import ConflictError, UsageError
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
-from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
+from icas.segmentimg.formats import Contents, PaintFormat
 from icas.segmentimg.formats.inputs import ImageFile, read_json
 from icas.segmentimg.labels.labels import bounding_box
 
@@ -129,9 +129,7 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         for entry in content["annotations"]:
             if entry.get("image_id") == image["id"]:
                 category = categories[entry["category_id"]]
-                classes, number = numbered_class(
-                    category["name"], classes, partial(_color, category)
-                )
+                classes, number = classes.with_name(category["name"], partial(_color, category))
                 class_map[decode_rle(entry["segmentation"])] = number
         return Painting(class_map, classes)
     except (KeyError, TypeError, ValueError, IndexError) as error:

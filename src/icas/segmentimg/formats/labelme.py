@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, default_palette
-from icas.segmentimg.formats import Contents, PaintFormat, numbered_class
+from icas.segmentimg.formats import Contents, PaintFormat
 from icas.segmentimg.formats.inputs import ImageFile, read_json
 from icas.segmentimg.labels.labels import bounding_box, rows_of
 
@@ -138,7 +138,7 @@ def read_labelme(
         if mask is None:
             notes.append(f"{path}: shape {number}, {kind} {label!r}, has no area: left out")
             continue
-        classes, class_number = numbered_class(label, classes, partial(_free_color, classes, path))
+        classes, class_number = classes.with_name(label, partial(_free_color, classes, path))
         class_map[mask] = class_number
     return Painting(class_map, classes), notes
 
