@@ -96,7 +96,7 @@ def test_the_command_tells_plan_and_summary(result, capsys, tools):
     threshold = tools.thresholds(result)[-1]
     assert main([*words, "--resume", "--threshold", str(threshold), "-v"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("cut anew, the images were compared at 0.5")
+    assert "the images were compared at 0.5" in lines[0]
     assert lines[1].startswith("plan: move ")
     assert lines[2].startswith("plan: move ")
     assert " -> " in lines[2]

@@ -42,7 +42,7 @@ def test_groups_that_lie_apart_are_found(seed):
     found = choose(sample, 0.5)
     best = max(point.f1 for point in curve(sample.forest, truth))
     assert evaluate(sample.labels_at(found.threshold), truth).f1 >= 0.85 * best
-    assert "stand out" in found.reason
+    assert "best cluster separation" in found.reason
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_images():
@@ -55,7 +55,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_images():
 def test_where_nothing_tells_images_apart_it_says_so():
     points = np.random.default_rng(0).normal(0, 1, (150, 12))
     found = choose(points_sample(points), 0.5)
-    assert "no threshold tells most images apart" in found.reason
+    assert "no threshold separates most images" in found.reason
 
 
 def test_copies_among_strangers_are_found_by_a_method_for_copies():

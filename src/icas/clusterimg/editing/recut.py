@@ -381,7 +381,7 @@ def recut_result(
     )
     if constrained.applied:
         console.line(constrained.applied.summary())
-    console.line(f"threshold {threshold:g}: {reclustering.reason}")
+    console.line(f"threshold {threshold:g} ({reclustering.reason})")
     return recluster(constrained.with_forest_of(labels), reclustering, console, dry_run=dry_run)
 
 

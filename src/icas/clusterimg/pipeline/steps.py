@@ -222,11 +222,9 @@ def describe(context: RunContext, clusterer: Clusterer, choice: ThresholdChoice 
     """Print which threshold and linkage are used, and why."""
     console = context.console
     if choice is not None:
-        console.line(f"threshold {choice.threshold:g}: {choice.reason}")
+        console.line(f"threshold {choice.threshold:g} ({choice.reason})")
         if choice.tight is not None:
-            console.line(
-                f"threshold {choice.tight:g} would link only what is far more alike than the rest"
-            )
+            console.line(f"threshold {choice.tight:g} would link only far more similar images")
     if clusterer.description:
         console.line(clusterer.description)
 

@@ -111,7 +111,7 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> Threshold
     """
     if len(sample) < FEW:
         return ThresholdChoice(
-            default, f"auto: the method's default, {len(sample)} images tell nothing"
+            default, f"auto: the method's default; {len(sample)} images are too few to choose by"
         )
     merges = Merges.of(sample.forest)
     contrast = _contrast(merges, sample)
@@ -119,11 +119,11 @@ def choose(sample: Sample, default: float, *, copies: bool = False) -> Threshold
     giant = merges.largest[best] > GIANT * len(sample)
     tight = _tight(merges, contrast, len(sample)) if giant else None
     if tight is not None and copies:
-        return _choice(sample, merges, tight, "the closest images stand out from the rest")
-    found = _choice(sample, merges, best, "the clusters stand out most from one another")
+        return _choice(sample, merges, tight, "only the most similar images")
+    found = _choice(sample, merges, best, "best cluster separation")
     if not giant:
         return found
-    reason = "auto: no threshold tells most images apart, so it links what is near"
+    reason = "auto: no threshold separates most images"
     other = None if tight is None else _between(merges, tight)
     return ThresholdChoice(found.threshold, reason, found.wrong_share, other)
 
@@ -232,11 +232,11 @@ def _choice(sample: Sample, merges: Merges, step: int, words: str) -> ThresholdC
 
 
 def _share_text(wrong: float) -> str:
-    """How many links are expected to be there by chance, in words."""
+    """The expected share of wrong links, in words."""
     if np.isnan(wrong):
         return ""
-    share = "fewer than 0.1" if wrong < 0.001 else f"about {100 * wrong:.1f}"
-    return f"; {share} % of the links are expected to be wrong"
+    share = "below 0.1" if wrong < 0.001 else f"{100 * wrong:.1f}"
+    return f"; expected wrong links: {share} %"
 
 
 @dataclass(frozen=True)
