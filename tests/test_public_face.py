@@ -25,7 +25,7 @@ from icas.clusterimg.training.settings import TrainSettings
 from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ROOT / "docs" / "reference" / "api"
+PAGE = ROOT / "docs" / "reference" / "api.md"
 NAMES = sorted(set(icas.__all__) - {"__version__"})
 ELSEWHERE = {"show"}
 """Names whose own tests look into their docstrings."""
@@ -423,18 +423,10 @@ def _where_documented(name: str) -> str:
     return found.group() if found else ""
 
 
-# the pages
+# the page
 
 
-def test_pages_show_every_name() -> None:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
-    shown = re.findall(r"^::: icas\.(\w+)$", text, flags=re.M)
-    assert sorted(shown) == NAMES
-
-
-def test_table_of_names_has_the_first_lines_of_the_docstrings() -> None:
-    text = (PAGES / "index.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \[`icas\.(\w+)`\]\[icas\.\1\] \| (.*) \|$", text, flags=re.M)
-    assert sorted(name for name, _ in rows) == NAMES
-    for name, said in rows:
-        assert said == _sections(getattr(icas, name))["Summary"].split("\n")[0], name
+def test_the_page_shows_every_name_once() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: icas\.(\w+)$", text, flags=re.M)) == NAMES
+    assert set(re.findall(r"\[icas\.(\w+)\]", text)) <= set(NAMES)
