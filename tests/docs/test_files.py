@@ -7,26 +7,28 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 
 import pytest
 from blocks import read
 from running import main_of
 
 PAGE = "docs/files.md"
-NAME = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
+ITEM = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)( \()?", re.MULTILINE)
+NAME = re.compile(r"`([^`]+)`")
 
 
-def documented(heading: str, table: int = 0) -> list[str]:
-    """Names in the first column of a table under a heading."""
-    text = read(PAGE).split(f"### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    return NAME.findall(tables[table])
+def section(heading: str) -> str:
+    return re.split(r"\n#+ ", read(PAGE).split(f"# {heading}\n")[1])[0]
+
+
+def documented(heading: str) -> list[str]:
+    """Names at the start of the list items under a heading."""
+    return [name for names, _ in ITEM.findall(section(heading)) for name in NAME.findall(names)]
 
 
 def always(heading: str) -> set[str]:
-    text = read(PAGE).split(f"### {heading}\n")[1].split("\n### ")[0]
-    return set(re.findall(r"^\| `([^`]+)` \|.*\| always \|$", text, re.MULTILINE))
+    """Those without a note in parentheses on when they occur."""
+    return {name.strip("`") for name, note in ITEM.findall(section(heading)) if not note}
 
 
 def run(*words: str) -> None:
@@ -87,13 +89,12 @@ def test_what_clusterimg_writes_is_documented(results):
         assert path.name in listed, path
 
 
-def test_the_caches_files_are_documented(results, monkeypatch):
+def test_the_caches_files_are_documented(results):
     import os
     from pathlib import Path
 
-    text = read(PAGE).split("## The cache\n")[1]
     found = {path.name for path in Path(os.environ["ICAS_CACHE"]).iterdir()}
-    assert {name for name in found if "-" not in name} <= set(NAME.findall(text))
+    assert {name for name in found if "-" not in name} <= set(documented("The cache"))
 
 
 def test_what_is_written_of_thresholds_is_documented(at_desk):
@@ -108,8 +109,7 @@ def test_what_is_written_of_models_and_training_is_documented():
     from icas.clusterimg.training.report import Epoch
 
     assert documented("models.csv") == list(COLUMNS)
-    told = re.findall(r"^\| column of the table.*\n(?:\|.*\n)+", read(PAGE), re.MULTILINE)[0]
-    assert NAME.findall(told) == [field.name for field in fields(Epoch)]
+    assert documented("train --out model.pt") == [field.name for field in fields(Epoch)]
 
 
 def test_what_segmentimg_writes_is_documented(at_desk):
@@ -130,20 +130,6 @@ def test_what_segmentimg_writes_is_documented(at_desk):
         shown = {name.replace("NAME", "img") for name in documented(heading)}
         found = {path.name.replace("=", ":") for path in (at_desk / folder).iterdir()}
         assert found <= shown, found - shown
-
-
-def test_what_is_kept_of_a_painting_is_documented(at_desk):
-    import icas
-    from icas.segmentimg.formats.autosave import Autosave, write_autosave
-
-    image = icas.read_image("img.png")
-    document = icas.PaintDocument(image, icas.segment(image, "graph"))
-    document.fill(90, 120, (204, 0, 0))
-    document.cut((0, 10), (150, 60))
-    write_autosave(at_desk / "img.paint", Autosave(document.state(), ("cup",), {}, False))
-    text = read(PAGE).split("### .icas/NAME.paint\n")[1].split("\n## ")[0]
-    with zipfile.ZipFile(at_desk / "img.paint") as box:
-        assert all(f"`{name}`" in text for name in box.namelist())
 
 
 def test_a_table_survives_names_that_are_no_text(at_desk):
