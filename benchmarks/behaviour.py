@@ -74,7 +74,7 @@ for --keep-batches|--merge exact: clusterimg photos --method ssim --threshold 0.
 --dst "to %" %
 clusterimg photos --method minhash --batch-size 7 --keep-batches --dst small -v
 [linkage] copies:90
-for chain|complete|average: clusterimg photos --method ssim --threshold 0.4 --linkage % --dst %
+for single|complete|average: clusterimg photos --method ssim --threshold 0.4 --linkage % --dst %
 for complete|average --merge exact: clusterimg photos --method tm --threshold 0.9 --batch-size 25 \
 --dst "tm %" --linkage %
 [candidates] video-frames:140

@@ -18,6 +18,7 @@ from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer.execution import TRANSFERS
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
+from icas.common.registry import lookup
 from icas.io.files import beside
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import TIMEOUT, Isolation
@@ -243,6 +244,8 @@ class ClusterSettings:
             object.__setattr__(self, "cache", Path(self.cache))
         object.__setattr__(self, "cache_size", memory_of(self.cache_size, "--cache-size"))
         check_options(self)
+        if self.linkage is not None:
+            object.__setattr__(self, "linkage", lookup(LINKAGES, self.linkage, "linkage")[0])
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
         check_device(self.device)

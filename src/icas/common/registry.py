@@ -33,16 +33,26 @@ class Registry(dict[str, Entry]):
         Entry-point group, such as ``icas.methods``.
     member : str
         Method that the classes of installed packages have, if they are of the right kind.
+    aliases : mapping of str to str
+        Former names, which are still accepted, with the names of now.
     """
 
-    def __init__(self, group: str, rows: Mapping[str, Entry], member: str = "__init__") -> None:
+    def __init__(
+        self,
+        group: str,
+        rows: Mapping[str, Entry],
+        member: str = "__init__",
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(rows)
+        self.aliases = dict(aliases or {})
         self._member = member
         self._group: str | None = group
         self.broken: dict[str, str] = {}
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (self.discover() and super().__contains__(name))
+        known = super().__contains__(name) or name in self.aliases
+        return known or (self.discover() and super().__contains__(name))
 
     def discover(self) -> bool:
         """Load and add the rows of installed packages, once; whether there were any.
@@ -87,6 +97,8 @@ class Registry(dict[str, Entry]):
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry]:
     """The row called `name` (case does not matter) and its proper name."""
     folded = name.casefold()
+    if isinstance(table, Registry):
+        folded = table.aliases.get(folded, folded)
     for proper, entry in table.items():
         if proper.casefold() == folded:
             return proper, entry

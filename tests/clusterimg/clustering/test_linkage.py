@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,6 +25,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.forest import components, labels_at, members_of, number_clusters
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.model_selection.grid import Grid
+from icas.clusterimg.results.report import ClusterReport
 from icas.common.errors import UsageError
 from icas.parallel.executors import start_workers
 
@@ -109,11 +111,11 @@ def test_with_ties_they_are_scipys_of_each_components_matrix(matrix, threshold, 
 @given(matrices(ties=True), st.sampled_from([0.2, 0.5, 0.6, 0.8]), st.sampled_from(LINKAGES))
 @settings(max_examples=80, deadline=None)
 def test_what_holds_of_every_cluster(matrix, threshold, kind):
-    mine, chain = found(matrix, threshold, kind), found(matrix, threshold, "chain")
+    mine, single = found(matrix, threshold, kind), found(matrix, threshold, "single")
     for members, weakest in zip(members_of(mine.labels), mine.weakest_links(), strict=True):
         inside = matrix[np.ix_(members, members)]
         pairs = inside[~np.eye(len(members), dtype=bool)]
-        assert len(set(chain.labels[members])) == 1  # it lies in one component
+        assert len(set(single.labels[members])) == 1  # it lies in one component
         assert (pairs.min() if kind == "complete" else pairs.mean() + 1e-6) >= np.float32(threshold)
         heights = linkage(squareform(1.0 - inside.astype(float), checks=False), "single")[:, 2]
         assert weakest == pytest.approx(1.0 - heights.max())
@@ -129,7 +131,7 @@ def test_a_chain_of_four_stays_one_by_links_alone():
     upper[0, 1], upper[1, 2], upper[2, 3] = 0.9, 0.85, 0.9
     upper[0, 2] = upper[1, 3] = 0.5
     matrix = symmetric(upper)
-    assert found(matrix, 0.8, "chain").labels.tolist() == [0, 0, 0, 0]
+    assert found(matrix, 0.8, "single").labels.tolist() == [0, 0, 0, 0]
     assert found(matrix, 0.8, "complete").labels.tolist() == [0, 0, 1, 1]
     assert found(matrix, 0.8, "average").labels.tolist() == [0, 0, 1, 1]
     # the mean of the four pairs between AB and CD is 0.4625
@@ -369,16 +371,73 @@ def test_the_merge_stage_keeps_the_linkage(photos, tmp_path, merge):
     if merge == "representatives":
         one = icas.cluster(photos, dst=tmp_path / "one", **given)
         assert clusters_of(one) == clusters_of(two)
-    other = icas.cluster(tmp_path / "parts", dst=tmp_path / "chain", stage="merge", linkage="chain")
-    assert other.settings["linkage"] == "chain"
+    other = icas.cluster(
+        tmp_path / "parts", dst=tmp_path / "other", stage="merge", linkage="single"
+    )
+    assert other.settings["linkage"] == "single"
+
+
+@contextmanager
+def older_release(monkeypatch):
+    """Runs that write the former name of single linkage into ``run.json``."""
+    as_dict = ClusterReport.as_dict
+
+    def with_former_name(self):
+        run = as_dict(self)
+        return {**run, "settings": {**run["settings"], "linkage": "chain"}}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterReport, "as_dict", with_former_name)
+        yield
+
+
+def linkage_of(result):
+    return json.loads((result / "run.json").read_text())["settings"]["linkage"]
+
+
+GIVEN = {"method": "imagehash", "threshold": 0.55}
+
+
+def test_chain_is_the_former_name_of_single(photos, tmp_path, capsys):
+    words = [str(photos), "--method", "imagehash", "--threshold", "0.55", "--dst"]
+    for name in ("chain", "single"):
+        assert main([*words, str(tmp_path / name), "--linkage", name]) == 0
+        assert linkage_of(tmp_path / name) == "single"
+    tables = [(tmp_path / name / "clusters.csv").read_bytes() for name in ("chain", "single")]
+    assert tables[0] == tables[1]
+    models = [icas.ImageClusterer(linkage=name, **GIVEN) for name in ("chain", "single")]
+    former, current = (model.fit_predict(images(photos)).tolist() for model in models)
+    assert former == current
+
+
+@pytest.mark.parametrize("linkage", ["chain", "single", None])
+def test_results_with_the_former_name_are_resumed_and_recut(photos, tmp_path, monkeypatch, linkage):
+    given = {**GIVEN, "dst": tmp_path / "out", "linkage": linkage}
+    with older_release(monkeypatch):
+        first = icas.cluster(photos, **given)
+    assert linkage_of(tmp_path / "out") == "chain"
+    again = icas.cluster(photos, **given, resume=True)
+    assert again.labels.tolist() == first.labels.tolist()
+    icas.recut(tmp_path / "out", 0.7)
+    assert linkage_of(tmp_path / "out") == "single"
+    with pytest.raises(UsageError, match="has single"):
+        icas.cluster(photos, **given | {"linkage": "complete"}, resume=True)
+
+
+def test_batches_with_the_former_name_are_merged(photos, tmp_path, monkeypatch):
+    parts, out = tmp_path / "parts", tmp_path / "out"
+    with older_release(monkeypatch):
+        icas.cluster(photos, dst=parts, stage="batch", batch_size=5, **GIVEN)
+    icas.cluster(parts, dst=out, stage="merge")
+    assert linkage_of(out) == "single"
 
 
 def test_what_is_not_there_is_told(photos, tmp_path, capsys):
     assert main([str(photos), "--linkage", "centroid-x", "--dst", str(tmp_path / "out")]) == 2
     assert "centroid-x" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="choose from chain, complete, average"):
+    with pytest.raises(UsageError, match="choose from single, complete, average"):
         icas.ImageClusterer(linkage="centroid-x").fit(images(photos))
-    with pytest.raises(UsageError, match="choose from chain, complete, average"):
+    with pytest.raises(UsageError, match="choose from single, complete, average"):
         icas.cluster(photos, linkage="centroid-x", dst=tmp_path / "out")
 
 
@@ -394,7 +453,7 @@ def test_models_know_no_linkage():
         def by_links(self):
             return Modelled(linked=True)
 
-    with pytest.raises(UsageError, match="--linkage average cuts what links join") as told:
+    with pytest.raises(UsageError, match="--linkage average needs links, but method") as told:
         make_clusterer(Modelled(), None, "average")
     assert "\n" not in str(told.value)
     by_links = AverageLinkage(Modelled(linked=True), 0.5)

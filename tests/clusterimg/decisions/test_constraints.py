@@ -136,7 +136,7 @@ def batches(features, size, given=None):
         yield features[part], None if given is None else number_clusters(given[part])
 
 
-def run(case, size, merge="representatives", linkage="chain", threshold=0.97, **more):
+def run(case, size, merge="representatives", linkage="single", threshold=0.97, **more):
     clusterer = make_clusterer(HASH, threshold, linkage)
     parts = batches(case.features, size, more.pop("given", None))
     return cluster_batches(
@@ -144,7 +144,7 @@ def run(case, size, merge="representatives", linkage="chain", threshold=0.97, **
     )
 
 
-@pytest.mark.parametrize("linkage", ["chain", "complete", "average"])
+@pytest.mark.parametrize("linkage", ["single", "complete", "average"])
 @pytest.mark.parametrize("merge", ["representatives", "exact"])
 @settings(max_examples=25, deadline=None)
 @given(case=hashes_and_decisions(), size=st.integers(2, 25))
@@ -181,7 +181,7 @@ def test_merged_exactly_it_is_as_one_big_batch(case, size):
     assert several.cohesions == one.cohesions
 
 
-@pytest.mark.parametrize("linkage", ["chain", "complete"])
+@pytest.mark.parametrize("linkage", ["single", "complete"])
 @settings(max_examples=12, deadline=None)
 @given(case=hashes_and_decisions(), size=st.integers(2, 25))
 def test_without_decisions_nothing_changes(linkage, case, size):

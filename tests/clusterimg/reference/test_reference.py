@@ -472,7 +472,7 @@ def test_what_makes_no_sense_with_a_reference_is_refused(given, flag):
         pytest.importorskip("torch")
     with pytest.raises(UsageError, match=re.escape(flag)):
         ClusterSettings(reference=Path("archive"), **given)
-    ClusterSettings(reference=Path("archive"), linkage="chain", merge="exact")
+    ClusterSettings(reference=Path("archive"), linkage="single", merge="exact")
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are text there")

@@ -45,8 +45,8 @@ class ImageClusterer:
         Images that are all compared with one another; at least 2.
     merge : {"representatives", "exact"}
         How batches come together: by one image a cluster, or by all pairs.
-    linkage : {"chain", "complete", "average"}
-        What becomes of images that links join: one cluster (chain); or they are parted where not
+    linkage : {"single", "complete", "average"}
+        What becomes of images that links join: one cluster (single); or they are parted where not
         all of their pairs, or not their pairs in the mean, reach the threshold.
     candidates : int, default all
         Others that each image is compared with (orb, ssim, tm).
@@ -73,7 +73,7 @@ class ImageClusterer:
         Cluster of each image, 0 the largest; -1 = outlier.
     links_ : (m,) structured ndarray
         ``a``, ``b`` (int64), ``similarity`` (float32): the links found; with another linkage than
-        chain those inside clusters.
+        single those inside clusters.
     forest_ : Forest
         For `icas.labels_at`: clusters at any higher threshold, without a new comparison. These are
         what remains of the clusters by links alone, whatever the linkage.
@@ -124,7 +124,7 @@ class ImageClusterer:
         *,
         batch_size: int | None = None,
         merge: str = "representatives",
-        linkage: str = "chain",
+        linkage: str = "single",
         candidates: int | None = None,
         scale: float | None = None,
         recursive: bool = False,

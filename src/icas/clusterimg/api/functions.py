@@ -79,7 +79,7 @@ def cluster(
         ``batch`` stops after the batch folders, ``merge`` takes such a result as `src`.
     merge : {"representatives", "exact"}
         How batches come together: by one image a cluster, or by all pairs.
-    linkage : {"chain", "complete", "average"}, default chain
+    linkage : {"single", "complete", "average"}, default single
         ``complete`` and ``average`` part a cluster where not all of its pairs, or not its pairs in
         the mean, reach the threshold.
     candidates : int, default all

@@ -156,7 +156,7 @@ def _check_size(images: int, cut: Cut) -> None:
             f"--linkage {cut.kind}: {images} images hang together at {cut.threshold:g}, their"
             f" similarities would take {gigabytes:.1f} GB (at most {LARGEST} images can be cut):"
             " take a higher --threshold, a smaller --batch-size without --merge exact, or"
-            " --linkage chain"
+            " --linkage single"
         )
 
 

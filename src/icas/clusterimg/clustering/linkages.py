@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from icas.clusterimg.thresholds.sample import Sample
 
 _PACKAGE = "icas.clusterimg.clustering."
-DEFAULT_LINKAGE = "chain"
+DEFAULT_LINKAGE = "single"
 LINKAGES = Registry(
     "icas.linkages",
     {
-        DEFAULT_LINKAGE: Entry(_PACKAGE + "base:SingleLinkage", "connected components of links"),
-        "complete": Entry(_PACKAGE + "dense_linkage:CompleteLinkage", "all pairs are similar"),
-        "average": Entry(_PACKAGE + "dense_linkage:AverageLinkage", "pairs are similar on average"),
+        DEFAULT_LINKAGE: Entry(
+            _PACKAGE + "base:SingleLinkage", "connected components of the links"
+        ),
+        "complete": Entry(
+            _PACKAGE + "dense_linkage:CompleteLinkage", "every pair reaches the threshold"
+        ),
+        "average": Entry(
+            _PACKAGE + "dense_linkage:AverageLinkage", "the mean of the pairs reaches the threshold"
+        ),
     },
     member="partition",
+    aliases={"chain": DEFAULT_LINKAGE},
 )
 
 
@@ -70,8 +77,8 @@ def make_clusterer(
     if grid is not None:
         if name != DEFAULT_LINKAGE:
             raise UsageError(
-                f"--linkage {name} cuts what links join, and method {method.name!r} groups"
-                " by models here: give --threshold F for links, or leave --linkage out"
+                f"--linkage {name} needs links, but method {method.name!r} groups by models"
+                " here: give --threshold F, or leave --linkage out"
             )
         return ModelClusterer(method, grid, method.seed)
     if number is None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import Certificate, cohesions_of
+from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
 from icas.clusterimg.graph.forest import Labels, bridges, members_of, weakest_links
@@ -388,10 +389,10 @@ def recut_result(
 def _check_linked(finished: FinishedRun) -> None:
     """Raise UsageError where the clusters do not come from single linkage at a threshold."""
     settings = finished.run["settings"]
-    linkage = settings.get("linkage") or "chain"
+    linkage = settings.get("linkage") or DEFAULT_LINKAGE
     if finished.run["threshold"] is None:
         why = "its clusters come from models"
-    elif linkage != "chain":
+    elif linkage != DEFAULT_LINKAGE:
         why = f"its clusters come from --linkage {linkage}"
     elif settings["stage"] == "merge":
         why = "its batches were put together by hand (--stage merge)"

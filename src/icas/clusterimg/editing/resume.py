@@ -13,7 +13,7 @@ from icas.cli.options import flag_of
 from icas.clusterimg.editing.recut import recut_result, report_from
 from icas.clusterimg.journal.journal import being_undone, phase_of
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.results.saved import FinishedRun, Tables, earlier_run
+from icas.clusterimg.results.saved import FinishedRun, Tables, current_names, earlier_run
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.execution import complete, prepared_summary
@@ -48,7 +48,7 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
                 raise ConflictError(
                     f"a run into {root} was interrupted: without --dry-run it is finished"
                 )
-            _check_same_run(prepared_summary(root), root, source, settings)
+            _check_same_run(current_names(prepared_summary(root)), root, source, settings)
             console.line(f"going on with the run into {root} that was interrupted")
             complete(root, console, settings.jobs)
         else:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.clustering.batches import Clustering
 from icas.clusterimg.clustering.cohesion import Certificate
+from icas.clusterimg.clustering.linkages import LINKAGES
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable
 from icas.clusterimg.data.links import Links
@@ -43,7 +44,17 @@ def earlier_run(root: Path) -> dict[str, Any]:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}") from None
-    return run if isinstance(run, dict) else {}
+    return current_names(run) if isinstance(run, dict) else {}
+
+
+def current_names(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a ``run.json``, former names of values replaced by those of now."""
+    settings = run.get("settings")
+    if not isinstance(settings, dict) or not settings.get("linkage"):
+        return dict(run)
+    linkage = str(settings["linkage"])
+    current = LINKAGES.aliases.get(linkage, linkage)
+    return {**run, "settings": {**settings, "linkage": current}}
 
 
 _LINES = 1 << 18
