@@ -38,8 +38,8 @@ def missing():
 
 @pytest.fixture(scope="session")
 def laid_out(tmp_path_factory, photos):
-    """The desk that every page gets a copy of."""
-    from desk import lay_out
+    """A workspace, copied for every page."""
+    from workspace import lay_out
 
     folder = tmp_path_factory.mktemp("laid-out")
     lay_out(folder, photos)
@@ -47,9 +47,9 @@ def laid_out(tmp_path_factory, photos):
 
 
 @pytest.fixture
-def desk(laid_out, tmp_path, monkeypatch):
-    """A fresh folder as the pages have it; caches lie elsewhere and are as fresh."""
-    folder = tmp_path / "desk"
+def workspace(laid_out, tmp_path, monkeypatch):
+    """A fresh workspace with empty caches."""
+    folder = tmp_path / "workspace"
     shutil.copytree(laid_out, folder)
     monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -61,8 +61,8 @@ def desk(laid_out, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def reader(desk, programs, missing):
-    """Who goes through a page at the desk."""
+def reader(workspace, programs, missing):
+    """Runs a page in the workspace."""
     from running import Reader
 
-    return Reader(desk, programs, missing)
+    return Reader(workspace, programs, missing)

@@ -1,4 +1,4 @@
-"""What a block or a command needs that is not everywhere, told by its text."""
+"""Optional requirements of a block or command, detected from its text."""
 
 from __future__ import annotations
 

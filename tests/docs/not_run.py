@@ -1,4 +1,4 @@
-"""Lines that set a machine up are not run here; what they name has to exist all the same."""
+"""Set-up commands are not run; the extras and targets that they name must exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from blocks import TOP
 
-# they install, fetch, wait for ever, or change the shell that they are typed in
+# they install, download, wait for input, or change the shell
 UNCHECKED = {
     "apt", "apt-get", "brew", "conda", "curl", "dask", "eval", "git", "jupyter", "man", "mkdocs",
     "pre-commit", "pytest", "sbatch", "source", "sudo", "wget",
@@ -16,7 +16,7 @@ EXTRAS = re.compile(r"icas\[([\w,]+)\]")
 
 
 def checked(words: list[str], place: str) -> bool:
-    """Whether the line is one of those; what it names is looked up."""
+    """Whether the line is one of those; checks the names in it."""
     if words[:3] in (["python", "-m", "pip"], ["python3", "-m", "pip"]):
         words = words[2:]
     if words[0] in ("pip", "pip3", "pipx", "uv"):

@@ -1,4 +1,4 @@
-"""Runs the blocks of a page, in order, in one folder: a reader who types everything in."""
+"""Runs the blocks of a page, in order, in one folder."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ PYCON = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @dataclass
 class Reader:
-    """Goes through pages at a desk.
+    """Runs pages in a workspace.
 
     Attributes
     ----------
-    desk : Path
+    workspace : Path
         The current folder of all that runs.
     programs : Path
         A folder with the programs that lines given to bash may call.
     missing : set of str
-        What is not installed here: ``torch``, ``dask``; what needs it is left out.
+        Packages that are not installed: ``torch``, ``dask``; blocks that need them are left out.
     names : dict
         The namespace of the page's Python.
     left_out : list of str
         Places of blocks and commands that were not run, each with the reason.
     """
 
-    desk: Path
+    workspace: Path
     programs: Path
     missing: set[str] = field(default_factory=set)
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
     left_out: list[str] = field(default_factory=list)
 
     def read(self, page: str, text: str | None = None) -> None:
-        """Run all of a page; a failure tells page and line."""
+        """Run all of a page; a failure names page and line."""
         for block in blocks(page, text):
             for command in commands(block):
                 self.run(command)
             if block.language in ("python", "pycon") and not self._cannot(
                 block.text, f"{block.page}:{block.line}"
             ):
-                with _in(self.desk):
+                with _in(self.workspace):
                     {"python": self.execute, "pycon": self.examine}[block.language](block)
 
     def run(self, command: Command) -> None:
@@ -68,11 +68,11 @@ class Reader:
             self.left_out.append(f"{command.place}: {words[0]} is not run here")
             return
         code, output = self._outcome(words, command.text)
-        told = f"{command.place}: {command.text}\n"
-        assert code == command.exit_code, f"{told}ended with {code}\n{output}"
+        place = f"{command.place}: {command.text}\n"
+        assert code == command.exit_code, f"{place}ended with {code}\n{output}"
         if command.output is not None:
-            made = output.replace(f"{self.desk.resolve()}{os.sep}", "").splitlines()
-            assert agree(command.output, made), told + difference(command.output, made)
+            made = output.replace(f"{self.workspace.resolve()}{os.sep}", "").splitlines()
+            assert agree(command.output, made), place + difference(command.output, made)
 
     def _cannot(self, text: str, place: str) -> bool:
         needed = {"dask"} if needs.dask(text) else set()
@@ -94,7 +94,7 @@ class Reader:
         path = f"{self.programs}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", f"set -o pipefail\n{text}"],
-            cwd=self.desk,
+            cwd=self.workspace,
             env={**os.environ, "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -107,7 +107,7 @@ class Reader:
     def _in_process(self, words: list[str]) -> tuple[int, str]:
         output = io.StringIO()
         with (
-            _in(self.desk),
+            _in(self.workspace),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(output),
         ):
@@ -115,19 +115,19 @@ class Reader:
         return code, output.getvalue()
 
     def execute(self, block: Block) -> None:
-        """Run lines of Python; what they print is nobody's business."""
+        """Run lines of Python; their output is ignored."""
         code = compile("\n" * (block.line - 1) + block.text, block.page, "exec")
         with contextlib.redirect_stdout(io.StringIO()):
             exec(code, self.names)
 
     def examine(self, block: Block) -> None:
         """Run a session of Python and compare what it shows."""
-        parser, told = doctest.DocTestParser(), io.StringIO()
+        parser, failures = doctest.DocTestParser(), io.StringIO()
         test = parser.get_doctest(block.text, self.names, block.page, block.page, block.line - 1)
         runner = doctest.DocTestRunner(verbose=False, optionflags=PYCON)
-        runner.run(test, out=told.write, clear_globs=False)
+        runner.run(test, out=failures.write, clear_globs=False)
         self.names.update(test.globs)
-        assert not runner.summarize(verbose=False).failed, told.getvalue()
+        assert not runner.summarize(verbose=False).failed, failures.getvalue()
 
 
 def split(command: Command) -> list[str]:

@@ -41,13 +41,13 @@ def columns(path) -> list[str]:
 
 
 @pytest.fixture
-def at_desk(desk, monkeypatch):
-    monkeypatch.chdir(desk)
-    return desk
+def in_workspace(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
+    return workspace
 
 
 @pytest.fixture
-def results(at_desk):
+def results(in_workspace):
     """A plain run, one with decisions and candidates, a look-up, and one that was cut again."""
     orb = ("--method", "orb", "--candidates", "3", "--batch-size", "6", "--dst", "some")
     levels = ("photos", "--dst", "levels", "--threshold")
@@ -59,7 +59,7 @@ def results(at_desk):
     run("clusterimg", *levels, "0.5")
     run("clusterimg", *levels, "0.8", "--resume")
     run("clusterimg", "split", "levels", "cluster_0")
-    return at_desk
+    return in_workspace
 
 
 TABLES = {
@@ -76,12 +76,12 @@ def test_what_clusterimg_writes_is_documented(results):
         assert documented(heading) == columns(results / path), heading
     kept = {path.name for path in results.glob("*/.icas/*")}
     assert kept <= {name.split("/")[0] for name in documented(".icas")}
-    told = [json.loads((path / "run.json").read_text()) for path in results.glob("*/")
+    runs = [json.loads((path / "run.json").read_text()) for path in results.glob("*/")
             if (path / "run.json").exists()]  # fmt: skip
     names = documented("run.json")
-    assert len(told) == 4
-    assert set().union(*told) == set(names) - {"models"}
-    assert set.intersection(*map(set, told)) - {"features"} == always("run.json")
+    assert len(runs) == 4
+    assert set().union(*runs) == set(names) - {"models"}
+    assert set.intersection(*map(set, runs)) - {"features"} == always("run.json")
     plain = json.loads((results / "plain" / "run.json").read_text())
     assert list(plain) == [name for name in names if name in plain]
     listed = re.search(r"## A result of clusterimg.*?```text\n(.*?)```", read(PAGE), re.DOTALL)[1]
@@ -97,9 +97,9 @@ def test_the_caches_files_are_documented(results):
     assert {name for name in found if "-" not in name} <= set(documented("The cache"))
 
 
-def test_what_is_written_of_thresholds_is_documented(at_desk):
+def test_what_is_written_of_thresholds_is_documented(in_workspace):
     run("clusterimg", "thresholds", "photos", "--labels", "labels.csv", "--out", "curve.csv")
-    assert documented("thresholds --out curve.csv") == columns(at_desk / "curve.csv")
+    assert documented("thresholds --out curve.csv") == columns(in_workspace / "curve.csv")
 
 
 def test_what_is_written_of_models_and_training_is_documented():
@@ -112,30 +112,32 @@ def test_what_is_written_of_models_and_training_is_documented():
     assert documented("train --out model.pt") == [field.name for field in fields(Epoch)]
 
 
-def test_what_segmentimg_writes_is_documented(at_desk):
+def test_what_segmentimg_writes_is_documented(in_workspace):
     run("segmentimg", "img.png", "--no-gui", "--out", "cut")
     run("segmentimg", "img.png", "--no-gui", "--out", "cut", "--save", "centres", "--method",
         "kmeans")  # fmt: skip
     run("segmentimg", "img.png", "--no-gui", "--out", "painted", "--palette", "classes.txt",
         "--templates", "coins", "--template-threshold", "0.05", "--save",
         "masks,labels,coco,labelme")  # fmt: skip
-    cut, painted = (json.loads((at_desk / name / "img.json").read_text())
+    cut, painted = (json.loads((in_workspace / name / "img.json").read_text())
                     for name in ("cut", "painted"))  # fmt: skip
     names = documented("NAME.json")
     assert set(cut) | set(painted) == set(names) - {"set_aside", "unfinished_save"}
     assert set(cut) & set(painted) - {"unattended"} == always("NAME.json")
     for heading, file in (("coco.json", "coco.json"), ("NAME_labelme.json", "img_labelme.json")):
-        assert documented(heading) == list(json.loads((at_desk / "painted" / file).read_text()))
+        assert documented(heading) == list(
+            json.loads((in_workspace / "painted" / file).read_text())
+        )
     for heading, folder in (("Without a window", "cut"), ("Painted", "painted")):
         shown = {name.replace("NAME", "img") for name in documented(heading)}
-        found = {path.name.replace("=", ":") for path in (at_desk / folder).iterdir()}
+        found = {path.name.replace("=", ":") for path in (in_workspace / folder).iterdir()}
         assert found <= shown, found - shown
 
 
-def test_a_table_survives_names_that_are_no_text(at_desk):
+def test_a_table_survives_names_that_are_no_text(in_workspace):
     if sys.platform != "linux":
         pytest.skip("file names are bytes on Linux alone")
     subprocess.run(["bash", "-c", r"cp img.png $'photos/\xff.png'"], check=True)
     run("clusterimg", "photos", "--dst", "odd", "--transfer", "none")
-    text = (at_desk / "odd" / "clusters.csv").read_text(errors="surrogateescape")
+    text = (in_workspace / "odd" / "clusters.csv").read_text(errors="surrogateescape")
     assert "\udcff.png" in text

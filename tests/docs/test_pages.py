@@ -22,13 +22,15 @@ def test_what_the_page_says_runs(page, reader, request):
 
 
 def prepare(text, reader, request):
-    """Lay the weights that the page names on the desk."""
-    from desk import add_checkpoints, add_networks
+    """Put the weights that the page names into the workspace."""
+    from workspace import add_checkpoints, add_networks
 
     if needs.networks(text):
-        add_networks(reader.desk, reader.desk.parent / "torch", request.getfixturevalue("torch"))
+        add_networks(
+            reader.workspace, reader.workspace.parent / "torch", request.getfixturevalue("torch")
+        )
     if needs.checkpoints(text):
-        add_checkpoints(reader.desk, request.getfixturevalue("checkpoint"))
+        add_checkpoints(reader.workspace, request.getfixturevalue("checkpoint"))
 
 
 @pytest.mark.parametrize("page", PAGES)

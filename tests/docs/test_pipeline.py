@@ -19,15 +19,15 @@ def test_modules_are_there():
         assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
 
-@pytest.mark.parametrize(("method", "told"), SIZES)
-def test_features_take_what_is_told(method, told, photos):
+@pytest.mark.parametrize(("method", "size"), SIZES)
+def test_features_have_the_size_on_the_page(method, size, photos):
     import icas
 
     found = icas.features(str(photos), method=method)
-    assert found.nbytes / len(found.files) == int(told.replace(",", ""))
+    assert found.nbytes / len(found.files) == int(size.replace(",", ""))
 
 
-def test_sizes_of_all_methods_but_deep_are_told():
+def test_sizes_of_all_methods_but_deep_are_on_the_page():
     from icas.clusterimg.methods import METHODS
 
     assert {method for method, _ in SIZES} == set(METHODS) - {"deep"}

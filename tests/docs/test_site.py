@@ -129,7 +129,7 @@ def browser(tmp_path_factory):
 
 
 SCREENS = {
-    "desk": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    "desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
     "phone": {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True},
 }
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -185,13 +185,13 @@ FIND = """new Promise(done => {
 
 
 def test_the_search_finds_in_pages_opened_as_files(site, browser):
-    browser.open(page_of(site, "index.md"), SCREENS["desk"])
+    browser.open(page_of(site, "index.md"), SCREENS["desktop"])
     found = browser.run(FIND)
     assert any("pipeline.html" in link or "files.html" in link for link in found)
     assert not browser.complaints
 
 
 def test_an_equation_is_drawn_and_not_spelled_out(site, browser):
-    browser.open(page_of(site, "estimate.md"), SCREENS["desk"])
+    browser.open(page_of(site, "estimate.md"), SCREENS["desktop"])
     height = "document.querySelector('.equation mfrac').getBoundingClientRect().height"
     assert browser.run(height) > 25

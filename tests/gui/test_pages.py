@@ -12,8 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "docs"))
 
 import needs
 from blocks import PAGES, all_commands
-from desk import add_checkpoints, lay_out
 from running import Reader, split, write_programs
+from workspace import add_checkpoints, lay_out
 
 pytestmark = pytest.mark.gui
 
@@ -30,19 +30,19 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def laid_out(photos, tmp_path_factory):
     """A folder as the pages have it."""
-    folder = tmp_path_factory.mktemp("desk")
+    folder = tmp_path_factory.mktemp("workspace")
     lay_out(folder, photos)
     return folder
 
 
 def prepared(page, photos, folder):
     """A folder in which all of a page was run that opens no window."""
-    for name in ("desk", "programs"):
+    for name in ("workspace", "programs"):
         (folder / name).mkdir()
-    lay_out(folder / "desk", photos)
+    lay_out(folder / "workspace", photos)
     write_programs(folder / "programs")
-    Reader(folder / "desk", folder / "programs", {"torch", "dask"}).read(page)
-    return folder / "desk"
+    Reader(folder / "workspace", folder / "programs", {"torch", "dask"}).read(page)
+    return folder / "workspace"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=shlex.join)
@@ -51,10 +51,10 @@ def test_windows_open_and_q_closes_them(
 ):
     monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
     there = (laid_out / words[1]).exists()
-    desk = laid_out if there else prepared(COMMANDS[words], photos, tmp_path)
+    workspace = laid_out if there else prepared(COMMANDS[words], photos, tmp_path)
     if needs.checkpoints(shlex.join(words)):
-        add_checkpoints(desk, request.getfixturevalue("checkpoint"))
-    monkeypatch.chdir(desk)
+        add_checkpoints(workspace, request.getfixturevalue("checkpoint"))
+    monkeypatch.chdir(workspace)
     driver = start(*words[1:])
     asks = {"grabcut", "sam"} & set(words) and "auto" not in words
     window = "Annotations" if asks else "Painting"

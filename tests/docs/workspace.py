@@ -1,4 +1,4 @@
-"""The folder that the commands and lines of a page are run in, as the pages have it."""
+"""The folder in which the blocks of a page run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lay_out(folder: Path, photos: Path) -> None:
 
 
 def add_networks(folder: Path, torch_home: Path, torch) -> None:
-    """Weights where the pages have them, and where torchvision keeps what it fetched: random."""
+    """Random weights, where the pages and torchvision expect them."""
     from torchvision import models
 
     torch.manual_seed(0)
@@ -36,6 +36,6 @@ def add_networks(folder: Path, torch_home: Path, torch) -> None:
 
 
 def add_checkpoints(folder: Path, checkpoint: Path) -> None:
-    """Files named as the pages name checkpoints; what is in them is tiny and random."""
+    """Tiny random checkpoints with the names that the pages use."""
     for name in ("sam_vit_b_01ec64.pth", "mobile_sam.pt"):
         shutil.copy(checkpoint, folder / name)
