@@ -1,4 +1,6 @@
-"""What --candidates finds and what it costs, beside all pairs: the tables of docs/candidates.md.
+"""Recall and CPU time of --candidates against all pairs.
+
+Prints the table of docs/performance.md and one of single image sets.
 
 python benchmarks/candidates.py [--images N] [--orb-images N] [--data DIR]
 CPU seconds of one process; every run has its loops compiled and loaded before.

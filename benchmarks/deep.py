@@ -1,4 +1,6 @@
-"""How good the deep path is: links by cosine and models of a grid, written into docs/deep.md.
+"""Quality of deep features: links by cosine and clustering models.
+
+Written into docs/methods/deep.md.
 
 ``python benchmarks/deep.py`` with the image sets and the weights of mobilenet_v2 in ICAS_DATA
 (default ../shared/data beside the checkout), the extra ``deep`` installed. Features are made once
@@ -36,7 +38,7 @@ from quality import AIMS, chosen_files
 from segment_quality import between
 
 TOP = Path(__file__).resolve().parent.parent
-PAGE = TOP / "docs" / "deep.md"
+PAGE = TOP / "docs" / "methods" / "deep.md"
 GROUPED = (
     "coil20",
     "coil100",
@@ -102,14 +104,14 @@ def read(folder: Path, method: Deep, *, whole: bool = False) -> Case:
 
 
 def links_table(method: Deep, cases: list[Case]) -> Iterator[str]:
-    """Best F1 of links by cosine, its threshold, and the F1 at the one that auto takes."""
+    """Best F1 of links by cosine, its threshold, and the F1 with auto; other features on stderr."""
     ways: dict[str, Any] = {
         "last stage alone": lambda case: case.plain,
         "two stages": lambda case: case.features,
         "two stages, whitened (default)": lambda case: fitted_together(method, [case.features])[0],
     }
-    yield f"| set | {' | '.join(ways)} |"
-    yield f"|---|{'---|' * len(ways)}"
+    yield "| set | best F1 | threshold | F1 with `auto` |"
+    yield "|---|---|---|---|"
     best: dict[str, list[float]] = {way: [] for way in ways}
     fixed: list[float] = []
     for case in cases:
@@ -124,19 +126,19 @@ def links_table(method: Deep, cases: list[Case]) -> Iterator[str]:
                 number = auto(sample_of(method, features), method).threshold
                 there = evaluate(labels_at(forest, number), case.truth).f1
                 fixed.append(there)
-                cell += f" ({there:.2f})"
+                row = f"| {case.name} | {top.f1:.2f} | {top.threshold:.2f} | {there:.2f} |"
             cells.append(cell)
-        yield f"| {case.name} | {' | '.join(cells)} |"
+        yield row
         print(case.name, *cells, file=sys.stderr)
-    means = [f"**{np.mean(values):.3f}**" for values in best.values()]
-    means[-1] += f" ({np.mean(fixed):.2f})"
-    yield f"| **mean** | {' | '.join(means)} |"
+    means = [f"{np.mean(values):.3f}" for values in best.values()]
+    print("mean", *means, file=sys.stderr)
+    yield f"| **mean** | **{means[-1]}** | | {np.mean(fixed):.2f} |"
 
 
 def models_table(cases: list[Case]) -> Iterator[str]:
     """Adjusted Rand index of k-means with the true number, and of what is chosen from grids."""
     ways = (
-        "scikit-learn's KMeans, last stage alone, true k",
+        "`KMeans` of scikit-learn, last stage, true k",
         "kmeans, true k",
         "kmeans, ¼ k … 4 k",
         "hierarchy, ¼ k … 4 k",

@@ -1,5 +1,8 @@
 """How good the methods are: best pairwise F1 on every image set, written into docs/methods.md.
 
+The six sets of `AIMS` also go to the pages of the methods, with the thresholds; that of deep is
+written by benchmarks/deep.py.
+
 ``python benchmarks/quality.py [--sets copies,multiview] [--methods orb] [--most 1000]`` with the
 image sets in ICAS_DATA (default ../shared/data beside the checkout). For every set and method all
 pairs are compared once; the maximum spanning forest then gives the clusters, and their F1, at every
@@ -68,6 +71,9 @@ def main() -> int:
         print("\n".join(lines))
     else:
         write(lines)
+        for method in methods:
+            if method != "deep":
+                write(method_table(method, found), PAGE.parent / "methods" / f"{method}.md")
     return 0
 
 
@@ -102,7 +108,7 @@ def counts(folder: Path, most: int) -> str:
     labels = chosen_files(folder, most)
     whole = len(read_labels(folder / "labels.csv"))
     of_all = "" if len(labels) == whole else f" of {whole}"
-    return f"{len(labels)}{of_all} images, {len(set(labels.values()))} labels"
+    return f"{len(labels)}{of_all}"
 
 
 def measured(folder: Path, method: Method, most: int) -> Quality:
@@ -128,7 +134,7 @@ def table(
     found: dict[tuple[str, str], Quality],
     sizes: dict[str, str],
 ) -> list[str]:
-    """Markdown: a row a set, a column a method: best F1, its threshold, F1 by auto."""
+    """Markdown: a row a set, a column a method: best F1, in parentheses F1 with auto."""
     lines = [f"| set | images | {' | '.join(methods)} |", f"|---|---|{'---|' * len(methods)}"]
     for name in sets:
         cells = [cell(found[name, method]) for method in methods]
@@ -139,11 +145,18 @@ def table(
             means = [mean_cell([found[name, method] for name in present]) for method in methods]
             lines.append(f"| **{title}** | | {' | '.join(means)} |")
     seconds = [f"{sum(found[name, method].seconds for name in sets):.0f} s" for method in methods]
-    lines.append(
-        f"| time for all sets, features and all pairs, 2 cores | | {' | '.join(seconds)} |"
-    )
+    lines.append(f"| time for all sets, 2 cores | | {' | '.join(seconds)} |")
     shares = [f"{share_of_best([found[name, method] for name in sets]):.2f}" for method in methods]
-    lines.append(f"| auto, share of the best, mean of all | | {' | '.join(shares)} |")
+    lines.append(f"| `auto` / best, mean | | {' | '.join(shares)} |")
+    return lines
+
+
+def method_table(method: str, found: dict[tuple[str, str], Quality]) -> list[str]:
+    """Markdown: a row for each set of `AIMS`."""
+    lines = ["| set | best F1 | threshold | F1 with `auto` |", "|---|---|---|---|"]
+    for name in AIMS:
+        at = found[name, method]
+        lines.append(f"| {name} | {at.best_f1:.2f} | {at.best_threshold:.2f} | {at.auto_f1:.2f} |")
     return lines
 
 
@@ -154,7 +167,7 @@ def share_of_best(rows: list[Quality]) -> float:
 
 
 def cell(quality: Quality) -> str:
-    return f"{quality.best_f1:.2f} @{quality.best_threshold:.2f} ({quality.auto_f1:.2f})"
+    return f"{quality.best_f1:.2f} ({quality.auto_f1:.2f})"
 
 
 def mean_cell(rows: list[Quality]) -> str:

@@ -157,7 +157,7 @@ def test_nothing_of_a_name_is_run_in_a_browser(hostile: tuple[Path, Path], brows
 
 @posix
 def test_tables_hold_names_as_they_are(hostile: tuple[Path, Path]) -> None:
-    """Scripts read them; docs/safety.md says how a table program opens them without harm."""
+    """Scripts read them; docs/how-to/move-and-undo.md says how to open them in a spreadsheet."""
     folder, dst = hostile
     with (dst / "clusters.csv").open(newline="", encoding="utf-8") as file:
         names = {row["file"] for row in csv.DictReader(file)}

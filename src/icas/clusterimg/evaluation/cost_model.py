@@ -3,7 +3,7 @@
 A folder of C classes comes in batches. In a batch each class is clustered by one of its images,
 and what is not similar to that one is compared with one another; then all that stand for
 themselves are compared: one image a class, and the images left over. At last the classes' images
-of all batches are compared. docs/estimate.md says it in full, and what icas itself does.
+of all batches are compared. The formulas are in docs/performance.md.
 """
 
 from __future__ import annotations
