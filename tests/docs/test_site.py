@@ -97,8 +97,8 @@ def test_equations_are_there_and_nothing_of_them_is_left_over(site):
         inline = re.findall(r"\$`[^`\n]+`\$", read(f"docs/{page}"))
         html = page_of(site, page).read_text(encoding="utf-8")
         assert html.count("<math ") == len(fenced) + len(inline), page
-    assert "<math " in page_of(site, "pipeline.md").read_text()
-    assert "<munderover>" in page_of(site, "estimate.md").read_text()
+    assert "<math " in page_of(site, "how-it-works.md").read_text()
+    assert "<munderover>" in page_of(site, "performance.md").read_text()
 
 
 def test_the_search_knows_every_page(site):
@@ -136,7 +136,14 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 BROKEN = "[...document.images].filter(one => !one.complete || !one.naturalWidth).map(o => o.src)"
 
 
-SOME = ("index.md", "pipeline.md", "estimate.md", "files.md", "methods.md", "decisions/index.md")
+SOME = (
+    "index.md",
+    "how-it-works.md",
+    "performance.md",
+    "files.md",
+    "methods.md",
+    "decisions/index.md",
+)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -192,6 +199,6 @@ def test_the_search_finds_in_pages_opened_as_files(site, browser):
 
 
 def test_an_equation_is_drawn_and_not_spelled_out(site, browser):
-    browser.open(page_of(site, "estimate.md"), SCREENS["desktop"])
+    browser.open(page_of(site, "performance.md"), SCREENS["desktop"])
     height = "document.querySelector('.equation mfrac').getBoundingClientRect().height"
     assert browser.run(height) > 25
