@@ -82,7 +82,7 @@ def _disc(square: Any) -> Any:
 
 def take(scene: str, out: Path, folder: Path) -> list[Path]:
     """Play a scene in an empty folder; the pictures taken."""
-    gui = _loaded("conftest")
+    gui = load_gui("conftest")
     display, taken = gui.Display(folder), []
     try:
         for title, shots in SCENES[scene](Room(folder, display, gui.window_driver.WindowDriver)):
@@ -94,7 +94,7 @@ def take(scene: str, out: Path, folder: Path) -> list[Path]:
     return taken
 
 
-def _loaded(name: str) -> ModuleType:
+def load_gui(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, TOP / "tests" / "gui" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
