@@ -1,6 +1,6 @@
-"""mkdocs hook: equations become MathML when the site is built; no script, no font, no network.
+"""mkdocs hook: convert equations to MathML when the site is built, without scripts and fonts.
 
-They are written as GitHub shows them: a fence of the language ``math``, or ``$`a + b`$`` in a line.
+The syntax is that of GitHub: a fence of the language ``math``, or ``$`a + b`$`` in a line.
 """
 
 import re
@@ -12,13 +12,13 @@ INLINE = re.compile(r"\$`([^`\n]+)`\$")
 
 
 def on_page_markdown(markdown, **_):
-    return INLINE.sub(in_a_line, FENCE.sub(alone, markdown))
+    return INLINE.sub(inline, FENCE.sub(block, markdown))
 
 
-def alone(found):
+def block(found):
     formula = convert(" ".join(found["text"].split()), display="block")
     return f'{found["indent"]}<div class="equation" markdown="0">{formula}</div>'
 
 
-def in_a_line(found):
+def inline(found):
     return f'<span class="formula" markdown="0">{convert(found[1])}</span>'

@@ -1,7 +1,7 @@
-"""mkdocs hook: patterns in the nav, so that a new page is not forgotten.
+"""mkdocs hook: patterns in the nav.
 
-``folder/*.md`` stands for the pages of that folder that no line of the nav names; where several
-patterns fit a page, the longest takes it. A pattern or a group that stands for nothing is left out.
+``folder/*.md`` matches the pages of that folder that no other line of the nav names. If several
+patterns match a page, the longest one wins. Patterns and groups without pages are left out.
 """
 
 from fnmatch import fnmatchcase
@@ -10,12 +10,12 @@ from posixpath import dirname
 
 def on_files(files, config):
     pages = sorted(file.src_uri for file in files.documentation_pages())
-    config.nav = expanded(config.nav, shared_out(pages, list(lines_of(config.nav))))
+    config.nav = expanded(config.nav, matches(pages, list(lines_of(config.nav))))
     return files
 
 
 def lines_of(entries):
-    """All pages and patterns that a nav names, however deep."""
+    """All pages and patterns of a nav, of all levels."""
     for entry in entries:
         if isinstance(entry, str):
             yield entry
@@ -24,14 +24,14 @@ def lines_of(entries):
             yield from [value] if isinstance(value, str) else lines_of(value)
 
 
-def shared_out(pages, lines):
-    """For each pattern its pages."""
+def matches(pages, lines):
+    """The pages of each pattern."""
     patterns = sorted((line for line in lines if "*" in line), key=len, reverse=True)
     result = {pattern: [] for pattern in patterns}
     for page in pages:
-        taker = next((pattern for pattern in patterns if fits(page, pattern)), None)
-        if taker and page not in lines:
-            result[taker].append(page)
+        longest = next((pattern for pattern in patterns if fits(page, pattern)), None)
+        if longest and page not in lines:
+            result[longest].append(page)
     return result
 
 
@@ -39,14 +39,14 @@ def fits(page, pattern):
     return dirname(page) == dirname(pattern) and fnmatchcase(page, pattern)
 
 
-def expanded(entries, taken):
-    """The nav with the pages in place of the patterns."""
+def expanded(entries, matched):
+    """The nav with patterns replaced by their pages."""
     result = []
     for entry in entries:
         if isinstance(entry, str):
-            result += taken.get(entry, [entry])
+            result += matched.get(entry, [entry])
             continue
         [(title, value)] = entry.items()
-        inside = value if isinstance(value, str) else expanded(value, taken)
+        inside = value if isinstance(value, str) else expanded(value, matched)
         result += [{title: inside}] if inside else []
     return result

@@ -1,4 +1,4 @@
-"""mkdocs hook: the notebooks of examples/ become pages, with the outputs that lie in them."""
+"""mkdocs hook: the notebooks of examples/ become pages, with their stored outputs."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def on_files(files, config):
 
 
 class Page:
-    """One notebook as Markdown, and the pictures that it shows."""
+    """A notebook as Markdown, and its pictures."""
 
     def __init__(self, name):
         self.name = name
@@ -32,7 +32,7 @@ class Page:
 
     def written(self, cells):
         parts = [part for cell in cells for part in self.parts_of(cell)]
-        where = f"This page is the notebook `examples/{self.name}.ipynb`, as it ran."
+        where = f"This page is the notebook `examples/{self.name}.ipynb` with its output."
         return "\n\n".join([*parts[:1], where, *parts[1:]]) + "\n"
 
     def parts_of(self, cell):
@@ -45,7 +45,7 @@ class Page:
                 yield self.shown(output)
 
     def shown(self, output):
-        """What a cell printed or drew, in the richest form that a page can hold."""
+        """The output of a cell, in the richest form that a page supports."""
         if output["output_type"] == "stream":
             return fenced("".join(output["text"]), "text")
         data = output.get("data", {})
@@ -59,7 +59,7 @@ class Page:
     def picture(self, coded, suffix):
         name = f"{self.name}-{len(self.pictures) + 1}.{suffix}"
         self.pictures[name] = base64.b64decode(coded)
-        return f"![What the cell above shows]({name})"
+        return f"![Output of the cell above]({name})"
 
 
 def fenced(text, language):
@@ -68,9 +68,9 @@ def fenced(text, language):
 
 
 def bare(html):
-    """What a cell showed as HTML, without links to files that the cell wrote.
+    """HTML output of a cell, without links to files that the cell wrote.
 
-    Without empty lines too: one would end the block of HTML for Markdown.
+    Empty lines are removed, as they end a block of HTML in Markdown.
     """
     html = LOCAL_LINK.sub(r"\1", "".join(html))
     return "\n".join(line for line in html.splitlines() if line.strip())

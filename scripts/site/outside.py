@@ -1,7 +1,7 @@
 """mkdocs hook: CONTRIBUTING.md and CHANGELOG.md of the repository's root become pages of the site.
 
-Their links are written for the root: ``docs/…`` is where the site begins, other files of the
-repository have no page and become plain text.
+Their links are relative to the root: ``docs/`` is removed, and links to files without a page
+become plain text.
 """
 
 import re
@@ -18,11 +18,11 @@ def on_files(files, config):
     for name in PAGES:
         if (ROOT / name).exists() and files.get_file_from_path(name) is None:
             text = (ROOT / name).read_text(encoding="utf-8")
-            files.append(File.generated(config, name, content=LINK.sub(seen_from_the_site, text)))
+            files.append(File.generated(config, name, content=LINK.sub(relative_to_site, text)))
     return files
 
 
-def seen_from_the_site(link):
+def relative_to_site(link):
     words, target = link.groups()
     if "://" in target or target.startswith(("#", "mailto:")) or target in PAGES:
         return link.group()

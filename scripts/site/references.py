@@ -1,6 +1,6 @@
 """Docstrings for the site: names of icas in backticks become links, See Also becomes a list.
 
-Other Parameters have no column for defaults: what is said of them goes into the description.
+Other Parameters have no column for defaults, so defaults are added to the description.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ SEE_ALSO = re.compile(r"(?m)^(See Also\n-+\n)((?:.+\n?)+)")
 
 
 class References(griffe.Extension):
-    """Called by mkdocstrings when it has read the package."""
+    """Called by mkdocstrings after it has read the package."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         public = {f"{pkg.name}.{name}" for name in pkg.exports or ()}
-        for one in _objects(pkg):
-            if one.docstring is not None:
-                one.docstring.value = linked(one.docstring.value, public)
+        for item in _objects(pkg):
+            if item.docstring is not None:
+                item.docstring.value = linked(item.docstring.value, public)
 
 
-def _objects(room: griffe.Object) -> list[griffe.Object]:
-    found: list[griffe.Object] = [room]
-    for member in room.members.values():
+def _objects(parent: griffe.Object) -> list[griffe.Object]:
+    found: list[griffe.Object] = [parent]
+    for member in parent.members.values():
         if isinstance(member, griffe.Object):
             found += _objects(member)
     return found
 
 
 def linked(text: str, public: set[str]) -> str:
-    """`text` with links to the names of `public` and to what belongs to them."""
+    """`text` with links to the names of `public` and to their members."""
     text = SEE_ALSO.sub(lambda found: found[1] + _listed(found[2]), text)
     text = OTHERS.sub(lambda found: found[1] + DEFAULT.sub(_with_default, found[2]), text)
     return NAME.sub(lambda found: _link(found[1], public), text)
