@@ -54,7 +54,7 @@ def test_method(environment, photos, tmp_path) -> None:
     assert printed.splitlines()[-1].startswith("14 images, ")
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert (record["method"], record["options"]) == ("histogram", {"bins": 4})
-    assert "--bins N" in run(environment, "-m", "icas.clusterimg", "--help")
+    assert "--bins N" in run(environment, "-m", "icas.clusterimg", "--help-all")
     code = (
         "import icas, sys\n"
         "one, *rest = icas.find_images(sys.argv[1])\n"

@@ -56,8 +56,6 @@ def _forms(page: Page) -> Iterator[str]:
 
 def _group(group: Group) -> Iterator[str]:
     yield f".SS {_escaped(group.title)}"
-    if group.meaning:
-        yield _escaped(group.meaning[:1].upper() + group.meaning[1:] + ".")
     for flag in group.flags:
         yield ".TP"
         yield _term(flag)

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from icas.cli.parser import COMMON_FLAGS, Rows, example_lines
-from page_writers.programs import Flag, Group, Page, ProgramPages
+from icas.cli.parser import SHARED_FLAGS, Rows, example_lines
+from page_writers.programs import Flag, Page, ProgramPages
 
 NOTICE = "<!-- Made by scripts/pages.py (make pages): change the parsers, not this. -->"
 SHOWN = ("segmentimg evaluate", "clusterimg demo")
 """Commands whose examples need files that a reader of the page has not got, or take long."""
-COMMON = """\
-Every command also takes `-h`, `--help`; `--version`; and `--debug`, which shows where an error
-comes from.
-"""
+SHARED = ", ".join(f"`{name}`" for name in SHARED_FLAGS)
 
 
 def reference(program: ProgramPages) -> str:
-    """The page: the program itself first, then its commands."""
+    """The page: the program itself first, then its commands.
+
+    A command lists the flags that differ from those of the program, and names the others.
+    """
     whole = program.pages[program.default]
-    parts = [f"# {program.name}", whole.text, *_begin(whole), "## Flags", *_groups(whole, "###")]
-    parts += ["## Exit codes", _table(("code", "meaning"), whole.exit_codes)]
-    parts += ["## Commands", _commands(program), COMMON.strip()]
+    parts = [f"# {program.name}", whole.text, *_begin(whole)]
+    parts += ["## Commands", _commands(program), f"Every command has {SHARED}."]
+    parts += ["## Exit codes", _table("code", whole.exit_codes)]
+    parts += ["## Flags"]
+    for title, rows in whole.tables.items():
+        parts += [f"### {title}", _table(title.lower().removesuffix("s"), rows)]
+    for group in whole.groups:
+        if rows := _flags(group.flags):
+            parts += [f"### {group.title}", rows]
     for command, page in program.pages.items():
         if command != program.default:
-            parts += [f"### {page.name}", page.text, *_begin(page), *_groups(page, "####")]
+            parts += [f"## {page.name}", page.text, *_begin(page), *_command(page, whole)]
     return "\n\n".join([*parts, NOTICE]) + "\n"
 
 
 def _commands(program: ProgramPages) -> str:
     rows = (
-        (f"[`{program.name} {name}`](#{program.name}-{name})", text)
-        if name != program.default
-        else (f"`{program.name} {name}`", text)
+        (f"[`{name}`](#{program.name}-{name})" if name != program.default else f"`{name}`", text)
         for name, text in program.help_rows
     )
-    return _rows(("command", "what it is for"), rows)
+    return _rows(("command", "purpose"), rows)
 
 
 def _begin(page: Page) -> Iterator[str]:
@@ -47,41 +51,45 @@ def _begin(page: Page) -> Iterator[str]:
         yield f"```{language}\n{lines}\n```"
 
 
-def _groups(page: Page, level: str) -> Iterator[str]:
+def _command(page: Page, whole: Page) -> Iterator[str]:
+    """The tables of a command, its own flags, and the names of those that the program has too."""
     for title, rows in page.tables.items():
-        yield f"{level} {_title(title)}"
-        yield _table(("form", "meaning"), rows)
-    for group in page.groups:
-        yield from _group(group, level)
+        if title not in whole.tables:
+            yield _table(title.lower(), rows)
+    known = set(whole.flags)
+    if rows := _flags([flag for flag in page.flags if flag not in known]):
+        yield rows
+    parts = [
+        _names([flag for flag in group.flags if flag in known])
+        for group in page.groups
+        if group.title not in page.own_groups
+    ]
+    if shared := ", ".join(part for part in parts if part):
+        own = " and the flags of the methods" if page.own_groups else ""
+        yield f"Also {shared}{own}, as [above](#flags)."
 
 
-def _group(group: Group, level: str) -> Iterator[str]:
-    flags = [flag for flag in group.flags if not {*flag.names} & {*COMMON_FLAGS}]
-    if not flags and not group.meaning:
-        return
-    yield f"{level} {_title(group.title)}"
-    if group.meaning:
-        yield f"{_title(group.meaning)}."
-    if flags:
-        yield _rows(("flag", "meaning", "default"), (_row(flag) for flag in flags))
+def _names(flags: Sequence[Flag]) -> str:
+    return ", ".join(_code(", ".join(flag.names)) for flag in flags if not _is_shared(flag))
 
 
-def _row(flag: Flag) -> tuple[str, str, str]:
-    default = flag.default or ("needed" if flag.required else "")
-    return _code(flag.term), _text(flag.meaning), _text(default)
+def _is_shared(flag: Flag) -> bool:
+    return bool({*flag.names} & {*SHARED_FLAGS})
 
 
-def _title(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _flags(flags: Sequence[Flag]) -> str:
+    """A table of flags, but those of every command; nothing if there are no others."""
+    rows = [(_code(flag.term), _text(flag.text)) for flag in flags if not _is_shared(flag)]
+    return _rows(("flag", "meaning"), rows) if rows else ""
 
 
-def _table(head: tuple[str, ...], rows: Rows) -> str:
-    return _rows(head, ((_code(term), _text(text)) for term, text in rows))
+def _table(head: str, rows: Rows) -> str:
+    return _rows((head, "meaning"), ((_code(term), _text(text)) for term, text in rows))
 
 
-def _rows(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("|" + "|".join(map(_cell, line)) + "|" for line in lines)
 
 
 def _cell(text: str) -> str:
@@ -93,5 +101,5 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Code in a table: the sign that parts the cells may be in it."""
-    return f"<code>{_text(text)}</code>"
+    """Code in a table, in HTML where the sign between cells is in it."""
+    return f"<code>{_text(text)}</code>" if "|" in text else f"`{text}`"

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from icas.cli.parser import (
+    GROUPS,
     SOURCE_FLAG,
     ArgumentType,
     CommandParser,
@@ -76,10 +77,9 @@ class Flag:
 
 @dataclass(frozen=True)
 class Group:
-    """Flags under one title, with a description."""
+    """Flags under one title."""
 
     title: str
-    meaning: str
     flags: tuple[Flag, ...]
 
 
@@ -100,6 +100,11 @@ class Page:
     def flags(self) -> tuple[Flag, ...]:
         """All flags and positional values."""
         return tuple(flag for group in self.groups for flag in group.flags)
+
+    @property
+    def own_groups(self) -> set[str]:
+        """Titles of the groups of single methods."""
+        return {group.title for group in self.groups if group.title not in GROUPS}
 
     @property
     def positional(self) -> list[Flag]:
@@ -140,7 +145,7 @@ def programs() -> list[ProgramPages]:
 
 def _page(parser: CommandParser) -> Page:
     groups = (
-        Group(group.title or "", group.description or "", tuple(map(_flag, actions)))
+        Group(group.title or "", tuple(map(_flag, actions)))
         for group, actions in parser.sorted_groups()
     )
     return Page(
@@ -159,15 +164,13 @@ def _flag(action: argparse.Action) -> Flag:
     meaning, _, default = (action.help or "").replace("%%", "%").partition(" (default: ")
     kind = action.type if isinstance(action.type, ArgumentType) else ArgumentType(str)
     value = value_name(action)
-    parts = value.split("|")
-    alternatives = tuple(part for part in parts if part.islower()) if len(parts) > 1 else ()
     return Flag(
         tuple(action.option_strings),
         signature(action),
         value,
         meaning,
         default[:-1],
-        tuple(map(str, action.choices or ())) or kind.words or alternatives,
+        tuple(map(str, action.choices or ())) or kind.words,
         kind.listed,
         action.dest == SOURCE_FLAG or not action.option_strings,
         action.required and action.nargs not in (*REPEATING, "?"),

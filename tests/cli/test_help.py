@@ -20,7 +20,7 @@ from icas.clusterimg.commands.main import PROGRAM as CLUSTERIMG
 from icas.segmentimg.commands.main import PROGRAM as SEGMENTIMG
 
 PARSERS = {**CLUSTERIMG.parsers(), **SEGMENTIMG.parsers()}
-WIDTH = 80
+WIDTH, LINES = 80, 45
 
 
 @pytest.fixture(autouse=True)
@@ -39,26 +39,64 @@ def test_every_command_has_a_parser_of_its_name():
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_help_names_every_flag_with_its_default(name):
+def test_all_flags_are_named_with_their_defaults(name):
     parser = PARSERS[name]
-    lines = parser.format_help().splitlines()
+    lines = parser.format_help_all().splitlines()
     for action in parser._actions:
         if action.dest == "src":  # shown with --src
             continue
         shown = [line for line in lines if all(flag in line for flag in action.option_strings)]
         assert shown, action
-        has_default = action.option_strings and action.dest not in ("help", "version", "src_flag")
-        if has_default and not action.required:
+        bare = ("help", "help_all", "version", "src_flag")
+        if action.option_strings and action.dest not in bare and not action.required:
             assert "(default: " in (action.help or ""), action.option_strings
+        for choice in action.choices or ():
+            assert str(choice) in f"{action.metavar} {action.help} {lines[0]}", action
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_help_fits_a_screen(name):
+    lines = PARSERS[name].format_help().splitlines()
+    assert len(lines) <= LINES
+    assert lines[0].startswith(f"usage: {name}")
+
+
+@pytest.mark.parametrize("name", [name for name, parser in PARSERS.items() if parser.common])
+def test_short_help_has_the_common_flags_and_says_where_all_are(name):
+    parser = PARSERS[name]
+    text = parser.format_help()
+    _, _, shown = text.partition("Common flags:\n")
+    words = {word.strip(",[]") for word in shown.partition("\n\n")[0].split()}
+    assert words >= set(parser.common)
+    assert f"All flags: {name} --help-all" in text
+    assert len(parser.common) <= 14
+    assert len(PARSERS[name].format_help_all().splitlines()) > LINES
+
+
+@pytest.mark.parametrize("name", [name for name, parser in PARSERS.items() if not parser.common])
+def test_short_help_of_a_command_with_few_flags_has_all(name):
+    assert PARSERS[name].format_help() == PARSERS[name].format_help_all()
 
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_help_fits_a_terminal(name):
-    text = PARSERS[name].format_help()
-    flags, _, examples = text.partition("examples:\n")
-    assert max(len(line) for line in flags.splitlines()) <= WIDTH
-    assert examples
-    assert all(line.split()[0] in ("#", *name.split()[:1]) for line in examples.splitlines())
+    for text in (PARSERS[name].format_help(), PARSERS[name].format_help_all()):
+        head, _, rest = text.partition("Examples:\n")
+        examples, _, flags = rest.partition("\n\n")
+        assert max(len(line) for line in (head + flags).splitlines()) <= WIDTH
+        assert examples
+        assert all(line.split()[0] in ("#", *name.split()[:1]) for line in examples.splitlines())
+
+
+@pytest.mark.parametrize("program", ["clusterimg", "segmentimg"])
+def test_a_program_shows_three_examples_and_all_of_its_commands(program):
+    text = PARSERS[program].format_help()
+    _, _, rest = text.partition("Examples:\n")
+    assert rest.partition("\n\n")[0].count(f"  {program} ") == 3
+    rows = rest.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    listed = [row.split()[0] for row in rows]
+    names = [name.split()[1] for name in PARSERS if name.startswith(f"{program} ")]
+    assert sorted(listed[1:]) == sorted(names)
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -66,7 +104,7 @@ def test_flags_are_in_titled_groups(name):
     groups = PARSERS[name].sorted_groups()
     titles = [group.title for group, _ in groups]
     own = [title for title in titles if title not in GROUPS]
-    assert all(title.startswith("method ") for title in own)
+    assert all(title.startswith("Method ") for title in own)
     assert titles == sorted(set(titles) - set(own), key=GROUPS.index) + own
     flags = [flag for _, actions in groups for action in actions for flag in action.option_strings]
     assert sorted(flags) == sorted(PARSERS[name]._option_string_actions)
@@ -77,55 +115,75 @@ def test_the_layout(monkeypatch):
     parser = CommandParser(
         "tool",
         "Does it.",
-        tables={"ways": (("a", "one"), ("long b", "100 %"))},
+        common=("--kind", "--src"),
+        tables={"Ways": (("a", "one"), ("long b", "100 %"))},
         examples=(("tool x", "as a trial"),),
         commands=(("go", "runs it"),),
         exit_codes=(("0", "done"),),
     )
     parser.add_source()
-    parser.add_value("my flags", "--kind", choices=("a", "b"), required=True, help="which")
+    parser.add_value("Method x", "--kind", choices=("a", "b"), required=True, help="which")
     parser.add_value(
-        "my flags",
+        "Method x",
         "--size-of-it",
         type=ArgumentType(int),
         metavar="N",
         help="how large it may be at most, in all (default: 5 m)",
     )
-    parser.group("my flags").description = "flags of mine"
     assert parser.format_help().splitlines() == [
         "usage: tool [--src] DIR --kind a|b [flags]",
-        "       tool COMMAND …",
+        "       tool COMMAND ...",
         "",
         "Does it.",
         "",
-        "ways:",
+        "Examples:",
+        "  # as a trial",
+        "  tool x",
+        "",
+        "Common flags:",
+        "  --kind a|b   which",
+        "  [--src] DIR  folder of images",
+        "",
+        "Commands:",
+        "  go           runs it",
+        "",
+        "All flags: tool --help-all. Help of a command: tool help COMMAND",
+    ]
+    assert parser.format_help_all().splitlines() == [
+        "usage: tool [--src] DIR --kind a|b [flags]",
+        "       tool COMMAND ...",
+        "",
+        "Does it.",
+        "",
+        "Examples:",
+        "  # as a trial",
+        "  tool x",
+        "",
+        "Ways:",
         "  a               one",
         "  long b          100 %",
         "",
-        "what goes in:",
-        "  [--src] DIR     folder with images",
+        "Input:",
+        "  [--src] DIR     folder of images",
         "",
-        "what the command says:",
-        "  -q, --quiet     no bars, no warnings (default: off)",
-        "  --debug         show tracebacks (default: off)",
-        "  --version       show the version",
-        "  -h, --help      show this help",
+        "Logging:",
+        "  -q, --quiet     no progress bars, no warnings",
+        "                  (default: off)",
+        "  --debug         show tracebacks of errors (default: off)",
+        "  --version       print the version",
+        "  -h, --help      print the most common flags",
+        "  --help-all      print all flags",
         "",
-        "my flags:",
-        "  flags of mine",
-        "",
+        "Method x:",
         "  --kind a|b      which",
         "  --size-of-it N  how large it may be at most, in all",
         "                  (default: 5 m)",
         "",
-        "commands, each with --help:",
-        "  tool go         runs it",
+        "Commands:",
+        "  go              runs it",
         "",
-        "exit codes: 0 done",
-        "",
-        "examples:",
-        "  # as a trial",
-        "  tool x",
+        "Exit codes:",
+        "  0               done",
     ]
 
 
@@ -139,6 +197,9 @@ def test_help_is_a_command_too(name, capsys):
         main([*words, "--help"])
     assert capsys.readouterr().out == shown
     assert shown.startswith(f"usage: {name} ")
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help-all"])
+    assert capsys.readouterr().out == PARSERS[name].format_help_all()
 
 
 @pytest.mark.parametrize(
@@ -148,12 +209,12 @@ def test_help_is_a_command_too(name, capsys):
         ("evalute out --labels x.csv", "did you mean clusterimg evaluate?"),
         ("help undoo", "no command 'undoo'; did you mean undo?"),
         ("help zebra", "no command 'zebra'; choose from cluster, demo, "),
-        ("photos --treshold 0.5", "--treshold 0.5; did you mean --threshold? (see clusterimg --h"),
+        ("photos --treshold 0.5", "did you mean --threshold? (see clusterimg --help-all)"),
         ("photos --dry_run", "unrecognized arguments: --dry_run; did you mean --dry-run?"),
         ("photos --recursiv --jsn", "did you mean --recursive and --json?"),
         ("thresholds photos --metod=orb", "did you mean --method? (see clusterimg thresholds -"),
-        ("photos --zebra", "unrecognized arguments: --zebra (see clusterimg --help)"),
-        ("photos --dst", "argument --dst: expected one argument (see clusterimg --help)"),
+        ("photos --zebra", "unrecognized arguments: --zebra (see clusterimg --help-all)"),
+        ("photos --dst", "argument --dst: expected one argument (see clusterimg --help-all)"),
     ],
 )  # fmt: skip
 def test_suggestions(words, message, tmp_path, monkeypatch, capsys):

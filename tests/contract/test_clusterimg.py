@@ -58,6 +58,7 @@ FLAGS = [
     "--max-pixels",
     "--version",
     "--help",
+    "--help-all",
 ]
 COLUMNS = {
     "clusters.csv": ["file", "cluster", "batch", "representative"],
@@ -166,24 +167,24 @@ def test_python(photos, tmp_path):
 
 
 DEEP_DEFAULTS = {
-    "--model NAME": "the one in --weights, else one that is trained on the folder first",
-    "--weights FILE": "those that the library of the network fetches",
+    "--model NAME": "that of --weights, else one trained on the folder",
+    "--weights FILE": "downloaded by the library",
     "--dims N": "128",
-    "--cluster-model KIND,…": "links by cosine; ",
-    "--clusters N,…": "2, 3, 4, 6, 8, 11, 16, … and half the number of images",
-    "--max-iter N,…": "300",
-    "--eps F,…": "the 10, 30, 50, 70 and 90 % quantiles ",
-    "--min-samples N,…": "2, 3 and 5; for hdbscan the least size of a cluster",
-    "--min-cluster-size N,…": "2, 3, 5 and 10",
-    "--max-cluster-size N,…": "no limit",
+    "--cluster-model NAME,...": "links by cosine; ",
+    "--clusters N,...": "2, 3, 4, 6, 8, 11, 16, ... up to half the images",
+    "--max-iter N,...": "300",
+    "--eps F,...": "10, 30, 50, 70 and 90 % quantiles ",
+    "--min-samples N,...": "2, 3 and 5; hdbscan: the minimum cluster size",
+    "--min-cluster-size N,...": "2, 3, 5 and 10",
+    "--max-cluster-size N,...": "no limit",
 }
 
 
 def test_help_tells_the_flags_of_deep_and_their_defaults(capsys):
     with pytest.raises(SystemExit):
-        main(["--help"])
+        main(["--help-all"])
     words = " ".join(capsys.readouterr().out.split())
-    told = words[words.index("method deep:") :]
+    told = words[words.index("Method deep:") :]
     for flag, default in DEEP_DEFAULTS.items():
         assert f"{flag} " in told
         assert f"(default: {default}" in told[told.index(f"{flag} ") :]

@@ -16,7 +16,7 @@ FLAGS = (
     " --k --color-importance --scale --sigma --min-size --kernel-size --max-dist --ratio"
     " --work-size --bins --version --help --sam-checkpoint --sam-model --sam-mode --device --box"
     " --point --templates --attentions --segments --masks --template-threshold --palette"
-    " --portable-names --ahead"
+    " --portable-names --ahead --help-all"
 )
 
 

@@ -123,6 +123,12 @@ def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
     return cls(**options)
 
 
+def alternatives(names: Iterable[str]) -> str:
+    """``"a, b or c"``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def flag_of(name: str) -> str:
     """The flag of an option: ``min_size`` -> ``--min-size``."""
     return "--" + name.replace("_", "-")

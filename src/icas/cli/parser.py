@@ -14,37 +14,40 @@ from typing import Any, NoReturn
 from icas._version import __version__
 from icas.common.errors import UsageError
 
-INPUT = "what goes in"
-COMPARISON = "how images are compared"
-CLUSTERS = "threshold and clusters"
-SEGMENTS = "how pictures are cut"
-PAINTING = "painting and templates"
-NETWORK = "the network"
-TRAINING = "the training"
-OUTPUT = "what comes out"
-WORKERS = "workers and memory"
-CACHE = "what is kept between runs"
-SAFETY = "files from strangers"
-LOGGING = "what the command says"
+INPUT = "Input"
+METHOD = "Method"
+CLUSTERS = "Clusters"
+SEGMENTATION = "Segmentation"
+PAINTING = "Painting"
+TEMPLATES = "Templates"
+NETWORK = "Network"
+TRAINING = "Training"
+OUTPUT = "Output"
+PERFORMANCE = "Performance"
+UNTRUSTED = "Untrusted input"
+LOGGING = "Logging"
 GROUPS = (
     INPUT,
-    COMPARISON,
+    METHOD,
     CLUSTERS,
-    SEGMENTS,
+    SEGMENTATION,
     PAINTING,
+    TEMPLATES,
     NETWORK,
     TRAINING,
     OUTPUT,
-    WORKERS,
-    CACHE,
-    SAFETY,
+    PERFORMANCE,
+    UNTRUSTED,
     LOGGING,
 )
 """Titles of groups of flags, in the order of the help; others (one per method) follow."""
 
-COMMON_FLAGS = ("--debug", "--version", "--help")
+SHARED_FLAGS = ("--debug", "--version", "--help", "--help-all")
 """Flags of every command, the last ones of their group."""
+HELP_FLAGS = ("-h", "--help", "--help-all")
 OFF = " (default: off)"
+EXAMPLES = 3
+"""Examples in the short help."""
 Rows = tuple[tuple[str, str], ...]
 """Terms, each with its meaning."""
 
@@ -59,7 +62,7 @@ def closest_match(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(message: str, flags: Iterable[str]) -> str:
-    """Suggestions for the unknown flags in `message`: ``"; did you mean …?"``, or nothing."""
+    """Suggestions for the unknown flags in `message`: ``"; did you mean ...?"``, or nothing."""
     known = sorted(set(flags))
     words = (word.partition("=")[0] for word in message.split() if re.match(r"--?[^\W\d]", word))
     matches = (closest_match(word, known) for word in words if word.rstrip(":,") not in known)
@@ -95,13 +98,13 @@ def number(text: str) -> int | float:
 
 
 def value_name(action: argparse.Action) -> str:
-    """The value of a flag as the help shows it: ``DIR``, ``a|b``, ``[PATH]``, ``PATH …``."""
+    """The value of a flag as the help shows it: ``DIR``, ``a|b``, ``[PATH]``, ``PATH ...``."""
     if action.nargs == 0:
         return ""
     name = str(action.metavar or "|".join(map(str, action.choices or (action.dest.upper(),))))
     if action.nargs == "?":
         return f"[{name}]"
-    return f"{name} …" if action.nargs in ("*", "+") else name
+    return f"{name} ..." if action.nargs in ("*", "+") else name
 
 
 def signature(action: argparse.Action) -> str:
@@ -121,8 +124,10 @@ class CommandParser(argparse.ArgumentParser):
 
     Parameters
     ----------
+    common : sequence of str
+        Flags that ``--help`` shows, in this order; if empty, it shows all, as ``--help-all`` does.
     tables : mapping of str to Rows
-        Tables that precede the flags, by title.
+        Tables that precede all flags, by title.
     examples : Rows
         Command lines, each with a comment or "".
     commands, exit_codes : Rows
@@ -136,6 +141,7 @@ class CommandParser(argparse.ArgumentParser):
         prog: str,
         description: str,
         *,
+        common: Sequence[str] = (),
         tables: Mapping[str, Rows] | None = None,
         examples: Rows = (),
         commands: Rows = (),
@@ -150,16 +156,18 @@ class CommandParser(argparse.ArgumentParser):
             add_help=False,
             formatter_class=_HelpFormatter,
         )
-        self.tables, self.examples = tables or {}, examples
+        self.common, self.tables, self.examples = common, dict(tables or {}), examples
         self.commands, self.exit_codes = commands, exit_codes
         self._intermixed = intermixed
         self._groups: dict[str, argparse._ArgumentGroup] = {}
-        self.add_switch(LOGGING, "-q", "--quiet", help="no bars, no warnings")
-        self.add_switch(LOGGING, "--debug", help="show tracebacks")
+        self.add_switch(LOGGING, "-q", "--quiet", help="no progress bars, no warnings")
+        self.add_switch(LOGGING, "--debug", help="show tracebacks of errors")
         version = f"icas {__version__}"
         add = self.group(LOGGING).add_argument
-        add("--version", action="version", version=version, help="show the version")
-        add("-h", "--help", action="help", help="show this help")
+        add("--version", action="version", version=version, help="print the version")
+        shown = "print the most common flags" if common else "print all flags"
+        add("-h", "--help", action="help", help=shown)
+        add("--help-all", action=_HelpAll, nargs=0, help="print all flags")
 
     def group(self, title: str) -> argparse._ArgumentGroup:
         """The group with that title, created when it is new."""
@@ -178,19 +186,20 @@ class CommandParser(argparse.ArgumentParser):
     def add_source(self) -> None:
         """Add the source folder, positional or as ``--src``; see `take_source`."""
         self.add_argument("src", nargs="?", metavar="DIR", help=argparse.SUPPRESS)
-        self.add_value(INPUT, "--src", dest=SOURCE_FLAG, metavar="DIR", help="folder with images")
+        self.add_value(INPUT, "--src", dest=SOURCE_FLAG, metavar="DIR", help="folder of images")
 
     def read(self, words: Sequence[str]) -> dict[str, Any]:
         """Parse the command line; values that are not given are left out."""
         # parse_intermixed_args prints an incomplete help
-        if self._intermixed and not {"-h", "--help"} & set(words):
+        if self._intermixed and not {*HELP_FLAGS} & {*words}:
             return vars(self.parse_intermixed_args(words))
         return vars(self.parse_args(words))
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError with one line."""
         suggestion = did_you_mean(message, self._option_string_actions)
-        raise UsageError(f"{message}{suggestion} (see {self.prog} --help)")
+        flag = "--help-all" if self.common else "--help"
+        raise UsageError(f"{message}{suggestion} (see {self.prog} {flag})")
 
     def sorted_groups(self) -> list[tuple[argparse._ArgumentGroup, list[argparse.Action]]]:
         """Groups in the order of the help, with their flags; empty ones are left out."""
@@ -198,14 +207,14 @@ class CommandParser(argparse.ArgumentParser):
         def rank(group: argparse._ArgumentGroup) -> int:
             return GROUPS.index(group.title) if group.title in GROUPS else len(GROUPS)
 
-        def is_common(action: argparse.Action) -> bool:
-            return bool(set(action.option_strings) & set(COMMON_FLAGS))
+        def is_shared(action: argparse.Action) -> bool:
+            return bool(set(action.option_strings) & set(SHARED_FLAGS))
 
         groups = sorted(self._groups.values(), key=rank)
         return [
-            (group, sorted(group._group_actions, key=is_common))
+            (group, sorted(group._group_actions, key=is_shared))
             for group in groups
-            if group._group_actions or group.description
+            if group._group_actions
         ]
 
     def usage_lines(self) -> list[str]:
@@ -214,7 +223,7 @@ class CommandParser(argparse.ArgumentParser):
         positional = [a for a in actions if not a.option_strings or a.dest == SOURCE_FLAG]
         required = [a for a in actions if a.option_strings and a.required]
         line = " ".join((self.prog, *map(signature, positional + required), "[flags]"))
-        return [line, f"{self.prog} COMMAND …"] if self.commands else [line]
+        return [line, f"{self.prog} COMMAND ..."] if self.commands else [line]
 
     def format_usage(self) -> str:
         """The usage, wrapped."""
@@ -225,25 +234,45 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def format_help(self) -> str:
-        """The help as it is printed, as wide as the terminal."""
+        """The help with the common flags only, if the command names them; else all of it."""
+        if not self.common:
+            return self.format_help_all()
         formatter = _HelpFormatter(self.prog)
-        formatter.add_text(self.description)
+        flags = self._option_string_actions
+        formatter.add_section("Common flags", [flags[name] for name in self.common])
+        formatter.add_table("Commands", self.commands)
+        rest = f"All flags: {self.prog} --help-all"
+        if self.commands:
+            rest += f". Help of a command: {self.prog} help COMMAND"
+        return f"{self._head(self.examples[:EXAMPLES])}\n{formatter.format_help()}\n{rest}\n"
+
+    def format_help_all(self) -> str:
+        """The help with every flag, as wide as the terminal."""
+        formatter = _HelpFormatter(self.prog)
         for title, rows in self.tables.items():
             formatter.add_table(title, rows)
         for group, actions in self.sorted_groups():
-            formatter.start_section(group.title)
-            formatter.add_text(group.description)
-            formatter.add_arguments(actions)
-            formatter.end_section()
-        if self.commands:
-            rows = tuple((f"{self.prog} {name}", text) for name, text in self.commands)
-            formatter.add_table("commands, each with --help", rows)
-        if self.exit_codes:
-            codes = ", ".join(f"{code} {meaning}" for code, meaning in self.exit_codes)
-            formatter.add_text(f"exit codes: {codes}")
-        examples = "".join(f"  {line}\n" for line in example_lines(self.examples))
-        text = f"{self.format_usage()}\n{formatter.format_help()}"
-        return f"{text}\nexamples:\n{examples}" if examples else text
+            formatter.add_section(group.title, actions)
+        formatter.add_table("Commands", self.commands)
+        formatter.add_table("Exit codes", self.exit_codes)
+        return f"{self._head(self.examples)}\n{formatter.format_help()}"
+
+    def _head(self, examples: Rows) -> str:
+        """Usage, description, examples."""
+        formatter = _HelpFormatter(self.prog)
+        formatter.add_text(self.description)
+        lines = "".join(f"  {line}\n" for line in example_lines(examples))
+        shown = f"\nExamples:\n{lines}" if lines else ""
+        return f"{self.format_usage()}\n{formatter.format_help()}{shown}"
+
+
+class _HelpAll(argparse.Action):
+    """Prints the help with every flag, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        if isinstance(parser, CommandParser):
+            print(parser.format_help_all(), end="")
+        parser.exit()
 
 
 def example_lines(examples: Rows) -> list[str]:
@@ -270,17 +299,22 @@ class _HelpFormatter(argparse.HelpFormatter):
     """Help of the same layout under every version of Python."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=help_width())
+        super().__init__(prog, max_help_position=24, width=help_width())
         getattr(self, "_set_color", bool)(False)  # Python 3.14
+
+    def add_section(self, title: str | None, actions: Iterable[argparse.Action]) -> None:
+        """A section of flags; without any, nothing is shown."""
+        self.start_section(title)
+        self.add_arguments(actions)
+        self.end_section()
 
     def add_table(self, title: str, rows: Rows) -> None:
         """A section of terms with their meanings."""
-        self.start_section(title)
-        self.add_arguments(
+        terms = (
             argparse.Action([], "", metavar=term, help=text.replace("%", "%%"))
             for term, text in rows
         )
-        self.end_section()
+        self.add_section(title, terms)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         return signature(action)

@@ -82,8 +82,8 @@ def _lost_folder() -> bool:
 EXIT_CODES: Rows = (
     ("0", "done"),
     ("1", "failed"),
-    ("2", "wrong usage or a missing extra"),
-    ("3", "done but some files could not be read"),
+    ("2", "wrong usage, or a missing extra"),
+    ("3", "done, but some files could not be read"),
     ("130", "interrupted"),
 )
 
@@ -177,16 +177,13 @@ class Program:
 
 
 COMMON: Rows = (
-    ("help", "this, or the help of a command"),
-    ("completion", "let the TAB key of your shell know it"),
+    ("help", "print the help of a command"),
+    ("completion", "print a completion script for bash, zsh or fish"),
 )
 """Commands of every program."""
 SHELLS = {"bash": "{}.bash", "zsh": "_{}", "fish": "{}.fish"}
 """Shells, and the names of their completion files."""
-COMPLETION = """\
-Print what a shell needs so that its TAB key completes commands, flags and their values.
-
-A package may have put it in its place already: then there is nothing to do."""
+COMPLETION = "Print the script with which a shell completes commands, flags and values."
 
 
 def _completion_command(program: Program) -> Command:
@@ -200,9 +197,9 @@ def _completion_command(program: Program) -> Command:
             ("fish", f"{typed} fish > ~/.config/fish/completions/{program.name}.fish"),
         )
         examples = ((f"{typed} bash", ""),)
-        tables = {"where it goes": rows}
+        tables = {"Installation": rows}
         made = CommandParser(typed, COMPLETION, tables=tables, examples=examples)
-        made.add_value(INPUT, "shell", choices=tuple(SHELLS), help="which one")
+        made.add_value(INPUT, "shell", choices=tuple(SHELLS), help="name of the shell")
         return made
 
     def run(given: dict[str, Any]) -> int:
@@ -229,7 +226,9 @@ def _help_command(program: Program) -> Command:
         made = CommandParser(f"{program.name} help", text, examples=examples)
         names = ArgumentType(str, tuple(name for name, _ in program.help_rows))
         details: dict[str, Any] = {"nargs": "?", "metavar": "COMMAND", "type": names}
-        made.add_value(INPUT, "command", help="which one (default: the whole program)", **details)
+        made.add_value(
+            INPUT, "command", help="name of the command (default: the program)", **details
+        )
         return made
 
     def run(given: dict[str, Any]) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icas.cli.options import Size, check_options, option, options_of, parse_size
-from icas.cli.parser import CACHE, CLUSTERS, COMPARISON, INPUT, OUTPUT, SAFETY, WORKERS
+from icas.cli.options import Size, alternatives, check_options, option, options_of, parse_size
+from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE, UNTRUSTED
 from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
@@ -54,182 +54,192 @@ class ClusterSettings:
 
     dst: Path | None = option(
         None,
-        "result folder; refused if it is not empty",
+        "result folder, new or empty",
         metavar="DIR",
-        default_text="<src>_clustered beside the source",
+        default_text="<src>_clustered",
         group=OUTPUT,
     )
     method: str | None = option(
         None,
-        f"one of {', '.join(METHODS)}: see below",
+        ", ".join(METHODS),
         parse=str,
-        metavar="METHOD",
+        metavar="NAME",
         default_text=DEFAULT_METHOD,
-        group=COMPARISON,
+        group=METHOD,
         words=tuple(METHODS),
     )
     threshold: float | str | None = option(
         None,
-        "link images with a similarity of at least this: a number up to 1; auto, found in the"
-        " folder; or pick, in a window",
+        "minimum similarity of a link, up to 1; or auto, or pick",
         parse=parse_threshold,
-        metavar="F|auto|pick",
-        default_text="pick where there are a terminal and a display, else auto",
+        metavar="F",
+        default_text="pick in a terminal with a display, else auto",
         group=CLUSTERS,
+        words=("auto", "pick"),
     )
     sample: int | None = option(
         None,
-        "images compared in search of a threshold",
+        "images sampled to choose the threshold",
         minimum=2,
-        default_text="1500 images; with ssim 1000, with orb 600",
+        default_text="1500 images; ssim 1000, orb 600",
         group=CLUSTERS,
     )
     batch_size: int | None = option(
         None,
-        "images compared with one another at a time",
+        "images per batch",
         minimum=2,
         default_text="as many images as fit 2 GB of features, at most 10000",
         group=CLUSTERS,
     )
     size: Size | None = option(
         None,
-        "bring images to this size in pixels first",
+        "resize images to this size in pixels",
         parse=parse_size,
         minimum=1,
         maximum=65535,
         default_text="the method's",
-        group=COMPARISON,
+        group=METHOD,
     )
     scale: float | None = option(
         None,
-        "bring images to this share of their size instead; where a method needs one size, to this"
-        " share of the median size",
+        "resize images by this factor; methods with a common size resize to the median size times"
+        " this",
         minimum=0.001,
         maximum=100,
-        group=COMPARISON,
+        group=METHOD,
     )
     stage: str = option(
         "all",
-        "batch: stop after the batch folders; merge: take such a result, perhaps edited by hand",
+        "batch: stop after writing batch folders; merge: merge the batch folders in --src, with"
+        " their method, threshold and linkage; all: both",
         choices=STAGES,
+        metavar="STAGE",
         group=CLUSTERS,
     )
     merge: str = option(
         "representatives",
-        "how batches come together: through one image a cluster, or by all pairs",
+        "merge batches by comparing representatives (one image per cluster) or exact (all pairs)",
         choices=MERGES,
+        metavar="HOW",
         group=CLUSTERS,
     )
     linkage: str | None = option(
         None,
-        "chain: links join whatever they reach; complete, average: only where all pairs, or their"
-        " mean, reach the threshold",
+        alternatives(LINKAGES),
         parse=str,
         choices=LINKAGES,
-        default_text="chain; with --stage merge that of the batch stage",
+        metavar="NAME",
+        default_text=DEFAULT_LINKAGE,
         group=CLUSTERS,
     )
     candidates: int | None = option(
         None,
-        "compare each image only with its N most promising others (orb, ssim, tm)",
+        "compare each image only with N candidates (orb, ssim, tm)",
         minimum=1,
-        default_text="with all images",
-        group=COMPARISON,
+        default_text="all images",
+        group=METHOD,
     )
     transfer: str = option(
-        "copy", "how images get into the result", choices=TRANSFERS, group=OUTPUT
-    )
-    keep_batches: bool = option(
-        False, "write the batch folders beside the result too", group=OUTPUT
-    )
-    overwrite: bool = option(
-        False, "remove first what an earlier run recorded that it made in --dst", group=OUTPUT
-    )
-    resume: bool = option(
-        False,
-        "go on with a run that was interrupted, or cut a finished one at another --threshold",
+        "copy",
+        alternatives(TRANSFERS),
+        choices=TRANSFERS,
+        metavar="HOW",
         group=OUTPUT,
     )
-    dry_run: bool = option(False, "say what would be written, write nothing", group=OUTPUT)
-    recursive: bool = option(False, "sub-folders too", group=INPUT)
-    jobs: int | None = option(None, "workers", minimum=1, default_text="all cores", group=WORKERS)
-    executor: str = option("threads", "what the workers are", choices=EXECUTORS, group=WORKERS)
+    keep_batches: bool = option(False, "also write the batch folders", group=OUTPUT)
+    overwrite: bool = option(False, "replace the earlier result in --dst", group=OUTPUT)
+    resume: bool = option(
+        False,
+        "continue an interrupted run, or apply a new --threshold to a finished one",
+        group=OUTPUT,
+    )
+    dry_run: bool = option(False, "print the plan, write nothing", group=OUTPUT)
+    recursive: bool = option(False, "include sub-folders", group=INPUT)
+    jobs: int | None = option(
+        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
+    )
+    executor: str = option(
+        "threads",
+        alternatives(EXECUTORS),
+        choices=EXECUTORS,
+        metavar="NAME",
+        group=PERFORMANCE,
+    )
     scheduler: str | None = option(
         None,
-        "Dask scheduler, such as tcp://host:8786",
+        "address of a Dask scheduler: tcp://HOST:PORT",
         metavar="ADDRESS",
         default_text="a local Dask cluster",
-        group=WORKERS,
+        group=PERFORMANCE,
     )
     device: str = option(
         "cpu",
-        "what computes (imagehash, ssim, tm, deep): cpu, cuda, cuda:N, mps or auto",
+        "compute device for imagehash, ssim, tm and deep: cpu, cuda, cuda:N, mps or auto",
         metavar="DEVICE",
-        group=COMPARISON,
+        group=METHOD,
         words=DEVICES,
     )
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
+        MAX_PIXELS,
+        "skip larger images; they are listed as unreadable",
+        unit="pixels",
+        minimum=1,
+        group=UNTRUSTED,
     )
     memory: int | None = option(
         None,
-        "what features may take before they go to files: 500MB, 4GB, 1.5GiB",
+        "memory for features, such as 500MB or 4GB; the rest is on disk",
         parse=parse_bytes,
         minimum=LEAST,
         metavar="SIZE",
         default_text="half of the machine's memory",
-        group=WORKERS,
+        group=PERFORMANCE,
     )
     scratch: Path | None = option(
         None,
-        "folder for these files; workers on other machines must see it too",
+        "folder for features on disk, visible to all workers",
         metavar="DIR",
-        default_text="the system's folder for temporary files",
-        group=WORKERS,
+        default_text="the system's temporary folder",
+        group=PERFORMANCE,
     )
     isolate: bool | None = option(
         None,
-        "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
-        " much memory, is listed as unreadable",
+        "decode images in separate processes; files that crash, hang or use too much memory are"
+        " listed as unreadable",
         default_text="on with --executor processes and dask, off with threads",
-        group=SAFETY,
+        group=UNTRUSTED,
     )
     decode_timeout: float = option(
         TIMEOUT,
-        "with --isolate, what takes longer to decode is given up",
+        "with --isolate: time limit for one image",
         unit="seconds",
         parse=float,
         minimum=0.1,
-        group=SAFETY,
+        group=UNTRUSTED,
     )
     cache: str | Path | bool | None = option(
         None,
-        "folder of kept features: what has not changed is not read again",
+        "folder of the feature cache",
         parse=Path,
         metavar="DIR",
         default_text="the user's cache folder",
-        group=CACHE,
+        group=PERFORMANCE,
     )
     cache_size: int = option(
         DEFAULT_BYTES,
-        "what they may take; those not used for longest go first",
+        "maximum cache size; least recently used entries are evicted",
         parse=parse_bytes,
         minimum=LEAST_BYTES,
         metavar="SIZE",
         default_text="2GB",
-        group=CACHE,
+        group=PERFORMANCE,
     )
-    decisions: bool = option(
-        True, "follow what clusterimg decide was told of these images", group=CLUSTERS
-    )
-    report: bool = option(True, "write report.html into the result", group=OUTPUT)
-    seed: int = option(
-        0, "where chance starts (minhash, deep, --sample)", minimum=0, group=COMPARISON
-    )
+    decisions: bool = option(True, "apply stored must-link/cannot-link constraints", group=CLUSTERS)
+    report: bool = option(True, "write report.html", group=OUTPUT)
+    seed: int = option(0, "random seed for sampling, minhash and deep", minimum=0, group=METHOD)
     reference: Path | None = option(
         None,
-        "count only links to images of this folder: which of the new ones are in it already?"
-        " reference.csv names them",
+        "find images that this folder already contains; writes reference.csv",
         metavar="DIR",
         group=INPUT,
     )

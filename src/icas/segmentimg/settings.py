@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icas.cli.options import check_options, flag_of, option
-from icas.cli.parser import INPUT, OUTPUT, PAINTING, SAFETY, SEGMENTS, WORKERS
+from icas.cli.options import alternatives, check_options, flag_of, option
+from icas.cli.parser import (
+    INPUT,
+    OUTPUT,
+    PAINTING,
+    PERFORMANCE,
+    SEGMENTATION,
+    TEMPLATES,
+    UNTRUSTED,
+)
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.formats import FORMATS
@@ -52,93 +60,104 @@ class SegmentSettings:
 
     method: str = option(
         DEFAULT_METHOD,
-        f"one of {', '.join(SEGMENTERS)}: see below",
-        metavar="METHOD",
-        group=SEGMENTS,
+        alternatives(SEGMENTERS),
+        metavar="NAME",
+        group=SEGMENTATION,
         words=tuple(SEGMENTERS),
     )
     out: Path | None = option(
         None,
-        "folder for what is written",
+        "output folder",
         metavar="DIR",
-        default_text="<folder>_segmented beside the folder of the picture",
+        default_text="<folder>_segmented",
         group=OUTPUT,
     )
     save: tuple[str, ...] | None = option(
         None,
-        "of what is painted: masks (a picture a colour), labels (numbers of the classes), coco (one"
-        " file for all), labelme; with --no-gui also segments (their numbers), overlay (contours on"
-        " the picture), json, centres (the k-means colours)",
+        "files to write: masks, labels, coco, labelme; with --no-gui also segments, overlay, json,"
+        " centres",
         parse=parse_saves,
         metavar="LIST",
-        default_text="masks,labels; with --no-gui segments,overlay,json, with --templates all five",
+        default_text="masks,labels; with --no-gui segments,overlay,json; with --templates all five",
         group=OUTPUT,
         words=SAVES,
         listed=True,
     )
     portable_names: bool = option(
-        False, "NAME_mask_(R=204,G=0,B=0).png, without colons; always so on Windows", group=OUTPUT
+        False,
+        "mask names without colons: NAME_mask_(R=204,G=0,B=0).png",
+        default_text="off; on under Windows",
+        group=OUTPUT,
     )
     palette: Path | None = option(
         None,
-        "colours to paint with: a picture, or a text file with lines like cat,#cc0000",
+        "classes and colours: a text file with lines like cat,#cc0000, or an image",
         metavar="FILE",
-        default_text="24 colours of ours",
+        default_text="24 colours",
         group=PAINTING,
     )
     templates: Path | None = option(
-        None, "pictures of what is to be found and painted", metavar="DIR", group=PAINTING
+        None, "images of objects to find and paint", metavar="DIR", group=TEMPLATES
     )
     attentions: Path | None = option(
         None,
-        "pixels of each template that count: those that are not black",
+        "matching masks: template pixels to compare, non-black",
         metavar="DIR",
-        default_text="all but the connected border of one colour",
-        group=PAINTING,
+        default_text="all but a border of one colour",
+        group=TEMPLATES,
     )
     segments: Path | None = option(
         None,
-        "colours that each template is painted with",
+        "painted templates: the colours to paint with",
         metavar="DIR",
-        default_text="a colour of the palette each",
-        group=PAINTING,
+        default_text="one palette colour per template",
+        group=TEMPLATES,
     )
     masks: Path | None = option(
         None,
-        "pixels of each template that are painted: those that are not black",
+        "painting masks: template pixels to paint, non-black",
         metavar="DIR",
-        default_text="what is not black in the segments, else what counts of the template",
-        group=PAINTING,
+        default_text="non-black pixels of --segments, else of --attentions",
+        group=TEMPLATES,
     )
     template_threshold: float | None = option(
         None,
-        "paint every place that differs by no more: 0 = equal, 1 = nothing alike",
+        "paint all matches up to this difference: 0 = equal, 1 = maximum",
         minimum=0.0,
         maximum=1.0,
         metavar="F",
-        default_text="the best place of each template",
-        group=PAINTING,
+        default_text="the best match of each template",
+        group=TEMPLATES,
     )
     work_size: int = option(
-        WORK_SIZE, "pictures of more are cut at this size", unit="pixels", minimum=1, group=SEGMENTS
+        WORK_SIZE,
+        "segment larger images at this size",
+        unit="pixels",
+        minimum=1,
+        group=SEGMENTATION,
     )
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
+        MAX_PIXELS,
+        "skip larger images; they are listed as unreadable",
+        unit="pixels",
+        minimum=1,
+        group=UNTRUSTED,
     )
-    recursive: bool = option(False, "sub-folders too", group=INPUT)
-    jobs: int | None = option(None, "workers", minimum=1, default_text="all cores", group=WORKERS)
+    recursive: bool = option(False, "include sub-folders", group=INPUT)
+    jobs: int | None = option(
+        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
+    )
     ahead: int = option(
         2,
-        "next pictures that are cut while one is painted",
-        unit="pictures",
+        "images to segment in advance while painting",
+        unit="images",
         minimum=0,
-        group=WORKERS,
+        group=PERFORMANCE,
     )
     resume: bool | None = option(
         None,
-        "go on with what was painted before; with --no-gui, leave out pictures whose files are"
-        " there",
-        default_text="on in the windows, off with --no-gui",
+        "continue earlier painting; with --no-gui: skip finished images",
+        default_text="on; with --no-gui off",
         group=OUTPUT,
     )
     options: Mapping[str, Any] = field(default_factory=dict)

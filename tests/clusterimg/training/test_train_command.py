@@ -134,7 +134,7 @@ def test_help_names_every_setting_without_torch():
     script = (
         "import sys\n"
         "from icas.clusterimg.commands.main import main\n"
-        "try: main(['train', '--help'])\n"
+        "try: main(['train', '--help-all'])\n"
         "except SystemExit: pass\n"
         "sys.exit('torch' in sys.modules)\n"
     )

@@ -120,7 +120,7 @@ def test_evaluate_prints_the_three_measures(data, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ([], 2, "no picture"),
+        ([], 2, "no image: segmentimg PATH"),
         (["{picture}", "--save", "overlay"], 2, "goes with --no-gui"),
         (["nowhere.jpg", "--no-gui"], 2, "does not exist"),
         (["{empty}", "--no-gui"], 1, "no pictures"),
@@ -134,7 +134,7 @@ def test_evaluate_prints_the_three_measures(data, capsys):
         (["{picture}", "--no-gui", "--k", "0", "--method", "kmeans"], 2, "between 1 and"),
         (["{picture}", "--no-gui", "--save", "pdf"], 2, "segments, overlay"),
         (["{picture}", "--no-gui", "--save", "centres"], 2, "kmeans"),
-        (["{empty}", "--preview", "x.png"], 2, "takes one picture"),
+        (["{empty}", "--preview", "x.png"], 2, "needs one image file"),
         (["evaluate", "--images", "{empty}", "--truth", "{empty}"], 2, "label map"),
     ],
 )
@@ -154,7 +154,7 @@ def test_help_names_every_flag_with_its_default():
     wanted = "--region-size --ruler --k --color-importance --scale --sigma --min-size"
     assert set(f"{wanted} --kernel-size --max-dist --ratio --bins --mu".split()) <= known
     for action in parser._actions:
-        if action.option_strings and action.dest not in ("help", "version"):
+        if action.option_strings and action.dest not in ("help", "help_all", "version"):
             assert "default: " in (action.help or ""), action.option_strings
 
 

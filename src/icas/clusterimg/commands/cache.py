@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from icas.cli.console import printable
@@ -12,16 +11,17 @@ from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 from icas.common.errors import UsageError
 
-TEXT = "Features that are kept between runs: what there is (info), or remove them (clear)."
+TEXT = "Show the size of the feature cache, or clear it."
 
 
 def _parser() -> CommandParser:
     parser = CommandParser("clusterimg cache", TEXT, examples=(("clusterimg cache info", ""),))
     choices = ("info", "clear")
-    parser.add_value(INPUT, "action", choices=choices, help="info tells, clear removes")
-    where = "where (default: the user's cache folder)"
-    parser.add_value(INPUT, "--cache", type=Path, metavar="DIR", help=where)
-    flags.add_json(parser, "info as a JSON object on stdout")
+    parser.add_value(
+        INPUT, "action", choices=choices, help="info: print its size; clear: remove its files"
+    )
+    flags.add_cache(parser)
+    flags.add_json(parser, "info: print JSON")
     return parser
 
 
@@ -31,7 +31,7 @@ def _cache(given: dict[str, Any]) -> int:
 
     folder = given["cache"] if "cache" in given else cache_folder()
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--cache {folder}: a folder is needed")
+        raise UsageError(f"--cache {folder} is not a folder")
     if given["action"] == "clear":
         print(printable(clear_cache(folder)))
         return 0

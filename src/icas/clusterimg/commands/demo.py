@@ -130,9 +130,9 @@ def _warped(image: Image, degrees: float, shift: tuple[int, int]) -> Image:
 
 
 def _parser() -> CommandParser:
-    text = "Make a mixed folder from scikit-image's sample pictures and sort it."
+    text = "Create a folder of sample images of scikit-image, with variants, and sort it."
     parser = CommandParser("clusterimg demo", text, examples=(("clusterimg demo", ""),))
-    where = "where (default: icas-demo, or the next free icas-demo-2, …)"
+    where = "folder for images and result (default: icas-demo, or icas-demo-2, ...)"
     parser.add_value(OUTPUT, "--dst", type=Path, metavar="DIR", help=where)
     add_method(parser, "orb")
     return parser

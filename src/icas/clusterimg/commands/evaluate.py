@@ -14,14 +14,16 @@ from icas.clusterimg.commands import flags
 
 
 def _evaluate_parser() -> CommandParser:
-    text = "Compare clusters with labels that are known to be true."
+    text = "Compare clusters with true labels: precision, recall, F1, adjusted Rand index."
     examples = (("clusterimg evaluate photos_clustered --labels labels.csv", ""),)
     parser = CommandParser("clusterimg evaluate", text, examples=examples)
-    where = "a result, or a clusters.csv"
+    where = "result folder, or a clusters.csv"
     parser.add_value(INPUT, "clusters", type=Path, metavar="DST_OR_CSV", help=where)
     details: dict[str, Any] = {"type": Path, "metavar": "CSV", "required": True}
-    parser.add_value(INPUT, "--labels", help="true labels: file,label", **details)
-    flags.add_json(parser, "as one JSON object")
+    parser.add_value(
+        INPUT, "--labels", help="true labels: a table with columns file,label", **details
+    )
+    flags.add_json(parser, "print JSON")
     return parser
 
 
@@ -40,26 +42,26 @@ def _evaluate(given: dict[str, Any]) -> int:
 
 
 def _estimate_parser() -> CommandParser:
-    text = "The number of comparisons to expect of clustering in batches."
+    text = "Estimate the number of comparisons of a run in batches."
     example = "clusterimg estimate --images 20000 --classes 50 --batch-size 2500 --similar 0.5"
     parser = CommandParser("clusterimg estimate", text, examples=((example, ""),))
     for flag, help in (
-        ("--images", "images in all"),
-        ("--classes", "classes that they are of"),
-        ("--batch-size", "images a batch"),
+        ("--images", "number of images"),
+        ("--classes", "number of classes"),
+        ("--batch-size", "images per batch"),
     ):
         parser.add_value(INPUT, flag, type=int, metavar="N", required=True, help=help)
     parser.add_value(
         INPUT,
         "--similar",
         type=_list_of(float),
-        metavar="P[,P…]",
+        metavar="P[,P,...]",
         required=True,
-        help="share of its class that an image is similar to, 0 to 1: one, or one a class",
+        help="fraction of its class that an image links to, 0 to 1; one value, or one per class",
     )
-    sizes = "images of each class (default: equal classes)"
-    parser.add_value(INPUT, "--sizes", type=_list_of(int), metavar="N[,N…]", help=sizes)
-    flags.add_json(parser, "as one JSON object")
+    sizes = "images per class (default: equal classes)"
+    parser.add_value(INPUT, "--sizes", type=_list_of(int), metavar="N[,N,...]", help=sizes)
+    flags.add_json(parser, "print JSON")
     return parser
 
 

@@ -9,21 +9,24 @@ from typing import Any
 
 from icas.cli.console import Console, print_line
 from icas.cli.options import add_flags, options_of
-from icas.cli.parser import CACHE, COMPARISON, LOGGING, ArgumentType, CommandParser
+from icas.cli.parser import LOGGING, METHOD, PERFORMANCE, ArgumentType, CommandParser
 from icas.common.errors import UsageError
 
 SOME_UNREADABLE = 3
 """Exit code of a run that could not read some files."""
 
 
-def add_cache(parser: CommandParser, help: str) -> None:
+CACHE_HELP = "folder of the feature cache (default: the user's cache folder)"
+
+
+def add_cache(parser: CommandParser, help: str = CACHE_HELP) -> None:
     """Add ``--cache``."""
-    parser.add_value(CACHE, "--cache", type=Path, metavar="DIR", help=help)
+    parser.add_value(PERFORMANCE, "--cache", type=Path, metavar="DIR", help=help)
 
 
 def add_no_cache(parser: CommandParser) -> None:
     """Add ``--no-cache``; see `take_cache`."""
-    parser.add_switch(CACHE, "--no-cache", help="read every image, keep nothing")
+    parser.add_switch(PERFORMANCE, "--no-cache", help="neither read nor write the feature cache")
 
 
 def take_cache(given: dict[str, Any]) -> None:
@@ -34,12 +37,14 @@ def take_cache(given: dict[str, Any]) -> None:
         given["cache"] = False
 
 
-def add_json(parser: CommandParser, help: str = "the summary as a JSON object on stdout") -> None:
+def add_json(parser: CommandParser, help: str = "print the summary as JSON") -> None:
     """Add ``--json``."""
     parser.add_switch(LOGGING, "--json", help=help)
 
 
-def add_verbose(parser: CommandParser, help: str = "name every file of the plan") -> None:
+def add_verbose(
+    parser: CommandParser, help: str = "print the planned operation of every file"
+) -> None:
     """Add ``--verbose``."""
     parser.add_switch(LOGGING, "-v", "--verbose", help=help)
 
@@ -56,11 +61,11 @@ def add_method(parser: CommandParser, default: str) -> None:
     from icas.clusterimg.methods import METHODS
 
     parser.add_value(
-        COMPARISON,
+        METHOD,
         "--method",
         type=ArgumentType(str, tuple(METHODS)),
-        metavar="METHOD",
-        help=f"one of {', '.join(METHODS)} (default: {default})",
+        metavar="NAME",
+        help=f"{', '.join(METHODS)} (default: {default})",
     )
 
 
@@ -69,11 +74,10 @@ def add_method_flags(parser: CommandParser, skip: set[str]) -> None:
     from icas.clusterimg.methods import METHODS, method_class
 
     added = set(skip)
-    for name, entry in METHODS.items():
+    parser.tables["Methods"] = tuple((name, entry.help) for name, entry in METHODS.items())
+    for name in METHODS:
         cls = method_class(name)
-        group = parser.group(f"method {name}")
-        group.description = entry.help
-        add_flags(group, cls, skip=added)
+        add_flags(parser.group(f"Method {name}"), cls, skip=added)
         added.update(options_of(cls))
 
 

@@ -15,16 +15,22 @@ PROGRAM = Program(
     "clusterimg",
     default="cluster",
     rows={
-        "cluster": Entry(_PACKAGE + "main:CLUSTER", "sort a folder; it may be left out"),
-        "demo": Entry(_PACKAGE + "demo:DEMO", "make a mixed folder, and sort it"),
-        "thresholds": Entry(_PACKAGE + "thresholds:THRESHOLDS", "what every threshold would give"),
+        "cluster": Entry(
+            _PACKAGE + "main:CLUSTER", "sort images into folders of similar images (default)"
+        ),
+        "demo": Entry(_PACKAGE + "demo:DEMO", "sort a folder of sample images"),
+        "thresholds": Entry(
+            _PACKAGE + "thresholds:THRESHOLDS", "list the clusters at every threshold"
+        ),
         "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "compare clusters with true labels"),
-        "estimate": Entry(_PACKAGE + "evaluate:ESTIMATE", "how much a run will compare"),
-        "decide": Entry(_PACKAGE + "results:DECIDE", "say what belongs together, or does not"),
-        "split": Entry(_PACKAGE + "results:SPLIT", "cut one cluster of a result in parts"),
-        "undo": Entry(_PACKAGE + "results:UNDO", "take a run back"),
-        "train": Entry(_PACKAGE + "main:TRAIN", "train a network on a folder of images"),
-        "cache": Entry(_PACKAGE + "cache:CACHE", "what is kept between runs; clear it"),
+        "estimate": Entry(_PACKAGE + "evaluate:ESTIMATE", "estimate the number of comparisons"),
+        "decide": Entry(_PACKAGE + "results:DECIDE", "set must-link/cannot-link constraints"),
+        "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
+        "undo": Entry(
+            _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
+        ),
+        "train": Entry(_PACKAGE + "main:TRAIN", "train a network for --method deep"),
+        "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),
     },
 )
 main = PROGRAM.main
@@ -33,21 +39,53 @@ TEXT = "Sort a folder of mixed images into folders of similar images."
 EXAMPLES: Rows = (
     ("clusterimg --src photos --method orb", ""),
     ("clusterimg photos --threshold 0.85 --dst near-copies --transfer hardlink", ""),
+    ("clusterimg photos --reference archive --dst known", ""),
     ("clusterimg photos --method ssim --stage batch --dst parts", ""),
-    ("clusterimg parts --stage merge --dst sorted", "once the folders are edited by hand"),
-    ("clusterimg photos --reference archive --dst known", "which of them are in the archive?"),
+    ("clusterimg parts --stage merge --dst sorted", "after editing the folders by hand"),
 )
-TRAIN_TEXT = "Train a network on a folder of images, for --method deep of clusterimg."
+COMMON = (
+    "--src",
+    "--recursive",
+    "--method",
+    "--threshold",
+    "--linkage",
+    "--dst",
+    "--transfer",
+    "--dry-run",
+    "--resume",
+    "--overwrite",
+    "--reference",
+    "--jobs",
+    "--quiet",
+)
+"""Flags of the short help, in its order."""
+TRAIN_TEXT = "Train an autoencoder on a folder of images, for --method deep."
 TRAIN_EXAMPLES: Rows = (
     ("clusterimg train photos --out own.pt --epochs 2", ""),
-    ("clusterimg photos --method deep --weights own.pt --dst by-own", "sort with it"),
+    ("clusterimg photos --method deep --weights own.pt --dst by-own", "use it"),
+)
+TRAIN_COMMON = (
+    "--src",
+    "--recursive",
+    "--out",
+    "--size",
+    "--dims",
+    "--loss",
+    "--epochs",
+    "--batch-size",
+    "--learning-rate",
+    "--device",
+    "--seed",
+    "--resume",
+    "--overwrite",
+    "--jobs",
 )
 
 
 def _cluster_parser() -> CommandParser:
     from icas.clusterimg.settings import ClusterSettings
 
-    parser = CommandParser("clusterimg", TEXT, examples=EXAMPLES)
+    parser = CommandParser("clusterimg", TEXT, common=COMMON, examples=EXAMPLES)
     parser.add_source()
     add_flags(parser, ClusterSettings)
     flags.add_no_cache(parser)
@@ -82,10 +120,12 @@ def _can_pick(given: dict[str, Any]) -> bool:
 def _train_parser() -> CommandParser:
     from icas.clusterimg.training.settings import TrainSettings
 
-    parser = CommandParser("clusterimg train", TRAIN_TEXT, examples=TRAIN_EXAMPLES)
+    parser = CommandParser(
+        "clusterimg train", TRAIN_TEXT, common=TRAIN_COMMON, examples=TRAIN_EXAMPLES
+    )
     parser.add_source()
     add_flags(parser, TrainSettings)
-    flags.add_verbose(parser, "a line for every epoch")
+    flags.add_verbose(parser, "print a line for every epoch")
     flags.add_json(parser)
     return parser
 

@@ -14,22 +14,22 @@ from icas.common.errors import UsageError
 
 FAILED = 1
 DECIDE_TEXT = """\
-Decide something about images of a result. It is remembered by the contents of the files, and \
-later runs over the same pictures follow it, whatever their names and folders."""
+Set must-link and cannot-link constraints on images of a result. They are stored by file content; \
+later runs over the same images apply them, even if files were renamed or moved."""
 FORMS = (
-    ("must-link A B", "the two belong in one cluster"),
-    ("cannot-link A B", "the two are never in one cluster"),
-    ("reject cluster_3", "no two images of it are ever in one cluster"),
-    ("--learn", "files that you moved between folders of DST/result"),
-    ("list", "what is remembered"),
-    ("forget N [N …]", "take it back; forget all"),
-    ("A, B", "as clusters.csv names them, or places in the result (result/cluster_0/x.jpg)"),
+    ("must-link A B", "A and B belong in one cluster"),
+    ("cannot-link A B", "A and B never share a cluster"),
+    ("reject cluster_3", "no two images of the cluster ever share a cluster"),
+    ("--learn", "constraints from files that you moved in DST/result"),
+    ("list", "print the stored constraints"),
+    ("forget N [N ...]", "delete constraints by number; forget all: delete all"),
+    ("A, B", "names as in clusters.csv, or paths such as result/cluster_0/x.jpg"),
 )
 OPERATIONS = ("must-link", "cannot-link", "reject", "list", "forget")
-SPLIT_TEXT = "Cut one cluster of a finished result in parts and move its files into their folders."
+SPLIT_TEXT = "Split one cluster of a finished result, and move its files into new folders."
 UNDO_TEXT = (
-    "Take a run back, finished or interrupted: moved images go back to where they were, with their"
-    " times, and what the run made goes away. What was changed since stays and is named."
+    "Undo a finished or interrupted run: move images back, and remove the files that the run"
+    " created. Files that were changed since are kept and listed."
 )
 
 
@@ -38,16 +38,16 @@ def _decide_parser() -> CommandParser:
         ("clusterimg decide photos_clustered cannot-link moon.png page.png", ""),
         ("clusterimg decide photos_clustered list", ""),
     )
-    tables = {"what can be decided about DST": FORMS}
+    tables = {"Forms of WHAT": FORMS}
     parser = CommandParser(
         "clusterimg decide", DECIDE_TEXT, tables=tables, examples=examples, intermixed=True
     )
-    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="the result folder")
+    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
     kind = ArgumentType(str, OPERATIONS)
     parser.add_value(INPUT, "what", nargs="*", metavar="WHAT", type=kind, help="see above")
-    parser.add_switch(INPUT, "--learn", help="take files that were moved by hand")
-    flags.add_cache(parser, "where decisions are kept (default: the cache folder that the run had)")
-    flags.add_json(parser, "as one JSON object")
+    parser.add_switch(INPUT, "--learn", help="add constraints from files moved by hand")
+    flags.add_cache(parser, "folder of the constraints (default: the cache folder of the run)")
+    flags.add_json(parser, "print JSON")
     return parser
 
 
@@ -76,8 +76,8 @@ def _decide(given: dict[str, Any]) -> int:
 def _parser(name: str, text: str, examples: Rows) -> CommandParser:
     """The parser of a command that moves files of a result."""
     parser = CommandParser(f"clusterimg {name}", text, examples=examples)
-    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="the result folder")
-    parser.add_switch(OUTPUT, "--dry-run", help="say what would be done")
+    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
+    parser.add_switch(OUTPUT, "--dry-run", help="print the plan, write nothing")
     flags.add_verbose(parser)
     flags.add_json(parser)
     return parser
@@ -86,9 +86,12 @@ def _parser(name: str, text: str, examples: Rows) -> CommandParser:
 def _split_parser() -> CommandParser:
     examples = (("clusterimg split photos_clustered cluster_0 --dry-run", ""),)
     parser = _parser("split", SPLIT_TEXT, examples)
-    parser.add_value(INPUT, "cluster", metavar="CLUSTER", help="such as cluster_7")
-    at = "cut the links below that similarity, or the weakest one (default: weakest)"
-    parser.add_value(CLUSTERS, "--at", metavar="F|weakest", help=at)
+    parser.add_value(
+        INPUT, "cluster", metavar="CLUSTER", help="name of the cluster, such as cluster_7"
+    )
+    at = "remove links below this similarity, or the weakest link (default: weakest)"
+    kind = ArgumentType(str, ("weakest",))
+    parser.add_value(CLUSTERS, "--at", type=kind, metavar="F", help=at)
     return parser
 
 

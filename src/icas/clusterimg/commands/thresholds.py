@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from icas.cli.console import Console
 from icas.cli.options import parse_size
 from icas.cli.parser import (
-    COMPARISON,
     INPUT,
+    METHOD,
     OUTPUT,
-    WORKERS,
+    PERFORMANCE,
     ArgumentType,
     CommandParser,
     take_source,
@@ -115,7 +115,7 @@ def write_curve(
     `sample` 0 compares all images; `cache` None is the user's cache folder, False is none.
     """
     if plot is not None and plot.suffix.lower() != ".png":
-        raise UsageError(f"--plot {plot}: the curve is a picture, so a name in .png is needed")
+        raise UsageError(f"--plot {plot}: choose a file name that ends in .png")
     truth = read_labels(labels) if labels is not None else None
     linked = linking(make_method_from(method, options))
     with (
@@ -184,29 +184,44 @@ def _last_line(points: Sequence[CurvePoint], images: int, out: Path | None) -> s
     return line if out is None else f"{line} -> {out}"
 
 
+COMMON = (
+    "--src",
+    "--recursive",
+    "--labels",
+    "--sample",
+    "--seed",
+    "--method",
+    "--size",
+    "--out",
+    "--plot",
+    "--jobs",
+)
+
+
 def _parser() -> CommandParser:
-    text = "Links, clusters and clustered images at every threshold at which something changes."
+    text = "List links, clusters and clustered images at every threshold where they change."
     examples = (
         ("clusterimg thresholds photos --method orb", ""),
         ("clusterimg thresholds photos --labels labels.csv --out curve.csv --plot curve.png", ""),
     )
-    parser = CommandParser("clusterimg thresholds", text, examples=examples)
+    parser = CommandParser("clusterimg thresholds", text, common=COMMON, examples=examples)
     parser.add_source()
     add = parser.add_value
-    add(INPUT, "--labels", type=Path, metavar="CSV", help="true labels: file,label (default: none)")
-    parser.add_switch(INPUT, "--recursive", help="sub-folders too")
-    sample = "images compared; 0 = all (default: 1000 images)"
+    labels = "true labels: a table with columns file,label (default: none)"
+    add(INPUT, "--labels", type=Path, metavar="CSV", help=labels)
+    parser.add_switch(INPUT, "--recursive", help="include sub-folders")
+    sample = "images to sample; 0 = all (default: 1000 images)"
     add(INPUT, "--sample", type=int, metavar="N", help=sample)
-    add(INPUT, "--seed", type=int, metavar="N", help="draws the sample (default: 0)")
+    add(INPUT, "--seed", type=int, metavar="N", help="random seed for sampling (default: 0)")
     flags.add_method(parser, "imagehash")
-    size = "bring images to this size in pixels first (default: the method's)"
-    add(COMPARISON, "--size", type=ArgumentType(parse_size), metavar="WxH", help=size)
-    out = "write the table there as CSV (default: print it)"
+    size = "resize images to this size in pixels (default: the method's)"
+    add(METHOD, "--size", type=ArgumentType(parse_size), metavar="WxH", help=size)
+    out = "write the table as CSV (default: print it)"
     add(OUTPUT, "--out", type=Path, metavar="FILE", help=out)
-    plot = "draw it as curves: a picture, .png (default: none)"
+    plot = "plot the curves as PNG (default: none)"
     add(OUTPUT, "--plot", type=Path, metavar="FILE", help=plot)
-    add(WORKERS, "--jobs", type=int, metavar="N", help="workers (default: all cores)")
-    flags.add_cache(parser, "folder of kept features (default: the user's cache folder)")
+    add(PERFORMANCE, "--jobs", type=int, metavar="N", help="number of workers (default: all cores)")
+    flags.add_cache(parser)
     flags.add_no_cache(parser)
     flags.add_method_flags(parser, {"seed", "size"})
     return parser

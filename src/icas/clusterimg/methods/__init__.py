@@ -15,18 +15,14 @@ _HERE = "icas.clusterimg.methods."
 METHODS = Registry(
     "icas.methods",
     {
-        "ssim": Entry(
-            _HERE + "ssim:Ssim", "structural similarity of the gray images at a common size"
-        ),
-        "minhash": Entry(_HERE + "minhash:MinHash", "MinHash of the places of Harris corners"),
+        "ssim": Entry(_HERE + "ssim:Ssim", "structural similarity of gray images at a common size"),
+        "minhash": Entry(_HERE + "minhash:MinHash", "MinHash of Harris corners"),
         "imagehash": Entry(
-            _HERE + "imagehash:ImageHash", "perceptual hash; fastest, for edited copies"
+            _HERE + "imagehash:ImageHash", "perceptual hash; fastest; resized and edited copies"
         ),
-        "orb": Entry(_HERE + "orb:Orb", "local features; survives crops, turns, scale and shifts"),
+        "orb": Entry(_HERE + "orb:Orb", "local features; crops, rotation, scale, shifts"),
         "tm": Entry(_HERE + "tm:TemplateMatching", "colour difference at a common size"),
-        "deep": Entry(
-            _HERE + "deep:Deep", "features of a trained network; for what pixels do not tell"
-        ),
+        "deep": Entry(_HERE + "deep:Deep", "network embeddings; images of the same kind"),
     },
     member="links",
 )

@@ -58,29 +58,29 @@ class Deep(Method):
 
     model: Any = option(
         None,
-        "network that gives the features: any of torchvision's classifiers, or timm:NAME",
+        "network: a classifier of torchvision, or timm:NAME",
         parse=str,
         metavar="NAME",
-        default_text="the one in --weights, else one that is trained on the folder first",
+        default_text="that of --weights, else one trained on the folder",
     )
     weights: Path | None = option(
         None,
-        "its weights: a file, or the word random; without --model a file of clusterimg train",
+        "weights of the network: a file, or random; without --model a file of clusterimg train",
         parse=Path,
         metavar="FILE",
-        default_text="those that the library of the network fetches",
+        default_text="downloaded by the library",
     )
     size: Size | None = option(
         None,
-        "size that images are brought to",
+        "resize images to this size",
         parse=parse_size,
         minimum=32,
         metavar="WxH",
-        default_text="what the network takes; where it takes any, 160x160 pixels",
+        default_text="that of the network, or 160x160 pixels",
     )
     dims: int = option(
         128,
-        "for links, features are whitened to so many numbers over the folder; 0 = as they are",
+        "dimensions of whitened features, for links; 0 = no whitening",
         minimum=0,
     )
     cluster_model: tuple[str, ...] | None = _of_grid(
@@ -89,7 +89,7 @@ class Deep(Method):
         words=tuple(KINDS),
         listed=True,
         default_text="links by cosine; with a network of clusterimg train and no number as"
-        " --threshold, kmeans,hierarchy,hdbscan",
+        " --threshold: kmeans,hierarchy,hdbscan",
     )
     clusters: tuple[int, ...] | None = _of_grid("clusters")
     max_iter: tuple[int, ...] | None = _of_grid("max_iter")
@@ -99,11 +99,11 @@ class Deep(Method):
     max_cluster_size: tuple[int, ...] | None = _of_grid("max_cluster_size")
     device: str = option(
         "cpu",
-        "what computes: cpu, cuda, cuda:N, mps or auto",
+        "compute device: cpu, cuda, cuda:N, mps or auto",
         metavar="DEVICE",
         words=("cpu", "cuda", "mps", "auto"),
     )
-    seed: int = option(0, "where chance comes in, it starts here", minimum=0)
+    seed: int = option(0, "random seed", minimum=0)
     linked: bool = False
     fitted: str = ""
 

@@ -95,16 +95,14 @@ class ImageHash(Method):
     Raises UsageError: an option is outside its limits.
     """
 
-    hash_size: int = option(8, "side of the hash; it has this number squared of bits", minimum=2)
-    highfreq_factor: int = option(
-        4, "how many times the side of the hash the image is resized to", minimum=1
-    )
+    hash_size: int = option(8, "side of the hash; it has N x N bits", minimum=2)
+    highfreq_factor: int = option(4, "resize images to this multiple of the hash size", minimum=1)
     size: Size | None = option(
         None,
-        "size images are brought to before hashing",
+        "resize images to this size before hashing",
         parse=parse_size,
         minimum=1,
-        default_text="as they are",
+        default_text="no resizing",
         metavar="WxH",
     )
 

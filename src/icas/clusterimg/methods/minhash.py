@@ -205,28 +205,26 @@ class MinHash(Method):
     Raises UsageError: an option is outside its limits, or the grid is too fine for bitmaps.
     """
 
-    corners: int = option(200, "most Harris corners kept of an image", minimum=1)
+    corners: int = option(200, "maximum number of Harris corners per image", minimum=1)
     permutations: int | None = option(
         None,
-        "components of a signature",
+        "length of the MinHash signature",
         parse=int,
         minimum=1,
         maximum=65536,
-        default_text=f"{COMPONENTS}, where signatures are compared",
+        default_text=f"{COMPONENTS}, if signatures are compared",
     )
-    grid: int = option(8, "cells of a grid along each side", minimum=1, maximum=1 << 20)
-    seed: int = option(
-        0, "number from which the permutations are drawn", minimum=0, maximum=(1 << 63) - 1
-    )
+    grid: int = option(8, "grid cells per side", minimum=1, maximum=1 << 20)
+    seed: int = option(0, "random seed of the permutations", minimum=0, maximum=(1 << 63) - 1)
     exact: bool | None = option(
         None,
-        "compare the sets of places themselves in place of their signatures",
+        "compare sets of corners instead of signatures",
         parse=bool,
-        default_text="on, unless --permutations are asked for",
+        default_text="on, unless --permutations is given",
     )
     size: Size | None = option(
         None,
-        "size images are brought to before corners",
+        "resize images to this size",
         parse=parse_size,
         minimum=1,
         default_text=f"{SIDE}x{SIDE} pixels",

@@ -355,21 +355,23 @@ class Orb(Method):
     Raises UsageError: an option is outside its limits.
     """
 
-    keypoints: int = option(200, "most ORB features kept of an image", minimum=1, maximum=65536)
+    keypoints: int = option(
+        200, "maximum number of ORB features per image", minimum=1, maximum=65536
+    )
     size: Size | None = option(
         None,
-        "size images are brought to before features",
+        "resize images to this size",
         parse=parse_size,
         minimum=1,
         default_text="long side of 256 pixels",
         metavar="WxH",
     )
     match_bits: int = option(
-        95, "bits in which two matched features may differ", unit="of 256", minimum=0, maximum=128
+        95, "maximum Hamming distance of a match", unit="of 256", minimum=0, maximum=128
     )
     tolerance: float = option(
         0.12,
-        "how far from where its hypothesis puts it a match may lie",
+        "maximum distance of a match from its predicted position",
         unit="of the long side",
         minimum=0,
         maximum=2,

@@ -62,7 +62,7 @@ class Ssim(Method):
 
     size: Size = option(
         (96, 96),
-        "common size of the images",
+        "resize images to this common size",
         parse=parse_size,
         minimum=WINDOW,
         unit="pixels",

@@ -55,7 +55,7 @@ class TemplateMatching(Method):
 
     size: Size = option(
         (10, 10),
-        "common size of the images",
+        "resize images to this common size",
         parse=parse_size,
         minimum=1,
         unit="pixels",

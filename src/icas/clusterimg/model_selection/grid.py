@@ -67,10 +67,10 @@ class Grid:
 
     kinds: tuple[str, ...] = option(
         ("kmeans", "hierarchy", "hdbscan"),
-        f"kinds of models to try: {', '.join(KINDS)}",
+        f"cluster models to try: {', '.join(KINDS)}",
         parse=parse_kinds,
         flag="--cluster-model",
-        metavar="KIND,…",
+        metavar="NAME,...",
         default_text="kmeans,hierarchy,hdbscan",
     )
     clusters: tuple[int, ...] | None = option(
@@ -78,49 +78,48 @@ class Grid:
         "numbers of clusters to try (kmeans, hierarchy, gaussian)",
         parse=parse_whole_numbers,
         minimum=1,
-        metavar="N,…",
-        default_text="2, 3, 4, 6, 8, 11, 16, … and half the number of images",
+        metavar="N,...",
+        default_text="2, 3, 4, 6, 8, 11, 16, ... up to half the images",
     )
     max_iter: tuple[int, ...] | None = option(
         None,
-        "most rounds of a fit (kmeans, gaussian)",
+        "maximum number of iterations (kmeans, gaussian)",
         parse=parse_whole_numbers,
         minimum=1,
-        metavar="N,…",
+        metavar="N,...",
         default_text="300",
     )
     eps: tuple[float, ...] | None = option(
         None,
-        "distances up to which two images are neighbours (dbscan), 0 to 2",
+        "neighbourhood radii to try, 0 to 2 (dbscan)",
         parse=parse_numbers,
         minimum=1e-6,
         maximum=2,
-        metavar="F,…",
-        default_text="the 10, 30, 50, 70 and 90 % quantiles of the distance to the neighbour"
-        " that makes an image the core of a cluster",
+        metavar="F,...",
+        default_text="10, 30, 50, 70 and 90 % quantiles of the core distances",
     )
     min_samples: tuple[int, ...] | None = option(
         None,
-        "images that a neighbourhood needs, itself among them (dbscan, hdbscan)",
+        "minimum neighbourhood sizes to try (dbscan, hdbscan)",
         parse=parse_whole_numbers,
         minimum=1,
-        metavar="N,…",
-        default_text="2, 3 and 5; for hdbscan the least size of a cluster",
+        metavar="N,...",
+        default_text="2, 3 and 5; hdbscan: the minimum cluster size",
     )
     min_cluster_size: tuple[int, ...] | None = option(
         None,
-        "least size of a cluster (hdbscan)",
+        "minimum cluster sizes to try (hdbscan)",
         parse=parse_whole_numbers,
         minimum=2,
-        metavar="N,…",
+        metavar="N,...",
         default_text="2, 3, 5 and 10",
     )
     max_cluster_size: tuple[int, ...] | None = option(
         None,
-        "greatest size of a cluster (hdbscan)",
+        "maximum cluster sizes to try (hdbscan)",
         parse=parse_whole_numbers,
         minimum=2,
-        metavar="N,…",
+        metavar="N,...",
         default_text="no limit",
     )
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icas.cli.options import check_options, option
-from icas.cli.parser import INPUT, NETWORK, OUTPUT, SAFETY, TRAINING, WORKERS
+from icas.cli.options import alternatives, check_options, option
+from icas.cli.parser import INPUT, NETWORK, OUTPUT, PERFORMANCE, TRAINING, UNTRUSTED
 from icas.clusterimg.features.extraction import Decoding
 from icas.clusterimg.networks.strides import check_size
 from icas.clusterimg.networks.weights import RANDOM
@@ -39,106 +39,108 @@ class TrainSettings:
 
     out: Path | None = option(
         None,
-        "file of the trained network: .pt, .pth or .safetensors",
+        "output file: .pt, .pth or .safetensors",
         parse=Path,
         metavar="FILE",
-        default_text="<src>_model.pt beside the source",
+        default_text="<src>_model.pt",
         group=OUTPUT,
     )
     size: int = option(
         64,
-        "side that images are brought to: a power of two from 32 on",
+        "side of the training images: a power of two, at least 32",
         unit="pixels",
         group=NETWORK,
     )
-    dims: int = option(
-        64, "numbers in the code of an image", minimum=1, maximum=65536, group=NETWORK
-    )
+    dims: int = option(64, "dimensions of the embedding", minimum=1, maximum=65536, group=NETWORK)
     loss: str = option(
         "mse",
-        "mean squared or mean absolute difference of pixels, or of features of another network",
+        f"reconstruction loss: {alternatives(LOSSES)}",
         choices=LOSSES,
+        metavar="NAME",
         group=TRAINING,
     )
     loss_model: str = option(
         "vgg19",
-        "network of the perceptual loss: any of torchvision's classifiers",
+        "perceptual: network, a classifier of torchvision",
         metavar="NAME",
         group=TRAINING,
     )
     loss_weights: Path | None = option(
         None,
-        f"its weights: a file, or the word {RANDOM}",
+        f"perceptual: weights, a file or {RANDOM}",
         parse=Path,
         metavar="FILE",
-        default_text="those that torchvision fetches",
+        default_text="downloaded by torchvision",
         group=TRAINING,
     )
     loss_layers: tuple[str, ...] | None = option(
         None,
-        "its layers whose outputs are compared, with commas between them",
+        "perceptual: layers to compare, separated by commas",
         parse=layer_names,
         metavar="NAMES",
-        default_text="the last layer at each of the first four resolutions",
+        default_text="the last one of each of the first four resolutions",
         group=TRAINING,
     )
     difference: str = option(
         "absolute",
-        "how these outputs are compared: the mean of what",
+        f"perceptual: difference of layers, {alternatives(DIFFERENCES)}",
         choices=DIFFERENCES,
+        metavar="NAME",
         group=TRAINING,
     )
-    epochs: int = option(20, "times that every image is seen, at most", minimum=1, group=TRAINING)
-    batch_size: int = option(16, "images a step", minimum=1, group=TRAINING)
+    epochs: int = option(20, "maximum number of epochs", minimum=1, group=TRAINING)
+    batch_size: int = option(16, "images per step", minimum=1, group=TRAINING)
     learning_rate: float = option(
         2e-3,
-        "highest step size of Adam: it rises for two epochs, then falls as a cosine",
+        "peak learning rate of Adam (two epochs warm-up, cosine decay)",
         minimum=1e-9,
         maximum=1.0,
         group=TRAINING,
     )
     patience: int = option(
-        10, "epochs without a better loss after which training stops", minimum=1, group=TRAINING
+        10, "stop after this many epochs without improvement", minimum=1, group=TRAINING
     )
     validation: float = option(
         0.1,
-        "share of the images that are kept apart to judge by",
+        "fraction of the images held out for validation",
         minimum=0.0,
         maximum=0.5,
         group=TRAINING,
     )
     device: str = option(
         "cpu",
-        "what computes: cpu, cuda, cuda:N, mps or auto",
-        group=WORKERS,
+        "compute device: cpu, cuda, cuda:N, mps or auto",
+        group=PERFORMANCE,
         metavar="DEVICE",
         words=("cpu", "cuda", "mps", "auto"),
     )
-    seed: int = option(
-        0, "where chance comes in, it starts here", minimum=0, maximum=2**63 - 1, group=TRAINING
-    )
-    resume: bool = option(False, "go on with a training that was stopped", group=OUTPUT)
-    overwrite: bool = option(False, "replace a trained network and begin anew", group=OUTPUT)
-    recursive: bool = option(False, "sub-folders too", group=INPUT)
+    seed: int = option(0, "random seed", minimum=0, maximum=2**63 - 1, group=TRAINING)
+    resume: bool = option(False, "continue an interrupted training", group=OUTPUT)
+    overwrite: bool = option(False, "replace an existing --out", group=OUTPUT)
+    recursive: bool = option(False, "include sub-folders", group=INPUT)
     max_pixels: int = option(
-        MAX_PIXELS, "pictures that claim more are not read", unit="pixels", minimum=1, group=SAFETY
+        MAX_PIXELS,
+        "skip larger images; they are listed as unreadable",
+        unit="pixels",
+        minimum=1,
+        group=UNTRUSTED,
     )
     isolate: bool = option(
         False,
-        "decode in processes that can be killed: what crashes or hangs a decoder, or takes too"
-        " much memory, is listed as unreadable",
-        group=SAFETY,
+        "decode images in separate processes; files that crash, hang or use too much memory are"
+        " listed as unreadable",
+        group=UNTRUSTED,
     )
     decode_timeout: float = option(
         TIMEOUT,
-        "with --isolate, what takes longer to decode is given up",
+        "with --isolate: time limit for one image",
         unit="seconds",
         parse=float,
         minimum=0.1,
-        group=SAFETY,
+        group=UNTRUSTED,
     )
     jobs: int | None = option(
-        None, "workers that read", parse=int, minimum=1, default_text="all cores", group=WORKERS
+        None, "number of workers", parse=int, minimum=1, default_text="all cores", group=PERFORMANCE
     )
 
     def decoding(self) -> Decoding:

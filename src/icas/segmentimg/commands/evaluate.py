@@ -7,27 +7,36 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.cli.parser import INPUT, LOGGING, SEGMENTS, WORKERS, ArgumentType, CommandParser
+from icas.cli.options import alternatives
+from icas.cli.parser import (
+    INPUT,
+    LOGGING,
+    PERFORMANCE,
+    SEGMENTATION,
+    ArgumentType,
+    CommandParser,
+)
 from icas.cli.program import Command
 from icas.segmentimg.commands.main import add_method_flags, discover_methods, make_settings
 
-TEXT = "Boundary recall, undersegmentation error and achievable accuracy against label maps."
-EXAMPLES = (("segmentimg evaluate --images pictures --truth maps --method graph", ""),)
+TEXT = "Boundary recall, undersegmentation error and achievable segmentation accuracy."
+EXAMPLES = (("segmentimg evaluate --images images --truth maps --method graph", ""),)
+COMMON = ("--images", "--truth", "--method", "--jobs", "--json", "--quiet")
 
 
 def _parser() -> CommandParser:
     from icas.segmentimg.segmenters import SEGMENTERS
 
-    parser = CommandParser("segmentimg evaluate", TEXT, examples=EXAMPLES)
+    parser = CommandParser("segmentimg evaluate", TEXT, common=COMMON, examples=EXAMPLES)
     add = parser.add_value
-    add(INPUT, "--images", type=Path, required=True, metavar="DIR", help="pictures")
-    truth = "a label map of each picture: NAME.png, or NAME.npz with an array a annotator"
+    add(INPUT, "--images", type=Path, required=True, metavar="DIR", help="folder of images")
+    truth = "folder of label maps: NAME.png, or NAME.npz with an array per annotator"
     add(INPUT, "--truth", type=Path, required=True, metavar="DIR", help=truth)
-    method = f"one of {', '.join(SEGMENTERS)} (default: superpixel)"
+    method = f"{alternatives(SEGMENTERS)} (default: superpixel)"
     kind = ArgumentType(str, tuple(SEGMENTERS))
-    add(SEGMENTS, "--method", type=kind, metavar="METHOD", help=method)
-    add(WORKERS, "--jobs", type=int, metavar="N", help="workers (default: all cores)")
-    parser.add_switch(LOGGING, "--json", help="as a JSON object")
+    add(SEGMENTATION, "--method", type=kind, metavar="NAME", help=method)
+    add(PERFORMANCE, "--jobs", type=int, metavar="N", help="number of workers (default: all cores)")
+    parser.add_switch(LOGGING, "--json", help="print JSON")
     add_method_flags(parser)
     return parser
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from icas.cli.console import Console
-from icas.cli.options import add_flags, options_of
+from icas.cli.options import Option, add_flags, options_of
 from icas.cli.parser import INPUT, LOGGING, OUTPUT, CommandParser, Rows
 from icas.cli.program import Command, Program
 from icas.common.errors import UnreadableImageError, UsageError
@@ -20,40 +20,56 @@ PROGRAM = Program(
     "segmentimg",
     default="segment",
     rows={
-        "segment": Entry(_PACKAGE + "main:SEGMENT", "cut and paint pictures; it may be left out"),
-        "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "compare with true label maps"),
+        "segment": Entry(_PACKAGE + "main:SEGMENT", "segment and paint images (default)"),
+        "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "score a method against true label maps"),
     },
 )
 main = PROGRAM.main
 
 FAILED = 1
 SOME_UNREADABLE = 3
-TEXT = "Cut pictures into segments, and paint them in windows (h shows the keys)."
+TEXT = "Segment images and paint the segments in a window (press h for the keys)."
 EXAMPLES: Rows = (
-    ("segmentimg photos", ""),
     ("segmentimg photos --palette classes.txt --save masks,coco", ""),
-    ("segmentimg photos --no-gui", ""),
     ("segmentimg img.png --method graph --k 60 --no-gui", ""),
     ("segmentimg img.png --preview methods.png", ""),
+    ("segmentimg photos", ""),
+    ("segmentimg photos --no-gui", ""),
     (
         "segmentimg img.png --method kmeans --k 5 --position-weight 0 --no-gui --save centres",
-        "the picture in five colours",
+        "reduce the image to five colours",
     ),
     ("segmentimg photos --method grabcut", ""),
     ("segmentimg img.png --method grabcut --no-gui --box 60,40,200,150", ""),
 )
 
+COMMON = (
+    "--recursive",
+    "--method",
+    "--out",
+    "--palette",
+    "--save",
+    "--no-gui",
+    "--preview",
+    "--resume",
+    "--templates",
+    "--box",
+    "--jobs",
+    "--quiet",
+)
+"""Flags of the short help, in its order."""
+
 
 def _parser() -> CommandParser:
     from icas.segmentimg.settings import SegmentSettings
 
-    parser = CommandParser("segmentimg", TEXT, examples=EXAMPLES)
-    parser.add_value(INPUT, "paths", nargs="*", metavar="PATH", help="pictures or folders")
-    parser.add_switch(OUTPUT, "--no-gui", help="no window")
-    preview = "all methods side by side on one picture (default: none)"
-    parser.add_value(OUTPUT, "--preview", type=Path, metavar="FILE.png", help=preview)
+    parser = CommandParser("segmentimg", TEXT, common=COMMON, examples=EXAMPLES)
+    parser.add_value(INPUT, "paths", nargs="*", metavar="PATH", help="images or folders")
+    parser.add_switch(OUTPUT, "--no-gui", help="segment without a window")
+    preview = "compare all methods on one image (default: none)"
+    parser.add_value(OUTPUT, "--preview", type=Path, metavar="FILE", help=preview)
     add_flags(parser, SegmentSettings)
-    parser.add_switch(LOGGING, "-v", "--verbose", help="a line a picture")
+    parser.add_switch(LOGGING, "-v", "--verbose", help="print a line for every image")
     add_method_flags(parser)
     return parser
 
@@ -64,7 +80,7 @@ def _segment(given: dict[str, Any]) -> int:
     quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
     no_gui, preview = given.pop("no_gui", False), given.pop("preview", None)
     if not paths:
-        raise UsageError("no picture: segmentimg img.jpg (see segmentimg --help)")
+        raise UsageError("no image: segmentimg PATH ... (see segmentimg --help)")
     console = Console(results=True, warnings=not quiet, bars=not quiet, details=verbose)
     settings = make_settings(given)
     if preview is not None:
@@ -110,7 +126,7 @@ def _preview(paths: list[str], out: Path, settings: Any, console: Console) -> in
     from icas.segmentimg.pipeline import write_preview
 
     if len(paths) != 1 or Path(paths[0]).is_dir():
-        raise UsageError("--preview takes one picture")
+        raise UsageError("--preview needs one image file")
     try:
         lines = write_preview(Path(paths[0]), out, settings, console)
     except UnreadableImageError as error:
@@ -136,27 +152,41 @@ def make_settings(given: dict[str, Any]) -> Any:
 def add_method_flags(parser: CommandParser) -> None:
     """Add the flags of every method; one that several methods have is added once, with the first.
 
-    Its help names the other methods with their defaults.
+    Its help names the other methods.
     """
     from icas.segmentimg.segmenters import SEGMENTERS, segmenter_class
 
+    parser.tables["Methods"] = tuple((name, entry.help) for name, entry in SEGMENTERS.items())
     options = {name: options_of(segmenter_class(name)) for name in SEGMENTERS}
     added: set[str] = set()
-    for name, entry in SEGMENTERS.items():
-        group = parser.group(f"method {name}")
-        group.description = entry.help
-        shared = {}
-        for option in options[name]:
-            rest = (
-                f"{other} {details.default_text or default}"
-                for other in SEGMENTERS
-                if segmenter_class(other) is not segmenter_class(name) and option in options[other]
-                for default, details in [options[other][option]]
-            )
-            if text := ", ".join(rest):
-                shared[option] = f"; also {text}"
+    for name, own in options.items():
+        group, shared = parser.group(f"Method {name}"), {}
+        for option, first in own.items():
+            rows = {
+                other: theirs[option]
+                for other, theirs in options.items()
+                if other != name and option in theirs
+            }
+            if rows:
+                shared[option] = f"; {', '.join(_compared(first, rows))}"
         add_flags(group, segmenter_class(name), skip=added, shared=shared)
-        added |= set(options[name])
+        added |= set(own)
+
+
+def _compared(first: tuple[Any, Option], rows: dict[str, tuple[Any, Option]]) -> Iterator[str]:
+    """What differs in the option of other methods, by method."""
+    same = [name for name, row in rows.items() if _shown(row) == _shown(first)]
+    if same:
+        yield f"also {', '.join(same)}"
+    for name, row in rows.items():
+        help, default = _shown(row)
+        if name not in same:
+            yield f"{name} {default}" if help == first[1].help else f"{name}: {help}, {default}"
+
+
+def _shown(row: tuple[Any, Option]) -> tuple[str, str]:
+    default, option = row
+    return option.help, option.default_text or str(default)
 
 
 def discover_methods(words: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ class AutomaticOptions:
 
     points_per_side: int | None = option(
         None,
-        "the model is asked at this many points a side",
+        "sampling points per side",
         parse=int,
         minimum=1,
         maximum=512,
@@ -45,44 +45,46 @@ class AutomaticOptions:
     )
     points_per_batch: int | None = option(
         None,
-        "points that the model is asked at once; fewer need less memory",
+        "sampling points per batch; fewer need less memory",
         parse=int,
         minimum=1,
         maximum=4096,
         default_text="64 on cuda, 16 on the CPU",
     )
     pred_iou_thresh: float = option(
-        0.88, "least quality of a mask, as the model guesses it", minimum=-1000, maximum=1000
+        0.88, "minimum predicted IoU of a mask", minimum=-1000, maximum=1000
     )
     stability_score_thresh: float = option(
-        0.95, "least overlap of a mask with itself at other cut-offs", minimum=-1, maximum=1
+        0.95, "minimum stability score of a mask", minimum=-1, maximum=1
     )
     stability_score_offset: float = option(
-        1.0, "how far those cut-offs lie off", minimum=0, maximum=1000
+        1.0, "threshold offset of the stability score", minimum=0, maximum=1000
     )
     box_nms_thresh: float = option(
-        0.7, "of masks whose boxes overlap by more, the best is kept", minimum=0, maximum=1
+        0.7, "IoU threshold of non-maximum suppression", minimum=0, maximum=1
     )
     crop_n_layers: int = option(
-        0, "layers of crops that are looked at too; layer n has 4 to the n", minimum=0, maximum=4
+        0, "number of crop layers; layer n has 4^n crops", minimum=0, maximum=4
     )
-    crop_nms_thresh: float = option(0.7, "as --box-nms-thresh, between crops", minimum=0, maximum=1)
+    crop_nms_thresh: float = option(
+        0.7, "IoU threshold of suppression between crops", minimum=0, maximum=1
+    )
     crop_overlap_ratio: float = option(
         512 / 1500,
-        "how far crops overlap, as a share of the picture",
+        "overlap of crops, as a fraction of the image",
         minimum=0,
         maximum=0.9,
         default_text="0.341",
     )
     crop_n_points_downscale_factor: int = option(
-        1, "points a side are divided by this from layer to layer", minimum=1, maximum=16
+        1, "divide points per side by this in each layer", minimum=1, maximum=16
     )
     min_mask_region_area: int = option(
-        0, "smaller islands and holes of masks go", unit="pixels", minimum=0, maximum=1_000_000
+        0, "remove smaller islands and holes of masks", unit="pixels", minimum=0, maximum=1_000_000
     )
     min_size: int = option(
         60,
-        "least segment of what no mask covers",
+        "minimum segment size",
         unit="pixels",
         minimum=1,
         maximum=1_000_000,

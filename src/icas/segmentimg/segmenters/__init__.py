@@ -18,20 +18,22 @@ _HERE = "icas.segmentimg.segmenters."
 SEGMENTERS = Registry(
     "icas.segmenters",
     {
-        "superpixel": Entry(_HERE + "superpixels:Superpixels", "small even pieces along the edges"),
-        "edge": Entry(_HERE + "edges:Edges", "closed regions between strong gradients"),
-        "kmeans": Entry(_HERE + "kmeans:KMeans", "colours, with a weighted place"),
-        "slickmeans": Entry(
-            _HERE + "kmeans:SlicKMeans", "superpixels, grouped by colour and place"
+        "superpixel": Entry(
+            _HERE + "superpixels:Superpixels", "small segments of similar size that follow edges"
         ),
-        "chanvese": Entry(_HERE + "chanvese:ChanVese", "level set between light and dark"),
+        "edge": Entry(_HERE + "edges:Edges", "regions enclosed by strong gradients"),
+        "kmeans": Entry(_HERE + "kmeans:KMeans", "k-means of colour and position"),
+        "slickmeans": Entry(_HERE + "kmeans:SlicKMeans", "k-means of SLIC superpixels"),
+        "chanvese": Entry(_HERE + "chanvese:ChanVese", "Chan-Vese level set"),
         "felzenszwalb": Entry(
-            _HERE + "regions:Felzenszwalb", "regions by contrast, scikit-image's"
+            _HERE + "regions:Felzenszwalb", "graph-based, by contrast (scikit-image)"
         ),
-        "quickshift": Entry(_HERE + "regions:Quickshift", "modes of colour and place"),
-        "graph": Entry(_HERE + "regions:Graph", "regions by contrast, OpenCV's, fast"),
-        "grabcut": Entry(_HERE + "grabcut:GrabCut", "one object, by boxes, strokes and clicks"),
-        "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything: what is there, or pointed at"),
+        "quickshift": Entry(_HERE + "regions:Quickshift", "mode seeking in colour and position"),
+        "graph": Entry(_HERE + "regions:Graph", "graph-based, by contrast (OpenCV); fast"),
+        "grabcut": Entry(
+            _HERE + "grabcut:GrabCut", "one object, selected by boxes, strokes and clicks"
+        ),
+        "sam": Entry(_HERE + "sam:SamSegmenter", "Segment Anything; automatic or prompted"),
     },
     member="automatic",
 )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import option
+from icas.cli.options import alternatives, option
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
 from icas.segmentimg.segmenters import Segmenter
@@ -30,15 +30,20 @@ class ChanVese(Segmenter):
     10 (2001); P. Getreuer, Chan-Vese segmentation, IPOL 2012.
     """
 
-    bins: int = option(12, "bands that the level set is cut into", minimum=2, maximum=256)
-    mu: float = option(0.1, "how much a short border counts", minimum=0, maximum=10)
-    lambda1: float = option(1.0, "how even the inside has to be", minimum=0, maximum=100)
-    lambda2: float = option(1.0, "how even the outside has to be", minimum=0, maximum=100)
-    tol: float = option(0.001, "change at which it rests", minimum=0, maximum=1)
-    max_num_iter: int = option(50, "rounds", minimum=1, maximum=10_000)
-    dt: float = option(0.5, "step", minimum=0.001, maximum=10)
-    init_level_set: str = option("checkerboard", "start", choices=STARTS)
-    min_size: int = option(60, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
+    bins: int = option(12, "number of bands of the level set", minimum=2, maximum=256)
+    mu: float = option(0.1, "weight of the boundary length", minimum=0, maximum=10)
+    lambda1: float = option(1.0, "weight of the variance inside", minimum=0, maximum=100)
+    lambda2: float = option(1.0, "weight of the variance outside", minimum=0, maximum=100)
+    tol: float = option(0.001, "convergence tolerance", minimum=0, maximum=1)
+    max_num_iter: int = option(50, "maximum number of iterations", minimum=1, maximum=10_000)
+    dt: float = option(0.5, "time step", minimum=0.001, maximum=10)
+    init_level_set: str = option(
+        "checkerboard",
+        f"initial level set: {alternatives(STARTS)}",
+        choices=STARTS,
+        metavar="NAME",
+    )
+    min_size: int = option(60, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
 
     name: ClassVar[str] = "chanvese"
     aliases: ClassVar[tuple[str, ...]] = ("chanvase",)

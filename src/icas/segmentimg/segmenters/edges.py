@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import option
+from icas.cli.options import alternatives, option
 from icas.common.errors import UsageError
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
@@ -32,26 +32,31 @@ class Edges(Segmenter):
     means, IPOL 2011; F. Meyer, Topographic distance and watershed lines, Signal Processing 1994.
     """
 
-    smoother: str = option("bilateral", "smoothing before", choices=SMOOTHERS)
-    d: int = option(5, "bilateral: diameter", unit="pixels", minimum=1, maximum=51)
+    smoother: str = option(
+        "bilateral",
+        f"smoothing filter: {alternatives(SMOOTHERS)}",
+        choices=SMOOTHERS,
+        metavar="NAME",
+    )
+    d: int = option(5, "bilateral: filter diameter", unit="pixels", minimum=1, maximum=51)
     sigma_color: float = option(
-        30.0, "bilateral: how far apart colours mix", unit="levels", minimum=0.1, maximum=500
+        30.0, "bilateral: sigma of colours", unit="levels", minimum=0.1, maximum=500
     )
     sigma_space: float = option(
-        3.0, "bilateral: how far apart places mix", unit="pixels", minimum=0.1, maximum=100
+        3.0, "bilateral: sigma of positions", unit="pixels", minimum=0.1, maximum=100
     )
-    h: float = option(5.0, "nlmeans: strength", minimum=0, maximum=100)
+    h: float = option(5.0, "nlmeans: filter strength", minimum=0, maximum=100)
     window: int = option(
-        15, "side of the window of the mean gradient, odd", unit="pixels", minimum=3, maximum=999
+        15, "window of the mean gradient, odd", unit="pixels", minimum=3, maximum=999
     )
     strength: float = option(
-        0.8, "an edge is above this times the mean gradient", minimum=0.05, maximum=20
+        0.8, "edge threshold, as a multiple of the mean gradient", minimum=0.05, maximum=20
     )
     closing: int = option(
-        3, "side of the square that closes gaps in edges, odd", unit="pixels", minimum=1, maximum=99
+        3, "kernel size that closes gaps in edges, odd", unit="pixels", minimum=1, maximum=99
     )
-    min_size: int = option(20, "least region", unit="pixels", minimum=1, maximum=1_000_000)
-    keep_edges: bool = option(False, "leave the ridges between regions as edge (0)")
+    min_size: int = option(20, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
+    keep_edges: bool = option(False, "keep ridges between segments as edges (label 0)")
 
     name: ClassVar[str] = "edge"
 

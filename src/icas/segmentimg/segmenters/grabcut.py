@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 def box_option(text: str) -> Any:
     """The option ``--box``."""
-    return _repeated("--box", f"{text}; may be given again", parse_box, "X0,Y0,X1,Y1")
+    return _repeated("--box", f"{text}; repeatable", parse_box, "X0,Y0,X1,Y1")
 
 
 def point_option() -> Any:
     """The option ``--point``."""
-    text = "on what is meant (label 1) or not (0); may be given again"
+    text = "point on the object (label 1) or background (0); repeatable"
     return _repeated("--point", text, parse_point, "X,Y,LABEL")
 
 
@@ -48,10 +48,10 @@ class GrabCut(Segmenter):
     iterated graph cuts, SIGGRAPH 2004.
     """
 
-    boxes: tuple[Corners, ...] = box_option("rectangle around what is meant")
+    boxes: tuple[Corners, ...] = box_option("rectangle around the object")
     points: tuple[Point, ...] = point_option()
-    rounds: int = option(5, "most rounds of GrabCut", minimum=1, maximum=1000)
-    seed: int = option(0, "of the colour mixtures", minimum=0, maximum=2**31 - 1)
+    rounds: int = option(5, "maximum number of GrabCut iterations", minimum=1, maximum=1000)
+    seed: int = option(0, "random seed", minimum=0, maximum=2**31 - 1)
 
     name: ClassVar[str] = "grabcut"
     automatic: ClassVar[bool] = False

@@ -267,16 +267,14 @@ class KMeans(Segmenter):
     `min_size` pixels is joined with the neighbour of nearest color.
     """
 
-    k: int = option(80, "clusters", minimum=1, maximum=10_000)
-    color_importance: float = option(
-        1.0, "how much colour counts beside place", minimum=0, maximum=1000
-    )
+    k: int = option(80, "number of clusters", minimum=1, maximum=10_000)
+    color_importance: float = option(1.0, "weight of colour", minimum=0, maximum=1000)
     position_weight: float = option(
-        0.5, "how much place counts beside colour; 0 = colours alone", minimum=0, maximum=1000
+        0.5, "weight of position; 0 = colour only", minimum=0, maximum=1000
     )
-    sigma: float = option(1.0, "smoothing before", unit="pixels", minimum=0, maximum=100)
-    min_size: int = option(40, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
-    seed: int = option(0, "draws the first centres", minimum=0)
+    sigma: float = option(1.0, "Gaussian smoothing", unit="pixels", minimum=0, maximum=100)
+    min_size: int = option(40, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "random seed", minimum=0)
 
     name: ClassVar[str] = "kmeans"
     saves: ClassVar[tuple[str, ...]] = ("centres",)
@@ -324,18 +322,16 @@ class SlicKMeans(Segmenter):
     """k-means of the mean colors and positions of superpixels."""
 
     region_size: int = option(
-        8, "side of a superpixel, about", unit="pixels", minimum=2, maximum=1000
+        8, "approximate side of a superpixel", unit="pixels", minimum=2, maximum=1000
     )
-    ruler: float = option(10.0, "how much an even shape counts", minimum=0, maximum=1000)
-    k: int = option(200, "clusters of superpixels", minimum=1, maximum=10_000)
-    color_importance: float = option(
-        1.0, "how much colour counts beside place", minimum=0, maximum=1000
-    )
+    ruler: float = option(10.0, "slic: weight of compactness", minimum=0, maximum=1000)
+    k: int = option(200, "number of clusters", minimum=1, maximum=10_000)
+    color_importance: float = option(1.0, "weight of colour", minimum=0, maximum=1000)
     position_weight: float = option(
-        1.0, "how much place counts beside colour", minimum=0, maximum=1000
+        1.0, "weight of position; 0 = colour only", minimum=0, maximum=1000
     )
-    min_size: int = option(40, "least piece", unit="pixels", minimum=1, maximum=1_000_000)
-    seed: int = option(0, "draws the first centres", minimum=0)
+    min_size: int = option(40, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "random seed", minimum=0)
 
     name: ClassVar[str] = "slickmeans"
 

@@ -22,8 +22,8 @@ class Felzenszwalb(Segmenter):
     """
 
     scale: float = option(60.0, "higher = larger segments", minimum=0, maximum=1e6)
-    sigma: float = option(0.8, "smoothing before", unit="pixels", minimum=0, maximum=100)
-    min_size: int = option(60, "least segment", unit="pixels", minimum=1, maximum=1_000_000)
+    sigma: float = option(0.8, "Gaussian smoothing", unit="pixels", minimum=0, maximum=100)
+    min_size: int = option(60, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
 
     name: ClassVar[str] = "felzenszwalb"
 
@@ -44,9 +44,9 @@ class Graph(Segmenter):
     Source: P. Felzenszwalb, D. Huttenlocher, Efficient graph-based image segmentation, IJCV 2004.
     """
 
-    sigma: float = option(0.5, "smoothing before", unit="pixels", minimum=0.01, maximum=100)
+    sigma: float = option(0.5, "Gaussian smoothing", unit="pixels", minimum=0.01, maximum=100)
     k: float = option(30.0, "higher = larger segments", minimum=0, maximum=1e6)
-    min_size: int = option(40, "least segment", unit="pixels", minimum=1, maximum=1_000_000)
+    min_size: int = option(40, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
 
     name: ClassVar[str] = "graph"
 
@@ -64,16 +64,16 @@ class Quickshift(Segmenter):
     Source: A. Vedaldi, S. Soatto, Quick shift and kernel methods for mode seeking, ECCV 2008.
     """
 
-    ratio: float = option(0.5, "how much colour counts beside place", minimum=0, maximum=1)
+    ratio: float = option(0.5, "weight of colour against position", minimum=0, maximum=1)
     kernel_size: float = option(
-        2.0, "width of the kernel; higher = fewer segments", unit="pixels", minimum=0.5, maximum=20
+        2.0, "kernel width; higher = fewer segments", unit="pixels", minimum=0.5, maximum=20
     )
     max_dist: float = option(
-        10.0, "farthest step to a mode; higher = fewer segments", minimum=0.5, maximum=1000
+        10.0, "maximum distance to a mode; higher = fewer segments", minimum=0.5, maximum=1000
     )
-    sigma: float = option(0.0, "smoothing before", unit="pixels", minimum=0, maximum=100)
-    min_size: int = option(50, "least segment", unit="pixels", minimum=1, maximum=1_000_000)
-    seed: int = option(0, "breaks ties", minimum=0)
+    sigma: float = option(0.0, "Gaussian smoothing", unit="pixels", minimum=0, maximum=100)
+    min_size: int = option(50, "minimum segment size", unit="pixels", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "random seed", minimum=0)
 
     name: ClassVar[str] = "quickshift"
 

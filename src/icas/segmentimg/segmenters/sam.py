@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.cli.options import option
+from icas.cli.options import alternatives, option
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.io.reading import Image
@@ -35,38 +35,40 @@ class SamSegmenter(AutomaticOptions, Segmenter):
 
     checkpoint: str | None = option(
         None,
-        "weights of Segment Anything or MobileSAM",
+        "checkpoint of Segment Anything or MobileSAM",
         parse=str,
         metavar="FILE",
         flag="--sam-checkpoint",
     )
     model: str | None = option(
         None,
-        "which model they are of",
+        f"model of the checkpoint: {alternatives(MODELS)}",
         parse=str,
         choices=MODELS,
-        default_text="the file tells",
+        metavar="NAME",
+        default_text="read from the file",
         flag="--sam-model",
     )
     mode: str | None = option(
         None,
-        "prompt: what boxes and points mean; auto: all that is there",
+        "auto: all segments; prompt: the object of the boxes and points",
         parse=str,
         choices=("prompt", "auto"),
-        default_text="prompt where there are boxes or points, else auto",
+        metavar="MODE",
+        default_text="prompt with boxes or points, else auto",
         flag="--sam-mode",
     )
     device: str = option(
         "auto",
-        "what computes: cpu, cuda, cuda:N; auto: cuda where there is one",
+        "compute device: cpu, cuda, cuda:N or auto",
         metavar="DEVICE",
         words=("cpu", "cuda", "auto"),
     )
-    boxes: tuple[Any, ...] = box_option("what is meant lies in here")
+    boxes: tuple[Any, ...] = box_option("rectangle around the object")
     points: tuple[Any, ...] = point_option()
     cache: str | None = option(
         None,
-        "folder in which embeddings of pictures are kept, or none",
+        "folder of the embedding cache, or none",
         parse=str,
         metavar="DIR",
         default_text="sam in the user's cache folder",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from icas.cli.options import option
+from icas.cli.options import alternatives, option
 from icas.io.reading import Image
 from icas.segmentimg.labels.labels import Labels, absorb_small, connected
 from icas.segmentimg.segmenters import Segmenter
@@ -26,20 +26,21 @@ class Superpixels(Segmenter):
     2012; LSC, Z. Li and J. Chen, CVPR 2015; all as in ``cv2.ximgproc``.
     """
 
-    algorithm: str = option("seeds", "which superpixels", choices=ALGORITHMS)
+    algorithm: str = option(
+        "seeds",
+        alternatives(ALGORITHMS),
+        choices=ALGORITHMS,
+        metavar="NAME",
+    )
     region_size: int = option(
-        15, "side of a superpixel, about", unit="pixels", minimum=2, maximum=1000
+        15, "approximate side of a superpixel", unit="pixels", minimum=2, maximum=1000
     )
-    ruler: float = option(
-        10.0, "slic: how much an even shape counts beside colour", minimum=0, maximum=1000
-    )
-    ratio: float = option(
-        0.075, "lsc: how much an even shape counts beside colour", minimum=0, maximum=1
-    )
-    iterations: int = option(10, "rounds", minimum=1, maximum=1000)
-    levels: int = option(3, "seeds: levels of blocks", minimum=1, maximum=12)
-    prior: int = option(1, "seeds: how much smooth borders count", minimum=0, maximum=5)
-    histogram_bins: int = option(8, "seeds: bins of a colour histogram", minimum=2, maximum=16)
+    ruler: float = option(10.0, "slic: weight of compactness", minimum=0, maximum=1000)
+    ratio: float = option(0.075, "lsc: weight of compactness", minimum=0, maximum=1)
+    iterations: int = option(10, "number of iterations", minimum=1, maximum=1000)
+    levels: int = option(3, "seeds: number of block levels", minimum=1, maximum=12)
+    prior: int = option(1, "seeds: weight of smooth borders", minimum=0, maximum=5)
+    histogram_bins: int = option(8, "seeds: bins of the colour histogram", minimum=2, maximum=16)
 
     name: ClassVar[str] = "superpixel"
 
