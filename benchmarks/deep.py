@@ -51,7 +51,6 @@ GROUPED = (
 )
 LAST_STAGE = 1280
 """Channels of the last stage of mobilenet_v2."""
-SHARES = (0.25, 0.5, 1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -136,12 +135,10 @@ def links_table(method: Deep, cases: list[Case]) -> Iterator[str]:
 
 
 def models_table(cases: list[Case]) -> Iterator[str]:
-    """Adjusted Rand index of k-means with the true number, and of what is chosen from grids."""
+    """Adjusted Rand index of k-means with the true number, and of the default grid."""
     ways = (
         "`KMeans` of scikit-learn, last stage, true k",
         "kmeans, true k",
-        "kmeans, ¼ k … 4 k",
-        "hierarchy, ¼ k … 4 k",
         "default grid",
     )
     yield f"| set | k | {' | '.join(ways)} |"
@@ -162,7 +159,6 @@ def indexes(case: Case) -> Iterator[float]:
     from sklearn.metrics import adjusted_rand_score
 
     count = len(set(case.truth))
-    some = tuple(sorted({max(2, round(count * share)) for share in SHARES}))
 
     def judged(labels: NDArray[Any]) -> float:
         return float(adjusted_rand_score(case.truth, labels))
@@ -170,8 +166,6 @@ def indexes(case: Case) -> Iterator[float]:
     yield judged(KMeans(count, n_init=10, random_state=0).fit_predict(case.plain.array))
     for grid in (
         Grid(kinds=("kmeans",), clusters=(count,)),
-        Grid(kinds=("kmeans",), clusters=some),
-        Grid(kinds=("hierarchy",), clusters=some),
         Grid(),
     ):
         yield judged(group(case.features.array, grid).labels)

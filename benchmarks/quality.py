@@ -66,7 +66,7 @@ def main() -> int:
         for name in sets
         for method in methods
     }
-    lines = table(sets, methods, found, {name: counts(data / name, given.most) for name in sets})
+    lines = table(sets, methods, found)
     if given.sets or given.methods != ",".join(METHODS):
         print("\n".join(lines))
     else:
@@ -104,13 +104,6 @@ def chosen_files(folder: Path, most: int) -> dict[str, str]:
     return {files[row]: labels[files[row]] for row in rows}
 
 
-def counts(folder: Path, most: int) -> str:
-    labels = chosen_files(folder, most)
-    whole = len(read_labels(folder / "labels.csv"))
-    of_all = "" if len(labels) == whole else f" of {whole}"
-    return f"{len(labels)}{of_all}"
-
-
 def measured(folder: Path, method: Method, most: int) -> Quality:
     """Compare all pairs of a set once, and judge every threshold."""
     labels = chosen_files(folder, most)
@@ -132,22 +125,21 @@ def table(
     sets: list[str],
     methods: dict[str, Method],
     found: dict[tuple[str, str], Quality],
-    sizes: dict[str, str],
 ) -> list[str]:
     """Markdown: a row a set, a column a method: best F1, in parentheses F1 with auto."""
-    lines = [f"| set | images | {' | '.join(methods)} |", f"|---|---|{'---|' * len(methods)}"]
+    lines = [f"| set | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
     for name in sets:
         cells = [cell(found[name, method]) for method in methods]
-        lines.append(f"| {name} | {sizes[name]} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     for title, chosen in (("mean of the first six", AIMS), ("mean of all", tuple(sets))):
         present = [name for name in chosen if name in sets]
         if present:
             means = [mean_cell([found[name, method] for name in present]) for method in methods]
-            lines.append(f"| **{title}** | | {' | '.join(means)} |")
+            lines.append(f"| **{title}** | {' | '.join(means)} |")
     seconds = [f"{sum(found[name, method].seconds for name in sets):.0f} s" for method in methods]
-    lines.append(f"| time for all sets, 2 cores | | {' | '.join(seconds)} |")
+    lines.append(f"| time for all sets, 2 cores | {' | '.join(seconds)} |")
     shares = [f"{share_of_best([found[name, method] for name in sets]):.2f}" for method in methods]
-    lines.append(f"| `auto` / best, mean | | {' | '.join(shares)} |")
+    lines.append(f"| `auto` / best, mean | {' | '.join(shares)} |")
     return lines
 
 

@@ -52,21 +52,21 @@ def main() -> None:
         save(deep(given.weights.resolve()), given.out / "method-deep.jpg")
 
 
-def alike(a: Image, b: Image, method: str) -> float:
-    """Similarity of two pictures."""
+def similarity(a: Image, b: Image, method: str) -> float:
+    """Similarity of two images."""
     return float(icas.similarity_matrix([a], [b], method=method)[0, 0])
 
 
 def titles(pictures: list[Image], names: tuple[str, ...], method: str) -> list[str]:
     """Each name with the similarity of its picture to the first."""
-    numbers = [alike(pictures[0], other, method) for other in pictures[1:]]
+    numbers = [similarity(pictures[0], other, method) for other in pictures[1:]]
     return [names[0], *(f"{n}: {s:.2f}" for n, s in zip(names[1:], numbers, strict=True))]
 
 
 def imagehash() -> Figure:
-    """Pictures, what is left of them at 32x32, and the bits of their hashes."""
+    """Images, their 32x32 versions, and the bits of their hashes."""
     pictures = [coffee(), saved_anew(coffee(), margin=3), resize(data.rocket(), (300, 200))]
-    names = titles(pictures, ("a picture", "cropped, smaller, brighter", "another"), "imagehash")
+    names = titles(pictures, ("reference", "cropped, brighter", "other image"), "imagehash")
     packed = icas.features(pictures, method="imagehash").array
     bits = np.unpackbits(packed, axis=1).reshape(-1, 8, 8)
     figure, axes = sheet(3, 7.2, 6.6, (0.8, 1, 1))
@@ -88,14 +88,14 @@ def ssim() -> Figure:
     changed = saved_anew(coffee())
     changed[60:80, 100:130] = 40
     pictures = [coffee(), changed, resize(data.chelsea(), (300, 200))]
-    names = titles(pictures, ("a picture", "saved anew, one patch dark", "another"), "ssim")
+    names = titles(pictures, ("reference", "edited copy, dark patch", "other image"), "ssim")
     gray = icas.features(pictures, method="ssim").array
     figure, axes = sheet(3, 7.2, 4.9, (1, 1))
     for column, (own, name) in enumerate(zip(gray, names, strict=True)):
         show(axes[0, column], own, name, cmap="gray", vmin=0, vmax=255)
         _, full = structural_similarity(gray[0], own, data_range=255, full=True)
         how = {"cmap": "RdYlGn", "vmin": -1, "vmax": 1}
-        text = "windows beside the first" if column else "windows beside itself"
+        text = "windows against reference" if column else "windows of reference"
         show(axes[1, column], full, text, **how)
     figure.colorbar(axes[1, 2].images[0], ax=axes[1, :], fraction=0.05, aspect=12)
     return figure
@@ -105,14 +105,14 @@ def tm() -> Figure:
     """Pictures at 10x10 in colour, and where they differ."""
     left, right = two_cameras()
     pictures = [left, right, resize(data.chelsea(), (300, 200))]
-    names = titles(pictures, ("a picture", "a second camera beside it", "another"), "tm")
+    names = titles(pictures, ("reference", "second camera", "other image"), "tm")
     small = [resize(picture, (10, 10)) for picture in pictures]
     figure, axes = sheet(3, 7.2, 6.4, (0.8, 1, 1))
     for column, (picture, own, name) in enumerate(zip(pictures, small, names, strict=True)):
         show(axes[0, column], picture, name)
         show(axes[1, column], own, "10x10")
         difference = ((own.astype(float) - small[0]) ** 2).sum(axis=2)
-        text = "squared difference" if column else "beside itself: 0"
+        text = "squared difference" if column else "reference: 0"
         show(axes[2, column], np.sqrt(difference), text, cmap="magma", vmin=0, vmax=250)
     return figure
 
@@ -121,7 +121,7 @@ def minhash() -> Figure:
     """Harris corners in the cells of one of the four grids, coloured by their class of gray."""
     left, right = two_cameras()
     pictures = [left, right, resize(data.chelsea(), (300, 200))]
-    names = titles(pictures, ("a picture", "a second camera beside it", "another"), "minhash")
+    names = titles(pictures, ("reference", "second camera", "other image"), "minhash")
     first = {place[2] for place in corners_of(left)}
     figure, axes = sheet(3, 9.6, 3.45)
     for axis, picture, name in zip(axes.flat, pictures, names, strict=True):
@@ -148,11 +148,11 @@ def corners_of(picture: Image) -> list[tuple[int, int, tuple[int, int, int]]]:
 
 
 def orb() -> Figure:
-    """Mutual matches of a picture with a crop of it that is turned, and with another picture."""
+    """Mutual matches of an image with a rotated crop of it, and with another image."""
     whole = resize(data.astronaut(), (320, 320))
     matrix = cv2.getRotationMatrix2D((140, 140), 20, 1.1)
     turned = cv2.warpAffine(whole, matrix, (270, 280), borderMode=cv2.BORDER_REFLECT)
-    pairs = [("turned, larger, cropped", turned), ("another", coffee())]
+    pairs = [("rotated, enlarged, cropped", turned), ("other image", coffee())]
     figure, axes = sheet(2, 9.6, 2.95)
     for axis, (name, other) in zip(axes.flat, pairs, strict=True):
         height = max(len(whole), len(other))
@@ -160,9 +160,8 @@ def orb() -> Figure:
         board[: len(whole), : whole.shape[1]] = whole
         board[: len(other), whole.shape[1] + 12 :] = other
         lines, good = matches_of(whole, other)
-        text = (
-            f"{name}: {alike(whole, other, 'orb'):.2f}; {good.sum()} of {len(good)} matches agree"
-        )
+        value = similarity(whole, other, "orb")
+        text = f"{name}: {value:.2f}; {good.sum()} of {len(good)} matches agree"
         show(axis, board, text)
         for (x, y, x2, y2), agrees in sorted(zip(lines, good, strict=True), key=lambda one: one[1]):
             colour, width = (GOOD, 1.0) if agrees else (BAD, 0.5)
@@ -191,7 +190,7 @@ def matches_of(a: Image, b: Image) -> tuple[list[tuple[float, ...]], np.ndarray]
 
 
 def deep(weights: Path) -> Figure:
-    """Two places of each of six surfaces: what a network and what a hash finds alike."""
+    """Similarity of two patches of six surfaces, by a network and by a hash."""
     pieces = [piece for name in SURFACES for piece in two_places(getattr(data, name)())]
     names = [f"{name} {place}" for name in SURFACES.values() for place in (1, 2)]
     how = {"model": "mobilenet_v2", "weights": str(weights), "dims": 0}
