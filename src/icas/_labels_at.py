@@ -1,4 +1,4 @@
-"""`icas.labels_at`: one name for the clusters of a forest and the segments of a merge tree."""
+"""`icas.labels_at`: clusters of a forest, or segments of a merge tree, at a threshold."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ def labels_at(tree: Forest, threshold: float) -> NDArray[np.int64]: ...
 @overload
 def labels_at(tree: MergeTree, threshold: int) -> NDArray[np.int32]: ...
 def labels_at(tree: Forest | MergeTree, threshold: float) -> NDArray[Any]:
-    """Labels at another level, without comparing anything again.
+    """Compute clusters or segments at another threshold, without new comparisons.
 
     Parameters
     ----------
     tree : Forest or MergeTree
-        ``ImageClusterer.forest_``, or what `icas.merge_tree` gives.
+        ``ImageClusterer.forest_``, or the result of `icas.merge_tree`.
     threshold : float or int
-        Of a forest, the similarity from which on images are linked; of a merge tree, how many
-        segments are left (or as many as there are).
+        For a Forest: minimum similarity of linked images. For a MergeTree: number of segments, at
+        least 1 (fewer are returned if there are fewer).
 
     Returns
     -------
     (n,) int64 or (h, w) int32 ndarray
-        Cluster of each image (0 the largest, -1 = outlier), or segment of each pixel (1…, 0 =
-        edge).
+        Cluster of each image (0 = largest cluster, -1 = outlier), or segment of each pixel (from
+        1, 0 = edge).
 
     Raises
     ------
     UsageError
-        The threshold lies below the forest's floor, fewer than one segment is asked for, or
-        `tree` is neither.
+        The threshold is below ``forest.floor``, the number of segments is below 1, or `tree` has
+        another type.
 
     See Also
     --------
-    icas.recut : the same for a result on disk.
+    icas.recut : Give a result on disk another threshold.
 
     Examples
     --------
@@ -69,4 +69,4 @@ def labels_at(tree: Forest | MergeTree, threshold: float) -> NDArray[Any]:
         return graph.labels_at(tree, threshold)
     if isinstance(tree, merging.MergeTree):
         return label_map(merging.labels_at(tree, int(threshold)))
-    raise UsageError(f"a Forest or a MergeTree is needed, not {type(tree).__name__}")
+    raise UsageError(f"expected a Forest or a MergeTree, got {type(tree).__name__}")

@@ -102,7 +102,7 @@ def test_groff_prints_no_warnings(manual, tmp_path):
         text=True,
         check=False,
     )
-    if "cannot load" in done.stderr or "can't open" in done.stderr:
+    if "cannot import" in done.stderr or "can't open" in done.stderr:
         pytest.skip(f"groff is not whole here: {done.stderr.splitlines()[0]}")
     assert (done.returncode, done.stderr) == (0, "")
     shown = re.sub(".\x08", "", done.stdout)  # bold is a letter printed twice

@@ -16,7 +16,7 @@ def test_case_does_not_matter():
 
 
 def test_an_unknown_name_is_told_with_the_choices():
-    with pytest.raises(icas.UsageError, match="no method 'sift'; choose from ssim, ORB"):
+    with pytest.raises(icas.UsageError, match="unknown method 'sift': choose from ssim, ORB"):
         lookup(TABLE, "sift", "method")
 
 

@@ -30,10 +30,10 @@ from scenarios import FINE, SCENARIOS, World
 from steps import Commands, Done, Strike
 from world import differences, result
 
-HELD = re.compile(r"another clusterimg is at work in .*\(process (\d+) on (\S+), since ")
+HELD = re.compile(r"another clusterimg process uses .*\(process (\d+) on (\S+), since ")
 LATE = (
-    *("is not empty", "was interrupted", "holds no record", "no folder", "is being taken back"),
-    *("has just taken", "has just worked"),
+    *("is not empty", "was interrupted", "has no record", "no folder", "is not finished"),
+    *("has just undone", "has just removed", "has just changed"),
 )
 """What one is told that came when the other was at its end."""
 

@@ -39,7 +39,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(worlds, dis
     filler.unlink()
     assert done.code == 1
     assert "needs" in done.err
-    assert "MB free: make room" in done.err
+    assert "MB free: free some space" in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not world.dst.exists()
     assert world.wrong_source() == []

@@ -83,7 +83,7 @@ def test_undo_makes_no_folder_free_that_is_not_icas(tmp_path, commands):
     (tmp_path / "mine" / "a.txt").write_text("mine")
     done = commands.run(["undo", tmp_path / "mine"])
     assert done.code == 2
-    assert "holds no record of a run" in done.err
+    assert "has no record of a clusterimg run" in done.err
     (tmp_path / "mine" / ".icas" / "prepared").mkdir(parents=True)
     assert commands.run(["undo", tmp_path / "mine"]).code == 2
     assert (tmp_path / "mine" / ".icas" / "prepared").exists()

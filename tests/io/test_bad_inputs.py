@@ -77,7 +77,7 @@ REFUSED = {
     "avif_hopper.heif": "HEIF",
     "badcrc.png": "damaged",
     "bmp_b_reallybig.bmp": "claims 3000000x2000000 pixels, more than the limit of 178,956,970",
-    "bmp_b_shortfile.bmp": "cut short",
+    "bmp_b_shortfile.bmp": "truncated",
     "bomb_header.png": "claims 60000x60000 pixels, more than the limit of 178,956,970",
     "bomb_real.png": "claims 14000x14000 pixels, more than the limit of 178,956,970",
     "broken.png": "damaged",
@@ -90,17 +90,17 @@ REFUSED = {
     "png_decompression_dos.png": "damaged",
     "random.bin.jpg": "not an image",
     "text.jpg": "not an image (text)",
-    "truncated_half.jpg": "cut short",
-    "truncated_half.png": "cut short",
-    "truncated_header.jpg": "cut short",
-    "truncated_tail.jpg": "cut short",
+    "truncated_half.jpg": "truncated",
+    "truncated_half.png": "truncated",
+    "truncated_header.jpg": "truncated",
+    "truncated_tail.jpg": "truncated",
     "zero.jpg": "empty file",
     "zero.png": "empty file",
 }
 
 if importlib.util.find_spec("PIL.AvifImagePlugin") is None or not features.check("avif"):
     del READABLE["avif_hopper.avif"]
-    REFUSED["avif_hopper.avif"] = "of a rare kind"
+    REFUSED["avif_hopper.avif"] = "unsupported variant"
 
 LARGE = {"bomb_warn.png": (10_000, 9_500)}
 

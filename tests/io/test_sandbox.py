@@ -28,7 +28,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linu
 SHORT = Isolation.of(1.0, 1 << 20)
 LONG = Isolation.of(60.0, 1 << 20)
 CRASHED, SLOW, LARGE = (
-    "its decoder crashed",
+    "the decoder crashed",
     "took longer than 1 s to decode",
     "needs too much memory to decode",
 )

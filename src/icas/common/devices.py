@@ -27,10 +27,10 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if count else "cpu"
     if device == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: torch finds no Apple GPU here; choose auto or cpu")
+        raise UsageError("--device mps: torch finds no Apple GPU; choose auto or cpu")
     number = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and number >= count:
         raise UsageError(
-            f"--device {device}: torch finds {count or 'no'} CUDA devices here; choose auto or cpu"
+            f"--device {device}: torch finds {count or 'no'} CUDA devices; choose auto or cpu"
         )
     return device

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class IcasError(Exception):
-    """Base of all errors that icas raises: one line with what is wrong, where, and what to do.
+    """Base class of all errors of icas; the message is one line.
 
     Attributes
     ----------
     exit_code : int
-        What the commands end with: 1, or 2 for wrong usage and missing extras.
+        Exit code of the commands: 1, or 2 for wrong usage and missing extras.
 
     Examples
     --------
@@ -25,7 +25,7 @@ class IcasError(Exception):
 
 
 class UsageError(IcasError, ValueError):
-    """A wrong setting, name or path. Also a `ValueError`.
+    """Invalid setting, name or path. Also a `ValueError`.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class UsageError(IcasError, ValueError):
     >>> try:
     ...     icas.cluster("photos", method="orbb")
     ... except icas.UsageError as error:
-    ...     print(str(error).split(';')[0])
-    no method 'orbb'
+    ...     print(str(error).partition(':')[0])
+    unknown method 'orbb'
     """
 
     exit_code = 2
@@ -48,7 +48,7 @@ class UsageError(IcasError, ValueError):
 class MissingExtraError(IcasError, ImportError):
     """A package of an optional extra is not installed. Also an `ImportError`.
 
-    The message names the packages and the command that installs them.
+    The message has the packages and the command to install them.
 
     Attributes
     ----------
@@ -68,8 +68,8 @@ class MissingExtraError(IcasError, ImportError):
 class UnreadableImageError(IcasError, OSError):
     """A file could not be read as an image; the message is the reason, without the file name.
 
-    Also an `OSError`. `icas.read_image` raises it; where many files are read, those that cannot be
-    are listed instead.
+    Also an `OSError`. `icas.read_image` raises it. Functions that read many files list unreadable
+    ones instead.
 
     Attributes
     ----------
@@ -90,9 +90,7 @@ class UnreadableImageError(IcasError, OSError):
 
 
 class ConflictError(IcasError):
-    """Files on disk conflict with the planned operation.
-
-    Nothing was overwritten; the message says what is there.
+    """Files on disk conflict with the operation; nothing was overwritten.
 
     Attributes
     ----------

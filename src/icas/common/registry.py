@@ -108,7 +108,7 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry
     for broken, reason in reasons.items():
         if broken.casefold() == folded:
             raise UsageError(f"{kind} {name!r}: {reason}")
-    raise UsageError(f"no {kind} {name!r}; choose from {', '.join(table)}")
+    raise UsageError(f"unknown {kind} {name!r}: choose from {', '.join(table)}")
 
 
 def need(what: str, extra: str, *packages: str) -> None:

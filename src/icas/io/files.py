@@ -84,7 +84,9 @@ def one_line_errors(what: str, hint: str = "", *, subject: str | None = None) ->
 
 
 def beside(folder: Path, ending: str) -> Path:
-    """``<folder><ending>`` beside `folder`: the default for results."""
+    """``<folder><ending>`` beside `folder`, as the user wrote it: the default for results."""
+    if folder.name not in ("", "..") and not folder.is_symlink():
+        return folder.with_name(f"{folder.name}{ending}")
     whole = Path(os.path.realpath(folder))  # unlike resolve, no error for a link to itself
     return whole.parent / f"{whole.name or 'images'}{ending}"
 
@@ -94,7 +96,7 @@ def within(root: Path, name: str) -> Path:
     relative = PurePath(name)
     climbs = not relative.parts or relative.is_absolute() or ".." in relative.parts
     if climbs or not (root / relative).parent.resolve().is_relative_to(root.resolve()):
-        raise ConflictError(f"{name!r} is a place outside of {root}: nothing was done")
+        raise ConflictError(f"{name!r} is outside {root}: nothing was changed")
     return root / relative
 
 
@@ -106,7 +108,7 @@ def check_no_links(folder: Path) -> None:
     entries = folder.iterdir() if folder.is_dir() else ()
     for path in (folder, *entries):
         if path.is_symlink():
-            raise ConflictError(f"{path} is a link, which icas makes none of there: remove it")
+            raise ConflictError(f"{path} is a link, which icas never creates there: remove it")
 
 
 def unfinished(target: Path) -> Path:

@@ -52,31 +52,31 @@ class Found:
 
 
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """The images of `folder` in natural order (img2 before img10), as `folder` / name.
+    """List the image files of a folder in natural order (img2 before img10).
 
-    A file is an image by its suffix (``.jpg``, ``.png``, ``.webp``, …; case does not matter) or,
-    with an unknown suffix or none, by its first bytes. Hidden files and folders are left out.
+    A file is an image by its suffix (``.jpg``, ``.png``, ``.webp``, …; not case-sensitive) or, with
+    an unknown or missing suffix, by its first bytes. Hidden files and folders are skipped.
 
     Parameters
     ----------
     folder : str or Path
-        Where to look.
+        Folder to search.
     recursive : bool, default False
-        Enter sub-folders, but no links to folders, so that no loop can arise.
+        Include sub-folders, but not links to folders.
 
     Returns
     -------
     list of Path
-        Empty where there are none. Whether they can be read shows when they are.
+        ``folder / name`` of each file. The files are not opened, so some may be unreadable.
 
     Raises
     ------
     UsageError
-        `folder` is no folder or can't be read.
+        `folder` does not exist, is not a folder or cannot be read.
 
     See Also
     --------
-    icas.read_image : reads one.
+    icas.read_image : Read an image file.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def why_not_an_image(path: str | os.PathLike[str]) -> str:
         try:
             os.scandir(path).close()
         except OSError as error:
-            return f"a folder that cannot be read ({os_reason(error)})"
+            return f"unreadable folder ({os_reason(error)})"
         return "not a regular file (a folder)"
     try:
         return describe_content(read_head(path))
@@ -160,10 +160,10 @@ def _require_folder(folder: Path) -> None:
     except FileNotFoundError:
         raise UsageError(f"no folder {str(folder)!r}") from None
     except NotADirectoryError:
-        raise UsageError(f"{str(folder)!r} is a file: a folder with images is needed") from None
+        raise UsageError(f"{str(folder)!r} is a file: give a folder with images") from None
     except (OSError, ValueError) as error:
         words = os_reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"folder {str(folder)!r} cannot be read: {words}") from None
+        raise UsageError(f"cannot read folder {str(folder)!r}: {words}") from None
 
 
 def _is_dir(path: str | os.PathLike[str]) -> bool:

@@ -33,7 +33,7 @@ def cache_folder() -> Path:
             return folder
     except RuntimeError:
         pass
-    raise IcasError(f"this user has no home folder: {VARIABLE} names another one")
+    raise IcasError(f"this user has no home folder: set {VARIABLE} to a folder for the cache")
 
 
 PREFIX = "icas-"

@@ -38,10 +38,10 @@ _NOT_IMAGES = {
     b"\xfd7zXZ": "a compressed file",
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"\x7fELF": "a program",
-    b"\x1aE\xdf\xa3": "a film",
-    b"OggS": "a film or sound",
-    b"ID3": "a sound",
+    b"\x7fELF": "an executable",
+    b"\x1aE\xdf\xa3": "a video",
+    b"OggS": "video or audio",
+    b"ID3": "audio",
 }
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECASE)
 
@@ -92,10 +92,10 @@ def _describe_bytes(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return "a TAR archive"
     if head[4:8] == b"ftyp":
-        return "a film"
+        return "a video"
     if not head.strip(b"\0"):
-        return "nothing but zeros"
-    return "text" if _is_text(head) else "of no known format"
+        return "only zero bytes"
+    return "text" if _is_text(head) else "unknown format"
 
 
 def _is_text(head: bytes) -> bool:
@@ -117,10 +117,10 @@ def require_file(path: str | os.PathLike[str]) -> os.stat_result:
         status = Path(path).stat()
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP) and Path(path).is_symlink():
-            raise UnreadableImageError("a link that leads nowhere") from error
+            raise UnreadableImageError("broken link") from error
         raise UnreadableImageError(os_reason(error)) from error
     except ValueError as error:
-        raise UnreadableImageError(f"not a usable file name: {error}") from error
+        raise UnreadableImageError(f"invalid file name: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImageError(f"not a regular file ({_type_name(status.st_mode)})")
     return status

@@ -44,16 +44,19 @@ def check_size(size: Size, max_pixels: int, kind: str = "", cost: float = 0) -> 
     """
     width, height = size
     if width < 1 or height < 1:
-        raise UnreadableImageError(f"damaged: claims {width}x{height} pixels")
+        raise UnreadableImageError(f"damaged: header declares {width}x{height} pixels")
     limit = int(max_pixels * _BYTES / max(cost, _BYTES_OF.get(kind, _BYTES)))
     if width * height > limit:
-        of_kind = f" for {kind} as it is stored here" if limit < max_pixels else ""
+        of_kind = f" for this {kind} encoding" if limit < max_pixels else ""
         raise UnreadableImageError(
-            f"claims {width}x{height} pixels, more than the limit of {limit:,}{of_kind}"
+            f"header declares {width}x{height} pixels, more than the limit of {limit:,}{of_kind}"
             " (--max-pixels)"
         )
     if max(width, height) > MOST_SIDE:
-        raise UnreadableImageError(f"claims {width}x{height} pixels: a side may have {MOST_SIDE:,}")
+        raise UnreadableImageError(
+            f"header declares {width}x{height} pixels, more than the"
+            f" limit of {MOST_SIDE:,} per side"
+        )
 
 
 def check_tiles(pil: ImageFile.ImageFile) -> None:
@@ -63,7 +66,7 @@ def check_tiles(pil: ImageFile.ImageFile) -> None:
     if not isinstance(width, int) or not isinstance(height, int):
         return
     if width * height > max(_TILE_PIXELS, 2 * pil.size[0] * pil.size[1]):
-        raise UnreadableImageError(f"damaged: claims tiles of {width}x{height} pixels")
+        raise UnreadableImageError(f"damaged: header declares tiles of {width}x{height} pixels")
 
 
 def check_scans(data: bytes) -> None:
@@ -108,13 +111,13 @@ def jpeg2000_cost(file: IO[bytes], head: bytes) -> float:
     file.seek(0)
     start = (head + file.read(1 << 16)[len(head) :]).find(b"\xff\x4f\xff\x51")
     if start < 0:
-        raise UnreadableImageError("damaged: no JPEG 2000 stream at its start")
+        raise UnreadableImageError("damaged: no JPEG 2000 stream at the start")
     components, cost = 1, float(_BYTES_OF["JPEG2000"])
     for marker, content in islice(_stream_headers(file, start + 2), _HEADERS):
         if marker == 0x51 and len(content) >= 36:
             (components,) = struct.unpack(">H", content[34:36])
             if components > _COMPONENTS:
-                raise UnreadableImageError(f"damaged: claims {components} components")
+                raise UnreadableImageError(f"damaged: header declares {components} components")
         elif marker in (0x52, 0x53):
             cost = max(cost, _BYTES_OF["JPEG2000"] + components * _block_cost(marker, content))
     return cost
@@ -163,14 +166,14 @@ _MOST_TEXT = 1 << 26
 """Bytes of pixels as text that are read."""
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})"
 _PNM = re.compile(rb"P(?:[14f]%b%b|[2356]%b%b%b)(?:#[^\r\n]*)?\s" % ((_NUMBER,) * 5))
-CUT_SHORT = "cut short: the file ends before its pixels do"
+CUT_SHORT = "truncated: the file ends before its pixel data"
 
 
 def pnm_header(file: IO[bytes]) -> tuple[int, list[int]]:
     """Length and numbers (width, height, and the greatest value if any) of a PNM header."""
     match = _PNM.match(file.read(_HEAD_BYTES))
     if match is None:
-        raise UnreadableImageError("damaged: its header has no end, or a word that is no number")
+        raise UnreadableImageError("damaged: its header has no end, or an invalid number")
     return match.end(), [int(number) for number in match.groups() if number is not None]
 
 
@@ -210,17 +213,17 @@ def _text_values(file: IO[bytes], bits: bool, greatest: int) -> NDArray[np.integ
     """Numbers of a text with comments; `bits` may have no space between them."""
     text = re.sub(rb"#[^\r\n]*", b"", file.read(_MOST_TEXT + 1))
     if file.read(1):
-        raise UnreadableImageError(f"has more than {_MOST_TEXT >> 20} MB of pixels as text")
+        raise UnreadableImageError(f"more than {_MOST_TEXT >> 20} MB of pixels as text")
     if re.search(rb"\d{11}", text) and not bits:
-        raise UnreadableImageError("damaged: a number of too many digits")
+        raise UnreadableImageError("damaged: a number has too many digits")
     values: NDArray[np.integer[Any]]
     if bits:
         values = np.frombuffer(text.translate(None, b" \t\r\n\v\f"), np.uint8).astype(np.int16) - 48
     elif text.translate(None, b"0123456789 \t\r\n\v\f"):
-        raise UnreadableImageError("damaged: a value that is no number")
+        raise UnreadableImageError("damaged: a value is not a number")
     else:  # of spaces alone fromstring makes a -1
         text = text if text.strip() else b""
         values = np.fromstring(text.decode("ascii"), np.int64, sep=" ")
     if len(values) and not 0 <= values.min() <= values.max() <= greatest:
-        raise UnreadableImageError(f"damaged: a value that is not in 0 to {greatest}")
+        raise UnreadableImageError(f"damaged: a value is outside 0 to {greatest}")
     return values

@@ -56,7 +56,7 @@ def folder_lock(folder: Path, where: Path) -> Iterator[None]:
         raise removed_meanwhile(folder) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
-            raise IcasError(f"cannot write into {folder}: {error.strerror or error}") from error
+            raise IcasError(f"cannot write to {folder}: {error.strerror or error}") from error
         identity.append(_claim_without_lock(path, where))
     try:
         yield
@@ -73,7 +73,9 @@ def folder_lock(folder: Path, where: Path) -> Iterator[None]:
 
 def removed_meanwhile(folder: Path) -> ConflictError:
     """The error when another process removes `folder` at its end."""
-    return ConflictError(f"another clusterimg has just taken {folder} away: call again")
+    return ConflictError(
+        f"another clusterimg process has just removed {folder}: run the command again"
+    )
 
 
 def _acquire(lock: Any, path: Path, where: Path) -> None:
@@ -138,6 +140,6 @@ def _refusal(path: Path, where: Path, holder: dict[str, object] | None) -> Confl
     if holder:
         who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"
     return ConflictError(
-        f"another clusterimg is at work in {where} ({who}): wait for it, or choose another folder;"
-        f" if it is gone for certain, remove {path}"
+        f"another clusterimg process uses {where} ({who}): wait for it, or choose another"
+        f" folder; if it no longer runs, remove {path}"
     )

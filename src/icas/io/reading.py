@@ -121,7 +121,7 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     if kind is None:
         raise UnreadableImageError(describe_content(head))
     if kind not in _PLUGINS:
-        raise UnreadableImageError(f"{kind} pictures cannot be read here: save them as JPEG or PNG")
+        raise UnreadableImageError(f"cannot read {kind} images: convert them to JPEG or PNG")
     if kind == "WEBP":
         check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
     cost = jpeg2000_cost(file, head) if kind == "JPEG2000" else 0.0
@@ -200,7 +200,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory for its pixels"
     if isinstance(error, OSError) and error.errno == errno.EINVAL:
-        return "damaged: it points to a place outside itself"
+        return "damaged: an offset points outside the file"
     if isinstance(error, OSError) and error.errno is not None:
         return os_reason(error)
     plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
@@ -208,41 +208,40 @@ def _reason(error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in words.lower():
         return CUT_SHORT
     if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
-        return f"of a rare kind that cannot be read here ({words}): save it as JPEG or PNG"
+        return f"unsupported variant of the format ({words}): convert it to JPEG or PNG"
     return f"damaged: {words}"
 
 
 def read_image(
     path: FilePath, *, max_pixels: int = MAX_PIXELS, at_least: Size | int | None = None
 ) -> Image:
-    """The image in the file `path` as upright RGB.
+    """Read an image file as upright 8-bit RGB.
 
-    EXIF orientation is applied, 16-bit and float pixels are scaled to 8 bits, gray, CMYK, Lab and
-    palettes become RGB, transparency is laid over white; of animated files the first frame counts.
-    Colour profiles are not applied. May be called from several threads at once.
+    EXIF orientation is applied. 16-bit and float pixels are scaled to 8 bits. Gray, CMYK, Lab and
+    palette images are converted to RGB, transparent images are blended with white. Of animations
+    the first frame is read. Color profiles are not applied. Thread-safe.
 
     Parameters
     ----------
     path : str or Path
-        A file; its content decides how it is read, not its suffix.
+        File; the format is detected from its content, not its suffix.
     max_pixels : int, default 178,956,970
-        An image whose header claims more is refused before memory for its pixels is taken.
+        Larger images are an error, before memory for the pixels is allocated.
     at_least : (int, int) or int, optional
-        Width and height, or the longer side, in pixels that are enough: a JPEG is decoded at a
-        half, a quarter or an eighth of its size, the smallest that leaves the upright image at
-        least so wide and high. That takes a fraction of the time. Other formats come at their full
-        size.
+        Minimum width and height, or minimum longer side, in pixels. A JPEG is decoded at 1/2, 1/4
+        or 1/8 of its size if the upright image is still at least this large, which is faster.
+        Without effect on other formats.
 
     Returns
     -------
     (h, w, 3) uint8 ndarray
-        RGB; C-contiguous, writable, memory of its own.
+        RGB pixels; C-contiguous and writable.
 
     Raises
     ------
     UnreadableImageError
-        The file is no image, is cut short, damaged, too large or may not be read. The message
-        is the reason in a few words, without the file's name.
+        The file is not an image, or is truncated, damaged, too large or not readable. The message
+        is the reason, without the file name.
 
     Examples
     --------
@@ -273,7 +272,7 @@ def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
     """Width and height of the upright image in `path`, from its header."""
     with open_image(path, max_pixels) as pil:
         if pil.format == "PNG" and _has_exif_chunk(cast("IO[bytes]", pil.fp)):
-            pil.load()  # the chunk may stand behind the pixels
+            pil.load()  # the chunk may follow the pixels
         width, height = pil.size
         return (height, width) if _orientation_of(pil) >= 5 else (width, height)
 
@@ -321,13 +320,13 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg", ".jpe"):
-        raise UsageError(f"cannot write {suffix or 'without a suffix'}: .png or .jpg is needed")
+        raise UsageError(f"cannot write {suffix or 'a file without suffix'}: use .png or .jpg")
     colour = image.ndim == 3 and image.shape[2] == 3
     fits = image.dtype == np.uint8 or (image.dtype == np.uint16 and suffix == ".png")
     if not (fits and image.size and (colour or image.ndim == 2)):
         raise UsageError(
-            f"cannot write {image.dtype} of shape {image.shape} as {suffix}: "
-            "(h, w, 3) or (h, w) of uint8 is needed, uint16 for .png alone"
+            f"cannot write {image.dtype} of shape {image.shape} as {suffix}: expected uint8 (for"
+            " .png also uint16) of shape (h, w) or (h, w, 3)"
         )
     import cv2
 
@@ -349,8 +348,8 @@ def as_image(array: NDArray[Any], name: str = "image") -> Image:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.size == 0:
         raise UsageError(
-            f"{name} is {pixels.dtype} of shape {pixels.shape}; needed: uint8, (h, w) gray or"
-            " (h, w, 3) RGB"
+            f"{name} is {pixels.dtype} of shape {pixels.shape}: expected uint8 of shape (h, w),"
+            " gray, or (h, w, 3), RGB"
         )
     if channels == 3:
         return np.ascontiguousarray(pixels)
@@ -358,7 +357,7 @@ def as_image(array: NDArray[Any], name: str = "image") -> Image:
         return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     if channels == 4:
         return _over_white(pixels)
-    raise UsageError(f"{name} has {channels} channels; gray, RGB or RGBA is needed")
+    raise UsageError(f"{name} has {channels} channels: expected gray, RGB or RGBA")
 
 
 def _over_white(rgba: NDArray[np.uint8]) -> Image:

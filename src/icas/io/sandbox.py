@@ -45,10 +45,10 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[2:];"
     " from icas.io.sandbox_worker import main; main(int(sys.argv[1]))"
 )
-NOT_STARTED = "the process that decodes pictures apart does not start ({}): use --no-isolate"
+NOT_STARTED = "the isolated decoder process does not start ({}): use --no-isolate"
 SLOW, CRASHED, LARGE = (
     "took longer than {:g} s to decode",
-    "its decoder crashed",
+    "the decoder crashed",
     "needs too much memory to decode",
 )
 
@@ -183,7 +183,7 @@ class Decoder:
         started.wait()
         if self._failure or self._next() is None:
             self.close()
-            failure = self._failure or f"it ended with {self._process.returncode}"
+            failure = self._failure or f"exit code {self._process.returncode}"
             raise IcasError(NOT_STARTED.format(failure))
         self._allow(IDLE_SECONDS)
 
@@ -260,7 +260,7 @@ class Decoder:
                 self._allow(IDLE_SECONDS)
                 if kind == ERROR:
                     error, where = pickle.loads(content)
-                    raise error from RuntimeError(f"in the process that decodes:\n{where}")
+                    raise error from RuntimeError(f"in the decoder process:\n{where}")
                 return cast(T, pickle.loads(content))
         raise self._died(how, index)
 
@@ -281,7 +281,7 @@ class Decoder:
 def _start() -> subprocess.Popen[bytes]:
     """A child with this program's Python and module path, and one thread per library."""
     if not sys.executable or getattr(sys, "frozen", False):
-        raise OSError("this program is no Python that can be started again")
+        raise OSError("this program has no Python interpreter to start")
     # The path is passed along, because modules in the current folder must not be loaded.
     words = [str(os.getpid()), *(folder for folder in sys.path if isinstance(folder, str))]
     return subprocess.Popen(

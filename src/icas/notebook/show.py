@@ -28,7 +28,7 @@ SMALL = 96
 
 @dataclass(frozen=True)
 class Tile:
-    """One image (h, w, 3) of a sheet; `flat` if it has few colors, to be encoded exactly."""
+    """One image (h, w, 3) of a sheet; `flat` if it has few colors and needs lossless encoding."""
 
     title: str
     picture: Image
@@ -36,14 +36,14 @@ class Tile:
 
     @property
     def scale(self) -> int:
-        """How many times as large it is shown."""
+        """Factor by which it is enlarged."""
         longest: int = max(self.picture.shape[:2])
         return max(1, SMALL // longest)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Something on a sheet that is no picture, as HTML."""
+    """Content of a sheet other than an image, as HTML."""
 
     title: str
     html: str
@@ -51,17 +51,18 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Pictures side by side; what `icas.show` gives.
+    """Images side by side, as `icas.show` returns them.
 
-    A notebook shows it where it is the last line of a cell, or by ``display``.
+    A notebook displays it as the last line of a cell, or by ``display``.
 
     Attributes
     ----------
     cells : sequence of Tile or Block
+        Items shown.
     columns : int or None
-        How many side by side; None: as many as there is room for.
+        Number of columns; None: as many as fit.
     left_out : int
-        How many things were given beyond those that are shown.
+        Number of items not shown.
     """
 
     cells: Sequence[Tile | Block]
@@ -69,7 +70,7 @@ class Sheet:
     left_out: int = 0
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: self-contained, without script."""
+        """Self-contained HTML without scripts, for notebooks."""
         if self.columns is None:
             layout = "display:flex;flex-wrap:wrap;align-items:flex-start"
         else:
@@ -79,24 +80,33 @@ class Sheet:
         return f'<div style="{layout};gap:{GAP}px;overflow-x:auto">{inside}</div>{more}'
 
     def png(self) -> bytes:
-        """The sheet as a PNG file.
+        """Return the sheet as a PNG file.
+
+        Returns
+        -------
+        bytes
 
         Raises
         ------
         UsageError
-            Something on it is no picture.
+            The sheet has items other than images.
         """
         return as_png(self._drawn())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the sheet to a file: ``.png``, ``.jpg``, or ``.html``, which is self-contained.
+        """Write the sheet to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File with suffix ``.png``, ``.jpg`` or ``.html`` (self-contained).
 
         Raises
         ------
         UsageError
-            Another suffix, or something on it is no picture and the file is to be one.
+            Another suffix, or items other than images for ``.png`` and ``.jpg``.
         OSError
-            It cannot be written.
+            The file cannot be written.
         """
         suffix = Path(path).suffix.lower()
         if suffix == ".html":
@@ -107,7 +117,7 @@ class Sheet:
         elif suffix in (".jpg", ".jpeg"):
             write_whole(path, as_jpeg(self._drawn()))
         else:
-            raise UsageError(f"cannot save {path}: .png, .jpg or .html is needed")
+            raise UsageError(f"cannot save {path}: use .png, .jpg or .html")
 
     def _drawn(self) -> Image:
         """The images on white, each with its title below."""
@@ -115,7 +125,7 @@ class Sheet:
 
         tiles = [tile for tile in self.cells if isinstance(tile, Tile)]
         if len(tiles) < len(self.cells) or not tiles:
-            raise UsageError("the sheet holds something that is no picture: save it as .html")
+            raise UsageError("the sheet contains items other than images: save it as .html")
         large = [np.repeat(np.repeat(one.picture, one.scale, 0), one.scale, 1) for one in tiles]
         corners, size = _layout([one.shape[:2] for one in large], self.columns or len(large))
         drawn = Pillow.new("RGB", size, "white")
@@ -127,8 +137,8 @@ class Sheet:
         return np.asarray(drawn)
 
     def __repr__(self) -> str:
-        more = f", {self.left_out} more left out" if self.left_out else ""
-        return f"<Sheet: {counted(len(self.cells), 'thing')}{more}>"
+        more = f", {self.left_out} more not shown" if self.left_out else ""
+        return f"<Sheet: {counted(len(self.cells), 'item')}{more}>"
 
 
 def _cell(cell: Tile | Block) -> str:
@@ -192,43 +202,41 @@ def show(
     columns: int | None = None,
     width: int | None = None,
 ) -> Sheet:
-    """Pictures, label maps, masks and results side by side, to be looked at in a notebook.
+    """Show images, label maps, masks and results side by side in a notebook.
 
-    Nothing is printed and no window opens: a notebook shows what comes back where it is the last
-    line of a cell; elsewhere it can be saved.
+    A notebook displays the returned sheet as the last line of a cell. Elsewhere, save it to a file.
 
     Parameters
     ----------
     *things
-        Each of them one of these:
+        Items to show, each one of:
 
-        - the path of a picture, or of a folder, which stands for its images;
-        - a picture: (h, w, 3) RGB, (h, w, 4) RGBA or (h, w) gray, uint8 or uint16, or floats from
-          0 to 1;
-        - a label map: (h, w) integers of any other type, each label in a colour of its own, 0
-          black; a mask: (h, w) bool, white on black;
-        - a pair of a picture and a label map (its borders are drawn), a mask, or what
-          `icas.paint_templates` gives;
-        - a `PaintDocument`, `KMeansColors`, `TemplatePaint` or `Template`;
-        - a `ClusterReport`, or anything else that notebooks show as HTML;
-        - a list of such things.
+        - path of an image, or of a folder (all of its images);
+        - image: (h, w, 3) RGB, (h, w, 4) RGBA or (h, w) gray, uint8, uint16, or float in [0, 1];
+        - label map: (h, w) integers of another type; one color per label, 0 is black;
+        - mask: (h, w) bool; white on black;
+        - pair of an image and an overlay: label map (its borders are drawn), mask, or result of
+          `icas.paint_templates`;
+        - `PaintDocument`, `KMeansColors`, `TemplatePaint` or `Template`;
+        - `ClusterReport`, or another object with an HTML representation;
+        - list of such items.
     titles : str or sequence of str, optional
-        One for each thing; default file names, or what is to be counted.
+        One title per item. Default: file names, or counts.
     columns : int, optional
-        How many side by side; default as many as there is room for.
+        Number of columns. Default: as many as fit.
     width : int, optional
-        Pixels that each is wide at most; default 640 for a single one down to 150 for many.
+        Maximum width of an item in pixels. Default: 640 for one item, down to 150 for many.
 
     Returns
     -------
     Sheet
-        With ``.save(path)`` (``.png``, ``.jpg``, ``.html``) and ``.png()``. At most 48 things are
-        shown; how many more there are is said below.
+        Has ``.save(path)`` (``.png``, ``.jpg``, ``.html``) and ``.png()``. At most 48 items are
+        shown, with the number of others below.
 
     Raises
     ------
     UsageError
-        Something that cannot be shown, another number of titles, a width or columns below 1.
+        An item that cannot be shown, a wrong number of titles, or `width` or `columns` below 1.
 
     Examples
     --------
@@ -236,8 +244,8 @@ def show(
     >>> from skimage import data
     >>> image = data.coffee()
     >>> labels = icas.segment(image, "graph")
-    >>> icas.show(image, (image, labels), titles=["coffee", "in segments"])
-    <Sheet: 2 things>
+    >>> icas.show(image, (image, labels), titles=["coffee", "segments"])
+    <Sheet: 2 items>
     """
     for name, number in (("columns", columns), ("width", width)):
         if number is not None and number < 1:
@@ -246,7 +254,9 @@ def show(
     if titles is not None:
         titles = [titles] if isinstance(titles, str) else list(map(str, titles))
         if len(titles) != len(single):
-            raise UsageError(f"{len(titles)} titles for {len(single)} things: give one each")
+            raise UsageError(
+                f"{len(titles)} titles for {len(single)} items: give one title per item"
+            )
     shown = single[:MOST]
     wide = width or next(most for count, most in WIDTHS if len(shown) <= count)
     cells = [tile(thing, wide) for thing in shown]
@@ -257,7 +267,7 @@ def show(
 
 @dataclass(frozen=True)
 class _FolderEntry:
-    """A file of a given folder; it may be no image."""
+    """A file of a given folder, maybe not an image."""
 
     path: Path
 
@@ -290,8 +300,8 @@ def tile(thing: Any, width: int) -> Tile | Block:
     shown = html() if callable(html) and not isinstance(thing, type) else None
     if shown is None:
         raise UsageError(
-            f"cannot show {type(thing).__name__}: a picture, a path, a label map, a mask, a pair of"
-            " a picture and one of these, or a result of icas is needed"
+            f"cannot show {type(thing).__name__}: expected an image, path, label map, mask, pair"
+            " of an image and an overlay, or result of icas"
         )
     return Block("", str(shown))
 
@@ -326,7 +336,9 @@ def _array_tile(array: NDArray[Any], width: int) -> Tile:
     if array.dtype.kind == "f" and array.size:
         low, high = float(np.nanmin(array)), float(np.nanmax(array))
         if not -0.001 <= low <= high <= 1.001:
-            raise UsageError(f"numbers from {low:g} to {high:g} are no picture: 0 to 1 is needed")
+            raise UsageError(
+                f"image has values from {low:g} to {high:g}: float images must be in 0 to 1"
+            )
         array = np.rint(np.nan_to_num(array).clip(0, 1) * 255).astype(np.uint8)
     return Tile("", fit(as_image(array), width))
 
@@ -334,19 +346,21 @@ def _array_tile(array: NDArray[Any], width: int) -> Tile:
 def _overlay_tile(pair: tuple[Any, ...], width: int) -> Tile:
     """An image with a label map, a mask or found templates over it."""
     if len(pair) != 2:
-        raise UsageError(f"a picture and what lies over it are two things, not {len(pair)}")
+        raise UsageError(f"an overlay needs a pair (image, overlay), got {len(pair)} items")
     below, over = pair
     image = read_image(below) if isinstance(below, (str, Path)) else as_image(below)
     is_mask = isinstance(over, np.ndarray) and over.ndim == 2 and over.dtype == bool
     render = _registered(over, OVERLAYS)
     if render is None or (isinstance(over, np.ndarray) and not is_mask and not _is_label_map(over)):
         raise UsageError(
-            f"cannot lay {type(over).__name__} over a picture: a label map, a mask (bool) or what"
-            " icas.paint_templates gives is needed"
+            f"cannot use {type(over).__name__} as overlay: expected a label map, a bool mask, or"
+            " a result of icas.paint_templates"
         )
     shape = tuple(np.shape(getattr(over, "painted", over)))
     if shape != image.shape[:2]:
-        raise UsageError(f"the picture is {image.shape[:2]}, what lies over it {shape}")
+        raise UsageError(
+            f"the image has shape {image.shape[:2]}, the overlay {shape}: they must be equal"
+        )
     if is_mask:
         return Tile("", _tinted(fit(image, width), over))
     made: Tile = render(image, over, width)

@@ -65,8 +65,8 @@ def local_pool(count: int) -> Iterator[DaskPool]:
                 client = distributed.Client(cluster, set_as_default=False)
             except (RuntimeError, OSError, distributed.TimeoutError) as error:
                 raise IcasError(
-                    f"the local Dask cluster does not start ({error}); in a script, whatever"
-                    " starts it stands below if __name__ == '__main__':"
+                    f"the local Dask cluster does not start ({error}): in a script, put the call"
+                    " under if __name__ == '__main__':"
                 ) from error
         try:
             yield DaskPool(client, "of this machine", count)
@@ -109,11 +109,16 @@ def _check_icas(client: Any, scheduler: str) -> None:
     for address, version in sorted(versions.items()):
         who = f"{'the Dask scheduler at' if address == scheduler else 'Dask worker'} {address}"
         if isinstance(version, Exception) and "ModuleNotFoundError" in repr(version):
-            raise IcasError(f"{who} cannot load icas ({version}): pip install 'icas[dask]' there")
+            raise IcasError(
+                f"{who} cannot import icas ({version}): run pip install 'icas[dask]' there"
+            )
         if isinstance(version, Exception):
             raise IcasError(f"{who} does not answer: {version}")
         if version != __version__:
-            raise IcasError(f"{who} has icas {version}, here is {__version__}: install the same")
+            raise IcasError(
+                f"{who} has icas {version}, this machine has {__version__}: install"
+                " the same version"
+            )
 
 
 def icas_version() -> str:
@@ -145,8 +150,8 @@ def _compare(
     ]
     if different:
         raise IcasError(
-            f"{who} has {', '.join(different)}: install the same versions everywhere, else what"
-            " comes out depends on who computes it"
+            f"{who} has {', '.join(different)}: install the same versions on all machines, or"
+            " results may differ"
         )
 
 
@@ -230,14 +235,14 @@ class DaskPool(Pool):
                 without_workers = self._without_workers_since(without_workers)
             except KilledWorker as error:
                 raise IcasError(
-                    f"a task took {error.allowed_failures + 1} Dask workers with it, one after the"
-                    " other, as it does when their memory runs out: give them more, or try a"
-                    " smaller --batch-size or --size"
+                    f"a task crashed {error.allowed_failures + 1} Dask workers in a row,"
+                    " probably out of memory: give workers more memory, or use a smaller"
+                    " --batch-size or --size"
                 ) from error
             except CancelledError as error:
                 raise self._lost() from error
             except ModuleNotFoundError as error:
-                raise IcasError(f"a Dask worker cannot load icas: {error}") from error
+                raise IcasError(f"a Dask worker cannot import icas: {error}") from error
 
     def _without_workers_since(self, since: float | None) -> float | None:
         """Since when the cluster has no workers; None while it has some."""
@@ -249,12 +254,14 @@ class DaskPool(Pool):
         if since is not None and now - since > PATIENCE:
             raise IcasError(
                 f"the Dask scheduler {self._where} has had no workers for {PATIENCE:g} seconds:"
-                " all have stopped or died"
+                " all workers have stopped"
             )
         return now if since is None else since
 
     def _lost(self) -> IcasError:
-        return IcasError(f"the Dask scheduler {self._where} was lost in the middle of the run")
+        return IcasError(
+            f"the connection to the Dask scheduler {self._where} was lost during the run"
+        )
 
     def drop(self, futures: Iterable[Any]) -> None:
         for sent in futures:
@@ -378,7 +385,7 @@ def _check_files(files: tuple[SourceFile, ...]) -> None:
     """Once per process; after a failure the next task checks again."""
     for file in files:
         who = f"the Dask worker on {socket.gethostname()}"
-        advice = "images must lie at the same place on every machine, as in a shared folder"
+        advice = "images need the same path on every machine, for example in a shared folder"
         try:
             with open(file.path, "rb") as stream:  # noqa: PTH123 - as sent, whatever the system
                 size = os.fstat(stream.fileno()).st_size
@@ -387,7 +394,7 @@ def _check_files(files: tuple[SourceFile, ...]) -> None:
                 f"{who} cannot read {file.path} ({error.strerror}): {advice}"
             ) from error
         if size != file.size:
-            raise IcasError(f"{who} has another file as {file.path}: {advice}")
+            raise IcasError(f"{who} has a different file at {file.path}: {advice}")
 
 
 class _OneOpenCvThread:

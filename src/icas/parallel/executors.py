@@ -172,9 +172,9 @@ def start_workers(
         Address of a Dask scheduler; without it a local Dask cluster is started.
     """
     if kind not in EXECUTORS:
-        raise UsageError(f"no executor {kind!r}; choose from {', '.join(EXECUTORS)}")
+        raise UsageError(f"unknown executor {kind!r}: choose from {', '.join(EXECUTORS)}")
     if scheduler is not None and kind != "dask":
-        raise UsageError(f"--scheduler goes with --executor dask, not with {kind}")
+        raise UsageError(f"--scheduler requires --executor dask, not {kind}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: must be at least 1")
     with one_thread_each(), _STARTED[kind](jobs, scheduler) as workers:

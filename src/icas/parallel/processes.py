@@ -25,12 +25,11 @@ from icas.parallel.child_processes import children_of_one_thread
 from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack
 
 DIED = (
-    "a worker process died, as it does when memory runs out: try a smaller --jobs, --batch-size or"
+    "a worker process died, probably out of memory: use a smaller --jobs, --batch-size or"
     " --size, or --executor threads"
 )
 NOT_STARTED = (
-    "the worker processes died as they started; in a script, whatever starts them stands below"
-    " if __name__ == '__main__':"
+    "the worker processes died at start: in a script, put the call under if __name__ == '__main__':"
 )
 _OPEN_BLOCKS = 64
 """Mapped blocks that a worker keeps open."""
@@ -118,8 +117,9 @@ class ProcessPool(Pool):
                 buffer.tofile(folder / str(number))
         except OSError as error:
             raise IcasError(
-                f"{self._folder}: {error.strerror or error}: worker processes get features through"
-                " files there; set TMPDIR to a folder with room, or use --executor threads"
+                f"cannot write features for worker processes to {self._folder}:"
+                f" {error.strerror or error}; set TMPDIR to a folder with free space, or use"
+                " --executor threads"
             ) from error
         return Saved(str(folder), len(packed.buffers))
 

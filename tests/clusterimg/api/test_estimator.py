@@ -76,5 +76,5 @@ def test_what_is_no_image_is_told():
     for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(icas.UsageError, match="image 0"):
             icas.ImageClusterer().fit([wrong])
-    with pytest.raises(icas.UsageError, match="not as both"):
+    with pytest.raises(icas.UsageError, match="cannot be mixed"):
         icas.ImageClusterer().fit(["a.png", np.zeros((4, 4, 3), np.uint8)])

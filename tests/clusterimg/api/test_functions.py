@@ -63,7 +63,7 @@ def test_codes_made_elsewhere_are_compared(photos):
 
 
 def test_features_of_two_methods_are_not_compared(photos):
-    with pytest.raises(icas.UsageError, match="cannot be compared"):
+    with pytest.raises(icas.UsageError, match="cannot compare features"):
         icas.similarity_matrix(icas.features(photos, "imagehash"), icas.features(photos, "tm"))
 
 

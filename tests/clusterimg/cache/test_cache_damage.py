@@ -268,7 +268,7 @@ def test_where_nothing_can_be_kept_one_line_says_so(pictures, truth, tmp_path, t
     trouble(tmp_path / "kept")
     assert same(features(pictures, tmp_path / "kept"), truth)
     assert len(caplog.records) == 1
-    assert "features are not kept in" in caplog.records[0].getMessage()
+    assert "features are not cached in" in caplog.records[0].getMessage()
 
 
 def test_a_folder_that_is_read_only(pictures, truth, kept, capsys):
@@ -296,7 +296,7 @@ def test_a_disk_that_is_full(pictures, truth, tmp_path):
         done = subprocess.run(words, capture_output=True, check=True)
         assert done.stdout == truth.array.tobytes()
         assert done.stderr.count(b"\n") <= 1
-        assert b"features are not kept in" in done.stderr or limit == 60_000
+        assert b"features are not cached in" in done.stderr or limit == 60_000
         assert same(features(pictures, tmp_path / str(limit)), truth)
 
 

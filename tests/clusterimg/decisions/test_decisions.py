@@ -252,7 +252,7 @@ def test_a_split_leaves_together_what_was_decided(result, own_photos, tmp_path, 
     pair = clusters(tmp_path / "b")["moon.png"]
     members = [name for name, cluster in clusters(tmp_path / "b").items() if cluster == pair]
     if sorted(members) == ["coffee-1.png", "moon.png", "page.png"]:
-        with pytest.raises(icas.UsageError, match="by decision"):
+        with pytest.raises(icas.UsageError, match="by a must-link constraint"):
             icas.split(tmp_path / "b", pair)
 
 

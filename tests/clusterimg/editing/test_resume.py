@@ -114,9 +114,9 @@ def test_another_run_is_not_gone_on_with(interrupted, own_photos, photos, capsys
     assert main([str(photos), *words[1:]]) == 2
     err = capsys.readouterr().err
     assert "--method orb: the run in" in err
-    assert "holds a result of" in err
+    assert "is a result of" in err
     assert main(words[:-1]) == 1
-    assert "was interrupted: the same command with --resume goes on" in capsys.readouterr().err
+    assert "was interrupted: repeat the command with --resume" in capsys.readouterr().err
     assert main([*words, "--dry-run"]) == 1
     assert main(words) == 0
 
@@ -221,7 +221,7 @@ def test_images_that_go_meanwhile_are_listed(own_photos, tmp_path, monkeypatch, 
     assert main([str(own_photos), "--dst", str(dst), "--transfer", "move"]) == 3
     out, err = capsys.readouterr()
     assert "2 unreadable" in out
-    assert "moon.png: not transferred: gone since the run read it" in err
+    assert "moon.png: not transferred: deleted since the run read it" in err
     told = (dst / "unreadable.csv").read_text()
     assert "page.png,not transferred: changed since the run read it\n" in told
     assert (own_photos / "page.png").read_bytes() == b"grown"
@@ -243,7 +243,7 @@ def test_a_second_run_is_told_who_is_at_work(own_photos, tmp_path, monkeypatch, 
     icas.cluster(own_photos, dst=dst, threshold=0.8)
     err = capsys.readouterr().err
     assert "was interrupted" not in err
-    assert err.count(f"another clusterimg is at work in {dst} (process {os.getpid()} on") == 2
+    assert err.count(f"another clusterimg process uses {dst} (process {os.getpid()} on") == 2
 
 
 def test_a_finished_run_says_that_auto_changes_nothing(own_photos, tmp_path, capsys):
@@ -253,5 +253,5 @@ def test_a_finished_run_says_that_auto_changes_nothing(own_photos, tmp_path, cap
     before = (dst / "clusters.csv").read_bytes()
     capsys.readouterr()
     assert main([*words, "--resume"]) == 0
-    assert "is finished: --threshold auto changes nothing there" in capsys.readouterr().out
+    assert "is already finished; --threshold auto has no effect" in capsys.readouterr().out
     assert (dst / "clusters.csv").read_bytes() == before

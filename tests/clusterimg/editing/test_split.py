@@ -57,7 +57,7 @@ def test_a_cluster_breaks_at_its_weakest_link(joined, source, capsys):
         before = next(csv.DictReader(stream))
     assert main(["split", str(joined), "cluster_0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "cut, becomes " in lines[0]
+    assert "removed, split into " in lines[0]
     assert lines[1].startswith("plan: move ")
     assert lines[-1].startswith("14 images, ")
     check_disk_and_tables_agree(joined, source)
@@ -101,7 +101,7 @@ def test_parts_are_the_components_of_what_is_left(drawn):
     else:
         keep = inside & (similarity >= np.float32(at))
     if spans(labels == number, a, b, keep):
-        with pytest.raises(icas.UsageError, match="holds together"):
+        with pytest.raises(icas.UsageError, match="does not split"):
             split_cluster(forest, labels, number, at)
         return
     found, _ = split_cluster(forest, labels, number, at)
@@ -152,7 +152,7 @@ def test_a_recut_forgets_splits(joined, source, tools):
         (["outliers"], "like cluster_7"),
         (["cluster_0", "--at", "high"], "or weakest"),
         (["cluster_0", "--at", "1.5"], "up to 1"),
-        (["cluster_0", "--at", "0.1"], "holds together"),
+        (["cluster_0", "--at", "0.1"], "does not split"),
     ],
 )
 def test_what_cannot_be_is_one_line(joined, capsys, words, told):
@@ -215,6 +215,6 @@ def test_kill_9_and_the_same_command_again_splits_once(photos, tmp_path, step, t
 def test_another_split_after_an_interruption_asks_to_look(joined, monkeypatch, tools, source):
     with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, 12):
         icas.split(joined, 0)
-    with pytest.raises(icas.ConflictError, match="look, then call split again"):
+    with pytest.raises(icas.ConflictError, match="run split again"):
         icas.split(joined, 0, at=1.0)
     check_disk_and_tables_agree(joined, source)

@@ -85,7 +85,7 @@ def test_wrong_files_are_told(tmp_path):
     with pytest.raises(icas.UsageError, match="cannot read"):
         read_clusters(tmp_path / "none.csv")
     (tmp_path / "clusters.csv").write_text("file,cluster\na.jpg,first\n")
-    with pytest.raises(icas.UsageError, match="whole number"):
+    with pytest.raises(icas.UsageError, match="integer"):
         read_clusters(tmp_path)
     with pytest.raises(icas.UsageError, match="no file"):
         match_labels({"a.jpg": 0}, {"b.jpg": "x"})

@@ -126,7 +126,7 @@ def test_the_whole_folder_gives_exact_numbers() -> None:
 
 def test_a_sample_is_told_as_such() -> None:
     shown = curve_section(make_report(make_sample(30, 3000)))
-    assert "Expected in the folder of 3,000 images, from all pairs of a sample of 30." in shown
+    assert "Estimated for the folder of 3,000 images, from all pairs of a sample of 30." in shown
     assert "makes <b>about 100,000 similar pairs" in shown
 
 
@@ -183,7 +183,7 @@ def test_pairs_of_images_that_the_run_does_not_know_are_left_out() -> None:
 
 
 def test_where_all_or_nothing_is_linked_the_page_says_so() -> None:
-    for threshold, words in ((-1.0, "Every pair is linked."), (1.5, "No pair is linked.")):
+    for threshold, words in ((-1.0, "All pairs are linked."), (1.5, "No pair is linked.")):
         report = make_report(make_sample(30, 30), threshold)
         near = pairs_next_to_threshold(report)
         pictures = Pictures(report.files, dict.fromkeys(near.images), {})
@@ -201,7 +201,7 @@ def test_a_real_folder(photos: Path) -> None:
     near = page[page.index('<section aria-labelledby="pairs">') :]
     near = near[: near.index("</section>")]
     assert near.count("<img ") == 2 * near.count('class="row two"') > 0
-    assert "cannot be read" not in page
+    assert "no longer readable" not in page
 
 
 def test_an_image_of_a_pair_is_no_picture_among_names(

@@ -142,7 +142,7 @@ def test_page_tells_how_the_run_went(pictures: Path) -> None:
     report = make_report(
         FILES,
         LABELS,
-        unreadable=(Unreadable("torn.jpg", "cut short"),),
+        unreadable=(Unreadable("torn.jpg", "truncated"),),
         ignored=("Thumbs.db",),
     )
     shown = Page(make_page(report, pictures)).text
@@ -152,11 +152,11 @@ def test_page_tells_how_the_run_went(pictures: Path) -> None:
         "0.85",
         "as given",
         "weakest link 0.913 least similar pair 0.833",
-        "torn.jpg cut short",
+        "torn.jpg truncated",
         "Thumbs.db",
         "possible 4,950 made 4,000 (80.8%)",
         "features 1.25 s",
-        "most memory 123 MB",
+        "peak memory 123 MB",
         "hash size 8",
         "size not set",
     ):
@@ -282,14 +282,14 @@ def test_an_image_that_is_gone_leaves_a_blank(pictures: Path) -> None:
     (pictures / "8.png").write_bytes(b"no picture any more")
     page = Page(make_page(make_report(FILES, LABELS), pictures))
     assert len(page.all("img")) == 10
-    assert page.words.count("cannot be read any more") == 2
+    assert page.words.count("no longer readable") == 2
     assert sorted(page.names) == sorted(FILES)
 
 
 @pytest.mark.parametrize(
     ("files", "labels", "words"),
     [
-        (FILES[:3], [-1, -1, -1], "No two images are alike enough"),
+        (FILES[:3], [-1, -1, -1], "No clusters: no two images are similar enough"),
         (FILES[:3], [0, 0, 0], "No outliers"),
         ([], [], "0 images 0 clusters 0 outliers 0 unreadable"),
     ],
@@ -300,7 +300,7 @@ def test_empty_parts_say_so(
     report = make_report(files, labels, comparisons={"possible": 0}, seconds={}, options={})
     page = Page(make_page(replace(report, peak_memory_mb=None), pictures))
     assert words in page.text
-    assert "Every image could be read." in page.text
+    assert "All images could be read." in page.text
     assert len(page.all("img")) == len(files)
 
 
@@ -311,7 +311,7 @@ def test_a_large_cluster_shows_some_and_names_the_rest(pictures: Path) -> None:
     assert "+37 more" in page.words
     assert "+2 more" in page.words
     assert sorted(page.names) == sorted(files)
-    blanks = page.words.count("cannot be read any more")
+    blanks = page.words.count("no longer readable")
     assert blanks + len(page.all("img")) == ROW + OUTLIERS_ROW
 
 
@@ -341,7 +341,7 @@ def test_beyond_the_limits_the_page_refers_to_the_tables(
     report = make_report(FILES, LABELS, unreadable=broken, ignored=("a.txt", "b.txt"))
     shown = Page(make_page(report, pictures)).text
     for words in (
-        "1 smaller cluster not shown here: clusters.csv has all of them.",
+        "1 smaller cluster not shown; clusters.csv lists all of them.",
         "3 more in clusters.csv.",
         "2 more in unreadable.csv.",
         "1 more not listed.",

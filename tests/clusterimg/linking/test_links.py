@@ -56,7 +56,7 @@ def test_few_links_stay_in_memory_and_many_lie_in_a_file(tmp_path):
 
 def test_a_full_or_missing_scratch_folder_is_told_in_one_line(tmp_path):
     store = LinkStore(most=1, scratch=tmp_path / "gone")
-    with pytest.raises(IcasError, match=r"cannot keep \d+ links in .*gone: No such file"):
+    with pytest.raises(IcasError, match=r"cannot write \d+ links to .*gone: No such file"):
         store.add(random_links(20, 0))
 
 

@@ -135,7 +135,7 @@ def test_features_of_two_folders_or_networks_are_not_compared(torch, pictures):
     one, other = (icas.features(part, **RANDOM) for part in (pictures[:7], pictures[7:]))
     with pytest.raises(UsageError, match="cannot be compared"):
         icas.similarity_matrix(one, other)
-    with pytest.raises(UsageError, match="whitened over different images"):
+    with pytest.raises(UsageError, match="whitened on different images"):
         Deep(model="squeezenet1_0").similarity(one, other)
     near = {**RANDOM, "model": "squeezenet1_1", "dims": 0}
     a, b = icas.features(pictures[:2], dims=0, **RANDOM), icas.features(pictures[:2], **near)
@@ -201,7 +201,7 @@ def test_when_models_group_and_when_links():
     assert Deep(weights="file.pt").by_links().model_grid() is None
     assert Deep(model="m", clusters=[3]).model_grid().kinds == ("kmeans", "hierarchy")
     assert Deep(model="m", eps=[0.3]).model_grid().kinds == ("dbscan",)
-    with pytest.raises(UsageError, match="--clusters groups by models: give one"):
+    with pytest.raises(UsageError, match="--clusters fits clustering models"):
         Deep(model="m", clusters=[3]).by_links()
 
 
@@ -225,32 +225,32 @@ def test_wrong_weights(torch, data, photos, tmp_path, capsys):
     model = ("--model", "mobilenet_v2", "--weights")
     code, line = refused(capsys, photos, tmp_path, *model, file)
     assert code == 2
-    assert "does not fit mobilenet_v2 in" in line
+    assert "does not match mobilenet_v2" in line
     for name, content in (("t.pth", b"hello"), ("cut.pth", file.read_bytes()[:99_999])):
         (tmp_path / name).write_bytes(content)
         code, line = refused(capsys, photos, tmp_path, *model, tmp_path / name)
         assert code == 2
-        assert "no weights that can be read" in line
+        assert "cannot read weights from" in line
     code, line = refused(capsys, photos, tmp_path, *model, tmp_path / "none.pth")
     assert code == 2
     assert "no such file" in line
     code, line = refused(capsys, photos, tmp_path, "--weights", file)
     assert code == 2
-    assert "no network that clusterimg train wrote" in line
+    assert "not a network of clusterimg train" in line
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--model nix", "torchvision has no such model"),
-        ("--model timm:nix", "timm has no model 'nix'"),
+        ("--model nix", "unknown torchvision model"),
+        ("--model timm:nix", "unknown timm model 'nix'"),
         ("--model squeezenet1_0 --weights random --size 8x8", "must be at least 32"),
         ("--model alexnet --weights random --size 64x40", "takes no images of 64x40 pixels"),
-        ("--model vit_b_16 --weights random --size 64x64", "this network takes 224x224"),
+        ("--model vit_b_16 --weights random --size 64x64", "this network requires 224x224"),
         ("--model squeezenet1_0 --weights random --clusters 30", "30 clusters, but only 14"),
-        ("--model squeezenet1_0 --weights random --clusters 3 --threshold 0.5", "give one"),
+        ("--model squeezenet1_0 --weights random --clusters 3 --threshold 0.5", "give only one"),
         ("--model squeezenet1_0 --weights random --cluster-model foo", "choose from kmeans"),
-        ("--model squeezenet1_0 --weights random --cluster-model kmeans --eps 1", "goes with"),
+        ("--model squeezenet1_0 --weights random --cluster-model kmeans --eps 1", "applies to"),
         ("--model squeezenet1_0 --weights random --dims -1", "--dims"),
         ("--stage merge", "batches"),
     ],
@@ -277,7 +277,7 @@ def test_weights_that_cannot_be_fetched(torch, photos, tmp_path, capsys, monkeyp
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     code, line = refused(capsys, photos, tmp_path, "--model", model)
     assert code == 1
-    assert f"cannot fetch the weights of {model}" in line
+    assert f"cannot download the weights of {model}" in line
     assert "(no network)" in line
     assert "--weights FILE" in line
 
@@ -306,7 +306,7 @@ def test_a_folder_of_nothing_that_can_be_read(torch, tmp_path, capsys):
 
 @pytest.mark.parametrize("weights", ["nan", "inf"])
 def test_numbers_that_are_not_finite(torch, pictures, weights):
-    with pytest.raises(IcasError, match="not finite"):
+    with pytest.raises(IcasError, match="NaN or infinite"):
         icas.features(pictures, "deep", model=lambda x: x.mean((2, 3)) * float(weights))
 
 

@@ -70,7 +70,7 @@ def test_the_cpu_changes_nothing_and_a_device_that_is_not_there_is_told(method, 
 
 
 def test_methods_that_no_card_computes_say_which_ones_do(torch):
-    with pytest.raises(UsageError, match="'orb' computes on the cpu; on a device do imagehash"):
+    with pytest.raises(UsageError, match="'orb' runs on the CPU only; imagehash"):
         on_device(make_method("orb"), "cuda")
 
 

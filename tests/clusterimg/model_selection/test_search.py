@@ -144,7 +144,7 @@ def test_a_few_distinct_images_among_copies():
     assert found.chosen.clusters == 3
     assert agreement(found.labels, np.repeat([0, 1, 2], [5, 4, 3])) == pytest.approx(1)
     six = next(one for one in found.tried if one.parameters["clusters"] == 6)
-    assert "3 clusters of 6 asked for" in six.note
+    assert "3 clusters instead of 6" in six.note
 
 
 def test_models_that_do_not_fit_are_left_out_with_a_note_or_refused_in_one_line():
@@ -182,16 +182,16 @@ def test_what_are_no_vectors_is_refused(vectors, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"kinds": ()}, "--cluster-model: none given"),
+        ({"kinds": ()}, "--cluster-model is empty"),
         ({"kinds": ("kmedoids",)}, "--cluster-model kmedoids: choose from kmeans"),
-        ({"kinds": ("kmeans", "kmeans")}, "name each kind once"),
+        ({"kinds": ("kmeans", "kmeans")}, "give each model only once"),
         ({"clusters": (0,)}, "--clusters 0: must be at least 1"),
         ({"clusters": ()}, "--clusters"),
         ({"clusters": (2.5,)}, "--clusters 2.5: whole numbers"),
         ({"clusters": (True,)}, "--clusters True: whole numbers"),
         (
             {"eps": (0.5,)},
-            "--eps goes with --cluster-model dbscan, not with kmeans,hierarchy,hdbscan",
+            "--eps applies to --cluster-model dbscan, not to kmeans,hierarchy,hdbscan",
         ),
         ({"kinds": ("gaussian",), "min_samples": (2,)}, "dbscan or hdbscan, not with"),
         ({"kinds": ("dbscan",), "eps": (float("nan"),)}, "--eps nan"),

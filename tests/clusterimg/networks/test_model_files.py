@@ -58,13 +58,13 @@ def test_what_is_no_network_is_told(torch, files, network, tmp_path):
         assert str(path) in refused(files.load_autoencoder, path)
     files.write_model(path, network, {})
     path.write_bytes(path.read_bytes()[:-500])
-    assert "cut short" in refused(files.load_autoencoder, path)
+    assert "truncated" in refused(files.load_autoencoder, path)
     torch.save({"icas": 3, "state_dict": {}}, path)
-    assert "no network that clusterimg train wrote" in refused(files.load_autoencoder, path)
+    assert "not a network of clusterimg train" in refused(files.load_autoencoder, path)
     torch.save([1, 2], path)
-    assert "no network that clusterimg train wrote" in refused(files.load_autoencoder, path)
+    assert "not a network of clusterimg train" in refused(files.load_autoencoder, path)
     torch.save(network.state_dict(), path)
-    assert "no network that clusterimg train wrote" in refused(files.load_autoencoder, path)
+    assert "not a network of clusterimg train" in refused(files.load_autoencoder, path)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 200, -100])
@@ -95,7 +95,7 @@ def test_weights_of_another_size_than_told_are_named(torch, files, network, tmp_
         told = json.loads(held["icas"])
         told["network"][key] = value
         torch.save({**held, "icas": json.dumps(told)}, tmp_path / "other.pt")
-        assert "does not fit an autoencoder" in refused(
+        assert "does not match an autoencoder" in refused(
             files.load_autoencoder, tmp_path / "other.pt"
         )
     told["network"]["size"] = 48
@@ -127,7 +127,7 @@ def test_weights_that_do_not_fit_are_named(torch, files, network, tmp_path):
     for words in ("the net in 3", "decoder.0.bias is missing", "head.weight is not part", "2x5"):
         assert words in line
     torch.save({"epoch": 3}, tmp_path / "w.pth")
-    assert "no weights by name" in refused(files.read_state_dict, tmp_path / "w.pth")
+    assert "no named weights" in refused(files.read_state_dict, tmp_path / "w.pth")
 
 
 def test_published_weights_are_read(files, data):

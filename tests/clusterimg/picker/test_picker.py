@@ -286,10 +286,10 @@ def test_the_board_tells_what_the_sample_tells(sample, photos):
     found = sample.expected(0.7)
     assert title == (
         f"pointer 0.700: {found.pairs:.0f} similar pairs, {found.clusters:.0f} clusters,"
-        f" {found.clustered_images:.0f} images in them - clusterimg"
+        f" {found.clustered_images:.0f} images in clusters - clusterimg"
     )
     words = {text.get_text() for text in texts_of(board.figure)}
-    assert {"threshold under the pointer", "0.700", "Enter takes 0.800"} <= words
+    assert {"threshold at the pointer", "0.700", "Enter: use 0.800"} <= words
     assert {f"{found.pairs:,.0f}", f"{found.clusters:,.0f}"} <= words
     axes = board.curve.pairs
     x, y = axes.transData.transform((axes.get_xlim()[1] / 2, 0.77))
@@ -370,7 +370,7 @@ def test_thumbnails_are_read_when_wanted_and_kept():
 
 
 def test_a_file_that_is_gone_has_no_thumbnail(tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("unreadable")
     read = reader_of_files([tmp_path / "gone.png", tmp_path / "text.png", None])
     assert [read(image) for image in range(3)] == [None] * 3
 
@@ -391,8 +391,8 @@ def test_without_a_display_the_curve_is_written_and_the_call_told(
         with pytest.raises(UsageError) as error:
             picker.pick(sample, scan(photos).images, 0.8, Console())
         assert str(error.value) == (
-            "no display (DISPLAY is not set), so no window can be opened: see the curve in"
-            f" {name}, and give a number, such as --threshold 0.80"
+            "cannot open a window, no display (DISPLAY is not set): look at the curve in"
+            f" {name} and give a number, such as --threshold 0.80"
         )
         assert icas.read_image(tmp_path / name).shape == (600, 900, 3)
 
@@ -400,9 +400,9 @@ def test_without_a_display_the_curve_is_written_and_the_call_told(
 def test_one_image_is_nothing_to_pick_from(no_display, photos):
     one = icas.features([photos / "moon.png"], "imagehash")
     single = Sample.of(make_method("imagehash"), one, 1)
-    with pytest.raises(UsageError, match="fewer than two"):
+    with pytest.raises(UsageError, match="at least two images"):
         picker.pick(single, (), 0.8, Console())
-    with pytest.raises(UsageError, match="fewer than two"):
+    with pytest.raises(UsageError, match="at least two images"):
         icas.pick_threshold([photos / "moon.png"], "imagehash")
 
 
@@ -416,7 +416,7 @@ def test_a_backend_without_windows_is_respected(sample, photos, tmp_path):
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "matplotlib's backend agg has no windows" in done.stderr
+    assert "the matplotlib backend agg has no windows" in done.stderr
     assert (tmp_path / "thresholds.png").exists()
 
 

@@ -84,10 +84,10 @@ builtins.open = blind
 @pytest.mark.parametrize(
     ("first", "told"),
     [
-        (WITHOUT_ICAS, r"Dask worker tcp://.* cannot load icas"),
+        (WITHOUT_ICAS, r"Dask worker tcp://.* cannot import icas"),
         (OLD_ICAS, r"Dask worker tcp://.* has icas 0\.0\.1, here is .*: install the same"),
         (OLD_NUMPY, r"Dask worker tcp://.* has numpy 1\.0 \(here .*\): install the same"),
-        (BLIND, r"the Dask worker on .* cannot read .*images must lie at the same place on every"),
+        (BLIND, r"the Dask worker on .* cannot read .*images need the same path on every"),
     ],
     ids=["no icas", "old icas", "old numpy", "no folder"],
 )

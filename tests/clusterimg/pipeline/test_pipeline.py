@@ -207,11 +207,11 @@ def test_overwrite_never_removes_what_is_to_be_clustered(photos, tmp_path):
     parts, links = tmp_path / "parts", tmp_path / "links"
     icas.cluster(photos, method="orb", batch_size=7, stage="batch", dst=parts)
     before = contents(parts / "batches")
-    with pytest.raises(icas.ConflictError, match="would remove it"):
+    with pytest.raises(icas.ConflictError, match="would remove"):
         icas.cluster(parts, stage="merge", dst=parts, overwrite=True)
     links.mkdir()
     (links / "a.png").symlink_to(next(parts.rglob("moon.png")))
-    with pytest.raises(icas.ConflictError, match="would remove it"):
+    with pytest.raises(icas.ConflictError, match="would remove"):
         icas.cluster(links, dst=parts, overwrite=True, dry_run=True)
     assert contents(parts / "batches") == before
 

@@ -44,8 +44,8 @@ dask = pytest.param(
     ),
 )
 REASONS = {
-    "crash": "its decoder crashed",
-    "abort": "its decoder crashed",
+    "crash": "the decoder crashed",
+    "abort": "the decoder crashed",
     "hang": "took longer than 3 s to decode",
     "hold": "took longer than 3 s to decode",
     "memory": "not enough memory for its pixels",
@@ -246,7 +246,7 @@ def test_pictures_for_a_network_are_read_apart(scale, own_photos, broken_apart) 
     np.testing.assert_array_equal(apart[0], plain[0])
     assert [(one.file, one.reason) for one in apart[2]] == [
         ("b-hang.jpg", "took longer than 2 s to decode"),
-        ("c-abort.jpg", "its decoder crashed"),
+        ("c-abort.jpg", "the decoder crashed"),
         ("d-text.jpg", "not an image (text)"),
     ]
 
@@ -261,7 +261,7 @@ def test_a_folder_of_breaking_files_alone(tmp_path, broken_apart) -> None:
         found = Reading(make_method("imagehash"), isolation=Isolation.of(60, 10**7)).raw(images)
     assert len(found) == 0
     assert [one.file for one in found.unreadable] == [ref.file for ref in images]
-    assert {one.reason for one in found.unreadable} == {"its decoder crashed"}
+    assert {one.reason for one in found.unreadable} == {"the decoder crashed"}
 
 
 def test_common_sizes_are_asked_for_apart_too(own_photos, broken_apart) -> None:

@@ -66,7 +66,7 @@ def test_a_network_is_trained_once_and_used_again(folder, tmp_path, capsys, trai
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["folder", *LEFT, "one", "two"])
     assert "train a network on the images first" in runs[0][1]
     assert "trained: 8 images, 1 unreadable" in runs[0][1]
-    assert "trained before" in runs[1][1]
+    assert "using the trained network" in runs[1][1]
     for told, _ in runs:
         assert told["options"]["weights"] == str(tmp_path / "folder_model.pt")
         assert told["images"] == 8
@@ -98,7 +98,7 @@ def test_a_dry_run_leaves_nothing(folder, tmp_path, capsys, options):
     assert content(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
     told = capsys.readouterr()
-    assert "for this dry run alone" in told.out
+    assert "not kept after this dry run" in told.out
     assert "nothing written" in told.out
     assert "model.pt\n" not in told.out
     assert told.err.count("broken.png") == 1
@@ -114,7 +114,7 @@ def test_a_dry_run_tells_what_the_run_does(folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--threshold", "0.5", "--clusters", "3"], "give one"),
+        (["--threshold", "0.5", "--clusters", "3"], "give only one"),
         (["--size", "64x40"], "--size 64x40: a network is trained on square images"),
         (["--size", "50x50"], "--size 50"),
         (["--device", "cuda:77"], "--device cuda:77"),
@@ -133,7 +133,7 @@ def test_what_cannot_go_on_is_refused_before_the_training(
 def test_the_size_asked_for_is_trained(folder, tmp_path, trained_once):
     icas.cluster(folder, method="deep", size=(32, 32), dst=tmp_path / "out", overwrite=True)
     assert [one.size for one in trained_once] == [32]
-    with pytest.raises(icas.UsageError, match="--size 64x64: this network takes 32x32 pixels"):
+    with pytest.raises(icas.UsageError, match="--size 64x64: this network requires 32x32 pixels"):
         icas.cluster(folder, method="deep", size=(64, 64), dst=tmp_path / "other")
 
 

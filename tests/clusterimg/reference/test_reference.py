@@ -266,7 +266,7 @@ def test_the_command_says_how_many_and_the_summary_comes_last(folders, tmp_path,
     assert not (tmp_path / "out").exists()
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2] == "5 of 10 images are in the reference (reference.csv names them)"
+    assert lines[-2] == "5 of 10 images match the reference (listed in reference.csv)"
     assert lines[-1] == f"10 images, 2 clusters, 5 outliers, 0 unreadable -> {tmp_path / 'out'}"
     assert main([*words[:-1], str(tmp_path / "other"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["reference"]["found"] == 5
@@ -289,7 +289,7 @@ def test_nothing_is_in_the_reference(folders, tmp_path):
     assert len(report.members(-1)) == report.outliers == 10
     assert (tmp_path / "out" / "reference.csv").read_text() == "file,reference,similarity\n"
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "No image is in the reference." in page
+    assert "No image matches the reference." in page
 
 
 def test_a_single_new_image(folders, tmp_path):
@@ -302,7 +302,7 @@ def test_a_single_new_image(folders, tmp_path):
     assert (tmp_path / "out" / "result" / "cluster_0" / "coffee-3.png").is_file()
     assert [one.bridge for one in report.certificates] == [None]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "Every image is in the reference." in page
+    assert "Every image matches the reference." in page
     labels = tmp_path / "labels.csv"
     labels.write_text("file,label\ncoffee-3.png,coffee\n")
     assert main(["evaluate", str(tmp_path / "out"), "--labels", str(labels)]) == 0
@@ -316,7 +316,7 @@ def test_files_below_the_source_are_not_of_the_reference(folders, tmp_path, caps
     for attempt in ([], ["--overwrite"]):  # the second time the result lies in the reference
         assert main([*words, *attempt]) == 0
         out = capsys.readouterr().out
-        assert "reference: 10 images in it belong to the source, left out" in out
+        assert "reference: skipped 10 images that belong to the source" in out
         assert "5 of 10 images are in the reference" in out
         assert json.loads((archive / "out" / "run.json").read_text())["reference"]["images"] == 4
 
@@ -327,13 +327,13 @@ def test_a_reference_inside_the_source_is_no_part_of_it(folders, tmp_path, capsy
     words = ["--src", str(new), "--reference", str(new / "archive"), "--recursive"]
     assert main([*words, "--threshold", "0.85", "--dst", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "source: 4 images in it belong to the reference, which lies inside it" in out
+    assert "source: skipped 4 images that belong to the reference folder inside it" in out
     assert "5 of 10 images are in the reference" in out
 
 
 @pytest.mark.parametrize("recursive", [False, True])
 def test_the_same_folder_twice_is_an_error(photos, tmp_path, recursive):
-    with pytest.raises(IcasError, match="but those of the source"):
+    with pytest.raises(IcasError, match="besides those of the source"):
         icas.cluster(photos, reference=photos, recursive=recursive, dst=tmp_path / "out")
 
 
@@ -341,7 +341,7 @@ def test_the_source_is_all_reference(folders, tmp_path):
     _, archive = folders
     (tmp_path / "outer").mkdir()
     shutil.move(archive, tmp_path / "outer" / "archive")
-    with pytest.raises(IcasError, match=r"no images in .* but those of the reference"):
+    with pytest.raises(IcasError, match=r"no images in .* besides those of the reference"):
         icas.cluster(
             tmp_path / "outer",
             reference=tmp_path / "outer" / "archive",
@@ -416,7 +416,7 @@ def test_no_reference_and_an_empty_one(folders, tmp_path, capsys):
     with pytest.raises(UsageError, match=r"--reference: .* is a file"):
         look_up((new, new / "page.png"), tmp_path)
     (tmp_path / "empty" / "inside").mkdir(parents=True)
-    with pytest.raises(IcasError, match=r"no images in the reference .*\(--recursive goes"):
+    with pytest.raises(IcasError, match=r"no images in the reference folder .*\(use --recursive"):
         look_up((new, tmp_path / "empty"), tmp_path)
     assert main(["--src", str(new), "--reference", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -447,7 +447,7 @@ def test_results_of_earlier_runs_inside_the_reference_are_told(folders, tmp_path
 def test_overwrite_never_removes_an_image_of_the_reference(folders, tmp_path):
     new, archive = folders
     icas.cluster(archive, dst=tmp_path / "sorted", threshold=0.85)
-    with pytest.raises(ConflictError, match="would remove it"):
+    with pytest.raises(ConflictError, match="would remove"):
         icas.cluster(
             new, reference=tmp_path / "sorted", dst=tmp_path / "sorted", recursive=True,
             overwrite=True,

@@ -123,7 +123,7 @@ def test_unknown_networks_and_layers_are_told_with_close_ones(torch):
 def test_weights_of_another_network_are_told(torch, data):
     weights = data / "weights" / "mobilenet_v2_dequantized_fp16.pth"
     with pytest.raises(
-        icas.UsageError, match=r"does not fit squeezenet1_0 in .* is missing"
+        icas.UsageError, match=r"does not match squeezenet1_0: .* is missing"
     ) as told:
         perceptual(loss_model="squeezenet1_0", loss_weights=weights)
     assert "\n" not in str(told.value)

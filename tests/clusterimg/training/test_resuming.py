@@ -58,7 +58,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(torch, train, b
     stopped_after_two(boxes, out=out)
     assert (tmp_path / "stopped_checkpoint.pt").exists()
     assert not out.exists()
-    with pytest.raises(icas.IcasError, match="--resume goes on with it"):
+    with pytest.raises(icas.IcasError, match="use --resume to continue it"):
         train(boxes, out=out, epochs=6)
     resumed = train(boxes, out=out, epochs=6, resume=True)
     assert_same_weights(torch, tmp_path / "whole.pt", out)
@@ -80,7 +80,7 @@ def test_a_resume_with_nothing_there_begins(train, boxes, tmp_path, capsys):
 
     settings = TrainSettings(**SMALL, out=tmp_path / "m.pt", resume=True)
     run(boxes, settings, Console(results=True))
-    assert "m_checkpoint.pt to go on from: training begins" in capsys.readouterr().out
+    assert "m_checkpoint.pt: training starts from the beginning" in capsys.readouterr().out
     assert (tmp_path / "m.pt").exists()
 
 
@@ -106,11 +106,11 @@ def test_a_resume_of_another_training_names_what_differs(train, boxes, tmp_path)
 def test_nothing_is_overwritten_unasked(train, boxes, tmp_path):
     out = tmp_path / "m.pt"
     out.write_bytes(b"precious")
-    with pytest.raises(icas.ConflictError, match="--overwrite replaces it"):
+    with pytest.raises(icas.ConflictError, match="use --overwrite to replace it"):
         train(boxes, out=out)
     out.unlink()
     (tmp_path / "m_loss.csv").write_bytes(b"precious")
-    with pytest.raises(icas.ConflictError, match=r"m_loss\.csv exists already"):
+    with pytest.raises(icas.ConflictError, match=r"m_loss\.csv already exists"):
         train(boxes, out=out)
     assert (tmp_path / "m_loss.csv").read_bytes() == b"precious"
     train(boxes, out=out, overwrite=True)

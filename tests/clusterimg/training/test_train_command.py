@@ -63,7 +63,7 @@ def test_killed_and_resumed_gives_the_weights_of_a_run_that_was_not(torch, run, 
     assert not out.exists()
     code, lines, _ = run(*words, "--out", out, "--resume")
     assert code == 0
-    assert "going on after epoch" in lines
+    assert "continuing after epoch" in lines
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (whole, out))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not checkpoint.exists()

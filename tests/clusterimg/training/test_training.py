@@ -182,7 +182,7 @@ def test_a_vgg19_of_random_weights_serves_when_asked_for_by_name(train, boxes):
 def test_a_loss_without_end_in_the_first_epoch_writes_nothing(torch, train, boxes, tmp_path, data):
     held = torch.load(data / "weights" / SQUEEZENET, weights_only=True)
     torch.save({name: value.float() * 1e30 for name, value in held.items()}, tmp_path / "w.pth")
-    with pytest.raises(icas.IcasError, match="in epoch 1: nothing is written"):
+    with pytest.raises(icas.IcasError, match="in epoch 1, nothing was written"):
         train(
             boxes,
             out=tmp_path / "m.pt",
@@ -203,7 +203,7 @@ def test_too_little_to_learn_from_is_told(train, make_pictures, tmp_path):
     same.mkdir()
     for number in range(4):
         write_image(same / f"{number}.png", np.full((20 + number, 20, 3), 90, np.uint8))
-    with pytest.raises(icas.IcasError, match=r"all 4 images in .* are the same at 32x32"):
+    with pytest.raises(icas.IcasError, match=r"all 4 images in .* are identical at 32x32"):
         train(same)
     (empty / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(icas.IcasError, match="could be read"):
@@ -223,10 +223,10 @@ def test_two_images_are_enough(train, make_pictures, tmp_path):
         ({"device": "gpu"}, "choose from auto, cpu"),
         ({"out": "m.onnx"}, "choose a suffix"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
-        ({"loss_weights": "random"}, "with --loss perceptual alone"),
-        ({"loss_layers": ","}, "a list of layers"),
+        ({"loss_weights": "random"}, "require --loss perceptual"),
+        ({"loss_layers": ","}, "a comma-separated list of layers"),
         ({"speed": 3}, "--speed is no option"),
-        ({"out": "no/such/folder/m.pt"}, "there is no folder"),
+        ({"out": "no/such/folder/m.pt"}, "no folder"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_told(train, boxes, options, words):
@@ -236,7 +236,7 @@ def test_settings_that_cannot_be_meant_are_told(train, boxes, options, words):
 
 
 def test_a_result_inside_the_source_is_refused(train, boxes):
-    with pytest.raises(icas.UsageError, match="lies in the source"):
+    with pytest.raises(icas.UsageError, match="is in the source folder"):
         train(boxes, out=boxes / "m.pt")
 
 

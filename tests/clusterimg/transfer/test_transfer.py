@@ -138,7 +138,7 @@ def test_what_is_gone_or_changed_is_left_alone_and_the_rest_is_done(source, resu
         left = carried(result, journal, pending)
         made = {one.target: one for one in journal.files()}
     assert left == {
-        "result/gone.jpg": "gone since the run read it",
+        "result/gone.jpg": "deleted since the run read it",
         "result/changed.jpg": "changed since the run read it",
     }
     assert changed.read_text() == "grown"

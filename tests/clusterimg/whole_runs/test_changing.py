@@ -219,7 +219,7 @@ def test_somebody_else_s_file_at_the_place_of_an_image(world, monkeypatch, trans
         before_call(completing, "transfer_all")(patched, happen)
         ran = world.run("--transfer", transferred)
     assert ran.code == 1
-    assert "exists already and is not overwritten" in ran.err
+    assert "already exists and is not overwritten" in ran.err
     assert theirs.read_bytes() == b"theirs"
     theirs.rename(world.root / "theirs.png")
     assert world.run("--transfer", transferred, "--resume").code == 0

@@ -114,7 +114,7 @@ def check(world, interrupted, stage, executor, how, unharmed):
     place, at = STAGES[stage]
     ran = interrupted(words, place, at)
     if stage in ON_RECORD:
-        assert "--resume goes on" in ran.err
+        assert "--resume to continue" in ran.err
     else:
         unharmed()  # nothing was made yet
     assert world.command(*words, "--resume").code == 0

@@ -21,7 +21,7 @@ def test_many_links_are_told_before_their_tables_are_written(world, monkeypatch)
     monkeypatch.setattr(room, "MANY", 2)
     ran = world.run()
     assert ran.code == 0
-    assert "plan: list 2 links in tables of some 0.0 GB" in ran.out.splitlines()
+    assert "plan: write tables with 2 links, about 0.0 GB" in ran.out.splitlines()
 
 
 def test_tables_that_would_not_fit_are_not_begun(world, monkeypatch, unharmed):
@@ -29,7 +29,7 @@ def test_tables_that_would_not_fit_are_not_begun(world, monkeypatch, unharmed):
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(9, 9, 9))
     ran = world.run("--transfer", "move")
     assert ran.code == 1
-    assert "the tables of 2 links need some" in ran.err
+    assert "the tables of 2 links need about" in ran.err
     unharmed()
 
 
@@ -42,7 +42,7 @@ def test_the_words_are_about_what_the_tables_take(world, monkeypatch):
     told = []
     monkeypatch.setattr(room.Console, "line", lambda _, text: told.append(text))
     world.run("--transfer", "none")
-    [line] = [text for text in told if "links in tables" in text]
+    [line] = [text for text in told if "write tables with" in text]
     links = int(line.split()[2].replace(",", ""))
     written = sum(path.stat().st_size for path in world.result.glob("similarities/*.csv"))
     estimated = links * (2 * len("moon-0000.png") + 12)

@@ -80,8 +80,8 @@ def test_links(world, transfer, request):
     ran = world.run("--recursive", "--transfer", transfer)
     assert ran.code == 3
     leads_nowhere = ("back.png", "itself.jpg", "nowhere.jpg", "there.png")
-    assert world.unreadable() == dict.fromkeys(leads_nowhere, "a link that leads nowhere")
-    assert "no images, left alone: 3 (folder.jpg, loop, up)" in ran.lines
+    assert world.unreadable() == dict.fromkeys(leads_nowhere, "broken link")
+    assert "3 files ignored (not images): folder.jpg, loop, up" in ran.lines
     assert "8 images" in ran.out
     assert outside.is_file()
     assert world.undo().code == 0
@@ -119,7 +119,9 @@ def test_a_folder_without_images(world, files):
         shutil.copy(world.source / "moon.png", folder / name)
     ran = world.run(source=folder)
     assert ran.code == 1
-    assert ran.lines == [f"clusterimg: no images in {folder} (--recursive goes into sub-folders)"]
+    assert ran.lines == [
+        f"clusterimg: no images in {folder} (use --recursive to include sub-folders)"
+    ]
     assert not world.result.exists()
 
 

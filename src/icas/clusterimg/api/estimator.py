@@ -1,4 +1,4 @@
-"""ImageClusterer: clustering as a scikit-learn estimator, in memory."""
+"""ImageClusterer: clustering in memory as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -30,76 +30,75 @@ from icas.parallel.executors import start_workers
 
 
 class ImageClusterer:
-    """Groups similar images: links above a threshold, connected components as clusters.
+    """Cluster similar images: links at or above a threshold, connected components as clusters.
 
-    Works on paths or arrays, and writes nothing. Follows scikit-learn's conventions
-    (``get_params``, ``set_params``, ``clone``, ``fit_predict``) without needing it.
+    Works on paths or arrays and writes no files. Follows the conventions of scikit-learn
+    (``get_params``, ``set_params``, ``clone``, ``fit_predict``) without requiring it.
 
     Parameters
     ----------
     method : str, default "imagehash"
         ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
     threshold : float or {"auto"}, default "auto"
-        Two images with a similarity at or above it are linked; at most 1. ``auto`` finds it.
+        Minimum similarity of linked images, at most 1. ``auto`` estimates it from the images.
     batch_size : int, default as many as fit 2 GB of features, at most 10,000
-        Images that are all compared with one another; at least 2.
+        Images per batch; all pairs of a batch are compared. At least 2.
     merge : {"representatives", "exact"}
-        How batches come together: by one image a cluster, or by all pairs.
-    linkage : {"single", "complete", "average"}
-        What becomes of images that links join: one cluster (single); or they are parted where not
-        all of their pairs, or not their pairs in the mean, reach the threshold.
+        How batches are merged: compare the representatives of clusters, or all pairs.
+    linkage : {"single", "complete", "average"}, default "single"
+        ``single`` makes each connected component a cluster. ``complete`` and ``average`` split
+        components so that in each cluster every pair, or the mean of all pairs, reaches the
+        threshold.
     candidates : int, default all
-        Others that each image is compared with (orb, ssim, tm).
+        Number of most promising images that each image is compared with (orb, ssim, tm).
     scale : float, optional
-        Bring images to this share of their size.
+        Factor by which images are resized, 0.001 to 100.
     recursive : bool, default False
-        Where a folder is given: its sub-folders too.
+        Include sub-folders of a folder.
     max_pixels : int, default 178,956,970
-        Pictures that claim more pixels are not read.
+        Larger images are not read; they are listed as unreadable.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     executor : {"threads", "processes", "dask"}
-        What the workers are.
+        Kind of workers.
     scheduler : str, default a local Dask cluster
         Address of a Dask scheduler.
     cache : str or Path or bool, default False
-        Folder in which features of files are kept between fits; True: the user's cache folder.
+        Folder for features that later fits reuse; True: the cache folder of the user.
     **options
-        The method's own options, such as ``hash_size=16`` or ``size="96x96"``; see `icas.cluster`.
+        Options of the method, such as ``hash_size=16`` or ``size="96x96"``; see `icas.cluster`.
 
     Attributes
     ----------
     labels_ : (n,) int64 ndarray
-        Cluster of each image, 0 the largest; -1 = outlier.
+        Cluster of each image, 0 = largest cluster, -1 = outlier.
     links_ : (m,) structured ndarray
-        ``a``, ``b`` (int64), ``similarity`` (float32): the links found; with another linkage than
-        single those inside clusters.
+        Links: ``a``, ``b`` (int64) and ``similarity`` (float32). With complete or average linkage
+        only links within clusters.
     forest_ : Forest
-        For `icas.labels_at`: clusters at any higher threshold, without a new comparison. These are
-        what remains of the clusters by links alone, whatever the linkage.
+        Spanning forest of the links, for `icas.labels_at`: clusters of single linkage at any
+        higher threshold.
     medoids_ : (clusters,) int64 ndarray
-        The image of each cluster that is most similar to the others.
+        Index of the medoid of each cluster: the image most similar to the others.
     threshold_ : float
-        The number that was used; NaN where models grouped the images.
+        Threshold used; NaN with clustering models.
     models_ : tuple of ModelGroups
-        Models that were tried, batch by batch; empty with links.
+        Clustering models tried, one entry per batch; empty with links.
     files_ : tuple of str
-        The images' files, empty with arrays; an image that cannot be read is left out here and is
-        in `unreadable_`.
+        Files of the n images; empty for arrays. Unreadable files are not included.
     unreadable_ : tuple of Unreadable
-        Files that could not be read (``.file``), and why (``.reason``).
+        Unreadable files (``.file``) and the reasons (``.reason``).
     n_clusters_ : int
-        How many clusters.
+        Number of clusters.
 
     See Also
     --------
-    icas.cluster : the same for a folder, with the result on disk.
+    icas.cluster : The same for a folder, with the result on disk.
 
     Notes
     -----
-    Single linkage: clusters are the connected components of the links, those of
-    ``scipy.cluster.hierarchy`` at the same cut. `linkage` names what else can become of them. The
-    sources of the methods are in `icas.cluster`.
+    Single linkage gives the clusters of ``scipy.cluster.hierarchy`` at the same distance. The
+    references of the methods are in `icas.cluster`.
 
     Examples
     --------
@@ -153,12 +152,12 @@ class ImageClusterer:
     _own = tuple(name for name in inspect.signature(__init__).parameters if name != "self")[:-1]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All parameters by name, the method's own options among them.
+        """Return all parameters by name, including the options of the method.
 
         Parameters
         ----------
         deep : bool, default True
-            Without effect: no parameter is an estimator itself.
+            Without effect: no parameter is an estimator.
 
         Returns
         -------
@@ -173,17 +172,17 @@ class ImageClusterer:
         return {**{name: getattr(self, name) for name in self._own}, **self._options}
 
     def set_params(self, **params: Any) -> ImageClusterer:
-        """Set parameters by name; an option of the method that is None goes back to its default.
+        """Set parameters by name; None resets an option of the method to its default.
 
         Parameters
         ----------
         **params
-            Any of those of the class; they are checked by `fit`.
+            Parameters of the class; `fit` checks them.
 
         Returns
         -------
         ImageClusterer
-            Itself.
+            This object.
 
         Examples
         --------
@@ -204,30 +203,30 @@ class ImageClusterer:
         Parameters
         ----------
         X : str or Path, sequence of paths, or sequence of uint8 ndarray
-            A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray.
+            A folder, files, or images of shape (h, w, 3), RGB, or (h, w), gray.
         y : ignored
-            There for scikit-learn.
+            For compatibility with scikit-learn.
 
         Returns
         -------
         ImageClusterer
-            Itself, with the attributes that end in ``_``.
+            This object, with the attributes that end in ``_``.
 
         Raises
         ------
         UsageError
-            A parameter is wrong, or `X` holds no images.
+            An invalid parameter, a missing folder, or arrays that are not images.
         MissingExtraError
             The method or executor needs an extra that is not installed.
         """
         threshold = threshold_of(self.threshold)
         if threshold == "pick":
             raise UsageError(
-                "threshold 'pick' is chosen in a window (icas.pick_threshold): give a number or"
-                " 'auto'"
+                "threshold 'pick' opens a window, which an estimator cannot do: give a number"
+                " or 'auto', or call icas.pick_threshold first"
             )
         if self.merge not in MERGES:
-            raise UsageError(f"no merge {self.merge!r}; choose from {', '.join(MERGES)}")
+            raise UsageError(f"unknown merge {self.merge!r}: choose from {', '.join(MERGES)}")
         given = {name: value for name, value in self._options.items() if value is not None}
         method = self._clusterer(make_method_from(self.method, given), threshold).method
         with (
@@ -262,24 +261,24 @@ class ImageClusterer:
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
-        """Cluster the images `X` and give `labels_`.
+        """Cluster the images `X` and return `labels_`.
 
         Parameters
         ----------
         X : str or Path, sequence of paths, or sequence of uint8 ndarray
             As for `fit`.
         y : ignored
-            There for scikit-learn.
+            For compatibility with scikit-learn.
 
         Returns
         -------
         (n,) int64 ndarray
-            Cluster of each image, 0 the largest; -1 = outlier.
+            Cluster of each image, 0 = largest cluster, -1 = outlier.
 
         Raises
         ------
         UsageError
-            As `fit`.
+            As for `fit`.
 
         Examples
         --------

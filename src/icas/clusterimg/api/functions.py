@@ -1,4 +1,4 @@
-"""clusterimg from Python: a folder in one call, or step by step."""
+"""Python functions of clusterimg: cluster a folder in one call, or step by step."""
 
 from __future__ import annotations
 
@@ -38,137 +38,138 @@ def cluster(
     progress: bool = False,
     **settings: Any,
 ) -> ClusterReport:
-    """Sort a folder of images into folders of similar images, as ``clusterimg`` does.
+    """Sort a folder of images into folders of similar images, like the command ``clusterimg``.
 
-    Two images with a similarity at or above the threshold are linked; images that hang together by
-    links are a cluster; an image without a link is an outlier.
+    Two images are linked if their similarity is at or above the threshold. Each connected component
+    of linked images is a cluster. Images without a link are outliers.
 
     Parameters
     ----------
     src : str or Path
-        The folder. It is only read, unless ``transfer="move"`` is given.
+        Folder with images. It is only read, unless ``transfer="move"``.
     dst : str or Path, optional
-        Result folder; default ``<src>_clustered`` beside the source.
+        Result folder. Default: ``<src>_clustered`` beside the source.
     method : str, default "imagehash"
-        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; case does not matter.
+        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; not case-sensitive.
     threshold : float or {"auto", "pick"}, optional
-        A similarity, at most 1. ``auto`` finds it in the folder, ``pick`` asks in a window. Default
-        ``pick`` where there are a terminal and a display, else ``auto``.
+        Minimum similarity of linked images, at most 1. ``auto`` estimates it from the folder,
+        ``pick`` opens a window to choose it. Default: ``pick`` if a terminal and a display are
+        available, else ``auto``.
     progress : bool, default False
         Show progress bars and warnings on stderr.
     **settings
-        The flags of the command, dashes as underscores: those under Other Parameters, and the
-        method's own, listed in the Notes.
+        Other flags of the command, with underscores instead of dashes: those under Other
+        Parameters and the options of the method, see Notes.
 
     Returns
     -------
     ClusterReport
-        The clusters, the files that could not be read, times and counts.
+        Clusters, unreadable files, times and counts.
 
     Other Parameters
     ----------------
     sample : int, default 1500 (ssim: 1000, orb: 600)
-        Images that ``auto`` and ``pick`` compare, drawn by `seed`; at least 2.
+        Number of images that ``auto`` and ``pick`` compare, drawn at random; at least 2.
     batch_size : int, default as many as fit 2 GB of features, at most 10,000
-        Images that are all compared with one another; at least 2.
-    size : (int, int) or str, default the method's
-        Width and height in pixels that images are brought to: ``(64, 48)`` or ``"64x48"``.
+        Images per batch; all pairs of a batch are compared. At least 2.
+    size : (int, int) or str, default of the method
+        Width and height in pixels to which images are resized: ``(64, 48)`` or ``"64x48"``.
     scale : float, optional
-        Bring images to this share of their size instead, 0.001 to 100.
+        Factor by which images are resized instead, 0.001 to 100.
     stage : {"all", "batch", "merge"}
-        ``batch`` stops after the batch folders, ``merge`` takes such a result as `src`.
+        ``batch`` stops after writing the batch folders, ``merge`` takes such a result as `src`.
     merge : {"representatives", "exact"}
-        How batches come together: by one image a cluster, or by all pairs.
-    linkage : {"single", "complete", "average"}, default single
-        ``complete`` and ``average`` part a cluster where not all of its pairs, or not its pairs in
-        the mean, reach the threshold.
+        How batches are merged: compare the representatives of clusters, or all pairs.
+    linkage : {"single", "complete", "average"}, default "single"
+        ``complete`` and ``average`` split a component so that in each cluster every pair, or the
+        mean of all pairs, reaches the threshold.
     candidates : int, default all
-        Compare each image with so many promising others only (orb, ssim, tm).
+        Number of most promising images that each image is compared with (orb, ssim, tm).
     transfer : {"copy", "move", "hardlink", "symlink", "none"}
-        How images get into the result.
+        How images are transferred to the result; ``none`` writes only the tables.
     keep_batches : bool, default False
-        Write the batch folders beside the result too.
+        Also write the batch folders.
     overwrite : bool, default False
-        Remove first what an earlier run recorded that it made in `dst`.
+        Replace the previous result in `dst`: remove the files that its run recorded.
     resume : bool, default False
-        Go on with a run that was interrupted; a finished one is cut at another threshold.
+        Continue an interrupted run, or give a finished result another threshold.
     dry_run : bool, default False
-        Plan and compare, write nothing.
+        Compare and plan, write nothing.
     recursive : bool, default False
-        Sub-folders too.
+        Include sub-folders.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     executor : {"threads", "processes", "dask"}
-        What the workers are.
+        Kind of workers.
     scheduler : str, default a local Dask cluster
         Address of a Dask scheduler, such as ``tcp://host:8786``.
     device : str, default "cpu"
-        What compares images (imagehash, ssim, tm) and runs networks (deep): ``cpu``, ``cuda``,
-        ``cuda:1``, ``mps`` or ``auto``.
+        Compute device for comparisons (imagehash, ssim, tm) and networks (deep): ``cpu``,
+        ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
     max_pixels : int, default 178,956,970
-        Pictures that claim more pixels are not read.
-    memory : int or str, default half of the machine's
-        Bytes that features may take: ``"4GB"``; what is beyond goes to files.
-    scratch : str or Path, default the system's
-        Folder for these files while the run lasts.
-    isolate : bool, default on with executors other than threads
-        Decode images in processes that can be killed.
+        Larger images are not read; they are listed as unreadable.
+    memory : int or str, default half of the main memory
+        Maximum size of features in memory in bytes, or as ``"4GB"``; the rest is stored in files.
+    scratch : str or Path, default the temporary folder of the system
+        Folder for these temporary files.
+    isolate : bool, default True unless ``executor="threads"``
+        Decode images in separate processes, so that a crash or hang affects one image only.
     decode_timeout : float, default 60
-        Seconds after which an isolated image is given up.
-    cache : str or Path or bool, default the user's cache folder
-        Where features are kept between runs; False keeps none.
+        Maximum time in seconds to decode an image in such a process.
+    cache : str or Path or bool, default the cache folder of the user
+        Folder for features that later runs reuse; False disables the cache.
     cache_size : int or str, default "2GB"
-        Bytes that the kept features may take.
+        Maximum size of the cache; least recently used entries are evicted.
     decisions : bool, default True
-        Follow what was decided about these images by `icas.decide`.
+        Apply the constraints stored by `icas.decide`.
     report : bool, default True
         Write ``report.html``.
     seed : int, default 0
-        Where chance comes in (samples, minhash, deep), it starts here.
+        Random seed (samples, minhash, deep).
     reference : str or Path, optional
-        Only links to the images of this folder count: which of the new images are in it already?
+        Folder of reference images. Only links to them count: which images are already in it?
 
     Raises
     ------
     UsageError
-        A setting that does not exist or is outside its limits; no such folder.
+        Unknown setting, value out of range, or missing folder.
     ConflictError
-        The result folder is in use.
+        The result folder is in use or not empty.
     MissingExtraError
         The method or executor needs an extra that is not installed.
     IcasError
-        There is nothing to cluster, or the disk fails.
+        No images, or a disk error.
     KeyboardInterrupt
         The window of ``threshold="pick"`` was closed.
 
     See Also
     --------
-    icas.ImageClusterer : the same clusters in memory, nothing written.
-    icas.recut : another threshold for a finished result.
-    icas.undo : take a run back.
+    icas.ImageClusterer : The same clusters in memory, without writing files.
+    icas.recut : Give a finished result another threshold.
+    icas.undo : Undo a run.
 
     Notes
     -----
-    Options of the methods, with their defaults (None: the method decides);
-    ``clusterimg --help`` says what each means:
+    Options of the methods with their defaults (None: chosen by the method).
+    ``clusterimg --help-all`` describes them:
 
     - imagehash: ``hash_size=8``, ``highfreq_factor=4``
-    - ssim: none of its own
+    - ssim: none
     - minhash: ``corners=200``, ``permutations=None``, ``grid=8``, ``exact=None``
     - orb: ``keypoints=200``, ``match_bits=95``, ``tolerance=0.12``
-    - tm: none of its own
+    - tm: none
     - deep: ``model=None``, ``weights=None``, ``dims=128``, ``cluster_model=None``,
       ``clusters=None``, ``max_iter=None``, ``eps=None``, ``min_samples=None``,
       ``min_cluster_size=None``, ``max_cluster_size=None``
 
-    Sources: imagehash is ImageHash's ``phash`` (C. Zauner, 2010); ssim is scikit-image's
+    References: imagehash is ImageHash's ``phash`` (C. Zauner, 2010); ssim is scikit-image's
     ``structural_similarity`` (Z. Wang et al., IEEE Transactions on Image Processing, 2004); minhash
     compares sets of Harris corners (A. Broder, 1997; C. Harris and M. Stephens, 1988); orb matches
     ORB features (E. Rublee et al., ICCV 2011); tm is OpenCV's ``TM_SQDIFF_NORMED``.
 
     Examples
     --------
-    Two photographs, a small copy of each, and one that is like none of the others:
+    Two photographs, a small copy of each, and a third photograph:
 
     >>> import icas
     >>> from pathlib import Path
@@ -193,97 +194,97 @@ def cluster(
 
 
 def run_or_resume(src: str | Path, settings: ClusterSettings, console: Console) -> ClusterReport:
-    """A run; with `resume` an interrupted one is continued, a finished one may be recut."""
+    """Run; with `resume`, continue an interrupted run or recut a finished one."""
     report = resume(Path(src), settings, console) if settings.resume else None
     return pipeline.run(src, settings, console) if report is None else report
 
 
 def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainReport:
-    """Train an autoencoder on a folder of images, as ``clusterimg train`` does.
+    """Train an autoencoder on a folder of images, like ``clusterimg train``.
 
-    The network learns to rebuild the images from a short code; ``method="deep"`` with
-    ``weights=`` that file then compares images by their codes. Needs the extra ``icas[deep]``.
+    The encoder maps an image to a short vector from which the decoder reconstructs it. Method
+    ``deep`` with ``weights=FILE`` compares images by these vectors. Needs ``icas[deep]``.
 
     Parameters
     ----------
     src : str or Path
-        The folder.
+        Folder with images.
     progress : bool, default False
         Show progress bars and warnings on stderr.
     **settings
-        The flags of the command, dashes as underscores.
+        Flags of the command, with underscores instead of dashes.
 
     Returns
     -------
     TrainReport
-        The file of the network and the loss of every epoch.
+        File of the network, and the loss of each epoch.
 
     Other Parameters
     ----------------
     out : str or Path, default ``<src>_model.pt`` beside the source
         File of the trained network: ``.pt``, ``.pth`` or ``.safetensors``.
     size : int, default 64
-        Side in pixels that images are brought to: a power of two from 32 on.
+        Side in pixels to which images are resized: a power of two, at least 32.
     dims : int, default 64
-        Numbers in the code of an image.
+        Length of the feature vector.
     loss : {"mse", "mae", "perceptual"}
-        Mean squared or absolute difference of pixels, or of another network's features.
+        Mean squared or mean absolute difference of pixels, or difference of network features.
     loss_model : str, default "vgg19"
-        Network of the perceptual loss: any of torchvision's classifiers.
-    loss_weights : str or Path, default those that torchvision fetches
-        Its weights: a file, or ``"random"``.
+        Network of the perceptual loss: any torchvision classifier.
+    loss_weights : str or Path, default the pretrained weights of torchvision
+        Weights of `loss_model`: a file, or ``"random"``.
     loss_layers : sequence of str, default the last layer at each of the first four resolutions
-        Its layers whose outputs are compared.
+        Layers of `loss_model` whose outputs are compared.
     difference : {"absolute", "squared"}
-        How these outputs are compared.
+        Difference of these outputs.
     epochs : int, default 20
-        Times that every image is seen, at most.
+        Maximum number of epochs.
     batch_size : int, default 16
-        Images a step.
+        Images per step.
     learning_rate : float, default 0.002
-        Highest step size of Adam, 1e-9 to 1.
+        Maximum learning rate of Adam, 1e-9 to 1.
     patience : int, default 10
-        Epochs without a better loss after which training stops.
+        Epochs without a lower loss after which training stops.
     validation : float, default 0.1
-        Share of the images that are kept apart to judge by, 0 to 0.5.
+        Share of the images used for validation, 0 to 0.5.
     device : str, default "cpu"
-        ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
+        Compute device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
     seed : int, default 0
-        Where chance comes in, it starts here.
+        Random seed.
     resume : bool, default False
-        Go on with a training that was stopped.
+        Continue an interrupted training.
     overwrite : bool, default False
-        Replace a trained network and start again.
+        Replace an existing network and start again.
     recursive : bool, default False
-        Sub-folders too.
+        Include sub-folders.
     max_pixels : int, default 178,956,970
-        Pictures that claim more pixels are not read.
+        Larger images are not read; they are listed as unreadable.
     isolate : bool, default False
-        Decode images in processes that can be killed.
+        Decode images in separate processes, so that a crash or hang affects one image only.
     decode_timeout : float, default 60
-        Seconds after which an isolated image is given up.
+        Maximum time in seconds to decode an image in such a process.
     jobs : int, default all cores
-        Workers that read.
+        Number of workers that read images.
 
     Raises
     ------
     MissingExtraError
         torch is not installed.
     UsageError
-        A setting that does not exist or is outside its limits; no such folder or device; a resume
-        of another training.
+        Unknown setting, value out of range, missing folder or device, or `resume` with other
+        settings or images.
     ConflictError
-        A trained network is there already.
+        The network file already exists.
     IcasError
-        Too few images or all the same; the loss is no finite number any more; the disk fails.
+        Fewer than two different images, a loss of NaN or infinity, or a disk error.
 
     See Also
     --------
-    icas.cluster : with ``method="deep", weights="photos.pt"``.
+    icas.cluster : Use the network with ``method="deep", weights="photos.pt"``.
 
     Examples
     --------
-    A setting that does not exist is refused before any work:
+    Settings are checked before any work starts:
 
     >>> import icas
     >>> icas.train("photos", epoch=5)  # doctest: +ELLIPSIS
@@ -291,7 +292,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
         ...
     icas.common.errors.UsageError: --epoch is no option of method 'train'; it has --batch-size, ...
 
-    Twelve noisy pictures and two epochs are no training, yet show what comes back:
+    A minimal training on twelve noise images:
 
     >>> import numpy as np
     >>> from pathlib import Path
@@ -312,7 +313,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
 
 
 def make_settings(**given: Any) -> ClusterSettings:
-    """Settings of a run from keywords; those that a run does not have are options of the method."""
+    """Settings of a run from keywords; unknown ones are options of the method."""
     known = {field.name for field in dataclasses.fields(ClusterSettings)} - {"options"}
     own = {name: value for name, value in given.items() if name in known and value is not None}
     if "dst" in own:
@@ -324,7 +325,7 @@ def make_settings(**given: Any) -> ClusterSettings:
     options = {name: value for name, value in given.items() if name not in known}
     settings = ClusterSettings(**own, options=options)
     if options or settings.stage != "merge":
-        settings.make_method()  # an option that the method does not have is refused before work
+        settings.make_method()  # unknown options fail before work starts
     return settings
 
 
@@ -333,7 +334,7 @@ def size_of(given: Any) -> Size:
     try:
         return parse_size(given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"size {given!r}: {error} is needed") from None
+        raise UsageError(f"size {given!r}: expected {error}") from None
 
 
 def make_method_from(method: str, options: dict[str, Any]) -> Method:
@@ -344,7 +345,7 @@ def make_method_from(method: str, options: dict[str, Any]) -> Method:
 
 
 def linking(method: Method) -> Method:
-    """`method` grouped by links, unless models are requested."""
+    """`method` in the variant with links, unless clustering models are requested."""
     try:
         return method.by_links()
     except UsageError:
@@ -364,51 +365,51 @@ def features(
     cache: str | Path | bool = False,
     **options: Any,
 ) -> FeatureSet:
-    """Features of a folder, of a list of paths, or of a list of arrays.
+    """Compute the features of images: of a folder, of files, or of arrays.
 
-    What a method keeps of an image; `icas.links` and `icas.similarity_matrix` compare it.
+    `icas.links` and `icas.similarity_matrix` compare features.
 
     Parameters
     ----------
     images : str or Path, iterable of paths, or iterable of uint8 ndarray
-        A folder; or files; or pictures of shape (h, w, 3), RGB, or (h, w), gray. A file that
-        cannot be read is left out and listed.
+        A folder, files, or images of shape (h, w, 3), RGB, or (h, w), gray. Unreadable files are
+        skipped and listed in ``.unreadable``.
     method : str, default "imagehash"
         ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
     recursive : bool, default False
-        Of a folder, its sub-folders too.
+        Include sub-folders of a folder.
     scale : float, optional
-        Bring images to this share of their size first, 0.001 to 100.
+        Factor by which images are resized first, 0.001 to 100.
     max_pixels : int, default 178,956,970
-        Pictures that claim more pixels are not read.
+        Larger images are not read; they are listed as unreadable.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     executor : {"threads", "processes", "dask"}
-        What the workers are.
+        Kind of workers.
     scheduler : str, default a local Dask cluster
         Address of a Dask scheduler.
     cache : str or Path or bool, default False
-        Folder in which features of files are kept between calls; True: the user's cache folder.
+        Folder for features that later calls reuse; True: the cache folder of the user.
     **options
-        The method's own options, `size` and `seed` among them; see `icas.cluster`.
+        Options of the method, including `size` and `seed`; see `icas.cluster`.
 
     Returns
     -------
     FeatureSet
-        ``.array`` has a row an image; its shape and dtype are the method's. ``.files`` and
-        ``.unreadable`` name the files.
+        ``.array`` has one row per image; its shape and dtype depend on the method. ``.files`` and
+        ``.unreadable`` list the files.
 
     Raises
     ------
     UsageError
-        No such folder, method or option; arrays that are no images.
+        Missing folder, unknown method or option, or arrays that are not images.
     MissingExtraError
         The method or executor needs an extra that is not installed.
 
     See Also
     --------
-    icas.links : pairs at or above a threshold.
-    icas.FeatureSet.from_bits : codes made elsewhere.
+    icas.links : Pairs at or above a threshold.
+    icas.FeatureSet.from_bits : Features from hash codes of another program.
 
     Examples
     --------
@@ -435,7 +436,7 @@ def features(
 
 
 def method_of(features: FeatureSet) -> Method:
-    """The method that made `features`, with the settings that it had."""
+    """The method of `features`, with its settings."""
     return make_method(features.method, **features.settings)
 
 
@@ -447,37 +448,37 @@ def links(
     executor: str = "threads",
     scheduler: str | None = None,
 ) -> NDArray[Any]:
-    """Every pair of images at or above a threshold.
+    """Find all pairs of images with a similarity at or above a threshold.
 
     Parameters
     ----------
     features : FeatureSet
-        What `icas.features` gave.
+        Result of `icas.features`.
     threshold : float
-        Least similarity of a pair, in the method's unit; 1 = same. Compared as float32.
+        Minimum similarity of a pair; 1 = identical. Compared as float32.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     executor : {"threads", "processes", "dask"}
-        What the workers are.
+        Kind of workers.
     scheduler : str, default a local Dask cluster
         Address of a Dask scheduler.
 
     Returns
     -------
     (m,) structured ndarray
-        Fields ``a`` and ``b`` (int64, a < b), the numbers of the two images, and ``similarity``
-        (float32); sorted by a, then b.
+        Fields ``a`` and ``b`` (int64, a < b), the indices of the two images, and ``similarity``
+        (float32), sorted by a, then b.
 
     Raises
     ------
     UsageError
-        No such executor.
+        Unknown executor.
     MissingExtraError
         The executor needs an extra that is not installed.
 
     See Also
     --------
-    icas.similarity_matrix : all pairs, as a matrix.
+    icas.similarity_matrix : The similarities of all pairs.
 
     Examples
     --------
@@ -502,36 +503,36 @@ def similarity_matrix(
     jobs: int | None = None,
     **options: Any,
 ) -> NDArray[np.float32]:
-    """Similarity of each image of `a` with each of `b`.
+    """Compute the similarity of each image of `a` with each image of `b`.
 
     Parameters
     ----------
-    a : FeatureSet, or what `icas.features` takes
-        The images of the rows.
-    b : FeatureSet, or what `icas.features` takes, default `a`
-        The images of the columns.
+    a : FeatureSet, folder, or iterable of paths or uint8 ndarray
+        Images of the rows, as for `icas.features`.
+    b : FeatureSet, folder, or iterable of paths or uint8 ndarray, default `a`
+        Images of the columns.
     method : str, default "imagehash"
-        How images are compared; features know their own.
+        Method for images that are not yet a FeatureSet.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     **options
-        The method's own options, `size` and `seed` among them; see `icas.cluster`.
+        Options of the method, including `size` and `seed`; see `icas.cluster`.
 
     Returns
     -------
     (n, m) float32 ndarray
-        1 = same; never above 1. Those of ssim and deep may be negative, the others lie in [0, 1].
+        1 = identical, the maximum. In [-1, 1] for ssim and deep, in [0, 1] for other methods.
 
     Raises
     ------
     UsageError
-        Features of different methods or settings, or what `icas.features` raises.
+        Features of different methods or settings; also the errors of `icas.features`.
     MissingExtraError
         The method needs an extra that is not installed.
 
     See Also
     --------
-    icas.links : pairs at or above a threshold, for many images.
+    icas.links : Pairs at or above a threshold, for many images.
 
     Examples
     --------
@@ -548,7 +549,7 @@ def similarity_matrix(
     images = [side for side in sides if not isinstance(side, FeatureSet)]
     computed: Iterator[FeatureSet] = iter(())
     with start_workers("threads", jobs) as workers:
-        if images:  # of both sides, so that a method that is fitted to images is fitted to all
+        if images:  # both sides together, because some methods are fitted to all images
             chosen = linking(make_method_from(method, options))
             raw = [features_of(chosen, side, workers, fitted=False) for side in images]
             computed = iter(fitted_together(chosen, raw))
@@ -556,8 +557,8 @@ def similarity_matrix(
         first, second = both[0], both[-1]
         if first.method != second.method or dict(first.settings) != dict(second.settings):
             raise UsageError(
-                f"features of {first.method} and of {second.method} cannot be compared: make both"
-                " by one method, with the same options"
+                f"cannot compare features of {first.method} with features of {second.method}:"
+                " compute both with the same method and options"
             )
         chosen = method_of(first)
         matrix = np.empty((len(first), len(second)), np.float32)

@@ -38,52 +38,52 @@ def pick_threshold(
     max_pixels: int = MAX_PIXELS,
     **options: Any,
 ) -> PickedThreshold:
-    """Choose a threshold by eye: in a window, or in a notebook.
+    """Choose a threshold interactively, in a window or a notebook.
 
-    A script waits until the choice is made in a window. In a notebook this returns at once: with
-    ``%matplotlib widget`` (ipympl) the figure is live and `threshold` of the result follows what
-    is clicked in it; else a slider (ipywidgets) does the same, or the picture of the start alone
-    is shown, and ``.choose(0.8)`` shows another.
+    A script waits until the window is closed. In a notebook the function returns at once, and
+    ``.threshold`` of the result follows the interaction: clicks in the figure with ``%matplotlib
+    widget`` (ipympl), else a slider (ipywidgets). Without both, the figure is static and
+    ``.choose(0.8)`` sets another threshold.
 
     Parameters
     ----------
-    src : str or Path, FeatureSet, or what `icas.features` takes
-        The images.
+    src : FeatureSet, folder, or iterable of paths or uint8 ndarray
+        The images, as for `icas.features`.
     method : str, default "imagehash"
-        How images are compared; a FeatureSet knows its own.
+        Method for images that are not yet a FeatureSet.
     start : float, optional
-        Chosen in the beginning, at most 1; default is what ``threshold="auto"`` gives.
+        Initial threshold, at most 1. Default: that of ``threshold="auto"``.
     sample : int, default 1500
-        Images that are compared, 0 = all.
+        Number of images compared, drawn at random; 0 = all.
     seed : int, default 0
-        Draws the sample.
+        Random seed of the sample.
     folder : str or Path, optional
-        Where the files of a FeatureSet lie; default the current folder.
+        Folder of the files of a FeatureSet. Default: the current folder.
     recursive : bool, default False
-        Sub-folders too.
+        Include sub-folders.
     jobs : int, default all cores
-        Workers. The answer does not depend on it.
+        Number of workers. The result does not depend on it.
     max_pixels : int, default 178,956,970
-        Pictures that claim more pixels are not read.
+        Larger images are not read.
     **options
-        The method's own options, `size` among them; see `icas.cluster`.
+        Options of the method, including `size`; see `icas.cluster`.
 
     Returns
     -------
     PickedThreshold
-        With ``.threshold``; can be given as ``threshold=`` to `icas.cluster`.
+        Has ``.threshold``; accepted as ``threshold=`` by `icas.cluster`.
 
     Raises
     ------
     KeyboardInterrupt
-        The window was closed, or Esc pressed in it.
+        The window was closed, or Esc was pressed.
     UsageError
-        No such folder, method or option; fewer than two images; or neither window nor notebook:
-        the curve is in ``thresholds.png`` then.
+        Missing folder, unknown method or option, or fewer than two images. Also without window
+        and notebook; the curve is then written to ``thresholds.png``.
 
     See Also
     --------
-    icas.cluster : ``threshold="pick"`` asks in the same window.
+    icas.cluster : ``threshold="pick"`` opens the same window.
 
     Examples
     --------
@@ -93,14 +93,14 @@ def pick_threshold(
     >>> picked = icas.pick_threshold("photos", method="orb")  # doctest: +SKIP
     >>> report = icas.cluster("photos", method="orb", threshold=picked)  # doctest: +SKIP
 
-    One picture has no pairs:
+    A single image has no pairs:
 
     >>> from skimage import data
     >>> try:
     ...     icas.pick_threshold([data.coffee()])
     ... except icas.UsageError as error:
     ...     print(error)
-    a threshold is picked by pairs of images: there are fewer than two
+    cannot pick a threshold: at least two images are required
     """
     root, chosen = Path(), None
     with start_workers("threads", jobs) as workers:
@@ -128,7 +128,7 @@ def pick_threshold(
             images -= len(features.unreadable)  # they do not count
         compared_pairs = Sample.of(compared, features, images, workers)
     if len(compared_pairs) < 2:
-        raise UsageError("a threshold is picked by pairs of images: there are fewer than two")
+        raise UsageError("cannot pick a threshold: at least two images are required")
     if start is None:
         start = auto(compared_pairs, compared).threshold
     return _shown(compared_pairs, start, read)

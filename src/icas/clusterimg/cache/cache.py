@@ -84,7 +84,7 @@ def _digest(content: dict[str, Any]) -> bytes:
 def _file_digest(value: Any) -> list[str]:
     """Digest of a file among the settings; its name where there is no such file."""
     if not isinstance(value, Path):
-        raise TypeError(f"a {type(value).__name__} has no name that stands for it")
+        raise TypeError(f"a {type(value).__name__} cannot be part of a cache key")
     try:
         status = value.stat()
         return ["file", _content_digest(value, status.st_size, status.st_mtime_ns)]
@@ -158,7 +158,7 @@ def _part(text: str) -> tuple[str, np.dtype[np.generic], tuple[int, ...]]:
     name, kind, shape = text.split(":")
     dtype = np.dtype(kind)
     if dtype.kind not in NUMERIC_KINDS:
-        raise ValueError(f"{kind} is no kind of number")
+        raise ValueError(f"{kind} is not a numeric dtype")
     return name, dtype, tuple(int(side) for side in shape.split("x") if side)
 
 
@@ -344,7 +344,7 @@ def open_cache(folder: str | Path | bool | None, limit: int = DEFAULT_BYTES) -> 
     try:
         path = cache_folder() if folder is None or folder is True else Path(folder)
     except IcasError as error:
-        LOG.warning("features are not kept: %s", error)
+        LOG.warning("features are not cached: %s", error)
         return NO_CACHE
     return FeatureCache(Database(path, limit))
 

@@ -173,7 +173,7 @@ class Database:
                 return _bytes_used(database) + needed <= self._limit
             database.executemany("DELETE FROM features WHERE id = ?", oldest)
             if database.executemany("DELETE FROM entries WHERE id = ?", oldest).rowcount == 0:
-                raise sqlite3.DatabaseError("the order of use is damaged")
+                raise sqlite3.DatabaseError("the usage order is damaged")
         return True
 
     def _attempt(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -222,12 +222,12 @@ class Database:
                 self._disable(str(failure))
 
     def _warn(self, why: str, done: str) -> None:
-        LOG.warning("the cache %s cannot be used (%s): %s", self.folder / NAME, why, done)
+        LOG.warning("cannot use the cache %s (%s): %s", self.folder / NAME, why, done)
 
     def _disable(self, why: str) -> None:
         self._disabled = True
         self._disconnect()
-        LOG.warning("features are not kept in %s: %s", self.folder, why)
+        LOG.warning("features are not cached in %s: %s", self.folder, why)
 
     def _disconnect(self) -> None:
         self._used = []
@@ -264,16 +264,16 @@ def _open(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         application = _integer(database, "PRAGMA application_id")
         if _integer(database, "PRAGMA page_count") == 0:
             if read_only:
-                raise InvalidDatabaseError("it is empty", removable=False)
+                raise InvalidDatabaseError("the file is empty", removable=False)
             database.execute("PRAGMA auto_vacuum=INCREMENTAL")
             database.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID};"
                 f" PRAGMA user_version={SCHEMA_VERSION}; {TABLES} COMMIT;"
             )
         elif application != APPLICATION_ID:
-            raise InvalidDatabaseError("it is another database", removable=False)
+            raise InvalidDatabaseError("not a database of icas", removable=False)
         elif _integer(database, "PRAGMA user_version") != SCHEMA_VERSION:
-            raise InvalidDatabaseError("it is of another version of icas", removable=True)
+            raise InvalidDatabaseError("from another version of icas", removable=True)
         if not read_only:
             database.execute("PRAGMA journal_mode=WAL").fetchall()
             database.execute("PRAGMA synchronous=NORMAL")
@@ -290,7 +290,7 @@ def _open(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 def _message(error: Exception) -> str:
     """SQLite's message, unless damage made it unreadable."""
-    return "it is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
+    return "the file is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _has_outside_cause(error: Exception) -> bool:
@@ -314,14 +314,14 @@ def _move_away(folder: Path, removable: bool) -> str:
     """Remove the database, or rename it where it is not ours; what was done, for a message."""
     if removable:
         _remove(folder)
-        return "made anew"
+        return "a new one was created"
     number, aside = 2, folder / f"{NAME}.aside"
     while os.path.lexists(aside):
         aside, number = folder / f"{NAME}.aside-{number}", number + 1
     for suffix in SIDE_FILES:
         if os.path.lexists(folder / (NAME + suffix)):
             (folder / (NAME + suffix)).replace(f"{aside}{suffix}")
-    return f"put aside as {aside.name}"
+    return f"renamed to {aside.name}, a new one is created"
 
 
 def _remove(folder: Path) -> None:
@@ -434,8 +434,7 @@ def cache_info(folder: Path) -> dict[str, Any]:
                 limit = _integer(database, "SELECT value FROM about WHERE name = 'limit'")
     except (InvalidDatabaseError, sqlite3.Error) as error:
         raise IcasError(
-            f"{place} cannot be read as a cache ({error}); the next run that keeps features makes"
-            " it anew"
+            f"cannot read the cache {place} ({error}): the next run with a cache creates a new one"
         ) from error
     return {
         "place": str(place),
@@ -451,7 +450,7 @@ def info_lines(info: dict[str, Any]) -> list[str]:
     lines = [f"{info['place']}: {_size_text(info['bytes'])}, features of {info['entries']} images"]
     lines += [f"  {method:10} {count}" for method, count in info["methods"].items()]
     if info["limit"]:
-        lines.append(f"limit of the last run: {_size_text(info['limit'])}")
+        lines.append(f"maximum size in the last run: {_size_text(info['limit'])}")
     return lines
 
 
@@ -479,7 +478,9 @@ def _contents_text(folder: Path) -> str:
             count = _integer(database, "SELECT count(*) FROM entries")
     except InvalidDatabaseError as error:
         if not error.removable:
-            raise ConflictError(f"{folder / NAME} is no cache ({error}): left alone") from error
+            raise ConflictError(
+                f"{folder / NAME} is not a cache of icas ({error}): nothing removed"
+            ) from error
         return ""
     except sqlite3.Error:
         return ""

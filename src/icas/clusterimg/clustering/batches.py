@@ -172,7 +172,9 @@ def cluster_batches(
             kept.append(budget.chosen(features, batch.representatives))
         del features
     if overruled:
-        console.warn(f"decisions: {overruled} left out: folders put together by hand count more")
+        console.warn(
+            f"constraints: {overruled} ignored, because the edited batch folders contradict them"
+        )
     final = constraints if whole or merge != "exact" else initial
     with watch.stage("merge"):
         arrays = final.arrays(files) if initial else None

@@ -153,10 +153,10 @@ def _check_size(images: int, cut: Cut) -> None:
     if images > LARGEST:
         gigabytes = images * (images - 1) / 2 * 8 / 1e9
         raise UsageError(
-            f"--linkage {cut.kind}: {images} images hang together at {cut.threshold:g}, their"
-            f" similarities would take {gigabytes:.1f} GB (at most {LARGEST} images can be cut):"
-            " take a higher --threshold, a smaller --batch-size without --merge exact, or"
-            " --linkage single"
+            f"--linkage {cut.kind}: {images} images are connected at threshold"
+            f" {cut.threshold:g}, and their similarities need {gigabytes:.1f} GB (limit:"
+            f" {LARGEST} images): use a higher --threshold, a smaller --batch-size without"
+            " --merge exact, or --linkage single"
         )
 
 

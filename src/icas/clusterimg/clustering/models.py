@@ -90,10 +90,10 @@ class ModelClusterer(Clusterer):
             return f"{chosen[0].words()}, the best of {len(self.models[0].tried)} models"
         kinds = Counter(model.kind for model in chosen)
         counted = ", ".join(f"{kind} {count} times" for kind, count in kinds.most_common())
-        return f"models chosen batch by batch: {counted}"
+        return f"models chosen per batch: {counted}"
 
 
 def _alone(images: int) -> ModelGroups:
-    note = f"{images} images are too few for every model: each stands for itself"
+    note = f"{images} images are too few for any model: all are outliers"
     tried = Tried("none", outliers=images, note=note)
     return ModelGroups(np.full(images, -1, np.int64), tried, (tried,))

@@ -25,36 +25,35 @@ from icas.common.errors import UsageError
 class FeatureSet:
     """Features of n images.
 
-    What `icas.features` gives, and what `icas.links` and `icas.similarity_matrix` compare. It has
-    a length, and ``features[rows]`` is the FeatureSet of some of the images.
+    `icas.features` returns it; `icas.links` and `icas.similarity_matrix` compare it. ``len`` is the
+    number of images, and ``features[rows]`` selects images.
 
     Parameters
     ----------
     method : str
-        Name of the method that made them.
+        Method that computed the features.
     arrays : mapping of str to ndarray
-        Packed features; the first axis of every array is the image (length n). The first array
-        is the main one.
+        Features by name; the first axis of each array has length n. The first array is `array`.
     settings : mapping, default {}
-        The method's settings, enough to make the method again.
+        Settings of the method.
     files : tuple of str, default ()
-        Name of each image, where the images are files; else empty.
+        File name of each image; empty for arrays.
     unreadable : tuple of Unreadable, default ()
-        Files that were to be read and could not be (``.file``, ``.reason``).
+        Files that could not be read (``.file``), and why (``.reason``).
 
     Attributes
     ----------
     method, arrays, settings, files, unreadable
-        As given.
+        The parameters.
 
     Raises
     ------
     UsageError
-        Arrays of unequal length, or another number of files than of images.
+        Arrays of different lengths, or a number of files other than n.
 
     See Also
     --------
-    icas.features : makes one of images.
+    icas.features : Compute the features of images.
 
     Examples
     --------
@@ -79,7 +78,7 @@ class FeatureSet:
     def __post_init__(self) -> None:
         lengths = {name: len(array) for name, array in self.arrays.items()}
         if len(set(lengths.values())) != 1:
-            raise UsageError(f"feature arrays of unequal length: {lengths}")
+            raise UsageError(f"feature arrays differ in length: {lengths}")
         if self.files and len(self.files) != len(self):
             raise UsageError(f"{len(self.files)} file names for {len(self)} images")
 
@@ -87,10 +86,7 @@ class FeatureSet:
         return len(next(iter(self.arrays.values())))
 
     def __getitem__(self, rows: slice | NDArray[Any] | Sequence[int]) -> FeatureSet:
-        """The chosen images as a FeatureSet; a slice shares memory with this one.
-
-        Slices of mapped features are mapped; a list of rows is copied into memory.
-        """
+        """Select images; a slice is a view, a list of rows a copy in memory."""
         arrays = {name: picked(array, rows) for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, files=self._files_of(rows))
 
@@ -102,13 +98,13 @@ class FeatureSet:
         return tuple(np.array(self.files, dtype=object)[rows])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To other processes mapped arrays go by reference: a few bytes, mapped again there."""
+        """Pickle mapped arrays as references: the other process maps the same file."""
         arrays = {name: reference_of(array) or array for name, array in self.arrays.items()}
         return _received, (self.method, arrays, self.settings, self.files, self.unreadable)
 
     @property
     def mapped(self) -> bool:
-        """bool: whether the arrays lie in files, and come into memory as they are looked at."""
+        """bool: whether the arrays are memory-mapped files."""
         return any(mapped_file_of(array) is not None for array in self.arrays.values())
 
     @property
@@ -118,38 +114,38 @@ class FeatureSet:
 
     @property
     def nbytes(self) -> int:
-        """int: bytes that the arrays take."""
+        """int: size of the arrays in bytes."""
         return sum(array.nbytes for array in self.arrays.values())
 
     def release(self) -> None:
-        """Give memory back that mapped arrays take; what is looked at again comes from the file."""
+        """Free the memory of mapped arrays; later access reads the files again."""
         for array in self.arrays.values():
             release(array)
 
     @classmethod
     def from_bits(cls, packed: NDArray[np.uint8], method: str = "imagehash") -> FeatureSet:
-        """Codes made elsewhere: one row of packed bits an image.
+        """Make a FeatureSet of hash codes that another program computed.
 
         Parameters
         ----------
         packed : (n, bytes) uint8 ndarray
-            Bit codes, eight bits a byte (as `numpy.packbits` packs them).
+            One code per row, eight bits per byte, as from `numpy.packbits`.
         method : str, default "imagehash"
-            The method that compares them by Hamming distance: imagehash is the only one.
+            Method that compares the codes by Hamming distance; only imagehash.
 
         Returns
         -------
         FeatureSet
-            Without files.
+            `files` is empty.
 
         Raises
         ------
         UsageError
-            Not a two-dimensional uint8 array, or a method whose features are no bit codes.
+            Not a two-dimensional uint8 array, or another method.
 
         Examples
         --------
-        Two codes of 16 bits that differ in one:
+        Two 16-bit codes that differ in one bit:
 
         >>> import icas
         >>> import numpy as np
@@ -161,11 +157,11 @@ class FeatureSet:
         codes = np.ascontiguousarray(packed)
         if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] == 0:
             raise UsageError(
-                "from_bits needs a (n, bytes) uint8 array, got"
-                f" {codes.dtype} of shape {codes.shape}"
+                f"from_bits expects a uint8 array of shape (n, bytes), got {codes.dtype} of"
+                f" shape {codes.shape}"
             )
         if method.casefold() != "imagehash":
-            raise UsageError(f"from_bits makes features of imagehash, not of {method!r}")
+            raise UsageError(f"from_bits supports method 'imagehash' only, not {method!r}")
         return cls("imagehash", {"bits": codes})
 
 
@@ -184,9 +180,9 @@ def _received(
 
 
 def concatenate(parts: Sequence[FeatureSet]) -> FeatureSet:
-    """The images of all `parts`, in order; at least one part is needed.
+    """The images of all `parts` (at least one), in order.
 
-    Mapped where one of the parts is mapped, in a new file beside that part's.
+    If one of the parts is mapped, the result is mapped too, in a new file in the same folder.
     """
     first = parts[0]
     if len(parts) == 1:

@@ -33,7 +33,7 @@ class Unreadable:
 T = TypeVar("T")
 LONGEST_PATH = 4096
 """Bytes of a path that Linux takes, its end counted."""
-TOO_LONG = "its whole path is too long"
+TOO_LONG = "its path is too long"
 
 
 @dataclass(frozen=True)

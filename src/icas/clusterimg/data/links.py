@@ -149,8 +149,8 @@ class LinkStore:
         except OSError as error:
             place = self._scratch or tempfile.gettempdir()
             raise IcasError(
-                f"cannot keep {self._count:,} links in {place}: {error.strerror or error};"
-                " --scratch DIR names another folder"
+                f"cannot write {self._count:,} links to {place}: {error.strerror or error};"
+                " choose another folder with --scratch DIR"
             ) from error
         self._held.clear()
 

@@ -46,8 +46,8 @@ class MappedFile(mmap.mmap):
                 mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise IcasError(
-                f"cannot map the features in {path}: {error.strerror or error}; workers on other"
-                " machines need a --scratch DIR that all of them share"
+                f"cannot open the features in {path}: {error.strerror or error}; workers on"
+                " several machines need a --scratch DIR that all of them share"
             ) from error
         mapped.path, mapped.limit, mapped.touched = path, limit, 0
         mapped.address = _address(np.frombuffer(mapped, np.uint8))
@@ -197,6 +197,6 @@ def _no_room(folder: Path, error: OSError) -> IcasError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     why = "the disk is full" if full else (error.strerror or str(error))
     return IcasError(
-        f"cannot keep features in {folder.parent}: {why}; --scratch DIR names another folder,"
-        " a larger --memory keeps more of them in memory"
+        f"cannot write features to {folder.parent}: {why}; choose another folder with --scratch"
+        " DIR, or a larger --memory"
     )

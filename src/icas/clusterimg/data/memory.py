@@ -62,7 +62,7 @@ def memory_of(given: str | float, flag: str = "--memory") -> int:
     try:
         return parse_bytes(given)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{flag} {given!r}: {error} is needed") from None
+        raise UsageError(f"{flag} {given!r}: expected {error}") from None
 
 
 def default_memory() -> int:
@@ -171,8 +171,8 @@ class MemoryBudget:
         free = shutil.disk_usage(folder).free
         if free < wanted:
             raise IcasError(
-                f"{wanted / 1e9:,.1f} GB of features do not fit --memory, and {folder} has"
-                f" {free / 1e9:,.1f} GB free: --scratch DIR names another folder"
+                f"{wanted / 1e9:,.1f} GB of features exceed --memory, and {folder} has only"
+                f" {free / 1e9:,.1f} GB free: choose another folder with --scratch DIR"
             )
 
     def _scratch_path(self) -> Path:
@@ -181,8 +181,8 @@ class MemoryBudget:
                 self._folder = ScratchFolder(self.scratch)
             except OSError as error:
                 raise IcasError(
-                    f"--scratch {self.scratch or tempfile.gettempdir()}: no folder can be made"
-                    f" there ({error.strerror or error}); name another one"
+                    f"--scratch {self.scratch or tempfile.gettempdir()}: cannot create a folder"
+                    f" there ({error.strerror or error}); choose another one"
                 ) from error
         return self._folder.path
 

@@ -37,7 +37,7 @@ class Revision:
         """What happens, for messages."""
         if self.after is None:
             return f"replaces {self.before.description()}"
-        return f"changes {self.before.description()}: the rest of it stays"
+        return f"changes {self.before.description()}; its other images stay"
 
 
 def implied_by(new: Constraint, stored: Iterable[Constraint]) -> Constraint | None:
@@ -124,8 +124,8 @@ def check_consistent(new: Constraint, stored: Sequence[Constraint]) -> None:
             named = ", ".join(one.description() for one in conflicts[:_NAMED])
             more = f" and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
             raise ConflictError(
-                f"{new.how} cannot be together with {named}{more}: forget one of them first"
-                " (clusterimg decide DST forget N); nothing was remembered"
+                f"{new.how} contradicts {named}{more}: remove one first with clusterimg decide"
+                " DST forget N; nothing was stored"
             )
 
 
@@ -182,8 +182,8 @@ class Applied:
     def summary(self) -> str:
         """A line to print."""
         count = self.together + self.apart
-        ones = "one applies" if count == 1 else "ones apply"
-        return f"decisions: {count} remembered {ones} to these images"
+        ones = "constraint applies" if count == 1 else "constraints apply"
+        return f"constraints: {count} stored {ones} to these images"
 
     def as_dict(self) -> dict[str, int]:
         """What ``run.json`` holds."""
@@ -208,7 +208,7 @@ def stored_constraints(
         with ConstraintStore(folder) as store:
             constraints = store.all()
     except IcasError as error:
-        raise IcasError(f"{error}; --no-decisions leaves them out") from error
+        raise IcasError(f"{error}; --no-decisions ignores them") from error
     sizes = {image.size for one in constraints for image in one.images}
     return applied(constraints, _keys(files, sizes, jobs))
 

@@ -67,7 +67,7 @@ class Constraint:
 
     def description(self) -> str:
         """Number and content, for messages."""
-        return f"decision {self.number} ({self.how})"
+        return f"constraint {self.number} ({self.how})"
 
 
 def content_of(path: Path, name: str) -> ImageContent:
@@ -145,7 +145,7 @@ class ConstraintStore:
         self._database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"the remembered decisions in {self.path} fail")
+        return one_line_errors(f"cannot use the constraints in {self.path}")
 
     def _check(self) -> None:
         """Raise IcasError where the database is damaged, or of a newer version."""
@@ -159,16 +159,16 @@ class ConstraintStore:
                 raise
             raise self._damaged(str(error)) from error
         if application != _APPLICATION_ID:
-            raise self._damaged("it is no store of decisions")
+            raise self._damaged("not a constraint database")
         if version > _VERSION:
-            raise IcasError(f"{self.path} was written by a newer icas: update this one")
+            raise IcasError(f"{self.path} was written by a newer icas version: update icas")
         if state != "ok":
             raise self._damaged(state.splitlines()[-1])
 
     def _damaged(self, why: str) -> IcasError:
         return IcasError(
-            f"{self.path} is damaged ({why}), and remembered decisions are not begun anew in"
-            " silence: put a copy of it back, or move it away"
+            f"{self.path} is damaged ({why}): restore a backup, or move the file away to start"
+            " without constraints"
         )
 
     @contextmanager
@@ -202,11 +202,11 @@ class ConstraintStore:
                     sides.setdefault(number, {}).setdefault(side, []).append(image)
             for number, kind, how, made in heads:
                 if kind not in (TOGETHER, APART):
-                    raise ValueError(f"no kind {kind!r}")
+                    raise ValueError(f"unknown kind {kind!r}")
                 images = tuple(tuple(side) for _, side in sorted(sides[number].items()))
                 constraints.append(Constraint(kind, images, os.fsdecode(how), made, number))
         except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged(f"a decision cannot be read: {error}") from error
+            raise self._damaged(f"a constraint cannot be read: {error}") from error
         return constraints
 
     def add(self, constraint: Constraint) -> Constraint:

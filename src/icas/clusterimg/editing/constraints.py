@@ -55,7 +55,7 @@ class DecideReport:
     --------
     >>> import icas
     >>> icas.DecideReport("list").lines()
-    ['nothing is remembered']
+    ['no stored constraints']
     >>> icas.DecideReport("list").as_dict()
     {'decisions': [], 'replaced': [], 'changed': [], 'already': [], 'left': []}
     """
@@ -74,19 +74,19 @@ class DecideReport:
         list of str
             A line for each constraint and revision; never empty.
         """
-        prefix = {"list": "", "forget": "forgotten: "}.get(self.what, "remembered: ")
+        prefix = {"list": "", "forget": "removed: "}.get(self.what, "stored: ")
         lines = [
-            f"{prefix}{one.description()}, {len(one.images)} pictures, {one.made[:10]}"
+            f"{prefix}{one.description()}, {len(one.images)} images, {one.made[:10]}"
             for one in self.decisions
         ]
         lines += [one.description() for one in self.changes]
-        lines += [f"known already: {one.description()}" for one in self.already]
+        lines += [f"already stored: {one.description()}" for one in self.already]
         nothing = {
-            "list": "nothing is remembered",
-            "forget": "nothing is remembered",
-            "learn": "no file was moved to another folder",
+            "list": "no stored constraints",
+            "forget": "no stored constraints",
+            "learn": "no file was moved between cluster folders",
         }
-        return lines or [nothing.get(self.what, "nothing to remember")]
+        return lines or [nothing.get(self.what, "nothing to store")]
 
     def as_dict(self) -> dict[str, Any]:
         """The report for JSON.
@@ -315,13 +315,13 @@ def decide(
     >>> report = icas.must_link("sorted", "cup.jpg", "man.jpg")
     >>> print(*icas.decide("sorted", "list").lines())
     ... # doctest: +ELLIPSIS
-    decision 1 (must-link cup.jpg man.jpg), 2 pictures, ...
+    constraint 1 (must-link cup.jpg man.jpg), 2 images, ...
     >>> len(icas.decide("sorted", "forget", "all").decisions)
     1
     """
     root = Path(dst)
     if what not in _ACTIONS:
-        raise UsageError(f"nothing is decided by {what!r}: choose from {', '.join(_ACTIONS)}")
+        raise UsageError(f"unknown action {what!r}: choose from {', '.join(_ACTIONS)}")
     if not root.is_dir():
         raise UsageError(f"no folder {root}")
     count, action = _ACTIONS[what]
@@ -339,7 +339,10 @@ def _link(what: str) -> _Action:
         images = ResultImages.read(root)
         a, b = (images.content(images.named(name)) for name in names)
         if a.key == b.key:
-            raise UsageError(f"{names[0]} and {names[1]} are one picture: their bytes are the same")
+            raise UsageError(
+                f"{names[0]} and {names[1]} are identical files: constraints need"
+                " two different images"
+            )
         sides, kind = (((a, b),), TOGETHER) if what == "must-link" else (((a,), (b,)), APART)
         return _store(folder, what, [Constraint(kind, sides, f"{what} {a.name} {b.name}")])
 
@@ -352,7 +355,10 @@ def _reject(root: Path, folder: Path, names: Sequence[str]) -> DecideReport:
     sides = tuple((images.content(file),) for file in files)
     constraint = distinct(Constraint(APART, sides, f"reject {names[0]} of {root}"))
     if len(constraint.sides) < 2:
-        raise UsageError(f"{names[0]} holds one picture only, {len(files)} times the same bytes")
+        raise UsageError(
+            f"{names[0]} contains only identical files ({len(files)}): there is"
+            " nothing to keep apart"
+        )
     return _store(folder, "reject", [constraint])
 
 
@@ -367,8 +373,8 @@ def _learn(root: Path, folder: Path, _: Sequence[str]) -> DecideReport:
             new = set(moves.moved.values())
             records = [one for one in journal.files() if one.target in new]
             journal.done(one.target for one in records if not is_unchanged(root, one))
-    gone = "is gone, and is none of the files in result/ for certain"
-    unknown = "is none of the run's files for certain"
+    gone = "is missing, and no file in result/ matches it with certainty"
+    unknown = "matches no file of the run with certainty"
     left = [(path, gone) for path in moves.missing] + [(path, unknown) for path in moves.unknown]
     return DecideReport("learn", report.decisions, report.changes, report.already, tuple(left))
 
@@ -382,17 +388,17 @@ def _list(_: Path, folder: Path, __: Sequence[str]) -> DecideReport:
 
 def _forget(_: Path, folder: Path, names: Sequence[str]) -> DecideReport:
     if not names or not all(name == "all" or name.isdecimal() for name in names):
-        raise UsageError("forget takes numbers of decisions, as list shows them, or all")
+        raise UsageError("forget takes constraint numbers as shown by list, or all")
     if not has_constraints(folder):
         if set(names) == {"all"}:
             return DecideReport("forget")
-        raise UsageError(f"nothing is remembered in {folder}")
+        raise UsageError(f"no stored constraints in {folder}")
     with ConstraintStore(folder, write=True) as store, store.transaction():
         stored = {str(one.number): one for one in store.all()}
         unknown = [name for name in names if name != "all" and str(int(name)) not in stored]
         if unknown:
             raise UsageError(
-                f"no decision {unknown[0]}: clusterimg decide DST list shows their numbers"
+                f"no constraint {unknown[0]}: clusterimg decide DST list shows the numbers"
             )
         chosen = stored if "all" in names else {str(int(name)) for name in names}
         removed = [one for number, one in stored.items() if number in chosen]

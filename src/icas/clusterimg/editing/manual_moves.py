@@ -108,14 +108,14 @@ def constraints_of_moves(images: ResultImages, moves: Moves) -> list[Constraint]
         left = [path for path in inside if _folder(now[path]) != folder]
         if len(groups) > 1:
             sides = tuple(tuple(map(content, side)) for side in sorted(groups.values(), key=len))
-            how = f"learned: {_names(left)} out of {folder}"
+            how = f"learned: {_names(left)} moved out of {folder}"
             constraints.append(distinct(Constraint(APART, sides, how)))
     goals = moves.moved.values()
     for folder in dict.fromkeys(_folder(path) for path in goals if not _is_outlier(path)):
         inside = [path for path in now if _folder(now[path]) == folder]
         new = [path for path in inside if _folder(path) != folder]
         if new and len(inside) > 1:
-            how = f"learned: {_names(new)} into {folder}"
+            how = f"learned: {_names(new)} moved into {folder}"
             side = tuple(map(content, inside))
             constraints.append(distinct(Constraint(TOGETHER, (side,), how)))
     return [

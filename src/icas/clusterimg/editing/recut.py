@@ -63,9 +63,9 @@ def certificates(
 ) -> tuple[Certificate, ...]:
     """A certificate for each cluster of `labels`.
 
-    The medoid and the least similar pair of a cluster that did not change stay; else they are
-    computed from saved features, the smallest clusters first; beyond `MOST_BYTES`, or where no
-    features were saved, they are empty.
+    Unchanged clusters keep their medoid and least similar pair. For others these are computed from
+    saved features, the smallest clusters first; beyond `MOST_BYTES`, or without saved features,
+    they are empty.
     """
     links = finished.state.forest.links()
     members = members_of(labels)
@@ -77,8 +77,8 @@ def certificates(
     }
     changed = [images for images in members if images.tobytes() not in medoids]
     medoids |= _medoids(finished, changed, console)
-    by_hand = finished.run["settings"]["stage"] == "merge"
-    least_link = -np.inf if by_hand else np.float32(finished.state.forest.floor)
+    edited = finished.run["settings"]["stage"] == "merge"
+    least_link = -np.inf if edited else np.float32(finished.state.forest.floor)
     rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
     result = []
     for number, (images, weakest, bridge) in enumerate(rows):
@@ -100,7 +100,7 @@ def _medoids(
     try:
         method = method_of_run(run)
     except IcasError as error:
-        console.warn(f"medoids of new clusters are left empty: {error}")
+        console.warn(f"no medoids for the new clusters: {error}")
         return {}
     features = saved.features
     ordered = sorted(clusters, key=len)
@@ -251,8 +251,8 @@ def _print_plan(
     folders = {PurePosixPath(path).parent for path in paths}
     images = f"{len(relocations)} image{'' if len(relocations) == 1 else 's'}"
     console.line(
-        f"plan: move {images} between {len(folders)} folders of {root / TREE},"
-        f" write {', '.join(names)} anew"
+        f"plan: move {images} between {len(folders)} folders of {root / TREE}, rewrite"
+        f" {', '.join(names)}"
     )
     for one in relocations:
         console.detail(f"plan: move {root / one.old} -> {root / one.new}")
@@ -298,45 +298,46 @@ def _thumbnails(page: str, files: tuple[str, ...]) -> dict[str, Thumbnail]:
 def recut(
     dst: str | Path, threshold: float, *, dry_run: bool = False, progress: bool = False
 ) -> ClusterReport:
-    """Cluster a finished result at another threshold, without new comparisons.
+    """Give a finished result another threshold, without new comparisons.
 
-    Only files in ``result/`` move, and ``clusters.csv``, ``certificate.csv``, ``report.html`` and
-    ``run.json`` are replaced. An interrupted recut or split is finished first.
+    Files move between the cluster folders of ``result/``, and ``clusters.csv``,
+    ``certificate.csv``, ``report.html`` and ``run.json`` are replaced. An interrupted recut or
+    split is finished first.
 
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     threshold : float
-        At or above the one that the run compared images at, at most 1.
+        New threshold: at least the one of the run, at most 1.
     dry_run : bool, default False
-        Plan only; nothing is written.
+        Plan only, change nothing.
     progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     ClusterReport
-        The result as it is now; its ``afterwards`` has the entry ``recut``.
+        The new state of the result; ``afterwards`` has the entry ``recut``.
 
     Raises
     ------
     UsageError
-        There is no finished result, it cannot be cut by a threshold, or this one is too low.
+        No finished result, a result without threshold, or a threshold that is too low.
     ConflictError
-        A file was changed, removed or added since the run, or something stands in the way.
+        Files were changed, removed or added since the run, or another process uses the folder.
     IcasError
-        The disk fails; another call goes on.
+        A disk error; another call continues.
 
     See Also
     --------
-    icas.split : cut one cluster only.
-    icas.labels_at : the same for clusters in memory.
+    icas.split : Split one cluster.
+    icas.labels_at : The same for clusters in memory.
 
     Notes
     -----
-    The run saved the maximum spanning forest of its links, which gives the clusters at every
-    higher threshold: see `icas.Forest`.
+    The run saved the maximum spanning forest of its links, which has the clusters at every higher
+    threshold; see `icas.Forest`.
 
     Examples
     --------
@@ -357,7 +358,7 @@ def recut(
     root, console = Path(dst), Console(warnings=progress, bars=progress)
     is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
     if not is_number or not threshold <= 1:
-        raise UsageError(f"--threshold {threshold}: a finished run is cut at a number up to 1")
+        raise UsageError(f"--threshold {threshold}: a finished result needs a number up to 1")
     check_recorded(root)
     with nullcontext() if dry_run else locked(root):
         finish_interrupted(root, console, dry_run)
@@ -377,7 +378,7 @@ def recut_result(
         {"threshold": threshold},
         labels,
         threshold,
-        f"cut anew, the images were compared at {floor:g}",
+        f"recut; the run compared images down to {floor:g}",
         {"recut": True, "compared_at": floor, **constrained.afterwards},
     )
     if constrained.applied:
@@ -391,11 +392,11 @@ def _check_linked(finished: FinishedRun) -> None:
     settings = finished.run["settings"]
     linkage = settings.get("linkage") or DEFAULT_LINKAGE
     if finished.run["threshold"] is None:
-        why = "its clusters come from models"
+        why = "its clusters come from clustering models"
     elif linkage != DEFAULT_LINKAGE:
         why = f"its clusters come from --linkage {linkage}"
     elif settings["stage"] == "merge":
-        why = "its batches were put together by hand (--stage merge)"
+        why = "its batches were edited before --stage merge"
     else:
         return
-    raise UsageError(f"{finished.root} cannot be cut at another threshold: {why}; start a new run")
+    raise UsageError(f"{finished.root} cannot get another threshold: {why}; start a new run")

@@ -37,12 +37,13 @@ class ResultImages:
             raise being_undone(root)
         if phase != "done" or FOREST not in records:
             raise UsageError(
-                f"{root} holds no finished clusters: something can be decided about the result of"
-                " a run that went to its end, without --stage batch or --reference"
+                f"{root} has no finished clusters: constraints need the result of a finished run"
+                " without --stage batch or --reference"
             )
         if unfinished is not None:
             raise ConflictError(
-                f"a {unfinished.description()} of {root} was interrupted: finish that first"
+                f"an interrupted {unfinished.description()} of {root} is not finished: run that"
+                " command again first"
             )
         saved, tables = SavedState.read(root), Tables.read(root)
         files = dict(zip(saved.sources, saved.files, strict=True))
@@ -64,8 +65,8 @@ class ResultImages:
         path = self.root / self.targets[file] if file in self.targets else self.sources[file]
         if file in self.targets and not os.path.lexists(path):
             raise ConflictError(
-                f"{path} is not there any more: if it was moved to another folder, take that as a"
-                f" decision first (clusterimg decide {self.root} --learn)"
+                f"{path} is missing: if it was moved to another folder, run clusterimg decide"
+                f" {self.root} --learn first"
             )
         with one_line_errors(f"cannot read {path}"):
             return content_of(path, file)
@@ -82,12 +83,12 @@ class ResultImages:
         matches |= {file for file, path in self.sources.items() if str(path) == absolute}
         if not matches:
             raise UsageError(
-                f"no image {name} in {self.root}: names are as in clusters.csv, or places in"
+                f"no image {name} in {self.root}: give a name from clusters.csv or a path in"
                 f" {TREE}/"
             )
         if len(matches) > 1:
             listed = " and ".join(sorted(matches))
-            raise UsageError(f"{name} may be {listed}: say which by its place in {TREE}/")
+            raise UsageError(f"{name} is ambiguous ({listed}): give its path in {TREE}/")
         return matches.pop()
 
     def members(self, cluster: int | str) -> list[str]:
@@ -111,8 +112,8 @@ class ResultImages:
         existing = {f"{TREE}/{name}/{one}" for one in names if one.lower() not in SYSTEM_FILES}
         if existing != {self.targets[file] for file in files}:
             raise ConflictError(
-                f"files were moved into {folder} or out of it since the run: take that as decisions"
-                f" first (clusterimg decide {self.root} --learn)"
+                f"files were moved into or out of {folder} since the run: run clusterimg decide"
+                f" {self.root} --learn first"
             )
 
 

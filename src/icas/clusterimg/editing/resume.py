@@ -42,14 +42,17 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
     with nullcontext() if settings.dry_run else locked(root):
         now = phase_of(root)  # another process may have changed it
         if now not in (phase, "done"):
-            raise ConflictError(f"another clusterimg has just worked in {root}: call again")
+            raise ConflictError(
+                f"another clusterimg process has just changed {root}: run the command again"
+            )
         if now == "carrying":
             if settings.dry_run:
                 raise ConflictError(
-                    f"a run into {root} was interrupted: without --dry-run it is finished"
+                    f"the run into {root} was interrupted: run the command without --dry-run to"
+                    " finish it"
                 )
             _check_same_run(current_names(prepared_summary(root)), root, source, settings)
-            console.line(f"going on with the run into {root} that was interrupted")
+            console.line(f"continuing the interrupted run into {root}")
             complete(root, console, settings.jobs)
         else:
             finish_interrupted(root, console, settings.dry_run)
@@ -60,9 +63,11 @@ def resume(source: Path, settings: ClusterSettings, console: Console) -> Cluster
             finished = FinishedRun.read(root)
             return recut_result(finished, float(threshold), console, settings.dry_run)
         if now == "done":
-            line = f"the run in {root} is finished"
+            line = f"the run in {root} is already finished"
             if isinstance(threshold, str):
-                line += f": --threshold {threshold} changes nothing there, a number cuts it anew"
+                line += (
+                    f"; --threshold {threshold} has no effect, give a number for another threshold"
+                )
             console.line(line)
         return report_from(root, summary, Tables.read(root))
 
@@ -72,14 +77,14 @@ def _check_same_run(
 ) -> None:
     """Check that `settings` are those of the run with this ``run.json``."""
     if str(source.resolve()) != summary["source"]:
-        raise UsageError(f"{root} holds a result of {summary['source']}, not of {source}")
+        raise UsageError(f"{root} is a result of {summary['source']}, not of {source}")
     given = _given(replace(settings, method=settings.method or summary["method"]))
     recorded = {**summary["settings"], **summary["options"], "method": summary["method"]}
     for name, value in given.items():
         if value != recorded.get(name):
             raise UsageError(
-                f"{flag_of(name)} {value}: the run in {root} has {recorded.get(name)};"
-                " --resume compares nothing again, start a new run for that"
+                f"{flag_of(name)} {value}: the run in {root} used {recorded.get(name)}, and"
+                " --resume cannot change it; start a new run"
             )
 
 

@@ -39,43 +39,43 @@ def split(
 ) -> ClusterReport:
     """Split one cluster of a finished result, without new comparisons.
 
-    The parts become clusters, single images outliers. All clusters are numbered by size again.
+    The parts become clusters, single images become outliers. Clusters are renumbered by size.
 
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     cluster : int or str
-        7, or ``"cluster_7"``.
+        Number or folder name: 7 or ``"cluster_7"``.
     at : float or {"weakest"}, default "weakest"
-        Links below this similarity, at most 1, are cut; ``weakest`` cuts the weakest link (all of
-        them, if some are equal).
+        Similarity, at most 1: links below it are removed. ``weakest`` removes the weakest link (all
+        of them if several are equal).
     dry_run : bool, default False
-        Plan only; nothing is written.
+        Plan only, change nothing.
     progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     ClusterReport
-        The result as it is now; its ``afterwards`` lists all splits.
+        The new state of the result; ``afterwards`` lists all splits.
 
     Raises
     ------
     UsageError
-        There is no finished result or no such cluster, or it holds together at `at`.
+        No finished result, no such cluster, or the cluster does not split at `at`.
     ConflictError
-        A file was changed, removed or added since the run, or something stands in the way.
+        Files were changed, removed or added since the run, or another process uses the folder.
     IcasError
-        The disk fails; another call goes on.
+        A disk error; another call continues.
 
     See Also
     --------
-    icas.recut : cut all clusters at another threshold.
+    icas.recut : Give all clusters another threshold.
 
     Examples
     --------
-    The cropped picture hangs on its original less firmly than the small one:
+    The cropped image has a weaker link to the original than the small copy:
 
     >>> import icas
     >>> from pathlib import Path
@@ -110,8 +110,8 @@ def split_result(
             return report_of(finished)
         if done is not None:
             raise ConflictError(
-                f"the {done.description()} that was interrupted is finished now, and clusters may"
-                " have other numbers: look, then call split again"
+                f"the interrupted {done.description()} is now finished and cluster numbers may"
+                " have changed: check the number, then run split again"
             )
         return _split(finished, number, similarity, about, console, dry_run)
 
@@ -126,7 +126,7 @@ def _split(
 ) -> ClusterReport:
     if number >= finished.clusters:
         raise UsageError(
-            f"{finished.root} has no cluster_{number}: its {finished.clusters} clusters are"
+            f"{finished.root} has no cluster_{number}: it has {finished.clusters} clusters,"
             " numbered from 0"
         )
     constrained, earlier = ConstrainedRun.of(finished), finished.labels
@@ -170,11 +170,12 @@ def split_cluster(
     if inside.min() >= 0 and inside.min() == inside.max():
         if len(links) == 0:
             raise UsageError(
-                f"cluster_{number} is together by decision: clusterimg decide DST list shows it"
+                f"cluster_{number} is joined by a must-link constraint: clusterimg decide DST"
+                " list shows it"
             )
         at = "" if similarity is None else f" at {similarity:g}"
         weakest = links.similarity.min()
-        raise UsageError(f"cluster_{number} holds together{at}: its weakest link is {weakest}")
+        raise UsageError(f"cluster_{number} does not split{at}: its weakest link is {weakest}")
     parts = np.where(groups < 0, -1, groups + labels.max() + 1)
     return number_clusters(np.where(labels == number, parts, labels)), int((~keep).sum())
 
@@ -210,14 +211,17 @@ def _parts_text(parts: Labels, removed: int) -> str:
     named = [f"cluster_{part} ({size})" for part, size in zip(numbers, sizes, strict=True)]
     more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
     outliers = [counted(int((parts < 0).sum()), "outlier")] if (parts < 0).any() else []
-    return f"{counted(removed, 'link')} cut, becomes {', '.join(named[:_NAMED] + more + outliers)}"
+    return (
+        f"{counted(removed, 'link')} removed, split into"
+        f" {', '.join(named[:_NAMED] + more + outliers)}"
+    )
 
 
 def cluster_number(cluster: int | str) -> int:
     """7 of ``cluster_7``, ``"7"`` or 7; UsageError for anything else."""
     match = re.fullmatch(r"(?:cluster_)?(\d+)/?", str(cluster))
     if match is None:
-        raise UsageError(f"cluster {cluster!r}: a name like cluster_7 is needed")
+        raise UsageError(f"cluster {cluster!r}: expected a name like cluster_7")
     return int(match.group(1))
 
 
@@ -230,5 +234,5 @@ def _similarity(at: float | str) -> float | None:
     except (TypeError, ValueError):
         similarity = np.nan
     if not similarity <= 1:
-        raise UsageError(f"--at {at}: a number up to 1 or {WEAKEST} is needed")
+        raise UsageError(f"--at {at}: expected a number up to 1, or {WEAKEST}")
     return similarity

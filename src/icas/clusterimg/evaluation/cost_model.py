@@ -20,28 +20,28 @@ from icas.common.errors import UsageError
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected numbers of comparisons, as `icas.estimate` gives them.
+    """Expected number of comparisons, as `icas.estimate` returns it.
 
     Attributes
     ----------
     images : int
-        N.
+        Number of images.
     classes : int
-        C.
+        Number of classes.
     batches : int
-        How many; the last may be smaller.
+        Number of batches; the last may be smaller.
     within_classes : float
-        In all batches, between images of one class.
+        Comparisons within batches between images of one class.
     between_classes : float
-        In all batches, among images that stand for their class or for themselves.
+        Comparisons within batches between representatives of classes and remaining images.
     merge : float
-        Between the classes' images of different batches.
+        Comparisons between representatives of different batches.
     all_pairs : int
-        What comparing every image with every other would need.
+        Number of all pairs of images.
 
     See Also
     --------
-    icas.estimate : makes one.
+    icas.estimate : Compute the estimate.
 
     Examples
     --------
@@ -67,32 +67,32 @@ class Estimate:
 
     @property
     def batch_stage(self) -> float:
-        """float: comparisons of all batches."""
+        """float: comparisons within all batches."""
         return self.within_classes + self.between_classes
 
     @property
     def comparisons(self) -> float:
-        """float: all comparisons, of the batches and of the merge stage."""
+        """float: comparisons of the batch and the merge stage."""
         return self.batch_stage + self.merge
 
     @property
     def saved(self) -> float:
-        """float: share of all pairs that need no comparison; below 0 where more are counted."""
+        """float: share of all pairs that are not compared; can be negative."""
         return 1.0 - self.comparisons / self.all_pairs
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything by name, as ``--json`` prints it.
+        """Return all values by name, as for ``--json``.
 
         Returns
         -------
         dict of str to float
-            To six decimals.
+            Rounded to six decimals.
         """
         sums = {name: getattr(self, name) for name in ("batch_stage", "comparisons", "saved")}
         return {name: round(value, 6) for name, value in {**asdict(self), **sums}.items()}
 
     def words(self) -> list[str]:
-        """A line for each figure, as the command prints them.
+        """Return the lines that the command prints.
 
         Returns
         -------
@@ -127,37 +127,35 @@ def estimate(
     similar: float | Sequence[float],
     sizes: Sequence[int] | None = None,
 ) -> Estimate:
-    """The expected number of comparisons, as ``clusterimg estimate`` prints it.
+    """Estimate the number of comparisons, like ``clusterimg estimate``.
 
     Parameters
     ----------
     images : int
-        N, at least 2.
+        Number of images, at least 2.
     classes : int
-        C, from 1 to `images`.
+        Number of classes, from 1 to `images`.
     batch_size : int
-        Images a batch, at least 2; the last batch may be smaller. Every batch holds each class in
-        its share of all images.
+        Images per batch, at least 2; the last batch may be smaller. All classes are assumed to be
+        spread evenly over the batches.
     similar : float or sequence of float
-        p in [0, 1], one for all classes or one for each: the share of its class that an image is
-        similar to.
+        Share of its class that an image is similar to, in [0, 1]; one value, or one per class.
     sizes : sequence of int, optional
-        Images of each class, `images` in sum; default equal classes.
+        Images of each class; their sum is `images`. Default: equal sizes.
 
     Returns
     -------
     Estimate
-        The comparisons of each stage, and of all pairs.
+        Comparisons of each stage, and the number of all pairs.
 
     Raises
     ------
     UsageError
-        Numbers that cannot be.
+        A value is out of range.
 
     Notes
     -----
-    The equations of this cost model are in the documentation, on the page about estimates. What a
-    run compares in fact is in ``report.comparisons`` and may be less or more.
+    The comparisons that a run really made are in ``report.comparisons``; they can be fewer or more.
 
     Examples
     --------
@@ -200,7 +198,7 @@ class _Batch:
 def _batch(sizes: Sequence[float], shares: Sequence[float]) -> _Batch:
     """One batch with P_i = ``sizes[i]`` images of class i, of which T_i are left over.
 
-    A class of which a batch is to expect less than one image counts as that share of an image.
+    A class with an expected number of less than one image counts as that share of an image.
     """
     left = [(1.0 - share) * size for size, share in zip(sizes, shares, strict=True)]
     within = sum(max(0.0, size - 1.0) for size in sizes) + sum(map(_pairs, left))
@@ -221,10 +219,10 @@ def _pairs(number: float) -> float:
 def _check_counts(images: int, classes: int, batch_size: int) -> None:
     for name, value, least in (("images", images, 2), ("batch-size", batch_size, 2)):
         if not _whole(value) or value < least:
-            raise UsageError(f"--{name} {value}: a whole number of at least {least} is needed")
+            raise UsageError(f"--{name} {value}: expected an integer of at least {least}")
     if not _whole(classes) or not 1 <= classes <= images:
         raise UsageError(
-            f"--classes {classes}: a whole number from 1 to the number of images, {images}"
+            f"--classes {classes}: expected an integer from 1 to {images}, the number of images"
         )
 
 
@@ -237,10 +235,11 @@ def _shares(similar: float | Sequence[float], classes: int) -> list[float]:
     given: list[Any] = list(similar) if several else [similar]  # type: ignore[arg-type]
     for share in given:
         if not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
-            raise UsageError(f"--similar {share}: a share from 0 to 1 is needed")
+            raise UsageError(f"--similar {share}: expected a share from 0 to 1")
     if len(given) not in (1, classes):
         raise UsageError(
-            f"--similar has {len(given)} shares for {classes} classes: give one, or one for each"
+            f"--similar has {len(given)} values for {classes} classes: give one value, or one"
+            " per class"
         )
     return [float(share) for share in given] * (classes if len(given) == 1 else 1)
 
@@ -250,9 +249,11 @@ def _sizes(sizes: Sequence[int] | None, images: int, classes: int) -> list[float
         return [images / classes] * classes
     for size in sizes:
         if not _whole(size) or size < 1:
-            raise UsageError(f"--sizes {size}: a whole number of at least 1 is needed")
+            raise UsageError(f"--sizes {size}: expected integers of at least 1")
     if len(sizes) != classes:
-        raise UsageError(f"--sizes has {len(sizes)} numbers for {classes} classes: give one each")
+        raise UsageError(
+            f"--sizes has {len(sizes)} values for {classes} classes: give one per class"
+        )
     if sum(sizes) != images:
-        raise UsageError(f"--sizes are {sum(sizes)} images in sum, and --images says {images}")
+        raise UsageError(f"--sizes sum to {sum(sizes)} images, but --images is {images}")
     return [float(size) for size in sizes]

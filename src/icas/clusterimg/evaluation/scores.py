@@ -1,4 +1,4 @@
-"""Clusters against labels that are known to be true."""
+"""Scores of clusters against true labels."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from icas.common.errors import UsageError
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well clusters agree with true labels; every outlier counts as a cluster of its own.
+    """Agreement of clusters with true labels, as `icas.evaluate` returns it.
 
-    What `icas.evaluate` gives. All values lie in [0, 1], 1 the best, but `adjusted_rand`, which may
-    be negative (worse than chance).
+    Each outlier counts as a cluster of one image. Values are in [0, 1], 1 is best, except
+    `adjusted_rand`, which can be negative (worse than chance).
 
     Attributes
     ----------
     images : int
-        How many were compared.
+        Number of images.
     precision, recall, f1 : float
-        Pairwise: of all pairs put together, the share that belongs together; of all pairs that
-        belong together, the share put together; and the harmonic mean of both.
+        Pairwise scores. Precision: share of the pairs within clusters that have the same label.
+        Recall: share of the pairs with the same label that are within clusters.
     bcubed_precision, bcubed_recall, bcubed_f1 : float
-        B-cubed: the same asked of every image and averaged.
+        B-cubed scores: precision and recall per image, averaged over all images.
     adjusted_rand : float
-        Adjusted Rand index: agreement of the pairs beyond chance.
+        Adjusted Rand index.
     v_measure : float
-        Harmonic mean of homogeneity and completeness, by entropies.
+        V-measure: harmonic mean of homogeneity and completeness.
 
     See Also
     --------
-    icas.evaluate : makes one.
+    icas.evaluate : Compute the scores.
 
     Notes
     -----
-    Sources: B-cubed, A. Bagga and B. Baldwin 1998, E. Amigó et al. 2009; adjusted Rand index,
+    References: B-cubed, A. Bagga and B. Baldwin 1998, E. Amigó et al. 2009; adjusted Rand index,
     L. Hubert and P. Arabie 1985; V-measure, A. Rosenberg and J. Hirschberg 2007.
 
     Examples
@@ -66,7 +66,7 @@ class Evaluation:
     v_measure: float
 
     def as_dict(self) -> dict[str, float]:
-        """All values by name.
+        """Return all values by name.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         from icas.notebook.html import table
 
-        caption = f"{self.images:,} images against their true labels"
+        caption = f"{self.images:,} images compared with their true labels"
         rows = ((name.replace("_", " "), value) for name, value in self.as_dict().items())
         return table(caption, [row for row in rows if row[0] != "images"])
 
@@ -88,9 +88,9 @@ def evaluate(labels: Labels | Sequence[int], truth: Sequence[Any] | NDArray[Any]
     Parameters
     ----------
     labels : (n,) array_like of int
-        Cluster of each image; -1 = outlier, alone.
+        Cluster of each image; -1 = outlier.
     truth : (n,) sequence
-        True label of each image: numbers or words.
+        True label of each image: numbers or strings.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def evaluate(labels: Labels | Sequence[int], truth: Sequence[Any] | NDArray[Any]
     Raises
     ------
     UsageError
-        The two differ in length, or are empty.
+        Different lengths, or no images.
 
     Examples
     --------
@@ -112,7 +112,8 @@ def evaluate(labels: Labels | Sequence[int], truth: Sequence[Any] | NDArray[Any]
     clusters = np.asarray(labels)
     if len(clusters) != len(truth) or len(clusters) == 0:
         raise UsageError(
-            f"{len(clusters)} images with a cluster, {len(truth)} with a label: each needs both"
+            f"{len(clusters)} cluster numbers and {len(truth)} labels: both need one value per"
+            " image"
         )
     table, rows, columns = _contingency(_outliers_apart(clusters), np.asarray(truth))
     precision, recall = _pairwise(table, rows, columns)
@@ -306,7 +307,7 @@ def read_clusters(path: Path) -> dict[str, int]:
     try:
         return {row["file"]: int(row["cluster"]) for row in rows}
     except ValueError as error:
-        raise UsageError(f"{place}: a cluster is a whole number: {error}") from None
+        raise UsageError(f"{place}: a cluster number is not an integer: {error}") from None
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -322,7 +323,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         ) from None
     missing = [name for name in columns if name not in names]
     if missing:
-        raise UsageError(f"{path} has no column {missing[0]!r}; it needs {','.join(columns)}")
+        raise UsageError(
+            f"{path} has no column {missing[0]!r}: required columns are {','.join(columns)}"
+        )
     return rows
 
 
@@ -339,5 +342,7 @@ def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple
             found.append(cluster)
             labels.append(label)
     if not found:
-        raise UsageError("no file of the clusters has a label: are the names the same in both?")
+        raise UsageError(
+            "no file of the clusters has a label: check that both use the same file names"
+        )
     return np.array(found, np.int64), labels

@@ -326,7 +326,7 @@ class FolderFeatures:
     def sample(self, most: int, seed: int = 0) -> FeatureSet:
         """Features of at most `most` of the images that were read already."""
         if self.index is None:
-            raise ValueError("nothing was read")
+            raise ValueError("no images were read")
         raw = self.index.features
         rows = np.array(sampled(range(len(raw)), most, seed), np.int64)
         return self.transform(self.reading.budget.chosen(raw, rows))

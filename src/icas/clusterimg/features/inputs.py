@@ -109,7 +109,7 @@ def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[Feature
 
 def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
     if any(isinstance(item, (str, Path)) for item in items):
-        raise UsageError("images are given as paths or as arrays, not as both")
+        raise UsageError("paths and arrays cannot be mixed: give all images in one form")
     images = [as_image(item, f"image {position}") for position, item in enumerate(items)]
     if scale is not None:
         images = [scaled(image, scale) for image in images]

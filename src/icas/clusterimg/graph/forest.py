@@ -29,7 +29,7 @@ def components(count: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels
 
 
 def number_clusters(groups: NDArray[np.integer], least: int = 2) -> Labels:
-    """Groups numbered anyhow -> clusters numbered by size (largest 0), then by first image.
+    """Renumber groups: clusters by size (largest 0), then by first image.
 
     A group of fewer than `least` images, or a negative number, becomes -1.
     """
@@ -57,36 +57,36 @@ def members_of(labels: Labels) -> list[NDArray[np.int64]]:
 
 @dataclass(frozen=True)
 class Forest:
-    """A maximum spanning forest: the clusters at every threshold from `floor` on.
+    """A maximum spanning forest of links: the clusters at every threshold from `floor` on.
 
-    It keeps of all links only those that decide which images hang together: of n images fewer
-    than n. ``ImageClusterer.forest_`` is one; `icas.labels_at` reads it.
+    It has fewer than n edges for n images. ``ImageClusterer.forest_`` is a Forest; `icas.labels_at`
+    computes its clusters at a threshold.
 
     Parameters
     ----------
     count : int
         Number of images.
     a, b : (m,) int64 ndarray
-        Ends of each edge, m < count.
+        Images of each edge, m < count.
     similarity : (m,) float32 ndarray
         Similarity of each edge, descending.
     floor : float, default -inf
-        Links below it were not looked at: a threshold below it cannot be answered.
+        Minimum similarity of the links; thresholds below it are an error.
 
     Attributes
     ----------
     count, a, b, similarity, floor
-        As given.
+        The parameters.
 
     See Also
     --------
-    icas.labels_at : the clusters at a threshold.
+    icas.labels_at : The clusters at a threshold.
 
     Notes
     -----
-    The clusters by links at or above a threshold are the connected components of the maximum
-    spanning forest's edges at or above it (J. C. Gower and G. J. S. Ross, Minimum spanning trees
-    and single linkage cluster analysis, 1969). scipy's ``minimum_spanning_tree`` finds it.
+    The single-linkage clusters at a threshold are the connected components of the edges at or above
+    it (J. C. Gower and G. J. S. Ross, Minimum spanning trees and single linkage cluster analysis,
+    Applied Statistics, 1969).
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Forest:
     floor: float = -np.inf
 
     def links(self) -> Links:
-        """The edges as links.
+        """Return the edges as links.
 
         Returns
         -------
@@ -176,7 +176,7 @@ def _thin(count: int, links: Links) -> Links:
 
 
 def labels_at(forest: Forest, threshold: float) -> Labels:
-    """Clusters at `threshold`, without comparing anything again.
+    """Clusters at `threshold`, without new comparisons.
 
     Returns
     -------
@@ -186,12 +186,12 @@ def labels_at(forest: Forest, threshold: float) -> Labels:
     Raises
     ------
     UsageError
-        `threshold` lies below the forest's floor.
+        `threshold` is below the floor of the forest.
     """
     if threshold < forest.floor:
         raise UsageError(
-            f"threshold {threshold:g} is below {forest.floor:g}, the least that was kept;"
-            " compare the images again at a lower threshold"
+            f"threshold {threshold:g} is below {forest.floor:g}, the lowest similarity that was"
+            " stored: compare the images again at a lower threshold"
         )
     keep = forest.similarity >= np.float32(threshold)
     return components(forest.count, forest.a[keep], forest.b[keep])

@@ -118,8 +118,8 @@ def _comparisons(report: ReportView) -> Iterator[tuple[str, str]]:
         yield name, f"{number:,}{share}"
     if report.candidates is not None:
         recall = report.candidates.get("recall")
-        value = "not known" if recall is None else f"{recall:.1%}"
-        yield f"links found by {report.candidates.get('k')} candidates an image", value
+        value = "unknown" if recall is None else f"{recall:.1%}"
+        yield f"recall of links with {report.candidates.get('k')} candidates per image", value
 
 
 def _seconds(report: ReportView) -> dict[str, str]:
@@ -128,5 +128,5 @@ def _seconds(report: ReportView) -> dict[str, str]:
     memory = report.peak_memory_mb
     return {
         **{name: f"{time:.2f} s" for name, time in stages},
-        "most memory": "not told" if memory is None else f"{memory:,.0f} MB",
+        "peak memory": "unknown" if memory is None else f"{memory:,.0f} MB",
     }

@@ -240,7 +240,7 @@ class Journal:
         self.database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"the journal in {self.root / FOLDER} fails")
+        return one_line_errors(f"cannot use the journal in {self.root / FOLDER}")
 
     def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Execute `statement` for each row, in one transaction."""
@@ -339,8 +339,8 @@ class Journal:
                 if not path.parts or path.is_absolute() or ".." in path.parts:
                     raise ConflictError(
                         f"the journal in {self.root / FOLDER} names {record.target!r}, which is"
-                        f" outside of {self.root}: it is damaged or was not written by icas,"
-                        " nothing was done"
+                        f" outside {self.root}: it is damaged or not from icas; nothing was"
+                        " changed"
                     )
                 yield record
 
@@ -448,7 +448,7 @@ def phase_of(root: Path) -> str | None:
 
 def being_undone(root: Path) -> ConflictError:
     """The error for a result that is partly undone."""
-    return ConflictError(f"{root} is being taken back: finish that first, clusterimg undo {root}")
+    return ConflictError(f"the undo of {root} is not finished: run clusterimg undo {root} first")
 
 
 def remove_journal(root: Path) -> None:

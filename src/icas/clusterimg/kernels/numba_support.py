@@ -88,4 +88,4 @@ def _warmed_up(name: str) -> ModuleType:
 
 
 def _tell() -> None:
-    _LOG.info("compiling the fast loops (by numba, once on this machine) …")
+    _LOG.info("compiling numba kernels (once on this machine) …")

@@ -50,8 +50,8 @@ def check_candidates(method: Method, most: int) -> None:
     if not method.extractor.sketched:
         sketched = sorted(name for name in METHODS if method_class(name).sketched)
         raise UsageError(
-            f"--candidates: method {method.name!r} compares all pairs faster than candidates are"
-            f" found; it goes with {', '.join(sketched)}. Leave it out"
+            f"--candidates: method {method.name!r} compares all pairs faster without it; remove"
+            f" it, or use a method of {', '.join(sketched)}"
         )
 
 
@@ -125,19 +125,17 @@ class CandidateStage:
         """Result of the checks, in a line."""
         checked = sum(self.checks, Checked())
         if not self.checks:
-            return f"candidates: {self.most} an image, not needed: all pairs were compared"
+            return f"candidates: {self.most} per image; not needed, all pairs were compared"
         images = f"{checked.images} sampled images"
         if checked.recall is None:
-            return (
-                f"candidates: {self.most} an image; {images} have no link at all, so what share of"
-                " the links is found is not known"
-            )
+            return f"candidates: {self.most} per image; recall unknown, {images} have no links"
         found, joined = (
             _percent(count, checked.links) for count in (checked.found, checked.joined)
         )
         return (
-            f"candidates: {self.most} an image; {found} of the {checked.links} links of {images}"
-            f" were found, {joined} join what hangs together anyway (checked exactly)"
+            f"candidates: {self.most} per image; recall {found} of the {checked.links} links of"
+            f" {images}, {joined} of them within connected components (all pairs of these images"
+            " compared)"
         )
 
     def as_dict(self) -> dict[str, Any]:

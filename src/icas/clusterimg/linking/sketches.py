@@ -58,7 +58,7 @@ class Sketcher:
         """
         describe = method.sketch(features, seed)
         if describe is None:
-            raise UsageError(f"method {method.name!r} has no sketches")
+            raise UsageError(f"method {method.name!r} does not support candidates")
         vectors = _whole(describe(features))
         mean = np.rint(vectors.mean(axis=0)) if len(vectors) else np.zeros(vectors.shape[1])
         vectors -= mean

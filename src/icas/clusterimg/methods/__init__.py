@@ -68,7 +68,8 @@ def on_device(method: Method, device: str) -> Method:
         return method
     if chosen == "mps" and "mps" not in cls.devices:
         raise UsageError(
-            f"--device mps: Apple's GPUs lack the 64-bit floats that {method.name} needs; use cpu"
+            f"--device mps: method {method.name!r} needs 64-bit floats, which Apple GPUs lack;"
+            " use --device cpu"
         )
     return OnDevice(method, chosen)
 
@@ -88,6 +89,6 @@ def check_supported(cls: type[Method], name: str, device: str) -> None:
     )
     *names, last = (other for _, other in able)
     raise UsageError(
-        f"--device {device}: method {name!r} computes on the cpu; on a device do"
-        f" {', '.join(names)} and {last}"
+        f"--device {device}: method {name!r} runs on the CPU only; {', '.join(names)} and {last}"
+        " support a GPU"
     )

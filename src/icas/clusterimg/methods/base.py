@@ -142,11 +142,11 @@ class Method(ABC):
 
     def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> NDArray[np.float32]:
         """`similarity` computed on a device of `devices`, bit for bit the same."""
-        raise UsageError(f"method {self.name!r} computes on the CPU only")
+        raise UsageError(f"method {self.name!r} runs on the CPU only")
 
     def input_size(self) -> Size:
         """Width and height of the images that `embed` takes."""
-        raise UsageError(f"method {self.name!r} has no common size of images")
+        raise UsageError(f"method {self.name!r} has no input size")
 
     def embed(self, images: Iterable[Image]) -> FeatureSet:
         """Features of images of `input_size`, in their order."""
@@ -266,6 +266,6 @@ def require_same_shape(a: FeatureSet, b: FeatureSet) -> None:
     first, second = a.array.shape[1:], b.array.shape[1:]
     if first != second:
         raise UsageError(
-            f"{a.method} features of shape {first} cannot be compared with those of shape"
-            f" {second}: make both with the same options"
+            f"{a.method} features of shape {first} cannot be compared with shape {second}:"
+            " compute both with the same options"
         )

@@ -161,7 +161,8 @@ class Deep(Method):
         given += self._given_parameters()
         if given:
             raise UsageError(
-                f"--threshold F links by cosine, {flag_of(given[0])} groups by models: give one"
+                f"--threshold F links images by cosine, {flag_of(given[0])} fits clustering"
+                " models: give only one of them"
             )
         return replace(self, linked=True)
 
@@ -183,7 +184,8 @@ class Deep(Method):
             return self.size or SIZE
         if self.size not in (None, (side, side)):
             raise UsageError(
-                f"--size {'x'.join(map(str, self.size))}: this network takes {side}x{side} pixels"
+                f"--size {'x'.join(map(str, self.size))}: this network requires {side}x{side}"
+                " pixels"
             )
         return side, side
 
@@ -220,8 +222,8 @@ class Deep(Method):
         parts = embedder(images)
         if not all(np.isfinite(part).all() for part in parts):
             raise IcasError(
-                "the network gives features that are not finite numbers: its weights are damaged,"
-                " or not of this network"
+                "the network returns NaN or infinite features: its weights are damaged, or"
+                " belong to another network"
             )
         return directions(np.concatenate([unit(part) for part in parts], axis=1))
 
@@ -237,9 +239,14 @@ class Deep(Method):
         Raises UsageError: features of different networks, or whitened over different folders.
         """
         if any(a.settings.get(name) != b.settings.get(name) for name in ("model", "weights")):
-            raise UsageError("deep features of different networks cannot be compared")
+            raise UsageError(
+                "deep features of different networks cannot be compared: use one network for both"
+            )
         if a.settings.get("fitted", "") != b.settings.get("fitted", ""):
-            raise UsageError("deep features whitened over different images cannot be compared")
+            raise UsageError(
+                "deep features whitened on different images cannot be compared:"
+                " compute both in one call, or use dims=0"
+            )
         require_same_shape(a, b)
         cosines = self._products(_rounded(a.array), _rounded(b.array))
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
@@ -299,7 +306,7 @@ def _as_tuple(name: str, value: Any) -> Any:
         try:
             return parse(value)
         except ValueError as error:
-            raise UsageError(f"{flag_of(name)} {value}: {error} is needed") from None
+            raise UsageError(f"{flag_of(name)} {value}: expected {error}") from None
     return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
 
 

@@ -241,11 +241,13 @@ class MinHash(Method):
         check_options(self)
         if self.exact and self.grid > FINEST:
             raise UsageError(
-                f"--exact takes a --grid of {FINEST} at most, not {self.grid}: leave --exact out"
+                f"--exact requires --grid {FINEST} or less, not {self.grid}: remove --exact, or"
+                " use a smaller --grid"
             )
         if self.exact and self.permutations is not None:
             raise UsageError(
-                "--exact and --permutations exclude each other: signatures are not compared"
+                "--exact compares sets, not signatures, so --permutations has no effect: give"
+                " only one of them"
             )
 
     @property
@@ -335,6 +337,7 @@ def _are_bitmaps(a: FeatureSet, b: FeatureSet) -> bool:
     exact = "bitmaps" in a.arrays
     if exact != ("bitmaps" in b.arrays):
         raise UsageError(
-            "minhash signatures cannot be compared with sets: make both with or without --exact"
+            "minhash signatures cannot be compared with exact sets: compute both with the same"
+            " --exact"
         )
     return exact

@@ -294,5 +294,5 @@ def obstacle(kind: str, parameters: Mapping[str, Any], images: int) -> str:
             return f"{number} {what}, but only {images} images"
     least, most = parameters.get("min_cluster_size", 0), parameters.get("max_cluster_size")
     if most is not None and least > most:
-        return f"min cluster size {least} is above max cluster size {most}"
+        return f"min cluster size {least} exceeds max cluster size {most}"
     return ""

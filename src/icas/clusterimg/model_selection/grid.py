@@ -41,7 +41,7 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return _filled(tuple(int(part) for part in text.split(",") if part.strip()))
     except ValueError:
-        raise ValueError("a list of whole numbers like 5,10,20") from None
+        raise ValueError("a list of integers like 5,10,20") from None
 
 
 def parse_numbers(text: str) -> tuple[float, ...]:
@@ -54,7 +54,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 
 def _filled(numbers: tuple[Any, ...]) -> tuple[Any, ...]:
     if not numbers:
-        raise ValueError("nothing is listed")
+        raise ValueError("empty list")
     return numbers
 
 
@@ -133,25 +133,25 @@ class Grid:
 
     def _check_kinds(self) -> None:
         if not self.kinds:
-            raise UsageError(f"--cluster-model: none given; choose from {', '.join(KINDS)}")
+            raise UsageError(f"--cluster-model is empty: choose from {', '.join(KINDS)}")
         for kind in self.kinds:
             if kind not in KINDS:
                 raise UsageError(f"--cluster-model {kind}: choose from {', '.join(KINDS)}")
         if len(set(self.kinds)) < len(self.kinds):
-            raise UsageError(f"--cluster-model {','.join(self.kinds)}: name each kind once")
+            raise UsageError(f"--cluster-model {','.join(self.kinds)}: give each model only once")
 
     def _check_values(self, name: str, values: Any) -> None:
         flag = flag_of(name)
         if not isinstance(values, tuple) or not values:
-            raise UsageError(f"{flag} {values!r}: a tuple of one or more numbers is needed")
+            raise UsageError(f"{flag} {values!r}: expected one or more numbers")
         parse = options_of(Grid)[name][1].parse
         if parse is parse_whole_numbers and not all(type(value) is int for value in values):
-            raise UsageError(f"{flag} {_listed(values)}: whole numbers are needed")
+            raise UsageError(f"{flag} {_listed(values)}: expected integers")
         having = [kind for kind, names in KINDS.items() if name in names]
         if not set(having) & set(self.kinds):
             raise UsageError(
-                f"{flag} goes with --cluster-model {' or '.join(having)},"
-                f" not with {','.join(self.kinds)}"
+                f"{flag} applies to --cluster-model {' or '.join(having)}, not to"
+                f" {','.join(self.kinds)}"
             )
 
     def of_kind(self, kind: str, images: int) -> Iterator[Parameters]:

@@ -301,7 +301,9 @@ def group(
     tried = ranked(tried)
     best = choose(tried)
     if best is None:
-        raise UsageError(f"no model fits {len(vectors)} images: {tried[0].kind}: {tried[0].note}")
+        raise UsageError(
+            f"no clustering model fits {len(vectors)} images ({tried[0].kind}: {tried[0].note})"
+        )
     found = labels[best]
     assert found is not None
     return ModelGroups(found, tried[best], tried)
@@ -309,20 +311,22 @@ def group(
 
 def _check(vectors: NDArray[np.float32]) -> None:
     if vectors.ndim != 2 or len(vectors) == 0 or vectors.shape[1] == 0:
-        raise UsageError(f"vectors of shape {vectors.shape}: (images, dimensions) is needed")
+        raise UsageError(f"vectors of shape {vectors.shape}: expected (images, dimensions)")
     if not np.isfinite(vectors).all():
         image = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise UsageError(f"the features of image {image} are not finite; see the network's weights")
+        raise UsageError(
+            f"the features of image {image} are NaN or infinite: check the weights of the network"
+        )
 
 
 def _without_model(vectors: NDArray[np.float32]) -> ModelGroups | None:
     """The answer where there is nothing to choose from: one image, or all images equal."""
     if len(vectors) == 1:
-        alone = Tried("none", outliers=1, note="one image: an outlier")
+        alone = Tried("none", outliers=1, note="a single image is an outlier")
         return ModelGroups(np.array([-1], np.int64), alone, (alone,))
     # Equal pictures give equal vectors but for the rounding of a network's sums.
     if np.abs(vectors - vectors[0]).max() <= ROUNDING:
-        equal = Tried("none", clusters=1, note="all images are equal: one cluster")
+        equal = Tried("none", clusters=1, note="all images are identical: one cluster")
         return ModelGroups(np.zeros(len(vectors), np.int64), equal, (equal,))
     return None
 
@@ -406,12 +410,12 @@ def _why_out(one: Tried) -> str:
         return ""
     if one.clusters == 0:
         return "all noise"
-    return "one cluster" if one.clusters == 1 else "every image alone"
+    return "one cluster" if one.clusters == 1 else "only outliers"
 
 
 def _fewer_note(one: Tried) -> str:
     requested = one.parameters.get("clusters", one.clusters)
-    return f"{one.clusters} clusters of {requested} asked for" if one.clusters < requested else ""
+    return f"{one.clusters} clusters instead of {requested}" if one.clusters < requested else ""
 
 
 @contextmanager

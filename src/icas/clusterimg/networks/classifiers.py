@@ -26,7 +26,7 @@ def known_model(name: str, flag: str) -> str:
     if folded not in names:
         near = difflib.get_close_matches(folded, names, n=4, cutoff=0.4) or ["vgg19", "resnet18"]
         raise UsageError(
-            f"{flag} {name}: torchvision has no such model; it has, among others, {', '.join(near)}"
+            f"{flag} {name}: unknown torchvision model; similar names: {', '.join(near)}"
         )
     return folded
 
@@ -55,7 +55,7 @@ def fetched_classifier(name: str, flag: str) -> Any:
         return models.get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
         fault = no_weights(f"{name} ({weights})", flag, error, f" from {weights.url}")
-        raise IcasError(f"{fault}, or put it at {kept}") from error
+        raise IcasError(f"{fault}, or save it as {kept}") from error
 
 
 def require_reachable(url: str) -> None:
@@ -68,8 +68,8 @@ def no_weights(name: str, flag: str, error: Exception, source: str = "") -> Icas
     """What to say where the weights of a network cannot be fetched."""
     lines = str(getattr(error, "reason", error)).splitlines() or [type(error).__name__]
     return IcasError(
-        f"cannot fetch the weights of {name}{source} ({lines[0]}): give a file with them by"
-        f" {flag} FILE"
+        f"cannot download the weights of {name}{source} ({lines[0]}): download the file"
+        f" elsewhere and give it with {flag} FILE"
     )
 
 

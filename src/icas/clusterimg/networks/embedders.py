@@ -83,10 +83,12 @@ def _failure(error: Exception, image: Image) -> IcasError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if "memory" in reason:
         return IcasError(
-            f"no memory for images of {width}x{height} pixels ({reason}): try a smaller --size"
+            f"not enough memory for images of {width}x{height} pixels ({reason}): use a smaller"
+            " --size"
         )
     return UsageError(
-        f"the network takes no images of {width}x{height} pixels ({reason}): choose another --size"
+        f"the network does not accept images of {width}x{height} pixels ({reason}): choose"
+        " another --size"
     )
 
 
@@ -127,8 +129,8 @@ def _loaded(model: str | None, weights: Path | None, changed: int, device: str) 
 def _trained(weights: Path | None, device: str) -> Embedder:
     if weights is None:
         raise UsageError(
-            "method 'deep' needs a network: --model mobilenet_v3_small (any of torchvision's), or"
-            " --weights with a file of clusterimg train"
+            "method 'deep' needs a network: give --model NAME (a torchvision model such as"
+            " mobilenet_v3_small), or --weights FILE from clusterimg train"
         )
     network, settings = load_autoencoder(weights, device)
     return Embedder(
@@ -157,7 +159,7 @@ def _timm(name: str, weights: Path | None, device: str) -> Embedder:
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:4] or timm.list_models()[:4]
-        raise UsageError(f"timm has no model {name!r}; it has, among others, {', '.join(near)}")
+        raise UsageError(f"unknown timm model {name!r}; similar names: {', '.join(near)}")
     if weights is None:
         whole = _timm_fetched(name)
     else:
@@ -204,8 +206,8 @@ def _own(model: Any, device: str) -> Embedder:
     embed = getattr(model, "embed", model)
     if not callable(embed):
         raise UsageError(
-            f"model {type(model).__name__}: a name, a module with embed(images), or a function of"
-            " images is needed"
+            f"model {type(model).__name__}: expected a name, a module with embed(images), or a"
+            " function of images"
         )
     if hasattr(model, "eval") and hasattr(model, "to"):
         model.eval().to(device)
@@ -226,12 +228,12 @@ def _matrix(found: Any, images: int) -> Any:
         vectors = torch.as_tensor(found)
     except (TypeError, ValueError, RuntimeError):
         raise IcasError(
-            f"the network gave a {type(found).__name__}, not features: a tensor of (images, dims)"
-            " is needed"
+            f"the network returned a {type(found).__name__}: expected a tensor of shape (images,"
+            " dims)"
         ) from None
     if vectors.ndim < 2 or len(vectors) != images:
         raise IcasError(
-            f"the network gave features of shape {tuple(vectors.shape)} for {images} images:"
-            " (images, dims) is needed"
+            f"the network returned features of shape {tuple(vectors.shape)} for {images} images:"
+            " expected (images, dims)"
         )
     return vectors.float().flatten(1)

@@ -84,7 +84,7 @@ def read_model(path: FilePath) -> tuple[dict[str, Any], State]:
     settings = _parsed(text)
     if settings is None or not isinstance(state, Mapping):
         raise UsageError(
-            f"{path} is no network that clusterimg train wrote: it holds no settings of icas"
+            f"{path} is not a network of clusterimg train: it contains no icas settings"
         )
     return settings, dict(state)
 
@@ -115,6 +115,6 @@ def load_autoencoder(path: FilePath, device: str = "cpu") -> tuple[Autoencoder, 
     shape = settings["network"]
     with torch.device("meta"):  # shapes alone: the weights come from the file
         network = Autoencoder(shape["size"], shape["dims"], shape["width"])
-    require_fit(network, state, path, f"an autoencoder of {shape['size']} pixels")
+    require_fit(network, state, path, f"an autoencoder for {shape['size']} pixels")
     network.load_state_dict(state, assign=True)
     return network.to(device).eval().requires_grad_(False), settings

@@ -16,7 +16,7 @@ def check_size(size: int) -> None:
     """Whether an autoencoder for images of `size` x `size` pixels can be built."""
     if not (SMALLEST <= size <= LARGEST and size & (size - 1) == 0):
         raise UsageError(
-            f"--size {size}: a power of two from {SMALLEST} to {LARGEST} pixels is needed"
+            f"--size {size}: expected a power of two from {SMALLEST} to {LARGEST} pixels"
         )
 
 

@@ -48,7 +48,7 @@ def read_state_dict(path: FilePath) -> State:
     named = held.items() if isinstance(held, Mapping) else ()
     state = {str(name): value for name, value in named if isinstance(value, torch.Tensor)}
     if not state:
-        raise UsageError(f"{path} holds no weights by name")
+        raise UsageError(f"{path} contains no named weights")
     if all(name.startswith(_PREFIX) for name in state):
         state = {name.removeprefix(_PREFIX): value for name, value in state.items()}
     return {
@@ -68,9 +68,9 @@ def require_fit(network: Any, state: Mapping[str, Any], path: FilePath, name: st
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     given = {key: tuple(getattr(value, "shape", ())) for key, value in state.items()}
     missing = [f"{key} is missing" for key in wanted if key not in given]
-    extra = [f"{key} is not part of it" for key in given if key not in wanted]
+    extra = [f"{key} is not in the network" for key in given if key not in wanted]
     other = [
-        f"{key} is {_shown(given[key])}, not {_shown(wanted[key])}"
+        f"{key} has shape {_shown(given[key])}, not {_shown(wanted[key])}"
         for key in wanted
         if key in given and given[key] != wanted[key]
     ]
@@ -78,12 +78,12 @@ def require_fit(network: Any, state: Mapping[str, Any], path: FilePath, name: st
     if faults:
         count = len(missing) + len(extra) + len(other)
         raise UsageError(
-            f"{path} does not fit {name} in {count} of its tensors: {'; '.join(faults)}"
+            f"{path} does not match {name}: {count} tensors differ ({'; '.join(faults)})"
         )
 
 
 def _shown(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "one number"
+    return "x".join(map(str, shape)) or "scalar"
 
 
 def read_held(path: FilePath) -> Any:
@@ -97,8 +97,8 @@ def read_held(path: FilePath) -> Any:
         raise
     except Exception as error:  # both packages raise nearly anything on what is no file of theirs
         raise UsageError(
-            f"{path} holds no weights that can be read (another kind of file, cut short, damaged,"
-            " or with more in it than tensors and plain values)"
+            f"cannot read weights from {path}: not a weight file, truncated, damaged, or with"
+            " objects other than tensors and plain values"
         ) from error
 
 
@@ -133,7 +133,7 @@ def safetensors_settings(path: FilePath, key: str) -> str | None:
         with safe_open(file, framework="pt") as opened:
             text = (opened.metadata() or {}).get(key)
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} holds no weights that can be read ({error})") from error
+        raise UsageError(f"cannot read weights from {path} ({error})") from error
     return None if text is None else str(text)
 
 

@@ -144,7 +144,7 @@ class CurveAxes:
 
     def __init__(self, axes: Axes, curve: Curve, scale: float = 1.0, *, legend: bool) -> None:
         self.pairs, self.clusters, self._curve = axes, axes.twiny(), curve
-        exact = "" if curve.exact else " (expected)"
+        exact = "" if curve.exact else " (estimated)"
         _plain(self.pairs, PAIRS, scale)
         _plain(self.clusters, CLUSTERS, scale)
         self.pairs.grid(True, color=RULE, linewidth=0.7)
@@ -243,15 +243,15 @@ def heading(curve: Curve, method: str) -> str:
     if curve.exact:
         return f"{method} · {curve.images:,} images, all pairs compared"
     return (
-        f"{method} · {curve.compared:,} of {curve.images:,} images compared;"
-        " numbers are those expected of all"
+        f"{method} · {curve.compared:,} of {curve.images:,} images compared; numbers are"
+        " estimates for all"
     )
 
 
 def chosen_words(curve: Curve, chosen: float | None) -> str:
     """What the chosen threshold gives, in a line."""
     if chosen is None:
-        return "What each threshold gives"
+        return "Similar pairs and clusters by threshold"
     at = int(np.clip(np.searchsorted(-curve.threshold, -chosen), 0, len(curve.threshold) - 1))
     pairs, clusters = (number_text(x[at], curve.exact) for x in (curve.pairs, curve.clusters))
     return f"Threshold {threshold_text(chosen)}: {pairs} similar pairs, {clusters} clusters"

@@ -50,8 +50,8 @@ MOST_PAIRS = 8
 GROUND, WAITING = "#f3f5f8", "#eef1f5"
 """Behind the card, and behind a thumbnail."""
 HEADINGS = (
-    ("Just above: linked", "the least similar pairs that are similar enough", "#1d7a46"),
-    ("Just below: not linked", "the most similar pairs that are not", "#a83232"),
+    ("Just above: linked", "the least similar pairs that are linked", "#1d7a46"),
+    ("Just below: not linked", "the most similar pairs that are not linked", "#a83232"),
 )
 """Of the two rows: words, further words, color."""
 NAME_SIZE, LETTER = 10.5, 0.6
@@ -138,7 +138,7 @@ class PickerFigure:
         words = heading(self.subject.curve, self.subject.sample.features.method)
         look: dict[str, Any] = {"transform": part.transSubfigure}
         left, first, second = margin / width, 1 - 24 * scale / height, 1 - 48 * scale / height
-        question = "Which images are similar enough?"
+        question = "Choose the similarity threshold"
         self._write(part, left, first, question, 19, weight="bold", **look)
         self._write(part, left, second, words, 12.5, color=QUIET, **look)
         pairs, clusters = axes, self.curve.clusters
@@ -262,9 +262,9 @@ class PickerFigure:
         pairs.set_data([expected.pairs], [state.shown])
         pairs.set_visible(expected.pairs > 0 or not state.log)
         clusters.set_data([expected.clusters], [state.shown])
-        taken = f"Enter takes {threshold_text(state.chosen, state.digits)}"
+        taken = f"Enter: use {threshold_text(state.chosen, state.digits)}"
         words = (
-            "threshold under the pointer" if hovering else "threshold chosen",
+            "threshold at the pointer" if hovering else "chosen threshold",
             threshold_text(state.shown, state.digits),
             *facts_of(expected, curve.images, curve.exact),
             self._hint if self._take is None else taken,
@@ -328,7 +328,7 @@ class PairCell:
             picture = thumbnails.get(image)
             self._names[side].set_text(name_of(image))
             unreadable = image in thumbnails and picture is None
-            self._notes[side].set_text("no picture" if unreadable else "")
+            self._notes[side].set_text("unreadable" if unreadable else "")
             self._images[side].set_visible(picture is not None)
             if picture is not None:
                 self._images[side].set_data(picture)
@@ -348,7 +348,7 @@ def facts_of(expected: Expected, images: int, exact: bool) -> tuple[str, ...]:
         *("similar pairs", number_text(expected.pairs, exact)),
         *("clusters", number_text(expected.clusters, exact)),
         *(f"in clusters ({share_text(clustered, images)})", number_text(clustered, exact)),
-        *("images left alone", number_text(images - clustered, exact)),
+        *("outliers", number_text(images - clustered, exact)),
     )
 
 
@@ -359,5 +359,5 @@ def title_of(state: PickState, expected: Expected, exact: bool) -> str:
         f"{what} {threshold_text(state.shown, state.digits)}:"
         f" {number_text(expected.pairs, exact)} similar pairs,"
         f" {number_text(expected.clusters, exact)} clusters,"
-        f" {number_text(expected.clustered_images, exact)} images in them - clusterimg"
+        f" {number_text(expected.clustered_images, exact)} images in clusters - clusterimg"
     )

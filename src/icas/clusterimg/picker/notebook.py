@@ -54,7 +54,7 @@ class PicturedThreshold(PickedThreshold):
     def choose(self, threshold: float) -> PickedThreshold:
         """Take another threshold, and show the picture of it."""
         if not threshold <= 1:
-            raise UsageError(f"threshold {threshold:g}: a number up to 1 is needed")
+            raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
         self.threshold = float(threshold)
         _display_png(self._picture(self.threshold))
         return self
@@ -118,7 +118,7 @@ def pick_by_picture(subject: Subject, state: PickState, thumbnails: Thumbnails) 
     """Show the picture under a slider, if ipywidgets is installed, else the picture alone."""
     from IPython.display import display
 
-    hint = "" if find_spec("ipywidgets") else ".choose(0.8) shows another"
+    hint = "" if find_spec("ipywidgets") else "change it with .choose(0.8)"
     picture = partial(still_picture, subject, state, thumbnails, hint=hint)
     if hint:
         _display_png(picture(state.chosen))

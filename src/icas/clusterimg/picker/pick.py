@@ -84,7 +84,7 @@ def window_backend() -> tuple[str | None, str]:
     for backend, packages in TOOLKITS.items():
         if any(find_spec(package) for package in packages) and _loaded(backend)[0]:
             return backend, ""
-    return None, "matplotlib finds no toolkit for windows (tkinter, PySide6 or another)"
+    return None, "matplotlib finds no GUI toolkit (install tkinter or PySide6)"
 
 
 def _loaded(backend: str) -> tuple[str | None, str]:
@@ -94,13 +94,13 @@ def _loaded(backend: str) -> tuple[str | None, str]:
 
     interactive = backend_registry.list_builtin(BackendFilter.INTERACTIVE)  # type: ignore[no-untyped-call]
     if backend not in {name.lower() for name in interactive} - set(IN_BROWSERS):
-        return None, f"matplotlib's backend {backend} has no windows"
+        return None, f"the matplotlib backend {backend} has no windows"
     if backend.startswith("qt") and not _opens(backend):
-        return None, f"matplotlib's backend {backend} cannot open a window"
+        return None, f"the matplotlib backend {backend} cannot open a window"
     try:
         plt.switch_backend(backend)
     except ImportError as error:
-        return None, f"matplotlib's backend {backend} cannot be loaded ({error})"
+        return None, f"the matplotlib backend {backend} cannot be loaded ({error})"
     return backend, ""
 
 
@@ -167,13 +167,13 @@ def pick(
     decoded in processes that can be killed.
     """
     if len(sample) < 2:
-        raise UsageError("a threshold is picked by pairs of images: there are fewer than two")
+        raise UsageError("cannot pick a threshold: at least two images are required")
     paths = {ref.file: ref.path for ref in refs}
     files = [paths.get(file) for file in sample.features.files] or [None] * len(sample)
     why = why_no_window()
     if why is not None:
         raise written_instead(sample, start, why, picture)
-    console.line("the window asks for the threshold: Enter takes it, Esc cancels")
+    console.line("choose the threshold in the window: Enter confirms, Esc cancels")
     return ask(sample, start, reader_of_files(files, max_pixels, isolation))
 
 
@@ -196,7 +196,7 @@ def written_instead(sample: Sample, start: float, why: str, picture: Path = PICT
     except OSError as error:
         raise IcasError(f"cannot write {path}: {error.strerror or error}") from error
     return UsageError(
-        f"{why}, so no window can be opened: see the curve in {path}, and give a number, such as"
+        f"cannot open a window, {why}: look at the curve in {path} and give a number, such as"
         f" --threshold {threshold_text(start, 2)}"
     )
 

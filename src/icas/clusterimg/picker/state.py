@@ -214,15 +214,15 @@ KEYS: Mapping[str, Callable[[PickState], PickState]] = {
 """What each key does, by matplotlib's names. Right follows the curve, to more pairs."""
 
 HELP = (
-    ("move", "look", 5),
+    ("move", "preview", 5),
     ("click", "choose", 1),
-    ("↑ ↓", "a little", 4),
-    ("Page ↑ ↓", "more", 8),
+    ("↑ ↓", "small step", 4),
+    ("Page ↑ ↓", "large step", 8),
     ("← →", "next change", 7),
-    ("L", "log or linear", 6),
+    ("L", "log / linear", 6),
     ("wheel", "zoom", 9),
-    ("Home", "back to start", 10),
-    ("Enter", "take it", 2),
+    ("Home", "reset", 10),
+    ("Enter", "use it", 2),
     ("Esc", "cancel", 3),
 )
 """Keys and mouse in the order of the list in the window, with their rank for small windows."""

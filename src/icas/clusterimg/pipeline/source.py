@@ -36,7 +36,7 @@ def _read_batches(root: Path) -> tuple[BatchFolder, ...]:
     folders = _folders(root / "batches") if (root / "batches").is_dir() else []
     if not folders:
         raise UsageError(
-            f"{root} holds no batches/ folder: --stage merge takes a result of --stage batch"
+            f"{root} has no batches/ folder: --stage merge needs a result of --stage batch"
         )
     return tuple(_read_batch(root, folder) for folder in folders)
 
@@ -102,7 +102,7 @@ def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source
             scanned, reference = apart(folder, scanned, reference)
         source = Source(None, scanned.images, scanned.unreadable, scanned.ignored, reference)
     if not source.images:
-        hint = "" if settings.recursive else " (--recursive goes into sub-folders)"
+        hint = "" if settings.recursive else " (use --recursive to include sub-folders)"
         raise IcasError(f"no images in {folder}{hint}")
     return source
 

@@ -244,15 +244,15 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
         raise UsageError("--stage merge with method 'deep' needs --model or --weights")
     out = beside(folder, "_model.pt")
     if out.exists():
-        console.line(f"network {out}: trained before")
+        console.line(f"using the trained network {out}")
         return replace(method, weights=out)
     need("method 'deep'", "deep", "torch", "sklearn")
     if isinstance(settings.threshold, (int, float)):
         method.by_links()
     given = _train_settings(out, method, settings)
     console.line(
-        f"plan: no --model and no {out} yet: train a network on the images first"
-        + (", for this dry run alone" if settings.dry_run else f" -> {out}")
+        f"plan: no --model given and no {out} yet, train a network on the images first"
+        + (" (not kept after this dry run)" if settings.dry_run else f" -> {out}")
     )
     if not settings.dry_run:
         console.line(f"trained: {_train(folder, given, console).summary()}")
@@ -276,9 +276,7 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
 def _train_settings(out: Path, method: Deep, settings: ClusterSettings) -> TrainSettings:
     width, height = method.size or (TrainSettings.size, TrainSettings.size)
     if width != height:
-        raise UsageError(
-            f"--size {width}x{height}: a network is trained on square images, such as 64x64"
-        )
+        raise UsageError(f"--size {width}x{height}: training needs square images, such as 64x64")
     shared = ("recursive", "max_pixels", "decode_timeout", "jobs")
     return TrainSettings(
         out=out,

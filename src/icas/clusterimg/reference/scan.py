@@ -78,9 +78,9 @@ class InReference:
 
     def words(self, images: int, *, written: bool) -> str:
         """How many of the run's `images` were found, in a line."""
-        verb = "is" if images == 1 else "are"
+        verb = "matches" if images == 1 else "match"
         counted = f"{self.found} of {images} image{'' if images == 1 else 's'} {verb}"
-        return f"{counted} in the reference" + (" (reference.csv names them)" if written else "")
+        return f"{counted} the reference" + (" (listed in reference.csv)" if written else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Its part of ``run.json``."""
@@ -99,8 +99,8 @@ def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference
     except UsageError as error:
         raise UsageError(f"--reference: {error}") from None
     if not scanned.images:
-        hint = "" if recursive else " (--recursive goes into sub-folders)"
-        raise IcasError(f"no images in the reference {folder}{hint}")
+        hint = "" if recursive else " (use --recursive to include sub-folders)"
+        raise IcasError(f"no images in the reference folder {folder}{hint}")
     root = folder.absolute()
     images = tuple(
         replace(ref, path=root / ref.file, file=(root / ref.file).as_posix())
@@ -114,8 +114,8 @@ def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference
     if results:  # of earlier runs: somebody may miss their images
         named = ", ".join(results[:3]) + (", …" if len(results) > 3 else "")
         notes = (
-            f"reference: results of earlier runs in it are left out ({named}): give one of them as"
-            " --reference itself where its pictures count",
+            f"reference: results of earlier runs in it are skipped ({named}): give such a folder"
+            " as --reference to use its images",
         )
     return Reference(folder, images, unreadable, notes)
 
@@ -136,17 +136,19 @@ def apart(source: Path, scanned: Scan, reference: Reference) -> tuple[Scan, Refe
             tuple(file for file in scanned.ignored if _entry(source / file) not in known),
         )
         if not kept.images:
-            raise IcasError(f"no images in {source} but those of the reference {reference.folder}")
+            raise IcasError(
+                f"no images in {source} besides those of the reference folder {reference.folder}"
+            )
         left = len(scanned.images) - len(kept.images)
-        return kept, _noting(reference, left, "source", "reference, which lies inside it")
+        return kept, _noting(reference, left, "source", "reference folder inside it")
     known = {_entry(ref.path) for ref in scanned.images}
     known |= {_entry(source / lost.file) for lost in scanned.unreadable}
     images = tuple(ref for ref in reference.images if _target(ref.path) not in known)
     unreadable = tuple(it for it in reference.unreadable if _target(Path(it.file)) not in known)
     if not images:
         raise IcasError(
-            f"no images in the reference {reference.folder} but those of the source: a file is not"
-            " compared with itself"
+            f"no images in the reference folder {reference.folder} besides those of the source,"
+            " and files are not compared with themselves"
         )
     left = len(reference.images) - len(images)
     reference = replace(reference, images=images, unreadable=unreadable)
@@ -158,7 +160,7 @@ def _noting(reference: Reference, left: int, side: str, other: str) -> Reference
     if not left:
         return reference
     files = "1 image" if left == 1 else f"{left} images"
-    note = f"{side}: {files} in it belong{'s' if left == 1 else ''} to the {other}, left out"
+    note = f"{side}: skipped {files} that {'belongs' if left == 1 else 'belong'} to the {other}"
     return replace(reference, notes=(*reference.notes, note))
 
 

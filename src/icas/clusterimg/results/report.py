@@ -27,67 +27,66 @@ from icas.io.files import peak_memory_mb
 
 @dataclass(frozen=True)
 class ClusterReport:
-    """What a run found and did.
+    """Result of a run, as `icas.cluster`, `icas.recut` and `icas.split` return it.
 
-    What `icas.cluster`, `icas.recut` and `icas.split` give. n is the number of images that were
-    read.
+    n is the number of images that were read.
 
     Attributes
     ----------
     dst : Path
-        The result folder.
+        Result folder.
     method : str
-        How images were compared.
+        Method of comparison.
     threshold : float or None
-        Least similarity of linked images; None where models grouped the images.
+        Minimum similarity of linked images; None with clustering models.
     threshold_reason : str
-        Why that one; or which models were chosen.
+        How the threshold was chosen, or which clustering models.
     files : tuple of str
-        The images that were read, relative to the source, '/' between the parts; in natural order
-        (img2 before img10).
+        Images that were read: paths relative to the source with ``/``, in natural order (img2
+        before img10).
     labels : (n,) int64 ndarray
-        Cluster of each image, 0 the largest; -1 = outlier.
+        Cluster of each image, 0 = largest cluster, -1 = outlier.
     batch : (n,) int64 ndarray
         Batch of each image.
     representative : (n,) bool ndarray
-        Whether an image stood for its cluster or itself when batches were merged.
+        Whether the image was compared with other batches: medoids and outliers of batches.
     certificates : tuple of Certificate
-        How each cluster hangs together.
+        Size, weakest link, least similar pair and medoid of each cluster.
     unreadable : tuple of Unreadable
-        Files that could not be read (``.file``), with the ``.reason``.
+        Files that could not be read (``.file``), and why (``.reason``).
     ignored : tuple of str
-        Files known to lie beside images, which were left alone.
-    comparisons : dict
-        Pairs ``possible``, ``made`` and ``skipped``.
-    seconds : dict
-        Time by stage: ``scan``, ``features``, ``links``, ``merge``, ``transfer``.
+        Ignored files that are not images, such as text files and tables.
+    comparisons : dict of str to int
+        Number of pairs: ``possible``, ``made`` and ``skipped``.
+    seconds : dict of str to float
+        Time of each stage: ``scan``, ``features``, ``links``, ``merge``, ``transfer``.
     peak_memory_mb : float or None
-        Most memory that the process held, if the system reports it.
+        Peak memory of the process in MB; None if the system does not report it.
     settings, options : dict
-        Settings of the run and of its method.
+        Settings of the run, and options of its method.
     source : str
-        The source folder.
+        Source folder.
     sample : Sample or None
-        A part of the folder with all of its pairs compared; None where nothing was sampled.
+        Sample of images of which all pairs were compared; None without a sample.
     models : tuple of ModelGroups
-        Models that were tried, batch by batch, and on representatives last; empty with links.
+        Clustering models tried: one entry per batch, the merge last; empty with links.
     written : bool
         False after a dry run.
     afterwards : mapping
-        What was done to the result after its run (a recut, splits), as in ``run.json``.
+        Later changes of the result (recut, splits), as in ``run.json``.
     candidates : mapping or None
-        Where only candidates were compared: how many an image (``k``), and what share of the
-        links of some images they found (``recall``).
+        Candidates per image (``k``) and the measured share of links found (``recall``); None if
+        all pairs were compared.
     reference : InReference or None
-        What was found in the reference folder, where one was given.
+        Links to the reference folder, if one was given.
     features : mapping of str to int
-        How many images' features were ``cached`` from earlier runs, and how many ``computed``.
+        Number of images with features from the cache (``cached``), and ``computed``.
     decisions : mapping of str to int
-        How many remembered decisions say something about the images: ``together``, ``apart``.
+        Number of stored constraints applied: ``together`` (must-link), ``apart`` (cannot-link).
 
     See Also
     --------
-    icas.cluster : makes one.
+    icas.cluster : Run and return a report.
 
     Examples
     --------
@@ -140,40 +139,40 @@ class ClusterReport:
 
     @property
     def matches(self) -> tuple[Match, ...]:
-        """tuple of Match: what was found in the reference, one for each link.
+        """tuple of Match: links to the reference images; empty without a reference.
 
-        Each has ``file``, ``reference`` and ``similarity``. In the order of `files`, of one file
-        the most similar first; empty without a reference.
+        Each has ``file``, ``reference`` and ``similarity``. Ordered like `files`, for each file the
+        most similar first.
         """
         return () if self.reference is None else self.reference.matches(self.files)
 
     @property
     def clusters(self) -> int:
-        """int: how many clusters."""
+        """int: number of clusters."""
         return int(self.labels.max(initial=-1)) + 1
 
     @property
     def outliers(self) -> int:
-        """int: how many images lie in no cluster."""
+        """int: number of images in no cluster."""
         return int((self.labels < 0).sum())
 
     def members(self, cluster: int) -> tuple[str, ...]:
-        """Files of one cluster.
+        """Return the files of a cluster.
 
         Parameters
         ----------
         cluster : int
-            Its number; -1 gives the outliers.
+            Number of the cluster; -1 for the outliers.
 
         Returns
         -------
         tuple of str
-            As in `files`; empty where there is no such cluster.
+            Names as in `files`; empty if there is no such cluster.
         """
         return tuple(self.files[image] for image in np.flatnonzero(self.labels == cluster))
 
     def summary(self) -> str:
-        """The line that a run ends with.
+        """Return the last line that the command prints.
 
         Returns
         -------
@@ -186,12 +185,12 @@ class ClusterReport:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` holds.
+        """Return the content of ``run.json``.
 
         Returns
         -------
         dict
-            Of values that JSON knows.
+            JSON-compatible values.
         """
         return {
             "icas": __version__,
@@ -234,7 +233,7 @@ def _counted(number: int, what: str) -> str:
 def make_report(
     clustering: Clustering, clusterer: Clusterer, settings: ClusterSettings, watch: Stopwatch
 ) -> ClusterReport:
-    """The part of the report of a run that follows from its clustering."""
+    """The parts of a report that follow from the clustering."""
     possible, method = clustering.possible, clusterer.method
     options = options_of(type(method.extractor))
     return ClusterReport(
@@ -273,7 +272,7 @@ def make_report(
 def certificates_of(clustering: Clustering, floor: float = -np.inf) -> tuple[Certificate, ...]:
     """Certificates of all clusters.
 
-    A link below `floor` is a decision of the user, so its cluster is not doubtful.
+    A link below `floor` comes from a must-link constraint: its cluster is not marked as doubtful.
     """
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     found = bridges(clustering.labels, clustering.trees())

@@ -319,7 +319,7 @@ def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise IcasError(f"cannot read {path}, which the run kept: {error}") from error
+        raise IcasError(f"cannot read {path}, which the run saved: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -383,20 +383,19 @@ class FinishedRun:
             raise being_undone(root)
         if phase != "done":
             raise UsageError(
-                f"the run in {root} was interrupted: the command that began it goes on with"
-                f" --resume, clusterimg undo {root} takes it back"
+                f"the run in {root} was interrupted: repeat its command with --resume to"
+                f" continue it, or undo it with clusterimg undo {root}"
             )
         if all(file.target != FOREST for file in records):
             raise UsageError(
-                f"{root} cannot be cut anew: it is a result of --stage batch or --reference, or of"
-                " an older icas that kept nothing for it"
+                f"{root} cannot get another threshold: it is a result of --stage batch or"
+                " --reference, or of an older icas version; start a new run"
             )
         check_untouched(root, records)
         state, tables = SavedState.read(root), Tables.read(root)
         if tables.files != state.files:
             raise IcasError(
-                f"cannot read the tables in {root}: the files of clusters.csv are not those of the"
-                " run"
+                f"cannot read the tables in {root}: clusters.csv does not list the files of the run"
             )
         return cls(root, state, earlier_run(root), records, tables)
 
@@ -418,4 +417,4 @@ class FinishedRun:
 def check_recorded(root: Path) -> None:
     """Raise UsageError if `root` holds no journal of a run."""
     if not has_journal(root):
-        raise UsageError(f"{root} holds no finished run")
+        raise UsageError(f"{root} is not the result of a finished clusterimg run")

@@ -18,6 +18,7 @@ from icas.clusterimg.transfer.destination import Destination, record
 from icas.clusterimg.transfer.execution import RUN, complete, prepare
 from icas.clusterimg.transfer.plan import Plan, check_links_fit, check_plan, join_plans, plan_tree
 from icas.io.files import peak_memory_mb, run_json, table
+from icas.notebook.html import counted
 
 ALSO_UNREADABLE = 8
 """Unreadable files named on stderr; the table has them all."""
@@ -95,16 +96,16 @@ class ResultWriter:
         destination, console, transfer = self.destination, self.console, self.settings.transfer
         if destination.earlier:
             console.line(
-                f"plan: remove {len(destination.earlier)} files that an earlier run made in"
+                f"plan: remove {len(destination.earlier)} files of the previous result in"
                 f" {destination.root}"
             )
         if transfer == "none":
-            console.line(f"plan: write tables into {destination.root}, no images")
+            console.line(f"plan: write tables to {destination.root}, no images")
             return
         size = f"{plan.bytes() / 1e6:,.1f} MB, " if transfer == "copy" else ""
         console.line(
-            f"plan: {transfer} {len(plan.operations)} images ({size}{len(plan.folders())} folders)"
-            f" into {destination.root}"
+            f"plan: {transfer} {len(plan.operations)} images ({size}{len(plan.folders())}"
+            f" folders) to {destination.root}"
         )
         for folder, count in plan.folders().items():
             console.detail(f"plan: {folder}: {count} images")
@@ -118,10 +119,10 @@ class ResultWriter:
             self.console.warn(f"unreadable: {lost.file}: {lost.reason}")
         if len(unreadable) > ALSO_UNREADABLE:
             rest = len(unreadable) - ALSO_UNREADABLE
-            self.console.warn(f"unreadable: {rest} more, all listed in unreadable.csv")
+            self.console.warn(f"unreadable: {rest} more files; unreadable.csv lists them all")
         if ignored:
             named = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
-            self.console.warn(f"no images, left alone: {len(ignored)} ({named})")
+            self.console.warn(f"{counted(len(ignored), 'file')} ignored (not images): {named}")
 
     def _about(self) -> dict[str, str]:
         """What the journal records of the run."""

@@ -81,7 +81,7 @@ def require_same(now: Origin, then: Any, path: Path) -> None:
         What `Origin.as_dict` gave then.
     """
     if not isinstance(then, dict) or not isinstance(then.get("settings"), dict):
-        raise UsageError(f"cannot go on from {path}: it does not tell how it was trained")
+        raise UsageError(f"cannot resume from {path}: it has no record of its training settings")
     known, given = then["settings"], now.settings
     differing = [
         f"{flag_of(name)} was {_told(known.get(name))}, now {_told(given.get(name))}"
@@ -89,11 +89,11 @@ def require_same(now: Origin, then: Any, path: Path) -> None:
         if known.get(name) != given.get(name)
     ]
     if then.get("digest") != now.digest:
-        differing.append(f"the images are others ({then.get('images')} then, {now.images} now)")
+        differing.append(f"the images differ ({then.get('images')} before, {now.images} now)")
     if differing:
         raise UsageError(
-            f"cannot go on from {path}: {'; '.join(differing)}. Give what it was, or --overwrite to"
-            " begin anew"
+            f"cannot resume from {path}: {'; '.join(differing)}. Use the earlier settings, or"
+            " --overwrite to start again"
         )
 
 
@@ -157,7 +157,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         states = {name: held[name] for name in _STATES}
         return Checkpoint(header["origin"], from_dicts(header["curve"]), **states)
     except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is no checkpoint of clusterimg train") from error
+        raise UsageError(f"{path} is not a checkpoint of clusterimg train") from error
 
 
 @dataclass(frozen=True)
@@ -194,15 +194,15 @@ def places_of(src: Path, settings: TrainSettings) -> Places:
 def _check_folder(out: Path, src: Path) -> None:
     folder = out.resolve().parent
     if not folder.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {folder}")
+        raise UsageError(f"--out {out}: no folder {folder}")
     if out.is_dir():
-        raise UsageError(f"--out {out}: a folder; the name of a file is needed")
+        raise UsageError(f"--out {out} is a folder: give a file name")
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"--out {out}: the folder {folder} is not writable")
+        raise UsageError(f"--out {out}: no permission to write to folder {folder}")
     if src.resolve() in (folder, *folder.parents):
         raise UsageError(
-            f"--out {out} lies in the source: its loss curve would be an image there; choose"
-            " another folder"
+            f"--out {out} is in the source folder, where its loss curve would count as an image:"
+            " choose another folder"
         )
 
 
@@ -210,19 +210,19 @@ def _refuse_existing(places: Places, resume: bool) -> None:
     if places.checkpoint.exists():
         if not resume:
             raise ConflictError(
-                f"{places.checkpoint} is of a training that was stopped: --resume goes on with it,"
-                " --overwrite begins anew"
+                f"{places.checkpoint} belongs to an interrupted training: use --resume to"
+                " continue it, or --overwrite to start again"
             )
         return  # the others are its own
     if places.model.exists():
         if not resume:
             raise ConflictError(
-                f"{places.model} exists already: --overwrite replaces it, --out puts the new one"
-                " elsewhere"
+                f"{places.model} already exists: use --overwrite to replace it, or choose"
+                " another --out"
             )
         return
     for path in (places.csv, places.png):
         if path.exists():
             raise ConflictError(
-                f"{path} exists already: --overwrite replaces it, --out chooses another name"
+                f"{path} already exists: use --overwrite to replace it, or choose another --out"
             )

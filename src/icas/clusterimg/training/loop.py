@@ -220,7 +220,7 @@ class Session:
             return None
         record = read_model(self.places.model)[0].get("training", {})
         require_same(self.origin, record.get("origin"), self.places.model)
-        self.console.line(f"{self.places.model} is trained already: nothing is left to do")
+        self.console.line(f"{self.places.model} is already trained: nothing to do")
         return from_dicts(record["curve"])
 
     def run(self, pixels: NDArray[np.uint8], loss: Any) -> tuple[Epoch, ...]:
@@ -246,12 +246,12 @@ class Session:
         resume, path = self.settings.resume, self.places.checkpoint
         if not (resume and path.exists()):
             if resume:
-                self.console.line(f"no {path} to go on from: training begins")
+                self.console.line(f"no checkpoint {path}: training starts from the beginning")
             return Checkpoint(self.origin.as_dict(), (), {}, {}, {}, {})
         checkpoint = read_checkpoint(path)
         require_same(self.origin, checkpoint.origin, path)
         learner.load(checkpoint.network, checkpoint.optimizer, checkpoint.scaler)
-        self.console.line(f"going on after epoch {len(checkpoint.curve)}")
+        self.console.line(f"continuing after epoch {len(checkpoint.curve)}")
         return checkpoint
 
     def _after(self, epoch: Epoch, state: Checkpoint, learner: Learner) -> Checkpoint:
@@ -273,16 +273,15 @@ class Session:
 
     def _stopped(self, state: Checkpoint, learner: Learner) -> NoReturn:
         """End a training whose numbers are no longer finite."""
-        reason = (
-            f"the loss or a weight is no finite number any more in epoch {len(state.curve) + 1}"
-        )
+        reason = f"the loss or a weight became NaN or infinite in epoch {len(state.curve) + 1}"
         cure = "try a lower --learning-rate"
         if not state.curve:
-            raise IcasError(f"{reason}: nothing is written; {cure}, or check --loss-weights")
+            raise IcasError(f"{reason}, nothing was written: {cure}, or check --loss-weights")
         self._write(state, learner, stopped=reason)
         kept = best_of(state.curve).epoch
         raise IcasError(
-            f"{reason}: stopped; {self.places.model} has the weights of epoch {kept}; {cure}"
+            f"{reason}, training stopped ({self.places.model} has the weights of epoch {kept}):"
+            f" {cure}"
         )
 
     def _write(self, state: Checkpoint, learner: Learner, stopped: str | None = None) -> None:

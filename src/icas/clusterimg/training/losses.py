@@ -98,8 +98,8 @@ def _sides(network: Any, size: int, name: str) -> list[tuple[str, int]]:
         # The layers that were reached count: heads of some networks want larger maps.
         if not seen:
             raise UsageError(
-                f"{name} takes no pictures of {size} pixels ({_first_line(error)}): choose another"
-                " --size or --loss-model"
+                f"{name} does not accept images of {size} pixels ({_first_line(error)}): choose"
+                " another --size or --loss-model"
             ) from error
     finally:
         for hook in hooks:
@@ -115,9 +115,7 @@ def _cut(network: Any, layers: tuple[str, ...], name: str) -> Any:
     for layer in layers:
         if layer not in known:
             near = ", ".join(difflib.get_close_matches(layer, known, n=3, cutoff=0) or known[:3])
-            raise UsageError(
-                f"--loss-layers: {name} has no layer {layer!r}; it has, among others, {near}"
-            )
+            raise UsageError(f"--loss-layers: {name} has no layer {layer!r}; similar names: {near}")
     try:
         return create_feature_extractor(network, list(layers), suppress_diff_warning=True).eval()
     except ValueError as error:  # a layer that only training uses

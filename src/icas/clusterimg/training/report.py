@@ -15,20 +15,20 @@ from icas.clusterimg.data.images import Unreadable
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known of an epoch that is over.
+    """Losses of one epoch.
 
     Attributes
     ----------
     epoch : int
-        From 1 on.
+        Number, from 1.
     train : float
-        Mean loss over all images trained on, each counted once.
+        Mean training loss.
     validation : float or None
-        Mean loss over the images kept apart, after the epoch; None where there are none.
+        Mean validation loss after the epoch; None without validation images.
     learning_rate : float
-        At its end.
+        Learning rate at the end of the epoch.
     seconds : float
-        What it took.
+        Duration.
     """
 
     epoch: int
@@ -123,26 +123,23 @@ def as_png(curve: Sequence[Epoch], loss: str) -> bytes:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a training did.
-
-    What `icas.train` gives.
+    """Result of a training, as `icas.train` returns it.
 
     Attributes
     ----------
     out : Path
-        The trained network, with the weights of the best epoch.
+        File of the trained network, with the weights of the best epoch.
     images : int
-        Images that were read.
+        Number of images that were read.
     curve : tuple of Epoch
-        Every epoch, also those before a resume: ``.epoch`` (from 1 on), ``.train``,
-        ``.validation`` (loss, None where no images were kept apart), ``.learning_rate``,
-        ``.seconds``.
+        All epochs, also those before a resume, with ``.epoch`` (from 1), ``.train`` (loss),
+        ``.validation`` (loss, None without validation images), ``.learning_rate`` and ``.seconds``.
     unreadable : tuple of Unreadable
-        Files that could not be read.
+        Files that could not be read (``.file``), and why (``.reason``).
 
     See Also
     --------
-    icas.train : makes epoch.
+    icas.train : Train a network.
 
     Examples
     --------
@@ -166,11 +163,11 @@ class TrainReport:
 
     @property
     def best(self) -> Epoch:
-        """Epoch: the one whose weights were kept."""
+        """Epoch: the one with the lowest loss; its weights are saved."""
         return best_of(self.curve)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON knows it.
+        """Return the report as JSON-compatible values.
 
         Returns
         -------
@@ -188,7 +185,7 @@ class TrainReport:
         }
 
     def summary(self) -> str:
-        """The last line of the command.
+        """Return the last line that the command prints.
 
         Returns
         -------

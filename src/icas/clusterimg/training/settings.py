@@ -29,7 +29,7 @@ def layer_names(text: str) -> tuple[str, ...]:
     """``"features.3,features.8"`` -> both names."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise ValueError("a list of layers with commas between them")
+        raise ValueError("a comma-separated list of layers")
     return names
 
 
@@ -163,9 +163,9 @@ class TrainSettings:
         if self.out is not None and self.out.suffix.lower() not in SUFFIXES:
             raise UsageError(f"--out {self.out}: choose a suffix from {', '.join(SUFFIXES)}")
         if self.resume and self.overwrite:
-            raise UsageError("--resume and --overwrite exclude each other: give one of them")
+            raise UsageError("--resume and --overwrite exclude each other: give only one of them")
         if self.loss != "perceptual" and (self.loss_weights or self.loss_layers):
-            raise UsageError("--loss-weights and --loss-layers go with --loss perceptual alone")
+            raise UsageError("--loss-weights and --loss-layers require --loss perceptual")
 
     def target(self, src: Path) -> Path:
         """Where the trained network goes: `out`, else beside the folder `src`."""
@@ -185,7 +185,7 @@ def _layers(text: str) -> tuple[str, ...]:
     try:
         return layer_names(text)
     except ValueError as error:
-        raise UsageError(f"--loss-layers {text}: {error} is needed") from None
+        raise UsageError(f"--loss-layers {text}: expected {error}") from None
 
 
 def _plain(value: Any) -> Any:

@@ -103,8 +103,8 @@ def _pixel_array(shape: tuple[int, ...], scratch: Path, budget: int) -> Iterator
             _reserve(file.fileno(), needed)
         except OSError as error:
             raise IcasError(
-                f"no room in {scratch} for the {needed:,} bytes of all pixels"
-                f" ({error.strerror or error}): choose a smaller --size"
+                f"{scratch} has no space for the {needed:,} bytes of all pixels"
+                f" ({error.strerror or error}): use a smaller --size"
             ) from error
         yield np.memmap(file, np.uint8, "r+", shape=shape)
 
@@ -168,7 +168,7 @@ def train(
 def _scanned(folder: Path, settings: TrainSettings) -> Scan:
     scanned = scan(folder, recursive=settings.recursive)
     if not scanned.images:
-        hint = "" if settings.recursive else " (--recursive goes into sub-folders)"
+        hint = "" if settings.recursive else " (use --recursive to include sub-folders)"
         raise IcasError(f"no images in {folder}{hint}")
     return scanned
 
@@ -197,11 +197,11 @@ def _read(
 def _check_content(pixels: Pixels, folder: Path, settings: TrainSettings) -> None:
     count = len(pixels.files)
     if count == 0:
-        raise IcasError(f"no images in {folder} could be read")
+        raise IcasError(f"none of the images in {folder} could be read")
     if count == 1:
-        raise IcasError(f"one image in {folder}: training needs at least 2 that differ")
+        raise IcasError(f"only one image in {folder}: training needs at least 2 different images")
     if pixels.all_equal():
         raise IcasError(
-            f"all {count} images in {folder} are the same at {settings.size}x{settings.size}"
-            " pixels: there is nothing to learn"
+            f"all {count} images in {folder} are identical at {settings.size}x{settings.size}"
+            " pixels: training needs different images"
         )

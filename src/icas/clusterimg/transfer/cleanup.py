@@ -32,8 +32,8 @@ def check_removable(root: Path) -> list[FileRecord]:
     """The files that an earlier run wrote in `root`, all of which can be removed without loss."""
     if not has_journal(root):
         raise ConflictError(
-            f"{root} is not empty and holds no record of an earlier run: --overwrite removes only"
-            " what a run recorded that it made; choose another --dst"
+            f"{root} is not empty and has no record of a clusterimg run, so --overwrite would"
+            " remove nothing: choose another --dst"
         )
     with Journal(root) as journal:
         unfinished = journal.rearrangement()
@@ -41,8 +41,8 @@ def check_removable(root: Path) -> list[FileRecord]:
         records = [one for one in journal.files() if os.path.lexists(root / one.target)]
     if unfinished is not None:
         raise ConflictError(
-            f"{root} was left in the middle of a {unfinished.description()}: the same command"
-            " finishes it"
+            f"an interrupted {unfinished.description()} of {root} is not finished: run that"
+            " command again first"
         )
     if phase == "undoing":
         raise being_undone(root)
@@ -51,8 +51,8 @@ def check_removable(root: Path) -> list[FileRecord]:
         reason = why_kept(root, one)
         if reason is not None:
             raise ConflictError(
-                f"{root / one.target} {reason}: --overwrite does not remove it; choose another"
-                " --dst, or move it elsewhere first (clusterimg undo takes a whole run back)"
+                f"{root / one.target} {reason}, so --overwrite does not remove it: choose"
+                " another --dst, or move that file elsewhere"
             )
     return records
 
@@ -63,8 +63,7 @@ def check_inside(root: Path, records: Iterable[FileRecord]) -> None:
     for folder in sorted({(root / one.target).parent for one in records}):
         if not Path(os.path.realpath(folder)).is_relative_to(resolved):
             raise ConflictError(
-                f"{folder} lies outside of {root} through a link: remove that link; nothing was"
-                " done"
+                f"{folder} is a link out of {root}: remove the link; nothing was changed"
             )
 
 
@@ -72,23 +71,23 @@ def why_kept(root: Path, record: FileRecord) -> str | None:
     """Why an existing file must not be removed; None if nothing is lost with it."""
     path = root / record.target
     if path.is_dir() and not path.is_symlink():
-        return "is a folder now"
+        return "is now a folder"
     if record.how == "symlink":
         source = Path(record.source or "")
-        return None if path.is_symlink() and path.readlink() == source else "is another link"
+        return None if path.is_symlink() and path.readlink() == source else "is now another link"
     known = file_state(path) in (record.state, record.planned_state)
     if record.source is None:
-        return None if known else "was changed since the run that made it"
+        return None if known else "has changed since the run that wrote it"
     if path.is_symlink():
-        return "is a link now"
+        return "is now a link"
     source = Path(record.source)
     if not source.exists() or os.path.realpath(source) == os.path.realpath(path):
         return f"is the only copy of {source}"
     if source.samefile(path) or file_state(source) == file_state(path) == record.state:
         return None
     if not filecmp.cmp(source, path, shallow=False):
-        which = "differs from" if not known else "is the only copy as it was of"
-        return f"{which} {source}, one of which was changed since the run"
+        which = "differs from" if not known else "is the only unchanged copy of"
+        return f"{which} {source}, which has changed since the run"
     return None
 
 

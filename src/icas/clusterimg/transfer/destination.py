@@ -46,7 +46,7 @@ class Destination:
     def of(cls, root: Path, *, overwrite: bool = False, resume: bool = False) -> Destination:
         """The result folder `root`."""
         if os.path.lexists(root) and not root.is_dir():
-            what = "a file" if root.exists() else "a link that leads nowhere"
+            what = "a file" if root.exists() else "a broken link"
             raise ConflictError(f"result folder {root} is {what}: choose another --dst")
         _check_writable(root)
         _check_length(root)
@@ -55,13 +55,13 @@ class Destination:
         phase = phase_of(root)
         if phase == "carrying" and not overwrite:
             raise ConflictError(
-                f"a run into {root} was interrupted: the same command with --resume goes on where"
-                f" it stopped, clusterimg undo {root} takes it back"
+                f"the run into {root} was interrupted: repeat the command with --resume to"
+                f" continue it, or undo it with clusterimg undo {root}"
             )
         if not overwrite and not (resume and phase == "clearing"):
             raise ConflictError(
-                f"result folder {root} is not empty: choose another --dst, or --overwrite to remove"
-                " what an earlier run made there"
+                f"result folder {root} is not empty: choose another --dst, or use --overwrite to"
+                " replace the previous result"
             )
         return cls(root, tuple(check_removable(root)))
 
@@ -77,15 +77,18 @@ class Destination:
             entry = ref.path.parent.resolve() / ref.path.name
             if not removed.isdisjoint((entry, Path(os.path.realpath(ref.path)))):
                 raise ConflictError(
-                    f"{ref.path} is to be clustered, and --overwrite would remove it from"
-                    f" {self.root}: choose another --dst"
+                    f"--overwrite would remove {ref.path}, which is one of the images to"
+                    " cluster: choose another --dst"
                 )
 
     def check_free(self, name: str) -> None:
         """Raise ConflictError where another file has the path of the table `name`."""
         path = self.root / name
         if os.path.lexists(path) and path not in self.removed:
-            raise ConflictError(f"{path} exists already and is not overwritten")
+            raise ConflictError(
+                f"{path} already exists and is not overwritten: move it"
+                " elsewhere, or choose another --dst"
+            )
 
 
 def is_free(root: Path) -> bool:
@@ -100,9 +103,11 @@ def is_free(root: Path) -> bool:
 def _check_writable(root: Path) -> None:
     parent = existing(root)
     if not parent.is_dir():
-        raise ConflictError(f"{root} would lie in {parent}, which is a file: choose another --dst")
+        raise ConflictError(
+            f"result folder {root} cannot be created, {parent} is a file: choose another --dst"
+        )
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ConflictError(f"folder {parent} may not be written: choose another --dst")
+        raise ConflictError(f"no permission to write to folder {parent}: choose another --dst")
 
 
 def _check_length(root: Path) -> None:
@@ -110,8 +115,8 @@ def _check_length(root: Path) -> None:
     excess = len(os.fsencode(os.path.realpath(root))) - _LONGEST_ROOT
     if excess > 0 and sys.platform != "win32":
         raise ConflictError(
-            f"the whole path of result folder {root.name} is {excess} bytes longer than the"
-            f" {_LONGEST_ROOT} that the record of a run allows: choose a shorter --dst"
+            f"the absolute path of result folder {root.name} is {excess} bytes too long (limit:"
+            f" {_LONGEST_ROOT} bytes): choose a shorter --dst"
         )
 
 
@@ -175,7 +180,7 @@ def _create_folders(folder: Path) -> list[Path]:
     except OSError as error:
         for path in reversed(missing):
             remove_if_empty(path)
-        raise IcasError(f"cannot make folder {error.filename}: {error.strerror}") from error
+        raise IcasError(f"cannot create folder {error.filename}: {error.strerror}") from error
     return missing
 
 

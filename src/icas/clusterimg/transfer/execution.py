@@ -41,8 +41,8 @@ def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str,
     """
     start = time.perf_counter()
     resumable = (
-        "nothing is lost: the same command with --resume goes on where it stopped,"
-        f" clusterimg undo {root} takes it back"
+        "no file is lost: repeat the command with --resume to continue, or undo the run with"
+        f" clusterimg undo {root}"
     )
     try:
         with Journal(root) as journal:
@@ -66,7 +66,9 @@ def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str,
     for file, reason in list(left.items())[:_NAMED]:
         console.warn(f"{file}: {reason}")
     if len(left) > _NAMED:
-        console.warn(f"{len(left) - _NAMED} more were not transferred, all in unreadable.csv")
+        console.warn(
+            f"{len(left) - _NAMED} more images were not transferred; unreadable.csv lists them all"
+        )
     return left
 
 
@@ -111,7 +113,7 @@ def _transfer_group(
     root: Path, pending: Sequence[FileRecord], journal: Journal, jobs: int | None, bar: Bar
 ) -> dict[str, str]:
     folders = Counter((root / one.target).parent for one in pending)
-    with one_line_errors(f"cannot make folders in {root}"):
+    with one_line_errors(f"cannot create folders in {root}"):
         (root / PARTS).mkdir(parents=True, exist_ok=True)
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +151,7 @@ def _recorded(journal: Journal) -> Iterator[list[str]]:
 
 def _transfer(how: str, task: Transfer) -> str | None:
     """Transfer one image; the reason where it is left alone."""
-    with one_line_errors(f"cannot put {task.source} at {task.target}"):
+    with one_line_errors(f"cannot transfer {task.source} to {task.target}"):
         try:
             transfer(how, task)
         except LeftAloneError as reason:
@@ -159,7 +161,7 @@ def _transfer(how: str, task: Transfer) -> str | None:
             named = {os.fsencode(name) for name in names if name is not None}
             invalid = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
             if os.fsencode(task.target) in named and error.errno in invalid:
-                return f"the disk of the result does not take its name ({error.strerror})"
+                return f"the file system of the result does not allow its name ({error.strerror})"
             if error.errno in DISK_ERRORS or not _is_source_error(task.source, error, named):
                 raise
             return error.strerror or str(error)
@@ -224,7 +226,9 @@ def _put_tables(root: Path, journal: Journal, tables: Iterable[FileRecord]) -> N
         for folder in {(root / one.target).parent for one in ordered}:
             sync_folder(folder)
     except OSError as error:
-        raise IcasError(f"cannot put {error.filename} in place: {error.strerror}") from error
+        raise IcasError(
+            f"cannot move {error.filename} to its final name: {error.strerror}"
+        ) from error
     journal.done(one.target for one in ordered)
 
 
@@ -233,14 +237,14 @@ def _put(root: Path, one: FileRecord) -> None:
     if os.path.lexists(target):
         if file_state(target) != one.planned_state:
             raise ConflictError(
-                f"{target} exists already and is not overwritten: move it elsewhere, then call"
-                " again"
+                f"{target} already exists and is not overwritten: move it elsewhere, then run"
+                " the command again"
             )
         return
     if not prepared.exists():
         raise IcasError(
-            f"{prepared} is gone, and with it what the killed run had found: clusterimg undo"
-            f" {root} takes the run back"
+            f"{prepared} is missing, so the interrupted run cannot be completed: undo it with"
+            f" clusterimg undo {root}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     prepared.rename(target)
@@ -257,5 +261,6 @@ def prepared_summary(root: Path) -> dict[str, object]:
             if isinstance(summary, dict):
                 return summary
     raise IcasError(
-        f"what the run in {root} had found is gone: clusterimg undo {root} takes it back"
+        f"the tables of the interrupted run in {root} are missing, so it cannot be completed:"
+        f" undo it with clusterimg undo {root}"
     )

@@ -58,15 +58,15 @@ class Transfer:
         try:
             state = fingerprint(self.source)
         except FileNotFoundError:
-            raise LeftAloneError("gone since the run read it") from None
+            raise LeftAloneError("deleted since the run read it") from None
         if None not in self.planned and state != self.planned:
             raise LeftAloneError("changed since the run read it")
 
     def conflict(self) -> ConflictError:
         """The error where another file is at the target."""
         return ConflictError(
-            f"{self.target} exists already and is not overwritten: move it elsewhere, then call"
-            " again"
+            f"{self.target} already exists and is not overwritten: move it elsewhere, then run"
+            " the command again"
         )
 
     def is_equal(self) -> bool:
@@ -112,7 +112,7 @@ def move(task: Transfer) -> None:
             return
         with _copied(task) as temporary:
             if not filecmp.cmp(task.source, temporary, shallow=False):
-                raise LeftAloneError("its copy differs from it")
+                raise LeftAloneError("its copy differs from the source")
             _publish(temporary, task.target)
     _remove_source(task)
 
@@ -126,7 +126,7 @@ def _remove_source(task: Transfer) -> None:
         pass
     except OSError as error:
         task.target.unlink()
-        raise LeftAloneError(f"cannot be taken out of its folder ({error.strerror})") from error
+        raise LeftAloneError(f"cannot be removed from its folder ({error.strerror})") from error
 
 
 def hardlink(task: Transfer) -> None:
@@ -135,9 +135,9 @@ def hardlink(task: Transfer) -> None:
         os.link(task.source.resolve(), task.target)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            raise LeftAloneError("it is a link to another file system") from None
+            raise LeftAloneError("its link points to another file system") from None
         if error.errno == errno.EMLINK:
-            raise LeftAloneError("it has as many hard links as its file system allows") from None
+            raise LeftAloneError("it already has the maximum number of hard links") from None
         raise
 
 
@@ -213,7 +213,7 @@ def _rename(source: Path, target: Path) -> bool:
 
 def _require_free(target: Path) -> None:
     if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "exists already", str(target))
+        raise FileExistsError(errno.EEXIST, "already exists", str(target))
 
 
 @contextmanager

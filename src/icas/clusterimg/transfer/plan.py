@@ -40,14 +40,14 @@ def check_transfer(images: Iterable[ImageRef], root: Path, how: str) -> None:
 def check_folders(sources: Iterable[Path], root: Path, how: str) -> None:
     """Check that files of the folders `sources` can be transferred to the result folder `root`."""
     parent = existing(root)
-    _check_writable([parent], "images cannot be put there")
+    _check_writable([parent], "so images cannot be written there: choose another --dst")
     if how == "move":
-        _check_writable(sources, "images cannot be moved out of it: use --transfer copy")
+        _check_writable(sources, "so images cannot be moved out of it: use --transfer copy")
     unreachable = on_other_disks(sources, parent) if how == "hardlink" else ()
     if unreachable:
         raise ConflictError(
-            f"hard links cannot reach from {min(unreachable)} to {root}, which are"
-            " different file systems: use --transfer copy or symlink"
+            f"{min(unreachable)} and {root} are on different file systems, which hard links"
+            " cannot cross: use --transfer copy or symlink"
         )
 
 
@@ -72,7 +72,7 @@ def _check_writable(folders: Iterable[Path], consequence: str) -> None:
     for folder in sorted(folders):
         exists = os.access(folder, os.F_OK)  # else reported when its images are transferred
         if exists and not os.access(folder, os.W_OK | os.X_OK):
-            raise ConflictError(f"folder {folder} may not be written, {consequence}")
+            raise ConflictError(f"no permission to write to folder {folder}, {consequence}")
 
 
 def _check_links(root: Path, how: str) -> None:
@@ -86,8 +86,8 @@ def _check_links(root: Path, how: str) -> None:
             getattr(os, function)(*names)
     except OSError as error:
         raise ConflictError(
-            f"{what} cannot be made in {root} ({(error.strerror or str(error)).lower()}):"
-            f" use --transfer {instead}"
+            f"{what} cannot be created in {root} ({(error.strerror or str(error)).lower()}): use"
+            f" --transfer {instead}"
         ) from error
     finally:
         for path in names:
@@ -106,13 +106,13 @@ def check_links_fit(root: Path, links: int, files: Sequence[str], console: Conso
         return
     mean = sum(len(os.fsencode(name)) for name in files) // max(1, len(files))
     needed = links * (2 * mean + _BYTES_PER_LINK)
-    console.line(f"plan: list {links:,} links in tables of some {needed / 1e9:,.1f} GB")
+    console.line(f"plan: write tables with {links:,} links, about {needed / 1e9:,.1f} GB")
     free = shutil.disk_usage(existing(root)).free
     if needed > free:
         raise ConflictError(
-            f"the tables of {links:,} links need some {needed / 1e9:,.1f} GB and the disk of {root}"
-            f" has {free / 1e9:,.1f} GB free: make room, choose another --dst, or a higher"
-            " --threshold, which links fewer"
+            f"the tables of {links:,} links need about {needed / 1e9:,.1f} GB, but the disk of"
+            f" {root} has {free / 1e9:,.1f} GB free: free some space, choose another --dst, or"
+            " use a higher --threshold"
         )
 
 
@@ -218,11 +218,14 @@ def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:
     for operation in plan.operations:
         target = plan.root / operation.target
         if os.path.lexists(target) and target not in removed:
-            raise ConflictError(f"{target} exists already and is not overwritten")
+            raise ConflictError(
+                f"{target} already exists and is not overwritten: move it"
+                " elsewhere, or choose another --dst"
+            )
         if len(os.fsencode(target.absolute())) >= LONGEST_PATH and sys.platform == "linux":
             raise ConflictError(
-                f"the path of {target.name} in the result would be longer than {LONGEST_PATH - 1}"
-                " bytes: choose a shorter --dst"
+                f"the path of {target.name} in the result exceeds {LONGEST_PATH - 1} bytes:"
+                " choose a shorter --dst"
             )
     sources = {operation.source.parent for operation in plan.operations}
     check_folders(sources, plan.root, how)
@@ -241,6 +244,6 @@ def _check_free_space(plan: Plan, parent: Path, copied: set[Path], removed: Iter
     free = shutil.disk_usage(parent).free + freed
     if needed > free:
         raise ConflictError(
-            f"{plan.root} needs {needed / 1e6:,.1f} MB and its disk has {free / 1e6:,.1f} MB free:"
-            " make room, use --transfer hardlink or symlink, or choose another --dst"
+            f"{plan.root} needs {needed / 1e6:,.1f} MB, but its disk has {free / 1e6:,.1f} MB"
+            " free: free some space, use --transfer hardlink or symlink, or choose another --dst"
         )

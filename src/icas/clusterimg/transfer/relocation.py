@@ -49,21 +49,26 @@ def check_relocations(root: Path, relocations: Sequence[Relocation]) -> None:
     """Detect conflicts of the plan before anything is changed."""
     for one in relocations:
         if one.parked is None and os.path.lexists(root / one.new):
-            raise ConflictError(f"{root / one.new} exists already and is not overwritten")
+            raise ConflictError(
+                f"{root / one.new} already exists and is not overwritten: move"
+                " it elsewhere, then run the command again"
+            )
     disk = os.lstat(root / FOLDER).st_dev
     folders = {(root / path).parent for one in relocations for path in (one.old, one.new)}
     for folder in sorted({root, root / FOLDER, root / TREE, *folders}):
         if not folder.is_dir():
             continue
         if folder.stat().st_dev != disk:
-            raise ConflictError(f"{folder} is on another disk than {root}: nothing was moved")
+            raise ConflictError(
+                f"{folder} is on another file system than {root}: nothing was moved"
+            )
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConflictError(f"{folder} may not be written: nothing was moved")
+            raise ConflictError(f"no permission to write to {folder}: nothing was moved")
 
 
 def begin(root: Path, rearrangement: Rearrangement, contents: Mapping[str, bytes]) -> None:
     """Prepare the tables with these `contents`, and write the plan to the journal."""
-    with _errors("cannot prepare the tables"):
+    with _errors("cannot write the tables"):
         (root / MOVING).mkdir(exist_ok=True)
         _remove_parts(root)
         for name, content in contents.items():
@@ -76,7 +81,7 @@ def begin(root: Path, rearrangement: Rearrangement, contents: Mapping[str, bytes
 def finish(root: Path, console: Console) -> Rearrangement | None:
     """Execute the rearrangement in the journal from where it is; None where there is none."""
     start = time.perf_counter()
-    with _errors("stopped in the middle"), Journal(root) as journal:
+    with _errors("interrupted"), Journal(root) as journal:
         rearrangement = journal.rearrangement()
         if rearrangement is None:
             return None
@@ -126,16 +131,17 @@ def finish_interrupted(
     what = unfinished.description()
     if dry_run:
         raise ConflictError(
-            f"a {what} of {root} was interrupted: without --dry-run it is finished first"
+            f"the {what} of {root} was interrupted: run the command without --dry-run to finish"
+            " it first"
         )
     if not quiet:
-        console.line(f"finishing the {what} that was interrupted")
+        console.line(f"finishing the interrupted {what}")
     return finish(root, console)
 
 
 def _errors(what: str) -> AbstractContextManager[None]:
-    hint = "; no file is lost, the same command goes on"
-    return one_line_errors(what, hint, subject="its record")
+    hint = "; no file is lost, run the command again to continue"
+    return one_line_errors(what, hint, subject="its journal")
 
 
 def _move(root: Path, old: str, new: str) -> None:
@@ -144,10 +150,11 @@ def _move(root: Path, old: str, new: str) -> None:
     is_old, is_new = os.path.lexists(root / old), os.path.lexists(root / new)
     if is_old and is_new:
         raise ConflictError(
-            f"{root / new} is in the way of {root / old}: move it elsewhere, then call again"
+            f"cannot move {root / old} to {root / new}, which already exists: move the latter"
+            " elsewhere, then run the command again"
         )
     if not is_old and not is_new:
-        raise ConflictError(f"{root / old} is missing: put it back, then call again")
+        raise ConflictError(f"{root / old} is missing: put it back, then run the command again")
     if is_old:
         (root / old).rename(root / new)
 
@@ -184,7 +191,9 @@ def _write_tables(
         if not prepared.exists():
             continue
         if os.path.lexists(target) and not is_unchanged(root, records[name]):
-            raise ConflictError(f"{target} was changed: move it elsewhere, then call again")
+            raise ConflictError(
+                f"{target} was changed: move it elsewhere, then run the command again"
+            )
         prepared.replace(target)
     sync_folder(root)
 

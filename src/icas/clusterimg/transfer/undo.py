@@ -1,4 +1,4 @@
-"""Take a run back; every step can be repeated after an interruption."""
+"""Undo a run; every step can be repeated after an interruption."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from icas.io.files import one_line_errors
 
 @dataclass(frozen=True)
 class Undone:
-    """Result of `icas.undo`: what it did, or would do.
+    """Result of `icas.undo`.
 
     Attributes
     ----------
     dst : Path
-        The result folder.
+        Result folder.
     moved_back : int
-        Images that were moved back to the source.
+        Number of images moved back to the source.
     removed : int
-        Files of the run that were removed.
+        Number of files removed.
     left : tuple of (str, str)
-        Files of the result that were left, and why.
+        Files that were kept, and why.
     written : bool
         False after a dry run.
 
     See Also
     --------
-    icas.undo : Take a run back.
+    icas.undo : Undo a run.
 
     Examples
     --------
@@ -73,20 +73,20 @@ class Undone:
     written: bool = True
 
     def summary(self) -> str:
-        """The line that the command ends with.
+        """Return the last line that the command prints.
 
         Returns
         -------
         str
         """
-        dry = "" if self.written else " (dry run, nothing done)"
+        dry = "" if self.written else " (dry run, nothing changed)"
         return (
             f"{self.moved_back} images moved back, {self.removed} files removed,"
             f" {len(self.left)} left in {self.dst}{dry}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for ``--json``.
+        """Return the result as for ``--json``.
 
         Returns
         -------
@@ -104,35 +104,35 @@ class Undone:
 
 
 def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> Undone:
-    """Take a run back, finished or interrupted.
+    """Undo a run, finished or interrupted.
 
-    Moved images go back to where they were, with their times; whatever else the run made goes
-    away, and so do the folders that this leaves empty. What was changed since, and what would be
-    lost with it, stays and is named; nothing that the run did not make is touched. A call that
-    was interrupted goes on with the next one.
+    Moved images return to their source paths with their modification times. Other files of the
+    run, and folders that become empty, are removed. Files that changed since the run, and files
+    whose removal would lose data, stay and are listed. Files that the run did not write are not
+    touched. After an interruption, call it again.
 
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     dry_run : bool, default False
-        Plan only; nothing is changed.
+        Plan only, change nothing.
     progress : bool, default False
         Show progress bars and warnings on stderr.
 
     Returns
     -------
     Undone
-        How many files went back or away, and what was left.
+        Number of files moved back and removed, and the files kept.
 
     Raises
     ------
     UsageError
-        No such folder, or no run is recorded in it.
+        Missing folder, or no run recorded in it.
     ConflictError
-        Another process is at work in it.
+        Another process uses the folder.
     IcasError
-        The disk fails; another call goes on.
+        A disk error; another call continues.
 
     Examples
     --------
@@ -164,17 +164,17 @@ def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:
 
 
 def _undone_by_another(root: Path) -> ConflictError:
-    return ConflictError(f"another clusterimg has just taken {root} back")
+    return ConflictError(f"another clusterimg process has just undone {root}")
 
 
 def _errors(root: Path) -> AbstractContextManager[None]:
-    hint = f"; nothing is lost, clusterimg undo {root} goes on"
-    return one_line_errors("stopped in the middle", hint, subject=str(root))
+    hint = f"; no file is lost, run clusterimg undo {root} again to continue"
+    return one_line_errors("interrupted", hint, subject=str(root))
 
 
 def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
     if not root.is_dir():
-        raise UsageError(f"no folder {str(root)!r}: clusterimg undo takes a result folder")
+        raise UsageError(f"no folder {str(root)!r}: give the result folder of a clusterimg run")
     if not has_journal(root):
         return _undo_unplanned(root, console, dry_run)
     with nullcontext() if dry_run else locked(root):
@@ -191,8 +191,8 @@ def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
         steps = [_step_of(root, one) for one in sorted(records, key=lambda one: bool(one.link))]
         count = Counter(step.action for step in steps)
         console.line(
-            f"plan: move {count['back']} images back, remove {count['remove']} files that a run"
-            f" made in {root}"
+            f"plan: move {count['back']} images back, remove {count['remove']} files that the"
+            f" run wrote to {root}"
         )
         for step in steps:
             if step.action == "back":
@@ -215,11 +215,13 @@ def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
 def _undo_unplanned(root: Path, console: Console, dry_run: bool) -> Undone:
     """Remove what a run prepared that was killed before its plan was in the journal."""
     if not (root / FOLDER).is_dir() or not is_free(root):
-        raise UsageError(f"{root} holds no record of a run: nothing to take back")
+        raise UsageError(f"{root} has no record of a clusterimg run: nothing to undo")
     if not dry_run:
         with locked(root):
             pass  # which removes what has no plan
-    console.line(f"plan: the run into {root} was killed before its first image")
+    console.line(
+        f"plan: nothing to move, the run into {root} was interrupted before its first image"
+    )
     return Undone(root, 0, 0, (), not dry_run)
 
 
@@ -240,19 +242,19 @@ def _step_of(root: Path, record: FileRecord) -> _Step:
     path, source = root / record.target, Path(record.source or "")
     if not os.path.lexists(path):
         if record.how == "move" and record.is_done and not os.path.lexists(source):
-            return _Step(record, "leave", "is not there any more: it was moved or removed since")
+            return _Step(record, "leave", "is missing: it was moved or removed after the run")
         return _Step(record, "none")
     if record.how != "move":
         reason = why_kept(root, record)
         return _Step(record, "remove") if reason is None else _Step(record, "leave", reason)
     if os.path.lexists(source):
         if os.path.realpath(source) == os.path.realpath(path):
-            return _Step(record, "leave", f"cannot go back: a link to it is at {source}")
+            return _Step(record, "leave", f"cannot be moved back: {source} is now a link to it")
         if source.exists() and (source.samefile(path) or filecmp.cmp(source, path, shallow=False)):
             return _Step(record, "remove")
-        return _Step(record, "leave", f"cannot go back: another file is at {source}")
+        return _Step(record, "leave", f"cannot be moved back: {source} is now another file")
     if fingerprint(path) not in (record.state, record.planned_state):
-        return _Step(record, "leave", "was changed since the run that moved it")
+        return _Step(record, "leave", "has changed since the run that moved it")
     return _Step(record, "back")
 
 

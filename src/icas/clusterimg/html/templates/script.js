@@ -43,7 +43,7 @@
       if (hits && group.cluster) { clusters += 1; }
     });
     document.body.classList.toggle("searching", wanted !== "");
-    found.textContent = wanted === "" ? "" : files === 0 ? "No file of that name" :
+    found.textContent = wanted === "" ? "" : files === 0 ? "No matching file" :
       count(files, "file") + ", in " + count(clusters, "cluster");
   }
 
