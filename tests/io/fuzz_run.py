@@ -189,8 +189,8 @@ def run(
 
 def _class_of(outcome: str) -> str:
     """A reason without its numbers and particulars."""
-    if outcome.startswith("claims"):
-        return "claims too many pixels"
+    if outcome.startswith("header declares"):
+        return "declares too many pixels"
     return outcome.split(":")[0].split("(")[0].strip()
 
 

@@ -74,12 +74,12 @@ READABLE = {
 }
 
 REFUSED = {
-    "avif_hopper.heif": "HEIF",
+    "avif_hopper.heif": "cannot read HEIF images",
     "badcrc.png": "damaged",
-    "bmp_b_reallybig.bmp": "claims 3000000x2000000 pixels, more than the limit of 178,956,970",
+    "bmp_b_reallybig.bmp": "header declares 3000000x2000000 pixels, more than the limit",
     "bmp_b_shortfile.bmp": "truncated",
-    "bomb_header.png": "claims 60000x60000 pixels, more than the limit of 178,956,970",
-    "bomb_real.png": "claims 14000x14000 pixels, more than the limit of 178,956,970",
+    "bomb_header.png": "header declares 60000x60000 pixels, more than the limit of 178,956,970",
+    "bomb_real.png": "header declares 14000x14000 pixels, more than the limit of 178,956,970",
     "broken.png": "damaged",
     "broken_data_stream.png": "damaged",
     "folder_named.jpg": "not a regular file (a folder)",

@@ -111,7 +111,7 @@ def test_a_changed_copy_is_left_and_named_and_the_rest_undone(source, tmp_path, 
     assert main(["undo", str(dst)]) == 1
     out, err = capsys.readouterr()
     assert str(changed) in err
-    assert "clusters.csv was changed" in err
+    assert "clusters.csv has changed" in err
     assert out.endswith(f"2 left in {dst}\n")
     left = [path.relative_to(dst).parts[0] for path in dst.rglob("*") if path.is_file()]
     assert {name for name in left if name != ".icas"} == {"result", "clusters.csv", "mine.txt"}

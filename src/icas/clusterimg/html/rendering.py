@@ -131,13 +131,15 @@ def _sha256(content: str) -> str:
 
 
 def _setting(value: object, name: str) -> str:
-    """The value of a setting; not every reader knows None and True."""
+    """The value of a setting, as text for people."""
     if value is None:
         return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ("x" if name == "size" else ", ").join(map(str, value))
+    if isinstance(value, int) and name != "seed":
+        return f"{value:,}"
     return str(value)
 
 
