@@ -326,7 +326,7 @@ def test_no_room_is_told_before_anything_is_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
-    with pytest.raises(IcasError, match=r"has 0\.0 GB free: --scratch DIR") as caught:
+    with pytest.raises(IcasError, match=r"has 0\.0 GB free: choose another") as caught:
         run(photos, settings_for(tmp_path))
     assert str(tmp_path / "scratch") in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -348,7 +348,7 @@ def test_a_disk_that_fills_up(photos: Path, tmp_path: Path) -> None:
             return file
 
         budget.new_file = full  # type: ignore[method-assign]
-        with pytest.raises(IcasError, match="the disk is full; --scratch DIR") as caught:
+        with pytest.raises(IcasError, match="the disk is full; choose another") as caught:
             Reading(method, budget=budget).raw(scan(photos).images)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -88,7 +88,7 @@ def test_run_json_has_both_thresholds(result, tools):
 def test_below_the_floor_is_refused_and_the_floor_is_told(result, capsys):
     words = ["--src", str(result.parent / "photos"), "--dst", str(result), "--resume"]
     assert main([*words, "--recursive", "--threshold", "0.4"]) == 2
-    assert "below 0.5, the least that was kept" in capsys.readouterr().err
+    assert "below 0.5, the lowest similarity that was stored" in capsys.readouterr().err
 
 
 def test_the_command_tells_plan_and_summary(result, capsys, tools):

@@ -270,7 +270,7 @@ def test_icas_itself_compares_all_pairs_of_a_batch_and_representatives():
         ({"similar": []}, "0 values for 5 classes"),
         ({"sizes": [50, 50]}, "2 values for 5 classes"),
         ({"sizes": [100, 0, 0, 0, 0]}, "--sizes 0"),
-        ({"sizes": [10, 20, 30, 40, 50]}, "150 images in sum"),
+        ({"sizes": [10, 20, 30, 40, 50]}, "sum to 150 images"),
     ],
 )
 def test_impossible_numbers_are_told_in_one_line(given, told):

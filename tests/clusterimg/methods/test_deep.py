@@ -245,7 +245,7 @@ def test_wrong_weights(torch, data, photos, tmp_path, capsys):
         ("--model nix", "unknown torchvision model"),
         ("--model timm:nix", "unknown timm model 'nix'"),
         ("--model squeezenet1_0 --weights random --size 8x8", "must be at least 32"),
-        ("--model alexnet --weights random --size 64x40", "takes no images of 64x40 pixels"),
+        ("--model alexnet --weights random --size 64x40", "does not accept images of 64x40 pixels"),
         ("--model vit_b_16 --weights random --size 64x64", "this network requires 224x224"),
         ("--model squeezenet1_0 --weights random --clusters 30", "30 clusters, but only 14"),
         ("--model squeezenet1_0 --weights random --clusters 3 --threshold 0.5", "give only one"),

@@ -119,7 +119,7 @@ def test_a_task_may_take_three_workers_with_it_and_not_four(tmp_path):
         many.mkdir()
         assert list(workers.ordered(exec, [(MORTAL.format(folder=str(few), deaths=3),)])) == [None]
         assert len(list(few.iterdir())) == 4
-        with pytest.raises(icas.IcasError, match="took 4 Dask workers with it"):
+        with pytest.raises(icas.IcasError, match="crashed 4 Dask workers"):
             list(workers.ordered(exec, [(MORTAL.format(folder=str(many), deaths=9),)]))
 
 

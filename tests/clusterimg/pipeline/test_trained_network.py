@@ -115,7 +115,7 @@ def test_a_dry_run_tells_what_the_run_does(folder, tmp_path):
     ("words", "told"),
     [
         (["--threshold", "0.5", "--clusters", "3"], "give only one"),
-        (["--size", "64x40"], "--size 64x40: a network is trained on square images"),
+        (["--size", "64x40"], "--size 64x40: training needs square images"),
         (["--size", "50x50"], "--size 50"),
         (["--device", "cuda:77"], "--device cuda:77"),
     ],

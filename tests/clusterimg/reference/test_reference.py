@@ -439,7 +439,7 @@ def test_results_of_earlier_runs_inside_the_reference_are_told(folders, tmp_path
     icas.cluster(archive, dst=archive / "sorted", threshold=0.85)
     words = ["--src", str(new), "--threshold", "0.85", "--dry-run", "--recursive"]
     assert main([*words, "--reference", str(archive)]) == 0
-    assert "results of earlier runs in it are left out (sorted)" in capsys.readouterr().out
+    assert "results of earlier runs in it are skipped (sorted)" in capsys.readouterr().out
     assert main([*words, "--reference", str(archive / "sorted")]) == 0
     assert "5 of 10 images are in the reference" in capsys.readouterr().out
 
@@ -496,7 +496,7 @@ def test_a_folder_whose_name_is_no_text(folders, tmp_path):
     odd = archive.rename(archive.with_name(os.fsdecode(b"arch\xff<i>")))
     look_up((new, odd), tmp_path, threshold=0.85, report=True, transfer="copy")
     page = (tmp_path / "out" / "report.html").read_bytes().decode("utf-8")
-    assert "arch\\xff&lt;i&gt;</b>. An image counts as found" in page
+    assert "arch\\xff&lt;i&gt;</b>. An image matches" in page
 
 
 def test_the_page_shows_what_was_found_beside_each_image(folders, tmp_path):

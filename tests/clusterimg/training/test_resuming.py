@@ -95,7 +95,7 @@ def test_a_resume_of_another_training_names_what_differs(train, boxes, tmp_path)
         with pytest.raises(icas.UsageError, match=words):
             train(boxes, **{"out": out, "epochs": 6, "resume": True, **changed})
     shutil.copy(boxes / "box-000.png", boxes / "new.png")
-    with pytest.raises(icas.UsageError, match=r"images are others .30 then, 31 now"):
+    with pytest.raises(icas.UsageError, match=r"images differ .30 before, 31 now"):
         train(boxes, out=out, epochs=6, resume=True)
     (tmp_path / "m_checkpoint.pt").write_bytes(b"PK")
     with pytest.raises(icas.UsageError, match=r"m_checkpoint\.pt holds no weights"):
