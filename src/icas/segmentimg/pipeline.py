@@ -71,12 +71,14 @@ class SegmentReport:
         good = [result for result in self.results if not result.error]
         folders = sorted({str(result.picture.out) for result in self.results})
         kept = sum(result.kept for result in good)
-        kept_text = f" ({kept} from before)" if kept else ""
+        kept_text = f" ({kept} done before)" if kept else ""
         matches = sum(result.matches for result in good)
-        matches_text = f" {matches} {plural('place', matches)} of templates," if matches else ""
+        matches_text = (
+            f" {matches} template {'match' if matches == 1 else 'matches'}," if matches else ""
+        )
         segments = sum(result.segments for result in good)
         return (
-            f"{len(good)} {plural('picture', len(good))}{kept_text},"
+            f"{len(good)} {plural('image', len(good))}{kept_text},"
             f" {segments} {plural('segment', segments)},"
             f"{matches_text} {len(self.failed)} unreadable -> {', '.join(folders)}"
         )
@@ -97,7 +99,7 @@ def segment_files(
     jobs = 1 if "coco" in settings.painted_saves else settings.jobs
     with (
         start_workers("threads", jobs) as workers,
-        console.bar(len(pictures), settings.method, "pictures") as bar,
+        console.bar(len(pictures), settings.method, "images") as bar,
     ):
         tasks = ((picture, segmenter, settings, templates) for picture in pictures)
         for result in workers.ordered(segment_file, tasks):
@@ -212,8 +214,8 @@ def _write(
     """
     if "segments" in saves and count_of(labels) > MAX_SEGMENTS:
         raise IcasError(
-            f"{picture.path} falls into {count_of(labels)} segments, more than the {MAX_SEGMENTS}"
-            " that NAME_segments.png can number: choose larger segments"
+            f"{picture.path}: {count_of(labels)} segments, more than the {MAX_SEGMENTS} that"
+            " NAME_segments.png can number: change the method's options to get fewer"
         )
     before = saved_record(picture) or {} if "json" in saves else {}
     try:
@@ -231,7 +233,7 @@ def _write(
             content = json.dumps({**before, **record}, indent=2) + "\n"
             write_whole(picture.file(".json"), content.encode())
     except OSError as error:
-        raise IcasError(f"cannot write into {picture.out}: {error.strerror or error}") from error
+        raise IcasError(f"cannot write to {picture.out}: {error.strerror or error}") from error
 
 
 def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Console) -> list[str]:

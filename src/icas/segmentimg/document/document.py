@@ -165,7 +165,7 @@ class PaintDocument:
     ) -> None:
         self.image = as_image(image)
         if labels.shape != self.image.shape[:2]:
-            raise UsageError(f"labels are {labels.shape}, the picture {self.image.shape[:2]}")
+            raise UsageError(f"shape mismatch: labels {labels.shape}, image {self.image.shape[:2]}")
         self.first: Labels = labels.astype(np.int32, copy=False)
         self.labels: Labels = self.first
         self.classes = np.zeros(int(self.labels.max(initial=0)) + 1, np.int16)
@@ -344,7 +344,7 @@ class PaintDocument:
             return None
         count = len(self.classes) - 1
         if not 0 < chosen[0] <= chosen[-1] <= count:
-            raise UsageError(f"segments {chosen[0]} to {chosen[-1]}: there are 1 to {count}")
+            raise UsageError(f"segments {chosen[0]} to {chosen[-1]}: must be 1 to {count}")
         boxes = [self.box_of(int(segment)) for segment in chosen]
         box = union([one for one in boxes if one[0] < one[1]] or boxes)
         erased = None
@@ -440,7 +440,7 @@ class PaintDocument:
             The mask has another size, or the color is invalid.
         """
         if mask.shape != self.labels.shape:
-            raise UsageError(f"the mask is {mask.shape}, the picture {self.labels.shape}")
+            raise UsageError(f"shape mismatch: mask {mask.shape}, image {self.labels.shape}")
         box = bounding_box(mask)
         return self._override(box, mask[rows_of(box)], color) if mask.any() else None
 
@@ -550,9 +550,13 @@ class PaintDocument:
             The map has another size, or classes without a color.
         """
         if painted.shape != self.labels.shape:
-            raise UsageError(f"the class map is {painted.shape}, the picture {self.labels.shape}")
+            raise UsageError(
+                f"shape mismatch: class map {painted.shape}, image {self.labels.shape}"
+            )
         if painted.min(initial=0) < 0 or painted.max(initial=0) > len(self.colors):
-            raise UsageError(f"the class map has classes beyond the {len(self.colors)} colours")
+            raise UsageError(
+                f"class map values must be 0 to {len(self.colors)}, the number of colours"
+            )
         classes = np.zeros(len(self.classes), np.int16)
         classes[self.labels] = painted
         classes[0] = 0
@@ -594,7 +598,7 @@ class PaintDocument:
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        return f"<PaintDocument: {width}x{height} pixels, {len(self.masks())} colours painted>"
+        return f"<PaintDocument: {width}x{height} pixels, painted colours: {len(self.masks())}>"
 
     def _repr_html_(self) -> str:
         """The image with its paint, as in the window, for notebooks."""
@@ -674,7 +678,7 @@ class PaintDocument:
         red, green, blue = (int(part) for part in color)
         wanted = (red, green, blue)
         if not all(0 <= part <= 255 for part in wanted):
-            raise UsageError(f"colour {wanted}: red, green and blue lie between 0 and 255")
+            raise UsageError(f"colour {wanted}: red, green and blue must be 0 to 255")
         if wanted not in self.colors:
             self.colors.append(wanted)
         return self.colors.index(wanted) + 1

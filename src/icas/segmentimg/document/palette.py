@@ -50,12 +50,12 @@ class PaintClass:
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
-            raise UsageError(f"class name {self.name!r}: needs letters, on one line")
+            raise UsageError(f"class name {self.name!r}: must be one line of text, not blank")
         parts = [operator.index(part) for part in self.color]
         if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
             raise UsageError(
-                f"colour {tuple(parts)} of class {self.name!r}: red, green and blue, each"
-                " between 0 and 255, are needed"
+                f"colour {tuple(parts)} of class {self.name!r}: red, green and blue must be 0 to"
+                " 255"
             )
         object.__setattr__(self, "color", tuple(parts))
 
@@ -72,11 +72,11 @@ class Palette(tuple[PaintClass, ...]):
         colors: dict[Color, str] = {}
         for entry in palette:
             if entry.name in names:
-                raise UsageError(f"two classes are called {entry.name!r}: each needs its own name")
+                raise UsageError(f"two classes have the name {entry.name!r}: rename one of them")
             if entry.color in colors:
                 raise UsageError(
-                    f"classes {colors[entry.color]!r} and {entry.name!r} share the colour"
-                    f" {hex_code(entry.color)}: each needs its own"
+                    f"classes {colors[entry.color]!r} and {entry.name!r} have the same colour"
+                    f" {hex_code(entry.color)}: change one of them"
                 )
             names.add(entry.name)
             colors[entry.color] = entry.name
@@ -124,14 +124,12 @@ class Painting:
         given = np.asarray(self.class_map)
         if given.ndim != 2 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
             raise UsageError(
-                f"class map is {given.dtype} of shape {given.shape}; needed: (h, w) int"
+                f"class map must be an (h, w) int array, got {given.dtype} {given.shape}"
             )
         classes = Palette(self.classes)
         least, most = int(given.min()), int(given.max())
         if least < 0 or most > min(len(classes), np.iinfo(np.int16).max):
-            raise UsageError(
-                f"class map holds {least}…{most}, but there are {len(classes)} classes"
-            )
+            raise UsageError(f"class map values must be 0 to {len(classes)}, got {least} to {most}")
         object.__setattr__(self, "class_map", given.astype(np.int16, copy=False))
         object.__setattr__(self, "classes", classes)
 
@@ -170,13 +168,11 @@ def read_palette(path: str | Path) -> Palette:
             return _image_palette(read_image(file))
         return _text_palette(file.read_bytes().decode("utf-8-sig"), str(file))
     except UnreadableImageError as error:
-        raise UsageError(f"palette {file} cannot be read: {error}") from None
+        raise UsageError(f"cannot read palette {file}: {error}") from None
     except UnicodeDecodeError:
-        raise UsageError(
-            f"palette {file} is neither a picture nor text in UTF-8: give one of the two"
-        ) from None
+        raise UsageError(f"palette {file} is neither an image nor a UTF-8 text file") from None
     except OSError as error:
-        raise UsageError(f"palette {file} cannot be read: {os_reason(error)}") from None
+        raise UsageError(f"cannot read palette {file}: {os_reason(error)}") from None
 
 
 def _text_palette(text: str, name: str) -> Palette:
@@ -188,25 +184,25 @@ def _text_palette(text: str, name: str) -> Palette:
             new = _parse_class(line)
             for other, known in lines.items():
                 if new.name == known.name:
-                    raise UsageError(f"the name {new.name!r} stands in line {other} already")
+                    raise UsageError(f"name {new.name!r} is already used in line {other}")
                 if new.color == known.color:
                     color = hex_code(new.color)
-                    raise UsageError(f"the colour {color} stands in line {other} already")
+                    raise UsageError(f"colour {color} is already used in line {other}")
         except UsageError as error:
             raise UsageError(f"palette {name}, line {number}: {error}") from None
         lines[number] = new
     if not lines:
-        raise UsageError(f"palette {name} holds no class: lines like car,#cc0000 are needed")
+        raise UsageError(f"palette {name} has no classes: add lines like car,#cc0000")
     return Palette(lines.values())
 
 
 def _parse_class(line: str) -> PaintClass:
     name, comma, color = (part.strip() for part in line.rpartition(","))
     if not comma or not name:
-        raise UsageError(f"{line.strip()!r} is not like car,#cc0000")
+        raise UsageError(f"{line.strip()!r}: expected name,#rrggbb, like car,#cc0000")
     match = _HEX_COLOR.fullmatch(color)
     if match is None:
-        raise UsageError(f"colour {color!r} is not like #cc0000")
+        raise UsageError(f"colour {color!r}: expected #rrggbb, like #cc0000")
     red, green, blue = (int(part, 16) for part in match.groups())
     return PaintClass(name, (red, green, blue))
 

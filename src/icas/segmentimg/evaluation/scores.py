@@ -53,10 +53,10 @@ class Scores:
 def evaluate(labels: Labels, truths: Sequence[NDArray[Any]], tolerance: int = 1) -> Scores:
     """Compare segments with one or more true label maps; edges (0) count to the nearest segment."""
     if not truths:
-        raise UsageError("no true label map to compare with: at least one is needed")
+        raise UsageError("no ground-truth label map given: at least one is needed")
     for truth in truths:
         if truth.shape != labels.shape:
-            raise UsageError(f"segments are {labels.shape}, the true labels {truth.shape}")
+            raise UsageError(f"shape mismatch: segments {labels.shape}, ground truth {truth.shape}")
     whole = filled(labels)
     scores = [_scores(whole, truth, tolerance) for truth in truths]
     return Scores(int(labels.max(initial=0)), *np.mean(scores, axis=0).tolist())
@@ -136,10 +136,10 @@ def evaluate_folder(
     """
     pairs = [(path, file) for path in find_images(images) if (file := truth_of(path, truth))]
     if not pairs:
-        raise UsageError(f"no picture of {images} has a label map in {truth}")
+        raise UsageError(f"no image in {images} has a label map (NAME.npz or NAME.png) in {truth}")
     with (
         start_workers("threads", jobs) as workers,
-        (console or Console()).bar(len(pairs), segmenter.name, "pictures") as bar,
+        (console or Console()).bar(len(pairs), segmenter.name, "images") as bar,
     ):
         results = []
         for result in workers.ordered(_evaluate_file, ((*pair, segmenter) for pair in pairs)):
@@ -169,7 +169,7 @@ def read_truth(path: Path) -> list[NDArray[Any]]:
 
         return [np.asarray(imread(path))]
     except (OSError, ValueError, IndexError) as error:
-        raise UsageError(f"{path} is no label map: {error}") from None
+        raise UsageError(f"cannot read label map {path}: {error}") from None
 
 
 def _evaluate_file(path: Path, truth: Path, segmenter: Segmenter) -> tuple[Scores, float]:

@@ -64,7 +64,9 @@ def read_autosave(path: Path) -> Autosave | None:
         return None
     except Exception as error:  # readers of ZIP and arrays raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise IcasError(f"{path} cannot be read ({reason}): move it away to begin anew") from error
+        raise IcasError(
+            f"cannot read autosave {path} ({reason}): move it away to start over"
+        ) from error
 
 
 def set_aside(path: Path) -> Path:
@@ -151,7 +153,7 @@ def _unpacked(data: bytes) -> Autosave:
     with zipfile.ZipFile(io.BytesIO(data)) as box:
         content = json.loads(box.read("document.json"))
         if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']}, this version knows {FORMAT}")
+            raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
         # by the listed names, to detect a missing one
         arrays = {
             name: np.lib.format.read_array(io.BytesIO(box.read(f"{name}.npy")), allow_pickle=False)
@@ -174,9 +176,9 @@ def _check(state: PaintState, names: list[str]) -> None:
     least = min(int(state.first.min(initial=0)), int(state.labels.min(initial=0)))
     fit = len({array.shape for array in maps}) == 1 and 0 <= least <= top < len(state.classes)
     if not fit or len(names) != len(state.colors):
-        raise ValueError("its parts do not fit together")
+        raise ValueError("inconsistent content")
     overrides = NO_OVERRIDE if state.overrides is None else state.overrides
     low = min(int(state.classes.min(initial=0)), int(np.min(overrides, initial=0)) - NO_OVERRIDE)
     high = max(int(state.classes.max(initial=0)), int(np.max(overrides, initial=0)))
     if low < 0 or high > len(state.colors):
-        raise ValueError("it has classes without a colour")
+        raise ValueError("class without a colour")

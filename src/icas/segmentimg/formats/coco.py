@@ -31,8 +31,8 @@ class Coco(PaintFormat):
     def check(self, image: ImageFile) -> None:
         if image.file(".json").name.casefold() == COCO_NAME:
             raise ConflictError(
-                f"{image.path} has {COCO_NAME} for its own file: rename the picture, or save no"
-                " coco"
+                f"{image.path}: its record would overwrite {COCO_NAME}: rename the image, or leave"
+                " coco out of --save"
             )
 
     def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
@@ -55,7 +55,7 @@ def decode_rle(rle: Rle) -> NDArray[np.bool_]:
     counts = rle["counts"]
     runs = np.array(list(_run_lengths(counts)) if isinstance(counts, str) else counts, np.int64)
     if (runs < 0).any() or int(runs.sum()) != height * width:
-        raise UsageError(f"run lengths do not add up to {width}x{height} pixels")
+        raise UsageError(f"run lengths do not sum to {width}x{height} pixels")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
@@ -134,7 +134,7 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         return Painting(class_map, classes)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConflictError(
-            f"{path} is damaged where it tells of {file_name} ({error}): mend it or move it away"
+            f"{path}: entry of {file_name} is damaged ({error}): repair the file or move it away"
         ) from None
 
 
@@ -150,9 +150,11 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     info = content.get("info") if isinstance(content, dict) else None
     if not isinstance(info, dict) or "icas" not in info:
-        raise ConflictError(f"{path} is not segmentimg's: move it away, or choose another --out")
+        raise ConflictError(
+            f"{path} is from another program: move it away, or choose another --out"
+        )
     if not all(_has_ids(content.get(name)) for name in LISTS):
-        raise ConflictError(f"{path} is damaged: mend it or move it away")
+        raise ConflictError(f"{path} is damaged: repair it or move it away")
     return dict(content)
 
 

@@ -53,7 +53,7 @@ def find_image_files(
         images = find_images(path, recursive=recursive) if path.is_dir() else [path]
         files.update(dict.fromkeys(images))
     if not files:
-        raise IcasError(f"no pictures in {', '.join(map(str, paths))}")
+        raise IcasError(f"no images in {', '.join(map(str, paths))}")
     stems: Counter[tuple[Path, str]] = Counter()
     for folder in {path.parent for path in files}:  # all its images count, also those not named
         inside = {*find_images(folder), *(path for path in files if path.parent == folder)}
@@ -66,8 +66,8 @@ def find_image_files(
         key = (picture.out, picture.name.casefold())
         if key in seen:
             raise UsageError(
-                f"{seen[key]} and {picture.path} would share their files in {picture.out}:"
-                " leave --out away, or name them one at a time"
+                f"{seen[key]} and {picture.path} would write the same files in {picture.out}:"
+                " leave out --out, or process each folder into its own --out"
             )
         seen[key] = picture.path
         pictures.append(picture)
@@ -81,9 +81,9 @@ def read_json(path: Path, error_class: type[IcasError]) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise error_class(f"{path} cannot be read: {os_reason(error)}") from None
+        raise error_class(f"cannot read {path}: {os_reason(error)}") from None
     except ValueError:
-        raise error_class(f"{path} is no whole JSON: mend it or move it away") from None
+        raise error_class(f"{path} is not valid JSON: repair it or move it away") from None
 
 
 def saved_record(picture: ImageFile) -> Record | None:
@@ -94,7 +94,7 @@ def saved_record(picture: ImageFile) -> Record | None:
         return None
     if not isinstance(record, dict) or "icas" not in record:
         raise ConflictError(
-            f"{path} is another program's: move it away, or give another folder with --out"
+            f"{path} is from another program: move it away, or choose another --out"
         )
     return record
 

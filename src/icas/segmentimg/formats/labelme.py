@@ -55,7 +55,9 @@ class Labelme(PaintFormat):
     def check(self, image: ImageFile) -> None:
         path = image.file(LABELME_ENDING)
         if path.exists() and not is_labelme(json_or_none(path)):
-            raise ConflictError(f"{path} is not labelme's: move it away, or save no labelme")
+            raise ConflictError(
+                f"{path} is not a labelme file: move it away, or leave labelme out of --save"
+            )
 
     def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         source = image.path.resolve()
@@ -133,10 +135,10 @@ def read_labelme(
         except (IcasError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UsageError(
-                f"{path}: shape {number} is wrong ({reason}): mend it in labelme"
+                f"{path}: shape {number} is invalid ({reason}): correct it in labelme"
             ) from None
         if mask is None:
-            notes.append(f"{path}: shape {number}, {kind} {label!r}, has no area: left out")
+            notes.append(f"{path}: shape {number}, {kind} {label!r}, has no area: ignored")
             continue
         classes, class_number = classes.with_name(label, partial(_free_color, classes, path))
         class_map[mask] = class_number
@@ -146,12 +148,12 @@ def read_labelme(
 def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
     content = read_json(path, UsageError)
     if not is_labelme(content):
-        raise UsageError(f"{path} is not labelme's: it needs shapes and imagePath")
+        raise UsageError(f"{path} is not a labelme file: it has no shapes or no imagePath")
     size = (content.get("imageHeight"), content.get("imageWidth"))
     if None not in size and size != tuple(shape):
         raise UsageError(
-            f"{path} is of a picture of {size[1]}x{size[0]} pixels, this one has"
-            f" {shape[1]}x{shape[0]}: move the file away, or bring the picture back to its size"
+            f"{path} is for an image of {size[1]}x{size[0]} pixels, this one is"
+            f" {shape[1]}x{shape[0]}: move the file away, or resize the image"
         )
     return list(content["shapes"])
 
@@ -159,7 +161,7 @@ def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
 def _label(entry: dict[str, Any]) -> str:
     label = entry["label"]
     if not isinstance(label, str):
-        raise UsageError(f"its label is {label!r}, not text")
+        raise UsageError(f"label {label!r} is not text")
     return PaintClass(label, (0, 0, 0)).name  # checked
 
 
@@ -169,8 +171,8 @@ def _free_color(classes: Palette, path: Path) -> Color:
         if entry.color not in taken:
             return entry.color
     raise UsageError(
-        f"{path} has more labels than there are colours: name them with --palette, a line"
-        " each like car,#cc0000"
+        f"{path} has more labels than the palette has colours: list them in a --palette file,"
+        " in lines like car,#cc0000"
     )
 
 
@@ -178,14 +180,14 @@ def _shape_mask(kind: str, entry: dict[str, Any], shape: tuple[int, int]) -> Mas
     """(h, w) bool: the pixels of a shape that has an area."""
     points = [(float(x), float(y)) for x, y in entry["points"]]
     if not all(math.isfinite(part) and abs(part) < 1e6 for point in points for part in point):
-        raise UsageError("points that lie nowhere near the picture")
+        raise UsageError("points far outside the image")
     if kind == "mask":
         return _decoded_mask(entry["mask"], points, shape)
     needed = {"polygon": 3, "oriented_rectangle": 4, "rectangle": 2, "circle": 2}
     if kind not in needed:
-        raise UsageError(f"of type {kind!r}; known are mask, {', '.join(needed)}")
+        raise UsageError(f"unknown type {kind!r}; known: mask, {', '.join(needed)}")
     if len(points) < needed[kind] or (kind != "polygon" and len(points) > needed[kind]):
-        raise UsageError(f"a {kind} of {len(points)} points")
+        raise UsageError(f"{kind} with {len(points)} points")
     return _filled(kind, points, shape)
 
 
@@ -213,17 +215,17 @@ def _decoded_mask(text: str, points: list[tuple[float, float]], shape: tuple[int
     try:
         png = PngImagePlugin.PngImageFile(io.BytesIO(base64.b64decode(text)))
         if png.size[0] > shape[1] or png.size[1] > shape[0]:
-            raise UsageError("a mask larger than the picture")
+            raise UsageError("mask larger than the image")
         pixels = np.asarray(png)
     except IcasError:
         raise
     except Exception as error:  # a broken PNG makes Pillow raise nearly anything
-        raise UnreadableImageError(f"its mask is damaged: {error}") from None
+        raise UnreadableImageError(f"mask is damaged: {error}") from None
     crop = pixels.reshape(*pixels.shape[:2], -1).any(axis=2)
     left, top = (round(part) for part in points[0])
     bottom, right = top + crop.shape[0], left + crop.shape[1]
     if left < 0 or top < 0 or bottom > shape[0] or right > shape[1]:
-        raise UsageError("a mask that reaches beyond the picture")
+        raise UsageError("mask extends beyond the image")
     mask = np.zeros(shape, bool)
     mask[top:bottom, left:right] = crop
     return mask

@@ -85,7 +85,7 @@ class _Saved:
     def notes(self) -> list[str]:
         """A line for each file of another program that the last save recorded."""
         paths = [self.picture.out / name for name in masks.strings(self.record.get(masks.ASIDE))]
-        why = "not part of what was saved last: left out"
+        why = "not written by the last save: ignored"
         return [f"{path}: {why}" for path in paths if path.exists()]
 
 
@@ -97,7 +97,7 @@ def _read_saved(picture: ImageFile, shape: Shape, palette: Sequence[PaintClass])
     try:
         files = _files_of(picture, record)
     except OSError as error:
-        raise IcasError(f"cannot read the folder {picture.out}: {os_reason(error)}") from error
+        raise IcasError(f"cannot read folder {picture.out}: {os_reason(error)}") from error
     return _Saved(picture, shape, record, known, files, Palette(palette).joined(known.values()))
 
 
@@ -109,7 +109,7 @@ def _listed_classes(picture: ImageFile, record: dict[str, Any]) -> dict[int, Pai
             classes[int(entry["number"])] = PaintClass(entry["name"], (red, green, blue))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"{picture.file('.json')} is damaged where it lists classes ({error}): mend it or"
+            f"{picture.file('.json')}: the list of classes is damaged ({error}): repair the file or"
             " move it away"
         ) from None
     return classes
@@ -155,7 +155,7 @@ def _from_labels(saved: _Saved) -> Loaded | None:
         return None
     pixels = _pixels(path, saved.shape, flat=False)
     if pixels.ndim != 2:
-        raise UsageError(f"{path} is no label map: a gray PNG of class numbers is needed")
+        raise UsageError(f"{path} is not a label map: expected a gray PNG of class numbers")
     labels = pixels.astype(np.int64)
     counts = np.bincount(labels.ravel())
     present = [int(number) for number in np.flatnonzero(counts) if number]
@@ -185,8 +185,8 @@ def _classes_by_number(path: Path, present: list[int], saved: _Saved) -> dict[in
     missing = [number for number in present if number not in numbered]
     if missing:
         raise UsageError(
-            f"{path} holds class {missing[0]}, which has no colour: name the classes with"
-            " --palette, a line each like car,#cc0000"
+            f"{path}: class {missing[0]} has no colour: list the classes in a --palette file,"
+            " in lines like car,#cc0000"
         )
     return numbered
 
@@ -244,7 +244,7 @@ def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
         require_file(path)
         data = path.read_bytes()
     except OSError as error:
-        raise UnreadableImageError(f"{path} cannot be read: {os_reason(error)}") from None
+        raise UnreadableImageError(f"cannot read {path}: {os_reason(error)}") from None
     try:
         png = PngImagePlugin.PngImageFile(io.BytesIO(data))
         _check_size(path, png.size[::-1], shape)
@@ -256,12 +256,14 @@ def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
     except UsageError:
         raise
     except Exception:  # Pillow raises nearly anything for broken files
-        raise UnreadableImageError(f"{path} is no whole PNG: mend it or move it away") from None
+        raise UnreadableImageError(
+            f"{path} is not a valid PNG: repair it or move it away"
+        ) from None
 
 
 def _check_size(path: Path, size: tuple[int, ...], shape: Shape) -> None:
     if tuple(size) != tuple(shape):
         raise UsageError(
-            f"{path} has {size[1]}x{size[0]} pixels, the picture {shape[1]}x{shape[0]}: bring it"
-            " to the picture's size or move it away"
+            f"{path} is {size[1]}x{size[0]} pixels, the image {shape[1]}x{shape[0]}: resize it or"
+            " move it away"
         )

@@ -102,7 +102,7 @@ def save_painting(
     wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:
         known = ", ".join(FORMATS)
-        raise UsageError(f"--save {','.join(saves)}: some of {known}, with commas, are needed")
+        raise UsageError(f"--save {','.join(saves)}: choose from {known}, separated by commas")
     formats: list[PaintFormat] = [FORMATS[name].load()() for name in saves]
     before = saved_record(picture)
     for paint_format in formats:
@@ -252,5 +252,5 @@ def _disk_error(folder: Path, error: OSError) -> IcasError:
         return error
     hint = ""
     if error.errno in (errno.EINVAL, errno.ENAMETOOLONG):
-        hint = ": the names of masks do not fit this disk (try --portable-names)"
-    return IcasError(f"cannot write into {folder}: {os_reason(error)}{hint}")
+        hint = ": the disk does not accept the names of masks (try --portable-names)"
+    return IcasError(f"cannot write to {folder}: {os_reason(error)}{hint}")

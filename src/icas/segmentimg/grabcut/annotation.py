@@ -39,14 +39,15 @@ class Annotation:
         strokes = self.strokes
         if strokes.ndim != 2 or strokes.dtype != np.uint8 or strokes.max(initial=0) > 4:
             raise UsageError(
-                f"strokes are {strokes.dtype} of shape {strokes.shape}; needed: (h, w) uint8 0…4"
+                f"strokes must be an (h, w) uint8 array, 0 to 4, got {strokes.dtype}"
+                f" {strokes.shape}"
             )
         height, width = strokes.shape
         for row0, row1, col0, col1 in self.boxes:
             if not (0 <= row0 < row1 <= height and 0 <= col0 < col1 <= width):
                 raise UsageError(
-                    f"box {col0},{row0},{col1},{row1}: x0 < x1 and y0 < y1 in the picture"
-                    f" ({width}x{height}) are needed"
+                    f"box {col0},{row0},{col1},{row1}: must have x0 < x1 and y0 < y1, inside the"
+                    f" image ({width}x{height})"
                 )
 
     @property
@@ -65,15 +66,15 @@ class Annotation:
 def box_of(corners: Corners, shape: tuple[int, int]) -> Box:
     """The part of a rectangle inside an image of `shape` (h, w); corners in any order."""
     if len(corners) != 4:
-        raise UsageError(f"box {','.join(map(str, corners))}: four numbers x0,y0,x1,y1 are needed")
+        raise UsageError(f"box {','.join(map(str, corners))}: expected four numbers x0,y0,x1,y1")
     height, width = shape
     name = "box " + ",".join(str(value) for value in corners)
     (x0, x1), (y0, y1) = sorted(corners[::2]), sorted(corners[1::2])
     if x0 == x1 or y0 == y1:
-        raise UsageError(f"{name} is empty: x0 and x1, and y0 and y1 have to differ")
+        raise UsageError(f"{name} has no area: x0 and x1, y0 and y1 must differ")
     box = (max(0, y0), min(height, y1), max(0, x0), min(width, x1))
     if box[0] >= box[1] or box[2] >= box[3]:
-        raise UsageError(f"{name} lies outside the picture ({width}x{height})")
+        raise UsageError(f"{name} is outside the image ({width}x{height})")
     return box
 
 
@@ -84,11 +85,11 @@ def boxes_of(given: Any, shape: tuple[int, int]) -> tuple[Box, ...]:
     try:
         numbers = np.asarray(given, float)
     except (TypeError, ValueError):
-        raise UsageError(f"box {given!r}: x0, y0, x1, y1 are needed") from None
+        raise UsageError(f"box {given!r}: expected four numbers x0, y0, x1, y1") from None
     if numbers.size == 0:
         return ()
     if numbers.shape[-1] != 4 or numbers.ndim > 2 or not np.isfinite(numbers).all():
-        raise UsageError(f"box {given!r}: four numbers x0, y0, x1, y1 are needed")
+        raise UsageError(f"box {given!r}: expected four numbers x0, y0, x1, y1")
     rows = np.rint(numbers.reshape(-1, 4)).astype(int).tolist()
     return tuple(box_of((x0, y0, x1, y1), shape) for x0, y0, x1, y1 in rows)
 
@@ -128,7 +129,7 @@ def point_strokes(points: Iterable[Point], shape: tuple[int, int]) -> Strokes:
     height, width = shape
     for x, y, label in points:
         if not (0 <= x < width and 0 <= y < height):
-            raise UsageError(f"point {x},{y},{label} lies outside the picture ({width}x{height})")
+            raise UsageError(f"point {x},{y},{label} is outside the image ({width}x{height})")
         value = FOREGROUND if label else BACKGROUND
         cv2.circle(strokes, (int(x), int(y)), disc_radius(shape), value, cv2.FILLED)
     return strokes
@@ -158,6 +159,6 @@ def strokes_of(
             continue
         given = np.asarray(mask)
         if given.shape != shape:
-            raise UsageError(f"{name} is of shape {given.shape}, the picture of {shape}")
+            raise UsageError(f"shape mismatch: {name} {given.shape}, image {shape}")
         strokes[given != 0] = value
     return strokes

@@ -140,11 +140,11 @@ class GrabCutSession:
 def _check(annotation: marks.Annotation, shape: tuple[int, int]) -> None:
     """Raise a UsageError unless the annotation has a foreground and a background."""
     if annotation.strokes.shape != shape:
-        raise UsageError(f"strokes are of shape {annotation.strokes.shape}, the picture of {shape}")
+        raise UsageError(f"shape mismatch: strokes {annotation.strokes.shape}, image {shape}")
     if annotation.empty:
         raise UsageError(
-            "nothing is annotated: draw a rectangle around the object, or strokes on the object"
-            " and on the background"
+            "no annotation: draw a box around the object, or strokes on the object and on the"
+            " background"
         )
     if (
         annotation.boxes
@@ -152,8 +152,8 @@ def _check(annotation: marks.Annotation, shape: tuple[int, int]) -> None:
         and not _any(annotation, marks.BACKGROUND, marks.PROBABLE_BACKGROUND)
     ):
         raise UsageError(
-            "the rectangle covers the whole picture: leave some background outside of it, or draw"
-            " strokes on the background"
+            "the box covers the whole image: leave some background outside it, or draw strokes on"
+            " the background"
         )
 
 

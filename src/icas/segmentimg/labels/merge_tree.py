@@ -82,7 +82,7 @@ class MergeTree:
             `n` is below 1.
         """
         if n < 1:
-            raise UsageError(f"{n} segments: must be at least 1")
+            raise UsageError(f"n {n}: must be at least 1 segment")
         count = self.count
         done = max(0, count - n)
         root = np.arange(count + done)
@@ -140,7 +140,7 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     """
     picture = as_image(image)
     if labels.shape != picture.shape[:2]:
-        raise UsageError(f"labels are {labels.shape}, the picture {picture.shape[:2]}")
+        raise UsageError(f"shape mismatch: labels {labels.shape}, image {picture.shape[:2]}")
     whole = np.asarray(labels, np.int32)
     return MergeTree(whole, _Merger(picture, whole).run())
 

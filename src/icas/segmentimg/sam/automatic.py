@@ -95,7 +95,7 @@ class AutomaticOptions:
         fewest = self.crop_n_points_downscale_factor**self.crop_n_layers
         if self.points_per_side is not None and self.points_per_side < fewest:
             raise UsageError(
-                f"--points-per-side {self.points_per_side}: at least {fewest} with this"
+                f"--points-per-side {self.points_per_side}: must be at least {fewest} with this"
                 " --crop-n-points-downscale-factor and --crop-n-layers"
             )
 

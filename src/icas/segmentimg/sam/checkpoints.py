@@ -27,9 +27,8 @@ State = dict[str, Any]
 """Name -> tensor."""
 
 WHERE = (
-    "https://github.com/facebookresearch/segment-anything links sam_vit_b_01ec64.pth (375 MB),"
-    " sam_vit_l_0b3195.pth and sam_vit_h_4b8939.pth; https://github.com/ChaoningZhang/MobileSAM"
-    " has mobile_sam.pt (40 MB)"
+    "download mobile_sam.pt (40 MB) from https://github.com/ChaoningZhang/MobileSAM, or"
+    " sam_vit_b_01ec64.pth (375 MB) from https://github.com/facebookresearch/segment-anything"
 )
 _PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 _NAMED = 3
@@ -47,7 +46,7 @@ def checkpoint_file(path: FilePath | None) -> Path:
     try:
         require_file(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error}") from error
+        raise UsageError(f"cannot read checkpoint {path}: {error}") from error
     return Path(path)
 
 
@@ -65,7 +64,7 @@ def read_checkpoint(path: FilePath | None, model: str | None = None) -> tuple[st
     name = _model_of(shapes_of(state), file)
     if model is not None and name != model:
         actual = name if name in architecture.MODELS else "a model of other sizes"
-        raise UsageError(f"--sam-model {model}, but {file} holds {actual}; leave --sam-model out")
+        raise UsageError(f"--sam-model {model}: {file} is {actual}: leave out --sam-model")
     return name, state
 
 
@@ -110,17 +109,17 @@ def _state(file: Path) -> State:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UsageError(f"cannot read the checkpoint {file}: {os_reason(error)}") from error
+        raise UsageError(f"cannot read checkpoint {file}: {os_reason(error)}") from error
     except Exception as error:  # torch raises nearly anything for other files
         raise UsageError(
-            f"{file} is no checkpoint: torch cannot read weights from it (another kind of file, cut"
-            f" short, or damaged); {WHERE}"
+            f"{file} is not a checkpoint: torch cannot load weights from it (wrong file type,"
+            f" truncated or damaged); {WHERE}"
         ) from error
     for level in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(level), Mapping):
             content = content[level]
     if not isinstance(content, Mapping) or not content:
-        raise UsageError(f"{file} holds no weights by name; {WHERE}")
+        raise UsageError(f"{file} has no named tensors; {WHERE}")
     named = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
 
@@ -130,8 +129,8 @@ def _model_of(shapes: architecture.Shapes, file: Path) -> str:
     if len(parts) < len(_PARTS):
         first = ", ".join(list(shapes)[:_NAMED]) or "none"
         raise UsageError(
-            f"{file} is a checkpoint of something else: its tensors are called {first} …, Segment"
-            f" Anything's {', '.join(part + '…' for part in _PARTS)}; {WHERE}"
+            f"{file} is not a Segment Anything checkpoint: it has the tensors {first} …, expected"
+            f" {', '.join(part + '…' for part in _PARTS)}; {WHERE}"
         )
     try:
         architecture.decoder_shape(shapes)
@@ -142,7 +141,7 @@ def _model_of(shapes: architecture.Shapes, file: Path) -> str:
         )
     except ValueError as error:
         raise UsageError(
-            f"{file} is no checkpoint of Segment Anything 1 or MobileSAM: it {error}; {WHERE}"
+            f"{file} is not a checkpoint of Segment Anything 1 or MobileSAM: it {error}; {WHERE}"
         ) from error
 
 
@@ -150,9 +149,9 @@ def _require_fit(
     expected: architecture.Shapes, given: architecture.Shapes, name: str, path: FilePath | None
 ) -> None:
     missing = [f"{key} is missing" for key in expected if key not in given]
-    extra = [f"{key} is not part of it" for key in given if key not in expected]
+    extra = [f"{key} is unexpected" for key in given if key not in expected]
     other = [
-        f"{key} is {given[key]}, not {expected[key]}"
+        f"{key} is {given[key]}, expected {expected[key]}"
         for key in expected
         if key in given and given[key] != expected[key]
     ]
@@ -160,7 +159,7 @@ def _require_fit(
     if faults:
         count = len(missing) + len(extra) + len(other)
         raise UsageError(
-            f"{path} does not fit {name} of Segment Anything in {count} of its tensors:"
+            f"{path} does not match Segment Anything's {name}, tensors that differ: {count}:"
             f" {'; '.join(faults)}"
         )
 
@@ -178,7 +177,7 @@ def move_to_device(sam: Any, device: str) -> Any:
 
 def warn_fallback() -> None:
     """Log that the CPU is used instead of the GPU."""
-    LOG.warning("out of GPU memory: Segment Anything goes on on the CPU, which is slower")
+    LOG.warning("out of GPU memory: Segment Anything continues on the CPU, which is slower")
 
 
 class LoadedSam:
@@ -210,7 +209,7 @@ class LoadedSam:
                 if "not enough memory" not in str(error) and "allocate memory" not in str(error):
                     raise
                 raise IcasError(
-                    "Segment Anything needs more memory: lower --points-per-batch or --work-size"
+                    "out of memory in Segment Anything: lower --points-per-batch or --work-size"
                 ) from error
             self._fall_back(sam)
             return work(self._sam)

@@ -49,7 +49,7 @@ def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
     height, width = transform.get_preprocess_shape(*size, transform.target_length)
     if min(height, width) < 1:
         raise UsageError(
-            f"a picture of {size[1]}x{size[0]} pixels is too narrow for Segment Anything"
+            f"an image of {size[1]}x{size[0]} pixels is too narrow for Segment Anything"
         )
     return height, width
 
@@ -96,7 +96,7 @@ class EmbeddingCache:
             self._shrink()
         except OSError as error:
             if not self._warned:
-                LOG.warning("embeddings are not kept in %s: %s", self.folder, os_reason(error))
+                LOG.warning("cannot cache embeddings in %s: %s", self.folder, os_reason(error))
             self._warned = True
 
     def _mark_used(self, path: Path) -> None:

@@ -70,7 +70,7 @@ class Prompts:
         if any(label == 1 for _, _, label in outside):
             prompts.append(Prompt(None, tuple(outside)))
         if not prompts:
-            raise UsageError("nothing is pointed at: a box or a foreground point is needed")
+            raise UsageError("no prompt: give a box or a foreground point")
         return tuple(prompts)
 
     def within(self, size: tuple[int, int]) -> Prompts:
@@ -78,12 +78,12 @@ class Prompts:
         height, width = size
         for x, y, _ in self.points:
             if not (0 <= x < width and 0 <= y < height):
-                raise UsageError(f"point {x:g},{y:g} lies outside the picture of {width}x{height}")
+                raise UsageError(f"point {x:g},{y:g} is outside the image ({width}x{height})")
         boxes = []
         for x0, y0, x1, y1 in self.boxes:
             if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
                 raise UsageError(
-                    f"box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the picture of {width}x{height}"
+                    f"box {x0:g},{y0:g},{x1:g},{y1:g} is outside the image ({width}x{height})"
                 )
             boxes.append((max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)))
         return Prompts(tuple(boxes), self.points)
@@ -108,7 +108,7 @@ def as_point(given: Sequence[Any]) -> Point:
     whole = (*given, 1) if _length(given) == 2 else given
     x, y, label = _numbers(whole, 3, "point", "x,y,label")
     if label not in (0, 1):
-        raise UsageError(f"point {_text(given)}: the label is 1 (foreground) or 0 (background)")
+        raise UsageError(f"point {_text(given)}: label must be 1 (foreground) or 0 (background)")
     return x, y, int(label)
 
 
@@ -118,7 +118,7 @@ def _numbers(given: Sequence[Any], count: int, what: str, form: str) -> tuple[fl
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{what} {_text(given)}: {count} numbers are needed, {form}")
+        raise UsageError(f"{what} {_text(given)}: expected {count} numbers {form}")
     return numbers
 
 
@@ -233,7 +233,7 @@ class Predictor:
 
     def _current(self) -> Embedding:
         if self._embedding is None:
-            raise RuntimeError("no picture is set: call set_image first")
+            raise RuntimeError("no image is set: call set_image first")
         return self._embedding
 
     def _result(

@@ -80,7 +80,7 @@ class Segmenter(ABC):
 
     def object_mask(self, image: Image) -> NDArray[np.bool_]:
         """(h, w) bool: the object that the boxes and points among the options select."""
-        raise UsageError(f"method {self.name!r} takes no boxes and no points")
+        raise UsageError(f"method {self.name!r} takes no boxes or points")
 
     def annotator(self, image: Image) -> Any:
         """Computes masks from annotations of an image in a window; may be slow to make."""

@@ -99,4 +99,4 @@ def _parsed(flag: str, given: Any, parse: Callable[[Any], T]) -> tuple[T, ...]:
     try:
         return tuple(parse(value) for value in given)
     except ValueError as error:
-        raise UsageError(f"{flag} {given!r}: {error} is needed") from None
+        raise UsageError(f"{flag} {given!r}: expected {error}") from None

@@ -127,7 +127,7 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     ((400, 600), (5, 3), (400, 600, 3))
     """
     if k < 1:
-        raise UsageError(f"k {k}: must be at least 1 colour")
+        raise UsageError(f"k {k}: must be at least 1")
     picture = as_image(image)
     colors, weights = _distinct(
         picture.reshape(-1, 3)[:: max(1, picture.size // 3 // COLOR_SAMPLE)]
@@ -283,7 +283,7 @@ class KMeans(Segmenter):
         super().__post_init__()
         if self.color_importance == 0 and self.position_weight == 0:
             raise UsageError(
-                "--color-importance 0 and --position-weight 0 leave nothing to compare"
+                "--color-importance and --position-weight are both 0: one must be above 0"
             )
 
     def groups(self, image: Image) -> Labels:

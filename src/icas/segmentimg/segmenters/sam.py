@@ -88,7 +88,7 @@ class SamSegmenter(AutomaticOptions, Segmenter):
         super().__post_init__()
         check_device(self.device)
         if prompts and self.mode == "auto":
-            raise UsageError("--sam-mode auto takes no boxes and points; choose prompt")
+            raise UsageError("--sam-mode auto takes no boxes or points: use --sam-mode prompt")
         checkpoint_file(self.checkpoint)
         need_sam()
 

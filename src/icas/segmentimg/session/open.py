@@ -155,7 +155,7 @@ class ImageOpener:
             return None, ""
         if self.resume and (kept.saved or not autosave.saved_since(picture, kept)):
             return kept, ""
-        return None, f"older painting that was not saved is {autosave.set_aside(path).name} now"
+        return None, f"older unsaved painting was renamed to {autosave.set_aside(path).name}"
 
     def _restore(self, picture: ImageFile, image: Image, kept: autosave.Autosave) -> OpenImage:
         """The autosaved document; `note` is empty if the masks have changed since."""
@@ -163,10 +163,10 @@ class ImageOpener:
         document = PaintDocument.restored(image, _renumbered(kept.state, classes))
         opened = OpenImage(picture, document, classes, dict(kept.about))
         if not kept.saved:
-            opened.note = "goes on with painting that was not saved"
+            opened.note = "restored unsaved painting"
             opened.saved_revision = NEVER_SAVED
         elif autosave.painting_stamps(picture) == dict(kept.files):
-            opened.note, opened.files = "painted before", kept.files
+            opened.note, opened.files = "restored the painting", kept.files
         return opened
 
     def _segment(
@@ -197,10 +197,10 @@ def _load(opened: OpenImage) -> None:
     if loaded is not None:
         _take_over(opened, loaded.painting)
         more = " and others" if len(loaded.files) > 1 else ""
-        opened.note = "; ".join([f"painted from {loaded.files[0].name}{more}", *loaded.notes])
+        opened.note = "; ".join([f"loaded {loaded.files[0].name}{more}", *loaded.notes])
     elif document.painted:
         document.take_over(np.zeros(document.labels.shape, np.int16))
-        opened.note = "its masks are gone: not painted"
+        opened.note = "no masks found: nothing is painted"
     opened.saved_revision = opened.autosaved_revision = document.revision
 
 
@@ -225,13 +225,13 @@ def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
     if size != now:
         path = autosave.autosave_path(opened.picture)
         raise IcasError(
-            f"{path} keeps unsaved painting of {size[1]}x{size[0]} pixels, and"
-            f" the picture has {now[1]}x{now[0]} now: move that file away to begin anew"
+            f"{path} is unsaved painting for {size[1]}x{size[0]} pixels, but the image is now"
+            f" {now[1]}x{now[0]}: move that file away to start over"
         )
     classes = opened.classes.joined(map(PaintClass, kept.names, kept.state.colors))
     before = PaintDocument.restored(opened.document.image, _renumbered(kept.state, classes))
     _take_over(opened, Painting(before.class_map(), classes))
-    opened.note = "goes on with painting that was not saved, over new segments"
+    opened.note = "restored unsaved painting on new segments"
 
 
 def _renumbered(state: PaintState, classes: Palette) -> PaintState:

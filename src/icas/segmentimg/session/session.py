@@ -97,7 +97,7 @@ class ImageStore:
                 continue
             reason = os_reason(error) if isinstance(error, OSError) else str(error)
             folder = autosave_path(self.images[index].picture).parent
-            text = f"painting cannot be kept in {folder}: {reason}"
+            text = f"cannot autosave to {folder}: {reason}"
             message = message if index in self.errors else text
             self.errors[index] = text
             self._next_autosave = self._clock() + RETRY_SECONDS

@@ -65,7 +65,7 @@ def load_templates(
         if len(files) != len(paths):
             raise UsageError(
                 f"{len(files)} templates in {files[0].parent}, but {len(paths)} {name}s in"
-                f" {paths[0].parent}: each template needs its own, in the order of their names"
+                f" {paths[0].parent}: give one per template, in the same order of names"
             )
     for name, paths in parts.items():
         for template, part in zip(files, paths, strict=True):
@@ -74,7 +74,7 @@ def load_templates(
             if (wide, high) != (width, height):
                 raise UsageError(
                     f"{name} {part} is {width}x{height} pixels, but its template {template} is"
-                    f" {wide}x{high}"
+                    f" {wide}x{high}: the sizes must be equal"
                 )
     return [
         make_template(
@@ -92,7 +92,7 @@ def load_templates(
 def _images(folder: Path, name: str) -> list[Path]:
     images = find_images(folder)
     if not images:
-        raise UsageError(f"no pictures in {folder}, the folder of {name}s")
+        raise UsageError(f"no images in {folder}, the folder of {name}s")
     return images
 
 
@@ -100,4 +100,4 @@ def _read(read: Callable[[Path], T], path: Path, name: str) -> T:
     try:
         return read(path)
     except UnreadableImageError as error:
-        raise UsageError(f"{name} {path} cannot be read: {error}") from error
+        raise UsageError(f"cannot read {name} {path}: {error}") from error

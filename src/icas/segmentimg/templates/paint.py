@@ -122,7 +122,7 @@ def paint_templates(
     search.check_threshold(threshold)
     pixels = as_image(image)
     if len(templates) == 0:
-        raise UsageError("no templates to paint: at least one is needed")
+        raise UsageError("no templates given: at least one is needed")
     colors = colors_for(len(templates))
     searched = [
         template

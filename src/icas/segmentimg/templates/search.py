@@ -76,7 +76,7 @@ def find_template(
 def check_threshold(threshold: float | None) -> None:
     """Raise a `UsageError` unless the threshold is in [0, 1] or None."""
     if threshold is not None and not 0 <= threshold <= 1:
-        raise UsageError(f"template threshold {threshold}: a difference between 0 and 1 is needed")
+        raise UsageError(f"template threshold {threshold}: must be between 0 and 1")
 
 
 def rank(match: TemplateMatch) -> tuple[float, int, int, int]:
@@ -92,8 +92,8 @@ def difference_map(image: Image, template: Template) -> NDArray[np.float32]:
     (height, width), (rows, columns) = template.size, image.shape[:2]
     if height > rows or width > columns:
         raise UsageError(
-            f"template {template.name!r} is {width}x{height} pixels, larger than the picture of"
-            f" {columns}x{rows}"
+            f"template {template.name!r} is {width}x{height} pixels, larger than the image"
+            f" ({columns}x{rows})"
         )
     differences = np.empty((rows - height + 1, columns - width + 1), np.float32)
     step = max(height, BAND_PIXELS // columns)
@@ -160,8 +160,8 @@ def _minima(
         kept.append((top, left))
         if len(kept) > MAX_MATCHES:
             raise UsageError(
-                f"template {template.name!r} is found at more than {MAX_MATCHES:,} places: a lower"
-                " --template-threshold or a larger template is needed"
+                f"template {template.name!r} has more than {MAX_MATCHES:,} matches: lower"
+                " --template-threshold, or use a larger template"
             )
     return kept
 

@@ -74,25 +74,27 @@ class Template:
 
     def __post_init__(self) -> None:
         for part, array, shape, dtype in (
-            ("picture", self.image, (*self.image.shape[:2], 3), np.uint8),
+            ("image", self.image, (*self.image.shape[:2], 3), np.uint8),
             ("attention", self.attention, self.image.shape[:2], np.bool_),
             ("segment", self.segment, self.image.shape, np.uint8),
             ("mask", self.mask, self.image.shape[:2], np.bool_),
         ):
             if array.shape != shape or array.dtype != dtype or array.size == 0:
                 raise UsageError(
-                    f"template {self.name!r}: its {part} is {array.dtype} of shape {array.shape},"
-                    f" {np.dtype(dtype)} of shape {shape} is needed"
+                    f"template {self.name!r}: {part} must be {np.dtype(dtype)} {shape}, got"
+                    f" {array.dtype} {array.shape}"
                 )
         if not self.attention.any():
-            raise UsageError(f"template {self.name!r}: its attention is black, nothing would count")
+            raise UsageError(
+                f"template {self.name!r}: attention is all black, nothing would be compared"
+            )
         if not self.mask.any():
-            raise UsageError(f"template {self.name!r}: its mask is black, nothing would be painted")
+            raise UsageError(f"template {self.name!r}: mask is all black, nothing would be painted")
         count = len(np.unique(packed(self.segment)[self.mask]))
         if count > MAX_COLORS:
             raise UsageError(
-                f"template {self.name!r}: its segment has {count:,} colours, at most {MAX_COLORS}"
-                " can be painted: use flat colours, saved as PNG"
+                f"template {self.name!r}: segment has {count:,} colours, at most {MAX_COLORS} are"
+                " allowed: use flat colours and save it as PNG"
             )
 
     @property
@@ -156,7 +158,7 @@ def make_template(
     if segment is None:
         color = DEFAULT_COLOR if color is None else color
         if len(color) != 3 or not all(0 <= part <= 255 for part in color):
-            raise UsageError(f"colour {color}: red, green and blue lie between 0 and 255")
+            raise UsageError(f"colour {color}: red, green and blue must be 0 to 255")
         colors = np.full(pixels.shape, color, np.uint8)
         painted = compared if mask is None else _not_black(mask)
     else:

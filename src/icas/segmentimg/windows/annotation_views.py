@@ -200,11 +200,11 @@ class GrabCutView(AnnotationView):
 
     keymap = GRABCUT_KEYS
     hint = (
-        "left drag object, right drag background (Ctrl: probably), middle drag box;"
-        " space cuts, h help"
+        "left drag: object, right drag: background (Ctrl: probable), middle drag: box,"
+        " space: run GrabCut, h: help"
     )
-    busy_message = "a round is under way"
-    no_mask_message = "nothing is cut out yet: draw a box or strokes, then space"
+    busy_message = "GrabCut is running"
+    no_mask_message = "no mask yet: draw a box or strokes, then press space"
     sliders = ((ANNOTATIONS, BRUSH, BRUSH_SIZE, MAX_BRUSH_SIZE),)
 
     def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
@@ -270,9 +270,9 @@ class GrabCutView(AnnotationView):
             )
             shown[outline > 0] = (255, 214, 0)
         if self.task.busy:
-            notice(shown, f"cutting … {self.task.seconds:.1f} s")
+            notice(shown, f"running GrabCut … {self.task.seconds:.1f} s")
         elif self.mask is None:
-            notice(shown, "space cuts out what is marked; f goes on to painting")
+            notice(shown, "space: run GrabCut, f: continue to painting")
         return shown
 
 
@@ -280,9 +280,9 @@ class SamView(AnnotationView):
     """Boxes and points; masks are predicted in the background, one at a time."""
 
     keymap = SAM_KEYS
-    hint = "left click object, right click background, middle drag box; space predicts, h help"
-    busy_message = "a prediction is under way"
-    no_mask_message = "nothing is predicted yet: point at something, then space"
+    hint = "left click: object, right click: background, middle drag: box, space: predict, h: help"
+    busy_message = "prediction is running"
+    no_mask_message = "no mask yet: add a point or a box, then press space"
     _prediction: Any = None
     _candidate = 0
 
@@ -344,7 +344,7 @@ class SamView(AnnotationView):
         self.changed = True
         quality = float(self._prediction.quality[number])
         count = len(self._prediction.quality)
-        more = "; m shows the next" if count > 1 else ""
+        more = ", m: next" if count > 1 else ""
         self.say(f"mask {number + 1} of {count}, quality {quality:.2f}{more}")
 
 

@@ -18,7 +18,7 @@ from icas.segmentimg.windows.controller import Controller
 from icas.segmentimg.windows.highgui import HighGui
 from icas.segmentimg.windows.panels import WIDTH as PALETTE_WIDTH
 
-WITHOUT_WINDOWS = "give --no-gui to cut pictures without one"
+WITHOUT_WINDOWS = "use --no-gui to segment without windows"
 RESERVED = (PALETTE_WIDTH + 60, 120)
 """Width and height of the screen taken by the palette window, bars and frames."""
 MIN_SIZE = (480, 360)
@@ -35,7 +35,7 @@ def paint_files(
     settings, console = settings or SegmentSettings(), console or Console()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
-        raise UsageError(f"--save {','.join(wrong)} goes with --no-gui")
+        raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
     opener = settings.make_opener(interactive=True)
     templates = settings.template_set()
     pictures = find_image_files(paths, settings.out, settings.recursive)
@@ -64,9 +64,11 @@ def _require_writable(folders: Iterable[Path]) -> None:
     for folder in sorted(folders):
         whole = folder.resolve()
         existing = next(path for path in (whole, *whole.parents) if path.exists())
-        why = "is no folder" if not existing.is_dir() else "is not writable"
+        why = "is not a folder" if not existing.is_dir() else "is not writable"
         if not (existing.is_dir() and os.access(existing, os.W_OK)):
-            raise UsageError(f"masks cannot go into {folder}: {existing} {why}; give another --out")
+            raise UsageError(
+                f"cannot write masks to {folder}: {existing} {why}: choose another --out"
+            )
 
 
 def run(controller: Controller, screen: HighGui) -> None:

@@ -223,7 +223,7 @@ class Controller:
             return
         opened = self._view.opened
         if opened.guide is None:
-            self.say(f"method {opened.record['method']} cuts by itself")
+            self.say(f"method {opened.record['method']} takes no annotations")
             return
         self._close_view()
         opened.needs_annotation = True
@@ -241,12 +241,12 @@ class Controller:
         if self._go(step):
             self._message.show("")
         else:
-            self.say("this is the last picture" if step > 0 else "this is the first picture")
+            self.say("this is the last image" if step > 0 else "this is the first image")
 
     def _save(self) -> bool:
         """Save the current image; whether that succeeded."""
         if not isinstance(self._view, PaintingView):
-            self.say("nothing to save: the picture is not open")
+            self.say("nothing to save: the image is not open")
             return False
         self._view.close()
         try:
@@ -255,14 +255,14 @@ class Controller:
             self.say(f"not saved: {error}", warn=True)
             return False
         self._console.detail(f"saved {', '.join(file.name for file in files)}")
-        self.say(f"saved {len(files)} files in {files[0].parent.name}")
+        self.say(f"saved {len(files)} files to {files[0].parent.name}")
         return True
 
     def _save_next(self) -> None:
         if self._save():
             saved = self._message.text
             if not self._go(1):
-                self.say(f"{saved}; this is the last picture, q quits")
+                self.say(f"{saved}; this is the last image (q: quit)")
 
     def _quit(self) -> None:
         if isinstance(self._view, PaintingView):
@@ -272,19 +272,19 @@ class Controller:
             self.finished = True
             return
         self._quit_asked = True
-        which = "a picture is" if count == 1 else f"{count} pictures are"
-        self.say(f"{which} painted and not saved: q again quits (it is kept), space saves")
+        images = "1 image has" if count == 1 else f"{count} images have"
+        self.say(f"{images} unsaved changes: q again quits (autosaved), space saves")
 
     def _find_templates(self) -> None:
         count = len(self._templates.templates)
         if not count:
-            self.say("no templates: start with --templates DIR")
+            self.say("no templates: start segmentimg with --templates DIR")
         elif self._view is not None:
             opened = self._view.opened
             if self._search is None or self._search[0] is not opened:
                 search = self._searcher.submit(self._templates.find, opened.document.image)
                 self._search = opened, search
-                self.say(f"looking for templates: {count} …")
+                self.say(f"searching for templates: {count} …")
 
     def _stamp_templates(self, opened: OpenImage, search: Future[TemplatePaint]) -> None:
         """Paint the templates found, if their image is still shown."""
@@ -297,7 +297,7 @@ class Controller:
             self.say(str(error), warn=True)
             return
         view.stamp(list(matches.stamps()))
-        self.say(f"places where a template was found: {len(matches.places)}")
+        self.say(f"template matches: {len(matches.places)}")
 
     @property
     def _classes(self) -> Palette:
@@ -316,7 +316,7 @@ class Controller:
     def _status(self) -> panels.PaletteStatus:
         session, view = self._session, self._view
         colors = [entry.color for entry in self._classes]
-        mode = "cannot be opened" if session.error else "being cut into segments"
+        mode = "cannot open" if session.error else "segmenting …"
         details: tuple[str, ...] = ()
         if isinstance(view, PaintingView):
             mode, details = view.mode, view.details

@@ -71,9 +71,9 @@ class PaintingView(ZoomView):
     def mode(self) -> str:
         """What a click does, for the palette window."""
         if self.cut_from is not None:
-            return "cut: middle click ends the line"
+            return "edge: middle click ends the line"
         if self.continuous is not None:
-            return "filling …" if self.continuous == "left" else "unfilling …"
+            return "filling …" if self.continuous == "left" else "clearing …"
         return f"brush, radius {self.tool.radius}" if self.tool.brush else "fill"
 
     @property
@@ -81,10 +81,10 @@ class PaintingView(ZoomView):
         """More lines for the palette window."""
         count = int(np.count_nonzero(self.opened.document.classes))
         segments = "1 segment painted" if count == 1 else f"{count} segments painted"
-        group = f"{len(self.highlighted)} under the pointer" if self.level else ""
+        group = f"{len(self.highlighted)} segments selected" if self.level else ""
         opacity = round(100 * self.tool.look.opacity)
-        scale = f"{round(100 * self.viewport.scale)} %, paint {opacity} %"
-        return tuple(line for line in (segments, group, scale, "h shows the keys") if line)
+        scale = f"zoom {round(100 * self.viewport.scale)} %, opacity {opacity} %"
+        return tuple(line for line in (segments, group, scale, "h: help") if line)
 
     def mouse(self, event: Mouse) -> None:
         """Handle a mouse event."""
@@ -198,7 +198,7 @@ class PaintingView(ZoomView):
         opacity = OPACITIES[(OPACITIES.index(self.tool.look.opacity) + 1) % len(OPACITIES)]
         self.tool.look = replace(self.tool.look, opacity=opacity)
         self.show(self.viewport)
-        return f"paint covers {round(100 * opacity)} %"
+        return f"opacity {round(100 * opacity)} %"
 
     def _press(self, event: Mouse) -> None:
         if event.button == "middle":

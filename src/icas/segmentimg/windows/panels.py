@@ -87,7 +87,7 @@ def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
     step = size + 7
     left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
     panel = blank(int(left + right) + 52, 38 + size + step * len(rows))
-    write(panel, (14, 8), "Keys and buttons (h closes)", size + 3, ACCENT)
+    write(panel, (14, 8), "Keys and mouse (h: close)", size + 3, ACCENT)
     for number, (key, words) in enumerate(rows):
         top = 26 + size + number * step
         write(panel, (14, top), key, size, ACCENT)
@@ -149,11 +149,11 @@ def palette_image(status: PaletteStatus) -> Image:
     write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
     rgb = ", ".join(map(str, chosen.color))
     write(image, (MARGIN + 44, top + 23), rgb, FONT_SIZE - 1, DIM)
-    bright = (status.mode, f"picture {status.number} of {status.pictures}")
+    bright = (status.mode, f"image {status.number} of {status.pictures}")
     lines = [(line, FOREGROUND) for line in bright]
     lines += [(line, DIM) for line in (*name, *status.details)]
-    saved = ("saved or not painted", DIM)
-    lines += [("● not saved", ACCENT) if status.unsaved else saved]
+    saved = ("no unsaved changes", DIM)
+    lines += [("● unsaved changes", ACCENT) if status.unsaved else saved]
     for number, (line, color) in enumerate(lines):
         write(image, (MARGIN, top + 48 + 18 * number), line, FONT_SIZE, color)
     return image
@@ -201,8 +201,8 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
     cells = [
         (opened.picture.path.name, small),
         (f"{count_of(document.labels)} segments now", overlay(small, now)),
-        (f"{count_of(document.first)} before cuts", mottled(first)),
-        (f"{FEW_SEGMENTS} by the merge tree", mottled(few)),
+        (f"{count_of(document.first)} segments at first", mottled(first)),
+        (f"{FEW_SEGMENTS} segments (merge tree)", mottled(few)),
         ("painted", np.asarray(colors[classes], np.uint8)),
         ("edges", np.repeat(np.where(now == 0, 255, 0).astype(np.uint8)[..., None], 3, axis=2)),
     ]
@@ -217,9 +217,9 @@ def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
     height, width = max(dark.shape[0], MIN_SIZE[0]), max(dark.shape[1], MIN_SIZE[1])
     image = blank(width, height)
     image[: dark.shape[0], : dark.shape[1]] = dark
-    status = f"cannot be opened: {error}" if error else "is being cut into segments …"
+    status = f"cannot open: {error}" if error else "segmenting …"
     y = height // 2 - 2 * WAITING_FONT_SIZE
-    for line in (path.name, status, "n next, p previous, q quit"):
+    for line in (path.name, status, "n: next, p: previous, q: quit"):
         color = ACCENT if line == path.name else FOREGROUND
         for part in wrapped(line, width - 40, WAITING_FONT_SIZE):
             write(image, (20, y), part, WAITING_FONT_SIZE, color)
