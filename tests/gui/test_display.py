@@ -39,7 +39,7 @@ def test_without_a_display_one_line_and_exit_2(pictures, tmp_path, name, words):
     done = run([pictures, "--out", tmp_path / "out"], DISPLAY=name)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"segmentimg: {words}: give --no-gui to cut pictures without one\n"
+    assert done.stderr == f"segmentimg: {words}: use --no-gui to segment without windows\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -59,7 +59,7 @@ def test_headless_opencv_is_reported_with_its_cure(pictures, monkeypatch, capsys
     assert capsys.readouterr().err == (
         "segmentimg: this OpenCV is built without windows: pip uninstall -y"
         " opencv-contrib-python-headless, then pip install --force-reinstall"
-        " opencv-contrib-python, or give --no-gui to cut pictures without one\n"
+        " opencv-contrib-python, or use --no-gui to segment without windows\n"
     )
 
 
@@ -102,6 +102,6 @@ def test_where_masks_cannot_go_is_reported_before_a_window_opens(display, pictur
     done = run([pictures, "--out", tmp_path / "file" / "out"], DISPLAY=display.name)
     assert done.returncode == 2
     assert done.stderr == (
-        f"segmentimg: masks cannot go into {tmp_path}/file/out: {tmp_path}/file is no folder;"
-        " give another --out\n"
+        f"segmentimg: cannot write masks to {tmp_path}/file/out: {tmp_path}/file is not a folder:"
+        " choose another --out\n"
     )

@@ -41,7 +41,7 @@ def test_through_a_folder_and_back(sit):
     driver.press("q")
     code, out, err = driver.end("q")
     assert (code, err) == (0, "")
-    assert out == (f"3 pictures, 1 saved, 2 painted but not saved, 0 unreadable -> {one.out}\n")
+    assert out == (f"3 images, 1 saved, 2 painted but not saved, 0 unreadable -> {one.out}\n")
     assert names(one.out) == [
         "astronaut.json",
         "astronaut_labels.png",

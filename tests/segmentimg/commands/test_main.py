@@ -39,7 +39,7 @@ def test_a_folder_gives_three_files_a_picture(folder, capsys):
     ]
     assert files(out) == sorted(names)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("3 pictures, ")
+    assert last.startswith("3 images, ")
     assert last.endswith(f"0 unreadable -> {out}")
     labels = cv2.imread(str(out / "coffee-1_segments.png"), cv2.IMREAD_UNCHANGED)
     image = icas.read_image(folder / "coffee-1.png")
@@ -62,7 +62,7 @@ def test_resume_segments_nothing_twice(folder, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "run_segmenter", lambda *given: runs.append(1) or real(*given))
     assert main([*words, "--resume"]) == 0
     assert runs == []
-    assert "3 pictures (3 from before)" in capsys.readouterr().out
+    assert "3 images (3 done before)" in capsys.readouterr().out
     out = folder.parent / "pictures_segmented"
     (out / "coffee-1_overlay.png").unlink()
     shutil.copy(folder / "rocket-2.jpg", folder / "astronaut-10.bmp")
@@ -121,9 +121,9 @@ def test_evaluate_prints_the_three_measures(data, capsys):
     ("words", "code", "told"),
     [
         ([], 2, "no image: segmentimg PATH"),
-        (["{picture}", "--save", "overlay"], 2, "goes with --no-gui"),
+        (["{picture}", "--save", "overlay"], 2, "needs --no-gui"),
         (["nowhere.jpg", "--no-gui"], 2, "does not exist"),
-        (["{empty}", "--no-gui"], 1, "no pictures"),
+        (["{empty}", "--no-gui"], 1, "no images"),
         (["{picture}", "--method", "sam", "--no-gui"], 2, "needs --sam-checkpoint"),
         (["{picture}", "--method", "magic", "--no-gui"], 2, "choose from"),
         (["{picture}", "--templates", "x"], 2, "no folder"),

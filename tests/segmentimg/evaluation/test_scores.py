@@ -50,9 +50,9 @@ def test_several_annotators_are_averaged():
 
 
 def test_sizes_must_agree():
-    with pytest.raises(icas.UsageError, match="true labels"):
+    with pytest.raises(icas.UsageError, match="ground truth"):
         evaluate(np.ones((3, 3), np.int32), [np.ones((3, 4))])
-    with pytest.raises(icas.UsageError, match="no true"):
+    with pytest.raises(icas.UsageError, match="no ground-truth"):
         evaluate(np.ones((3, 3), np.int32), [])
 
 

@@ -163,12 +163,16 @@ def array_of(changed):
     [
         ("document.json", lambda _: b"[]", ""),
         ("document.json", lambda _: b"{", ""),
-        ("document.json", lambda data: data.replace(b'"format": 1', b'"format": 2'), "knows 1"),
+        ("document.json", lambda data: data.replace(b'"format": 1', b'"format": 2'), "reads 1"),
         ("document.json", lambda data: data.replace(b'"files": {}', b'"files": []'), ""),
-        ("document.json", lambda data: data.replace(b'"class 1"]', b'"one", "two"]'), "fit"),
-        ("first.npy", array_of(lambda labels: labels[1:]), "fit together"),
-        ("first.npy", array_of(lambda labels: labels + 1000), "fit together"),
-        ("first.npy", array_of(lambda labels: labels.astype(np.int32) - 5), "fit together"),
+        (
+            "document.json",
+            lambda data: data.replace(b'"class 1"]', b'"one", "two"]'),
+            "inconsistent",
+        ),
+        ("first.npy", array_of(lambda labels: labels[1:]), "inconsistent"),
+        ("first.npy", array_of(lambda labels: labels + 1000), "inconsistent"),
+        ("first.npy", array_of(lambda labels: labels.astype(np.int32) - 5), "inconsistent"),
         ("classes.npy", array_of(lambda classes: classes + 9), "without a colour"),
         ("classes.npy", array_of(lambda classes: classes - 9), "without a colour"),
         ("overrides.npy", array_of(lambda pixels: pixels + 9), "without a colour"),
@@ -179,14 +183,16 @@ def array_of(changed):
 def test_what_does_not_fit_together_is_refused(tmp_path, whole, name, change, reason):
     place = tmp_path / "odd.paint"
     place.write_bytes(edited(whole[1], name, change))
-    with pytest.raises(icas.IcasError, match=rf"odd\.paint cannot be read.*{reason}.*move it away"):
+    with pytest.raises(
+        icas.IcasError, match=rf"cannot read autosave .*odd\.paint.*{reason}.*move it away"
+    ):
         read_autosave(place)
 
 
 def test_no_file_is_no_document_and_a_folder_is_told(tmp_path):
     assert read_autosave(tmp_path / "none.paint") is None
     (tmp_path / "a.paint").mkdir()
-    with pytest.raises(icas.IcasError, match=r"a\.paint cannot be read"):
+    with pytest.raises(icas.IcasError, match=r"cannot read autosave .*a\.paint"):
         read_autosave(tmp_path / "a.paint")
 
 

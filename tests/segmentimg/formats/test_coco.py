@@ -92,7 +92,7 @@ def test_large_runs_come_back_compressed():
 
 
 def test_runs_that_do_not_fill_the_size_are_refused():
-    with pytest.raises(UsageError, match="do not add up to 2x3"):
+    with pytest.raises(UsageError, match="do not sum to 2x3"):
         decode_rle({"size": [3, 2], "counts": [1, 2]})
 
 

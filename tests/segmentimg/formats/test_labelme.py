@@ -154,21 +154,21 @@ def test_the_later_shape_wins(tmp_path):
 
 def test_more_labels_than_colours_are_told(tmp_path):
     shapes = [shape("rectangle", [[0, 0], [3, 3]], f"label {number}") for number in range(25)]
-    with pytest.raises(UsageError, match="more labels than there are colours"):
+    with pytest.raises(UsageError, match="more labels than the palette has colours"):
         read_labelme(write(tmp_path, shapes), (40, 60))
 
 
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (shape("polygon", [[0, 0], [1, 1]]), "polygon of 2 points"),
-        (shape("rectangle", [[0, 0]]), "rectangle of 1 points"),
+        (shape("polygon", [[0, 0], [1, 1]]), "polygon with 2 points"),
+        (shape("rectangle", [[0, 0]]), "rectangle with 1 points"),
         (shape("spiral", [[0, 0]]), "spiral"),
-        (shape("polygon", [[0, 0], [1, math.nan], [2, 2]]), "nowhere near"),
-        (shape("polygon", [[0, 0], [1, 1e30], [2, 2]]), "nowhere near"),
+        (shape("polygon", [[0, 0], [1, math.nan], [2, 2]]), "far outside"),
+        (shape("polygon", [[0, 0], [1, 1e30], [2, 2]]), "far outside"),
         (shape("polygon", None), "shape 2"),
         (shape("polygon", [[0, 0, 0]]), "shape 2"),
-        (shape("rectangle", [[0, 0], [1, 1]], None), "its label is None, not text"),
+        (shape("rectangle", [[0, 0], [1, 1]], None), "label None is not text"),
         (shape("rectangle", [[0, 0], [1, 1]], ""), "class name"),
         (shape("mask", [[0, 0], [1, 1]]), "no 'mask'"),
         (shape("mask", [[0, 0], [1, 1]], mask="%%%"), "mask is damaged"),
@@ -187,15 +187,15 @@ def test_a_wrong_shape_is_told_with_its_number(tmp_path, one, words):
 def test_a_mask_beyond_the_picture_is_told(tmp_path):
     told = json.loads(labelme_bytes(Painting(np.ones((4, 4), int), CLASSES), "a.jpg"))
     told["shapes"][0]["points"] = [[58, 38], [61, 41]]
-    with pytest.raises(UsageError, match="beyond the picture"):
+    with pytest.raises(UsageError, match="beyond the image"):
         read_labelme(write(tmp_path, told["shapes"]), (40, 60), CLASSES)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"shapes": [', "no whole JSON"),
-        ("[]", "not labelme's"),
+        ('{"shapes": [', "not valid JSON"),
+        ("[]", "not a labelme file"),
         ('{"shapes": [], "imagePath": "a", "imageHeight": 40, "imageWidth": 61}', "61x40"),
     ],
 )

@@ -378,7 +378,7 @@ def test_labels_edited_since_keep_the_classes_that_are_listed(picture):
 def test_labels_of_more_classes_than_colours_are_told(picture):
     picture.out.mkdir()
     put(picture.file("_labels.png"), np.array([[0, 400]], np.uint16))
-    with pytest.raises(UsageError, match=r"a_labels\.png holds class 400.*--palette"):
+    with pytest.raises(UsageError, match=r"a_labels\.png: class 400.*--palette"):
         load_painting(picture, (1, 2), CLASSES)
 
 
@@ -424,7 +424,9 @@ def test_a_file_cut_short_anywhere_is_told(picture, saves):
     whole = path.read_bytes()
     for kept in range(len(whole) - 12):  # the last chunk is empty
         path.write_bytes(whole[:kept])
-        with pytest.raises(UnreadableImageError, match="no whole PNG: mend it or move") as told:
+        with pytest.raises(
+            UnreadableImageError, match="not a valid PNG: repair it or move"
+        ) as told:
             load_painting(picture, (30, 30), CLASSES)
         assert str(path) in str(told.value)
 
@@ -446,13 +448,13 @@ def test_a_damaged_file_is_told_or_harmless(picture, saves):
 
 def test_a_mask_of_no_colour_is_told(picture):
     put(picture.out / "a_mask_(R:256,G:0,B:0).png", white([[1]]))
-    with pytest.raises(UsageError, match=r"R:256.*between 0 and 255"):
+    with pytest.raises(UsageError, match=r"R:256.*must be 0 to 255"):
         load_painting(picture, (1, 1))
 
 
 def test_labels_in_colour_are_told(picture):
     put(picture.out / "a_labels.png", RED_PAINT)
-    with pytest.raises(UsageError, match="no label map"):
+    with pytest.raises(UsageError, match="not a label map"):
         load_painting(picture, (1, 4))
 
 
@@ -462,7 +464,7 @@ def test_labels_in_colour_are_told(picture):
 def test_a_json_with_odd_classes_is_told(picture, classes):
     save(picture, painting([1]))
     picture.file(".json").write_text(json.dumps({"icas": "1", "classes": classes}))
-    with pytest.raises(UsageError, match=r"a\.json is damaged"):
+    with pytest.raises(UsageError, match=r"a\.json: the list of classes is damaged"):
         load_painting(picture, (1, 1))
 
 
@@ -482,7 +484,7 @@ def test_a_full_disk_leaves_what_was_there(picture, monkeypatch, written):
     monkeypatch.setattr(
         masks, "write_whole", lambda *given: (real if next(count) < written else full_disk)(*given)
     )
-    with pytest.raises(IcasError, match=r"cannot write into .*out: no space") as told:
+    with pytest.raises(IcasError, match=r"cannot write to .*out: no space") as told:
         save(picture, painting([0, 3, 3]))
     assert told.value.exit_code == 1
     assert {path.name: path.read_bytes() for path in picture.out.iterdir()} == before
@@ -504,9 +506,9 @@ def test_a_folder_that_may_not_be_written_is_told(picture):
 
 def test_a_file_in_place_of_the_folder_is_told(picture):
     picture.out.write_text("a file")
-    with pytest.raises(IcasError, match="cannot write into"):
+    with pytest.raises(IcasError, match="cannot write to"):
         save(picture, painting([1]))
-    with pytest.raises(IcasError, match="cannot read the folder"):
+    with pytest.raises(IcasError, match="cannot read folder"):
         load_painting(picture, (1, 1))
 
 

@@ -41,7 +41,7 @@ def test_pipes_devices_and_links_are_named_and_never_waited_for(source, capsys):
     said = capsys.readouterr()
     lines = [f"unreadable: {source / name}: {why}" for name, why in told.items()]
     assert sorted(said.err.splitlines()) == sorted(lines)
-    assert "1 picture," in said.out
+    assert "1 image," in said.out
 
 
 @pytest.mark.timeout(60)

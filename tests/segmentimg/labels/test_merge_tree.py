@@ -60,7 +60,7 @@ def test_edges_stay_edges():
 
 
 def test_wrong_input_is_told(coffee, tree):
-    with pytest.raises(icas.UsageError, match="labels are"):
+    with pytest.raises(icas.UsageError, match="shape mismatch: labels"):
         icas.merge_tree(coffee[0], coffee[1][1:])
     with pytest.raises(icas.UsageError, match="at least 1"):
         icas.labels_at(tree, 0)

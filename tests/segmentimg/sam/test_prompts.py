@@ -54,7 +54,7 @@ def test_points_alone_are_one_prompt_in_their_order():
 
 @pytest.mark.parametrize("points", [(), ((1, 2, 0),)])
 def test_nothing_pointed_at_is_told(points):
-    with pytest.raises(icas.UsageError, match="a box or a foreground point is needed"):
+    with pytest.raises(icas.UsageError, match="give a box or a foreground point"):
         Prompts(points=points).split()
 
 
@@ -69,14 +69,14 @@ def test_values_come_in_order_and_of_one_type():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"boxes": [(1, 2, 3)]}, "box 1,2,3: 4 numbers are needed, x0,y0,x1,y1"),
-        ({"boxes": (1, 2, 3, 4)}, "box 1: 4 numbers"),
+        ({"boxes": [(1, 2, 3)]}, "box 1,2,3: expected 4 numbers x0,y0,x1,y1"),
+        ({"boxes": (1, 2, 3, 4)}, "box 1: expected 4 numbers"),
         ({"boxes": [(1, 2, 1, 9)]}, "box 1,2,1,9 has no area"),
         ({"boxes": [(1, 2, float("nan"), 9)]}, "4 numbers"),
-        ({"boxes": ["abcd"]}, "box abcd: 4 numbers"),
-        ({"points": [(1, 2, 3)]}, "the label is 1"),
-        ({"points": [(1,)]}, "point 1: 3 numbers are needed, x,y,label"),
-        ({"points": [(1, 2, 0.5)]}, "the label is 1"),
+        ({"boxes": ["abcd"]}, "box abcd: expected 4 numbers"),
+        ({"points": [(1, 2, 3)]}, "label must be 1"),
+        ({"points": [(1,)]}, "point 1: expected 3 numbers x,y,label"),
+        ({"points": [(1, 2, 0.5)]}, "label must be 1"),
         ({"points": [(1, 2, 1, 1)]}, "3 numbers"),
     ],
 )
@@ -87,7 +87,7 @@ def test_what_is_no_box_or_point_is_told(given, words):
 
 def test_what_lies_outside_the_picture_is_told_or_cut():
     assert Prompts(((-5, 5, 200, 9),)).within((50, 100)).boxes == ((0, 5, 100, 9),)
-    with pytest.raises(icas.UsageError, match="point 100,5 lies outside the picture of 100x50"):
+    with pytest.raises(icas.UsageError, match="point 100,5 is outside the image"):
         Prompts(points=((100, 5, 1),)).within((50, 100))
-    with pytest.raises(icas.UsageError, match="box 0,60,9,70 lies outside"):
+    with pytest.raises(icas.UsageError, match="box 0,60,9,70 is outside"):
         Prompts(((0, 60, 9, 70),)).within((50, 100))

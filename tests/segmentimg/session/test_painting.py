@@ -48,7 +48,7 @@ def test_templates_are_found_and_painted(folders, capsys):
     mask = mask_of(out, "cat")
     rows, columns = np.nonzero(mask)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (80, 119, 100, 149)
-    assert "1 place of templates" in capsys.readouterr().out
+    assert "1 template match," in capsys.readouterr().out
     reported = json.loads((out / "cup.json").read_text())
     assert reported["classes"] == []
     assert reported["painted_files"] == ["cup_labels.png"]
@@ -66,7 +66,7 @@ def test_resume_leaves_finished_pictures_out_and_other_templates_do_not(folders,
     assert run(folders) == 0
     capsys.readouterr()
     assert run(folders, "--resume") == 0
-    assert "(2 from before)" in capsys.readouterr().out
+    assert "(2 done before)" in capsys.readouterr().out
     assert run(folders, "--resume", "--template-threshold", "0.2") == 0
     assert "from before" not in capsys.readouterr().out
 
@@ -184,4 +184,4 @@ def test_grabcut_by_box_and_points_gives_segments_and_a_mask(folders):
 def test_a_method_that_is_reported_nothing_says_so(folders, capsys):
     words = [str(folders / "pictures" / "cup.png"), "--method", "grabcut", "--no-gui"]
     assert main(words) == 2
-    assert "nothing is annotated" in capsys.readouterr().err
+    assert "needs --box" in capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_closed_and_begun_again_it_goes_on(begin, folder):
     after = opened(session).document.state()
     for name in ("first", "labels", "classes", "overrides"):
         assert (getattr(after, name) == getattr(before, name)).all()
-    assert session.current.note == "goes on with painting that was not saved"
+    assert session.current.note == "restored unsaved painting"
     assert session.unsaved == (folder / "a.png",)
     assert session.close().unsaved == (folder / "a.png",)
 
@@ -151,7 +151,7 @@ def test_after_a_save_the_document_is_known_again(begin, folder):
     summary = session.close()
     assert (summary.saved, summary.unsaved) == (1, ())
     session = begin()
-    assert opened(session).note == "painted before"
+    assert opened(session).note == "restored the painting"
     assert session.current.document.labels[:, 4].max() == 0  # cuts are more than masks tell
     assert session.current.document.class_map()[4, 3] == 1
     assert session.unsaved == ()
@@ -170,7 +170,7 @@ def test_with_another_method_unsaved_painting_lies_over_the_new_segments(begin):
     assert list(found) == [RED]
     assert (np.argwhere(found[RED]).max(axis=0) == 7).all()
     assert found[RED].sum() == 64
-    assert "over new segments" in session.current.note
+    assert "on new segments" in session.current.note
     # the palette's classes keep their numbers and names
     assert [one.name for one in session.current.classes] == ["tree", "sky", "car"]
     assert session.unsaved
@@ -203,7 +203,7 @@ def test_masks_edited_by_hand_win_and_cuts_stay(begin, folder, ahead):
     assert look(session) == [[0] * 4, [0, 1, 0, 0], [0] * 4]
     assert (session.current.document.labels[:, 4] == 0).all()
     assert session.unsaved == ()
-    assert "painted from a_mask" in session.current.note
+    assert "loaded a_mask" in session.current.note
 
 
 def test_a_mask_that_is_added_by_hand_counts(begin, folder):
@@ -226,7 +226,7 @@ def test_masks_that_are_deleted_leave_the_picture_unpainted(begin, folder):
     (folder.parent / "small_segmented" / "a_labels.png").unlink()
     session = begin()
     assert look(session) == BARE
-    assert session.current.note == "its masks are gone: not painted"
+    assert session.current.note == "no masks found: nothing is painted"
 
 
 def test_without_resume_unsaved_painting_is_put_aside_and_never_overwritten(begin, folder):
@@ -418,7 +418,7 @@ def test_a_palette_in_another_order_gives_each_class_its_new_number(begin):
     session = begin()
     assert (opened(session).document.class_map()[4, 4], session.current.note) == (
         1,
-        "painted before",
+        "restored the painting",
     )
 
 
@@ -435,7 +435,7 @@ def test_a_picture_that_cannot_be_read_is_reported_and_the_rest_goes_on(begin, f
     assert list(summary.unreadable) == [folder / "b.png"]
     assert (summary.pictures, summary.saved) == (3, 0)
     assert summary.line() == (
-        "3 pictures, 0 saved, 1 painted but not saved, 1 unreadable ->"
+        "3 images, 0 saved, 1 painted but not saved, 1 unreadable ->"
         f" {folder.parent / 'small_segmented'}"
     )
 

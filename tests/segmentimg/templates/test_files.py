@@ -112,7 +112,7 @@ def test_sizes_are_checked_before_any_picture_is_read(tmp_path, monkeypatch):
 
 def test_folders_that_are_empty_or_none(tmp_path):
     (tmp_path / "t").mkdir()
-    with pytest.raises(UsageError, match=r"no pictures in .*the folder of templates"):
+    with pytest.raises(UsageError, match=r"no images in .*the folder of templates"):
         load_templates(tmp_path / "t")
     with pytest.raises(UsageError, match="no folder"):
         load_templates(tmp_path / "none")
@@ -127,15 +127,15 @@ def test_a_picture_that_cannot_be_read(tmp_path, part):
         pictures(tmp_path / name)
     whole = (tmp_path / part / "t2.png").read_bytes()
     (tmp_path / part / "t2.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match=rf"{part} .*t2\.png cannot be read: "):
+    with pytest.raises(UsageError, match=rf"cannot read {part} .*t2\.png: "):
         load_templates(tmp_path / "template", masks=tmp_path / "mask")
     (tmp_path / part / "t2.png").write_bytes(b"no picture")
-    with pytest.raises(UsageError, match=rf"{part} .*t2\.png cannot be read: "):
+    with pytest.raises(UsageError, match=rf"cannot read {part} .*t2\.png: "):
         load_templates(tmp_path / "template", masks=tmp_path / "mask")
 
 
 def test_a_template_that_nothing_counts_of_is_named(tmp_path):
     pictures(tmp_path / "t")
     flags(tmp_path / "a", NAMES, value=0)
-    with pytest.raises(UsageError, match=r"'t1\.png'.*attention is black"):
+    with pytest.raises(UsageError, match=r"'t1\.png'.*attention is all black"):
         load_templates(tmp_path / "t", tmp_path / "a")

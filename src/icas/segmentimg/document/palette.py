@@ -124,7 +124,7 @@ class Painting:
         given = np.asarray(self.class_map)
         if given.ndim != 2 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
             raise UsageError(
-                f"class map must be an (h, w) int array, got {given.dtype} {given.shape}"
+                f"class map must be an (h, w) int array, got {given.dtype} of shape {given.shape}"
             )
         classes = Palette(self.classes)
         least, most = int(given.min()), int(given.max())

@@ -40,7 +40,7 @@ class Annotation:
         if strokes.ndim != 2 or strokes.dtype != np.uint8 or strokes.max(initial=0) > 4:
             raise UsageError(
                 f"strokes must be an (h, w) uint8 array, 0 to 4, got {strokes.dtype}"
-                f" {strokes.shape}"
+                f" of shape {strokes.shape}"
             )
         height, width = strokes.shape
         for row0, row1, col0, col1 in self.boxes:

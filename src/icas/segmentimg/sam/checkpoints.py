@@ -159,8 +159,8 @@ def _require_fit(
     if faults:
         count = len(missing) + len(extra) + len(other)
         raise UsageError(
-            f"{path} does not match Segment Anything's {name}, tensors that differ: {count}:"
-            f" {'; '.join(faults)}"
+            f"{path} differs from Segment Anything's {name} in {count}"
+            f" tensor{'s' * (count > 1)}: {'; '.join(faults)}"
         )
 
 

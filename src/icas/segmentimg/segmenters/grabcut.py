@@ -85,6 +85,8 @@ class GrabCut(Segmenter):
         return np.where(self.object_mask(image), 2, 1).astype(np.int32)
 
     def object_mask(self, image: Image) -> NDArray[np.bool_]:
+        if not self.prompted:
+            raise UsageError("method 'grabcut' needs --box X0,Y0,X1,Y1 or --point X,Y,LABEL")
         shape = (image.shape[0], image.shape[1])
         boxes = marks.boxes_of(self.boxes, shape)
         strokes = marks.point_strokes(self.points, shape)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from icas.common.errors import IcasError
 from icas.io.formats import os_reason
+from icas.notebook.html import plural
 from icas.segmentimg.formats.autosave import AutosaveWriter, autosave_path
 from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage
@@ -126,8 +127,9 @@ class SessionSummary:
     def line(self) -> str:
         """The last line of the command."""
         return (
-            f"{self.pictures} pictures, {self.saved} saved, {len(self.unsaved)} painted but not"
-            f" saved, {len(self.unreadable)} unreadable -> {', '.join(map(str, self.out))}"
+            f"{self.pictures} {plural('image', self.pictures)}, {self.saved} saved,"
+            f" {len(self.unsaved)} painted but not saved, {len(self.unreadable)} unreadable"
+            f" -> {', '.join(map(str, self.out))}"
         )
 
 

@@ -81,8 +81,8 @@ class Template:
         ):
             if array.shape != shape or array.dtype != dtype or array.size == 0:
                 raise UsageError(
-                    f"template {self.name!r}: {part} must be {np.dtype(dtype)} {shape}, got"
-                    f" {array.dtype} {array.shape}"
+                    f"template {self.name!r}: {part} must be {np.dtype(dtype)} of shape {shape},"
+                    f" got {array.dtype} of shape {array.shape}"
                 )
         if not self.attention.any():
             raise UsageError(
