@@ -171,9 +171,9 @@ def test_a_disk_that_stays_full_ends_in_failure(sit):
     resource.prlimit(one.driver.process.pid, resource.RLIMIT_FSIZE, (64, most))
     one.driver.press("2")
     one.driver.click(first)
-    one.driver.until("it is output", lambda: "cannot be kept" in one.driver.err)
+    one.driver.until("it is output", lambda: "cannot autosave" in one.driver.err)
     one.driver.press("q")
     ended = one.driver.end("q")
     assert ended.code == 1
-    assert ended.err.count("painting cannot be kept") == 2
+    assert ended.err.count("cannot autosave to") == 2
     assert "Traceback" not in ended.err

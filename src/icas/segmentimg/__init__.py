@@ -1,3 +1,3 @@
-"""Cuts an image into segments and lets a person paint them."""
+"""Interactive image segmentation: segment an image, then paint the segments with classes."""
 
 from __future__ import annotations

@@ -31,12 +31,12 @@ NO_OVERRIDE = -1
 
 @dataclass(frozen=True)
 class PaintState:
-    """A copy of all that a document holds beside its image and its undo stack.
+    """A copy of the content of a document, without its image and undo stack.
 
     Attributes
     ----------
     first, labels : (h, w) int32 ndarray
-        Segments before any cut, and now; the same array if nothing was cut.
+        Segments before any `cut`, and now; the same array if there was none.
     classes : (K + 1,) int16 ndarray
         Class of each segment, 0 = not painted.
     overrides : (h, w) int16 ndarray or None
@@ -53,21 +53,21 @@ class PaintState:
 
 
 class PaintDocument:
-    """An image being painted.
+    """An image with segments that can be painted, with undo.
 
-    Segments have classes, classes have colors; the image itself is never changed. Brushed pixels
-    (`brush`, `stamp`) lie over the segments. Every command returns the bounding box of the pixels
-    that changed, (first row, last row + 1, first column, last column + 1), or None if nothing
-    changed. Colors are (red, green, blue), 0-255; None as a color clears.
+    Each segment has a class or none, each class a color. Brushed pixels (`brush`, `stamp`)
+    override their segment. Every command returns the bounding box of the changed pixels (first
+    row, last row + 1, first column, last column + 1), or None if nothing changed. Colors are
+    (red, green, blue), 0-255; the color None clears. The image itself is not changed.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
         RGB; or any other image that `icas.segment` takes.
     labels : (h, w) int ndarray
-        Segments 1…K, each one connected region; 0 = edge. An int32 array is kept, not copied.
+        Segments 1…K, each a connected region; 0 = edge. An int32 array is not copied.
     colors : sequence of (int, int, int), default ()
-        Classes 1…n; other colors get the next numbers when they are first used.
+        Colors of the classes 1…n; further colors get the next numbers at first use.
     history_bytes : int, default 64 MiB
         Maximum size of the undo stack.
 
@@ -78,13 +78,13 @@ class PaintDocument:
     colors : list of (int, int, int)
         Color of class n at n - 1.
     first : (h, w) int32 ndarray
-        Segments before any cut; read only.
+        Segments as given, before any `cut`; read only.
     labels : (h, w) int32 ndarray
         Segments now; read only.
     classes : (K + 1,) int16 ndarray
         Class of each segment, 0 = not painted; read only.
     revision, cuts : int
-        Number of changes so far, and of changes of `labels`.
+        Number of changes so far, and of changes to `labels`.
 
     Raises
     ------
@@ -93,8 +93,8 @@ class PaintDocument:
 
     See Also
     --------
-    icas.segment : makes labels.
-    icas.paint_templates : makes masks for `stamp`.
+    icas.segment : computes `labels`.
+    icas.paint_templates : computes masks for `stamp`.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class PaintDocument:
     >>> document.reset(), document.painted
     ((0, 4, 0, 6), False)
 
-    A cut splits a segment; the pieces keep its class:
+    An edge line splits a segment; the parts keep its class:
 
     >>> document.cut((1, 0), (1, 2))
     (0, 4, 0, 3)
@@ -236,7 +236,7 @@ class PaintDocument:
         return int(self.labels[row, col]) if inside else 0
 
     def origin_of(self, segment: int) -> int:
-        """Segment before all cuts of which a segment is, or was, a part.
+        """Original segment that a segment is, or was, a part of.
 
         Parameters
         ----------
@@ -249,12 +249,12 @@ class PaintDocument:
         return self._origins.get(segment, segment)
 
     def pieces_of(self, origins: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Segments into which segments before all cuts were split.
+        """Present parts of original segments, which `cut` may have split.
 
         Parameters
         ----------
         origins : (n,) int32 ndarray
-            Segments before all cuts.
+            Numbers of original segments.
 
         Returns
         -------
@@ -267,7 +267,7 @@ class PaintDocument:
         return np.array(sorted({*chosen, *added}), np.int32)
 
     def box_of(self, segment: int) -> Box:
-        """Box that contains a segment, empty if that has no pixels.
+        """Box that contains a segment, empty if it has no pixels.
 
         Parameters
         ----------
@@ -357,7 +357,7 @@ class PaintDocument:
         return self._commit(Edit(chosen, before, after, (count, count), box, overrides=erased))
 
     def cut(self, start: Pixel, end: Pixel) -> Box | None:
-        """Turn the pixels of a line into edge; the regions on its sides become segments.
+        """Draw an edge line; the regions on its sides become segments.
 
         Parameters
         ----------
@@ -392,7 +392,7 @@ class PaintDocument:
     def brush(
         self, row: int, col: int, radius: int, color: Color | None, start: Pixel | None = None
     ) -> Box | None:
-        """Paint the pixels of a disc, whatever their segments, or clear them.
+        """Paint or clear the pixels of a disc, regardless of segments.
 
         Parameters
         ----------
@@ -402,7 +402,7 @@ class PaintDocument:
             In pixels; 0 is one pixel.
         color : (int, int, int) or None
         start : (int, int), optional
-            Row and column from which the disc is moved to its center.
+            Row and column from which the disc is moved to its center; the area it sweeps changes.
 
         Returns
         -------
@@ -423,7 +423,7 @@ class PaintDocument:
         return self._override(box, swept(box, (from_row, from_col), (row, col), radius), color)
 
     def stamp(self, mask: NDArray[np.bool_], color: Color | None) -> Box | None:
-        """Paint the pixels of a mask, whatever their segments, or clear them.
+        """Paint or clear the pixels of a mask, regardless of segments.
 
         Parameters
         ----------
@@ -445,7 +445,7 @@ class PaintDocument:
         return self._override(box, mask[rows_of(box)], color) if mask.any() else None
 
     def reset(self) -> Box | None:
-        """Clear all paint and undo all cuts, as one entry of the undo stack.
+        """Clear all labels and drawn edges, as one entry of the undo stack.
 
         Returns
         -------
@@ -475,7 +475,7 @@ class PaintDocument:
         return self._apply(self._history.undo()[::-1], back=True)
 
     def redo(self) -> Box | None:
-        """Redo what was undone last.
+        """Redo the last undone command or stroke.
 
         Returns
         -------
@@ -502,7 +502,7 @@ class PaintDocument:
         self._history.begin_group()
 
     def end_stroke(self) -> None:
-        """End what `begin_stroke` began, if anything."""
+        """End the stroke of `begin_stroke`, if there is one."""
         self._history.end_group()
 
     def class_map(self) -> NDArray[np.int16]:
@@ -516,7 +516,7 @@ class PaintDocument:
         return self.classes_of(np.s_[:, :])
 
     def classes_of(self, place: Any) -> NDArray[np.int16]:
-        """Class of some pixels, without a map of the whole image.
+        """Class of selected pixels, without a map of the whole image.
 
         Parameters
         ----------
@@ -537,7 +537,7 @@ class PaintDocument:
     def take_over(self, painted: NDArray[np.integer[Any]]) -> None:
         """Start from a class map; clears the undo stack.
 
-        Segments of one class throughout become painted segments, other pixels brushed ones.
+        Segments with a single class are painted; in other segments the pixels are brushed.
 
         Parameters
         ----------
@@ -601,7 +601,7 @@ class PaintDocument:
         return f"<PaintDocument: {width}x{height} pixels, painted colours: {len(self.masks())}>"
 
     def _repr_html_(self) -> str:
-        """The image with its paint, as in the window, for notebooks."""
+        """The painted image as in the window, for notebooks."""
         from icas.notebook.show import show
 
         return show(self)._repr_html_()

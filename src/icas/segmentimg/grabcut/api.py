@@ -1,4 +1,4 @@
-"""GrabCut: the mask of one object, from rectangles, strokes or both."""
+"""GrabCut: the mask of one object from boxes, strokes or both."""
 
 from __future__ import annotations
 
@@ -28,28 +28,27 @@ def grabcut(
     probable_background: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> Mask:
-    """Cut one object out of a picture.
+    """Segment one object in an image.
 
-    With a rectangle this is OpenCV's GrabCut. Strokes alone are spread over superpixels by colour
-    and geodesic distance first, and GrabCut then cuts a band along the border. A picture of more
-    than 320,000 pixels is cut at that size; the border is found again at full size.
+    Boxes are segmented by OpenCV's GrabCut. Strokes without a box are first propagated over
+    superpixels by color and geodesic distance; GrabCut then refines a band along the border.
 
     Parameters
     ----------
     image_rgb : (h, w, 3) uint8 ndarray
-        RGB; gray, RGBA (over white) and uint16 (the upper eight bits) do too.
-    box : (x0, y0, x1, y1) or a sequence of those, optional
-        Rectangles in pixels that hold the object; x1 and y1 are the first pixel behind. All outside
-        of them is background, unless strokes of foreground lie there.
+        RGB; or any other image that `icas.segment` takes.
+    box : (x0, y0, x1, y1) or sequence of those, optional
+        Boxes around the object, in pixels; x1 and y1 are exclusive. Pixels outside all boxes are
+        background, unless there are foreground strokes outside.
     foreground, background : (h, w) bool ndarray, optional
-        Strokes that are kept. Where two strokes lie on a pixel, sure ones count before probable
-        ones, and background before foreground.
+        Strokes on the object and on the background. Where strokes overlap, sure strokes take
+        precedence over probable ones, and background over foreground.
     rounds : int, default 5
-        At most so many rounds, at least 1; fewer where a round changes nothing.
+        Maximum number of rounds, at least 1; stops earlier when a round changes nothing.
     probable_foreground, probable_background : (h, w) bool ndarray, optional
-        Strokes that may be overruled.
+        Strokes whose pixels may change sides.
     seed : int, default 0
-        Of the colour mixtures' start.
+        Random seed of the color mixtures.
 
     Returns
     -------
@@ -59,17 +58,26 @@ def grabcut(
     Raises
     ------
     UsageError
-        There is neither a rectangle nor a stroke, nothing says what is background, a rectangle is
-        empty or outside the picture, a mask has another shape, or no round is asked for.
+        There is no box and no stroke; the box covers the whole image and there is no background
+        stroke; a box is empty or outside the image; a stroke mask has another shape; or `rounds`
+        is below 1.
 
     See Also
     --------
-    icas.segment : ``method="grabcut"``, the same as label map, with boxes and points.
+    icas.segment : ``method="grabcut"``, the same as a label map, from boxes and points.
 
     Notes
     -----
-    Sources: C. Rother, V. Kolmogorov and A. Blake, "GrabCut", SIGGRAPH 2004, OpenCV's ``grabCut``;
-    for strokes X. Bai and G. Sapiro, 2007, V. Gulshan et al., 2010.
+    An image of more than 320,000 pixels is segmented at that size, then the border is refined at
+    full size.
+
+    References
+    ----------
+    .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut", SIGGRAPH 2004.
+    .. [2] X. Bai and G. Sapiro, "A geodesic framework for fast interactive image and video
+       segmentation and matting", ICCV 2007.
+    .. [3] V. Gulshan et al., "Geodesic star convexity for interactive image segmentation",
+       CVPR 2010.
 
     Examples
     --------
@@ -78,8 +86,8 @@ def grabcut(
     >>> rows, columns = np.ogrid[:60, :80]
     >>> disc = (rows - 30) ** 2 + (columns - 40) ** 2 < 200
     >>> image = np.where(disc[..., None], (200, 120, 0), (40, 60, 90)).astype(np.uint8)
-    >>> found = icas.grabcut(image, box=(20, 10, 60, 50))
-    >>> found.shape, found.dtype, bool((found == disc).all())
+    >>> mask = icas.grabcut(image, box=(20, 10, 60, 50))
+    >>> mask.shape, mask.dtype, bool((mask == disc).all())
     ((60, 80), dtype('bool'), True)
     """
     image = as_image(image_rgb)

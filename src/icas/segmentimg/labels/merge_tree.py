@@ -1,4 +1,4 @@
-"""The merge tree: the order in which neighbouring segments are merged."""
+"""Merge tree of a segmentation: the order in which adjacent segments are merged."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ from icas.segmentimg.labels.labels import Labels, borders, count_of, mean_colors
 
 @dataclass(frozen=True)
 class MergeTree:
-    """Segments and the order in which they merge, most similar first.
-
-    What `icas.merge_tree` gives; `icas.labels_at` reads it.
+    """Segments of an image and the order in which they merge, most similar first.
 
     Parameters
     ----------
     labels : (h, w) int32 ndarray
-        The segments, 1…K; 0 = edge.
+        Segments 1…K; 0 = edge.
     merges : (K - 1, 4) float64 ndarray
-        A row a merge: the two nodes that join, the cost, and the pixels of the new node. Segment s
-        is node s - 1, the node made in row r is K + r, as in `scipy.cluster.hierarchy.linkage`.
-        Costs never fall from row to row.
+        One row per merge: the two merged nodes, the cost, and the size of the new node in pixels.
+        Segment s is node s - 1; the node made in row r is K + r, as in
+        `scipy.cluster.hierarchy.linkage`. Costs are non-decreasing.
 
     Attributes
     ----------
@@ -36,8 +34,8 @@ class MergeTree:
 
     See Also
     --------
-    icas.merge_tree : makes one.
-    icas.labels_at : the segments where some are left.
+    icas.merge_tree : computes a merge tree.
+    icas.labels_at : label map with a given number of segments.
 
     Examples
     --------
@@ -57,24 +55,23 @@ class MergeTree:
 
     @property
     def count(self) -> int:
-        """int: segments at the bottom, K."""
+        """int: number of segments before any merge, K."""
         return len(self.merges) + 1 if self.labels.max(initial=0) else 0
 
     def table(self, n: int) -> NDArray[np.int32]:
-        """Number of each segment's group where `n` groups are left.
+        """Map each segment to its group when `n` groups are left.
 
-        Groups are numbered in the order of their lowest segment. A look-up of the label map in this
-        table gives the label map at that level.
+        ``tree.table(n)[tree.labels]`` is the label map with `n` segments.
 
         Parameters
         ----------
         n : int
-            At least 1; of more than there are, each segment is a group.
+            Number of groups, at least 1; with `n` >= K each segment is a group.
 
         Returns
         -------
         (K + 1,) int32 ndarray
-            1… for each segment; 0 stays 0.
+            Group of each segment, numbered from 1 by the lowest segment; 0 for label 0.
 
         Raises
         ------
@@ -92,7 +89,7 @@ class MergeTree:
         return numbered(np.concatenate([[-1], root[:count]]))
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the segments, and fewer and fewer of them."""
+        """The segments, and label maps with a 4th, a 16th and a 64th of them, for notebooks."""
         from icas.notebook.show import show
 
         some = [n for n in (self.count // 4, self.count // 16, self.count // 64) if n > 1]
@@ -100,34 +97,36 @@ class MergeTree:
 
 
 def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
-    """The order in which neighbouring segments of a picture would be joined.
-
-    The cheapest pair of neighbours joins first. A pair costs the squared distance of its mean
-    colours plus the squared mean contrast along the border that the two share, times Ward's weight
-    of the sizes (small pieces join early), over the root of the border's length (what touches
-    along a long border joins early).
+    """Merge the adjacent segments of an image step by step, cheapest pair first.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; whatever `icas.segment` takes does too.
+        RGB; or any other image that `icas.segment` takes.
     labels : (h, w) int32 ndarray
-        Segments, 1…K; 0 = edge.
+        Segments 1…K; 0 = edge.
 
     Returns
     -------
     MergeTree
-        For `icas.labels_at`.
+        Input of `icas.labels_at`.
 
     Raises
     ------
     UsageError
-        The two differ in size.
+        Image and labels differ in size.
 
     Notes
     -----
-    Colours are CIE Lab. The weight of the sizes is that of J. H. Ward, Hierarchical grouping to
-    optimize an objective function, 1963; joining neighbours only is region merging.
+    The cost of a pair, in CIE Lab, is the squared distance of the mean colors plus the squared
+    mean contrast along the common border, times Ward's weight of the sizes [1]_, divided by the
+    square root of the border's length. Small segments and segments with a long common border
+    merge early.
+
+    References
+    ----------
+    .. [1] J. H. Ward, "Hierarchical grouping to optimize an objective function", Journal of the
+       American Statistical Association 58 (1963).
 
     Examples
     --------
@@ -146,12 +145,12 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
 
 
 def labels_at(tree: MergeTree, n: int) -> Labels:
-    """The label map where `n` segments are left (or as many as there are); a table look-up."""
+    """Label map with `n` segments, or K if that is fewer."""
     return tree.table(n)[tree.labels]
 
 
 class _Merger:
-    """Pairs of neighbours in a heap; merging computes the costs of the merged segment again."""
+    """Pairs of adjacent segments in a heap; a merge updates the costs of the merged segment."""
 
     def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
         import cv2

@@ -41,22 +41,20 @@ class _Parts(NamedTuple):
 
 
 class KMeansColors(_Parts):
-    """Colours of a picture brought down to a few; what `icas.kmeans_colors` gives.
-
-    A named tuple: ``labels, centres, picture = icas.kmeans_colors(image, 5)``.
+    """Result of `icas.kmeans_colors`, a named tuple.
 
     Attributes
     ----------
     labels : (h, w) int32 ndarray
-        Number of each pixel's centre, 0…k - 1.
+        Cluster of each pixel, 0…k - 1.
     centres : (k, 3) float64 ndarray
-        Colours of the centres, RGB, 0-255, in the order of their size, largest first.
+        Cluster centers, RGB, 0-255; the largest cluster first.
     picture : (h, w, 3) uint8 ndarray
-        The picture painted with the centres.
+        The image with each pixel replaced by its center.
 
     See Also
     --------
-    icas.kmeans_colors : makes one.
+    icas.kmeans_colors : computes it.
 
     Examples
     --------
@@ -64,11 +62,11 @@ class KMeansColors(_Parts):
     >>> import numpy as np
     >>> image = np.zeros((2, 3, 3), np.uint8)
     >>> image[:, 2] = 255, 0, 0
-    >>> found = icas.kmeans_colors(image, 2)
-    >>> found.labels
+    >>> labels, centres, picture = icas.kmeans_colors(image, 2)
+    >>> labels
     array([[0, 0, 1],
            [0, 0, 1]], dtype=int32)
-    >>> found.centres.tolist(), found.picture.dtype
+    >>> centres.tolist(), picture.dtype
     ([[0.0, 0.0, 0.0], [255.0, 0.0, 0.0]], dtype('uint8'))
     """
 
@@ -83,21 +81,16 @@ class KMeansColors(_Parts):
 
 
 def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColors:
-    """The `k` colours that a picture is best painted with.
-
-    What scikit-learn's ``KMeans(n_clusters=k)`` gives on the pixels as rows, faster: centres are
-    looked for among the distinct colours, at 6 bits a channel, of some 12,000 evenly spread
-    pixels, each weighted by its pixels and standing at their mean; the start is the best of
-    several. Every pixel then goes to its nearest centre, and the centres to the means of theirs.
+    """Reduce an image to `k` colors by k-means.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; gray and RGBA do too.
+        RGB; or any other image that `icas.segment` takes.
     k : int, default 5
-        Number of colours, at least 1; fewer come back where the picture has fewer.
+        Number of colors, at least 1; fewer are returned if the image has fewer.
     seed : int, default 0
-        Where chance comes in: the first centres.
+        Random seed of the first centers.
 
     Returns
     -------
@@ -107,16 +100,24 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     Raises
     ------
     UsageError
-        `k` is below 1, or the array is no picture.
+        `k` is below 1, or the array is not an image.
 
     See Also
     --------
-    icas.segment : ``method="kmeans"``, connected segments in place of colours.
+    icas.segment : ``method="kmeans"``, connected segments in place of colors.
 
     Notes
     -----
-    Sources: S. Lloyd, Least squares quantization in PCM, 1982; D. Arthur and S. Vassilvitskii,
-    k-means++: the advantages of careful seeding, SODA 2007.
+    Approximates scikit-learn's ``KMeans(n_clusters=k)`` on the pixels, faster. Centers are
+    computed from about 12,000 evenly spaced pixels, grouped to 6 bits per channel, with k-means++
+    [2]_ and Lloyd's algorithm [1]_ from several starts. All pixels are then assigned to the
+    nearest center, and the centers moved to the means.
+
+    References
+    ----------
+    .. [1] S. Lloyd, "Least squares quantization in PCM", 1982.
+    .. [2] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
+       SODA 2007.
 
     Examples
     --------

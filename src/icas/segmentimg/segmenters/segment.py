@@ -1,4 +1,4 @@
-"""Segments of an image: the method at a reduced size, borders refined at full size."""
+"""Segment an image at a reduced size and refine the borders at full size."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ WORK_SIZE = 1_500_000
 def segment(
     image: NDArray[Any], method: str = "superpixel", *, work_size: int = WORK_SIZE, **options: Any
 ) -> Labels:
-    """Cut a picture into segments.
+    """Segment an image.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
-        RGB; gray (h, w), RGBA (over white) and uint16 (the upper eight bits) do too.
+        RGB. Also gray (h, w), RGBA (blended over white) and uint16 (upper eight bits).
     method : str, default "superpixel"
         ``superpixel``, ``edge``, ``kmeans``, ``slickmeans``, ``chanvese``, ``felzenszwalb``,
-        ``quickshift`` or ``graph``; or, with boxes and points, ``grabcut`` and ``sam``. Case does
-        not matter.
+        ``quickshift`` or ``graph``; with boxes or points also ``grabcut`` and ``sam``. Case is
+        ignored.
     work_size : int, default 1,500,000
-        A picture of more pixels is cut at this size; its labels are brought back up and their
-        borders refined at full size. Options in pixels count at the working size.
+        Larger images are segmented at this number of pixels, then the borders are refined at full
+        size. Options in pixels refer to the reduced image.
     **options
-        The method's own options, listed in the Notes.
+        Options of the method, listed in the Notes.
 
     Returns
     -------
     (h, w) int32 ndarray
-        1…K, each one connected piece (by sides), numbered in the order of their first pixel; 0 on
-        edges only.
+        Segments 1…K, each a connected region (4-connectivity), numbered by their first pixel;
+        0 = edge.
 
     Raises
     ------
     UsageError
-        No such method or option, a value outside its limits, or an array that is no picture.
+        The method or an option is unknown, a value is out of range, or the array is not an image.
     MissingExtraError
-        ``sam`` needs the extra ``icas[sam]``.
+        ``sam`` without the extra ``icas[sam]``.
 
     See Also
     --------
-    icas.merge_tree : fewer segments, without cutting again.
-    icas.grabcut : one object, by boxes and strokes.
+    icas.merge_tree : merges segments, for a label map with fewer of them.
+    icas.grabcut : one object from boxes and strokes.
 
     Notes
     -----
-    Options of the methods, with their defaults; ``segmentimg --help`` says what each means:
+    Options of the methods with their defaults; ``segmentimg --help-all`` describes them:
 
     - superpixel: ``algorithm="seeds"`` (or ``slic``, ``slico``, ``lsc``), ``region_size=15``,
       ``ruler=10.0``, ``ratio=0.075``, ``iterations=10``, ``levels=3``, ``prior=1``,
@@ -83,15 +83,22 @@ def segment(
       ``crop_overlap_ratio=0.341``, ``crop_n_points_downscale_factor=1``,
       ``min_mask_region_area=0``, ``min_size=60``, ``cache=None``
 
-    Boxes are ``(x0, y0, x1, y1)``, points ``(x, y, label)`` with 1 on the object and 0 off it.
+    Boxes are ``(x0, y0, x1, y1)``; points are ``(x, y, label)`` with label
+    1 on the object and 0 on the background.
 
-    Sources: superpixel, SEEDS (M. Van den Bergh et al., ECCV 2012), SLIC and SLICO (R. Achanta
-    et al., TPAMI 2012), LSC (Z. Li and J. Chen, CVPR 2015) of OpenCV; edge, F. Meyer's
-    watershed (1994) on the gradient of a smoothed picture; kmeans and slickmeans, D. Arthur and
-    S. Vassilvitskii (SODA 2007) in CIE Lab; chanvese, T. Chan and L. Vese (2001) of
-    scikit-image; felzenszwalb (scikit-image) and graph (OpenCV), P. Felzenszwalb and D.
-    Huttenlocher (IJCV 2004); quickshift, A. Vedaldi and S. Soatto (ECCV 2008) of scikit-image;
-    sam, A. Kirillov et al. (ICCV 2023).
+    References
+    ----------
+    .. [1] superpixel: M. Van den Bergh et al., "SEEDS", ECCV 2012; R. Achanta et al., "SLIC
+       superpixels compared to state-of-the-art superpixel methods", TPAMI 2012; Z. Li and
+       J. Chen, "Superpixel segmentation using linear spectral clustering", CVPR 2015.
+    .. [2] edge: F. Meyer, "Topographic distance and watershed lines", Signal Processing 1994.
+    .. [3] kmeans, slickmeans: D. Arthur and S. Vassilvitskii, "k-means++", SODA 2007.
+    .. [4] chanvese: T. Chan and L. Vese, "Active contours without edges", 2001.
+    .. [5] felzenszwalb, graph: P. Felzenszwalb and D. Huttenlocher, "Efficient graph-based image
+       segmentation", IJCV 2004.
+    .. [6] quickshift: A. Vedaldi and S. Soatto, "Quick shift and kernel methods for mode
+       seeking", ECCV 2008.
+    .. [7] sam: A. Kirillov et al., "Segment Anything", ICCV 2023.
 
     Examples
     --------
@@ -124,18 +131,17 @@ def run_segmenter(segmenter: Segmenter, image: Image, work_size: int = WORK_SIZE
 
 
 def enlarge(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Labels at `size` (width, height), by nearest neighbour."""
+    """Labels at `size` (width, height), by nearest neighbor."""
     import cv2
 
     return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
 def refine_borders(image: Image, labels: Labels, colors: NDArray[np.float32], reach: int) -> Labels:
-    """Move borders, by up to `reach` pixels, to where the colours of the full image change.
+    """Move borders, by up to `reach` pixels, to where the colors of the full image change.
 
-    Every pixel within `reach` of a border goes to that one of the segments around it (its own
-    and those `reach` pixels up, down, left and right) whose mean colour is nearest to its own.
-    `colors`: (K + 1, 3) mean colours.
+    Every pixel within `reach` of a border is assigned to the segment with the nearest mean color:
+    its own, or one `reach` pixels up, down, left or right. `colors`: (K + 1, 3) mean colors.
     """
     rows, columns = np.nonzero(border_band(labels, reach))
     if len(rows) == 0:
@@ -157,6 +163,6 @@ def refine_borders(image: Image, labels: Labels, colors: NDArray[np.float32], re
 
 
 def _squared_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of the colours in each row."""
+    """Of the colors in each row."""
     step = a - b
     return np.asarray(np.einsum("ij,ij->i", step, step), np.float32)

@@ -29,7 +29,7 @@ class TemplatePaint:
     colors : tuple of (int, int, int)
         Colors of the templates, RGB, in their order.
     painted : (h, w) int32 ndarray
-        0 = not painted, n = ``colors[n - 1]``; of the most similar match where some overlap.
+        0 = not painted, n = ``colors[n - 1]``; where matches overlap, the most similar one wins.
 
     Examples
     --------
@@ -85,11 +85,11 @@ def paint_templates(
     image : (h, w, 3) uint8 ndarray
         RGB; or any other image that `icas.segment` takes.
     templates : sequence of Template or (h, w, 3) uint8 ndarray
-        `icas.make_template` makes templates of images, each with a color of its own.
+        Images are converted by `icas.make_template`, each with its own color.
     threshold : float or None, default 0.05
-        In [0, 1]: all local minima of the difference (1 - similarity) up to this. Of matches of
-        different templates whose boxes overlap by more than 0.1 (intersection over union) the most
-        similar is kept. None: the best match of each template, all kept.
+        Maximum difference (1 - similarity) of a match, in [0, 1]. Matches are local minima of
+        the difference. Of matches of different templates that overlap by more than 0.1
+        (intersection over union) the most similar is kept. None: the best match of each template.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def paint_templates(
     Raises
     ------
     UsageError
-        No templates; one that is larger than the image or matches at more than 100,000 places; or
-        an invalid threshold.
+        There are no templates, a template is larger than the image or has more than 100,000
+        matches, or the threshold is invalid.
 
     Notes
     -----
-    The difference is OpenCV's ``TM_SQDIFF_NORMED`` inside the attention.
+    The difference is OpenCV's ``TM_SQDIFF_NORMED`` over the pixels of the attention.
 
     Examples
     --------

@@ -24,12 +24,12 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class TemplateMatch:
-    """A place where a template was found.
+    """A match of a template in an image.
 
     Attributes
     ----------
     template : int
-        Its number, from 0.
+        Index of the template, from 0.
     row, col : int
         Upper left pixel of the box.
     height, width : int

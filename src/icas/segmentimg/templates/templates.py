@@ -1,4 +1,4 @@
-"""Templates: small images to find, which of their pixels count, and what is painted there."""
+"""Templates: image to find, pixels to compare, pixels and colors to paint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MIN_ATTENTION = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A small image to find, and what is painted where it is found.
+    """A small image to find, with the pixels to compare and the colors to paint.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class Template:
     Raises
     ------
     UsageError
-        Other sizes or dtypes, no pixel to compare or to paint, or too many colors.
+        A shape or dtype is wrong, no pixel would be compared or painted, or there are too many
+        colors.
 
     Examples
     --------
@@ -112,20 +113,19 @@ def make_template(
     color: Color | None = None,
     name: str = "template",
 ) -> Template:
-    """Make a template; what is not given is derived.
+    """Make a template from an image; parts that are not given are derived.
 
     Parameters
     ----------
     image : (h, w, 3) uint8 ndarray
         RGB; or any other image that `icas.segment` takes.
     attention : (h, w) or (h, w, 3) ndarray, optional
-        Pixels other than 0 are compared; default: the image without the even background around its
-        object, or all of it if there is none.
+        Nonzero pixels are compared; default: all but a uniform background around the object.
     segment : (h, w, 3) uint8 ndarray, optional
         Colors to paint; default: `color` everywhere.
     mask : (h, w) or (h, w, 3) ndarray, optional
-        Pixels other than 0 are painted; default: those of the segment that are not black, or
-        without a segment the attention.
+        Nonzero pixels are painted; default: the pixels of `segment` that are not black, or
+        `attention` if there is no segment.
     color : (int, int, int), default (204, 0, 0)
         Red, green, blue, 0-255; ignored with a segment.
     name : str, default "template"
@@ -138,11 +138,11 @@ def make_template(
     Raises
     ------
     UsageError
-        As `Template`, or an invalid image or color.
+        As for `Template`; or the image or color is invalid.
 
     Examples
     --------
-    A disc on white; the white is not compared:
+    A disc on white; the white background is not compared:
 
     >>> import icas
     >>> import numpy as np
