@@ -42,7 +42,7 @@ class Found:
     """The files of a folder, each list in natural order.
 
     `images`: by suffix or content, readable or not; `others`: neither image nor companion, and
-    sub-folders that may not be entered (`why_not_an_image` says why); `ignored`: companions,
+    sub-folders that cannot be read (`why_not_an_image` gives the reason); `ignored`: companions,
     results of earlier runs, and links to folders where sub-folders are entered.
     """
 

@@ -300,7 +300,7 @@ class Remote(Shared):
 
 @dataclass(frozen=True)
 class Block:
-    """Stands in a packed task for the block of that number, which Dask brings to the worker."""
+    """Placeholder in a packed task for the block of that number, which Dask sends to the worker."""
 
     number: int
 

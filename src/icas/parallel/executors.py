@@ -48,8 +48,8 @@ class Workers:
     def ordered(self, function: Callable[..., T], tasks: Iterable[Task]) -> Iterator[T]:
         """Results of ``function(*task)`` in the order of `tasks`.
 
-        A `Shared` among the arguments stands for its value. The number of tasks that are under way
-        or wait to be fetched is bounded, and so is memory, however long `tasks` is.
+        A `Shared` among the arguments is replaced by its value. The number of tasks that run or
+        wait to be fetched is bounded, and so is memory, for any number of `tasks`.
         """
         if self.pool is None:
             for task in tasks:

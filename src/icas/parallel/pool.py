@@ -22,7 +22,7 @@ LARGE = 1 << 16
 
 
 class Shared(ABC):
-    """Stands for a value among the arguments of tasks; the function gets the value."""
+    """Placeholder for a value among the arguments of tasks; the function gets the value."""
 
     @abstractmethod
     def open(self) -> Any:

@@ -395,7 +395,7 @@ def test_the_flags(folder, tmp_path, capsys):
     told = json.loads((tmp_path / "c" / "run.json").read_text())["settings"]
     assert (told["cache"], told["cache_size"]) == (str(tmp_path / "kept"), 5_000_000)
     assert run(folder, "--cache", "x", "--no-cache") == 2
-    assert "only one of them" in capsys.readouterr().err
+    assert "exclude each other" in capsys.readouterr().err
     assert run(folder, "--cache-size", "much") == 2
     assert run(folder, "--cache-size", "10") == 2
 

@@ -40,7 +40,7 @@ TOO_LONG = "its path is too long"
 class ImageRef:
     """One image of the source.
 
-    path: where it lies; file: its name relative to the source folder, '/' between the parts, on
+    path: its path; file: its name relative to the source folder, '/' between the parts, on
     every system; state: (int, int) or None, size in bytes and time of change in nanoseconds, as
     they were when it was found.
     """
@@ -77,7 +77,7 @@ def scan(source: Path, *, recursive: bool = False, exclude: Path | None = None) 
     """The images of `source`.
 
     source: a folder; recursive: Sub-folders too; hidden ones and links to folders are left out;
-    exclude: a folder not to enter (the result, where it lies inside the source). Raises UsageError:
+    exclude: a folder not to enter (the result, if it is inside the source). Raises UsageError:
     no such folder, or one that cannot be read.
     """
     found = find_files(source, recursive=recursive, exclude=exclude)

@@ -132,7 +132,7 @@ class LinkStore:
             self._spill()
 
     def links(self) -> Links:
-        """All of them; beyond `most` read-only arrays that lie in a file."""
+        """All links; if there are more than `most`, as read-only arrays mapped from a file."""
         if self._files is None:
             return appended(self._held)
         kinds = zip(self._files, _KINDS, strict=True)

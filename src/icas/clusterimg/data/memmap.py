@@ -127,7 +127,7 @@ class ArrayWriter:
 
 
 def mapped_file_of(array: NDArray[Any]) -> MappedFile | None:
-    """The mapped file that `array` is a part of, None where it lies in memory."""
+    """The mapped file that `array` is a part of; None for an array in memory."""
     base: Any = array.base
     while base is not None:
         if isinstance(base, MappedFile):

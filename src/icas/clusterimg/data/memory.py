@@ -26,7 +26,7 @@ from icas.io.folders import ScratchFolder
 LEAST = 50_000_000
 """Smallest budget: Python with its packages takes more than twice that by itself."""
 UNKNOWN_MACHINE = 8_000_000_000
-"""Bytes of memory assumed where the system does not tell."""
+"""Bytes of memory assumed if the system does not report them."""
 FEATURES = 4
 """One part in so many of the budget is for features in memory, ..."""
 TILES = 2
@@ -163,9 +163,9 @@ class MemoryBudget:
         return ArrayWriter(self._scratch_path(), self.limit or sys.maxsize)
 
     def check_room(self, wanted: int) -> None:
-        """Make sure that the disk has room for `wanted` bytes.
+        """Check that the disk has `wanted` bytes free.
 
-        Raises IcasError: it has not.
+        Raises IcasError: it has less.
         """
         folder = self._scratch_path().parent
         free = shutil.disk_usage(folder).free
@@ -207,7 +207,7 @@ class FeatureStore:
     def add(self, part: FeatureSet) -> None:
         """Append `part`.
 
-        Raises IcasError: it does not fit the budget, and the scratch folder has no room.
+        Raises IcasError: it exceeds the budget, and the scratch folder has not enough space.
         """
         self._files.extend(part.files)
         self._unreadable.extend(part.unreadable)

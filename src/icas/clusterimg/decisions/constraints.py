@@ -92,7 +92,7 @@ class Constraints:
     def joined(self, files: Sequence[str], labels: Labels) -> Constraints:
         """The constraints where the clusters `labels` of `files` stay whole: their classes join.
 
-        A cluster that holds images that must be apart (assembled by hand) overrides that
+        A cluster that holds images that must be apart (edited by a user) overrides that
         constraint.
         """
         arrays = self.arrays(files)

@@ -1,4 +1,4 @@
-"""Constraints from files that a person moved between the folders of a result."""
+"""Constraints from files that were moved manually between the folders of a result."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple[Labels, list[str]]:
     """Clusters and labels of the files that have both, in the clusters' order.
 
-    A label is found by the file's whole name; where a cluster's file lies in a sub-folder and no
+    A label is found by the full file name; if a cluster's file is in a sub-folder and no
     such label exists, by the last part of its name.
     """
     found, labels = [], []

@@ -130,7 +130,7 @@ def _thresholds(sample: Sample, chosen: float) -> list[float]:
 
 
 def _words(point: Expected, exact: bool) -> str:
-    """What a threshold gives."""
+    """Pairs, clusters and images at a threshold, as text."""
     counts = (point.pairs, point.clusters, point.clustered_images)
     pairs, clusters, images = (about(value, exact) for value in counts)
     return (

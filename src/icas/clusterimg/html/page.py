@@ -45,7 +45,7 @@ def report_page(
 ) -> bytes:
     """The page ``report.html`` of a run: self-contained, with thumbnails inside.
 
-    It needs no network and forbids itself any; the same report and images give the same bytes.
+    It needs no network, and its content security policy forbids any; output is deterministic.
     Thumbnails have at most 22 MB together, some 5 KB each. Images with more than `max_pixels` get
     none; those `known` from an earlier page, by file, are reused. `targets` are the paths of the
     images in the result, relative to the page; by default those of a run.

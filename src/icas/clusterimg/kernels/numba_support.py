@@ -1,4 +1,4 @@
-"""Whether numba kernels are there, and worth their start."""
+"""Choice between numba kernels and NumPy, by the cost of loading numba."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _LOG = logging.getLogger(__name__)
 def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
     """The module of numba kernels `name`, ready to run, or None where NumPy does the work.
 
-    Little work is not worth loading numba for. So NumPy does it until all that was asked for
+    Loading numba does not pay for little work, so NumPy is used until the work of all calls
     together would have been worth it; from then on numba kernels do. The answer is the same
     either way.
 
     name: a module of this package with a function ``warm_up()``, which runs each of its loops once;
-    seconds: what the work at hand would take in NumPy, roughly.
+    seconds: approximate time of this work in NumPy.
     """
     full = f"{_PACKAGE}.{name}"
     ready = _READY.get(full)
@@ -66,7 +66,7 @@ def compiled_kernels(name: str, seconds: float) -> ModuleType | None:
 
 _READY: dict[str, ModuleType] = {}
 _ASKED: dict[str, float] = {}
-"""Seconds of work that each module was asked for in this process, done by NumPy so far."""
+"""Seconds of work done by NumPy so far in this process, by module."""
 
 
 def _numba_is_there() -> bool:

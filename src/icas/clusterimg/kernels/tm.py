@@ -17,7 +17,7 @@ import numpy as np
 from icas.clusterimg.kernels import Bytes, Doubles, Floats, Longs
 
 MIDDLE = 128
-"""Taken off every value: what is left is at most 128 in size."""
+"""Subtracted from every value, so that absolute values are at most 128."""
 CHUNK = 1024
 """Values multiplied at a time: 1024 * 128^2 = 2^24, up to which float32 holds every integer."""
 ROWS = 128

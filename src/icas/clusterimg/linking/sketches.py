@@ -1,4 +1,4 @@
-"""Sketches: an image's features as a few bytes, near to one another where images are similar.
+"""Sketches: short byte vectors of features, close to each other for similar images.
 
 A method's features become vectors of some hundred numbers or more, whose distances go along with
 the method's similarity; the directions in which a folder's vectors vary most (principal
@@ -29,7 +29,7 @@ DIRECTION_UNIT = 1 << 14
 """... and the directions: products of whole numbers that float64 adds up exactly."""
 LIMIT = 127
 SPREAD = 4
-"""Standard deviations that `LIMIT` stands for."""
+"""Standard deviations that correspond to `LIMIT`."""
 
 Sketches = NDArray[np.int8]
 
@@ -73,7 +73,7 @@ class Sketcher:
         return np.clip(steps, -LIMIT, LIMIT).astype(np.int8)
 
     def _places(self, features: FeatureSet) -> NDArray[np.float64]:
-        """Where the images lie along the directions, (n, d)."""
+        """Coordinates of the images along the directions, (n, d)."""
         vectors = _whole(self.describe(features)) - self.mean
         places: NDArray[np.float64] = vectors @ self.directions
         if self.by_angle:

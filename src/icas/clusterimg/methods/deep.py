@@ -1,4 +1,4 @@
-"""deep: features of a network, trained on the folder or before, compared by their cosine."""
+"""deep: features of a neural network, compared by cosine similarity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from icas.clusterimg.networks.embedders import Embedder
 
 SIZE = (160, 160)
-"""Width and height that images are brought to where the network does not say."""
+"""Default width and height to which images are resized, if the network accepts any."""
 AT_ONCE = 32
 """Images that go through the network together; more are hardly faster on a CPU."""
 STEP = 2.0**-25
@@ -142,8 +142,8 @@ class Deep(Method):
     def model_grid(self) -> Grid | None:
         """Models to group by; None = links by cosine.
 
-        Models group where they or one of their parameters are asked for, and where the features
-        are of an autoencoder, whose cosines tell little.
+        Models are used if they or one of their parameters are given, and for features of an
+        autoencoder, whose cosines separate images poorly.
         """
         given = self._given_parameters()
         if self.cluster_model is not None:
@@ -155,7 +155,7 @@ class Deep(Method):
     def by_links(self) -> Deep:
         """The same, grouped by links.
 
-        Raises UsageError: models are asked for.
+        Raises UsageError: clustering models are requested.
         """
         given = ["cluster_model"] if self.cluster_model is not None else []
         given += self._given_parameters()
@@ -175,9 +175,9 @@ class Deep(Method):
         return {name: value for name, value in values.items() if value is not None}
 
     def input_size(self) -> Size:
-        """Width and height that images are brought to before the network gets them.
+        """Width and height to which images are resized for the network.
 
-        Raises UsageError: the network takes another size than the one asked for.
+        Raises UsageError: the network requires another size than `size`.
         """
         side = self.embedder().side
         if side is None:
@@ -217,7 +217,7 @@ class Deep(Method):
         return FeatureSet(self.name, {"vectors": np.concatenate(parts)}, settings_of(self))
 
     def _vectors(self, embedder: Embedder, images: list[Image]) -> Floats:
-        if len(images) == 1:  # what multiplies vectors rounds otherwise than what does matrices
+        if len(images) == 1:  # a product of vectors is rounded differently from one of matrices
             return self._vectors(embedder, images * 2)[:1]
         parts = embedder(images)
         if not all(np.isfinite(part).all() for part in parts):
@@ -266,7 +266,7 @@ class Deep(Method):
 
 @dataclass(frozen=True)
 class Folder:
-    """What the images of a folder have in common; makes features ready to be compared."""
+    """The whitening fitted to a folder; applied to features before they are compared."""
 
     whitening: Whitening | None
 

@@ -86,8 +86,8 @@ def _hashes(stack: Bytes, hash_size: int) -> Bytes:
 class ImageHash(Method):
     """1 - Hamming distance / number of bits of the perceptual hashes (`imagehash.phash`).
 
-    The hash says of each of the `hash_size` squared lowest frequencies of the gray image whether
-    it lies above their median. Bits are those of the package ImageHash with the same options.
+    The hash has one bit for each of the `hash_size` squared lowest frequencies of the gray image:
+    whether it is above their median. Bits are those of the package ImageHash with the same options.
 
     Source: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010;
     J. Buchner, ImageHash.

@@ -32,14 +32,14 @@ SCALE = 1 << 20
 ROUNDED = 1 - 2.0**-22
 """Less than what a division that was rounded to float32 may be above the true ratio."""
 NO_DIGEST = 1
-"""Stands for a missing digest among rows; columns have 0, so that none is equal."""
+"""Marks a missing digest in rows; columns have 0, so that none is equal."""
 
 
 class Bitmaps(NamedTuple):
     """Sets of n images.
 
     bitmaps: (n, words) uint64, a bit for each number that is in the set; sizes: (n,) int64,
-    elements of each set, at least 1; digests: (n,) uint64, the one element of a set that lies
+    elements of each set, at least 1; digests: (n,) uint64, the one element of a set that is
     outside the bitmaps, as it is no small number; else 0.
     """
 

@@ -157,7 +157,7 @@ def _planes(kernels: ModuleType, signatures: Signatures) -> Words:
 
 
 SIDE = 96
-"""Width and height in pixels that images are brought to where no size is asked for."""
+"""Default width and height in pixels to which images are resized."""
 SMOOTHING = 1.0
 """Gaussian smoothing in pixels before corners are looked for."""
 WINDOW = 3
@@ -176,20 +176,20 @@ SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 ALONE = 1 << 63
 """Set in the one element of an image without corners; no place has it."""
 COMPONENTS = 512
-"""Components of a signature where no other number is asked for."""
+"""Default number of components of a signature."""
 FINEST = 64
 """Cells a side up to which sets are compared as such: the bitmap of an image takes 10 kB then."""
 
 
 @dataclass(frozen=True)
 class MinHash(Method):
-    """What the sets of places of two images' Harris corners have in common, or MinHash's estimate.
+    """Jaccard similarity of the sets of Harris corner positions, or its estimate by MinHash.
 
-    An image's set holds, for each of its `corners` strongest corners, the cell in which it lies
+    The set of an image contains, for each of its `corners` strongest corners, the corner's cell
     in each of four grids (one moved by half a cell down, to the right, or both ways), together
     with how bright the picture is there: one of five classes relative to its mean. Two corners
     that lie half a cell apart so share some cells, whichever side of a line they are on. An
-    image without corners stands for itself alone: its set is a digest of its pixels.
+    image without corners is similar to identical images only: its set is a digest of its pixels.
 
     The similarity is the Jaccard similarity J of the two sets, intersection over union, from
     bitmaps of them; or, with `permutations` or without `exact`, the share of equal components of
@@ -289,7 +289,7 @@ class MinHash(Method):
         return bitmaps_of(sets, places)
 
     def places(self, image: Image) -> Words:
-        """The set of `image`, for which its signature stands: (m,) uint64, ascending, m > 0."""
+        """The set of `image`: (m,) uint64, ascending, m > 0."""
         gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
         rows, columns = strongest_corners(brought, self.corners)

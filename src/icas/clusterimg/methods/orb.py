@@ -65,7 +65,7 @@ class VisualWords:
         return cls(words)
 
     def __call__(self, features: FeatureSet) -> Floats:
-        """How the descriptors of each image lie about the words, (n, w * bits) float32.
+        """Residuals of the descriptors of each image to the words (VLAD), (n, w * bits) float32.
 
         Of length 1, or 0 for an image without features. All sums are of whole numbers, so that
         no order of adding changes them.
@@ -329,7 +329,7 @@ def _rank_within(cells: Longs) -> NDArray[np.integer[Any]]:
 
 
 SIDE = 256
-"""Long side in pixels that images are brought to where no size is asked for."""
+"""Default long side in pixels to which images are resized."""
 PLAIN_SECONDS = 4e-9
 """What NumPy takes for a pair of features, roughly."""
 SURE_BITS = 32

@@ -133,8 +133,8 @@ def gray_at(image: Image, size: Size) -> Bytes:
     """`image` in gray at `size` (width, height), (height, width) uint8.
 
     Beside resizing, an image is smoothed as far as it was made smaller: not at all at the common
-    size or below, by almost `SMOOTHING` pixels when it was much larger. Fine detail never stands
-    at the same pixel in two pictures of one thing, and would drown what they share.
+    size or below, by almost `SMOOTHING` pixels when it was much larger. Fine detail is never at
+    the same pixel in two images of one object, and would hide what they share.
     """
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     brought = resize(gray, size)

@@ -32,7 +32,7 @@ def reader_of_files(
     max_pixels: int = MAX_PIXELS,
     isolation: Isolation | None = None,
 ) -> Reader:
-    """Reads the thumbnail of each file; None stands for an image that is no file."""
+    """Reads the thumbnail of each file; None for an image without a file."""
 
     def read(image: int) -> Image | None:
         path = paths[image]

@@ -39,7 +39,7 @@ def run(
     src : path
         A folder with images, or for ``stage="merge"`` a result of ``stage="batch"``.
     console : Console
-        Where the run reports to; default nowhere.
+        Output of the run; default none.
     """
     context = RunContext(Path(src), settings or ClusterSettings(), console or Console())
     with context.destination() as destination:
@@ -62,7 +62,7 @@ def run(
 
 
 def _scan(context: RunContext, destination: Destination) -> tuple[Source, Applied]:
-    """The images, and what was decided about them; nothing holds where links to a reference do."""
+    """The images and the constraints on them; with a reference folder none are applied."""
     settings = context.settings
     with context.watch.stage("scan"):
         source = read_source(context.source, destination.root, settings)

@@ -73,12 +73,12 @@ def _identity(weights: Path) -> str:
 
 
 def require_same(now: Origin, then: Any, path: Path) -> None:
-    """Whether a training that left `path` began as this one does.
+    """Check that the training that wrote `path` had the settings and images of this one.
 
     Parameters
     ----------
     then
-        What `Origin.as_dict` gave then.
+        `Origin.as_dict` of that training.
     """
     if not isinstance(then, dict) or not isinstance(then.get("settings"), dict):
         raise UsageError(f"cannot resume from {path}: it has no record of its training settings")
@@ -128,7 +128,7 @@ class Checkpoint:
 
 
 def checkpoint_path(out: Path) -> Path:
-    """Where the checkpoint of a training lies that is to end in `out`."""
+    """Path of the checkpoint of a training that writes `out`."""
     return out.with_name(f"{out.stem}_checkpoint.pt")
 
 

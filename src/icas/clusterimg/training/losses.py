@@ -134,7 +134,7 @@ class PerceptualLoss(nn.Module):  # type: ignore[misc]  # torch is Any to mypy
     """Mean difference of the features that another network gives for two batches of pictures.
 
     Of every layer the mean of the absolute (or squared) differences is taken, and of these the
-    mean over the layers. (A signed mean could be made ever smaller without any likeness.)
+    mean over the layers. (A signed mean could decrease without the images becoming similar.)
 
     Parameters
     ----------

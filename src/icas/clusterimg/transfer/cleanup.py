@@ -58,7 +58,7 @@ def check_removable(root: Path) -> list[FileRecord]:
 
 
 def check_inside(root: Path, records: Iterable[FileRecord]) -> None:
-    """Raise ConflictError where a folder was replaced by a link out of the result."""
+    """Raise ConflictError if a folder was replaced by a link out of the result."""
     resolved = Path(os.path.realpath(root))
     for folder in sorted({(root / one.target).parent for one in records}):
         if not Path(os.path.realpath(folder)).is_relative_to(resolved):

@@ -15,7 +15,7 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
 def loaded(builder: Any, kind: Any, address: Any, past: int = 0) -> Any:
-    """What stands `past` bytes behind `address`."""
+    """The address `past` bytes after `address`."""
     if past:
         address = builder.add(address, I64(past))
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
@@ -64,7 +64,7 @@ def variable(builder: Any, value: Any) -> Any:
 
 
 ROWS = 4
-"""Rows that are worked on together: what lies in the other image is fetched once for them."""
+"""Rows processed together: data of the other image is loaded once for them."""
 WORDS = 4
 """Words of eight bytes of a descriptor."""
 LANES = 8
@@ -260,4 +260,4 @@ which it does hold."""
 vote = cast(Callable[[int, int, int, int, np.float32], int], intrinsic(_vote))
 """``(own, first, count, row, grow)``: weight of those of `count` matches that agree with another on
 scale and shift. Matches are columns of floats, `VOTE_ROWS` rows that lie `row` bytes apart; `own`
-and `first` are addresses in the first row. What stands behind the last is read, not counted."""
+and `first` are addresses in the first row. Values after the last match are read, not counted."""

@@ -122,7 +122,7 @@ def heaviest(
 
 @compiled
 def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
-    """What lies before turn `low`, and what from there on before `high`; turns go round."""
+    """Sums before turn `low`, and from `low` to `high`; turns are cyclic."""
     if low < 0:
         start = int(before[low + TURNS])
         return start, before[TURNS] - start + before[high]

@@ -55,7 +55,7 @@ SIDE = 6
 MEANS = 11
 """Components whose means over a block are known."""
 REST = MEANS
-"""Where the length that the means leave stands; behind it the least and greatest E and M."""
+"""Index of the remaining length; the least and greatest E and M follow."""
 FEATURES = MEANS + 5
 ROWS = 64
 """Images whose bounds with all others are computed at a time."""
@@ -95,7 +95,7 @@ def grid_of(shape: tuple[int, ...]) -> Grid:
 
 
 def places(length: int) -> Floats:
-    """Where windows stand in their blocks, (length,): in each block of mean 0 and mean square 1."""
+    """Position of windows in their blocks, (length,): in each block of mean 0 and mean square 1."""
     result = np.zeros(length, np.float32)
     for start in range(0, length, SIDE):
         size = min(SIDE, length - start)
@@ -106,7 +106,7 @@ def places(length: int) -> Floats:
 
 
 def features_of(maps: Maps, shape: tuple[int, ...]) -> Floats:
-    """What the bound needs of n images of `shape`, (blocks, `FEATURES`, n) float32."""
+    """Features of n images of `shape` for the bound, (blocks, `FEATURES`, n) float32."""
     grid = grid_of(shape)
     result = np.empty((grid.counts.size, FEATURES, len(maps.pixels)), np.float32)
     step = max(1, BLOCK // (shape[0] * shape[1]))
@@ -162,7 +162,7 @@ def _by_block(values: Floats, grid: Grid, reduction: np.ufunc) -> Floats:
 
 
 def bounds(a: Floats, b: Floats, grid: Grid) -> Doubles:
-    """What no total of each of n images with each of m is above, (n, m) float64.
+    """Upper bounds of the totals of n images with m, (n, m) float64.
 
     a, b: (blocks, `FEATURES`, n) and (blocks, `FEATURES`, m) float32.
     """

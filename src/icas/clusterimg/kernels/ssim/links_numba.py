@@ -89,7 +89,7 @@ def fill_features(
     lines: Floats,
     result: Floats,
 ) -> None:
-    """Fill `result` with the features of all images; there is room to work in before it."""
+    """Fill `result` with the features of all images; the memory before it is scratch space."""
     count = height * across
     windows = count - _U(6) * across
     bright, spread, share, value = values[0], values[1], values[2], values[3]
@@ -366,7 +366,7 @@ def fill_found(
 
 @compiled
 def _from_below(bound: Floats, start: Any, allowed: Longs, above: Longs) -> None:
-    """What the totals of one image with a group of others are not above."""
+    """Upper bounds of the totals of one image with a group of others."""
     above[:] = 0
     for band in range(len(allowed)):
         at = start + _U(band) * _G

@@ -116,7 +116,7 @@ def fill_maps(side: Side, count: Any, height: Any, width: Any, across: Any) -> N
 
 
 class Scratch(NamedTuple):
-    """Room for the rows that are worked on."""
+    """Scratch memory for the rows being processed."""
 
     products: Ints
     """Of all pixels of the rows."""
@@ -148,7 +148,7 @@ def even(count: int, most: int) -> int:
 
 
 def new_scratch(rows: int, across: int) -> Scratch:
-    """Room for `rows` rows of windows and the pixels below them."""
+    """Scratch memory for `rows` rows of windows and the pixels below them."""
     tall = (rows + WINDOW - 1) * across
     return Scratch(aligned(tall, np.int32), aligned(rows * across + LANES, np.int32))
 

@@ -1,4 +1,4 @@
-"""SSIM over all windows of two images, as a sum of whole numbers: no order of adding changes it.
+"""SSIM over all windows of two images, as a sum of integers, independent of the summation order.
 
 The similarity of a window is computed in float32, every step exactly rounded and in the order that
 `totals_with` gives; 2^20 of it, rounded to a whole number, is what is added up. The mean of such
@@ -25,7 +25,7 @@ VARIED = np.float32((0.03 * 255) ** 2 * PIXELS * (PIXELS - 1) / 2)
 WHOLE = 1 << 20
 """Parts of a similarity of 1."""
 NONE = -(1 << 62)
-"""Stands in the place of a total that does not reach the one that is looked for."""
+"""Marks a total below the required one."""
 QUARTERED = np.float32(4 * WHOLE)
 """What a quarter of a similarity is multiplied by: with the halves of C1, C2 no step doubles."""
 BLOCK = 1 << 16
@@ -33,7 +33,7 @@ BLOCK = 1 << 16
 
 
 class Maps(NamedTuple):
-    """What the windows of n images say on their own; h' and w' are h - 6 and w - 6."""
+    """Sums over the windows of n images; h' and w' are h - 6 and w - 6."""
 
     pixels: Shorts
     """(n, h, w)"""
