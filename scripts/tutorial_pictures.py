@@ -1,8 +1,8 @@
-"""Make the pictures of docs/tutorials/sorting.md by the commands that the page shows.
+"""Make the screenshots of the sorting pages: report, threshold curve and threshold window.
 
     python scripts/tutorial_pictures.py [--chromium PROGRAM] [--out DIR]
 
-The report page is photographed by a headless Chromium.
+The commands are those of docs/tutorials/sorting.md. A headless Chromium renders the report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
+
+import icas
+from icas.clusterimg.methods import make_method
+from icas.clusterimg.picker.curve import first_state
+from icas.clusterimg.picker.figure import PickerFigure, Subject
+from icas.clusterimg.picker.pairs import Nearest, Thumbnails, reader_of_files
+from icas.clusterimg.thresholds.sample import Sample
 
 COMMANDS = """
 demo
@@ -39,11 +48,31 @@ def main() -> None:
         page.write_text(page.read_text("utf-8").replace(f"{desk.resolve()}/", ""), "utf-8")
         photograph(given.chromium, page, desk / "report.png")
         keep(desk / "report.png", given.out / "tutorial-report.jpg", quality=70, optimize=True)
+        pick_window(desk / "icas-demo" / "mixed", desk / "pick.png")
+        keep(desk / "pick.png", given.out / "pick.png", optimize=True)
         keep(desk / "orb.png", given.out / "tutorial-thresholds.png", optimize=True)
 
 
+def pick_window(folder: Path, picture: Path) -> None:
+    """The window of ``--threshold pick`` with a threshold under the pointer."""
+    features = icas.features(folder, method="imagehash")
+    sample = Sample.of(make_method("imagehash"), features, len(features))
+    subject, state = Subject.of(sample), first_state(sample, 0.73).hover(0.755)
+    figure = Figure(figsize=(9.0, 8.0), dpi=100)
+    FigureCanvasAgg(figure)
+    window = PickerFigure(figure, subject, animated=False, take=lambda: None)
+    window.build(state)
+    window.show_numbers(state)
+    nearest = Nearest.of(sample, state.shown, window.columns)
+    thumbnails = Thumbnails(reader_of_files([folder / file for file in features.files]))
+    thumbnails.read_now(nearest.images)
+    window.show_pairs(nearest, thumbnails.those_there(nearest.images))
+    thumbnails.close()
+    figure.savefig(picture)
+
+
 def photograph(chromium: str, page: Path, picture: Path) -> None:
-    """The top of a page, as wide and high as `WINDOW`."""
+    """Render the top of a page, as wide and high as `WINDOW`."""
     flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1"]
     size = "--window-size={},{}".format(*WINDOW)
     command = [chromium, *flags, size, f"--screenshot={picture}", page.as_uri()]
