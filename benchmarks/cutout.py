@@ -1,7 +1,8 @@
-"""How well one object is cut out, and how many clicks it takes; written into docs/segmenters.md.
+"""Masks of one object: quality and clicks; docs/segmenters, benchmarks/segmentation.md.
 
 ``python benchmarks/cutout.py`` with the image sets in ICAS_DATA (default ../shared/data beside the
-checkout). ``--no-large`` leaves out the 12-megapixel pictures, on which OpenCV alone takes minutes.
+checkout). ``--no-large`` leaves out the 12-megapixel images, on which OpenCV alone takes minutes.
+``--sam FILE`` compares a checkpoint of Segment Anything with GrabCut instead, by boxes and points.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from cutout_clicks import WAYS, clicks_needed
+from cutout_clicks import WAYS, clicks_needed, largest_error
 from cutout_strokes import Case, Mask, cases, drawn, iou, read_strokes
-from segment_quality import PAGE, TOP, between, enlarged
+from segment_quality import PAGES, RESULTS, TOP, enlarged, write_between
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut.annotation import BACKGROUND, FOREGROUND, Annotation
 from icas.segmentimg.grabcut.api import GrabCutSession, grabcut
 from icas.segmentimg.labels.labels import Box, bounding_box
+from icas.segmentimg.segmenters.sam import SamSegmenter
 
 MARGIN = 4
 GOALS = (0.85, 0.90)
@@ -33,24 +36,21 @@ def main() -> int:
         print(f"cutout: no pictures at {data / 'seg-grabcut'}: set ICAS_DATA", file=sys.stderr)
         return 2
     photos, horses = cases(data / "seg-grabcut"), cases(data / "seg-horses")[1::2]
-    tables = {
-        "cutout": strokes_table(data, photos, horses),
-        "clicks": clicks_table(photos, horses),
-    }
+    if "--sam" in sys.argv:
+        checkpoint = sys.argv[sys.argv.index("--sam") + 1]
+        write_between(PAGES / "sam.md", {"sam": sam_table(checkpoint, photos, horses)})
+        return 0
+    write_between(PAGES / "grabcut.md", {"cutout": strokes_table(data, photos, horses)})
+    write_between(RESULTS, {"clicks": clicks_table(photos, horses)})
     if "--no-large" not in sys.argv:
-        tables["cutout12"] = large_table(photos)
-    text = PAGE.read_text(encoding="utf-8")
-    for name, lines in tables.items():
-        text = between(text, name, lines)
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"written into {PAGE}", file=sys.stderr)
+        write_between(RESULTS, {"cutout12": large_table(photos)})
     return 0
 
 
 def strokes_table(data: Path, photos: list[Case], horses: list[Case]) -> list[str]:
-    """A row a kind of annotation: OpenCV alone, one round of ours, five rounds."""
+    """A row per kind of annotation: OpenCV alone, one round of icas, five rounds."""
     lines = [
-        "| pictures | annotation | OpenCV, 5 rounds | one round | five rounds | ms a round |",
+        "| images | annotation | OpenCV, 5 rounds | 1 round | 5 rounds | ms per round |",
         "|---|---|---|---|---|---|",
     ]
     rows: list[tuple[str, str, list[Case], list[Annotation]]] = []
@@ -80,6 +80,32 @@ def _one(case: Case, said: Annotation) -> tuple[float, float, float, float]:
     five = GrabCutSession(case.image).run(said, 5)
     theirs = opencv(case.image, said, 5)
     return iou(case, theirs), iou(case, one), iou(case, five), seconds
+
+
+def sam_table(checkpoint: str, photos: list[Case], horses: list[Case]) -> list[str]:
+    """Mean IoU of Segment Anything from a point and from a box, beside GrabCut from the box."""
+    lines = [
+        "| images | `sam`, one point | `sam`, box | `grabcut`, box, 5 rounds |",
+        "|---|---|---|---|",
+    ]
+    for name, given in (("photographs", photos), ("horses", horses)):
+        figures = []
+        for case in given:
+            top, bottom, left, right = boxed(case).boxes[0]
+            row, column = largest_error(case, np.zeros(case.object.shape, bool)) or (0, 0)
+            prompts = {"points": ((column, row, 1),)}, {"boxes": ((left, top, right, bottom),)}
+            masks = [prompted(case.image, checkpoint, **prompt) for prompt in prompts]
+            masks.append(GrabCutSession(case.image).run(boxed(case), 5))
+            figures.append([iou(case, mask) for mask in masks])
+        cells = " | ".join(f"{value:.3f}" for value in np.mean(figures, axis=0))
+        lines.append(f"| {len(given)} {name} | {cells} |")
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def prompted(image: Image, checkpoint: str, **prompt: Any) -> Mask:
+    """The best mask of Segment Anything; its embedding is cached between calls."""
+    return SamSegmenter(checkpoint=checkpoint, **prompt).object_mask(image)
 
 
 def boxed(case: Case) -> Annotation:
@@ -115,7 +141,7 @@ def opencv(image: Image, said: Annotation, rounds: int) -> Mask:
 def large_table(photos: list[Case]) -> list[str]:
     """One round on 12 megapixels from a rectangle: OpenCV alone and ours."""
     lines = [
-        "| picture | OpenCV, s | ours, s | times | IoU between them |",
+        "| image | OpenCV, s | icas, s | times as fast | IoU between them |",
         "|---|---|---|---|---|",
     ]
     for case in photos:
@@ -149,7 +175,7 @@ def clicks_table(photos: list[Case], horses: list[Case]) -> list[str]:
         for name in ("photographs", "horses")
         for goal in GOALS
     ]
-    lines = [f"| way | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    lines = [f"| method | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     for way, start in WAYS.items():
         cells = []
         for given in (photos, horses):

@@ -1,7 +1,8 @@
-"""How good the segmenters are on real pictures, written into docs/segmenters.md.
+"""Quality of the segmenters on BSDS500: tables of docs/segmenters*, benchmarks/segmentation.md.
 
 ``python benchmarks/segment_quality.py`` with the image sets in ICAS_DATA (default ../shared/data
-beside the checkout). One picture at a time on one thread, so that milliseconds compare.
+beside the checkout). ``--only-settings`` writes the tables of settings alone, which hold no times.
+One image at a time on one thread, so that milliseconds compare.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 import icas
+from icas.cli.options import flag_of
 from icas.io.find import find_images
 from icas.io.reading import Image, read_image
 from icas.segmentimg.evaluation.scores import evaluate_folder
@@ -23,9 +26,35 @@ from icas.segmentimg.segmenters import automatic_segmenters, make_segmenter
 from icas.segmentimg.segmenters.segment import run_segmenter
 
 TOP = Path(__file__).resolve().parent.parent
-PAGE = TOP / "docs" / "segmenters.md"
+PAGES = TOP / "docs" / "segmenters"
+INDEX = TOP / "docs" / "segmenters.md"
+RESULTS = TOP / "benchmarks" / "segmentation.md"
 LARGE = (4000, 3000)
 COLORS = (2, 5, 12)
+SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
+    "superpixel": (
+        {"region_size": 10},
+        {},
+        {"region_size": 25},
+        {"algorithm": "slic"},
+        {"algorithm": "lsc"},
+    ),
+    "edge": ({"strength": 0.6}, {}, {"strength": 1.2}),
+    "kmeans": ({"k": 20}, {}, {"k": 200}, {"k": 12, "position_weight": 0.0}),
+    "slickmeans": ({"k": 60}, {}, {"k": 400}),
+    "chanvese": ({"bins": 2}, {"bins": 6}, {}, {"bins": 24}),
+    "felzenszwalb": ({"scale": 30.0}, {}, {"scale": 150.0, "min_size": 200}),
+    "quickshift": (
+        {"kernel_size": 1.5, "max_dist": 6.0},
+        {},
+        {"kernel_size": 4.0, "max_dist": 20.0},
+    ),
+    "graph": ({"k": 15.0}, {}, {"k": 150.0, "min_size": 100}),
+}
+"""Options compared on the page of each segmenter; {} is the default."""
+PAGE_OF = {"slickmeans": "kmeans"}
+"""Pages that describe two segmenters."""
+WITH_METHOD = {*PAGE_OF, *PAGE_OF.values()}
 
 
 def main() -> int:
@@ -35,13 +64,22 @@ def main() -> int:
         print(f"segment_quality: no pictures at {folder}: set ICAS_DATA", file=sys.stderr)
         return 2
     cv2.setNumThreads(1)
-    text = PAGE.read_text(encoding="utf-8")
-    text = between(text, "table", methods_table(folder))
-    text = between(text, "tree", tree_table(folder))
-    text = between(text, "colours", colours_table(folder))
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"written into {PAGE}", file=sys.stderr)
+    for page, lines in settings_tables(folder).items():
+        write_between(PAGES / f"{page}.md", {"settings": lines})
+    if "--only-settings" not in sys.argv:
+        write_between(INDEX, {"table": methods_table(folder)})
+        tables = {"tree": tree_table(folder), "colours": colours_table(folder)}
+        write_between(RESULTS, tables)
     return 0
+
+
+def write_between(page: Path, tables: dict[str, list[str]]) -> None:
+    """Replace the tables of a page, each between the marks of its name."""
+    text = page.read_text(encoding="utf-8")
+    for name, lines in tables.items():
+        text = between(text, name, lines)
+    page.write_text(text, encoding="utf-8")
+    print(f"written into {page}", file=sys.stderr)
 
 
 def between(text: str, name: str, lines: list[str]) -> str:
@@ -50,6 +88,33 @@ def between(text: str, name: str, lines: list[str]) -> str:
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n\n{chr(10).join(lines)}\n\n{end}{after}"
+
+
+def settings_tables(folder: Path) -> dict[str, list[str]]:
+    """Page -> table: a row per setting, with the number of segments and two measures."""
+    head = [
+        "| flags | segments | boundary recall | ASA |",
+        "|---|---|---|---|",
+    ]
+    tables: dict[str, list[str]] = {}
+    for name, settings in SETTINGS.items():
+        lines = tables.setdefault(PAGE_OF.get(name, name), list(head))
+        for options in settings:
+            segmenter = make_segmenter(name, **options)
+            one = evaluate_folder(folder / "images", folder / "gt_npz", segmenter, jobs=1).scores
+            method = (f"--method {name}",) if name in WITH_METHOD else ()
+            words = (*method, *map(flag_with_value, options.items()))
+            flags = f"`{' '.join(words)}`" if words else "default"
+            lines.append(
+                f"| {flags} | {one.segments:.0f} | {one.recall:.3f} | {one.accuracy:.3f} |"
+            )
+            print(lines[-1], file=sys.stderr)
+    return tables
+
+
+def flag_with_value(option: tuple[str, Any]) -> str:
+    name, value = option
+    return f"{flag_of(name)} {value if isinstance(value, str) else format(value, 'g')}"
 
 
 def methods_table(folder: Path) -> list[str]:
@@ -104,7 +169,7 @@ def colours_table(folder: Path) -> list[str]:
     from sklearn.cluster import KMeans
 
     lines = [
-        "| k | inertia / scikit-learn's, worst (mean) of 10 pictures | times as fast, median |",
+        "| k | inertia / scikit-learn's, worst (mean) of 10 images | times as fast, median |",
         "|---|---|---|",
     ]
     for k in COLORS:

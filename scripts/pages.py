@@ -1,7 +1,7 @@
-"""Write what is made from the command parsers: completion, man pages, reference of the commands.
+"""Write what is made from the command parsers: completion, man pages, reference, tables of flags.
 
-python scripts/pages.py            write all, and name what changed in docs/reference
-python scripts/pages.py --check    write nothing; exit 1 if docs/reference is out of date
+python scripts/pages.py            write all, and name what changed in docs
+python scripts/pages.py --check    write nothing; exit 1 if docs are out of date
 python scripts/pages.py --package  write completion and man pages only; the build calls this
 """
 
@@ -75,11 +75,13 @@ def package_files() -> dict[Path, str]:
 
 
 def reference_pages() -> dict[Path, str]:
-    """The reference of both programs, which is in the repository, by path."""
+    """The reference of both programs and pages with tables of flags and keys, by path."""
     from page_writers.markdown import reference
     from page_writers.programs import programs
+    from page_writers.segmenters import painting_pages
 
-    return {Path(f"docs/reference/{it.name}.md"): reference(it) for it in programs()}
+    pages = {Path(f"docs/reference/{it.name}.md"): reference(it) for it in programs()}
+    return pages | painting_pages(ROOT)
 
 
 def changed(pages: dict[Path, str]) -> Iterator[Path]:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from PIL import Image as Pictures, ImageDraw
+from scipy.ndimage import distance_transform_edt
+from skimage import data as samples
 from window_frames import Image, Point, Shot
 
+import icas
+from icas.segmentimg.labels.labels import sizes_of
+from icas.segmentimg.labels.merge_tree import Growth
 from icas.segmentimg.render.canvas import Viewport
 from icas.segmentimg.windows.view import ZOOM
 
@@ -15,7 +23,7 @@ COMMAND = "pictures", "--palette", "things.txt", "--save", "masks,labels,coco"
 ROOM = 900 - 120, 1280 - 312
 """Height and width that the painting window has at most on the display of the tests."""
 SUIT, FACE, TANK, ROCKET = (330, 110), (140, 222), (60, 415), (300, 320)
-SHUTTLE, WING = [TANK, (20, 410), (120, 428), (160, 430)], (150, 390)
+SHUTTLE = [TANK, (20, 410), (120, 428), (160, 430)]
 REST_OF_SUIT = [(450, 60), (300, 300), (380, 290), (430, 215), (480, 130), (260, 90), (350, 30)]
 REST_OF_FACE = [(100, 200), (100, 247), (145, 222), (170, 222), (120, 262), (125, 178)]
 HAIR = [(60, 170), (45, 200), (60, 240), (40, 250), (90, 285), (60, 280), (110, 165), (25, 230)]
@@ -25,6 +33,50 @@ FOOT, CUT, ABOVE = (262, 300), ((264, 268), (264, 332)), (254, 300)
 SAUCER = [(200, 420), (180, 120), (280, 130), (340, 280), (250, 250)]
 CUP = [(150, 280), (100, 190), (60, 300), (220, 280)]
 TABLE = [(330, 500), (100, 500), (50, 150), (250, 30), (380, 550)]
+PARTS = (
+    "suit,#2f6fde\nflag,#e02a5a\nshuttle,#00b8c8\nhelmet,#2fb350\n"
+    "collar,#f08c00\nhair,#b83cd8\nface,#ffd43b\nwall,#9a7b4f\n"
+)
+OUTLINES: tuple[tuple[int, ...], ...] = (
+    (109, 210, 68, 244, 44, 285, 27, 341, 19, 393, 23, 426, 19, 475, 28, 511, 108, 511, 133, 488)
+    + (154, 483, 157, 465, 175, 464, 194, 482, 192, 511, 225, 511, 224, 479, 241, 464, 242, 447)
+    + (254, 443, 262, 483, 256, 511, 285, 511, 276, 433, 296, 392, 329, 360, 358, 349, 354, 307)
+    + (339, 263, 318, 243, 297, 237, 285, 263, 267, 276, 187, 275, 149, 258, 131, 237, 118, 209),
+    (0, 0, 42, 0, 61, 90, 92, 178, 96, 215, 70, 236, 43, 277, 26, 335, 19, 393, 0, 400),
+    (427, 0, 404, 0, 397, 30, 384, 45, 380, 80, 378, 181, 357, 212, 357, 222, 377, 224, 367, 260)
+    + (368, 282, 389, 290, 425, 284, 459, 276, 457, 200, 453, 110, 454, 65, 446, 41, 436, 39),
+    (281, 438, 280, 511, 511, 511, 511, 474, 496, 452, 491, 415, 483, 394, 457, 363, 422, 346)
+    + (390, 342, 375, 347, 329, 365, 304, 390),
+    (116, 189, 116, 215, 140, 248, 157, 262, 197, 282, 221, 288, 274, 287, 290, 275, 303, 254)
+    + (304, 236, 298, 218, 283, 197, 262, 180, 242, 191, 201, 187, 186, 179, 183, 153, 138, 161),
+    (156, 60, 156, 99, 169, 115, 176, 115, 187, 75, 232, 79, 267, 89, 271, 127, 279, 127, 292, 113)
+    + (300, 92, 295, 58, 287, 42, 275, 31, 243, 17, 203, 23),
+    (
+        186,
+        76,
+        178,
+        122,
+        188,
+        180,
+        230,
+        190,
+        248,
+        187,
+        253,
+        182,
+        265,
+        139,
+        271,
+        133,
+        268,
+        92,
+        229,
+        80,
+    ),
+)
+"""x, y, … around the parts of the astronaut; later ones are on top."""
+WALL = (150, 335)
+NOTCHES, WALL_NOTCHES = 6, 4
 
 Scene = Iterator[tuple[str, list[Shot]]]
 
@@ -32,6 +84,7 @@ Scene = Iterator[tuple[str, list[Shot]]]
 class Place(Protocol):
     """A folder with pictures in which ``segmentimg`` is started."""
 
+    folder: Path
     template: Image
 
     def start(self, *words: str) -> Any:
@@ -76,13 +129,12 @@ def paint(driver: Any, key: str, *places: Point) -> None:
 
 
 def tutorial(room: Place) -> Scene:
-    """The tutorial on painting, from the first window to the third picture and back again."""
+    """The tutorial on painting, from the first window to the third image."""
     with room.start(*COMMAND) as driver:
         opened(driver, (512, 512))
         yield from _astronaut(driver)
         driver.press("space")
         opened(driver, (600, 400))
-        yield "painting-saved.jpg", both(driver, BADGE[-1])
         yield from _coffee(driver)
         driver.press("space")
         opened(driver, (640, 427))
@@ -91,13 +143,6 @@ def tutorial(room: Place) -> Scene:
         driver.press("q")
         yield "painting-quit.jpg", both(driver, ROCKET)
         driver.end("q")
-    with room.start(*COMMAND) as driver:
-        opened(driver, (512, 512))
-        for size in ((600, 400), (640, 427)):
-            driver.press("n")
-            opened(driver, size)
-        yield "painting-back.jpg", both(driver)
-        driver.press("q", shows=False)
 
 
 def _astronaut(driver: Any) -> Scene:
@@ -120,8 +165,67 @@ def _astronaut(driver: Any) -> Scene:
     paint(driver, "4", *FLAG)
     wheel(driver, TANK, -2)
     paint(driver, "5", *SHUTTLE)
-    driver.move(WING)
-    yield "painting.jpg", both(driver, WING)
+
+
+def painted(room: Place) -> Scene:
+    """A photograph with seven classes painted, by clicks on groups of segments."""
+    (room.folder / "parts.txt").write_text(PARTS, encoding="utf-8")
+    with room.start("pictures/astronaut.png", "--palette", "parts.txt") as driver:
+        opened(driver, (512, 512))
+        wheel(driver, SUIT, NOTCHES)
+        for places in planned_clicks(samples.astronaut(), OUTLINES):
+            for key, group in enumerate(places, start=1):
+                if group:
+                    paint(driver, str(key), *far_apart(group))
+            wheel(driver, SUIT, -1)
+        driver.press("e")
+        driver.press("8", shows=False)
+        wheel(driver, WALL, WALL_NOTCHES)
+        yield "painting.jpg", both(driver, WALL)
+        driver.press("q", shows=False)
+
+
+def planned_clicks(image: Image, outlines: tuple[tuple[int, ...], ...]) -> list[list[list[Point]]]:
+    """For each step of the wheel, down from NOTCHES at SUIT, and each outline: where to click."""
+    labels = icas.segment(image)
+    growth = Growth(icas.merge_tree(image, labels), sizes_of(labels))
+    winners = _winners(labels, outlines)
+    pointed, levels = int(labels[SUIT]), [0]
+    for _ in range(NOTCHES):
+        levels[0] = growth.grown(pointed, levels[0])
+    while levels[-1]:
+        levels.append(growth.shrunk(pointed, levels[-1]))
+    painted, plan = np.zeros(winners.size, bool), []
+    for level in levels:
+        plan.append([[] for _ in outlines])
+        for segment in np.flatnonzero(winners):
+            group = growth.group(int(segment), level)
+            if not painted[group].any() and (winners[group] == winners[segment]).all():
+                painted[group] = True
+                plan[-1][winners[segment] - 1].append(_middle(labels == segment))
+    return plan
+
+
+def _winners(labels: Any, outlines: tuple[tuple[int, ...], ...]) -> Any:
+    """For each segment the number of the outline that holds most of it, or 0."""
+    drawn = Pictures.new("L", labels.shape[::-1])
+    for number, outline in enumerate(outlines, start=1):
+        ImageDraw.Draw(drawn).polygon(outline, fill=number)
+    votes = np.zeros((labels.max() + 1, len(outlines) + 1), int)
+    np.add.at(votes, (labels.ravel(), np.asarray(drawn).ravel()), 1)
+    return votes.argmax(axis=1)
+
+
+def _middle(mask: Any) -> Point:
+    """The pixel of a mask that is farthest from its border."""
+    inner = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(inner.argmax(), inner.shape)
+    return int(row), int(col)
+
+
+def far_apart(places: list[Point]) -> list[Point]:
+    """The places in an order in which no two in a row pass for a double click."""
+    return sorted(places, key=lambda place: places.index(place) % 7)
 
 
 def _coffee(driver: Any) -> Scene:
@@ -199,6 +303,7 @@ def debug(room: Place) -> Scene:
 
 SCENES: dict[str, Callable[[Any], Scene]] = {
     "tutorial": tutorial,
+    "painted": painted,
     "templates": templates,
     "grabcut": grabcut,
     "debug": debug,

@@ -56,5 +56,5 @@ def test_the_readme_shows_commands_and_what_they_print():
 
 
 def test_the_page_on_painting_has_the_keys_of_the_program():
-    shown = read("docs/painting.md").split("|---|---|\n")[1].split("<!--")[0]
+    shown = read("docs/how-to/paint.md").split("|---|---|\n")[1].split("\n<!--")[0]
     assert shown == "".join(f"| {key} | {words} |\n" for key, words in help_rows())
