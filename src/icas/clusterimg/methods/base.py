@@ -65,7 +65,6 @@ class Method(ABC):
 
     features_version: ClassVar[int] = 1
     only_compared: ClassVar[frozenset[str]] = frozenset()
-    packages: ClassVar[tuple[str, ...]] = ()
     reads_whole_folder: ClassVar[bool] = False
     sketched: ClassVar[bool] = False
     sketch_by_angle: ClassVar[bool] = False
@@ -99,6 +98,11 @@ class Method(ABC):
     @property
     def seed(self) -> int:
         return 0
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages whose versions the features depend on, beside OpenCV and Pillow."""
+        return ()
 
     @property
     def needs_training(self) -> bool:

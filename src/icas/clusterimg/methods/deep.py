@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from icas.clusterimg.networks.whitening import Whitening, directions, unit
 from icas.common.devices import check_device
 from icas.common.errors import IcasError, UsageError
 from icas.io.reading import resize
+from icas.onnx.model_file import is_onnx
+from icas.onnx.weights import resolve
 
 if TYPE_CHECKING:
     from icas.clusterimg.networks.embedders import Embedder
@@ -32,6 +34,16 @@ STEP = 2.0**-25
 so that a similarity does not depend on the tile that it is computed in."""
 DIGITS = 6
 """Digits of a similarity."""
+
+
+def parse_triple(text: Any) -> tuple[float, ...]:
+    """``"0.485,0.456,0.406"`` -> three numbers, one for each of red, green, blue."""
+    parts = text.split(",") if isinstance(text, str) else list(text)
+    try:
+        red, green, blue = map(float, parts)
+    except (TypeError, ValueError):
+        raise ValueError("three numbers like 0.5,0.5,0.5") from None
+    return red, green, blue
 
 
 def _of_grid(name: str, **changed: Any) -> Any:
@@ -69,6 +81,21 @@ class Deep(Method):
         parse=Path,
         metavar="FILE",
         default_text="downloaded by the library",
+    )
+    mean: tuple[float, ...] | None = option(
+        None,
+        "mean of R, G, B in [0, 1] that an ONNX network is trained with",
+        parse=parse_triple,
+        metavar="R,G,B",
+        default_text="as in the file, else ImageNet's",
+    )
+    std: tuple[float, ...] | None = option(
+        None,
+        "standard deviation of R, G, B in [0, 1], likewise",
+        parse=parse_triple,
+        minimum=1e-6,
+        metavar="R,G,B",
+        default_text="as in the file, else ImageNet's",
     )
     size: Size | None = option(
         None,
@@ -112,7 +139,6 @@ class Deep(Method):
     only_compared: ClassVar[frozenset[str]] = frozenset(
         ("dims", "cluster_model", *PARAMETERS, "seed", "linked", "fitted")
     )
-    packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
     tile: ClassVar[int] = 1024
     reads_whole_folder: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
@@ -121,10 +147,27 @@ class Deep(Method):
         for name in ("cluster_model", *PARAMETERS):
             object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if self.weights is not None:
-            object.__setattr__(self, "weights", Path(self.weights))
+            object.__setattr__(self, "weights", resolve(self.weights))
+        for name in ("mean", "std"):
+            if isinstance(getattr(self, name), (list, np.ndarray)):
+                object.__setattr__(self, name, parse_triple(getattr(self, name)))
         check_options(self)
         check_device(self.device)
+        self._check_onnx()
         self.model_grid()
+
+    def _check_onnx(self) -> None:
+        """Check that options and the kind of the network go together."""
+        if not is_onnx(self.weights):
+            given = [name for name in ("mean", "std") if getattr(self, name) is not None]
+            if given:
+                raise UsageError(f"--{given[0]} is for an ONNX network: --weights FILE.onnx")
+        elif self.model is not None:
+            raise UsageError(
+                f"--model and --weights {self.weights}: an ONNX file holds its network"
+            )
+        elif self.device not in ("cpu", "auto"):
+            raise UsageError(f"--device {self.device}: ONNX networks are computed on the cpu")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes compare features and need no network: one of one's own stays here."""
@@ -134,6 +177,10 @@ class Deep(Method):
     def default_threshold(self) -> float:
         """Measured over the image sets with known labels, for whitened and for other features."""
         return 0.5 if self.dims and self.model_grid() is None else 0.85
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("onnxruntime",) if is_onnx(self.weights) else ("torch", "torchvision", "timm")
 
     @property
     def needs_training(self) -> bool:
@@ -149,7 +196,8 @@ class Deep(Method):
         if self.cluster_model is not None:
             return Grid(kinds=self.cluster_model, **given)
         if not given:
-            return None if self.linked or self.model is not None else Grid()
+            trained_here = self.model is None and not is_onnx(self.weights)
+            return Grid() if trained_here and not self.linked else None
         return Grid(kinds=tuple(_having(given)), **given)
 
     def by_links(self) -> Deep:
@@ -194,12 +242,13 @@ class Deep(Method):
 
         Raises UsageError, IcasError, MissingExtraError: as `load_embedder`.
         """
-        from icas.common.registry import need
+        if is_onnx(self.weights):
+            from icas.clusterimg.networks.onnx_embedder import load_onnx_embedder
 
-        need("method 'deep'", "deep", "torch", "sklearn")
-        from icas.clusterimg.networks.embedders import load_embedder
+            return load_onnx_embedder(cast(Path, self.weights), self.mean, self.std)
+        from icas.clusterimg.networks.embedders import load_torch_embedder
 
-        return load_embedder(self.model, self.weights, self.device)
+        return load_torch_embedder(self.model, self.weights, self.device)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Features before whitening: vectors, (n, d) float32 of length 1."""

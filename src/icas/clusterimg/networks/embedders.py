@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +23,32 @@ from icas.clusterimg.networks.classifiers import (
     require_reachable,
 )
 from icas.clusterimg.networks.model_files import load_autoencoder
+from icas.clusterimg.networks.onnx_embedder import IMAGENET
 from icas.clusterimg.networks.weights import RANDOM, load_weights
 from icas.common.devices import choose_device
 from icas.common.errors import IcasError, UsageError
 from icas.common.registry import need
 from icas.io.reading import Image
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and deviation of RGB in [0, 1] that torchvision's classifiers are trained with."""
 PLAIN = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 TIMM = "timm:"
 _HUB_FILE = "model.safetensors"
 
 
+class Embedder(Protocol):
+    """A network ready to give features."""
+
+    @property
+    def side(self) -> int | None:
+        """The side of square images that it takes; None = any."""
+
+    def __call__(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
+        """Parts of the features of uint8 RGB `images` of one size, (n, channels) float32 each."""
+
+
 @dataclass(frozen=True)
-class Embedder:
-    """A network ready to give features.
+class TorchEmbedder:
+    """A network of torch ready to give features.
 
     Attributes
     ----------
@@ -92,7 +102,7 @@ def _failure(error: Exception, image: Image) -> IcasError:
     )
 
 
-def load_embedder(model: Any, weights: Path | None, device: str) -> Embedder:
+def load_torch_embedder(model: Any, weights: Path | None, device: str) -> TorchEmbedder:
     """The network that is called for.
 
     Parameters
@@ -113,7 +123,7 @@ def load_embedder(model: Any, weights: Path | None, device: str) -> Embedder:
 
 
 @lru_cache(maxsize=2)
-def _loaded(model: str | None, weights: Path | None, changed: int, device: str) -> Embedder:
+def _loaded(model: str | None, weights: Path | None, changed: int, device: str) -> TorchEmbedder:
     """A network from a file or a library; the last ones are kept, for many calls name the same."""
     if model is None:
         return _trained(weights, device)
@@ -123,17 +133,17 @@ def _loaded(model: str | None, weights: Path | None, changed: int, device: str) 
     network = _classifier(name, weights)
     stages, side = find_stages(network), only_side(network)
     network = network.to(device)
-    return Embedder(lambda images: pooled(network, stages, images), *IMAGENET, side, device)
+    return TorchEmbedder(lambda images: pooled(network, stages, images), *IMAGENET, side, device)
 
 
-def _trained(weights: Path | None, device: str) -> Embedder:
+def _trained(weights: Path | None, device: str) -> TorchEmbedder:
     if weights is None:
         raise UsageError(
             "method 'deep' needs a network: give --model NAME (a torchvision model such as"
             " mobilenet_v3_small), or --weights FILE from clusterimg train"
         )
     network, settings = load_autoencoder(weights, device)
-    return Embedder(
+    return TorchEmbedder(
         lambda images: [network.embed(images)], *PLAIN, int(settings["network"]["size"]), device
     )
 
@@ -150,10 +160,10 @@ def _classifier(name: str, weights: Path | None) -> Any:
     for part in network.modules():
         if hasattr(part, "inplace"):
             part.inplace = False  # else a stage's maps are overwritten by what comes after it
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
-def _timm(name: str, weights: Path | None, device: str) -> Embedder:
+def _timm(name: str, weights: Path | None, device: str) -> TorchEmbedder:
     need(f"model '{TIMM}{name}'", "sam", "timm")
     import timm
 
@@ -167,10 +177,10 @@ def _timm(name: str, weights: Path | None, device: str) -> Embedder:
         if str(weights) != RANDOM:
             load_weights(whole, weights, f"{TIMM}{name}")
     whole.reset_classifier(0)
-    network = whole.eval().to(device)
+    network = whole.eval().requires_grad_(False).to(device)
     config = network.pretrained_cfg
     side = None if config.get("fixed_input_size") is not True else int(config["input_size"][-1])
-    return Embedder(
+    return TorchEmbedder(
         lambda images: [network(images)], tuple(config["mean"]), tuple(config["std"]), side, device
     )
 
@@ -202,7 +212,7 @@ def _timm_fetched(name: str) -> Any:
         raise no_weights(f"{TIMM}{name}", "--weights", error) from error
 
 
-def _own(model: Any, device: str) -> Embedder:
+def _own(model: Any, device: str) -> TorchEmbedder:
     embed = getattr(model, "embed", model)
     if not callable(embed):
         raise UsageError(
@@ -212,7 +222,7 @@ def _own(model: Any, device: str) -> Embedder:
     if hasattr(model, "eval") and hasattr(model, "to"):
         model.eval().to(device)
     side = getattr(model, "size", None)
-    return Embedder(
+    return TorchEmbedder(
         lambda images: [_matrix(embed(images), len(images))],
         *PLAIN,
         side if isinstance(side, int) else None,

@@ -1,0 +1,1 @@
+"""ONNX networks: run without torch, features of their inner stages, and files of known networks."""
