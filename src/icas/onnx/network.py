@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.onnx.model_file import ModelFile
+from icas.onnx.model_file import ModelFile, Side, Tensor
 
 Arrays = list[NDArray[np.float32]]
 Inputs = Mapping[str, NDArray[np.float32]]
@@ -45,13 +45,24 @@ class Network:
         UsageError
             The network rejects the shapes of the inputs.
         """
+        for tensor in self.model.inputs:
+            self._check(tensor, inputs[tensor.name].shape)
         try:
             return self._run(inputs)
         except _errors() as error:
-            shapes = ", ".join("x".join(map(str, array.shape)) for array in inputs.values())
+            shapes = ", ".join(_shown(array.shape) for array in inputs.values())
             raise UsageError(
                 f"{self.model.path}: the network fails on input of {shapes} ({_reason(error)})"
             ) from error
+
+    def _check(self, tensor: Tensor, shape: tuple[int, ...]) -> None:
+        wanted = tensor.shape
+        fits = len(wanted) == len(shape) and all(map(_fits, wanted, shape))
+        if wanted and not fits:
+            raise UsageError(
+                f"{self.model.path}: the network takes {tensor.name} of {_shown(wanted)}, not of"
+                f" {_shown(shape)}"
+            )
 
     def _load(self) -> Run:
         try:
@@ -121,6 +132,14 @@ def _errors() -> tuple[type[Exception], ...]:
     import cv2
 
     return cv2.error, ValueError
+
+
+def _fits(wanted: Side, given: int) -> bool:
+    return wanted is None or wanted == given
+
+
+def _shown(shape: tuple[Side, ...]) -> str:
+    return "x".join("any" if side is None else str(side) for side in shape)
 
 
 def _reason(error: Exception) -> str:

@@ -30,6 +30,7 @@ PROGRAM = Program(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
         ),
         "train": Entry(_PACKAGE + "main:TRAIN", "train a network for --method deep"),
+        "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list, download or export network weights"),
         "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),
     },
 )

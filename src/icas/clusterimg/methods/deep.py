@@ -77,25 +77,25 @@ class Deep(Method):
     )
     weights: Path | None = option(
         None,
-        "weights of the network: a file, or random; without --model a file of clusterimg train",
+        "weights: a file, an ONNX network, a name of clusterimg weights list, or random",
         parse=Path,
         metavar="FILE",
         default_text="downloaded by the library",
     )
     mean: tuple[float, ...] | None = option(
         None,
-        "mean of R, G, B in [0, 1] that an ONNX network is trained with",
+        "mean of R, G, B in [0, 1] for an ONNX network",
         parse=parse_triple,
         metavar="R,G,B",
-        default_text="as in the file, else ImageNet's",
+        default_text="that of the file, or ImageNet's",
     )
     std: tuple[float, ...] | None = option(
         None,
-        "standard deviation of R, G, B in [0, 1], likewise",
+        "standard deviation of R, G, B for an ONNX network",
         parse=parse_triple,
         minimum=1e-6,
         metavar="R,G,B",
-        default_text="as in the file, else ImageNet's",
+        default_text="that of the file, or ImageNet's",
     )
     size: Size | None = option(
         None,
@@ -149,8 +149,7 @@ class Deep(Method):
         if self.weights is not None:
             object.__setattr__(self, "weights", resolve(self.weights))
         for name in ("mean", "std"):
-            if isinstance(getattr(self, name), (list, np.ndarray)):
-                object.__setattr__(self, name, parse_triple(getattr(self, name)))
+            object.__setattr__(self, name, _as_triple(name, getattr(self, name)))
         check_options(self)
         check_device(self.device)
         self._check_onnx()
@@ -357,6 +356,13 @@ def _as_tuple(name: str, value: Any) -> Any:
         except ValueError as error:
             raise UsageError(f"{flag_of(name)} {value}: expected {error}") from None
     return tuple(value) if isinstance(value, (list, range, np.ndarray)) else (value,)
+
+
+def _as_triple(name: str, value: Any) -> tuple[float, ...] | None:
+    try:
+        return None if value is None else parse_triple(value)
+    except ValueError as error:
+        raise UsageError(f"{flag_of(name)} {value}: {error} are needed") from None
 
 
 def _from_settings(settings: dict[str, Any]) -> Deep:

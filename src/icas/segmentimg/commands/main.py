@@ -21,6 +21,7 @@ PROGRAM = Program(
     default="segment",
     rows={
         "segment": Entry(_PACKAGE + "main:SEGMENT", "segment and paint images (default)"),
+        "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list or download network weights"),
         "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "score a method against true label maps"),
     },
 )
