@@ -26,7 +26,7 @@ COMMANDS = {
 }  # fmt: skip
 COMPLETIONS = [
     ("clusterimg thr", {"thresholds"}),
-    ("clusterimg photos --me", {"--memory", "--merge", "--method"}),
+    ("clusterimg photos --me", {"--mean", "--memory", "--merge", "--method"}),
     ("clusterimg thresholds photos --me", {"--method"}),
     ("clusterimg photos --method ", set(METHODS)),
     ("clusterimg photos --transfer h", {"hardlink"}),

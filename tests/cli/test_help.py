@@ -29,12 +29,13 @@ def terminal(monkeypatch):
 
 
 def test_every_command_has_a_parser_of_its_name():
-    commands = "demo thresholds evaluate estimate decide split undo train cache help completion"
+    commands = "demo thresholds evaluate estimate decide split undo train weights cache help"
+    commands += " completion"
     assert set(CLUSTERIMG.parsers()) == {
         "clusterimg", *(f"clusterimg {name}" for name in commands.split())
     }  # fmt: skip
     assert set(SEGMENTIMG.parsers()) == {
-        "segmentimg", *(f"segmentimg {name}" for name in ("evaluate", "help", "completion"))
+        "segmentimg", *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion"))
     }  # fmt: skip
 
 

@@ -29,14 +29,19 @@ def weights_command(program: str, export: Export | None = None) -> Command:
         made.add_value(INPUT, "action", choices=actions, help="what to do")
         names = ArgumentType(str, tuple(weights.KNOWN))
         made.add_value(
-            INPUT, "name", nargs="?", metavar="NAME", type=names, help="get: weights to download"
+            INPUT,
+            "name",
+            nargs="?",
+            metavar="NAME",
+            type=names,
+            help="get: weights to download (default: none)",
         )
         if export:
-            model = "export: a network of torchvision, or timm:NAME"
+            model = "export: network of torchvision, or timm:NAME (default: that of --weights)"
             made.add_value(INPUT, "--model", metavar="NAME", help=model)
-            file = "export: its weights (default: those the library downloads)"
+            file = "export: its weights (default: downloaded by the library)"
             made.add_value(INPUT, "--weights", type=Path, metavar="FILE", help=file)
-            out = "export: the file to write"
+            out = "export: file to write (default: none)"
             made.add_value(OUTPUT, "--out", type=Path, metavar="FILE.onnx", help=out)
         made.add_switch(LOGGING, "--json", help="list: one JSON object per line on stdout")
         return made

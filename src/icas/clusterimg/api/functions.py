@@ -158,9 +158,9 @@ def cluster(
     - minhash: ``corners=200``, ``permutations=None``, ``grid=8``, ``exact=None``
     - orb: ``keypoints=200``, ``match_bits=95``, ``tolerance=0.12``
     - tm: none
-    - deep: ``model=None``, ``weights=None``, ``dims=128``, ``cluster_model=None``,
-      ``clusters=None``, ``max_iter=None``, ``eps=None``, ``min_samples=None``,
-      ``min_cluster_size=None``, ``max_cluster_size=None``
+    - deep: ``model=None``, ``weights=None``, ``mean=None``, ``std=None``, ``dims=128``,
+      ``cluster_model=None``, ``clusters=None``, ``max_iter=None``, ``eps=None``,
+      ``min_samples=None``, ``min_cluster_size=None``, ``max_cluster_size=None``
 
     References: imagehash is ImageHash's ``phash`` (C. Zauner, 2010); ssim is scikit-image's
     ``structural_similarity`` (Z. Wang et al., IEEE Transactions on Image Processing, 2004); minhash
