@@ -27,7 +27,7 @@ COMMANDS = {
 COMPLETIONS = [
     ("clusterimg thr", {"thresholds"}),
     ("clusterimg photos --me", {"--mean", "--memory", "--merge", "--method"}),
-    ("clusterimg thresholds photos --me", {"--method"}),
+    ("clusterimg thresholds photos --me", {"--mean", "--method"}),
     ("clusterimg photos --method ", set(METHODS)),
     ("clusterimg photos --transfer h", {"hardlink"}),
     ("clusterimg photos --threshold p", {"pick"}),
