@@ -35,7 +35,8 @@ def test_every_command_has_a_parser_of_its_name():
         "clusterimg", *(f"clusterimg {name}" for name in commands.split())
     }  # fmt: skip
     assert set(SEGMENTIMG.parsers()) == {
-        "segmentimg", *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion"))
+        "segmentimg",
+        *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion")),
     }  # fmt: skip
 
 
