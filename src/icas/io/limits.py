@@ -1,8 +1,8 @@
 """Limits on the memory and time that decoders take.
 
-A file of a few kilobytes can claim a huge image. The limit is on pixels (``--max-pixels``); pixels
-of some formats take more memory than others, and some structures make a small image as expensive
-as a large one.
+The header of a small file can declare a huge image. The limit is on pixels (``--max-pixels``).
+Pixels of some formats take more memory than others, and some structures make a small image as
+expensive as a large one.
 """
 
 from __future__ import annotations

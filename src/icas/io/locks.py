@@ -90,7 +90,7 @@ def _acquire(lock: Any, path: Path, where: Path) -> None:
             holder = _holder(path)
             if holder is not None and _may_live(holder):
                 break
-            time.sleep(_WAIT)  # the holder is about to sign, or to leave
+            time.sleep(_WAIT)  # the holder is writing its entry, or releasing the lock
     raise _refusal(path, where, holder)
 
 

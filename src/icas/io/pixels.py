@@ -27,10 +27,10 @@ _WHITE_IS_ZERO = 0
 def upright_rgb(pil: PillowImage.Image, orientation: int = 1) -> Image:
     """Pixels of a loaded Pillow image as new (h, w, 3) uint8, turned by the EXIF `orientation`.
 
-    Alpha is laid over white; more than 8 bits are scaled by the depth that the file declares,
-    floats in 0..1 by 255, other floats and 32-bit integers from their least to their greatest
-    value (NaN is black). Conversion goes by bands of rows: besides the result and Pillow's own
-    pixels no third copy of a large image exists.
+    Transparent pixels are blended with white. More than 8 bits are scaled by the depth that the
+    file declares, floats in 0..1 by 255, other floats and 32-bit integers from their least to
+    their greatest value (NaN is black). Conversion goes by bands of rows: besides the result and
+    Pillow's own pixels no third copy of a large image exists.
     """
     width, height = pil.size
     turned = orientation in (5, 6, 7, 8)

@@ -110,7 +110,7 @@ def open_image(
             yield _header(file, max_pixels, pixels)
     except UnreadableImageError:
         raise
-    # Broken files make Pillow's readers raise nearly anything: SyntaxError, struct.error, ...
+    # Broken files make Pillow's readers raise almost any error: SyntaxError, struct.error, ...
     except Exception as error:
         raise UnreadableImageError(_reason(error)) from error
 
@@ -278,7 +278,7 @@ def image_size(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> Size:
 
 
 def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """The image in `path` made small: (h, w, 3) uint8 RGB with neither side above `side`.
+    """The image in `path`, (h, w, 3) uint8 RGB, reduced to at most `side` pixels per side.
 
     A JPEG is decoded at a fraction of its size, which takes a fraction of the time. Small images
     are not made larger.
@@ -300,7 +300,7 @@ def _fit(size: Size, side: int) -> Size:
 def resize(image: Image, size: Size) -> Image:
     """`image` at `size` (width, height): by area where neither side grows, else bilinear.
 
-    `image` is (h, w, 3) or (h, w) uint8; it is returned itself if it has the size already.
+    `image` is (h, w, 3) or (h, w) uint8; it is returned unchanged if it already has the size.
     """
     height, width = image.shape[:2]
     if (width, height) == tuple(size):
@@ -337,10 +337,10 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
 
 
 def as_image(array: NDArray[Any], name: str = "image") -> Image:
-    """An array as RGB uint8: gray, RGB, or RGB with alpha, which is laid over white.
+    """An array as RGB uint8: gray, RGB, or RGBA, which is blended with white.
 
     `array` is (h, w) or (h, w, 1|3|4), uint8 or uint16, of which the upper eight bits count; other
-    shapes and types are a UsageError, which calls the array `name`.
+    shapes and types are a UsageError whose message calls the array `name`.
     """
     pixels = np.asarray(array)
     if pixels.dtype == np.uint16:

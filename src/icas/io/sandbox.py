@@ -1,4 +1,4 @@
-"""Decoding in processes that can be killed: a file that breaks its decoder costs that file alone.
+"""Decoding in separate processes: a crash, a hang or excessive memory affects only one file.
 
 A decoder that crashes ends its own process; one that hangs or needs too much memory is killed; the
 file is named and the others are read. This is no protection against files made to take over the
@@ -55,7 +55,7 @@ SLOW, CRASHED, LARGE = (
 
 @dataclass(frozen=True)
 class Lost:
-    """An item that broke its process: its index among the items, and the reason in words."""
+    """An item that crashed its process: its index among the items, and the reason."""
 
     index: int
     reason: str

@@ -1,4 +1,4 @@
-"""The linkages by name: one row a linkage, one file a linkage; and models instead of them."""
+"""The registry of linkages, and the choice between a linkage and clustering models."""
 
 from __future__ import annotations
 

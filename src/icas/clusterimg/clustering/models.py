@@ -84,7 +84,7 @@ class ModelClusterer(Clusterer):
 
     @property
     def reason(self) -> str:
-        """Which models were chosen, in words."""
+        """Which models were chosen, as text."""
         chosen = [tried.chosen for tried in self.models]
         if len(chosen) == 1:
             return f"{chosen[0].words()}, the best of {len(self.models[0].tried)} models"

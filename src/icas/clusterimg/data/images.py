@@ -1,4 +1,4 @@
-"""A folder -> the images in it, and the files that are none."""
+"""The images of a folder, and its other files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a source folder holds.
+    """The content of a source folder.
 
     images: in natural order (img2 before img10); unreadable: files that are neither images nor of a
     kind that is known to lie beside images; ignored: files known to lie beside images (labels.csv,

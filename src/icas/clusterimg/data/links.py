@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError
 
 PART = 1 << 22
-"""Links looked at in one go."""
+"""Links processed at a time."""
 LINK_DTYPE = np.dtype([("a", np.int64), ("b", np.int64), ("similarity", np.float32)])
 
 
@@ -122,7 +122,7 @@ class LinkStore:
         return min(IN_MEMORY, memory // 10 // 20)
 
     def add(self, links: Links) -> None:
-        """Keep `links` behind those that are there.
+        """Append `links`.
 
         Raises IcasError: the disk is full.
         """

@@ -106,7 +106,7 @@ class ArrayWriter:
             raise _no_room(folder, error) from error
 
     def add(self, rows: NDArray[Any]) -> None:
-        """Write `rows` behind those that are there."""
+        """Append `rows`."""
         try:
             for part in _parts(rows):
                 self._file.write(np.ascontiguousarray(part).view(np.uint8).data)

@@ -100,9 +100,9 @@ def _container_limits() -> list[int]:
 
 
 class MemoryBudget:
-    """How much memory a run may take, and a temporary folder for features that do not fit.
+    """The memory budget of a run, and a temporary folder for features beyond it.
 
-    Used as a context: when it is left, in whatever way, its folder is removed.
+    A context manager: the folder is removed at its end.
 
     limit: Bytes; None: all features stay in memory; scratch: folder in which files may lie
     meanwhile; default the system's for temporary files.

@@ -48,7 +48,7 @@ class Constraint:
     made : str
         Time, ISO 8601 in UTC.
     number : int
-        0 as long as it is not stored.
+        0 until it is stored.
     """
 
     kind: str

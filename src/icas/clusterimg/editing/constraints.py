@@ -37,15 +37,15 @@ class DecideReport:
     Attributes
     ----------
     what : str
-        The action: ``must-link``, …
+        Action: ``must-link``, ``cannot-link``, ``reject``, ``learn``, ``list`` or ``forget``.
     decisions : tuple of Constraint
-        The new constraints; of ``list`` all, of ``forget`` the removed ones.
+        New constraints; for ``list`` all stored ones, for ``forget`` the removed ones.
     changes : tuple of Revision
-        Stored constraints that these replace or change.
+        Stored constraints that the new ones replace or change.
     already : tuple of Constraint
-        Stored constraints that imply the same: nothing was added for them.
+        Stored constraints that already imply a new one, which was not added.
     left : tuple of (str, str)
-        Of ``learn``: paths in the result that give no constraint, and why.
+        For ``learn``: paths in the result that give no constraint, and why.
 
     See Also
     --------
@@ -67,12 +67,12 @@ class DecideReport:
     left: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> list[str]:
-        """The report as text.
+        """Return the report as text.
 
         Returns
         -------
         list of str
-            A line for each constraint and revision; never empty.
+            One line per constraint and revision; never empty.
         """
         prefix = {"list": "", "forget": "removed: "}.get(self.what, "stored: ")
         lines = [
@@ -89,7 +89,7 @@ class DecideReport:
         return lines or [nothing.get(self.what, "nothing to store")]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report for JSON.
+        """Return the report as for ``--json``.
 
         Returns
         -------
@@ -125,11 +125,11 @@ def must_link(dst: str | Path, a: str, b: str, *, cache: str | Path | None = Non
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     a, b : str
         Images: names as in ``clusters.csv``, or paths in ``result/``.
     cache : str or Path, optional
-        Folder of the constraints; default the cache folder of the run.
+        Folder of the constraints. Default: the cache folder of the run.
 
     Returns
     -------
@@ -139,9 +139,9 @@ def must_link(dst: str | Path, a: str, b: str, *, cache: str | Path | None = Non
     Raises
     ------
     UsageError
-        There is no finished result, or no such image.
+        No finished result, or no such image.
     ConflictError
-        It contradicts stored constraints.
+        The constraint contradicts stored ones.
     IcasError
         The stored constraints are damaged, or a file cannot be read.
 
@@ -152,7 +152,7 @@ def must_link(dst: str | Path, a: str, b: str, *, cache: str | Path | None = Non
 
     Examples
     --------
-    Two parts of one photograph that no threshold would bring together:
+    Two different parts of one photograph:
 
     >>> import icas
     >>> from pathlib import Path
@@ -181,8 +181,12 @@ def cannot_link(
 
     Parameters
     ----------
-    dst, a, b, cache
-        As for `icas.must_link`.
+    dst : str or Path
+        Result folder.
+    a, b : str
+        Images: names as in ``clusters.csv``, or paths in ``result/``.
+    cache : str or Path, optional
+        Folder of the constraints. Default: the cache folder of the run.
 
     Returns
     -------
@@ -226,11 +230,11 @@ def reject(dst: str | Path, cluster: str | int, *, cache: str | Path | None = No
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     cluster : str or int
-        7, or ``"cluster_7"``.
+        Number or folder name: 7 or ``"cluster_7"``.
     cache : str or Path, optional
-        Folder of the constraints; default the cache folder of the run.
+        Folder of the constraints. Default: the cache folder of the run.
 
     Returns
     -------
@@ -268,21 +272,21 @@ def reject(dst: str | Path, cluster: str | int, *, cache: str | Path | None = No
 def decide(
     dst: str | Path, what: str, *names: str | int, cache: str | Path | None = None
 ) -> DecideReport:
-    """Set, list or remove constraints, as ``clusterimg decide`` does.
+    """Set, list or remove constraints, like ``clusterimg decide``.
 
     Parameters
     ----------
     dst : str or Path
-        The result folder.
+        Result folder.
     what : str
-        ``must-link``, ``cannot-link`` and ``reject`` as the functions of these names; ``learn``
-        (from files that were moved between folders of ``result/``), ``list``, or ``forget``
-        (numbers, or ``all``).
+        ``must-link``, ``cannot-link`` or ``reject``, as the functions of these names; ``learn``:
+        set constraints from files that were moved between the folders of ``result/``; ``list``;
+        ``forget``: remove constraints.
     *names : str or int
-        Two images, as ``clusters.csv`` names them or by their path in ``result/``; a cluster;
-        or numbers.
+        Two images (names as in ``clusters.csv``, or paths in ``result/``), a cluster, or numbers of
+        constraints or ``all``.
     cache : str or Path, optional
-        Folder of the constraints; default the cache folder of the run.
+        Folder of the constraints. Default: the cache folder of the run.
 
     Returns
     -------
@@ -292,9 +296,9 @@ def decide(
     Raises
     ------
     UsageError
-        There is no finished result, or no such image, cluster or number.
+        No finished result, or no such image, cluster or constraint.
     ConflictError
-        It contradicts stored constraints, or a file is not where the journal has it.
+        The constraints contradict stored ones, or a file of the result is missing.
     IcasError
         The stored constraints are damaged, or a file cannot be read.
 

@@ -154,7 +154,7 @@ def recluster(
     columns = (report.files, report.labels, report.batch, report.representative)
     tables = (clusters_table(*columns), certificates_table(report.certificates))
     contents = dict(zip(TABLES, tables, strict=True)) | _page(finished, report, targets, console)
-    check_untouched(root, finished.records)  # rendering the page may have taken long
+    check_untouched(root, finished.records)  # rendering the page may take long
     report = replace(report, written=True, seconds=_with_time(report, change, start))
     contents["run.json"] = run_json(report.as_dict())
     rearrangement = Rearrangement(change.what, change.about, dict.fromkeys(names), relocations)
@@ -174,7 +174,7 @@ def report_of(finished: FinishedRun) -> ClusterReport:
 
 
 def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterReport:
-    """What ``run.json`` and the tables of a result say, as a report."""
+    """The report of a result, from its ``run.json`` and tables."""
     report = ClusterReport(
         dst=root,
         method=run["method"],

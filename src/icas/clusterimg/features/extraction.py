@@ -169,7 +169,7 @@ class Counts:
     computed: int = 0
 
     def words(self) -> str:
-        """A line for people."""
+        """A line to print."""
         return f"features: {self.cached} images from the cache, {self.computed} computed"
 
 

@@ -1,4 +1,4 @@
-"""Ones in a word, as the one instruction that processors have for it, also for many words at once.
+"""Population count of words by one processor instruction, also vectorized.
 
 Only modules that are loaded through `compiled_kernels` import this one.
 """
@@ -50,7 +50,7 @@ def count_short(
         start = t * side
         block = b[start : min(start + side, len(b))]
         rows = min(len(a), start + len(block)) if same else len(a)
-        # Four rows at once: each word of the block is fetched once for them.
+        # Four rows at once: each word of the block is loaded once for them.
         for i in range(0, rows, 4):
             i1, i2, i3 = min(i + 1, rows - 1), min(i + 2, rows - 1), min(i + 3, rows - 1)
             w0, w1, w2, w3 = a[i], a[i1], a[i2], a[i3]
@@ -109,7 +109,7 @@ def emit_short(
                     continue
                 result = 0
                 for j in range(start, stop):
-                    # Without a branch, which would be guessed wrong again and again.
+                    # Without a branch, which would often be mispredicted.
                     near[result] = j
                     result += int(popcount(word ^ b[j]) <= radius)
                 for j in near[:result]:

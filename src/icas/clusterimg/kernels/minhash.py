@@ -154,7 +154,7 @@ def shares_of_all(a: Signatures, b: Signatures, side: int, shares: Floats, out: 
     for start in range(0, b.shape[0], side):
         last = min(start + side, b.shape[0]) - 1
         for i in range(a.shape[0]):
-            # Four columns at once: each component of the row is fetched once for them.
+            # Four columns at once: each component of the row is loaded once for them.
             for j in range(start, last + 1, 4):
                 j1, j2, j3 = min(j + 1, last), min(j + 2, last), min(j + 3, last)
                 d0 = d1 = d2 = d3 = np.uint32(0)

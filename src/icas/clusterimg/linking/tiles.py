@@ -53,7 +53,7 @@ def side_for(method: Method, features: FeatureSet, threshold: float, jobs: int) 
 
 
 def tile_count(method: Method, features: FeatureSet, threshold: float, jobs: int) -> int:
-    """How many tiles `links_within` gives."""
+    """Number of tiles of `links_within`."""
     across = -(-len(features) // side_for(method, features, threshold, jobs))
     return across * (across + 1) // 2
 
@@ -152,7 +152,7 @@ def tiles_across(
 
 
 def count_across(method: Method, parts: Sequence[FeatureSet], jobs: int) -> int:
-    """How many tiles `tiles_across` gives."""
+    """Number of tiles of `tiles_across`."""
     _, spans, part_of = _blocks_across(method, parts, jobs)
     sizes = Counter(part for part in part_of.values() if part is not None)
     inside = sum(count * (count + 1) // 2 for count in sizes.values())

@@ -1,4 +1,4 @@
-"""The methods of similarity: one row a method, one file a method."""
+"""The registry of similarity methods; each method has its own file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METHODS = Registry(
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of the method called `name`; case does not matter.
+    """The class of the method `name`; not case-sensitive.
 
     Raises UsageError: no such method.
     """

@@ -1,4 +1,4 @@
-"""The base class of methods: everything that the rest of the package needs to know about one."""
+"""The base class of methods: the interface that the rest of the package uses."""
 
 from __future__ import annotations
 

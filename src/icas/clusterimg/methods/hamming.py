@@ -73,7 +73,7 @@ def links_by_bands(
 
 
 WORDS_A_SECOND = 1e9
-"""What NumPy compares, roughly."""
+"""Approximate number of words that NumPy compares per second."""
 SHORT_SIDE = 1024
 """Columns of a block of codes of one word: a fraction of a core's first cache."""
 

@@ -154,7 +154,7 @@ class ImageHash(Method):
         return shares_by_distance(self._bits(a, b, width), width)
 
     def _bits(self, a: FeatureSet, b: FeatureSet, width: int) -> int:
-        """Bits of one code: what the makers say, else this method's where they are so long."""
+        """Bits of one code: of the features, else of this method if they fit the width."""
         for features in (a, b):
             if "hash_size" in features.settings:
                 return int(features.settings["hash_size"]) ** 2

@@ -1,4 +1,4 @@
-"""Jaccard similarity of sets of small numbers, kept as bitmaps: whole numbers and one division.
+"""Jaccard similarity of sets of small numbers, stored as bitmaps: integers and one division.
 
 By numba kernels or by NumPy: the answer is the same.
 """

@@ -1,4 +1,4 @@
-"""MinHash signatures of sets of numbers: how they are made, and how many components they share.
+"""MinHash signatures of sets of numbers, and the share of their equal components.
 
 By numba kernels or by NumPy: the answer is the same.
 """
@@ -34,9 +34,9 @@ from icas.common.errors import UsageError
 from icas.io.reading import resize
 
 COMPARED_A_SECOND = 1e9
-"""Components that NumPy compares, roughly."""
+"""Approximate number of components that NumPy compares per second."""
 MIXED_A_SECOND = 4e8
-"""Elements that NumPy mixes, roughly."""
+"""Approximate number of elements that NumPy mixes per second."""
 PLANES = 4
 """Words that the kernels take for 64 components."""
 CACHED = 1 << 15
@@ -48,7 +48,7 @@ Signatures = NDArray[np.uint32]
 
 def permutation_keys(count: int, seed: int) -> Words:
     """`count` numbers of 64 bits, one a permutation; the same for the same `seed`, everywhere."""
-    # SplitMix64 itself: NumPy's generators may draw otherwise in another version.
+    # SplitMix64, because NumPy's generators may change between versions.
     steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return _mixed(_mixed(np.array([seed], np.uint64)) + steps)
 
@@ -187,7 +187,7 @@ class MinHash(Method):
 
     The set of an image contains, for each of its `corners` strongest corners, the corner's cell
     in each of four grids (one moved by half a cell down, to the right, or both ways), together
-    with how bright the picture is there: one of five classes relative to its mean. Two corners
+    with how bright the image is there: one of five classes relative to its mean. Two corners
     that lie half a cell apart so share some cells, whichever side of a line they are on. An
     image without corners is similar to identical images only: its set is a digest of its pixels.
 
@@ -332,7 +332,7 @@ def gray_classes(gray: Floats, rows: Longs, columns: Longs) -> Longs:
 
 
 def _are_bitmaps(a: FeatureSet, b: FeatureSet) -> bool:
-    """Whether the features are sets themselves, both of them; not signatures, both of them."""
+    """Whether both features are sets (True) or both are signatures (False)."""
     require_same_shape(a, b)
     exact = "bitmaps" in a.arrays
     if exact != ("bitmaps" in b.arrays):

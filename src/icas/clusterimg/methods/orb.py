@@ -1,4 +1,4 @@
-"""ORB: share of local features that match mutually and agree on one turn, scale and shift."""
+"""ORB: share of local features that match mutually and agree on a rotation, scale and shift."""
 
 from __future__ import annotations
 
@@ -148,13 +148,13 @@ CELLS = 8
 CANDIDATES = 10
 """Corners found for each feature kept: the choice that spreading has."""
 SAVED = 0.002
-"""Seconds a picture that numba kernels save, roughly."""
+"""Approximate seconds per image that numba kernels save."""
 
 
 class Corners(NamedTuple):
-    """Corners of a picture, a structure of arrays of equal length.
+    """Corners of an image, a structure of arrays of equal length.
 
-    x, y: (n,) float32, in pixels of the picture; response: (n,) float32, Harris' measure; level:
+    x, y: (n,) float32, in pixels of the image; response: (n,) float32, Harris' measure; level:
     (n,) int64, of the pyramid.
     """
 
@@ -165,11 +165,11 @@ class Corners(NamedTuple):
 
 
 Find = Callable[[Bytes, int], Sequence[Any]]
-"""Picture, features wanted -> keypoints to describe."""
+"""Image, number of features -> keypoints to describe."""
 
 
 def described(gray: Bytes, wanted: int, find: Find) -> Features | None:
-    """Features of a picture, at most `wanted`; None where there are none."""
+    """Features of an image, at most `wanted`; None if there are none."""
     points, descriptors = detector(wanted).compute(gray, find(gray, wanted))
     if not points:
         return None
@@ -187,7 +187,7 @@ def described(gray: Bytes, wanted: int, find: Find) -> Features | None:
 
 
 def fastest_find() -> Find:
-    """The way to find corners that is fastest now: with numba kernels where they pay."""
+    """The fastest corner detector: numba kernels where they pay."""
     kernels = compiled_kernels("orb.corners", SAVED)
     if kernels is None or not as_opencv(kernels):
         return found_by_opencv
@@ -207,7 +207,7 @@ def detector(wanted: int) -> Any:
 
 
 def found_by_opencv(gray: Bytes, wanted: int) -> list[Any]:
-    """Keypoints of a picture, by OpenCV alone."""
+    """Keypoints of an image, by OpenCV alone."""
     points = detector(wanted).detect(gray, None)
     if len(points) <= wanted:
         return list(points)
@@ -245,7 +245,7 @@ def found_by_numba(gray: Bytes, wanted: int, kernels: ModuleType) -> list[Any]:
 
 
 def _keypoints(places: Floats, response: Floats, levels: Longs, angles: Floats) -> list[Any]:
-    """Objects of OpenCV; those of a level by one call, as each lets other threads in."""
+    """Objects of OpenCV; one call per level, because each call releases the GIL."""
     points: list[Any] = []
     made: Any = cv2.KeyPoint.convert
     ends = np.searchsorted(levels, np.arange(LEVELS + 1))
@@ -285,7 +285,7 @@ def _best(response: Floats, most: int) -> Longs:
 
 @cache
 def as_opencv(kernels: ModuleType) -> bool:
-    """Whether the kernels find what OpenCV does: versions of it may differ in what they round."""
+    """Whether the kernels and OpenCV find the same: OpenCV versions may round differently."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
     picture = np.asarray(cv2.resize(noise, (243, 129), interpolation=cv2.INTER_CUBIC), np.uint8)
     for wanted in (7, 200):
@@ -331,7 +331,7 @@ def _rank_within(cells: Longs) -> NDArray[np.integer[Any]]:
 SIDE = 256
 """Default long side in pixels to which images are resized."""
 PLAIN_SECONDS = 4e-9
-"""What NumPy takes for a pair of features, roughly."""
+"""Approximate seconds that NumPy takes for a pair of features."""
 SURE_BITS = 32
 """Bits up to which a match counts whole; from there its weight falls, to 0 past `match_bits`."""
 

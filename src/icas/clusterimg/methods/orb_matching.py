@@ -1,4 +1,4 @@
-"""Matches of local features: mutual nearest neighbours that agree on one turn, scale and shift."""
+"""Matches of local features: mutual nearest neighbours that agree on rotation, scale and shift."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FACTOR = 1.2
 LEVELS = 8
 """Levels of the pyramid."""
 ANGLE_TOLERANCE = 20
-"""256ths of a turn (28 degrees) by which a match may turn otherwise than its hypothesis."""
+"""Maximum deviation from the rotation of its hypothesis, in 256ths of a turn (28 degrees)."""
 LEVEL_TOLERANCE = 2
-"""Pyramid levels (a factor of 1.44) by which a match may scale otherwise than its hypothesis."""
+"""Maximum deviation from the scale of its hypothesis, in pyramid levels (a factor of 1.44)."""
 BLOCK = 1 << 16
 """Elements of a block of work: small enough for a core's cache."""
 FAR = 255
@@ -214,7 +214,7 @@ def _circle() -> tuple[Floats, Floats]:
 
 
 def rules_of(weights: Floats, tolerance: float) -> tuple[Any, ...]:
-    """What `agreeing` goes by as `kernels.orb.voting.Rules` has it.
+    """The parameters of `agreeing` as `kernels.orb.voting.Rules`.
 
     weights: (256,) float32, whole 256ths.
     """

@@ -36,7 +36,7 @@ MAPPED = 1 << 22
 FEATURED = 1 << 24
 """Pixels of images whose bounds by blocks are held at a time, for each side of a tile."""
 COST = 4e-9
-"""Seconds that NumPy takes for a pixel of a pair, roughly."""
+"""Approximate seconds that NumPy takes for a pixel of a pair."""
 CELLS = 8
 """Cells a side in which a sketch takes the brightness and the slope of an image."""
 STEADY = (0.03 * 255) ** 2 / 2
@@ -173,7 +173,7 @@ def _cells(gray: Bytes) -> Floats:
 
 
 def _seconds(a: FeatureSet, b: FeatureSet) -> float:
-    """What comparing `a` with `b` would take in NumPy."""
+    """Approximate seconds to compare `a` with `b` in NumPy."""
     return COST * len(a) * b.array.size
 
 
@@ -207,7 +207,7 @@ def _totals_from(
 
 
 def _featured(kernels: ModuleType, gray: Bytes, images: slice) -> list[tuple[slice, Floats]]:
-    """Of the chosen images, part by part, what their bounds need."""
+    """Features of the chosen images for the bounds, part by part."""
     shape = gray.shape[1:]
     result = []
     for inner in _parts(gray[images], MAPPED):

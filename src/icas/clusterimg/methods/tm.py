@@ -30,7 +30,7 @@ from icas.io.reading import resize
 ROWS = 256
 """Images compared with a tile at a time: their matrix stays in a core's cache."""
 COST = 2e-11
-"""Seconds that NumPy takes for a value of a pair, roughly."""
+"""Approximate seconds that NumPy takes for a value of a pair."""
 DENSE = 0.2
 """Share of pairs that may be linked from which on all are computed by a product of matrices."""
 DENSE_NUMPY = 0.015
@@ -115,7 +115,7 @@ def tm_vectors(features: FeatureSet) -> Floats:
     """Direction and logarithm of the length of each image's values, (n, values + 1).
 
     The squared distance of two of them is close to the squared difference of the images over the
-    product of their lengths, which is what tm takes off 1.
+    product of their lengths, which tm subtracts from 1.
     """
     count, height, width, channels = features.array.shape
     side = min(width, SKETCH_SIDE), min(height, SKETCH_SIDE)
@@ -148,7 +148,7 @@ def _links_by_rows(
     left, right = sides_of((a.array, a.array if same else b.array), both, threshold, kernels)
     for start in range(0, len(a), ROWS):
         rows = slice(start, start + ROWS)
-        # Left of the diagonal there is nothing to look at.
+        # Pairs left of the diagonal are not compared.
         first = start if same else 0
         columns = slice(first, None)
         sides = rows_a[rows], rows_b[columns]

@@ -324,7 +324,7 @@ def _without_model(vectors: NDArray[np.float32]) -> ModelGroups | None:
     if len(vectors) == 1:
         alone = Tried("none", outliers=1, note="a single image is an outlier")
         return ModelGroups(np.array([-1], np.int64), alone, (alone,))
-    # Equal pictures give equal vectors but for the rounding of a network's sums.
+    # Equal images give equal vectors up to rounding in the network.
     if np.abs(vectors - vectors[0]).max() <= ROUNDING:
         equal = Tried("none", clusters=1, note="all images are identical: one cluster")
         return ModelGroups(np.zeros(len(vectors), np.int64), equal, (equal,))

@@ -37,7 +37,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """What thresholds, in descending order, would give in the whole folder.
+    """Pairs and clusters of the whole folder at thresholds in descending order.
 
     `view` is the range of thresholds to show at first. Numbers are exact where all `images` were
     `compared`, else expected. `f1` is the pairwise F1 against true labels, if known.
@@ -239,7 +239,7 @@ def picture_of(curve: Curve, method: str, chosen: float | None = None) -> Figure
 
 
 def heading(curve: Curve, method: str) -> str:
-    """What the numbers come from."""
+    """Method and number of images of the curve."""
     if curve.exact:
         return f"{method} · {curve.images:,} images, all pairs compared"
     return (
@@ -249,7 +249,7 @@ def heading(curve: Curve, method: str) -> str:
 
 
 def chosen_words(curve: Curve, chosen: float | None) -> str:
-    """What the chosen threshold gives, in a line."""
+    """Numbers at the chosen threshold, in a line."""
     if chosen is None:
         return "Similar pairs and clusters by threshold"
     at = int(np.clip(np.searchsorted(-curve.threshold, -chosen), 0, len(curve.threshold) - 1))

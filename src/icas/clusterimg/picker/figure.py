@@ -252,7 +252,7 @@ class PickerFigure:
         return len(self._cells[0])
 
     def show_numbers(self, state: PickState) -> str:
-        """Show the threshold and what it gives; returns the window's title for it."""
+        """Show the threshold and its numbers; return the title of the window."""
         expected, curve = self.subject.sample.expected(state.shown), self.subject.curve
         hovering = state.hovered not in (None, state.chosen)
         chosen, hovered, pairs, clusters = self._marks
@@ -335,14 +335,14 @@ class PairCell:
                 self._images[side].set_extent(self._extent(self._lefts[side], picture))
 
     def _extent(self, left: float, picture: Image) -> tuple[float, float, float, float]:
-        """Where a picture is shown: as large as its square allows, in the middle."""
+        """Extent of an image: as large as its square allows, centred."""
         height, width = (self._thumb * side / max(picture.shape[:2]) for side in picture.shape[:2])
         left, top = left + (self._thumb - width) / 2, (self._thumb - height) / 2
         return left, left + width, top + height, top
 
 
 def facts_of(expected: Expected, images: int, exact: bool) -> tuple[str, ...]:
-    """Names and values of what a threshold gives, as the card shows them."""
+    """Names and values of the numbers at a threshold, for the card."""
     clustered = expected.clustered_images
     return (
         *("similar pairs", number_text(expected.pairs, exact)),
@@ -353,7 +353,7 @@ def facts_of(expected: Expected, images: int, exact: bool) -> tuple[str, ...]:
 
 
 def title_of(state: PickState, expected: Expected, exact: bool) -> str:
-    """The window's title: the threshold that is shown, and what it gives."""
+    """Title of the window: the threshold shown and its numbers."""
     what = "chosen" if state.hovered is None else "pointer"
     return (
         f"{what} {threshold_text(state.shown, state.digits)}:"

@@ -1,4 +1,4 @@
-"""The picker in a notebook: live with ipympl, else a picture, with a slider by ipywidgets."""
+"""The picker in a notebook: interactive with ipympl, else a plot with a slider (ipywidgets)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from icas.common.errors import UsageError
 
 
 class PickedThreshold:
-    """A threshold that is being chosen in a notebook, or was chosen in a window.
+    """A threshold chosen in a notebook or a window, as `icas.pick_threshold` returns it.
 
-    It can be given wherever a threshold is taken (``icas.cluster(…, threshold=picked)``), and
-    counts as what is chosen at that moment; ``float(picked)`` is the number.
+    It is accepted as a threshold (``icas.cluster(…, threshold=picked)``) with its current value;
+    ``float(picked)`` is the number.
 
     Attributes
     ----------
     threshold : float
-        What is chosen now.
+        Current value.
     widget : ipywidgets.Widget or None
-        What a notebook shows it by: ipympl's canvas, or a slider over a picture.
+        Widget that the notebook displays: canvas of ipympl, or slider.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -45,14 +45,14 @@ class PickedThreshold:
 
 
 class PicturedThreshold(PickedThreshold):
-    """A threshold of which a notebook shows a picture; `choose` takes another."""
+    """A threshold with a static plot in a notebook; `choose` sets another."""
 
     def __init__(self, picture: Callable[[float], bytes], threshold: float) -> None:
         super().__init__(threshold)
         self._picture = picture
 
     def choose(self, threshold: float) -> PickedThreshold:
-        """Take another threshold, and show the picture of it."""
+        """Set another threshold and show its plot."""
         if not threshold <= 1:
             raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
         self.threshold = float(threshold)
@@ -69,7 +69,7 @@ def _display_png(picture: bytes) -> None:
 def still_picture(
     subject: Subject, state: PickState, thumbnails: Thumbnails, threshold: float, hint: str
 ) -> bytes:
-    """What the window would show at a threshold, as a PNG file."""
+    """The content of the window at a threshold, as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -93,7 +93,7 @@ def in_notebook() -> bool:
 
 
 def pick_live(subject: Subject, state: PickState, thumbnails: Thumbnails) -> PickedThreshold:
-    """Show ipympl's live figure, and go on at once: `threshold` follows what is chosen in it."""
+    """Show ipympl's figure and return at once; `threshold` follows the interaction."""
     import matplotlib.pyplot as plt
     from IPython.display import display
 
@@ -115,7 +115,7 @@ def pick_live(subject: Subject, state: PickState, thumbnails: Thumbnails) -> Pic
 
 
 def pick_by_picture(subject: Subject, state: PickState, thumbnails: Thumbnails) -> PickedThreshold:
-    """Show the picture under a slider, if ipywidgets is installed, else the picture alone."""
+    """Show the plot, with a slider if ipywidgets is installed."""
     from IPython.display import display
 
     hint = "" if find_spec("ipywidgets") else "change it with .choose(0.8)"

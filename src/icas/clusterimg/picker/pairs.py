@@ -49,7 +49,7 @@ def reader_of_files(
 
 
 def reader_of_arrays(images: Sequence[Image]) -> Reader:
-    """Makes thumbnails of pictures in memory, (h, w, 3) uint8 RGB."""
+    """Makes thumbnails of images in memory, (h, w, 3) uint8 RGB."""
 
     def read(image: int) -> Image | None:
         picture = images[image]

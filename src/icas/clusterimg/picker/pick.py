@@ -49,7 +49,7 @@ def given_backend() -> str | None:
 
 
 def is_inline(backend: str | None) -> bool:
-    """A notebook's static pictures."""
+    """The backend for static plots in notebooks."""
     return backend is not None and backend.rpartition(".")[2] in ("inline", "backend_inline")
 
 

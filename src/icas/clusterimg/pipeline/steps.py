@@ -138,7 +138,7 @@ def with_linkage(context: RunContext, method: Method) -> RunContext:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the images before they are clustered."""
+    """Features, sample and threshold before clustering."""
 
     images: FolderFeatures  # gives features batch by batch
     choice: ThresholdChoice | None  # None where models cluster the images
@@ -233,8 +233,7 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
     """`method` with a network trained on the source folder, if it has none yet.
 
     The network is ``<folder>_model.pt`` beside the folder. An existing one is used; a training that
-    was stopped is continued. A dry run leaves no file. What the run would refuse after the training
-    is refused before it.
+    was stopped is continued. A dry run leaves no file. Settings are checked before the training.
     """
     if not method.needs_training:
         return method

@@ -77,7 +77,7 @@ class InReference:
         )
 
     def words(self, images: int, *, written: bool) -> str:
-        """How many of the run's `images` were found, in a line."""
+        """Number of the run's `images` that match, as a line."""
         verb = "matches" if images == 1 else "match"
         counted = f"{self.found} of {images} image{'' if images == 1 else 's'} {verb}"
         return f"{counted} the reference" + (" (listed in reference.csv)" if written else "")
@@ -111,7 +111,7 @@ def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference
     )
     notes: tuple[str, ...] = ()
     results = [file for file in scanned.ignored if is_result(folder / file)]
-    if results:  # of earlier runs: somebody may miss their images
+    if results:  # of earlier runs: their images may be expected here
         named = ", ".join(results[:3]) + (", …" if len(results) > 3 else "")
         notes = (
             f"reference: results of earlier runs in it are skipped ({named}): give such a folder"

@@ -48,7 +48,7 @@ def earlier_run(root: Path) -> dict[str, Any]:
 
 
 def current_names(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a ``run.json``, former names of values replaced by those of now."""
+    """The content of a ``run.json``, with former names of values replaced by current ones."""
     settings = run.get("settings")
     if not isinstance(settings, dict) or not settings.get("linkage"):
         return dict(run)
@@ -161,7 +161,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass
 class FeatureKeeper:
-    """Keeps features on their way to be clustered; none (None) once they are too many."""
+    """Collects features for a later recut; None if they are too many."""
 
     parts: list[FeatureSet] | None = field(default_factory=list)
 

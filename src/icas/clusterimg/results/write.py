@@ -26,7 +26,7 @@ ALSO_UNREADABLE = 8
 
 @dataclass(frozen=True)
 class ResultWriter:
-    """Puts images, tables and report page of a run into its result folder."""
+    """Writes images, tables and report page of a run to its result folder."""
 
     destination: Destination
     images: Sequence[ImageRef]  # those that were clustered, in order
@@ -77,7 +77,7 @@ class ResultWriter:
         return replace(self.report, seconds=seconds, peak_memory_mb=memory)
 
     def _plan(self) -> Plan:
-        """Where every image goes."""
+        """The plan of the transfer."""
         root, clustering, settings = self.destination.root, self.clustering, self.settings
         plans = [Plan(root, ())]
         if settings.transfer == "none":

@@ -72,7 +72,7 @@ class Learner:
     Parameters
     ----------
     loss : nn.Module
-        (reconstructions, pictures) -> a number, both float32 (n, 3, size, size) in [0, 1].
+        (reconstructions, images) -> a number, both float32 (n, 3, size, size) in [0, 1].
     pixels : (n, size, size, 3) uint8
         RGB.
     device : str
@@ -148,7 +148,7 @@ class Learner:
             return self.loss(self.network(images), images)
 
     def _batches(self, rows: Rows) -> Iterator[tuple[torch.Tensor, int]]:
-        """The pictures in `rows`, (n, 3, size, size) float32 in [0, 1], and how many they are."""
+        """The images in `rows`, (n, 3, size, size) float32 in [0, 1], and their number."""
         for start in range(0, len(rows), self.settings.batch_size):
             batch = torch.from_numpy(self.pixels[rows[start : start + self.settings.batch_size]])
             images = batch.to(self.device).permute(0, 3, 1, 2)  # channels last, as they lie

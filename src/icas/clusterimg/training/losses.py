@@ -23,7 +23,7 @@ RESOLUTIONS = 4
 
 
 def feature_network(settings: TrainSettings) -> Any:
-    """(n, 3, size, size) normalised pictures -> dict of the outputs of the chosen layers.
+    """(n, 3, size, size) normalised images -> dict of the outputs of the chosen layers.
 
     What comes after the last of these layers is cut off.
     """
@@ -61,7 +61,7 @@ def default_layers(network: Any, size: int, name: str) -> tuple[str, ...]:
     network : nn.Module
         A classifier of torchvision in eval mode.
     size : int
-        Side of the pictures that it is to be given.
+        Side of its input images.
     name : str
         What messages call it.
     """
@@ -131,7 +131,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class PerceptualLoss(nn.Module):  # type: ignore[misc]  # torch is Any to mypy
-    """Mean difference of the features that another network gives for two batches of pictures.
+    """Mean difference of the features of another network for two batches of images.
 
     Of every layer the mean of the absolute (or squared) differences is taken, and of these the
     mean over the layers. (A signed mean could decrease without the images becoming similar.)
@@ -179,5 +179,5 @@ LOSSES: dict[str, Callable[[TrainSettings], Any]] = {
 
 
 def make_loss(settings: TrainSettings) -> Any:
-    """The module that compares a batch of reconstructions with their pictures, on the CPU."""
+    """The loss module that compares reconstructions with their images, on the CPU."""
     return LOSSES[settings.loss](settings)

@@ -47,7 +47,7 @@ class Epoch:
 
 
 def from_dicts(rows: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
-    """A curve from what `Epoch.as_dict` gave."""
+    """A curve from the results of `Epoch.as_dict`."""
     return tuple(Epoch(**row) for row in rows)
 
 
@@ -97,7 +97,7 @@ def as_csv(curve: Sequence[Epoch]) -> bytes:
 
 
 def as_png(curve: Sequence[Epoch], loss: str) -> bytes:
-    """The curve as a picture, with a logarithmic axis and the best epoch marked."""
+    """The curve as a plot, with a logarithmic axis and the best epoch marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -30,7 +30,7 @@ INDEX = (1 << DISTANCE) - 1
 
 
 class Bench(NamedTuple):
-    """Space to find matches in, and what was found last.
+    """Scratch memory for matching, and the last matches.
 
     near: (rows, columns) uint8, Distances; `NONE` from column `written` on; row_least,
     column_least: (CHUNK,), (columns,) uint8; column_first: (columns,) uint8, first row of `near`
@@ -53,7 +53,7 @@ class Bench(NamedTuple):
 
 @compiled
 def bench_for(left: int, right: int) -> Bench:
-    """Space for images of at most that many features."""
+    """Scratch memory for images of at most that many features."""
     width = -(-right // RUN) * RUN
     rows = -(-left // ROWS) * ROWS
     return Bench(
@@ -128,7 +128,7 @@ def match(
 def _compare(
     left: Words, start: int, count: int, right: Words, width: int, looked: int, bench: Bench
 ) -> None:
-    """Distances of `count` of our features from theirs; the least of each row and column."""
+    """Distances of `count` left features from all right ones; the least per row and column."""
     for column in range(looked):
         bench.column_least[column] = NONE
     near, row = bench.near.ctypes.data, bench.near.strides[0]
@@ -144,12 +144,12 @@ def _compare(
 
 @compiled
 def _mutual(width: int, looked: int, most_bits: int, bench: Bench) -> int:
-    """Mutual matches where all distances are there."""
+    """Mutual matches from the matrix of all distances."""
     near, row = bench.near.ctypes.data, bench.near.strides[0]
     row_least, column_least, column_first = bench.row_least, bench.column_least, bench.column_first
     first, second, bits = bench.first, bench.second, bench.bits
     likely = 0
-    # Without a branch, as it could not be foretold: what is no match is written over.
+    # Without a branch, which would often be mispredicted: non-matches are overwritten.
     for column in range(width):
         distance = column_least[column]
         at = column_first[column]
@@ -167,7 +167,7 @@ def _mutual(width: int, looked: int, most_bits: int, bench: Bench) -> int:
 def _keep_nearest(
     start: int, count: int, width: int, looked: int, most_bits: int, bench: Bench
 ) -> None:
-    """Keep the nearest of theirs for each of `count` of ours, of ours so far for each of theirs."""
+    """Update the nearest features in both directions by `count` features of the left image."""
     near, row = bench.near.ctypes.data, bench.near.strides[0]
     for at in range(count):
         distance = int(bench.row_least[at])
@@ -184,7 +184,7 @@ def _keep_nearest(
 
 @compiled
 def _mutual_by_keys(count: int, bench: Bench) -> int:
-    """Mutual matches by what `_keep_nearest` kept."""
+    """Mutual matches from the result of `_keep_nearest`."""
     result = 0
     for row in range(count):
         key = bench.row_key[row]

@@ -27,7 +27,7 @@ TOGETHER = 1 << 20
 
 
 class Described(NamedTuple):
-    """What is compared of n images.
+    """Features of n images for comparison.
 
     words: (n, K, 4) uint64, Descriptors; counts: (n,) int32, features of each image; digest: (n,)
     uint64, equal for the same pixels; placed: where the features lie.
@@ -100,7 +100,7 @@ def _similarity(
 ) -> np.float32:
     """Similarity of two images with different pixels; below the threshold anything below it, or 0.
 
-    What weighs too little is left as soon as that is sure: by the numbers of features, by the
+    Pairs with too little weight are skipped early: by the number of features, by the
     weight of all matches, by that of those with the same turn.
     """
     count, other = int(a.counts[row]), int(b.counts[column])

@@ -1,4 +1,4 @@
-"""How steps on many numbers at once are written for LLVM; only other kernels import this module."""
+"""Vector operations written for LLVM; only other kernels import this module."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def added_up(builder: Any, lanes: Any) -> Any:
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Something that can be loaded and stored, `value` at first."""
+    """A variable with the initial `value`."""
     made: Any = cgutils.alloca_once_value
     return made(builder, value)
 

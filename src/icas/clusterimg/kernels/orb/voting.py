@@ -25,7 +25,7 @@ SHARED_ROWS = 6
 
 
 class Placed(NamedTuple):
-    """Where the features of n images lie: the arrays of `methods.orb_matching.Features`."""
+    """Positions of the features of n images: the arrays of `methods.orb_matching.Features`."""
 
     places: Floats
     angles: Bytes
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """When two matches agree, and what a match weighs.
+    """Rules: when two matches agree, and the weight of a match.
 
     weights: (256,) int32, weight of a match by the bits that differ, in 256ths; cos, sin: (256,)
     float32, by the angle; shrink, allowed: (levels,) float32, one over the size of a feature by its
@@ -134,7 +134,7 @@ def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
 
 @compiled
 def _count_turns(pair: Pair, bench: Bench, matches: int, rules: Rules, ballot: Ballot) -> None:
-    """How many matches, and of which weight, make each turn."""
+    """Number and weight of the matches by turn."""
     before, weight_before = ballot.before, ballot.weight_before
     for turn in range(TURNS + 1):
         before[turn] = weight_before[turn] = 0

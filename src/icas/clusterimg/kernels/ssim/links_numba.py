@@ -46,7 +46,7 @@ DARK = np.float32(np.sqrt(VARIED) * np.sqrt(BRIGHT))
 
 
 def features_of(side: Side, shape: tuple[int, ...]) -> Floats:
-    """What `block_bounds.features_of` gives, but for rounding, `GROUP` images beside each other.
+    """`block_bounds.features_of` up to rounding, with `GROUP` images interleaved.
 
     shape: (int, int), height and width of the images. Gives (groups, blocks, `FEATURES`, `GROUP`)
     float32, zeros behind the last image.
@@ -245,7 +245,7 @@ def _ranges(
 
 @compiled
 def _rest(result: Floats, image: int) -> None:
-    """What length the means of each block leave."""
+    """Remaining length of each block, after its means."""
     group, lane = image // GROUP, image % GROUP
     for block in range(result.shape[1]):
         left = np.float32(1)
@@ -267,7 +267,7 @@ def totals_from(
     grid = bounds.grid_of(shape)
     images = [len(side.pixels) // (height * across) for side in (a, b)]
     result = np.full((images[0], images[1]), NONE)
-    # So often that little is computed in vain, so seldom that stopping costs little.
+    # A trade-off between needless computation and the cost of the test.
     together = max(2, len(grid.counts) // 8)
     windows = grid.counts.sum(axis=1, dtype=np.float64)
     allowed = np.floor(windows * bounds.MARGIN * WHOLE).astype(np.int64)
@@ -310,7 +310,7 @@ def fill_found(
     image, maps = height * across, down * across
     bands = counts.shape[0]
     steps = -(-bands // together)
-    # Most pictures show the least at the top.
+    # Start below the top, where most images have the least detail.
     middle = steps // 3 * together
     bound = np.zeros(TOGETHER * bands * GROUP, np.float32)
     above = np.zeros((TOGETHER, GROUP), np.int64)

@@ -30,7 +30,7 @@ PART = 1024
 BLOCK = 8
 """Images of one side that some of the other are compared with before the next are."""
 SOME = 32
-"""How many of the other: their maps stay in the cache that cores share."""
+"""Images of the other side at a time: their maps fit the shared cache."""
 CACHED = 1 << 19
 """Bytes of maps of those images that are worked on at a time: they stay in a core's cache."""
 
