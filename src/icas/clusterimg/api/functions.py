@@ -80,7 +80,7 @@ def cluster(
         ``batch`` stops after writing the batch folders, ``merge`` takes such a result as `src`.
     merge : {"representatives", "exact"}
         How batches are merged: compare the representatives of clusters, or all pairs.
-    linkage : {"single", "complete", "average"}, default "single"
+    linkage : {"single", "complete", "average"}, default single
         ``complete`` and ``average`` split a component so that in each cluster every pair, or the
         mean of all pairs, reaches the threshold.
     candidates : int, default all
