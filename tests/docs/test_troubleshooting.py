@@ -19,9 +19,9 @@ PROVOKED = Path(__file__).with_name("provoked.txt").read_text(encoding="utf-8").
 
 
 def explained(line: str) -> bool:
-    """Whether the line, without the program's name, begins with a message of the page."""
+    """Whether the line contains a message of the page."""
     patterns = (".*".join(map(re.escape, message.split("…"))) for message in MESSAGES)
-    return any(re.match(pattern, line.partition(": ")[2]) for pattern in patterns)
+    return any(re.search(pattern, line) for pattern in patterns)
 
 
 def test_a_message_is_explained_once():
@@ -91,4 +91,4 @@ def test_reasons_in_unreadable_csv_are_on_the_page(folder):
     reasons = (folder / "reasons" / "unreadable.csv").read_text().splitlines()[1:]
     assert len(reasons) == 5
     for line in reasons:
-        assert explained(": " + line.partition(",")[2].strip('"')), line
+        assert explained(line), line
