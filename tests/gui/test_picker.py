@@ -29,7 +29,7 @@ _SPEC.loader.exec_module(window_driver)
 WINDOW = ".* - clusterimg"
 TITLE = re.compile(
     r"(?P<what>\w+) (?P<threshold>[\d.]+): (?P<pairs>[\d,]+) similar pairs,"
-    r" (?P<clusters>[\d,]+) clusters, (?P<images>[\d,]+) images in them"
+    r" (?P<clusters>[\d,]+) clusters, (?P<images>[\d,]+) images in clusters"
 )
 PROGRAM = """
 import sys, icas

@@ -107,7 +107,7 @@ def test_the_next_run_follows_what_was_decided(result, own_photos, tmp_path, cac
     assert main([str(own_photos), "--threshold", "0.8", "--dst", str(tmp_path / "b"),
                  "--cache", str(cache)]) == 0  # fmt: skip
     said = capsys.readouterr().out
-    assert "decisions: 2 remembered ones apply to these images\n" in said
+    assert "constraints: 2 stored constraints apply to these images\n" in said
     assert together(tmp_path / "b", "moon.png", "page.png")
     assert not together(tmp_path / "b", "coffee-1.png", "coffee-3.png")
     assert together(tmp_path / "b", "rocket-1.png", "rocket-2.jpg", "rocket-3.png")
@@ -310,7 +310,7 @@ def test_unknown_and_ambiguous_names_are_wrong_usage(tmp_path, cache, photos, ca
     assert (
         main(["decide", str(dst), "must-link", "result/cluster_0/astronaut-1.png", "page.png"]) == 2
     )
-    assert "may be" in capsys.readouterr().err
+    assert "is ambiguous" in capsys.readouterr().err
     assert not (cache / NAME).exists()
 
 
@@ -374,7 +374,7 @@ def test_files_moved_by_hand_are_decisions(transfer, own_photos, tmp_path, cache
     ):
         (tree / old).rename(tree / new)
     assert main(["decide", str(dst), "--learn"]) == 0
-    assert "learned: astronaut-3.png out of cluster_0" in capsys.readouterr().out
+    assert "learned: astronaut-3.png moved out of cluster_0" in capsys.readouterr().out
     icas.cluster(kept, threshold=0.8, dst=again, cache=cache)
     assert together(again, "astronaut-3.png", "coffee-1.png", "coffee-2.jpg", "coffee-3.png")
     assert together(again, "astronaut-1.png", "astronaut-2.jpg", "astronaut-10.bmp")
@@ -383,7 +383,7 @@ def test_files_moved_by_hand_are_decisions(transfer, own_photos, tmp_path, cache
     assert together(again, "moon.png", "rocket-2.jpg")
     assert not together(again, "rocket-1.png", "rocket-2.jpg")
     assert main(["decide", str(dst), "--learn"]) == 0
-    assert capsys.readouterr().out == "no file was moved to another folder\n"
+    assert capsys.readouterr().out == "no file was moved between cluster folders\n"
 
 
 def test_after_learning_a_recut_and_undo_know_the_new_places(own_photos, tmp_path, cache):
@@ -414,9 +414,9 @@ def test_what_cannot_be_told_for_certain_is_named_and_not_learned(result, capsys
     (tree / "cluster_0" / "astronaut-3.png").rename(tree / "cluster_1" / "astronaut-3.png")
     assert main(["decide", str(result), "--learn"]) == 1
     said = capsys.readouterr()
-    assert "rocket-1.png is gone" in said.err
-    assert "stranger.png is none of" in said.err
-    assert "astronaut-3.png into cluster_1" in said.out
+    assert "rocket-1.png is missing" in said.err
+    assert "stranger.png matches no file" in said.err
+    assert "astronaut-3.png moved into cluster_1" in said.out
 
 
 def test_files_alike_are_told_apart_by_their_content(photos, tmp_path, cache):
@@ -492,19 +492,19 @@ def test_a_cluster_that_was_changed_by_hand_is_not_rejected_unseen(result, capsy
 
 def test_list_and_forget(result, capsys):
     assert main(["decide", str(result), "list"]) == 0
-    assert capsys.readouterr().out == "nothing is remembered\n"
+    assert capsys.readouterr().out == "no stored constraints\n"
     icas.decide(result, "must-link", "moon.png", "page.png")
     icas.decide(result, "reject", 1)
     assert main(["decide", str(result), "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("decision 1 (must-link moon.png page.png), 2 pictures, 20")
-    assert lines[1].startswith("decision 2 (reject 1 of ")
+    assert lines[0].startswith("constraint 1 (must-link moon.png page.png), 2 images, 20")
+    assert lines[1].startswith("constraint 2 (reject 1 of ")
     assert main(["decide", str(result), "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["decisions"]
     assert [one["kind"] for one in listed] == [TOGETHER, APART]
     assert len(listed[1]["sides"]) == 4
     assert main(["decide", str(result), "forget", "1"]) == 0
-    assert "forgotten: decision 1" in capsys.readouterr().out
+    assert "removed: constraint 1" in capsys.readouterr().out
     assert [one.number for one in icas.decide(result, "list").decisions] == [2]
     assert main(["decide", str(result), "forget", "all"]) == 0
     assert icas.decide(result, "list").decisions == ()
@@ -542,7 +542,7 @@ def test_the_later_of_two_that_say_the_contrary_counts(result, capsys):
     icas.decide(result, "must-link", "moon.png", "page.png")
     assert main(["decide", str(result), "cannot-link", "moon.png", "page.png"]) == 0
     said = capsys.readouterr().out
-    assert "replaces decision 1 (must-link moon.png page.png)" in said
+    assert "replaces constraint 1 (must-link moon.png page.png)" in said
     assert [one.kind for one in icas.decide(result, "list").decisions] == [APART]
 
 
@@ -560,13 +560,13 @@ def test_a_contradiction_in_a_row_is_refused_and_names_the_row(result, capsys):
     icas.decide(result, "must-link", "coffee-1.png", "coffee-2.jpg")
     assert main(["decide", str(result), "cannot-link", "moon.png", "rocket-1.png"]) == 1
     said = capsys.readouterr().err
-    assert "decision 1 (must-link moon.png page.png), decision 2" in said
-    assert "decision 3" not in said
+    assert "constraint 1 (must-link moon.png page.png), constraint 2" in said
+    assert "constraint 3" not in said
     assert len(icas.decide(result, "list").decisions) == 3
     icas.decide(result, "forget", 2)
     icas.decide(result, "cannot-link", "moon.png", "rocket-1.png")
     assert main(["decide", str(result), "must-link", "page.png", "rocket-1.png"]) == 1
-    assert "decision 1" in capsys.readouterr().err
+    assert "constraint 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_line_and_it_goes_on(own_photos, tmp_path, monkeypatc
         patch.setattr(carrying, "_clone", lambda *_: False)
         assert main(words) == 1
     err = capsys.readouterr().err
-    assert "No space left on device; nothing is lost: the same command with --resume" in err
+    assert "No space left on device; no file is lost: repeat the command with --resume" in err
     assert err.count("\n") == 1
     assert main([*words, "--resume"]) == 0
     assert len([path for path in (tmp_path / "out/result").rglob("*.*") if path.is_file()]) == 14

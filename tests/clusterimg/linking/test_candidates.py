@@ -249,8 +249,8 @@ def test_the_command_tells_recall_and_counts_what_was_compared(crowd, tmp_path, 
     assert told["comparisons"] == {"possible": 1128, "made": 1128, "skipped": 0}
     assert told["settings"]["candidates"] == 6
     links = told["candidates"]["links_checked"]
-    assert "candidates: 6 an image; " in said
-    assert f"of the {links} links of 48 sampled images" in said
+    assert "candidates: 6 per image; " in said
+    assert f"({links} links of 48 sampled images checked)" in said
 
 
 def test_the_command_skips_pairs(tmp_path, capsys):
@@ -300,8 +300,8 @@ def test_nothing_to_check_and_nothing_needed_are_said():
     assert lonely.as_dict()["recall"] is None
     assert "not needed" in CandidateStage(3).words()
     almost = CandidateStage(3, checks=[Checked(50, 100_000, 99_999, 100_000)])
-    assert "99.9 % of the 100000 links" in almost.words()
-    assert "100 % join" in almost.words()
+    assert "recall 99.9 % (100000 links" in almost.words()
+    assert "100 % of these links" in almost.words()
 
 
 @pytest.mark.parametrize("name", SKETCHED)

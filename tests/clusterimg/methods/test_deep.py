@@ -191,7 +191,7 @@ def test_lists_are_given_as_users_like():
     assert Deep(model="m", clusters="5,10").clusters == (5, 10)
     assert Deep(model="m", eps="0.4,0.6").eps == (0.4, 0.6)
     assert Deep(model="m", cluster_model="KMeans,hdbscan").cluster_model == ("kmeans", "hdbscan")
-    with pytest.raises(UsageError, match="--clusters 5,x: a list of whole numbers"):
+    with pytest.raises(UsageError, match="--clusters 5,x: expected a list of integers"):
         Deep(model="m", clusters="5,x")
 
 

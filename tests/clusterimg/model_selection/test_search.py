@@ -171,7 +171,7 @@ def test_a_fit_that_is_cut_short_is_noted_and_no_warning_shown():
     [
         (np.zeros((0, 4), np.float32), "shape"),
         (np.zeros(4, np.float32), "shape"),
-        (np.array([[1, 0], [np.nan, 0]], np.float32), "image 1 are not finite"),
+        (np.array([[1, 0], [np.nan, 0]], np.float32), "image 1 are NaN or infinite"),
     ],
 )
 def test_what_are_no_vectors_is_refused(vectors, words):

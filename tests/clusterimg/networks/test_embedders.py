@@ -166,9 +166,9 @@ def test_a_function_of_ones_own(torch, images, answer):
     [
         (lambda x: x.mean((1, 2, 3)), r"shape \(5,\) for 5 images"),
         (lambda x: x.mean((2, 3))[:2], r"shape \(2, 3\) for 5 images"),
-        (lambda x: None, "gave a NoneType, not features"),
-        (lambda x: "text", "gave a str, not features"),
-        (lambda x: {"pooled": x}, "gave a dict, not features"),
+        (lambda x: None, "returned a NoneType"),
+        (lambda x: "text", "returned a str"),
+        (lambda x: {"pooled": x}, "returned a dict"),
         (lambda x: x.mean((2, 3)) / 0, "NaN or infinite"),
     ],
 )

@@ -133,9 +133,8 @@ class CandidateStage:
             _percent(count, checked.links) for count in (checked.found, checked.joined)
         )
         return (
-            f"candidates: {self.most} per image; recall {found} of the {checked.links} links of"
-            f" {images}, {joined} of them within connected components (all pairs of these images"
-            " compared)"
+            f"candidates: {self.most} per image; recall {found} ({checked.links} links of {images}"
+            f" checked), {joined} of these links are within one cluster"
         )
 
     def as_dict(self) -> dict[str, Any]:
