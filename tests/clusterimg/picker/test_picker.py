@@ -478,7 +478,7 @@ def test_thresholds_draws_its_curve(photos, tmp_path, capsys):
         assert main(["thresholds", str(photos), "--plot", str(plot), *words]) == 0
         assert icas.read_image(plot).shape == (600, 900, 3)
     assert main(["thresholds", str(photos), "--plot", str(tmp_path / "plot.jpg")]) == 2
-    assert "a name in .png is needed" in capsys.readouterr().err
+    assert "ends in .png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
