@@ -199,10 +199,7 @@ class GrabCutView(AnnotationView):
     """Boxes and strokes; rounds of GrabCut run in the background, one at a time."""
 
     keymap = GRABCUT_KEYS
-    hint = (
-        "left drag: object, right drag: background (Ctrl: probable), middle drag: box,"
-        " space: run GrabCut, h: help"
-    )
+    hint = "drag left: object, right: background, middle: box; space: run GrabCut, h: help"
     busy_message = "GrabCut is running"
     no_mask_message = "no mask yet: draw a box or strokes, then press space"
     sliders = ((ANNOTATIONS, BRUSH, BRUSH_SIZE, MAX_BRUSH_SIZE),)
@@ -280,7 +277,7 @@ class SamView(AnnotationView):
     """Boxes and points; masks are predicted in the background, one at a time."""
 
     keymap = SAM_KEYS
-    hint = "left click: object, right click: background, middle drag: box, space: predict, h: help"
+    hint = "click left: object, right: background; drag middle: box; space: predict, h: help"
     busy_message = "prediction is running"
     no_mask_message = "no mask yet: add a point or a box, then press space"
     _prediction: Any = None

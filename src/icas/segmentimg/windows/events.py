@@ -92,7 +92,7 @@ PAINTING_KEYS = (
     Binding("colors", ("c",), "show the colour window"),
     Binding("debug", ("d",), "toggle the debug window"),
     Binding("help", ("h",), "toggle this help"),
-    Binding("escape", ("escape",), "end drawing edges, continuous filling or this help"),
+    Binding("escape", ("escape",), "stop drawing edges or continuous filling, close this help"),
 )
 _ANNOTATION_KEYS = (
     Binding("finish", ("f",), "continue to painting"),

@@ -201,7 +201,7 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
     cells = [
         (opened.picture.path.name, small),
         (f"{count_of(document.labels)} segments now", overlay(small, now)),
-        (f"{count_of(document.first)} segments at first", mottled(first)),
+        (f"{count_of(document.first)} original segments", mottled(first)),
         (f"{FEW_SEGMENTS} segments (merge tree)", mottled(few)),
         ("painted", np.asarray(colors[classes], np.uint8)),
         ("edges", np.repeat(np.where(now == 0, 255, 0).astype(np.uint8)[..., None], 3, axis=2)),
