@@ -56,12 +56,12 @@ def strokes_table(data: Path, photos: list[Case], horses: list[Case]) -> list[st
     rows: list[tuple[str, str, list[Case], list[Annotation]]] = []
     for kind in ("scribbles1", "scribbles2"):
         strokes = [read_strokes(data / "seg-grabcut", kind, case.name) for case in photos]
-        rows.append(("seg-grabcut", kind, photos, [Annotation((), one) for one in strokes]))
-    rows.append(("seg-grabcut", "rectangle", photos, [boxed(case) for case in photos]))
+        rows.append(("photographs", kind, photos, [Annotation((), one) for one in strokes]))
+    rows.append(("photographs", "rectangle", photos, [boxed(case) for case in photos]))
     for style in ("few lines", "many lines"):
         strokes = drawn(style, horses, seed=2)
-        rows.append(("seg-horses", style, horses, [Annotation((), one) for one in strokes]))
-    rows.append(("seg-horses", "rectangle", horses, [boxed(case) for case in horses]))
+        rows.append(("horses", style, horses, [Annotation((), one) for one in strokes]))
+    rows.append(("horses", "rectangle", horses, [boxed(case) for case in horses]))
     for folder, kind, given, said in rows:
         figures = np.array([_one(*pair) for pair in zip(given, said, strict=True)])
         theirs, one, five, seconds = figures.mean(axis=0)

@@ -1,8 +1,8 @@
 """Draws the pictures of docs/segmenters: ``python scripts/segmenter_pictures.py [--out DIR]``.
 
-Two sample pictures of scikit-image, cut by every method with its default options; one object cut
-out; a picture in few colours; and all methods side by side. With ``--sam-checkpoint FILE`` also
-what Segment Anything makes of them.
+Two sample images of scikit-image, segmented by every method with its default options; one object
+selected by GrabCut; an image in few colours; and all methods side by side. With
+``--sam-checkpoint FILE`` also the segments of Segment Anything (a minute per image on a CPU).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ METHODS = (
 )
 HEIGHT, GAP, SHEET_WIDTH = 340, 8, 980
 MOST, MOST_OF_SHEET = 150_000, 200_000
+SAM_POINTS = 16
+"""Points per side that Segment Anything samples: more than its default on a CPU."""
 LINE, BOX = (255, 214, 0), (70, 18, 482, 388)
 
 
@@ -37,20 +40,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=TOP / "docs" / "images", metavar="DIR")
     parser.add_argument("--sam-checkpoint", metavar="FILE")
+    parser.add_argument("--only", metavar="NAME", nargs="+", help="such as segmenter-sam, methods")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    pictures = [shrunk(samples.coffee()), shrunk(samples.astronaut())]
-    drawn = {name: row([outlined(one, name) for one in pictures]) for name in METHODS}
-    drawn["grabcut"] = cut_out(samples.coffee())
-    drawn["colours"] = few_colours(samples.coffee(), 5)
+    coffee, astronaut = shrunk(samples.coffee()), shrunk(samples.astronaut())
+    scenes = {
+        f"segmenter-{name}": partial(both_outlined, coffee, astronaut, name) for name in METHODS
+    }
+    scenes["segmenter-grabcut"] = partial(cut_out, samples.coffee())
+    scenes["segmenter-colours"] = partial(few_colours, samples.coffee(), 5)
     if given.sam_checkpoint:
         options = {"checkpoint": given.sam_checkpoint, "mode": "auto"}
-        drawn["sam"] = row([outlined(one, "sam", **options) for one in pictures])
-    for name, picture in drawn.items():
-        size = write_picture(given.out / f"segmenter-{name}.jpg", picture, MOST)
-        print(f"segmenter-{name}.jpg {size // 1000} kB")
-    print(f"methods.jpg {write_picture(given.out / 'methods.jpg', preview(), MOST_OF_SHEET)} bytes")
+        scenes["segmenter-sam"] = partial(
+            both_outlined, coffee, astronaut, "sam", points_per_side=SAM_POINTS, **options
+        )
+    scenes["methods"] = preview
+    for name, draw in scenes.items():
+        if not given.only or name in given.only:
+            most = MOST_OF_SHEET if draw is preview else MOST
+            size = write_picture(given.out / f"{name}.jpg", draw(), most)
+            print(f"{name}.jpg {size // 1000} kB")
     return 0
+
+
+def both_outlined(first: Image, second: Image, method: str, **options: object) -> Image:
+    """Two images with the borders of their segments, side by side."""
+    return row([outlined(one, method, **options) for one in (first, second)])
 
 
 def shrunk(picture: Image) -> Image:

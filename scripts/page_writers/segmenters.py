@@ -15,15 +15,16 @@ MAIN_FLAGS = {
     "sam": (
         *("--sam-checkpoint", "--sam-model", "--sam-mode", "--box", "--point"),
         *("--points-per-side", "--device", "--cache"),
-    )
+    ),
+    "slickmeans": ("--region-size", "--ruler", "--k", "--position-weight"),
 }
-"""Flags that a page lists if it does not list all."""
+"""Flags that a page lists if it does not list all: the others are rare, or those of kmeans."""
 
 
 def painting_pages(root: Path) -> dict[Path, str]:
     """Path -> text with fresh keys and flags, of the pages that exist below `root`."""
     parts = [(KEYS_PAGE, "keys", keys_table())]
-    parts += [(page, f"flags of {name}", flags_list(name)) for name, page in PAGES.items()]
+    parts += [(page, f"flags:{name}", flags_list(name)) for name, page in PAGES.items()]
     pages: dict[Path, str] = {}
     for page, mark, part in parts:
         if (root / page).exists():
@@ -53,7 +54,7 @@ def flags_list(name: str) -> str:
 
 
 def _between(text: str, mark: str, part: str) -> str:
-    begin, end = f"<!-- {mark}: made by make pages -->", f"<!-- end of {mark} -->"
+    begin, end = f"<!-- {mark} -->", "<!-- end -->"
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:

@@ -26,7 +26,7 @@ def screenshots(monkeypatch):
     return module
 
 
-@pytest.mark.parametrize("scene", ["tutorial", "templates", "grabcut", "debug"])
+@pytest.mark.parametrize("scene", ["tutorial", "painted", "templates", "grabcut", "debug"])
 def test_the_pictures_of_windows_are_up_to_date(scene, screenshots, display, tmp_path):
     folder, out = tmp_path / "room", tmp_path / "out"
     folder.mkdir()
