@@ -37,12 +37,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {},
         {"region_size": 25},
         {"algorithm": "slic"},
-        {"algorithm": "lsc"},
     ),
     "edge": ({"strength": 0.6}, {}, {"strength": 1.2}),
     "kmeans": ({"k": 20}, {}, {"k": 200}, {"k": 12, "position_weight": 0.0}),
     "slickmeans": ({"k": 60}, {}, {"k": 400}),
-    "chanvese": ({"bins": 2}, {"bins": 6}, {}, {"bins": 24}),
+    "chanvese": ({"bins": 2}, {}, {"bins": 24}),
     "felzenszwalb": ({"scale": 30.0}, {}, {"scale": 150.0, "min_size": 200}),
     "quickshift": (
         {"kernel_size": 1.5, "max_dist": 6.0},
