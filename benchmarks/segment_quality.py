@@ -120,7 +120,7 @@ def methods_table(folder: Path) -> list[str]:
     """A row a method: segments, recall, undersegmentation, ASA, time small and large."""
     lines = [
         "| method | segments, mean (most) | boundary recall | undersegmentation | ASA | ms |"
-        " 12 megapixels, s |",
+        " 12 MP, s |",
         "|---|---|---|---|---|---|---|",
     ]
     large = enlarged(read_image(find_images(folder / "images")[0]))
