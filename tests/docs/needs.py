@@ -35,3 +35,9 @@ def windows(words: list[str]) -> bool:
     if words[:1] == ["segmentimg"]:
         return len(words) > 1 and words[1] not in COMMANDS and not WITHOUT_WINDOWS & set(words)
     return words[:1] == ["clusterimg"] and ("pick" in words or "--threshold=pick" in words)
+
+
+def downloads(words: list[str]) -> bool:
+    """Whether the command downloads weights."""
+    export = "export" in words and "--weights" not in words
+    return words[1:2] == ["weights"] and ("get" in words or export)

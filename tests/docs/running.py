@@ -64,7 +64,7 @@ class Reader:
         words = split(command)
         if not words or self._cannot(command.text, command.place):
             return
-        if not_run.checked(words, command.place) or needs.windows(words):
+        if not_run.checked(words, command.place) or needs.windows(words) or needs.downloads(words):
             self.left_out.append(f"{command.place}: {words[0]} is not run here")
             return
         code, output = self._outcome(words, command.text)
