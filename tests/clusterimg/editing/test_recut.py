@@ -217,7 +217,7 @@ def test_overwrite_spares_images_that_were_moved(photos, tmp_path, tools):
 def test_overwrite_waits_for_what_was_interrupted(result, monkeypatch, tools):
     with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, 12):
         icas.recut(result, 1.0)
-    with pytest.raises(icas.ConflictError, match="in the middle of a recut"):
+    with pytest.raises(icas.ConflictError, match="an interrupted recut"):
         icas.cluster(result.parent / "photos", dst=result, overwrite=True)
     with pytest.raises(icas.ConflictError, match="interrupted"):
         icas.recut(result, 1.0, dry_run=True)

@@ -89,5 +89,5 @@ def test_wrong_files_are_told(tmp_path):
         read_clusters(tmp_path)
     with pytest.raises(icas.UsageError, match="no file"):
         match_labels({"a.jpg": 0}, {"b.jpg": "x"})
-    with pytest.raises(icas.UsageError, match="2 images"):
+    with pytest.raises(icas.UsageError, match="2 cluster numbers"):
         evaluate(np.array([0, 0]), ["x"])
