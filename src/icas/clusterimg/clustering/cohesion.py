@@ -38,25 +38,24 @@ class Cohesion:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How firmly one cluster is connected.
+    """Measures of the cohesion of a cluster.
 
     Attributes
     ----------
     cluster : int
-        Its number.
+        Number of the cluster.
     images : int
-        How many.
+        Number of images.
     weakest_link : float
-        The threshold above which the cluster would break in two.
+        A threshold above it splits the cluster.
     least_similar_pair : float
-        Similarity of the two least similar images, of the pairs that were compared: all pairs of
-        the cluster, or with merged representatives those within its batches and among its
-        representatives.
+        Lowest similarity of the compared pairs: all pairs of the cluster, or with merged
+        representatives those within its batches and among its representatives.
     medoid : str
-        The image most similar to the others.
+        Image most similar to the others.
     bridge : (int, int) or None
-        Images of the two parts that the weakest link joins, where it is so weak that the cluster
-        may be two.
+        Sizes of the two parts joined by the weakest link, if it is so weak that the cluster may be
+        two.
     """
 
     cluster: int

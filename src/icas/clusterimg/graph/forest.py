@@ -278,13 +278,13 @@ class Merges:
 
 
 Bridge = tuple[int, int]
-"""Images of the two larger parts that a cluster would break into, the larger first."""
+"""Sizes of the two largest parts of a cluster after a split, the larger first."""
 
 FACTOR = 2.5
-"""How many times the odds of a usual link those of the weakest link must be lower.
+"""Factor by which the odds of the weakest link must be below those of a median link.
 
-Over five labelled sets, three methods and six thresholds, four of five clusters marked so do join
-images of different things, and more than half of the clusters that do are marked.
+Measured on five labelled sets with three methods and six thresholds: four of five marked clusters
+contain images of different classes, and more than half of such clusters are marked.
 """
 
 LEAST, MOST = 0.01, 0.98
@@ -297,10 +297,10 @@ FEWEST = 4
 def bridges(labels: Labels, links: Links) -> list[Bridge | None]:
     """For each cluster the sizes of its two larger parts if it may be two clusters, else None.
 
-    A cluster is cut at the weakest link of its maximum spanning tree. It may be two if two of the
-    parts have two images or more, and the odds s / (1 - s) of the weakest link's similarity s are
-    at least `FACTOR` times lower than those of the median link inside either part. Odds serve
-    methods with similarities near 0 and near 1 equally.
+    A cluster is split at the weakest link of its maximum spanning tree. It may be two clusters
+    under two conditions. Two of the parts have two images or more. The odds s / (1 - s) of the
+    weakest link are at least `FACTOR` times lower than those of the median link inside either part.
+    Odds suit similarities near 0 and near 1 equally.
 
     Parameters
     ----------

@@ -55,17 +55,17 @@ def _of_grid(name: str, **changed: Any) -> Any:
 
 @dataclass(frozen=True)
 class Deep(Method):
-    """Cosine of the features of a network.
+    """Cosine similarity of the features of a neural network.
 
-    Features are the averaged maps of the last two stages of a classifier, each of length 1, side
-    by side; or the code of an autoencoder, or the output of a user's network. With `dims` they are
-    whitened over the folder (`Whitening`), which separates images much better. scikit-learn models
-    get them unchanged and have their own space (`grouping_space`).
+    Features of a classifier are the averaged maps of its last two stages, each scaled to length 1
+    and concatenated. Other features are the code of an autoencoder, or the output of the user's own
+    network. With `dims` they are whitened over the folder (`Whitening`), which separates images
+    much better. scikit-learn models get them unchanged and use their own space (`grouping_space`).
 
-    linked: links by a threshold are requested, whatever the network is; fitted: fingerprint of the
-    whitening that was applied.
+    linked: links by a threshold are requested, for any network; fitted: fingerprint of the applied
+    whitening.
 
-    Raises UsageError: an option is outside its limits, or two do not go together.
+    Raises UsageError: an option is out of range, or two options exclude each other.
     """
 
     model: Any = option(

@@ -89,7 +89,7 @@ class ImageHash(Method):
     The hash has one bit for each of the `hash_size` squared lowest frequencies of the gray image:
     whether it is above their median. Bits are those of the package ImageHash with the same options.
 
-    Source: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010;
+    References: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010;
     J. Buchner, ImageHash.
 
     Raises UsageError: an option is outside its limits.

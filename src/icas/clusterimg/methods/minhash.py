@@ -185,20 +185,19 @@ FINEST = 64
 class MinHash(Method):
     """Jaccard similarity of the sets of Harris corner positions, or its estimate by MinHash.
 
-    The set of an image contains, for each of its `corners` strongest corners, the corner's cell
-    in each of four grids (one moved by half a cell down, to the right, or both ways), together
-    with how bright the image is there: one of five classes relative to its mean. Two corners
-    that lie half a cell apart so share some cells, whichever side of a line they are on. An
-    image without corners is similar to identical images only: its set is a digest of its pixels.
+    The set of an image has four elements for each of its `corners` strongest corners: the cell of
+    the corner in each of four grids, with a brightness class. The grids are shifted by half a
+    cell down, to the right, or both, so that corners half a cell apart share some cells. The
+    brightness is one of five classes relative to the mean of the image. The set of an image without
+    corners is a digest of its pixels, so it is similar to identical images only.
 
-    The similarity is the Jaccard similarity J of the two sets, intersection over union, from
-    bitmaps of them; or, with `permutations` or without `exact`, the share of equal components of
-    their MinHash signatures, which estimates J with a standard error of
-    sqrt(J (1 - J) / `permutations`). A bitmap takes 2.5 (`grid` + 1)^2 bytes an image, some 210
-    with the default grid, a signature 4 * `permutations` however fine the grid: beyond a grid of
-    64 signatures are the default.
+    The similarity is the Jaccard similarity J of the two sets, intersection over union, computed
+    from bitmaps. With `permutations`, or without `exact`, it is the share of equal components of
+    MinHash signatures, which estimates J with a standard error of sqrt(J (1 - J) / `permutations`).
+    A bitmap takes 2.5 (`grid` + 1)^2 bytes per image, about 210 with the default grid. A signature
+    takes 4 * `permutations` bytes for any grid; it is the default for grids above 64.
 
-    Source: A. Broder, On the resemblance and containment of documents, 1997; C. Harris,
+    References: A. Broder, On the resemblance and containment of documents, 1997; C. Harris,
     M. Stephens, A combined corner and edge detector, 1988 (OpenCV's cornerHarris). Permutations
     are made by the mixing function of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
 

@@ -338,19 +338,19 @@ SURE_BITS = 32
 
 @dataclass(frozen=True)
 class Orb(Method):
-    """Share of ORB features with a good mutual match, 2 good / (features of a + features of b).
+    """Share of ORB features with a good match: 2 good / (features of a + features of b).
 
-    A match is good when each of the two features is the other's nearest (Hamming distance of the
-    256-bit descriptors, the lowest index among equals), they differ in `match_bits` bits or
-    fewer, and the match belongs to the heaviest set that agrees with the turn, scale and shift of
-    one of its members. A match counts whole up to 32 bits, then less the more bits differ.
-    Images with the same pixels have similarity 1, even without features; an image without
-    features has 0 with any other.
+    A good match satisfies three conditions. Each feature is the nearest neighbour of the other
+    (Hamming distance of the 256-bit descriptors; ties: lowest index). At most `match_bits` bits
+    differ. The match belongs to the heaviest set of matches that agree with the rotation, scale and
+    shift of one of them. The weight of a match is 1 up to 32 differing bits, then decreases.
+    Images with the same pixels have similarity 1, even without features. An image without features
+    has similarity 0 with any other image.
 
-    Source: E. Rublee, V. Rabaud, K. Konolige, G. Bradski, ORB: an efficient alternative to SIFT or
-    SURF, ICCV 2011; the features are OpenCV's. The count of agreeing matches is Hough-like voting
-    as in D. Lowe, Distinctive image features from scale-invariant keypoints, IJCV 2004, section
-    7.3, with every match as a hypothesis in place of bins.
+    References: E. Rublee, V. Rabaud, K. Konolige, G. Bradski, ORB: an efficient alternative to
+    SIFT or SURF, ICCV 2011; the features are OpenCV's. The vote for a common transform follows
+    D. Lowe, Distinctive image features from scale-invariant keypoints, IJCV 2004, section 7.3, with
+    every match as a hypothesis in place of bins.
 
     Raises UsageError: an option is outside its limits.
     """

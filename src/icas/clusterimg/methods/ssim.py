@@ -49,12 +49,11 @@ DARK = 10.0
 class Ssim(Method):
     """`skimage.metrics.structural_similarity` of the gray images at the common size.
 
-    Uniform 7x7 windows, data range 255, sample covariance, mean over all windows that lie within
-    the image. Gray is OpenCV's (0.299 R + 0.587 G + 0.114 B). An image of another size is turned
-    to gray, resized and, where that made it smaller, smoothed; one that has the common size is
-    compared as it is.
+    Uniform 7x7 windows, data range 255, sample covariance, mean over all windows within the image.
+    Gray is 0.299 R + 0.587 G + 0.114 B, as in OpenCV. Images of another size are converted to gray,
+    resized and, if they became smaller, smoothed.
 
-    Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from
+    Reference: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from
     error visibility to structural similarity, IEEE Transactions on Image Processing 13, 2004.
 
     Raises UsageError: the common size is smaller than the window.

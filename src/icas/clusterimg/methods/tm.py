@@ -41,14 +41,13 @@ SKETCH_SIDE = 16
 
 @dataclass(frozen=True)
 class TemplateMatching(Method):
-    """1 - the least ``cv2.TM_SQDIFF_NORMED`` of one colour image over the other.
+    """1 - the minimum ``cv2.TM_SQDIFF_NORMED`` of two color images.
 
-    At the common size there is one place to lay them over each other, so one value: the sum of
-    squared differences over the root of the product of the two sums of squares, at most 1. The
-    same pixels have similarity 1, also where all are black (OpenCV divides by zero there and
-    answers 1, the greatest difference); black with anything else has 0.
+    At the common size there is one position, so one value: the sum of squared differences divided
+    by the root of the product of both sums of squares, at most 1. Identical images have similarity
+    1, also black ones, where OpenCV divides by zero. Black and any other image have similarity 0.
 
-    Source: OpenCV's matchTemplate, method TM_SQDIFF_NORMED.
+    Reference: OpenCV's matchTemplate, method TM_SQDIFF_NORMED.
 
     Raises UsageError: the common size is smaller than a pixel.
     """

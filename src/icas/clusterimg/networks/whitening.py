@@ -21,14 +21,14 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Whitening:
-    """Vectors of length 1 -> fewer numbers, of length 1 again, that vary about equally.
+    """PCA whitening: vectors of length 1 to fewer dimensions of similar variance, of length 1.
 
-    The mean of the folder is taken off, each principal component is divided by the root of its
-    variance plus a floor, and the length of the mean is put behind as one more number, the same
-    for all: where images hardly differ from one another, it keeps them similar.
+    The mean of the folder is subtracted. Each principal component is divided by the root of its
+    variance plus a floor. The length of the mean is appended as a constant, which keeps images
+    similar if the folder varies little.
 
-    Source: the whitening of Jégou & Chum, Negative evidences and co-occurrences in image
-    retrieval, 2012; the floor and the constant are ours.
+    Reference: Jégou & Chum, Negative evidences and co-occurrences in image retrieval, 2012. The
+    floor and the constant are additions of icas.
 
     Attributes
     ----------
