@@ -216,7 +216,9 @@ def test_help_is_a_command_too(name, capsys):
         ("photos --recursiv --jsn", "did you mean --recursive and --json?"),
         ("thresholds photos --metod=orb", "did you mean --method? (see clusterimg thresholds -"),
         ("photos --zebra", "unrecognized arguments: --zebra (see clusterimg --help-all)"),
-        ("photos --dst", "argument --dst: expected one argument (see clusterimg --help-all)"),
+        ("photos --linkage centroid", "--linkage 'centroid': choose from single, complete, ave"),
+        ("photos --size 3", "--size '3': a size like 200x150 (width x height) is needed (see clus"),
+        ("photos --dst", "clusterimg: --dst: a value is needed (see clusterimg --help-all)"),
     ],
 )  # fmt: skip
 def test_suggestions(words, message, tmp_path, monkeypatch, capsys):

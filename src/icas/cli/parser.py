@@ -197,9 +197,18 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError with one line."""
+        text = re.sub(r"^argument ([^:]+): (?=')", r"\1 ", message).removeprefix("argument ")
+        text = text.replace("expected one argument", "a value is needed")
         suggestion = did_you_mean(message, self._option_string_actions)
         flag = "--help-all" if self.common else "--help"
-        raise UsageError(f"{message}{suggestion} (see {self.prog} {flag})")
+        raise UsageError(f"{text}{suggestion} (see {self.prog} {flag})")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise an ArgumentError in the same words under every version of Python."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(
+                action, f"{value!r}: choose from {', '.join(map(str, action.choices))}"
+            )
 
     def sorted_groups(self) -> list[tuple[argparse._ArgumentGroup, list[argparse.Action]]]:
         """Groups in the order of the help, with their flags; empty ones are left out."""

@@ -88,7 +88,17 @@ def beside(folder: Path, ending: str) -> Path:
     if folder.name not in ("", "..") and not folder.is_symlink():
         return folder.with_name(f"{folder.name}{ending}")
     whole = Path(os.path.realpath(folder))  # unlike resolve, no error for a link to itself
-    return whole.parent / f"{whole.name or 'images'}{ending}"
+    target = whole.parent / f"{whole.name or 'images'}{ending}"
+    absolute = folder.is_absolute() or folder.is_symlink()
+    return target if absolute else Path(os.path.relpath(target))
+
+
+def as_typed(path: str | Path, typed: Path) -> Path:
+    """`path` relative to the current folder, if it is below it and `typed` is relative too."""
+    here = Path(os.path.realpath(os.curdir))
+    if typed.is_absolute() or not Path(path).is_relative_to(here):
+        return Path(path)
+    return Path(path).relative_to(here)
 
 
 def within(root: Path, name: str) -> Path:

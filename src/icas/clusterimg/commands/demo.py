@@ -52,18 +52,20 @@ def free_folder() -> Path:
 def run_demo(folder: Path, method: str, console: Console) -> tuple[ClusterReport, Evaluation]:
     """Create the mixed folder, cluster it, and compare the clusters with the true labels."""
     if folder.exists() and any(folder.iterdir()):
-        raise ConflictError(f"{folder} is not empty: give the demo another place with --dst")
+        raise ConflictError(f"{folder} is not empty: choose another --dst")
     truth = make_mixed_folder(folder / "mixed", console)
-    write_whole(folder / "labels.csv", table(("file", "label"), sorted(truth.items())))
-    console.line(f"made {len(truth)} pictures of {len(set(truth.values()))} kinds")
+    labels = folder / "labels.csv"
+    write_whole(labels, table(("file", "label"), sorted(truth.items())))
+    kinds = len(set(truth.values()))
+    console.line(f"created {len(truth)} images of {kinds} kinds in {folder / 'mixed'}")
     settings = ClusterSettings(dst=folder / "sorted", method=method)
     report = run(folder / "mixed", settings, console)
     scores = evaluate(report.labels, [truth[file] for file in report.files])
     console.line(
-        f"against the known truth: precision {scores.precision:.3f}, recall {scores.recall:.3f},"
-        f" F1 {scores.f1:.3f}"
+        f"compared with {labels}: precision {scores.precision:.3f},"
+        f" recall {scores.recall:.3f}, F1 {scores.f1:.3f}"
     )
-    console.line(f"look at {(folder / 'sorted' / 'report.html').absolute()}")
+    console.line(f"report: {folder / 'sorted' / 'report.html'}")
     console.line(report.summary())
     return report, scores
 
@@ -84,7 +86,7 @@ def make_mixed_folder(folder: Path, console: Console) -> dict[str, str]:
 
 def _images(console: Console) -> Iterator[tuple[str, str, Image]]:
     """Label, suffix and pixels of every image of the demo."""
-    with console.bar(len(FAMILIES) + len(SINGLES), "making pictures", "kinds") as bar:
+    with console.bar(len(FAMILIES) + len(SINGLES), "create images", "kinds") as bar:
         for name in FAMILIES:
             for suffix, image in _variants(_sample(name)):
                 yield name, suffix, image

@@ -144,7 +144,7 @@ def write_curve(
         _save(out, content)
     if plot is not None:
         _save(plot, _plot(points, links, len(features), linked.name))
-    console.line(_last_line(points, len(features), out))
+    console.line(_last_line(points, len(features), [path for path in (out, plot) if path]))
     for entry in features.unreadable:
         console.warn(f"unreadable: {entry.file}: {entry.reason}")
     return bool(features.unreadable)
@@ -173,7 +173,7 @@ def _save(out: Path, content: bytes) -> None:
         raise IcasError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def _last_line(points: Sequence[CurvePoint], images: int, out: Path | None) -> str:
+def _last_line(points: Sequence[CurvePoint], images: int, written: Sequence[Path]) -> str:
     line = f"{images} images, {len(points)} thresholds"
     best = max(points, key=lambda point: point.f1 or 0.0, default=None)
     if best is not None and best.f1 is not None:
@@ -181,7 +181,7 @@ def _last_line(points: Sequence[CurvePoint], images: int, out: Path | None) -> s
             f", best pairwise F1 {best.f1:.4f} (precision {best.precision:.4f}, recall"
             f" {best.recall:.4f}) at {shown(best.threshold)}"
         )
-    return line if out is None else f"{line} -> {out}"
+    return f"{line} -> {', '.join(map(str, written))}" if written else line
 
 
 COMMON = (

@@ -19,6 +19,7 @@ from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.execution import complete, prepared_summary
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, UsageError
+from icas.io.files import as_typed
 
 _RESOURCES = ("jobs", "executor", "scheduler", "device", "cache", "cache_size", "isolate")
 _MAY_DIFFER = frozenset(
@@ -77,7 +78,8 @@ def _check_same_run(
 ) -> None:
     """Check that `settings` are those of the run with this ``run.json``."""
     if str(source.resolve()) != summary["source"]:
-        raise UsageError(f"{root} is a result of {summary['source']}, not of {source}")
+        earlier = as_typed(summary["source"], source)
+        raise UsageError(f"{root} is a result of {earlier}, not of {source}")
     given = _given(replace(settings, method=settings.method or summary["method"]))
     recorded = {**summary["settings"], **summary["options"], "method": summary["method"]}
     for name, value in given.items():

@@ -31,7 +31,7 @@ from icas.clusterimg.transfer.operations import (
 )
 from icas.clusterimg.transfer.relocation import finish_interrupted, remove_prepared
 from icas.common.errors import ConflictError, IcasError, UsageError
-from icas.io.files import one_line_errors
+from icas.io.files import as_typed, one_line_errors
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,8 @@ def _undo(root: Path, console: Console, dry_run: bool) -> Undone:
         )
         for step in steps:
             if step.action == "back":
-                console.detail(f"plan: move {root / step.record.target} -> {step.record.source}")
+                source = as_typed(step.record.source or "", root)
+                console.detail(f"plan: move {root / step.record.target} -> {source}")
             elif step.action == "remove":
                 console.detail(f"plan: remove {root / step.record.target}")
         left = tuple((step.record.target, step.reason) for step in steps if step.action == "leave")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -58,12 +59,12 @@ def find_image_files(
     for folder in {path.parent for path in files}:  # all its images count, also those not named
         inside = {*find_images(folder), *(path for path in files if path.parent == folder)}
         stems.update((folder, path.stem.casefold()) for path in inside)
-    pictures, seen = [], dict[tuple[Path, str], Path]()
+    pictures, seen = [], dict[tuple[str, str], Path]()
     for path in files:
         unique = stems[path.parent, path.stem.casefold()] == 1
         name = path.stem if unique else path.name
         picture = ImageFile(path, out or beside(path.parent, "_segmented"), name)
-        key = (picture.out, picture.name.casefold())
+        key = (os.path.realpath(picture.out), picture.name.casefold())
         if key in seen:
             raise UsageError(
                 f"{seen[key]} and {picture.path} would write the same files in {picture.out}:"
