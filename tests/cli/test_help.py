@@ -217,8 +217,8 @@ def test_help_is_a_command_too(name, capsys):
         ("thresholds photos --metod=orb", "did you mean --method? (see clusterimg thresholds -"),
         ("photos --zebra", "unrecognized arguments: --zebra (see clusterimg --help-all)"),
         ("photos --linkage centroid", "--linkage 'centroid': choose from single, complete, ave"),
-        ("photos --size 3", "--size '3': a size like 200x150 (width x height) is needed (see clus"),
-        ("photos --dst", "clusterimg: --dst: a value is needed (see clusterimg --help-all)"),
+        ("photos --size 3", "--size '3': expected a size like 200x150 (width x height) (see"),
+        ("photos --dst", "clusterimg: --dst: expected a value (see clusterimg --help-all)"),
     ],
 )  # fmt: skip
 def test_suggestions(words, message, tmp_path, monkeypatch, capsys):

@@ -111,4 +111,4 @@ def test_recorded_paths_are_shown_as_others_are_typed(here):
 
 def test_one_folder_named_in_two_ways_has_one_result(here, capsys):
     printed = run(capsys, f"segmentimg photos/0.png {here / 'photos' / '0.png'} --no-gui")
-    assert "would share their files" in printed
+    assert "would write" in printed

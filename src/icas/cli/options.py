@@ -90,14 +90,14 @@ def check_options(settings: Any) -> None:
             continue
         flag = option.flag_of(name)
         if option.parse is int and not isinstance(value, Integral):
-            raise UsageError(f"{flag} {value!r}: a whole number is needed")
+            raise UsageError(f"{flag} {value!r}: expected an integer")
         if option.choices and value not in option.choices:
             raise UsageError(f"{flag} {value}: choose from {', '.join(option.choices)}")
         if option.minimum is None and option.maximum is None:
             continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, bool) or not isinstance(item, (int, float)):
-                raise UsageError(f"{flag} {value!r}: a number is needed")
+                raise UsageError(f"{flag} {value!r}: expected a number")
             low = -float("inf") if option.minimum is None else option.minimum
             high = float("inf") if option.maximum is None else option.maximum
             if not low <= item <= high:

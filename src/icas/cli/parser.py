@@ -83,10 +83,10 @@ class ArgumentType:
         try:
             return self.parse(text)
         except (ValueError, OverflowError) as error:
-            wanted = {"int": "a whole number", "float": "a number", "number": "a number"}.get(
+            wanted = {"int": "an integer", "float": "a number", "number": "a number"}.get(
                 getattr(self.parse, "__name__", ""), str(error)
             )
-            raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is needed") from None
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {wanted}") from None
 
 
 def number(text: str) -> int | float:
@@ -198,7 +198,7 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError with one line."""
         text = re.sub(r"^argument ([^:]+): (?=')", r"\1 ", message).removeprefix("argument ")
-        text = text.replace("expected one argument", "a value is needed")
+        text = text.replace("expected one argument", "expected a value")
         suggestion = did_you_mean(message, self._option_string_actions)
         flag = "--help-all" if self.common else "--help"
         raise UsageError(f"{text}{suggestion} (see {self.prog} {flag})")

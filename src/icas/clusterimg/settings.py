@@ -35,7 +35,7 @@ def threshold_of(given: str | float) -> float | str:
     try:
         return parse_threshold(given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"threshold {given!r}: {error} is needed") from None
+        raise UsageError(f"threshold {given!r}: expected {error}") from None
 
 
 def parse_threshold(text: str | float) -> float | str:
@@ -257,7 +257,7 @@ class ClusterSettings:
         if self.linkage is not None:
             object.__setattr__(self, "linkage", lookup(LINKAGES, self.linkage, "linkage")[0])
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold:g}: a number up to 1 is needed")
+            raise UsageError(f"--threshold {self.threshold:g}: expected a number up to 1")
         check_device(self.device)
         name = self.method or DEFAULT_METHOD
         check_supported(method_class(name), name, self.device)

@@ -44,7 +44,7 @@ def parse_saves(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     wrong = [name for name in names if name not in SAVES and name not in FORMATS]
     if wrong or not names:
-        raise ValueError(f"a list of some of {', '.join(SAVES)}, with commas,")
+        raise ValueError(f"a comma-separated list of {', '.join(SAVES)}")
     return names
 
 

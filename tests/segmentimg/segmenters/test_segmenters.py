@@ -114,7 +114,7 @@ def test_names_have_other_spellings():
     ("method", "options", "words"),
     [
         ("kmeans", {"k": 0}, "--k 0: must be between 1"),
-        ("kmeans", {"k": 2.5}, "whole number"),
+        ("kmeans", {"k": 2.5}, "an integer"),
         ("kmeans", {"color_importance": 0, "position_weight": 0}, "are both 0"),
         ("graph", {"sigma": -1}, "--sigma -1: must be between"),
         ("felzenszwalb", {"min_size": 0}, "--min-size 0"),

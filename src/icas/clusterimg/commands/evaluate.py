@@ -82,8 +82,8 @@ def _list_of(kind: type[int] | type[float]) -> Callable[[str], list[float]]:
         try:
             return [kind(part) for part in text.split(",")]
         except ValueError:
-            what = "whole numbers" if kind is int else "numbers"
-            raise argparse.ArgumentTypeError(f"{text!r}: {what} by commas are needed") from None
+            what = "integers" if kind is int else "numbers"
+            raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated {what}") from None
 
     return parse
 

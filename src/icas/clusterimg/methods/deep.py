@@ -362,7 +362,7 @@ def _as_triple(name: str, value: Any) -> tuple[float, ...] | None:
     try:
         return None if value is None else parse_triple(value)
     except ValueError as error:
-        raise UsageError(f"{flag_of(name)} {value}: {error} are needed") from None
+        raise UsageError(f"{flag_of(name)} {value}: expected {error}") from None
 
 
 def _from_settings(settings: dict[str, Any]) -> Deep:
