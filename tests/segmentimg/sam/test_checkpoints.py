@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import icas
-from icas.segmentimg.sam import checkpoints
+from icas.segmentimg.sam import embedding
 from icas.segmentimg.sam.architecture import (
     TINY_VIT_UNUSED,
     build_tiny_vit,
@@ -21,11 +21,11 @@ from icas.segmentimg.sam.architecture import (
 from icas.segmentimg.sam.checkpoints import (
     LoadedSam,
     load_sam,
-    load_shared,
     move_to_device,
     read_checkpoint,
     shapes_of,
 )
+from icas.segmentimg.sam.embedding import load_shared
 
 SIZES = [
     {},
@@ -305,7 +305,7 @@ def test_a_model_is_loaded_once(torch, make_sam, reference, checkpoint, tmp_path
     second = load_shared(other, device="cpu")
     assert second is not first
     assert second.identity != first.identity
-    assert checkpoints._load.cache_info().currsize == 1
+    assert embedding._load.cache_info().currsize == 1
     as_saved(torch, reference, other)
     assert load_shared(other, device="cpu") is not second  # the file has changed
     assert np.isfinite(first.run(lambda sam: sam.pixel_mean.numpy())).all()

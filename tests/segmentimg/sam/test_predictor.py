@@ -10,8 +10,12 @@ import pytest
 from PIL import Image
 
 import icas
-from icas.segmentimg.sam.checkpoints import load_shared
-from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
+from icas.segmentimg.sam.embedding import (
+    Embedder,
+    EmbeddingCache,
+    default_cache_folder,
+    load_shared,
+)
 from icas.segmentimg.sam.predictor import Predictor, Prompts
 
 POINTS = ((30, 40, 1), (150, 20, 0), (99, 100, 1))

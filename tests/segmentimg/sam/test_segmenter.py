@@ -18,8 +18,12 @@ from icas.segmentimg.sam.automatic import (
     automatic_masks,
     layers_with_pixels,
 )
-from icas.segmentimg.sam.checkpoints import load_shared
-from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
+from icas.segmentimg.sam.embedding import (
+    Embedder,
+    EmbeddingCache,
+    default_cache_folder,
+    load_shared,
+)
 from icas.segmentimg.segmenters import SEGMENTERS
 from icas.segmentimg.segmenters.sam import SamSegmenter
 

@@ -21,7 +21,7 @@ from icas.segmentimg.labels.labels import (
     rows_of,
     sizes_of,
 )
-from icas.segmentimg.sam.embedding import Embedder
+from icas.segmentimg.sam.embedding import Embedder, TorchSam
 
 POINTS_PER_SIDE = {"cuda": 32, "cpu": 8}
 POINTS_PER_BATCH = {"cuda": 64, "cpu": 16}
@@ -117,19 +117,81 @@ class AutomaticMask:
 def automatic_masks(
     embedder: Embedder, image: Image, options: AutomaticOptions
 ) -> list[AutomaticMask]:
-    """The masks of ``SamAutomaticMaskGenerator``, best first, then largest first."""
+    """Masks of a grid of points, best first, then largest first.
+
+    Those of ``SamAutomaticMaskGenerator``; with ONNX networks, its method without crops.
+    """
+    if isinstance(embedder.loaded, TorchSam):
+        masks = _torch_masks(embedder.loaded, embedder, image, options)
+    else:
+        masks = grid_masks(embedder, image, options)
+    return sorted(masks, key=lambda mask: (-mask.quality, -mask.cropped.area))
+
+
+def grid_masks(embedder: Embedder, image: Image, options: AutomaticOptions) -> list[AutomaticMask]:
+    """Masks of the points of a grid, by predicted IoU, stability and non-maximum suppression.
+
+    Raises UsageError: options that need the checkpoint of torch.
+    """
+    for name in ("crop_n_layers", "min_mask_region_area"):
+        if getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')}: not with ONNX networks")
+    embedding = embedder.embed(image)
+    height, width = embedding.size
+    count = options.points_per_side or POINTS_PER_SIDE["cpu"]
+    places = (np.arange(count) + 0.5) / count
+    masks = []
+    for y in places * height:
+        for x in places * width:
+            point = {"point_coords": np.array([[x, y]]), "point_labels": np.array([1])}
+            candidates, quality, logits = embedder.loaded.predict(
+                embedding.features, embedding.size, point, None
+            )
+            masks += [
+                AutomaticMask(CroppedMask.of(mask), float(iou))
+                for mask, iou, values in zip(candidates, quality, logits, strict=True)
+                if iou > options.pred_iou_thresh
+                and mask.any()
+                and stability(values, options.stability_score_offset)
+                >= options.stability_score_thresh
+            ]
+    return suppressed(masks, options.box_nms_thresh)
+
+
+def stability(logits: NDArray[np.float32], offset: float) -> float:
+    """Overlap (IoU) of the masks at thresholds of `offset` and -`offset`."""
+    inner = int(np.count_nonzero(logits > offset))
+    outer = int(np.count_nonzero(logits > -offset))
+    return inner / outer if outer else 0.0
+
+
+def suppressed(masks: Sequence[AutomaticMask], overlap: float) -> list[AutomaticMask]:
+    """The masks whose bounding box overlaps (IoU) with that of no better mask by more."""
+    import cv2
+
+    boxes = [
+        (left, top, right - left, bottom - top)
+        for top, bottom, left, right in (mask.cropped.box for mask in masks)
+    ]
+    qualities = [mask.quality for mask in masks]
+    kept = cv2.dnn.NMSBoxes(boxes, qualities, 0, overlap) if masks else ()
+    return [masks[int(number)] for number in kept]
+
+
+def _torch_masks(
+    loaded: TorchSam, embedder: Embedder, image: Image, options: AutomaticOptions
+) -> list[AutomaticMask]:
     from segment_anything.utils.amg import rle_to_mask
 
-    records = embedder.loaded.run(lambda sam: _generate(sam, embedder, image, options), alone=True)
+    records = loaded.run(lambda sam: _generate(sam, embedder, image, options), alone=True)
     # as run lengths: the masks as images would not fit into memory together
-    masks = [
+    return [
         AutomaticMask(
             CroppedMask.of(np.asarray(rle_to_mask(record["segmentation"]), bool)),
             record["predicted_iou"],
         )
         for record in records
     ]
-    return sorted(masks, key=lambda mask: (-mask.quality, -mask.cropped.area))
 
 
 def _generate(

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +20,6 @@ from icas.segmentimg.sam import architecture
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _CHUNK = 1 << 22
-_LOADING = threading.Lock()
 FilePath = str | os.PathLike[str]
 State = dict[str, Any]
 """Name -> tensor."""
@@ -190,7 +188,7 @@ class LoadedSam:
     def __init__(self, sam: Any, identity: str, load_on_cpu: Callable[[], Any]) -> None:
         self._sam, self.identity, self._load_on_cpu = sam, identity, load_on_cpu
         self._falling_back = threading.Lock()
-        self._alone = threading.RLock()
+        self.alone = threading.RLock()
 
     def run(self, work: Callable[[Any], T], *, alone: bool = False) -> T:
         """Call `work` with the model, again on the CPU where the memory of the GPU is too small.
@@ -199,7 +197,7 @@ class LoadedSam:
         """
         import torch
 
-        with self._alone if alone else nullcontext():
+        with self.alone if alone else nullcontext():
             sam = self._sam
             try:
                 return work(sam)
@@ -222,23 +220,6 @@ class LoadedSam:
                 warn_fallback()
                 self._sam = self._load_on_cpu()
         torch.cuda.empty_cache()
-
-
-def load_shared(path: FilePath | None, model: str | None = None, device: str = "auto") -> LoadedSam:
-    """The model of a checkpoint; the last one of this process is cached."""
-    file = checkpoint_file(path).resolve()
-    need_sam()
-    status = file.stat()
-    with _LOADING:
-        stamp = (status.st_size, status.st_mtime_ns)
-        return _load(file, stamp, model, choose_device(device))
-
-
-@lru_cache(maxsize=1)
-def _load(file: Path, stamp: tuple[int, int], model: str | None, device: str) -> LoadedSam:
-    """`stamp` changes with the file."""
-    sam = load_sam(file, model, device)
-    return LoadedSam(sam, identity_of(file), lambda: load_sam(file, model, "cpu"))
 
 
 def identity_of(file: Path) -> str:

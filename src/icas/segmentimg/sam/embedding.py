@@ -5,24 +5,37 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.common.devices import choose_device
 from icas.common.errors import UsageError
 from icas.io.files import write_whole
 from icas.io.folders import cache_folder
 from icas.io.formats import os_reason
 from icas.io.reading import Image
-from icas.segmentimg.sam.checkpoints import LOG, LoadedSam
+from icas.segmentimg.sam.checkpoints import (
+    LOG,
+    FilePath,
+    LoadedSam,
+    checkpoint_file,
+    identity_of,
+    load_sam,
+    need_sam,
+)
 
 CACHE_BYTES = 2 << 30
 """Default maximum size of the folder of embeddings; one takes 4 MiB."""
 _FORMAT, _SUFFIX = "sam1", ".embedding"
 _SUM_BYTES = 16
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,13 @@ class Embedding:
 
 def input_size(transform: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Height and width to which the encoder resizes an image of `size`; UsageError for 0."""
-    height, width = transform.get_preprocess_shape(*size, transform.target_length)
+    return resized_to(transform.target_length, size)
+
+
+def resized_to(side: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an image of `size` with a longer side of `side`; UsageError for 0."""
+    scale = side / max(size)
+    height, width = (int(length * scale + 0.5) for length in size)
     if min(height, width) < 1:
         raise UsageError(
             f"an image of {size[1]}x{size[0]} pixels is too narrow for Segment Anything"
@@ -122,13 +141,102 @@ class EmbeddingCache:
             total -= size
 
 
+Masks = tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]
+"""Candidate masks (k, h, w), their estimated quality (k,), and their logits (k, side, side)."""
+
+
+class SamModel(Protocol):
+    """A loaded model that several threads may use.
+
+    Attributes
+    ----------
+    identity : str
+        Depends on the weights of the encoder.
+    alone : lock
+        Held by work that needs much memory.
+    """
+
+    identity: str
+    alone: Any
+
+    def features_shape(self) -> tuple[int, ...]:
+        """Shape of the features of an image."""
+
+    def features(self, image: Image) -> NDArray[np.float32]:
+        """Features of an RGB image by the encoder."""
+
+    def predict(
+        self,
+        features: NDArray[np.float32],
+        size: tuple[int, int],
+        prompt: Mapping[str, NDArray[Any] | None],
+        mask_input: NDArray[np.float32] | None,
+    ) -> Masks:
+        """Masks of an image of `size` (h, w), given as the arguments of `SamPredictor.predict`."""
+
+
+class TorchSam(LoadedSam):
+    """A model of torch as a `SamModel`."""
+
+    def features_shape(self) -> tuple[int, ...]:
+        """Shape of the features of an image."""
+        return self.run(features_shape)
+
+    def features(self, image: Image) -> NDArray[np.float32]:
+        """Features of an RGB image by the encoder."""
+        return self.run(lambda sam: _features(sam, image), alone=True)
+
+    def predict(
+        self,
+        features: NDArray[np.float32],
+        size: tuple[int, int],
+        prompt: Mapping[str, NDArray[Any] | None],
+        mask_input: NDArray[np.float32] | None,
+    ) -> Masks:
+        """Masks of an image of `size` (h, w), by `SamPredictor.predict`."""
+        embedding = Embedding(features, size)
+        return self.run(lambda sam: _predict(sam, embedding, prompt, mask_input))
+
+
+def load_shared(path: FilePath | None, model: str | None = None, device: str = "auto") -> TorchSam:
+    """The model of a checkpoint; the last one of this process is cached."""
+    file = checkpoint_file(path).resolve()
+    need_sam()
+    status = file.stat()
+    with _LOADING:
+        stamp = (status.st_size, status.st_mtime_ns)
+        return _load(file, stamp, model, choose_device(device))
+
+
+@lru_cache(maxsize=1)
+def _load(file: Path, stamp: tuple[int, int], model: str | None, device: str) -> TorchSam:
+    """`stamp` changes with the file."""
+    sam = load_sam(file, model, device)
+    return TorchSam(sam, identity_of(file), lambda: load_sam(file, model, "cpu"))
+
+
+def _predict(
+    sam: Any,
+    embedding: Embedding,
+    prompt: Mapping[str, NDArray[Any] | None],
+    mask_input: NDArray[np.float32] | None,
+) -> Masks:
+    from segment_anything import SamPredictor
+
+    predictor = SamPredictor(sam)
+    embedding.place(predictor)
+    mask = None if mask_input is None else mask_input[None]
+    masks, quality, logits = predictor.predict(**prompt, mask_input=mask)
+    return masks, quality, logits
+
+
 class Embedder:
     """Embeds images, by the cache where possible; for several threads at once.
 
     `computed`: number of embeddings that were not cached.
     """
 
-    def __init__(self, loaded: LoadedSam, cache: EmbeddingCache | None = None) -> None:
+    def __init__(self, loaded: SamModel, cache: EmbeddingCache | None = None) -> None:
         self.loaded, self._cache = loaded, cache
         self.computed = 0
 
@@ -136,17 +244,18 @@ class Embedder:
         """The embedding of an RGB image."""
         key = f"{self.loaded.identity}-{image_key(image)}"
         size = (image.shape[0], image.shape[1])
-        shape = self.loaded.run(features_shape)
+        shape = self.loaded.features_shape()
         features = self._cached(key, shape)
         if features is None:
-            features = self.loaded.run(lambda sam: self._compute(sam, image, key), alone=True)
+            with self.loaded.alone:
+                features = self._compute(image, key, shape)
         return Embedding(features, size)
 
-    def _compute(self, sam: Any, image: Image, key: str) -> NDArray[np.float32]:
-        cached = self._cached(key, features_shape(sam))
+    def _compute(self, image: Image, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        cached = self._cached(key, shape)
         if cached is not None:  # by another thread, while this one waited
             return cached
-        features = _features(sam, image)
+        features = self.loaded.features(image)
         self.computed += 1
         if self._cache is not None:
             self._cache.save(key, features)

@@ -1,4 +1,4 @@
-"""Prompts, and masks from them, by ``segment_anything.SamPredictor``."""
+"""Prompts, and masks from them."""
 
 from __future__ import annotations
 
@@ -239,17 +239,8 @@ class Predictor:
     def _result(
         self, embedding: Embedding, prompt: Prompt, mask_input: Logits | None
     ) -> PromptResult:
-        return self.embedder.loaded.run(lambda sam: _predict(sam, embedding, prompt, mask_input))
-
-
-def _predict(
-    sam: Any, embedding: Embedding, prompt: Prompt, mask_input: Logits | None
-) -> PromptResult:
-    from segment_anything import SamPredictor
-
-    predictor = SamPredictor(sam)
-    embedding.place(predictor)
-    mask = None if mask_input is None else mask_input[None]
-    masks, quality, logits = predictor.predict(**prompt.arrays(), mask_input=mask)
-    order = np.argsort(-quality, kind="stable")
-    return PromptResult(prompt, masks[order], quality[order], logits[order])
+        masks, quality, logits = self.embedder.loaded.predict(
+            embedding.features, embedding.size, prompt.arrays(), mask_input
+        )
+        order = np.argsort(-quality, kind="stable")
+        return PromptResult(prompt, masks[order], quality[order], logits[order])

@@ -14,11 +14,18 @@ from icas.cli.options import alternatives, option
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.io.reading import Image
+from icas.onnx.weights import recommended, resolve
 from icas.segmentimg.labels.labels import Labels
 from icas.segmentimg.sam.architecture import MODELS
 from icas.segmentimg.sam.automatic import AutomaticOptions, automatic_labels
-from icas.segmentimg.sam.checkpoints import checkpoint_file, load_shared, need_sam
-from icas.segmentimg.sam.embedding import Embedder, EmbeddingCache, default_cache_folder
+from icas.segmentimg.sam.checkpoints import checkpoint_file, need_sam
+from icas.segmentimg.sam.embedding import (
+    Embedder,
+    EmbeddingCache,
+    default_cache_folder,
+    load_shared,
+)
+from icas.segmentimg.sam.onnx_model import load_onnx_sam, onnx_pair
 from icas.segmentimg.sam.predictor import Predictor, Prompts
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.grabcut import box_option, point_option
@@ -35,9 +42,10 @@ class SamSegmenter(AutomaticOptions, Segmenter):
 
     checkpoint: str | None = option(
         None,
-        "checkpoint of Segment Anything or MobileSAM",
+        "checkpoint of Segment Anything or MobileSAM, or ENCODER.onnx,DECODER.onnx",
         parse=str,
         metavar="FILE",
+        default_text="that of segmentimg weights get mobile_sam",
         flag="--sam-checkpoint",
     )
     model: str | None = option(
@@ -89,6 +97,20 @@ class SamSegmenter(AutomaticOptions, Segmenter):
         check_device(self.device)
         if prompts and self.mode == "auto":
             raise UsageError("--sam-mode auto takes no boxes or points: use --sam-mode prompt")
+        self._check_checkpoint()
+
+    def _check_checkpoint(self) -> None:
+        """Check that there is a checkpoint, and what it needs; by default the installed one."""
+        pair = onnx_pair(self.checkpoint)
+        if pair is not None:
+            for file in pair:
+                checkpoint_file(file)
+            if self.device not in ("cpu", "auto"):
+                raise UsageError(f"--device {self.device}: ONNX networks are computed on the cpu")
+            return
+        found = recommended("sam") if self.checkpoint is None else resolve(self.checkpoint)
+        if found is not None:
+            object.__setattr__(self, "checkpoint", str(found))
         checkpoint_file(self.checkpoint)
         need_sam()
 
@@ -121,6 +143,9 @@ class SamSegmenter(AutomaticOptions, Segmenter):
         cache = None
         if self.cache != NO_CACHE:
             cache = EmbeddingCache(Path(self.cache) if self.cache else default_cache_folder())
+        pair = onnx_pair(self.checkpoint)
+        if pair is not None:
+            return Embedder(load_onnx_sam(*pair), cache)
         return Embedder(load_shared(self.checkpoint, self.model, self.device), cache)
 
     def groups(self, image: Image) -> Labels:
