@@ -182,6 +182,9 @@ def painted(room: Place) -> Scene:
         driver.press("8", shows=False)
         wheel(driver, WALL, WALL_NOTCHES)
         yield "painting.jpg", both(driver, WALL)
+        driver.press("s", shows=False)
+        saved = room.folder / "pictures_segmented" / "astronaut.json"
+        driver.until("it is saved", saved.exists)
         driver.press("q", shows=False)
 
 

@@ -18,32 +18,25 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 import numpy as np
-from painting_scenes import paint
+from painting_scenes import painted
 from PIL import Image as Images, ImageDraw
 from screenshots import TOP, Room, load_gui
-from skimage import data as samples
 from window_frames import write_picture
 
-from icas.segmentimg.windows.panels import font_of
+from icas.segmentimg.windows.panels import BACKGROUND as PANEL, font_of
 
 SHOWN = ("coffee", "rocket", "chelsea")
 """Sample photographs whose clusters are shown."""
 EACH = 4
-CLASSES = {"cup": "#1c7ed6", "coffee": "#ffd43b", "spoon": "#f06595", "table": "#0ca678"}
-COMMAND = "segmentimg photos --method graph --palette classes.txt"
-REPORT, WIDTH, HEIGHT = 880, 840, 560
-"""Width of the report, size of the painted photograph."""
+COMMAND = "segmentimg photos --palette classes.txt"
+MASKS = ("R:47,G:111,B:222", "R:255,G:212,B:59", "R:47,G:179,B:80")
+"""Colors of the masks shown: suit, face, helmet."""
+REPORT = 880
+"""Width of the report."""
 BAR, GAP = 46, 20
 PAGE, BAR_COLOR, RIM, WORDS = "#eceef2", "#d9dde3", "#b8bec8", "#1a1e26"
 MOST = 350_000
 """Bytes of an image at most."""
-CLICKS = {
-    "1": [(467, 408), (79, 378), (272, 335), (284, 290), (393, 299), (299, 192), (285, 378)],
-    "2": [(215, 393)],
-    "3": [(370, 541), (111, 574), (406, 491), (398, 464)],
-    "4": [(106, 715), (175, 84), (442, 701), (356, 20), (433, 54), (250, 57), (530, 74)],
-}
-"""Rows and columns that are clicked for the key of each class."""
 CARD = re.compile(r"<article .*?</article>", re.DOTALL)
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 CARDS = """<!DOCTYPE html><meta charset="utf-8"><style>{style}
@@ -118,47 +111,31 @@ def column(table: Path, name: str) -> dict[str, str]:
 
 
 def painted_photograph(folder: Path) -> tuple[Images.Image, Images.Image]:
-    """The painting window after some clicks, and a row of the masks saved."""
+    """The color window beside the painting window, and a row of the masks saved."""
     gui = load_gui("conftest")
     display = gui.Display(folder)
     try:
         room = Room(folder, display, gui.window_driver.WindowDriver)
-        photo = scaled(Images.fromarray(samples.coffee()), WIDTH)
-        lines = [f"{name},{color}\n" for name, color in CLASSES.items()]
-        (folder / "classes.txt").write_text("".join(lines), encoding="utf-8")
-        (folder / "paint").mkdir()
-        photo.save(folder / "paint" / "coffee.png")
-        words = COMMAND.replace("photos", "paint").split()[1:]
-        with room.start(*words, "--k", "600", "--save", "masks") as driver:
-            driver.open((WIDTH, HEIGHT))
-            driver.until("it is segmented", lambda: driver.shown()[106, 715].mean() > 90)
-            for key, places in CLICKS.items():
-                paint(driver, key, *places)
-            driver.move((20, 20))
-            window = Images.fromarray(driver.shown("Painting"))
-            driver.press("space", shows=False)
-            driver.until("it is saved", lambda: len(saved_masks(folder)) == len(CLASSES))
+        [(_, shots)] = painted(room)
     finally:
         display.close()
-    return window, side_by_side([Images.open(mask) for mask in saved_masks(folder)[:0:-1]])
+    colors, painting = (Images.fromarray(shot.picture) for shot in shots)
+    windows = Images.new("RGB", (colors.width + painting.width, painting.height), PANEL)
+    windows.paste(colors, (0, 0))
+    windows.paste(painting, (colors.width, 0))
+    result = folder / "pictures_segmented"
+    masks = [Images.open(result / f"astronaut_mask_({color}).png") for color in MASKS]
+    return windows, in_a_row(masks, windows.width)
 
 
-def saved_masks(folder: Path) -> list[Path]:
-    return sorted((folder / "paint_segmented").glob("*_mask_*.png"))
-
-
-def side_by_side(masks: list[Images.Image]) -> Images.Image:
-    """Masks of the same size in a row as wide as the painting."""
-    side = (WIDTH - GAP * (len(masks) - 1)) // len(masks)
-    row = Images.new("RGB", (WIDTH, side * HEIGHT // WIDTH), RIM)
+def in_a_row(masks: list[Images.Image], width: int) -> Images.Image:
+    """Square masks side by side."""
+    side = (width - GAP * (len(masks) - 1)) // len(masks)
+    row = Images.new("RGB", (width, side), RIM)
     for place, mask in enumerate(masks):
-        row.paste(scaled(mask.convert("RGB"), side), (place * (side + GAP), 0))
+        small = mask.convert("RGB").resize((side, side), Images.Resampling.LANCZOS)
+        row.paste(small, (place * (side + GAP), 0))
     return row
-
-
-def scaled(image: Images.Image, width: int) -> Images.Image:
-    """A photograph or mask at another width, with the ratio of `WIDTH` to `HEIGHT`."""
-    return image.resize((width, width * HEIGHT // WIDTH), Images.Resampling.LANCZOS)
 
 
 def framed(title: str, content: Images.Image) -> Images.Image:
