@@ -346,7 +346,7 @@ class PaintDocument:
         if not 0 < chosen[0] <= chosen[-1] <= count:
             raise UsageError(f"segments {chosen[0]} to {chosen[-1]}: must be 1 to {count}")
         boxes = [self.box_of(int(segment)) for segment in chosen]
-        box = union([one for one in boxes if one[0] < one[1]] or boxes)
+        box = union([box for box in boxes if box[0] < box[1]] or boxes)
         erased = None
         if self._overrides is not None:
             erased = self._erase(box, segments_mask(self.labels[rows_of(box)], chosen))

@@ -145,9 +145,9 @@ def evaluate_folder(
         for result in workers.ordered(_evaluate_file, ((*pair, segmenter) for pair in pairs)):
             results.append(result)
             bar.update(1)
-    scores = [astuple(one) for one, _ in results]
+    scores = [astuple(scores) for scores, _ in results]
     milliseconds = 1000 * float(np.mean([seconds for _, seconds in results]))
-    most = int(max(one.segments for one, _ in results))
+    most = int(max(scores.segments for scores, _ in results))
     mean = Scores(*np.mean(scores, axis=0).tolist())
     return MethodScores(len(results), mean, most, milliseconds)
 

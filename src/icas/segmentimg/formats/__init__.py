@@ -1,4 +1,4 @@
-"""Files of paintings: one row a format that a save can write, one file a format."""
+"""File formats of paintings: the registry and the base class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from icas.segmentimg.formats.inputs import ImageFile
 
 Contents = dict[str, Callable[[], bytes]]
-"""File names below the output folder, and functions that encode what is in them."""
+"""File names in the output folder, and functions that encode their content."""
 
 _PACKAGE = "icas.segmentimg.formats."
 FORMATS = Registry(

@@ -1,4 +1,4 @@
-"""The autosave file of a document, beside its masks, so that no painting is lost."""
+"""Autosave file of a document, in the folder of its masks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_autosave(path: Path) -> Autosave | None:
         return _unpacked(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception as error:  # readers of ZIP and arrays raise nearly anything
+    except Exception as error:  # ZIP and array readers raise almost any exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise IcasError(
             f"cannot read autosave {path} ({reason}): move it away to start over"
@@ -93,9 +93,9 @@ def painting_stamps(picture: ImageFile) -> dict[str, tuple[int, int]]:
 
 
 def saved_since(picture: ImageFile, kept: Autosave) -> bool:
-    """Whether a painting was saved after an autosave that does not know of it.
+    """Whether the masks were saved after the last autosave.
 
-    So it is after a process died, or the disk failed, right after a save.
+    This happens if the process died or the disk failed right after a save.
     """
     try:
         later = picture.file(".json").stat().st_mtime_ns > autosave_path(picture).stat().st_mtime_ns

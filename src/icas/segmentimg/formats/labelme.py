@@ -121,7 +121,7 @@ def is_labelme_of(path: Path, image: Path) -> bool:
 def read_labelme(
     path: Path, shape: tuple[int, int], palette: Sequence[PaintClass] = ()
 ) -> tuple[Painting, list[str]]:
-    """The painting of a labelme file, and a line for each shape without an area, left out.
+    """The painting of a labelme file, and a line for each ignored shape (without an area).
 
     `shape`: (h, w) of the image. Where shapes overlap, the later wins. A label becomes the class
     of its name; a new one gets the next free color of `default_palette`. UsageError for a broken
@@ -219,7 +219,7 @@ def _decoded_mask(text: str, points: list[tuple[float, float]], shape: tuple[int
         pixels = np.asarray(png)
     except IcasError:
         raise
-    except Exception as error:  # a broken PNG makes Pillow raise nearly anything
+    except Exception as error:  # Pillow raises almost any exception for a broken PNG
         raise UnreadableImageError(f"mask is damaged: {error}") from None
     crop = pixels.reshape(*pixels.shape[:2], -1).any(axis=2)
     left, top = (round(part) for part in points[0])

@@ -255,7 +255,7 @@ def _pixels(path: Path, shape: Shape, *, flat: bool) -> NDArray[Any]:
         return np.asarray(png.convert("RGBA") if rgba else png)
     except UsageError:
         raise
-    except Exception:  # Pillow raises nearly anything for broken files
+    except Exception:  # Pillow raises almost any exception for broken files
         raise UnreadableImageError(
             f"{path} is not a valid PNG: repair it or move it away"
         ) from None

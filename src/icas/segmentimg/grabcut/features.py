@@ -124,7 +124,7 @@ FEATURES = (
     "foreground way by likelihood",
     "way",
     "foreground way",
-    "border of the picture",
+    "border of the image",
     "random walker",
     "way from the border by edges",
 )

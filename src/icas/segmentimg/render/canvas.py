@@ -211,7 +211,9 @@ class Canvas:
         """Highlight these segments only; whether anything changed."""
         if np.array_equal(segments, self.highlighted):
             return False
-        touched = [self._document.box_of(int(one)) for one in (*self.highlighted, *segments)]
+        touched = [
+            self._document.box_of(int(segment)) for segment in (*self.highlighted, *segments)
+        ]
         self.highlighted = segments
         self._draw(self.viewport.box_in_window(union(touched)))
         return True

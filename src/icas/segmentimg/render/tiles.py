@@ -1,4 +1,4 @@
-"""What `icas.show` draws of documents, segments and templates (see `icas.notebook.show`)."""
+"""Tiles that `icas.show` draws for documents, segments and templates."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def template_paint_tile(paint: TemplatePaint, width: int) -> Tile:
 
 
 def template_overlay(image: Image, paint: TemplatePaint, width: int) -> Tile:
-    """The image with what the templates paint, and a frame around every match."""
+    """The image with the painted templates and a frame around every match."""
     import cv2
 
     colors = np.array([(0, 0, 0), *paint.colors], np.float32)[paint.painted]
@@ -67,4 +67,5 @@ def template_overlay(image: Image, paint: TemplatePaint, width: int) -> Tile:
     for match in paint.places:
         corner = (match.col + match.width - 1, match.row + match.height - 1)
         cv2.rectangle(shown, (match.col, match.row), corner, MARK, thickness)
-    return Tile(counted(len(paint.places), "place"), fit(shown, width))
+    count = len(paint.places)
+    return Tile("1 match" if count == 1 else f"{count:,} matches", fit(shown, width))

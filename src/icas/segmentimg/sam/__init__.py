@@ -1,3 +1,3 @@
-"""Segment Anything: checkpoints, embeddings kept between runs, prompts, automatic masks."""
+"""Segment Anything: checkpoints, embedding cache, prompts, automatic masks."""
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _state(file: Path) -> State:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(f"cannot read checkpoint {file}: {os_reason(error)}") from error
-    except Exception as error:  # torch raises nearly anything for other files
+    except Exception as error:  # torch raises almost any exception for other files
         raise UsageError(
             f"{file} is not a checkpoint: torch cannot load weights from it (wrong file type,"
             f" truncated or damaged); {WHERE}"

@@ -1,4 +1,4 @@
-"""Segmenters: one row a method, one file a family; and their base class."""
+"""Segmentation methods: the registry and the base class."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ SEGMENTERS = Registry(
 
 
 class Segmenter(ABC):
-    """A segmentation method: a frozen dataclass whose fields are its options, without other state.
+    """A segmentation method: a frozen dataclass whose fields are its options.
 
-    A method that segments what boxes and points select overrides `prompted`, `needs_annotation`,
-    `object_mask` and `annotator`.
+    A method that takes boxes and points overrides `prompted`, `needs_annotation`, `object_mask`
+    and `annotator`.
     """
 
     name: ClassVar[str]
@@ -54,7 +54,7 @@ class Segmenter(ABC):
     annotation: ClassVar[str] = ""
     """Kind of annotation in a window that `annotator` takes: strokes or prompts."""
     saves: ClassVar[tuple[str, ...]] = ()
-    """What ``--save`` can write beside the files of every method; see `extra_files`."""
+    """Additional values of ``--save`` for this method; see `extra_files`."""
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -75,7 +75,7 @@ class Segmenter(ABC):
 
     @property
     def needs_annotation(self) -> bool:
-        """Whether somebody has to annotate an image before it can be segmented."""
+        """Whether an image has to be annotated in a window before it can be segmented."""
         return False
 
     def object_mask(self, image: Image) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class Segmenter(ABC):
         raise UsageError(f"method {self.name!r} takes no boxes or points")
 
     def annotator(self, image: Image) -> Any:
-        """Computes masks from annotations of an image in a window; may be slow to make."""
+        """Object that computes masks from annotations in a window; may be slow to create."""
         raise UsageError(f"method {self.name!r} takes no annotations")
 
     def extra_files(self, image: Image) -> tuple[dict[str, Image], dict[str, Any]]:

@@ -24,9 +24,9 @@ class Edges(Segmenter):
 
     The image is smoothed along its edges (bilateral filter or non-local means), its gradient is
     the strongest of the three Lab channels' Scharr gradients; a pixel is an edge where the gradient
-    is above `strength` times its mean over a window, and gaps are closed. What lies between is
-    numbered, and every edge pixel that a region can reach goes to the region whose flood reaches
-    it first (watershed on the gradient), unless `keep_edges` leaves the ridges 0.
+    is above `strength` times its mean over a window, and gaps are closed. The regions between
+    edges are numbered and grow over the edge pixels (watershed on the gradient); with `keep_edges`
+    the watershed lines remain 0.
 
     Sources: C. Tomasi, R. Manduchi, Bilateral filtering, ICCV 1998; A. Buades et al., Non-local
     means, IPOL 2011; F. Meyer, Topographic distance and watershed lines, Signal Processing 1994.

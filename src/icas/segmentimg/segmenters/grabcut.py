@@ -1,4 +1,4 @@
-"""GrabCut as a segmenter: an object, and what surrounds it."""
+"""GrabCut as a segmenter: object and background."""
 
 from __future__ import annotations
 

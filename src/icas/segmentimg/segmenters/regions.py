@@ -1,4 +1,4 @@
-"""Regions that grow while their contrast allows: Felzenszwalb, OpenCV's graph, quickshift."""
+"""Felzenszwalb, OpenCV's graph segmentation, and quickshift."""
 
 from __future__ import annotations
 

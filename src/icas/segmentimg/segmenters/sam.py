@@ -1,4 +1,4 @@
-"""Segment Anything as a segmenter: everything in an image, or what boxes and points select."""
+"""Segment Anything as a segmenter: automatic, or prompted by boxes and points."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ class SamSegmenter(AutomaticOptions, Segmenter):
         for field in ("checkpoint", "cache"):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, os.fspath(getattr(self, field)))
-        prompts = Prompts(*(() if one is None else tuple(one) for one in (self.boxes, self.points)))
+        prompts = Prompts(
+            *(() if given is None else tuple(given) for given in (self.boxes, self.points))
+        )
         object.__setattr__(self, "boxes", prompts.boxes)
         object.__setattr__(self, "points", prompts.points)
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Superpixels: small, even pieces that follow the edges. OpenCV's SEEDS, SLIC, SLICO and LSC."""
+"""Superpixels by OpenCV: SEEDS, SLIC, SLICO and LSC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening an image to paint it: read, segment, restore what was painted before."""
+"""Open an image for painting: read, segment, restore earlier painting."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class OpenImage:
     record: Record
     """Content of ``NAME.json``."""
     note: str = ""
-    """What was restored, for a message."""
+    """Message about the restored painting."""
     guide: Any = None
-    """What computes segments from annotations; None for methods without."""
+    """Computes masks from annotations; None for automatic methods."""
     needs_annotation: bool = False
     """The user has to annotate before there are segments."""
     prompted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -125,7 +125,7 @@ class ImageOpener:
     """There are windows in which the user can annotate."""
 
     def open(self, picture: ImageFile) -> OpenImage:
-        """Read and segment an image; restore what was autosaved or saved."""
+        """Read and segment an image; restore its autosaved or saved painting."""
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=self.max_pixels)
         kept, note = self._read_autosave(picture)

@@ -44,7 +44,7 @@ class Prefetcher(Generic[T]):
             self._changed.notify_all()
 
     def take(self, number: int) -> T | None:
-        """Hand over an item, or raise what `make` raised; None while it is not made."""
+        """Remove and return an item, or raise what `make` raised; None while it is not made."""
         with self._changed:
             if number in self._errors:
                 raise self._errors[number]

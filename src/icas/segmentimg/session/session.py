@@ -1,4 +1,4 @@
-"""A session: the current image, what is unsaved, saving and moving on; no windows."""
+"""Painting session: current image, unsaved changes, saving, navigation; no windows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RETRY_SECONDS = 10.0
 
 
 class ImageStore:
-    """Open images by index, up to `limit` bytes; what could not be autosaved is never evicted."""
+    """Open images by index, up to `limit` bytes; images that are not autosaved are never evicted."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit, self._clock = limit, clock
@@ -111,7 +111,7 @@ MEMORY_BYTES = 512 * 1024**2
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a session did."""
+    """Counts and errors of a session."""
 
     pictures: int
     saved: int
@@ -172,7 +172,7 @@ class Session:
         if self.index not in self.store.images and self.index not in self.errors:
             try:
                 opened = self._prefetcher.take(self.index)
-            except Exception as error:  # of one image; the session goes on
+            except Exception as error:  # of one image; the session continues
                 self.errors[self.index] = str(error) or type(error).__name__
                 return None
             if opened is not None:

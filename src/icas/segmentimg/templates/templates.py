@@ -191,7 +191,7 @@ def made_attention(image: Image) -> Mask:
     """(h, w) bool: `image` without the background that surrounds its object.
 
     The background are the regions of the border's color (within `BORDER_TOLERANCE`) that touch the
-    border. The whole image counts where that would not separate an object:
+    border. The whole image is compared if this would not separate an object:
 
     - less than `BORDER_SHARE` of the border has that color: a patch of a scene;
     - less than `MIN_ATTENTION` of the image would count: a flat patch;

@@ -31,7 +31,7 @@ def paint_files(
     settings: SegmentSettings | None = None,
     console: Console | None = None,
 ) -> SessionSummary:
-    """Paint images in windows; whatever can be wrong with the arguments is raised before."""
+    """Paint images in windows; arguments are checked before a window opens."""
     settings, console = settings or SegmentSettings(), console or Console()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:

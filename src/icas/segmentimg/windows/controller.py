@@ -1,4 +1,4 @@
-"""Events of the windows -> commands on the session and the views; knows no window system."""
+"""Turns window events into commands on session and views; no window system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MESSAGE_SECONDS = 6.0
 
 
 class Controller:
-    """Everything a user can do in the windows, until `finished`, and what the windows show."""
+    """Handles events until `finished`, and renders the windows."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Controller:
         self.finished = False
 
     def handle(self, event: Event) -> None:
-        """Carry out an event; nothing any more after the end."""
+        """Handle an event; ignored after the end."""
         if self.finished:
             return
         if isinstance(self._view, AnnotationView):
@@ -79,7 +79,7 @@ class Controller:
                 self._view.mouse(event)
 
     def tick(self) -> None:
-        """Do what is due, events or not."""
+        """Do periodic work: autosave, results of background tasks."""
         self._update_view()
         if isinstance(self._view, AnnotationView):
             self._view.tick()

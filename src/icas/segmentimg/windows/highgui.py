@@ -76,7 +76,7 @@ class HighGui:
         cv2.imshow(window, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
     def slider(self, window: str, name: str, value: int, maximum: int) -> None:
-        """Add a slider to an open window unless it has it; its last value outlives the window."""
+        """Add a slider to an open window unless it has it; its last value is kept when the window closes."""
         if window not in self._opened_at or (window, name) in self._with_slider:
             return
 
@@ -106,8 +106,10 @@ class HighGui:
                 self._queue.append(Closed(window))
         events, self._queue = self._queue, []
         if self._wheel_magnifies:
-            wheels = [one for one in events if isinstance(one, Mouse) and one.kind == "wheel"]
-            magnified = {one.window for one in wheels if one.wheel > 0 or one.sideways}
+            wheels = [
+                event for event in events if isinstance(event, Mouse) and event.kind == "wheel"
+            ]
+            magnified = {event.window for event in wheels if event.wheel > 0 or event.sideways}
             for window in sorted(magnified & set(self._opened_at)):
                 self._reopen(window)
         return events

@@ -29,7 +29,7 @@ Side = Literal["left", "right"]
 
 @dataclass
 class Tool:
-    """What the user paints with, from image to image."""
+    """Current color, brush and style; kept when the image changes."""
 
     color: Color
     brush: bool = False

@@ -1,4 +1,4 @@
-"""Text, the palette and debug windows, and the notice of a painting window that waits."""
+"""Drawn panels: messages, help, palette window, debug window, loading screen."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
 
 
 def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
-    """(h, w, 3): the image, darkened, with a message that it is not open."""
+    """(h, w, 3): the darkened image with a message while it is not open."""
     dark = _darkened(path, max_size)
     height, width = max(dark.shape[0], MIN_SIZE[0]), max(dark.shape[1], MIN_SIZE[1])
     image = blank(width, height)

@@ -1,4 +1,4 @@
-"""What all windows with an image share: zooming, panning, and messages that expire."""
+"""Shared by all image windows: zooming, panning, messages that expire."""
 
 from __future__ import annotations
 
