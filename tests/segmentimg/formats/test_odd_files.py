@@ -30,7 +30,7 @@ def test_pipes_devices_and_links_are_named_and_never_waited_for(source, capsys):
     (source / "empty.png").touch()
     told = {
         "empty.png": "empty file",
-        "itself.jpg": "a link that leads nowhere",
+        "itself.jpg": "broken link",
         "pipe.jpg": "not a regular file (a named pipe)",
         "zeros.png": "not a regular file (a device)",
     }

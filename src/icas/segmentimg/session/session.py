@@ -23,7 +23,7 @@ RETRY_SECONDS = 10.0
 
 
 class ImageStore:
-    """Open images by index, up to `limit` bytes; images that are not autosaved are never evicted."""
+    """Open images by index, up to `limit` bytes; only autosaved images are evicted."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit, self._clock = limit, clock

@@ -54,7 +54,7 @@ def load_templates(
     """Load the templates of a folder, named by their files.
 
     The first template gets the first attention, segment and mask, and so on, in natural order
-    (img2 before img10). Nonzero pixels of attentions and masks are used; parts that are not given are
+    (img2 before img10). Nonzero pixels of attentions and masks are used; missing parts are
     derived by `make_template`. `colors` are for templates without segments (default: those of the
     default palette). All numbers and sizes are checked before any image is read.
     """

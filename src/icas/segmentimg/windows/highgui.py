@@ -76,7 +76,7 @@ class HighGui:
         cv2.imshow(window, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
     def slider(self, window: str, name: str, value: int, maximum: int) -> None:
-        """Add a slider to an open window unless it has it; its last value is kept when the window closes."""
+        """Add a slider to an open window once; its last value is kept when the window closes."""
         if window not in self._opened_at or (window, name) in self._with_slider:
             return
 
