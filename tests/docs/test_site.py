@@ -134,7 +134,8 @@ SCREENS = {
     "phone": {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True},
 }
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-BROKEN = "[...document.images].filter(one => !one.complete || !one.naturalWidth).map(o => o.src)"
+BROKEN = """[...document.images].filter(image => image.complete
+  ? !image.naturalWidth : image.loading !== 'lazy').map(image => image.src)"""
 
 
 SOME = (
