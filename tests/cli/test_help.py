@@ -207,7 +207,7 @@ def test_help_is_a_command_too(name, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("treshold", "treshold does not exist and is no command; did you mean clusterimg thr"),
+        ("treshold", "treshold is neither a folder nor a command; did you mean clusterimg thr"),
         ("evalute out --labels x.csv", "did you mean clusterimg evaluate?"),
         ("help undoo", "no command 'undoo'; did you mean undo?"),
         ("help zebra", "no command 'zebra'; choose from cluster, demo, "),

@@ -24,7 +24,7 @@ class Option:
     Attributes
     ----------
     unit : str
-        Unit of the default in the help; a `default_text` includes its own.
+        Unit of the default and the limits; a `default_text` includes its own.
     group : str
         Title of the group of its flag.
     words : tuple of str
@@ -105,11 +105,12 @@ def check_options(settings: Any) -> None:
 
 
 def _range_text(option: Option) -> str:
+    unit = f" {option.unit}" if option.unit else ""
     if option.maximum is None:
-        return f"at least {option.minimum}"
+        return f"at least {option.minimum}{unit}"
     if option.minimum is None:
-        return f"at most {option.maximum}"
-    return f"between {option.minimum} and {option.maximum}"
+        return f"at most {option.maximum}{unit}"
+    return f"between {option.minimum} and {option.maximum}{unit}"
 
 
 def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:

@@ -119,6 +119,13 @@ SOURCE_FLAG = "src_flag"
 """Destination of ``--src``, whose value may also be given without the flag."""
 
 
+_PLAIN = {
+    "expected one argument": "expected a value",
+    "the following arguments are required:": "missing",
+}
+"""Phrases of argparse, and what is printed instead."""
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser without defaults, with one-line errors and the flags that all commands share.
 
@@ -198,7 +205,8 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError with one line."""
         text = re.sub(r"^argument ([^:]+): (?=')", r"\1 ", message).removeprefix("argument ")
-        text = text.replace("expected one argument", "expected a value")
+        for standard, plain in _PLAIN.items():
+            text = text.replace(standard, plain)
         suggestion = did_you_mean(message, self._option_string_actions)
         flag = "--help-all" if self.common else "--help"
         raise UsageError(f"{text}{suggestion} (see {self.prog} {flag})")

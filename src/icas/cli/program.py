@@ -51,16 +51,16 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
 
 def _message(error: Exception) -> str:
     if _is_out_of_memory(error):
-        return "out of memory: try a smaller --batch-size, --size or --jobs"
+        return "out of memory: use a smaller --batch-size, --size or --jobs"
     if isinstance(error, OSError):
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            return "too many open files: try a smaller --jobs, or raise the limit (ulimit -n)"
+            return "too many open files: use a smaller --jobs, or raise the limit (ulimit -n)"
         if isinstance(error, FileNotFoundError) and not error.filename and _lost_folder():
-            return "the current folder is not there any more: go to another, or give whole paths"
+            return "the current folder was removed: change to another folder, or use absolute paths"
         file = f"{error.filename}: " if error.filename else ""
         return f"{file}{error.strerror or error}"
     kind = type(error).__name__
-    return f"this should not happen, please report it ({kind}: {error}); --debug shows where"
+    return f"unexpected error, please report it ({kind}: {error}); --debug shows the traceback"
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -172,7 +172,7 @@ class Program:
         match = closest_match(word, names)
         if match and not Path(word).exists():
             raise UsageError(
-                f"{word} does not exist and is no command; did you mean {self.name} {match}?"
+                f"{word} is neither a folder nor a command; did you mean {self.name} {match}?"
             )
 
 
@@ -198,8 +198,9 @@ def _completion_command(program: Program) -> Command:
         )
         examples = ((f"{typed} bash", ""),)
         tables = {"Installation": rows}
+        help = "bash, zsh or fish"
         made = CommandParser(typed, COMPLETION, tables=tables, examples=examples)
-        made.add_value(INPUT, "shell", choices=tuple(SHELLS), help="name of the shell")
+        made.add_value(INPUT, "shell", choices=tuple(SHELLS), metavar="SHELL", help=help)
         return made
 
     def run(given: dict[str, Any]) -> int:

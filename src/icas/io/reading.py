@@ -205,7 +205,7 @@ def _reason(error: Exception) -> str:
         return os_reason(error)
     plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
     words = " ".join(plain.split())[:120] or type(error).__name__
-    if isinstance(error, EOFError) or "truncated" in words.lower():
+    if isinstance(error, (EOFError, struct.error)) or "truncated" in words.lower():
         return CUT_SHORT
     if isinstance(error, ImportError) or any(part in words for part in _UNKNOWN_TO_PILLOW):
         return f"unsupported variant of the format ({words}): convert it to JPEG or PNG"

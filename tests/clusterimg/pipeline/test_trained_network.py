@@ -144,13 +144,13 @@ def test_too_little_to_learn_from(folder, tmp_path, capsys):
     assert main([str(folder), "--method", "deep"]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert "should not happen" not in lines[0]
+    assert "unexpected error" not in lines[0]
     for number in range(4):
         shutil.copy(images[0], folder / f"copy-{number}{images[0].suffix}")
     assert main([str(folder), "--method", "deep"]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert "should not happen" not in lines[0]
+    assert "unexpected error" not in lines[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
 
 

@@ -24,7 +24,7 @@ from icas.clusterimg.commands.main import main
 FLAGS = ("--method", "imagehash", "--threshold", "0.8", "--no-cache")
 TRANSFERS = ("copy", "move", "hardlink", "symlink", "none")
 NAMES = ("astronaut-1.png", "astronaut-2.jpg", "coffee-1.png", "coffee-2.jpg", "moon.png")
-UNLUCKY = ("Traceback", "this should not happen")
+UNLUCKY = ("Traceback", "unexpected error")
 CAPABILITIES = 64
 DROP_FROM_BOUNDING_SET = 24
 

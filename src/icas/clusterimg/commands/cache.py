@@ -16,10 +16,8 @@ TEXT = "Show the size of the feature cache, or clear it."
 
 def _parser() -> CommandParser:
     parser = CommandParser("clusterimg cache", TEXT, examples=(("clusterimg cache info", ""),))
-    choices = ("info", "clear")
-    parser.add_value(
-        INPUT, "action", choices=choices, help="info: print its size; clear: remove its files"
-    )
+    help = "info: print its size; clear: remove its files"
+    parser.add_value(INPUT, "action", choices=("info", "clear"), metavar="info|clear", help=help)
     flags.add_cache(parser)
     flags.add_json(parser, "info: print JSON")
     return parser
