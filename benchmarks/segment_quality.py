@@ -40,7 +40,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "edge": ({"strength": 0.6}, {}, {"strength": 1.2}),
     "kmeans": ({"k": 20}, {}, {"k": 200}, {"k": 12, "position_weight": 0.0}),
-    "slickmeans": ({"k": 60}, {}, {"k": 400}),
+    "slickmeans": ({"k": 60}, {}),
     "chanvese": ({"bins": 2}, {}, {"bins": 24}),
     "felzenszwalb": ({"scale": 30.0}, {}, {"scale": 150.0, "min_size": 200}),
     "quickshift": (
