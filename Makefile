@@ -1,19 +1,19 @@
-# make demo    see it work: own environment, light install, a mixed folder sorted
-# make test    see it proven: own environment with all extras, the whole fast suite
+# make demo    light install in .venv-demo; create a mixed folder and sort it
+# make test    install with all extras in .venv; run all tests except the slow ones
 # make lint    ruff and import-linter: style, format, import layers
 # make types   mypy --strict
-# make bench   how fast, beside others (make rivals: for more of them); make history: than before
-# make docs    the site, into site/
+# make bench   speed (make rivals: also of other programs; make history: compared with earlier runs)
+# make docs    the site, in site/
 # make pages   completion, man pages and the reference of the commands, from their parsers
-# make package  wheel and source archive into dist/, checked, installed and tried
-# make quality how good, on the data sets in ICAS_DATA
-# make format  put the sources into ruff's format
-# make clean   remove what these targets made
+# make package  wheel and source archive in dist/, checked, installed and tested
+# make quality quality on the data sets in ICAS_DATA
+# make format  format the sources with ruff
+# make clean   remove what these targets created
 #
 # PYTHON=python3.12     another Python, 3.10 or later
-# EXTRAS=test,fast      what `make test` installs; this one spares the 6 GB of torch, 9 GB while pip works
-# TESTS=tests/io        a part of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
-# WORKERS=0             tests one after the other; else as many at a time as there are cores
+# EXTRAS=test,fast      extras that `make test` installs; this one leaves out torch (6 GB, 9 GB during the install)
+# TESTS=tests/io        some of the tests;  PYTEST_ARGS="-m slow -x"  flags for pytest
+# WORKERS=0             run one test at a time; default: one per core
 
 PYTHON ?= python3
 EXTRAS ?= all,test,docs
@@ -42,9 +42,9 @@ test: venv
 venv: libraries
 	@$(PYTHON) scripts/environment.py $(VENV) --extras $(EXTRAS) --editable
 
-# first of all, so that a missing library does not waste pip's minutes
+# first, so that a missing library is reported before pip runs
 libraries:
-	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; choose another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) scripts/environment.py
 	@$(PYTHON) scripts/system_libraries.py $(WINDOWS)
 
@@ -56,7 +56,7 @@ lint: venv
 types: venv
 	@$(BIN)/mypy --strict src tests/typing
 
-# what `make bench` and `make history` use: no torch, and what icas is measured beside
+# environment of `make bench` and `make history`: no torch, the libraries to compare with
 bench history: VENV = .venv-bench
 bench history: EXTRAS = fast,dask,test,bench
 bench: venv
@@ -68,7 +68,7 @@ rivals:
 	@$(PYTHON) -m venv .venv-rivals
 	@.venv-rivals/bin/python -m pip install --quiet torch torchvision imagededup fastdup
 
-# the kernels' times, kept in .benchmarks/ and shown beside those kept before
+# times of the kernels, stored in .benchmarks/ and compared with earlier ones
 history: venv
 	@PYTHONPATH=benchmarks $(BIN)/python -m pytest benchmarks/history.py --benchmark-autosave
 	@$(BIN)/python -m pytest_benchmark compare --columns=median,ops --group-by=name
@@ -89,7 +89,7 @@ docs: venv
 pages: venv
 	@$(BIN)/python scripts/pages.py
 
-# PYTHON is what the wheel is tried with
+# PYTHON runs the test of the wheel
 package: libraries
 	@$(PYTHON) scripts/package.py
 

@@ -28,9 +28,9 @@ TORCH_EXTRAS = {"all", "deep", "sam"}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", help="where the environment lies")
-    parser.add_argument("--extras", default="", help="extras of icas, with commas")
-    parser.add_argument("--editable", action="store_true", help="use the sources where they lie")
+    parser.add_argument("folder", nargs="?", help="folder of the environment")
+    parser.add_argument("--extras", default="", help="extras of icas, separated by commas")
+    parser.add_argument("--editable", action="store_true", help="editable install")
     arguments = parser.parse_args()
     extras = [name for name in arguments.extras.replace(" ", ",").split(",") if name]
     check_python()
@@ -51,7 +51,7 @@ def check_python():
     version = "{}.{}".format(*sys.version_info[:2])
     if sys.version_info < (3, 10):
         stop(
-            "icas needs Python 3.10 or later, {} is {}; name another: make PYTHON=python3.12",
+            "icas needs Python 3.10 or later, {} is {}; choose another: make PYTHON=python3.12",
             sys.executable,
             version,
         )
@@ -154,14 +154,16 @@ def python_of(folder):
 def install(folder, extras, editable):
     what = "icas" + ("[{}]".format(",".join(extras)) if extras else "")
     large = " (several GB)" if TORCH_EXTRAS.intersection(extras) else ""
-    say("pip installs {} and what it needs{} into {}; this can take minutes", what, large, folder)
+    say(
+        "pip installs {} and its dependencies{} into {}; this can take minutes", what, large, folder
+    )
     target = TOP + ("[{}]".format(",".join(extras)) if extras else "")
     command = [python_of(folder), "-m", "pip", "install", "--quiet", "--progress-bar", "off"]
     command += ["--disable-pip-version-check"] + (["--editable"] if editable else []) + [target]
     if large:
         # pip's cache would hold the gigabytes a second time
         command.append("--no-cache-dir")
-    run(command, "pip failed (see above); with the network back, the same command goes on")
+    run(command, "pip failed (see above); if the network was the cause, run the same command again")
 
 
 def check_imports(folder, extras):
@@ -170,7 +172,7 @@ def check_imports(folder, extras):
     if TORCH_EXTRAS.intersection(extras):
         run(
             [python_of(folder), "-c", "import torchvision"],
-            "torch and torchvision do not fit together; make clean, and see that pip takes both"
+            "torch and torchvision are not compatible; make clean, and check that pip takes both"
             " from one index (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)",
         )
 

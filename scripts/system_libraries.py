@@ -65,9 +65,13 @@ PACKAGES = {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES, **WINDOW_PROGRAMS, **WINDOW_
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--windows", action="store_true", help="Xvfb and xdotool too")
-    parser.add_argument("--no-install", action="store_true", help="only say what is missing")
-    parser.add_argument("--check", metavar="PYTHON", help="let this interpreter import cv2")
+    parser.add_argument("--windows", action="store_true", help="also Xvfb and xdotool")
+    parser.add_argument(
+        "--no-install", action="store_true", help="print what is missing, install nothing"
+    )
+    parser.add_argument(
+        "--check", metavar="PYTHON", help="check that this interpreter can import cv2"
+    )
     arguments = parser.parse_args()
     if arguments.check:
         return check_import(arguments.check)
@@ -142,7 +146,7 @@ def quiet_run(command, environment=None, show=True):
     )
     if done.returncode and show:
         tail = done.stdout.decode(errors="replace").strip().splitlines()[-3:]
-        say("\n  ".join(["this failed: " + " ".join(command), *tail]))
+        say("\n  ".join(["failed: " + " ".join(command), *tail]))
     return done.returncode == 0
 
 
@@ -158,7 +162,7 @@ def report(missing, manager):
     else:
         outcome = "the window tests are skipped"
     say("missing: {}; without {} {}".format(", ".join(missing), it_or_them(missing), outcome))
-    say("type: " + line_to_type(missing, manager))
+    say("run: " + line_to_type(missing, manager))
     return 1 if fatal else 0
 
 
@@ -168,7 +172,7 @@ def it_or_them(names):
 
 def line_to_type(missing, manager):
     if manager is None:
-        return "nothing known for this system; install what holds " + ", ".join(missing)
+        return "no known package for this system; install what provides " + ", ".join(missing)
     line = " ".join([INSTALL[manager], *packages_for(missing, manager)])
     if os.geteuid() == 0:
         return line
@@ -189,9 +193,9 @@ def check_import(python):
     say("{} cannot import cv2: {}".format(python, reason[0]))
     library = re.search(r"(lib\S+\.so[.\d]*): cannot open shared object", reason[0])
     if library and library.group(1) in PACKAGES:
-        say("type: {} {}".format(shlex.quote(sys.executable), shlex.quote(sys.argv[0])))
+        say("run: {} {}".format(shlex.quote(sys.executable), shlex.quote(sys.argv[0])))
     elif library:
-        say("install the system package that holds " + library.group(1))
+        say("install the system package that provides " + library.group(1))
     else:
         say(
             "another opencv wheel in the same environment breaks it; remove the environment"

@@ -118,7 +118,7 @@ def test_missing_library_comes_with_the_line_to_type(
     assert libraries.report(missing, "apt-get") == code
     said = capsys.readouterr().err
     assert outcome in said
-    assert "type: sudo apt-get install -y --no-install-recommends " in said
+    assert "run: sudo apt-get install -y --no-install-recommends " in said
     for name in missing:
         assert libraries.PACKAGES[name]["apt-get"] in said
 
