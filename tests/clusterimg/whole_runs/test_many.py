@@ -43,7 +43,7 @@ def test_the_words_are_about_what_the_tables_take(world, monkeypatch):
     monkeypatch.setattr(room.Console, "line", lambda _, text: told.append(text))
     world.run("--transfer", "none")
     [line] = [text for text in told if "write tables with" in text]
-    links = int(line.split()[2].replace(",", ""))
+    links = int(line.split()[4].replace(",", ""))
     written = sum(path.stat().st_size for path in world.result.glob("similarities/*.csv"))
     estimated = links * (2 * len("moon-0000.png") + 12)
     assert 0.7 < written / estimated < 1.1

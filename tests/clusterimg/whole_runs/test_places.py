@@ -64,7 +64,8 @@ def test_a_source_that_may_not_be_read(world, mode):
     finally:
         world.source.chmod(0o755)
     assert ran.code == 2
-    assert "cannot be read: permission denied" in ran.err
+    assert "cannot read folder" in ran.err
+    assert "permission denied" in ran.err
     assert not world.result.exists()
 
 
