@@ -1,11 +1,11 @@
-"""Run the notebooks beside this file and write what they show into them.
+"""Run the notebooks of this folder and store their outputs.
 
     python examples/execute.py                        # all of them
     python examples/execute.py 04-kmeans-colours      # some
 
-Each runs in a kernel of its own, in an empty folder. ICAS_WEIGHTS (a file with weights of
-mobilenet_v2) and ICAS_SAM_CHECKPOINT are handed on. Needs nbclient, nbformat and ipykernel, which
-come with `icas[test]`; 03 also needs `icas[deep]`.
+Each runs in a separate kernel and an empty folder. The environment variables ICAS_WEIGHTS (a file
+with weights of mobilenet_v2) and ICAS_SAM_CHECKPOINT are passed on. Needs nbclient, nbformat and
+ipykernel, which `icas[test]` installs; 03 also needs `icas[deep]`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ def notebooks() -> list[Path]:
 
 
 def executed(path: Path) -> nbformat.NotebookNode:
-    """A notebook with the outputs that it has here and now.
+    """A notebook with the outputs of this run.
 
     Raises
     ------
     nbclient.exceptions.CellExecutionError
         A cell failed.
     """
-    # joblib, which scikit-learn computes with, warns where it cannot count the processor's cores,
-    # unless it is given a smaller number than the machine has
+    # joblib, used by scikit-learn, warns if it cannot count the cores and no smaller number is set
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +47,7 @@ def executed(path: Path) -> nbformat.NotebookNode:
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what differs from machine to machine: times, versions, cell ids."""
+    """The notebook without times, versions and cell ids, which differ between machines."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number}"
@@ -61,7 +60,7 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Outputs with pieces of one stream put together: where it is broken depends on the hour."""
+    """Outputs with the parts of a stream joined: where it is split differs between runs."""
     found: list[nbformat.NotebookNode] = []
     for output in outputs:
         same = output.output_type == "stream" and found and found[-1].output_type == "stream"
