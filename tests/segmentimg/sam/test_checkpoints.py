@@ -173,8 +173,7 @@ def test_no_checkpoint_says_where_to_get_one(path):
     with pytest.raises(icas.UsageError) as error:
         read_checkpoint(path)
     assert "--sam-checkpoint FILE" in one_line(error)
-    assert "sam_vit_b_01ec64.pth" in one_line(error)
-    assert "facebookresearch/segment-anything" in one_line(error)
+    assert "'segmentimg weights get mobile_sam'" in one_line(error)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -135,7 +135,7 @@ def grid_masks(embedder: Embedder, image: Image, options: AutomaticOptions) -> l
     """
     for name in ("crop_n_layers", "min_mask_region_area"):
         if getattr(options, name):
-            raise UsageError(f"--{name.replace('_', '-')}: not with ONNX networks")
+            raise UsageError(f"--{name.replace('_', '-')}: not available with ONNX networks")
     embedding = embedder.embed(image)
     height, width = embedding.size
     count = options.points_per_side or POINTS_PER_SIDE["cpu"]

@@ -24,10 +24,7 @@ FilePath = str | os.PathLike[str]
 State = dict[str, Any]
 """Name -> tensor."""
 
-WHERE = (
-    "download mobile_sam.pt (40 MB) from https://github.com/ChaoningZhang/MobileSAM, or"
-    " sam_vit_b_01ec64.pth (375 MB) from https://github.com/facebookresearch/segment-anything"
-)
+WHERE = "'segmentimg weights get mobile_sam' downloads one (41 MB)"
 _PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 _NAMED = 3
 

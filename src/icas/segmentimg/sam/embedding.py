@@ -200,19 +200,21 @@ class TorchSam(LoadedSam):
 
 def load_shared(path: FilePath | None, model: str | None = None, device: str = "auto") -> TorchSam:
     """The model of a checkpoint; the last one of this process is cached."""
-    file = checkpoint_file(path).resolve()
+    file = checkpoint_file(path)
     need_sam()
     status = file.stat()
     with _LOADING:
         stamp = (status.st_size, status.st_mtime_ns)
-        return _load(file, stamp, model, choose_device(device))
+        return _load(file, file.resolve(), stamp, model, choose_device(device))
 
 
 @lru_cache(maxsize=1)
-def _load(file: Path, stamp: tuple[int, int], model: str | None, device: str) -> TorchSam:
-    """`stamp` changes with the file."""
+def _load(
+    file: Path, resolved: Path, stamp: tuple[int, int], model: str | None, device: str
+) -> TorchSam:
+    """The model of `file`, named so in messages; `resolved` and `stamp` identify it."""
     sam = load_sam(file, model, device)
-    return TorchSam(sam, identity_of(file), lambda: load_sam(file, model, "cpu"))
+    return TorchSam(sam, identity_of(resolved), lambda: load_sam(resolved, model, "cpu"))
 
 
 def _predict(

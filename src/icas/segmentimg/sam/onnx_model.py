@@ -47,13 +47,14 @@ def onnx_pair(checkpoint: str | None) -> tuple[Path, Path] | None:
 
 def load_onnx_sam(encoder: Path, decoder: Path) -> OnnxSam:
     """The model of two files; the last one of this process is cached."""
-    files = [checkpoint_file(path).resolve() for path in (encoder, decoder)]
-    stamps = tuple(file.stat().st_mtime_ns for file in files)
+    files = [checkpoint_file(path) for path in (encoder, decoder)]
+    stamps = tuple((file.resolve(), file.stat().st_mtime_ns) for file in files)
     return _load(*files, stamps)
 
 
 @lru_cache(maxsize=1)
-def _load(encoder: Path, decoder: Path, stamps: tuple[int, ...]) -> OnnxSam:
+def _load(encoder: Path, decoder: Path, stamps: tuple[tuple[Path, int], ...]) -> OnnxSam:
+    """The model of two files, which `stamps` identify."""
     return OnnxSam(ModelFile.read(encoder), ModelFile.read(decoder))
 
 

@@ -108,7 +108,7 @@ class SamSegmenter(AutomaticOptions, Segmenter):
             for file in pair:
                 checkpoint_file(file)
             if self.device not in ("cpu", "auto"):
-                raise UsageError(f"--device {self.device}: ONNX networks are computed on the cpu")
+                raise UsageError(f"--device {self.device}: ONNX networks run on the CPU only")
             return
         found = recommended("sam") if self.checkpoint is None else resolve(self.checkpoint)
         if found is not None:
