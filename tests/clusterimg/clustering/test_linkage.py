@@ -420,7 +420,7 @@ def test_results_with_the_former_name_are_resumed_and_recut(photos, tmp_path, mo
     assert again.labels.tolist() == first.labels.tolist()
     icas.recut(tmp_path / "out", 0.7)
     assert linkage_of(tmp_path / "out") == "single"
-    with pytest.raises(UsageError, match="has single"):
+    with pytest.raises(UsageError, match="used single"):
         icas.cluster(photos, **given | {"linkage": "complete"}, resume=True)
 
 

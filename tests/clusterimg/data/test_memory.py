@@ -326,7 +326,7 @@ def test_no_room_is_told_before_anything_is_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
-    with pytest.raises(IcasError, match=r"has 0\.0 GB free: choose another") as caught:
+    with pytest.raises(IcasError, match=r"has only 0\.0 GB free: choose another") as caught:
         run(photos, settings_for(tmp_path))
     assert str(tmp_path / "scratch") in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -289,7 +289,7 @@ def test_batches_and_stages(crowd, tmp_path, capsys):
             (tmp_path / name / "clusters.csv").read_text() for name in (merge, f"{merge}-all")
         )
         assert found == every
-    assert capsys.readouterr().out.count("candidates: 3 an image") == 4
+    assert capsys.readouterr().out.count("candidates: 3 per image") == 4
 
 
 def test_nothing_to_check_and_nothing_needed_are_said():

@@ -187,17 +187,17 @@ def test_what_are_no_vectors_is_refused(vectors, words):
         ({"kinds": ("kmeans", "kmeans")}, "give each model only once"),
         ({"clusters": (0,)}, "--clusters 0: must be at least 1"),
         ({"clusters": ()}, "--clusters"),
-        ({"clusters": (2.5,)}, "--clusters 2.5: whole numbers"),
-        ({"clusters": (True,)}, "--clusters True: whole numbers"),
+        ({"clusters": (2.5,)}, "--clusters 2.5: expected integers"),
+        ({"clusters": (True,)}, "--clusters True: expected integers"),
         (
             {"eps": (0.5,)},
             "--eps applies to --cluster-model dbscan, not to kmeans,hierarchy,hdbscan",
         ),
-        ({"kinds": ("gaussian",), "min_samples": (2,)}, "dbscan or hdbscan, not with"),
+        ({"kinds": ("gaussian",), "min_samples": (2,)}, "dbscan or hdbscan, not to"),
         ({"kinds": ("dbscan",), "eps": (float("nan"),)}, "--eps nan"),
         ({"kinds": ("dbscan",), "eps": (3.0,)}, "--eps 3.0: must be between"),
         ({"kinds": ("hdbscan",), "min_cluster_size": (1,)}, "--min-cluster-size 1: must be"),
-        ({"kinds": ("dbscan",), "clusters": (4,)}, "kmeans or hierarchy or gaussian, not with"),
+        ({"kinds": ("dbscan",), "clusters": (4,)}, "kmeans or hierarchy or gaussian, not to"),
     ],
 )
 def test_a_grid_that_cannot_be_meant_is_refused_by_its_flag(settings, words):

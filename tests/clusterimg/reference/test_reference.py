@@ -262,7 +262,7 @@ def test_the_command_says_how_many_and_the_summary_comes_last(folders, tmp_path,
     words += ["--dst", str(tmp_path / "out")]
     assert main([*words, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2] == "5 of 10 images are in the reference"
+    assert lines[-2] == "5 of 10 images match the reference"
     assert not (tmp_path / "out").exists()
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -317,7 +317,7 @@ def test_files_below_the_source_are_not_of_the_reference(folders, tmp_path, caps
         assert main([*words, *attempt]) == 0
         out = capsys.readouterr().out
         assert "reference: skipped 10 images that belong to the source" in out
-        assert "5 of 10 images are in the reference" in out
+        assert "5 of 10 images match the reference" in out
         assert json.loads((archive / "out" / "run.json").read_text())["reference"]["images"] == 4
 
 
@@ -328,7 +328,7 @@ def test_a_reference_inside_the_source_is_no_part_of_it(folders, tmp_path, capsy
     assert main([*words, "--threshold", "0.85", "--dst", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "source: skipped 4 images that belong to the reference folder inside it" in out
-    assert "5 of 10 images are in the reference" in out
+    assert "5 of 10 images match the reference" in out
 
 
 @pytest.mark.parametrize("recursive", [False, True])
@@ -441,7 +441,7 @@ def test_results_of_earlier_runs_inside_the_reference_are_told(folders, tmp_path
     assert main([*words, "--reference", str(archive)]) == 0
     assert "results of earlier runs in it are skipped (sorted)" in capsys.readouterr().out
     assert main([*words, "--reference", str(archive / "sorted")]) == 0
-    assert "5 of 10 images are in the reference" in capsys.readouterr().out
+    assert "5 of 10 images match the reference" in capsys.readouterr().out
 
 
 def test_overwrite_never_removes_an_image_of_the_reference(folders, tmp_path):
