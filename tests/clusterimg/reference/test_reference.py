@@ -528,7 +528,7 @@ def test_the_page_stays_small_however_much_was_found(folders, tmp_path, monkeypa
     monkeypatch.setattr(page, "counterparts_of", lambda *_: none)
     images = scan(folders[0]).images
     shown = page.report_page(report, images, 10**8, Console()).decode()
-    assert f"{none.more[0]} pictures, in reference.csv." in shown
+    assert f"{none.more[0]} images, in reference.csv." in shown
 
 
 def test_a_result_with_a_reference_is_not_cut_anew(folders, tmp_path):
