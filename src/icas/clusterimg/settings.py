@@ -70,7 +70,7 @@ class ClusterSettings:
     )
     threshold: float | str | None = option(
         None,
-        "minimum similarity of a link, up to 1; or auto, or pick",
+        "minimum similarity of a link: a number, auto or pick",
         parse=parse_threshold,
         metavar="F",
         default_text="pick in a terminal with a display, else auto",
