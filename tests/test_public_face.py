@@ -288,12 +288,14 @@ RGB = np.zeros((20, 30, 3), np.uint8)
 ONE = np.ones((20, 30), np.int32)
 
 WRONG: dict[str, Callable[[], Any]] = {
+    "AskSession.apply": lambda: icas.ask("no such folder").apply(),
     "FeatureSet": lambda: icas.FeatureSet("tm", {"a": GRAY, "b": GRAY[1:]}),
     "FeatureSet.from_bits": lambda: icas.FeatureSet.from_bits(np.zeros(4, np.uint8)),
     "ImageClusterer.fit": lambda: icas.ImageClusterer(merge="none").fit([RGB, RGB]),
     "ImageClusterer.fit_predict": lambda: icas.ImageClusterer("tm", batch_size=1).fit_predict(
         [RGB]
     ),
+    "ask": lambda: icas.ask("no such folder"),
     "MergeTree.table": lambda: icas.merge_tree(RGB, ONE).table(0),
     "PaintDocument": lambda: icas.PaintDocument(RGB, ONE[1:]),
     "PaintDocument.add_colors": lambda: _document().add_colors([(0, 0, 256)]),

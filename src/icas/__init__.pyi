@@ -2,6 +2,7 @@
 
 from ._labels_at import labels_at as labels_at
 from ._version import __version__ as __version__
+from .clusterimg.api.ask import AskedPair as AskedPair, AskSession as AskSession, ask as ask
 from .clusterimg.api.estimator import ImageClusterer as ImageClusterer
 from .clusterimg.api.functions import (
     cluster as cluster,

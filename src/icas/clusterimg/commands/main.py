@@ -25,6 +25,7 @@ PROGRAM = Program(
         "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "compare clusters with true labels"),
         "estimate": Entry(_PACKAGE + "evaluate:ESTIMATE", "estimate the number of comparisons"),
         "decide": Entry(_PACKAGE + "results:DECIDE", "set must-link/cannot-link constraints"),
+        "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
         "undo": Entry(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"

@@ -331,9 +331,7 @@ def decide(
     count, action = _ACTIONS[what]
     if count is not None and len(names) != count:
         raise UsageError(f"{what} takes {_ARGUMENTS[count]}, got {len(names)}")
-    if cache is None:
-        cache = earlier_run(root).get("settings", {}).get("cache")
-    return action(root, constraints_folder(cache), tuple(map(str, names)))
+    return action(root, folder_of(root, cache), tuple(map(str, names)))
 
 
 def _link(what: str) -> _Action:
@@ -348,7 +346,9 @@ def _link(what: str) -> _Action:
                 " two different images"
             )
         sides, kind = (((a, b),), TOGETHER) if what == "must-link" else (((a,), (b,)), APART)
-        return _store(folder, what, [Constraint(kind, sides, f"{what} {a.name} {b.name}")])
+        return store_constraints(
+            folder, what, [Constraint(kind, sides, f"{what} {a.name} {b.name}")]
+        )
 
     return action
 
@@ -363,7 +363,7 @@ def _reject(root: Path, folder: Path, names: Sequence[str]) -> DecideReport:
             f"{names[0]} contains only identical files ({len(files)}): there is"
             " nothing to keep apart"
         )
-    return _store(folder, "reject", [constraint])
+    return store_constraints(folder, "reject", [constraint])
 
 
 def _learn(root: Path, folder: Path, _: Sequence[str]) -> DecideReport:
@@ -371,7 +371,11 @@ def _learn(root: Path, folder: Path, _: Sequence[str]) -> DecideReport:
         images = ResultImages.read(root)
         moves = find_moves(images)
         constraints = constraints_of_moves(images, moves)
-        report = _store(folder, "learn", constraints) if constraints else DecideReport("learn")
+        report = (
+            store_constraints(folder, "learn", constraints)
+            if constraints
+            else DecideReport("learn")
+        )
         with Journal(root) as journal:
             journal.moved(moves.moved)
             new = set(moves.moved.values())
@@ -410,7 +414,14 @@ def _forget(_: Path, folder: Path, names: Sequence[str]) -> DecideReport:
     return DecideReport("forget", tuple(removed))
 
 
-def _store(folder: Path, what: str, constraints: Sequence[Constraint]) -> DecideReport:
+def folder_of(dst: Path, cache: str | Path | None) -> Path:
+    """Folder of the constraints of the result in `dst`."""
+    if cache is None:
+        cache = earlier_run(dst).get("settings", {}).get("cache")
+    return constraints_folder(cache)
+
+
+def store_constraints(folder: Path, what: str, constraints: Sequence[Constraint]) -> DecideReport:
     """Store all of `constraints`, or none."""
     added: list[Constraint] = []
     revisions: list[Revision] = []

@@ -60,9 +60,13 @@ class ResultImages:
             tree,
         )
 
+    def path(self, file: str) -> Path:
+        """The path of an image now."""
+        return self.root / self.targets[file] if file in self.targets else self.sources[file]
+
     def content(self, file: str) -> ImageContent:
         """The content of an image."""
-        path = self.root / self.targets[file] if file in self.targets else self.sources[file]
+        path = self.path(file)
         if file in self.targets and not os.path.lexists(path):
             raise ConflictError(
                 f"{path} is missing: if it was moved to another folder, run clusterimg decide"
