@@ -311,7 +311,7 @@ def _has_our_header(path: Path) -> bool:
 
 
 def _move_away(folder: Path, removable: bool) -> str:
-    """Remove the database, or rename it where it is not ours; what was done, for a message."""
+    """Remove the database, or rename one that is not of icas; what was done, for a message."""
     if removable:
         _remove(folder)
         return "a new one was created"

@@ -1,9 +1,9 @@
-"""How many comparisons clustering batch by batch is expected to need: the cost model.
+"""The cost model: expected number of comparisons of clustering in batches.
 
-A folder of C classes comes in batches. In a batch each class is clustered by one of its images,
-and what is not similar to that one is compared with one another; then all that stand for
-themselves are compared: one image a class, and the images left over. At last the classes' images
-of all batches are compared. The formulas are in docs/performance.md.
+A folder has C classes. In each batch, the images of a class are compared with one representative,
+and the remaining dissimilar images with each other. Then the representatives and remaining images
+of all classes are compared. Finally the representatives of all batches are compared. The formulas
+are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class _Batch:
-    """Comparisons of one batch, and how many images stand for a class."""
+    """Comparisons of one batch, and its number of representatives."""
 
     within: float
     between: float

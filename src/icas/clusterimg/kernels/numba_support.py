@@ -16,11 +16,10 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
 def compiled(loop: Loop) -> Loop:
-    """`loop` as machine code, kept on disk for the next run.
+    """Compile `loop` with numba; the machine code is cached on disk.
 
-    The interpreter's lock is let go, so that threads run beside each other; sums are added in the
-    order that stands in the code and no multiplication is melted into an addition, so that the
-    results are NumPy's, bit for bit.
+    The GIL is released, so that threads run in parallel. Sums are added in the order of the code,
+    without fused multiply-add, so that results equal those of NumPy bit for bit.
     """
     import numba
 
@@ -30,9 +29,9 @@ def compiled(loop: Loop) -> Loop:
 SWITCH = "ICAS_KERNELS"
 """Environment variable: ``numpy`` leaves numba kernels unused though numba is installed."""
 WORTH = 0.5
-"""Seconds of work in NumPy from which on it pays to load numba (that takes about as long)."""
+"""Seconds of work in NumPy above which loading numba pays (loading takes about as long)."""
 PATIENCE = 1.0
-"""Seconds of compiling after which a message says what takes so long."""
+"""Seconds of compiling after which a message is logged."""
 
 _PACKAGE = "icas.clusterimg.kernels"
 _LOADING = threading.RLock()

@@ -123,8 +123,8 @@ def evaluate(space: NDArray[np.float64], labels: Labels) -> tuple[float, float, 
 def numbered(labels: Labels) -> Labels:
     """Numbers 0, 1, … in the order of the first image; noise is a group like the others.
 
-    The same partition always gives the same numbers, hence exactly the same indexes: no rank
-    hangs on rounding.
+    The same partition always gives the same numbers, hence exactly the same indexes: ranks do not
+    depend on rounding.
     """
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.int64)

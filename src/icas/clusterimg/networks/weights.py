@@ -95,7 +95,7 @@ def read_held(path: FilePath) -> Any:
         raise UsageError(f"cannot read the weights {path}: {os_reason(error)}") from error
     except ImportError:
         raise
-    except Exception as error:  # both packages raise nearly anything on what is no file of theirs
+    except Exception as error:  # both packages raise almost any error on other files
         raise UsageError(
             f"cannot read weights from {path}: not a weight file, truncated, damaged, or with"
             " objects other than tensors and plain values"

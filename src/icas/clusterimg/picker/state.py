@@ -91,7 +91,7 @@ class PickState:
     log : bool
         The axis of the pairs is logarithmic.
     ending : {"taken", "cancelled"} or None
-        How it ended; None while it goes on.
+        How it ended; None while it is open.
     """
 
     changes: tuple[float, ...]

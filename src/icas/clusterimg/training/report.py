@@ -57,16 +57,16 @@ def best_of(curve: Sequence[Epoch]) -> Epoch:
 
 
 def is_over(curve: Sequence[Epoch], epochs: int, patience: int) -> bool:
-    """Whether `epochs` are done, or the last `patience` of them brought nothing better."""
+    """Whether `epochs` are done, or the last `patience` epochs did not lower the loss."""
     if not curve:
         return False
     return len(curve) >= epochs or curve[-1].epoch - best_of(curve).epoch >= patience
 
 
 def learning_rate_at(step: int, steps: int, warm_up: int, highest: float) -> float:
-    """Step size of step `step` of `steps`: up in a line for `warm_up` steps, then down as a cosine.
+    """Learning rate of step `step` of `steps`: linear warm-up, then cosine decay.
 
-    It follows from the numbers alone, so that a training that goes on needs no state for it.
+    It depends on the arguments only, so that a resumed training needs no state for it.
 
     Parameters
     ----------
