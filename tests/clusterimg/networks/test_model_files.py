@@ -124,7 +124,7 @@ def test_weights_that_do_not_fit_are_named(torch, files, network, tmp_path):
     state["decoder.0.weight"] = torch.zeros(2, 5)
     torch.save(state, tmp_path / "w.pth")
     line = refused(files.load_weights, network, tmp_path / "w.pth", "the net")
-    for words in ("the net in 3", "decoder.0.bias is missing", "head.weight is not part", "2x5"):
+    for words in ("the net: 3", "decoder.0.bias is missing", "head.weight is not in", "2x5"):
         assert words in line
     torch.save({"epoch": 3}, tmp_path / "w.pth")
     assert "no named weights" in refused(files.read_state_dict, tmp_path / "w.pth")

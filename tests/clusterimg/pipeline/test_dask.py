@@ -29,7 +29,7 @@ _SPEC.loader.exec_module(processes)
 Killer, started, SECONDS = processes.Killer, processes.started, processes.SECONDS
 
 TABLES = ("clusters.csv", "certificate.csv", "unreadable.csv")
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "scale.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "large-folders.md"
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ builtins.open = blind
     ("first", "told"),
     [
         (WITHOUT_ICAS, r"Dask worker tcp://.* cannot import icas"),
-        (OLD_ICAS, r"Dask worker tcp://.* has icas 0\.0\.1, here is .*: install the same"),
+        (OLD_ICAS, r"Dask worker tcp://.* has icas 0\.0\.1, this machine has .*"),
         (OLD_NUMPY, r"Dask worker tcp://.* has numpy 1\.0 \(here .*\): install the same"),
         (BLIND, r"the Dask worker on .* cannot read .*images need the same path on every"),
     ],
