@@ -150,7 +150,7 @@ class ClusterSettings:
     overwrite: bool = option(False, "replace the earlier result in --dst", group=OUTPUT)
     resume: bool = option(
         False,
-        "continue an interrupted run, or apply a new --threshold to a finished one",
+        "continue a run, or apply another --threshold",
         group=OUTPUT,
     )
     dry_run: bool = option(False, "print the plan, write nothing", group=OUTPUT)
@@ -241,7 +241,7 @@ class ClusterSettings:
     seed: int = option(0, "random seed for sampling, minhash and deep", minimum=0, group=METHOD)
     reference: Path | None = option(
         None,
-        "find images that this folder already contains; writes reference.csv",
+        "find images that are also in this folder",
         metavar="DIR",
         group=INPUT,
     )

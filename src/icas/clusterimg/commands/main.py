@@ -60,7 +60,7 @@ COMMON = (
     "--jobs",
     "--quiet",
 )
-"""Flags of the short help, in its order."""
+"""Flags of the short help, in its order; with the commands they fit one screen."""
 TRAIN_TEXT = "Train an autoencoder on a folder of images, for --method deep."
 TRAIN_EXAMPLES: Rows = (
     ("clusterimg train photos --out own.pt --epochs 2", ""),

@@ -58,7 +58,7 @@ COMMON = (
     "--jobs",
     "--quiet",
 )
-"""Flags of the short help, in its order."""
+"""Flags of the short help, in its order; with the commands they fit one screen."""
 
 
 def _parser() -> CommandParser:
