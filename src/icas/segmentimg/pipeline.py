@@ -233,7 +233,8 @@ def _write(
             content = json.dumps({**before, **record}, indent=2) + "\n"
             write_whole(picture.file(".json"), content.encode())
     except OSError as error:
-        raise IcasError(f"cannot write to {picture.out}: {error.strerror or error}") from error
+        reason = "not a folder" if isinstance(error, FileExistsError) else os_reason(error)
+        raise IcasError(f"cannot write to {picture.out}: {reason}") from error
 
 
 def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Console) -> list[str]:

@@ -55,7 +55,8 @@ def _evaluate(given: dict[str, Any]) -> int:
     else:
         for name, value in scores.as_dict().items():
             shown = str(value) if isinstance(value, int) else f"{value:.4f}"
-            console.line(f"{name.replace('_', ' '):19} {shown}")
+            label = "images" if name == "pictures" else name.replace("_", " ")
+            console.line(f"{label:19} {shown}")
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.find import find_images
 from icas.io.reading import Image, image_size, read_image
+from icas.notebook.html import counted
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.templates.paint import TemplatePaint, paint_templates
 from icas.segmentimg.templates.templates import Template, colors_for, make_template
@@ -64,8 +65,9 @@ def load_templates(
     for name, paths in parts.items():
         if len(files) != len(paths):
             raise UsageError(
-                f"{len(files)} templates in {files[0].parent}, but {len(paths)} {name}s in"
-                f" {paths[0].parent}: give one per template, in the same order of names"
+                f"{counted(len(files), 'template')} in {files[0].parent}, but"
+                f" {counted(len(paths), name)} in {paths[0].parent}: give one per template, in the"
+                " same order of names"
             )
     for name, paths in parts.items():
         for template, part in zip(files, paths, strict=True):

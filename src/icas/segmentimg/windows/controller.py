@@ -267,13 +267,15 @@ class Controller:
     def _quit(self) -> None:
         if isinstance(self._view, PaintingView):
             self._view.close()
-        count = len(self._session.unsaved)
-        if not count or self._quit_asked:
+        unsaved = self._session.unsaved
+        if not unsaved or self._quit_asked:
             self.finished = True
             return
         self._quit_asked = True
-        images = "1 image has" if count == 1 else f"{count} images have"
-        self.say(f"{images} unsaved changes: q again quits (autosaved), space saves")
+        count = len(unsaved)
+        images = f"{unsaved[0].name} has" if count == 1 else f"{count} images have"
+        saves = ", space saves" if self._session.picture.path in unsaved else ""
+        self.say(f"{images} unsaved changes: q again quits (autosaved){saves}")
 
     def _find_templates(self) -> None:
         count = len(self._templates.templates)
