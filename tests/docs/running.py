@@ -16,6 +16,7 @@ from typing import Any
 
 import needs
 import not_run
+import pytest
 from blocks import Block, Command, blocks, commands
 from comparing import agree, difference
 
@@ -107,10 +108,12 @@ class Reader:
     def _in_process(self, words: list[str]) -> tuple[int, str]:
         output = io.StringIO()
         with (
+            pytest.MonkeyPatch.context() as patch,
             _in(self.workspace),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(output),
         ):
+            patch.setattr(sys, "stdin", io.StringIO("q\n"))
             code = main_of(words[0])(words[1:])
         return code, output.getvalue()
 
