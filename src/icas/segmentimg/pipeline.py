@@ -108,7 +108,8 @@ def segment_files(
             if result.error:
                 console.warn(f"unreadable: {result.picture.path}: {result.error}")
             else:
-                console.detail(f"{result.picture.path}: {result.segments} segments")
+                count = result.segments
+                console.detail(f"{result.picture.path}: {count} {plural('segment', count)}")
     return SegmentReport(tuple(results))
 
 
@@ -249,7 +250,8 @@ def write_preview(path: Path, out: Path, settings: SegmentSettings, console: Con
             start = time.perf_counter()
             labels = run_segmenter(make_segmenter(name), image, settings.work_size)
             seconds = time.perf_counter() - start
-            lines.append(f"{name}: {count_of(labels)} segments, {seconds:.2f} s")
+            count = count_of(labels)
+            lines.append(f"{name}: {count} {plural('segment', count)}, {seconds:.2f} s")
             cells.append((lines[-1], overlay(small, enlarge(labels, size))))
             bar.update(1)
     write_image(out, contact_sheet(cells, columns=3))

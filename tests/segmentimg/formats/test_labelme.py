@@ -154,7 +154,7 @@ def test_the_later_shape_wins(tmp_path):
 
 def test_more_labels_than_colours_are_told(tmp_path):
     shapes = [shape("rectangle", [[0, 0], [3, 3]], f"label {number}") for number in range(25)]
-    with pytest.raises(UsageError, match="more labels than the palette has colours"):
+    with pytest.raises(UsageError, match="more labels than the default palette has colours"):
         read_labelme(write(tmp_path, shapes), (40, 60))
 
 

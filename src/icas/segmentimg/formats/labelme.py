@@ -171,8 +171,8 @@ def _free_color(classes: Palette, path: Path) -> Color:
         if entry.color not in taken:
             return entry.color
     raise UsageError(
-        f"{path} has more labels than the palette has colours: list them in a --palette file,"
-        " in lines like car,#cc0000"
+        f"{path} has more labels than the default palette has colours: list them in a --palette"
+        " file, in lines like car,#cc0000"
     )
 
 

@@ -225,7 +225,7 @@ def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
     if size != now:
         path = autosave.autosave_path(opened.picture)
         raise IcasError(
-            f"{path} is unsaved painting for {size[1]}x{size[0]} pixels, but the image is now"
+            f"{path} holds unsaved painting for {size[1]}x{size[0]} pixels, but the image is now"
             f" {now[1]}x{now[0]}: move that file away to start over"
         )
     classes = opened.classes.joined(map(PaintClass, kept.names, kept.state.colors))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.io.reading import Image
+from icas.notebook.html import counted
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.labels import Box, union
 from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle, Shape, Viewport
@@ -80,8 +81,8 @@ class PaintingView(ZoomView):
     def details(self) -> tuple[str, ...]:
         """More lines for the palette window."""
         count = int(np.count_nonzero(self.opened.document.classes))
-        segments = "1 segment painted" if count == 1 else f"{count} segments painted"
-        group = f"{len(self.highlighted)} segments selected" if self.level else ""
+        segments = f"{counted(count, 'segment')} painted"
+        group = f"{counted(len(self.highlighted), 'segment')} selected" if self.level else ""
         opacity = round(100 * self.tool.look.opacity)
         scale = f"zoom {round(100 * self.viewport.scale)} %, opacity {opacity} %"
         return tuple(line for line in (segments, group, scale, "h: help") if line)
