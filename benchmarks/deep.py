@@ -97,7 +97,7 @@ def read(folder: Path, method: Deep, *, whole: bool = False) -> Case:
     images = [ref for ref in scan(folder / "images").images if ref.file in labels]
     with start_workers() as workers:
         features = Reading(method, workers).raw(images)
-    _, truth = match_labels(dict.fromkeys(features.files, 0), labels)
+    truth = match_labels(dict.fromkeys(features.files, 0), labels).truth
     print(f"{folder.name}: {len(features)} images", file=sys.stderr)
     return Case(folder.name, features, truth)
 

@@ -113,7 +113,7 @@ def measured(folder: Path, method: Method, most: int) -> Quality:
         features = extract(method, images, workers)
         forest, _ = full_forest(method, features, workers)
     seconds = time.perf_counter() - start
-    _, truth = match_labels(dict.fromkeys(features.files, 0), labels)
+    truth = match_labels(dict.fromkeys(features.files, 0), labels).truth
     best = max(curve(forest, truth), key=lambda point: point.f1 or 0.0)
     threshold = auto(sample_of(method, features), method).threshold
     found = evaluate(labels_at(forest, threshold), truth)

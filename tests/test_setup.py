@@ -78,7 +78,7 @@ def test_public_names_can_all_be_had() -> None:
         assert name in dir(icas)
 
 
-OF_NOTEBOOKS = {"IPython", "ipywidgets", "ipympl"}
+OF_NOTEBOOKS = {"pandas", "IPython", "ipywidgets", "ipympl"}
 """Packages that are there where a notebook is; asked for before they are used."""
 EXTRA_PACKAGES = {
     "dask", "distributed", "llvmlite", "numba", "segment_anything", "sklearn", "torch",

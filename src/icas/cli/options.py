@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from icas.cli.parser import ArgumentType, CommandParser, number
+from icas.cli.parser import ArgumentType, CommandParser, closest_match, number
 from icas.common.errors import UsageError
 
 Size = tuple[int, int]
@@ -122,6 +122,23 @@ def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
             shown = ", ".join(sorted(known.values()))
             raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
     return cls(**options)
+
+
+def check_keywords(given: Iterable[str], known: Collection[str], what: str) -> None:
+    """Check keywords of a Python call.
+
+    Raises UsageError: an unknown keyword; the message suggests a similar one, or names all.
+    """
+    for name in given:
+        if name not in known:
+            match = closest_match(name, known)
+            hint = f"did you mean {match}?" if match else f"it has {', '.join(sorted(known))}"
+            raise UsageError(f"unknown keyword {name} of {what}: {hint}")
+
+
+def keywords_of(cls: type) -> list[str]:
+    """Names that the constructor of a dataclass takes."""
+    return [field.name for field in dataclasses.fields(cls) if field.init]
 
 
 def alternatives(names: Iterable[str]) -> str:

@@ -31,11 +31,22 @@ DEVICES = ("cpu", "cuda", "mps", "auto")
 
 
 def threshold_of(given: str | float) -> float | str:
-    """A number, ``auto`` or ``pick``; UsageError for anything else."""
+    """A number up to 1, ``auto`` or ``pick``; UsageError for anything else."""
     try:
-        return parse_threshold(given)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"threshold {given!r}: expected {error}") from None
+        threshold = parse_threshold(given)
+    except (TypeError, ValueError):
+        raise UsageError(f"threshold {given!r}: expected a number, auto or pick") from None
+    if isinstance(threshold, float) and not threshold <= 1:
+        raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
+    return threshold
+
+
+def check_scale(scale: float) -> None:
+    """Check a factor of sizes of images; UsageError outside of its limits."""
+    option = options_of(ClusterSettings)["scale"][1]
+    low, high = option.minimum or 0, option.maximum or 0
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not low <= scale <= high:
+        raise UsageError(f"scale {scale!r}: must be between {low:g} and {high:g}")
 
 
 def parse_threshold(text: str | float) -> float | str:

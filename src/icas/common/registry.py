@@ -96,6 +96,8 @@ class Registry(dict[str, Entry]):
 
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> tuple[str, Entry]:
     """The row called `name` (case does not matter) and its proper name."""
+    if not isinstance(name, str):
+        raise UsageError(f"{kind} {name!r}: expected a name, one of {', '.join(table)}")
     folded = name.casefold()
     if isinstance(table, Registry):
         folded = table.aliases.get(folded, folded)

@@ -11,7 +11,7 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -336,21 +336,70 @@ def write_image(path: FilePath, image: NDArray[np.uint8] | NDArray[np.uint16]) -
     write_whole(path, data.tobytes())
 
 
-def as_image(array: NDArray[Any], name: str = "image") -> Image:
-    """An array as RGB uint8: gray, RGB, or RGBA, which is blended with white.
+def as_image(value: Any, name: str = "image") -> Image:
+    """An image as RGB uint8, whatever form it is given in.
 
-    `array` is (h, w) or (h, w, 1|3|4), uint8 or uint16, of which the upper eight bits count; other
-    shapes and types are a UsageError whose message calls the array `name`.
+    Parameters
+    ----------
+    value : array_like, PIL image, str or Path
+        Arrays are (h, w) or (h, w, 1|3|4): uint8, uint16 (the upper eight bits count), bool, or
+        floats in [0, 1]. Alpha is blended with white. Paths are read.
+    name : str
+        What messages call the image.
+
+    Raises
+    ------
+    UsageError
+        Another type, shape or range of values, or a file that cannot be read.
     """
-    pixels = np.asarray(array)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.size == 0:
+    if isinstance(value, (str, Path)):
+        try:
+            return read_image(value)
+        except UnreadableImageError as error:
+            raise UsageError(f"cannot read {value}: {error}") from error
+    if isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
+        return _rgb(_array_of(value, name), name)
+    value.load()
+    return upright_rgb(value, _orientation_of(value))
+
+
+def _array_of(value: Any, name: str) -> NDArray[np.uint8]:
+    """An array of uint8; UsageError for what is no array of an image."""
+    if value is None or isinstance(value, (bytes, Mapping, set, str, int, float)):
         raise UsageError(
-            f"{name} is {pixels.dtype} of shape {pixels.shape}: expected uint8 of shape (h, w),"
-            " gray, or (h, w, 3), RGB"
+            f"{name} is {_kind_of(value)}: expected a path (str or Path), a PIL image or an array"
         )
+    try:
+        pixels = np.asarray(value)
+    except (TypeError, ValueError):
+        pixels = np.empty(0, object)
+    if pixels.ndim in (2, 3) and pixels.size:
+        if pixels.dtype == np.uint8:
+            return pixels
+        if pixels.dtype == np.uint16:
+            return (pixels >> 8).astype(np.uint8)
+        if pixels.dtype == bool:
+            return pixels.astype(np.uint8) * 255
+        if pixels.dtype.kind == "f":
+            if not (np.isfinite(pixels).all() and 0 <= pixels.min() <= pixels.max() <= 1):
+                raise UsageError(
+                    f"{name} has {pixels.dtype} values outside [0, 1]: divide them by their"
+                    " maximum, or convert values of 0 to 255 with .astype('uint8')"
+                )
+            scaled: NDArray[np.uint8] = np.rint(pixels * 255).astype(np.uint8)
+            return scaled
+    raise UsageError(
+        f"{name} is {pixels.dtype} of shape {pixels.shape}: expected uint8, or floats in [0, 1],"
+        " of shape (h, w), gray, or (h, w, 3), RGB"
+    )
+
+
+def _kind_of(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _rgb(pixels: NDArray[np.uint8], name: str) -> Image:
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     if channels == 3:
         return np.ascontiguousarray(pixels)
     if channels == 1:

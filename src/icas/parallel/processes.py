@@ -7,10 +7,11 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,10 +48,12 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
         )
         before = set(multiprocessing.active_children())
         try:
-            with children_of_one_thread():
-                first = executor.submit(os.getpid)  # with spawn, it starts all processes
+            with children_of_one_thread(), main_without_file():
+                # A process is started for each, as none is idle yet.
+                started = [executor.submit(os.getpid) for _ in range(count)]
             try:
-                first.result()
+                wait(started)
+                started[0].result()
             except BrokenProcessPool:
                 raise IcasError(NOT_STARTED) from None
             yield ProcessPool(executor, folder)
@@ -63,6 +66,21 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
             executor.shutdown(wait=True, cancel_futures=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def main_without_file() -> Iterator[None]:
+    """Keep children from importing a main module that is no file, such as ``<stdin>``."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is None or Path(file).exists():
+        yield
+        return
+    del main.__file__  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        main.__file__ = file  # type: ignore[union-attr]
 
 
 def _initialize(folder: Path) -> None:

@@ -54,7 +54,8 @@ def judged(data, found):
     """Adjusted Rand index of files and their clusters, an outlier as a cluster of its own."""
     truth = read_labels(data / "coil20" / "labels.csv")
     chosen = {file: truth[file] for file in found}
-    return evaluate(*match_labels(found, chosen)).adjusted_rand
+    matched = match_labels(found, chosen)
+    return evaluate(matched.clusters, matched.truth).adjusted_rand
 
 
 def rows_of(path):

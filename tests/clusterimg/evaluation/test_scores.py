@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 import icas
+from icas.clusterimg.commands.main import main
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.evaluation.scores import (
     curve,
@@ -73,7 +74,8 @@ def test_the_curve_says_what_evaluation_says_at_each_threshold(count, seed):
 
 def test_files_are_matched_by_name_then_by_last_part():
     clusters = {"a.jpg": 0, "sub/b.jpg": 0, "c.jpg": -1, "unlabelled.jpg": 1}
-    labels, truth = match_labels(clusters, {"a.jpg": "x", "b.jpg": "y", "c.jpg": "x"})
+    matched = match_labels(clusters, {"a.jpg": "x", "b.jpg": "y", "c.jpg": "x"})
+    labels, truth = matched.clusters, matched.truth
     assert labels.tolist() == [0, 0, -1]
     assert truth == ["x", "y", "x"]
 
@@ -91,3 +93,56 @@ def test_wrong_files_are_told(tmp_path):
         match_labels({"a.jpg": 0}, {"b.jpg": "x"})
     with pytest.raises(icas.UsageError, match="2 cluster numbers"):
         evaluate(np.array([0, 0]), ["x"])
+
+
+TABLE = "file,label\na.png,x\nsub/b.png,y\nç.png,z\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode(),
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        TABLE.encode("cp1252"),
+        TABLE.replace(",", ";").encode(),
+        TABLE.replace(",", "\t").encode(),
+        TABLE.replace(",", " , ").encode(),
+        TABLE.replace("file,label", "Label,File").replace("a.png,x", "x,a.png")
+        .replace("sub/b.png,y", "y,sub/b.png").replace("ç.png,z", "z,ç.png").encode(),
+        TABLE.replace("sub/", "sub\\").replace("a.png", "./a.png").encode(),
+        TABLE.replace("ç", "c\u0327").encode(),
+        (TABLE + "\n\na.png,x\n").encode(),
+    ],
+)  # fmt: skip
+def test_tables_of_other_programs(tmp_path, content):
+    (tmp_path / "labels.csv").write_bytes(content)
+    assert read_labels(tmp_path / "labels.csv") == {"a.png": "x", "sub/b.png": "y", "ç.png": "z"}
+
+
+def test_a_file_with_two_labels_is_an_error(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,label\na.png,x\n./a.png,y\n")
+    with pytest.raises(icas.UsageError, match=r"a.png has two labels, 'x' and 'y'"):
+        read_labels(tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").write_text("file,label\na.png\n")
+    with pytest.raises(icas.UsageError, match=r"row 2: 1 values for 2 columns"):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_longer_paths_are_matched_and_the_rest_is_counted(tmp_path, capsys):
+    truth = {"/data/photos/a.png": "x", "photos/sub/b.png": "x", "other.png": "y"}
+    matched = match_labels({"a.png": 0, "sub/b.png": 0, "c.png": 1}, truth)
+    assert matched.clusters.tolist() == [0, 0]
+    assert matched.unlabelled == ("c.png",)
+    assert matched.unused == ("other.png",)
+    ambiguous = match_labels(
+        {"b.png": 0, "a.png": 1}, {"x/b.png": "1", "y/b.png": "2", "a.png": "3"}
+    )
+    assert ambiguous.unlabelled == ("b.png",)
+    (tmp_path / "clusters.csv").write_text("file,cluster\na.png,0\nb.png,0\n")
+    (tmp_path / "labels.csv").write_text("file,label\na.png,x\nz.png,y\n")
+    words = ["evaluate", str(tmp_path), "--labels", str(tmp_path / "labels.csv")]
+    assert main(words) == 0
+    error = capsys.readouterr().err
+    assert "1 rows in" in error
+    assert "1 images have no label" in error

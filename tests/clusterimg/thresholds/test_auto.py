@@ -95,11 +95,12 @@ def test_equal_images_are_one_cluster():
 def test_on_real_sets_it_comes_near_the_best_threshold(data, name, method):
     chosen = make_method(method)
     features = features_of(chosen, data / name / "images")
-    rows, truth = match_labels(
+    matched = match_labels(
         {file: row for row, file in enumerate(features.files)},
         read_labels(data / name / "labels.csv"),
     )
-    sample = sample_of(chosen, features[rows])
+    truth = matched.truth
+    sample = sample_of(chosen, features[matched.clusters])
     best = max(point.f1 for point in curve(sample.forest, truth))
     found = auto(sample, chosen)
     assert evaluate(sample.labels_at(found.threshold), truth).f1 >= 0.6 * best

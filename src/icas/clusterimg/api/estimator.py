@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from icas.clusterimg.clustering.batches import (
     split,
 )
 from icas.clusterimg.clustering.linkages import make_clusterer
-from icas.clusterimg.features.inputs import features_of
+from icas.clusterimg.features.inputs import Inputs, features_of, image_items
 from icas.clusterimg.graph.forest import Labels, spanning_forest
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.settings import MERGES, threshold_of
+from icas.clusterimg.settings import MERGES, check_scale, threshold_of
 from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
@@ -71,7 +72,8 @@ class ImageClusterer:
     Attributes
     ----------
     labels_ : (n,) int64 ndarray
-        Cluster of each image, 0 = largest cluster, -1 = outlier.
+        Cluster of each image, 0 = largest cluster, -1 = outlier. A list has one label per item:
+        files that cannot be read are outliers, with a warning.
     links_ : (m,) structured ndarray
         Links: ``a``, ``b`` (int64) and ``similarity`` (float32). With complete or average linkage
         only links within clusters.
@@ -85,7 +87,7 @@ class ImageClusterer:
     models_ : tuple of ModelGroups
         Clustering models tried, one entry per batch; empty with links.
     files_ : tuple of str
-        Files of the n images; empty for arrays. Unreadable files are not included.
+        Files of the n images; empty for arrays. Unreadable files of a folder are not included.
     unreadable_ : tuple of Unreadable
         Unreadable files (``.file``) and the reasons (``.reason``).
     n_clusters_ : int
@@ -202,8 +204,8 @@ class ImageClusterer:
 
         Parameters
         ----------
-        X : str or Path, sequence of paths, or sequence of uint8 ndarray
-            A folder, files, or images of shape (h, w, 3), RGB, or (h, w), gray.
+        X : str or Path, or iterable of paths, arrays or PIL images
+            A folder, files, or images of shape (h, w) or (h, w, 1|3|4), uint8 or floats in [0, 1].
         y : ignored
             For compatibility with scikit-learn.
 
@@ -227,6 +229,11 @@ class ImageClusterer:
             )
         if self.merge not in MERGES:
             raise UsageError(f"unknown merge {self.merge!r}: choose from {', '.join(MERGES)}")
+        if self.scale is not None:
+            check_scale(self.scale)
+        source = X if isinstance(X, (str, Path)) else image_items(X)
+        if not isinstance(source, (str, Path)) and not source:
+            raise UsageError("no images: the list is empty")
         given = {name: value for name, value in self._options.items() if value is not None}
         method = self._clusterer(make_method_from(self.method, given), threshold).method
         with (
@@ -235,7 +242,7 @@ class ImageClusterer:
         ):
             features = features_of(
                 method,
-                X,
+                source,
                 workers,
                 recursive=self.recursive,
                 max_pixels=self.max_pixels,
@@ -249,13 +256,20 @@ class ImageClusterer:
             parts = split(len(features), self._batch_size(clusterer, len(features)))
             batches = ((features[part], None) for part in parts)
             found = cluster_batches(clusterer, batches, merge=self.merge, workers=workers)
-        self.labels_: Labels = found.labels
+        inputs = Inputs.of(source, found.files, features.unreadable)
+        if inputs.lost:
+            warnings.warn(inputs.warning(), stacklevel=2)
+        links = inputs.links(found.links())
+        forest = spanning_forest(found.count, [found.trees()], clusterer.floor)
+        self.labels_: Labels = inputs.labels(found.labels)
         self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
         self.models_ = tuple(clusterer.models)
-        self.links_: NDArray[Any] = found.links().structured()
-        self.forest_ = spanning_forest(found.count, [found.trees()], clusterer.floor)
-        self.medoids_ = np.array([cluster.medoid for cluster in found.cohesions], np.int64)
-        self.files_ = found.files
+        self.links_: NDArray[Any] = links.structured()
+        self.forest_ = inputs.forest(forest)
+        self.medoids_ = inputs.rows[
+            np.array([cluster.medoid for cluster in found.cohesions], np.int64)
+        ]
+        self.files_ = inputs.files
         self.unreadable_ = features.unreadable
         self.n_clusters_ = len(found.cohesions)
         return self
@@ -265,7 +279,7 @@ class ImageClusterer:
 
         Parameters
         ----------
-        X : str or Path, sequence of paths, or sequence of uint8 ndarray
+        X : str or Path, or iterable of paths, arrays or PIL images
             As for `fit`.
         y : ignored
             For compatibility with scikit-learn.

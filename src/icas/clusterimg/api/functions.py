@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.console import Console
-from icas.cli.options import Size, construct, parse_size
+from icas.cli.options import Size, check_keywords, construct, keywords_of, parse_size
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.editing.resume import resume
-from icas.clusterimg.features.inputs import features_of, fitted_together
+from icas.clusterimg.features.inputs import features_of, fitted_together, image_items
 from icas.clusterimg.linking.tiles import all_links, tiles
-from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods import make_method, method_class
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.settings import ClusterSettings, threshold_of
+from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings, threshold_of
 from icas.clusterimg.training.report import TrainReport
 from icas.clusterimg.training.settings import TrainSettings
 from icas.common.errors import UsageError
@@ -30,7 +31,7 @@ from icas.parallel.executors import start_workers
 
 
 def cluster(
-    src: str | Path,
+    src: str | Path | Iterable[str | Path],
     *,
     dst: str | Path | None = None,
     method: str | None = None,
@@ -45,10 +46,11 @@ def cluster(
 
     Parameters
     ----------
-    src : str or Path
-        Folder with images. It is only read, unless ``transfer="move"``.
+    src : str or Path, or iterable of str or Path
+        Folder with images, or image files. They are only read, unless ``transfer="move"``.
     dst : str or Path, optional
-        Result folder. Default: ``<src>_clustered`` beside the source.
+        Result folder. Default: ``<src>_clustered`` beside the source; for files, ``src`` is their
+        common folder.
     method : str, default "imagehash"
         ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; not case-sensitive.
     threshold : float or {"auto", "pick"}, optional
@@ -189,8 +191,38 @@ def cluster(
     >>> sorted(path.name for path in Path("sorted/result").iterdir())
     ['cluster_0', 'cluster_1', 'outliers']
     """
+    known = {*keywords_of(ClusterSettings), *keywords_of(method_class(method or DEFAULT_METHOD))}
+    check_keywords(settings, known - {"options"}, "icas.cluster")
     given = make_settings(dst=dst, method=method, threshold=threshold, **settings)
-    return run_or_resume(src, given, Console(warnings=progress, bars=progress))
+    console = Console(warnings=progress, bars=progress)
+    if isinstance(src, (str, Path)):
+        return run_or_resume(src, given, console)
+    if given.resume or given.stage == "merge":
+        raise UsageError("resume and stage='merge' need a folder, not a list of files")
+    folder, files = _listed(src)
+    return pipeline.run(folder, given, console, files)
+
+
+def _listed(items: Iterable[str | Path]) -> tuple[Path, list[Path]]:
+    """The nearest common folder of files, and the files."""
+    given = image_items(items)
+    if not given:
+        raise UsageError("no images: the list is empty")
+    if not all(isinstance(item, (str, Path)) for item in given):
+        raise UsageError(
+            "icas.cluster writes copies of files: give paths, or use icas.ImageClusterer for images"
+            " in memory"
+        )
+    files = list(dict.fromkeys(Path(os.path.normpath(item)) for item in given))
+    parents = [path.parent for path in files]
+    mixed = len({path.is_absolute() for path in files}) > 1
+    if mixed:
+        files = [path.absolute() for path in files]
+        parents = [path.parent for path in files]
+    try:
+        return Path(os.path.commonpath(parents)), files
+    except ValueError:
+        raise UsageError("the files are on different drives: give those of one drive") from None
 
 
 def run_or_resume(src: str | Path, settings: ClusterSettings, console: Console) -> ClusterReport:
@@ -290,7 +322,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
     >>> icas.train("photos", epoch=5)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    icas.common.errors.UsageError: --epoch is no option of method 'train'; it has --batch-size, ...
+    icas.common.errors.UsageError: unknown keyword epoch of icas.train: did you mean epochs?
 
     A minimal training on twelve noise images:
 
@@ -308,6 +340,7 @@ def train(src: str | Path, *, progress: bool = False, **settings: Any) -> TrainR
     """
     from icas.clusterimg.training import train as training
 
+    check_keywords(settings, keywords_of(TrainSettings), "icas.train")
     given = construct(TrainSettings, "train", settings)
     return training.train(src, given, Console(warnings=progress, bars=progress))
 
@@ -339,6 +372,7 @@ def size_of(given: Any) -> Size:
 
 def make_method_from(method: str, options: dict[str, Any]) -> Method:
     """The method with options from user input (``size="64x48"``)."""
+    check_keywords(options, keywords_of(method_class(method)), f"method {method!r}")
     if options.get("size") is not None:
         options = {**options, "size": size_of(options["size"])}
     return make_method(method, **options)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from icas.cli.console import warn
 from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
@@ -31,7 +32,11 @@ def _evaluate(given: dict[str, Any]) -> int:
     from icas.clusterimg.evaluation.scores import evaluate, match_labels, read_clusters, read_labels
 
     clusters, truth = read_clusters(given["clusters"]), read_labels(given["labels"])
-    scores = evaluate(*match_labels(clusters, truth)).as_dict()
+    matched = match_labels(clusters, truth)
+    if not given.get("quiet"):
+        for line in matched.warnings(given["labels"]):
+            warn(line)
+    scores = evaluate(matched.clusters, matched.truth).as_dict()
     if given.get("json"):
         print(json.dumps(scores))
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +131,11 @@ def write_curve(
         true_labels = None
         if truth is not None:
             numbers = {file: image for image, file in enumerate(features.files)}
-            labelled, true_labels = match_labels(numbers, truth)
-            features = features[labelled]
+            matched = match_labels(numbers, truth)
+            true_labels = matched.truth
+            for line in matched.warnings(cast(Path, labels)):
+                console.warn(line)
+            features = features[matched.clusters]
         forest, counts = full_forest(linked, features, workers, console)
     points = curve(forest, true_labels)
     links = counts.at_least([point.threshold for point in points])

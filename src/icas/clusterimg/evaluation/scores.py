@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.graph.forest import Forest, Labels
 from icas.common.errors import UsageError
+from icas.io.text import decode_text
 
 
 @dataclass(frozen=True)
@@ -295,54 +298,146 @@ class _Trees:
         self.held[small] = {}
 
 
+SEPARATORS = (",", ";", "\t")
+"""Separators of tables."""
+
+
 def read_labels(path: Path) -> dict[str, str]:
-    """True labels from a CSV file with the columns ``file,label``."""
-    return {row["file"]: row["label"] for row in read_table(path, ("file", "label"))}
+    """True labels from a table with the columns ``file`` and ``label``.
+
+    File names are normalised: ``/`` between parts, without ``./`` at the start, Unicode NFC.
+
+    Raises UsageError: no such columns, or a file with two different labels.
+    """
+    labels: dict[str, str] = {}
+    for row in read_table(path, ("file", "label")):
+        file, label = normalised(row["file"]), row["label"]
+        if labels.setdefault(file, label) != label:
+            raise UsageError(f"{path}: {file} has two labels, {labels[file]!r} and {label!r}")
+    return labels
+
+
+def normalised(file: str) -> str:
+    """A file name as it is compared with others."""
+    plain = unicodedata.normalize("NFC", file.strip()).replace("\\", "/")
+    return plain.removeprefix("./")
 
 
 def read_clusters(path: Path) -> dict[str, int]:
     """Cluster of each file from a ``clusters.csv`` or from a result folder that holds one."""
     place = path / "clusters.csv" if path.is_dir() else path
-    rows = read_table(place, ("file", "cluster"))
+    rows = read_table(place, ("file", "cluster"), own=True)
     try:
         return {row["file"]: int(row["cluster"]) for row in rows}
     except ValueError as error:
         raise UsageError(f"{place}: a cluster number is not an integer: {error}") from None
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV file that has at least the named columns."""
+def read_table(path: Path, columns: tuple[str, ...], *, own: bool = False) -> list[dict[str, str]]:
+    """Rows of a table that has at least the named columns.
+
+    The separator is a comma, semicolon or tab; the case of column names does not matter. Spaces
+    around values are removed, and the encoding is found by `decode_text`, unless it is a table of
+    icas (`own`), whose names may be any bytes.
+    """
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-            names = reader.fieldnames or []
-    except (OSError, csv.Error) as error:
-        raise UsageError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    names: list[str] = []
+    rows: list[list[str]] = []
+    try:
+        lines = content.decode("utf-8-sig", "surrogateescape") if own else decode_text(content)
+        for separator in SEPARATORS:
+            rows = list(csv.reader(io.StringIO(lines, newline=""), delimiter=separator))
+            rows = [row for row in rows if any(cell.strip() for cell in row)]
+            names = [name.strip().casefold() for name in rows[0]] if rows else []
+            if set(columns) <= set(names):
+                break
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path} as a table: {error}") from None
     missing = [name for name in columns if name not in names]
     if missing:
         raise UsageError(
             f"{path} has no column {missing[0]!r}: required columns are {','.join(columns)}"
         )
-    return rows
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) < len(names):
+            raise UsageError(f"{path}, row {number}: {len(row)} values for {len(names)} columns")
+    return [
+        {name: cell if own else cell.strip() for name, cell in zip(names, row, strict=False)}
+        for row in rows[1:]
+    ]
 
 
-def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> tuple[Labels, list[str]]:
+@dataclass(frozen=True)
+class Matched:
+    """Files that have a cluster and a label.
+
+    Attributes
+    ----------
+    clusters : (n,) int64
+        Cluster of each file.
+    truth : list of str
+        Labels.
+    unlabelled : tuple of str
+        Files without a label.
+    unused : tuple of str
+        Files of labels that are not among the clusters.
+    """
+
+    clusters: Labels
+    truth: list[str]
+    unlabelled: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def warnings(self, table: Path) -> list[str]:
+        """What to say of files that are not compared."""
+        lines = []
+        for files, what in (
+            (self.unused, f"in {table} match no image"),
+            (self.unlabelled, f"have no label in {table}"),
+        ):
+            if files:
+                kind = "rows" if files is self.unused else "images"
+                lines.append(f"{len(files)} {kind} {what}, such as {files[0]}: they do not count")
+        return lines
+
+
+def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> Matched:
     """Clusters and labels of the files that have both, in the clusters' order.
 
-    A label is found by the full file name; if a cluster's file is in a sub-folder and no
-    such label exists, by the last part of its name.
+    A label is found by the file name relative to the source. Else by a longer path that ends with
+    it (absolute, or with the source folder), or by the last part of its name, if exactly one
+    label has it.
     """
-    found, labels = [], []
+    ends: dict[str, list[str]] = {}
+    for name in truth:
+        ends.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+    found, labels, unlabelled, used = [], [], [], set()
     for file, cluster in clusters.items():
-        label = truth.get(file, truth.get(file.rsplit("/", 1)[-1]))
-        if label is not None:
-            found.append(cluster)
-            labels.append(label)
+        named = _label_name(normalised(file), truth, ends)
+        if named is None:
+            unlabelled.append(file)
+            continue
+        used.add(named)
+        found.append(cluster)
+        labels.append(truth[named])
     if not found:
         raise UsageError(
             "no file of the clusters has a label: check that both use the same file names"
         )
-    return np.array(found, np.int64), labels
+    unused = tuple(name for name in truth if name not in used)
+    return Matched(np.array(found, np.int64), labels, tuple(unlabelled), unused)
+
+
+def _label_name(file: str, truth: Mapping[str, str], ends: Mapping[str, list[str]]) -> str | None:
+    """The name in `truth` of a file."""
+    if file in truth:
+        return file
+    last = file.rsplit("/", 1)[-1]
+    same = ends.get(last, [])
+    longer = [name for name in same if name.endswith(f"/{file}")]
+    if len(longer) == 1:
+        return longer[0]
+    return last if last in truth and "/" in file else None

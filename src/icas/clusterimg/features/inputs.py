@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.console import Bar, Console
 from icas.clusterimg.cache.cache import NO_CACHE, FeatureCache
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, sampled, scan
+from icas.clusterimg.data.links import Links
 from icas.clusterimg.features.extraction import FITTED_TO, Decoding, Reading, scaled
+from icas.clusterimg.graph.forest import Forest, Labels
 from icas.clusterimg.methods.base import Method, settings_of
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.reading import MAX_PIXELS, as_image
@@ -75,16 +78,16 @@ def features_of(
     cache: FeatureCache = NO_CACHE,
     fitted: bool = True,
 ) -> FeatureSet:
-    """Features of a folder, of a list of paths, or of arrays; without `fitted` before `Method.fit`.
+    """Features of a folder, of paths, or of images; without `fitted` before `Method.fit`.
 
-    Raises UsageError: no such folder, paths and arrays mixed, or an array that is no image.
+    Raises UsageError: no such folder, paths and images mixed, or something that is no image.
     """
     outside: tuple[Unreadable, ...] = ()
     if isinstance(source, (str, Path)):
         result = scan(Path(source), recursive=recursive)
         refs, outside = result.images, result.unreadable
     else:
-        items = list(source)
+        items = image_items(source)
         if not all(isinstance(item, (str, Path)) for item in items):
             raw = _features_of_arrays(method, items, scale)
             return fitted_together(method, [raw])[0] if fitted else raw
@@ -107,10 +110,86 @@ def fitted_together(method: Method, parts: Sequence[FeatureSet]) -> list[Feature
     return [transform(part) for part in parts]
 
 
+def image_items(source: Any) -> list[Any]:
+    """The images of a list, tuple, Series, generator or (n, h, w, 3) array, one by one.
+
+    Raises UsageError: something that holds no images one by one, such as a single image.
+    """
+    if isinstance(source, np.ndarray) and source.ndim in (2, 3):
+        raise UsageError(
+            f"images: a single array of shape {source.shape} was given: put it in a list, [image]"
+        )
+    if hasattr(source, "getexif"):
+        raise UsageError("images: a single PIL image was given: put it in a list, [image]")
+    if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
+        kind = "None" if source is None else f"a {type(source).__name__}"
+        raise UsageError(
+            f"images: {kind} was given: expected a folder, or a list of paths, arrays or PIL images"
+        )
+    return list(source)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Images as they were given, and those that have features.
+
+    Attributes
+    ----------
+    count : int
+        Images given; of a folder the readable ones.
+    rows : (k,) int64
+        Number of each image with features among those given.
+    files : tuple of str
+        Files given; empty for arrays.
+    lost : tuple of Unreadable
+        Files of a list that could not be read.
+    """
+
+    count: int
+    rows: NDArray[np.int64]
+    files: tuple[str, ...]
+    lost: tuple[Unreadable, ...] = ()
+
+    @classmethod
+    def of(
+        cls, source: str | Path | list[Any], read: tuple[str, ...], unreadable: Sequence[Unreadable]
+    ) -> Inputs:
+        """Of a source as `features_of` takes it; `read`: the files with features, in order."""
+        if isinstance(source, (str, Path)) or (not read and not unreadable):
+            count = len(read) if isinstance(source, (str, Path)) else len(source)
+            return cls(count, np.arange(count), read)
+        files = tuple(Path(item).as_posix() for item in source)
+        reasons = {one.file for one in unreadable}
+        rows = [row for row, file in enumerate(files) if file not in reasons]
+        return cls(len(files), np.array(rows, np.int64), files, tuple(unreadable))
+
+    def labels(self, labels: Labels) -> Labels:
+        """Labels of all images given; -1 for those without features."""
+        whole = np.full(self.count, -1, np.int64)
+        whole[self.rows] = labels
+        return whole
+
+    def links(self, links: Links) -> Links:
+        """The same links between the images given."""
+        return links.renumbered(self.rows)
+
+    def forest(self, forest: Forest) -> Forest:
+        """The same forest on the images given."""
+        if not self.lost:
+            return forest
+        return replace(forest, count=self.count, a=self.rows[forest.a], b=self.rows[forest.b])
+
+    def warning(self) -> str:
+        """What to say of the files that could not be read."""
+        first = self.lost[0]
+        more = f", and {len(self.lost) - 1} more" if len(self.lost) > 1 else ""
+        return f"cannot read {first.file} ({first.reason}){more}: labelled -1, see unreadable_"
+
+
 def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
     if any(isinstance(item, (str, Path)) for item in items):
         raise UsageError("paths and arrays cannot be mixed: give all images in one form")
-    images = [as_image(item, f"image {position}") for position, item in enumerate(items)]
+    images = (as_image(item, f"image {position}") for position, item in enumerate(items))
     if scale is not None:
-        images = [scaled(image, scale) for image in images]
+        images = (scaled(image, scale) for image in images)
     return replace(method.extract(images), settings=settings_of(method))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -30,7 +31,10 @@ from icas.clusterimg.transfer.plan import check_transfer
 
 
 def run(
-    src: str | Path, settings: ClusterSettings | None = None, console: Console | None = None
+    src: str | Path,
+    settings: ClusterSettings | None = None,
+    console: Console | None = None,
+    files: Sequence[Path] | None = None,
 ) -> ClusterReport:
     """Sort a folder of images into folders of similar images.
 
@@ -40,8 +44,10 @@ def run(
         A folder with images, or for ``stage="merge"`` a result of ``stage="batch"``.
     console : Console
         Output of the run; default none.
+    files : sequence of Path, optional
+        The images in the folder, or below it, to cluster; default: all.
     """
-    context = RunContext(Path(src), settings or ClusterSettings(), console or Console())
+    context = RunContext(Path(src), settings or ClusterSettings(), console or Console(), files)
     with context.destination() as destination:
         source, decisions = _scan(context, destination)
         method = choose_method(context, source)
@@ -65,7 +71,7 @@ def _scan(context: RunContext, destination: Destination) -> tuple[Source, Applie
     """The images and the constraints on them; with a reference folder none are applied."""
     settings = context.settings
     with context.watch.stage("scan"):
-        source = read_source(context.source, destination.root, settings)
+        source = read_source(context.source, destination.root, settings, context.files)
         destination.check_spares(source.read)
         check_transfer(source.images, destination.root, settings.transfer)
         decisions = Applied()

@@ -11,7 +11,7 @@ import numpy as np
 from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Stopwatch, default_batch_size, split
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.images import ImageRef, Unreadable, scan
+from icas.clusterimg.data.images import ImageRef, Scan, Unreadable, scan
 from icas.clusterimg.features.extraction import FolderFeatures
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.reference.scan import Reference, apart, read_reference
@@ -85,15 +85,21 @@ class Source:
         return [refs[file] for file in files]
 
 
-def read_source(folder: Path, result: Path, settings: ClusterSettings) -> Source:
-    """The images of `folder`, but for those in `result`."""
+def read_source(
+    folder: Path, result: Path, settings: ClusterSettings, files: Sequence[Path] | None = None
+) -> Source:
+    """The images of `folder`, but for those in `result`; or only `files` in it."""
     if settings.stage == "merge":
         batches = _read_batches(folder)
         images = tuple(ref for batch in batches for ref in batch.images)
         unreadable = tuple(lost for batch in batches for lost in batch.unreadable)
         source = Source(batches, images, unreadable, ())
     else:
-        scanned = scan(folder, recursive=settings.recursive, exclude=result)
+        if files is None:
+            scanned = scan(folder, recursive=settings.recursive, exclude=result)
+        else:
+            names = {path.relative_to(folder).as_posix(): path for path in files}
+            scanned = Scan(tuple(ImageRef.found(path, file) for file, path in names.items()))
         reference = None
         if settings.reference is not None:
             reference = read_reference(

@@ -46,6 +46,7 @@ class RunContext:
     source: Path  # folder of images, or for ``--stage merge`` a result of ``--stage batch``
     settings: ClusterSettings
     console: Console
+    files: Sequence[Path] | None = None  # the images to cluster; None = all of the source
     watch: Stopwatch = field(default_factory=Stopwatch)
     # features that are saved for a later recut
     keeper: FeatureKeeper = field(default_factory=FeatureKeeper)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.reference.scan import InReference, Match
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.sample import Sample
+from icas.common.errors import MissingExtraError
 from icas.io.files import peak_memory_mb
 
 
@@ -182,6 +184,46 @@ class ClusterReport:
         return (
             f"{_counted(len(self.files), 'image')}, {_counted(self.clusters, 'cluster')}, "
             f"{_counted(self.outliers, 'outlier')}, {len(self.unreadable)} unreadable -> {place}"
+        )
+
+    def to_pandas(self) -> Any:
+        """Return the images as a table of pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``file``, ``cluster`` (-1 = outlier), ``representative`` (bool) and ``label``
+            (class name; None where there is none).
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> import icas
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from skimage import data
+        >>> Path("photos").mkdir()
+        >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
+        >>> report = icas.cluster("photos", threshold=0.9, dst="sorted")
+        >>> report.to_pandas()  # doctest: +SKIP
+              file  cluster  representative label
+        0  cup.jpg       -1            True  None
+        """
+        if find_spec("pandas") is None:
+            raise MissingExtraError("to_pandas needs pandas: pip install pandas")
+        import pandas
+
+        return pandas.DataFrame(
+            {
+                "file": list(self.files),
+                "cluster": self.labels,
+                "representative": self.representative,
+                "label": [None] * len(self.files),
+            }
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.cli.options import check_keywords, keywords_of
 from icas.common.errors import UsageError
 from icas.io.reading import Image, as_image, resize
 from icas.segmentimg.labels.label_map import label_map
 from icas.segmentimg.labels.labels import Labels, absorb_small, border_band, connected, mean_colors
-from icas.segmentimg.segmenters import Segmenter, make_segmenter
+from icas.segmentimg.segmenters import Segmenter, make_segmenter, segmenter_class
 
 WORK_SIZE = 1_500_000
 """Pixels to which larger images are reduced for segmentation."""
@@ -112,6 +113,7 @@ def segment(
     >>> bool(cup.max() > 1)
     True
     """
+    check_keywords(options, keywords_of(segmenter_class(method)), f"method {method!r}")
     return label_map(run_segmenter(make_segmenter(method, **options), as_image(image), work_size))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +121,11 @@ def paint_templates(
     """
     search.check_threshold(threshold)
     pixels = as_image(image)
+    if isinstance(templates, (Mapping, str, bytes)) or not isinstance(templates, Iterable):
+        raise UsageError(
+            f"templates: a {type(templates).__name__} was given: expected a list of images"
+        )
+    templates = list(templates)
     if len(templates) == 0:
         raise UsageError("no templates given: at least one is needed")
     colors = colors_for(len(templates))
