@@ -324,7 +324,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "pick_threshold": lambda: icas.pick_threshold("nowhere"),
     "recut": lambda: icas.recut("nowhere", 1.5),
     "reject": lambda: icas.reject("nowhere", 0),
-    "segment": lambda: icas.segment(RGB.astype(float)),
+    "segment": lambda: icas.segment(RGB.astype(int)),
     "similarity_matrix": lambda: icas.similarity_matrix([RGB], method="none"),
     "split": lambda: icas.split("nowhere", "seven"),
     "train": lambda: icas.train("nowhere", epochs=0),

@@ -54,7 +54,8 @@ def test_parameters_come_and_go_as_scikit_learn_wants():
 
 def test_one_image_and_none(photos):
     assert icas.ImageClusterer().fit_predict(pictures(photos)[:1]).tolist() == [-1]
-    assert icas.ImageClusterer().fit_predict([]).tolist() == []
+    with pytest.raises(icas.UsageError, match="empty"):
+        icas.ImageClusterer().fit_predict([])
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_one_image_and_none(photos):
         ({"method": "sift"}, "choose from"),
         ({"threshold": "high"}, "a number, auto"),
         ({"merge": "half"}, "representatives"),
-        ({"hash_sizes": 2}, "no option"),
+        ({"hash_sizes": 2}, "unknown keyword hash_sizes"),
         ({"batch_size": 0}, "at least 2"),
     ],
 )
@@ -73,7 +74,8 @@ def test_wrong_parameters_are_told_at_fit(photos, params, words):
 
 
 def test_what_is_no_image_is_told():
-    for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8)):
+    shapes = ((4, 4, 2), np.uint8), ((0, 4, 3), np.uint8), ((4, 4), int)
+    for wrong in (np.zeros(*given) for given in shapes):
         with pytest.raises(icas.UsageError, match="image 0"):
             icas.ImageClusterer().fit([wrong])
     with pytest.raises(icas.UsageError, match="cannot be mixed"):
