@@ -40,10 +40,10 @@ def test_the_pictures_of_windows_are_up_to_date(scene, screenshots, display, tmp
         assert now.shape == then.shape, path.name
         assert (abs(now - then) > 60).mean() < 0.02, path.name
     if scene == "tutorial":
-        assert told_in_the_tutorial() == written(folder / "pictures_segmented")
+        assert listed_in_the_tutorial() == written(folder / "pictures_segmented")
 
 
-def told_in_the_tutorial() -> list[str]:
+def listed_in_the_tutorial() -> list[str]:
     """Files that the tutorial says lie on disk."""
     text = (TOP / "docs" / "tutorials" / "painting.md").read_text(encoding="utf-8")
     listed = text.split("```text\npictures_segmented/\n")[1].split("```")[0]

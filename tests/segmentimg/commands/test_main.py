@@ -45,10 +45,10 @@ def test_a_folder_gives_three_files_a_picture(folder, capsys):
     image = icas.read_image(folder / "coffee-1.png")
     assert labels.dtype == np.uint16
     assert (labels == icas.segment(image, "graph")).all()
-    told = json.loads((out / "coffee-1.json").read_text())
-    assert told["segments"] == labels.max()
-    assert told["sha256"] == hashlib.sha256((folder / "coffee-1.png").read_bytes()).hexdigest()
-    assert (told["width"], told["height"], told["method"]) == (240, 180, "graph")
+    reported = json.loads((out / "coffee-1.json").read_text())
+    assert reported["segments"] == labels.max()
+    assert reported["sha256"] == hashlib.sha256((folder / "coffee-1.png").read_bytes()).hexdigest()
+    assert (reported["width"], reported["height"], reported["method"]) == (240, 180, "graph")
     overlay = icas.read_image(out / "coffee-1_overlay.png")
     assert overlay.shape == image.shape
     assert 0.01 < (overlay != image).any(axis=2).mean() < 0.9
@@ -79,7 +79,7 @@ def test_names_that_two_pictures_share_keep_their_suffix(folder):
     assert files(out)[0] == "coffee-1.png.json"
 
 
-def test_unreadable_pictures_are_told(folder, capsys):
+def test_unreadable_pictures_are_reported(folder, capsys):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     assert main([str(folder), "--no-gui"]) == 3
     out, err = capsys.readouterr()
@@ -95,8 +95,8 @@ def test_centres_are_saved(folder):
     assert files(out) == ["coffee-1.json", "coffee-1_centres.png"]
     made = icas.kmeans_colors(icas.read_image(folder / "coffee-1.png"), 5, seed=0)
     assert (icas.read_image(out / "coffee-1_centres.png") == made.picture).all()
-    told = json.loads((out / "coffee-1.json").read_text())
-    assert np.allclose(told["centres"], made.centres, atol=0.01)
+    reported = json.loads((out / "coffee-1.json").read_text())
+    assert np.allclose(reported["centres"], made.centres, atol=0.01)
 
 
 def test_preview_shows_all_methods(folder, tmp_path, capsys):
@@ -112,13 +112,13 @@ def test_evaluate_prints_the_three_measures(data, capsys):
     words = ["evaluate", "--images", str(data / "seg-bsds500" / "images")]
     words += ["--truth", str(data / "seg-bsds500" / "gt_png"), "--method", "graph", "--json"]
     assert main(words) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["pictures"] == 30
-    assert told["achievable_accuracy"] > 0.9
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["pictures"] == 30
+    assert reported["achievable_accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "reported"),
     [
         ([], 2, "no image: segmentimg PATH"),
         (["{picture}", "--save", "overlay"], 2, "needs --no-gui"),
@@ -138,12 +138,12 @@ def test_evaluate_prints_the_three_measures(data, capsys):
         (["evaluate", "--images", "{empty}", "--truth", "{empty}"], 2, "label map"),
     ],
 )
-def test_errors_are_one_line(folder, tmp_path, capsys, words, code, told):
+def test_errors_are_one_line(folder, tmp_path, capsys, words, code, reported):
     (tmp_path / "empty").mkdir()
     places = {"picture": folder / "coffee-1.png", "empty": tmp_path / "empty"}
     assert main([word.format(**places) for word in words]) == code
     err = capsys.readouterr().err
-    assert told in err
+    assert reported in err
     assert err.startswith("segmentimg: ")
     assert err.count("\n") == 1
 

@@ -118,7 +118,7 @@ def whole(tmp_path_factory):
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_damaged_file_is_told_by_its_name_or_does_no_harm(tmp_path, whole, data):
+def test_a_damaged_file_is_reported_by_its_name_or_does_no_harm(tmp_path, whole, data):
     kept, content = whole
     place = tmp_path / "damaged.paint"
     if data.draw(st.booleans()):
@@ -128,13 +128,13 @@ def test_a_damaged_file_is_told_by_its_name_or_does_no_harm(tmp_path, whole, dat
         new = data.draw(st.binary(min_size=1, max_size=4))
         damaged = content[:at] + new + content[at + len(new) :]
     place.write_bytes(damaged)
-    found, told = None, str(place)
+    found, reported = None, str(place)
     try:
         found = read_autosave(place)
     except icas.IcasError as error:
-        told = str(error)
-    assert str(place) in told
-    assert "\n" not in told
+        reported = str(error)
+    assert str(place) in reported
+    assert "\n" not in reported
     if found is not None:
         assert_equal(found, kept)
 
@@ -189,7 +189,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path, whole, name, change, re
         read_autosave(place)
 
 
-def test_no_file_is_no_document_and_a_folder_is_told(tmp_path):
+def test_no_file_is_no_document_and_a_folder_is_reported(tmp_path):
     assert read_autosave(tmp_path / "none.paint") is None
     (tmp_path / "a.paint").mkdir()
     with pytest.raises(icas.IcasError, match=r"cannot read autosave .*a\.paint"):
@@ -215,7 +215,7 @@ def test_a_death_in_the_middle_leaves_the_old_document(tmp_path, monkeypatch, wh
     assert_equal(read_autosave(place), new)
 
 
-def test_the_keeper_writes_in_order_and_tells_what_failed(tmp_path):
+def test_the_keeper_writes_in_order_and_reports_what_failed(tmp_path):
     keeper = AutosaveWriter()
     states = [painted([("fill", row, 0, RED)]).state() for row in (0, 4, 8)]
     futures = [keeper.submit(tmp_path / "a.paint", kept_of(state)) for state in states]

@@ -44,7 +44,7 @@ def letters(counts):
     return text
 
 
-def told(path):
+def reported(path):
     return json.loads(path.read_text())
 
 
@@ -100,7 +100,7 @@ def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
     without_pycocotools(monkeypatch)
     path = tmp_path / "coco.json"
     update(path, "a.jpg", painting([0, 2, 2, 0], [0, 0, 2, 0], [1, 0, 0, 0]))
-    data = told(path)
+    data = reported(path)
     assert data["images"] == [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 3}]
     assert [(one["id"], one["name"]) for one in data["categories"]] == [(1, "car"), (2, "tree")]
     assert data["annotations"] == [
@@ -129,9 +129,9 @@ def test_another_save_replaces_one_picture_and_keeps_all_ids(tmp_path):
     path = tmp_path / "coco.json"
     update(path, "a.jpg", painting([1, 2]))
     update(path, "b.jpg", painting([2, 0]))
-    before = told(path)
+    before = reported(path)
     update(path, "a.jpg", painting([0, 2]))
-    after = told(path)
+    after = reported(path)
     assert after["images"] == before["images"]
     assert after["categories"] == before["categories"]
     kept = [one for one in after["annotations"] if one["image_id"] == 2]
@@ -140,7 +140,7 @@ def test_another_save_replaces_one_picture_and_keeps_all_ids(tmp_path):
         (2, 1)
     ]
     update(path, "a.jpg", painting([1, 2]))
-    ids = [one["id"] for one in told(path)["annotations"]]
+    ids = [one["id"] for one in reported(path)["annotations"]]
     assert len(ids) == len(set(ids)) == 3
 
 
@@ -149,7 +149,7 @@ def test_a_category_keeps_its_id_when_the_numbers_of_classes_change(tmp_path):
     update(path, "a.jpg", painting([1, 2]))
     turned = Palette([CLASSES[1], PaintClass("sky", (0, 153, 255)), CLASSES[0]])
     update(path, "b.jpg", Painting(np.array([[1, 2, 3]]), turned))
-    data = told(path)
+    data = reported(path)
     assert {one["name"]: one["id"] for one in data["categories"]} == {
         "car": 1,
         "tree": 2,
@@ -197,10 +197,10 @@ def test_a_file_that_is_not_ours_or_broken_is_left_as_it_is(tmp_path, content):
     assert path.read_text() == content
 
 
-def test_a_damaged_annotation_is_told_when_read(tmp_path):
+def test_a_damaged_annotation_is_reported_when_read(tmp_path):
     path = tmp_path / "coco.json"
     update(path, "a.jpg", painting([1, 2]))
-    data = told(path)
+    data = reported(path)
     data["annotations"][0]["segmentation"] = {"size": [1, 2], "counts": [7]}
     path.write_text(json.dumps(data))
     with pytest.raises(ConflictError, match=r"a\.jpg"):

@@ -26,9 +26,9 @@ class_maps = hnp.arrays(
 
 def write(folder, shapes, size=(40, 60), **more):
     path = folder / "a.json"
-    told = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": "a.jpg"}
+    reported = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": "a.jpg"}
     height, width = size
-    path.write_text(json.dumps({**told, "imageHeight": height, "imageWidth": width, **more}))
+    path.write_text(json.dumps({**reported, "imageHeight": height, "imageWidth": width, **more}))
     return path
 
 
@@ -66,14 +66,14 @@ def test_the_file_is_as_labelme_writes_it():
     class_map = np.zeros((7, 9), int)
     class_map[2:5, 3:8] = 2
     class_map[3, 4] = 0
-    told = json.loads(labelme_bytes(Painting(class_map, CLASSES), "../yard/a.jpg"))
-    assert {key: told[key] for key in ("flags", "imagePath", "imageData")} == {
+    reported = json.loads(labelme_bytes(Painting(class_map, CLASSES), "../yard/a.jpg"))
+    assert {key: reported[key] for key in ("flags", "imagePath", "imageData")} == {
         "flags": {},
         "imagePath": "../yard/a.jpg",
         "imageData": None,
     }
-    assert (told["imageHeight"], told["imageWidth"]) == (7, 9)
-    (one,) = told["shapes"]
+    assert (reported["imageHeight"], reported["imageWidth"]) == (7, 9)
+    (one,) = reported["shapes"]
     assert (one["label"], one["shape_type"], one["group_id"]) == ("tree", "mask", None)
     assert one["points"] == [[3, 2], [7, 4]]
     crop = np.asarray(Image.open(io.BytesIO(base64.b64decode(one["mask"]))))
@@ -119,7 +119,7 @@ def test_circles_are_a_centre_and_a_point_on_it(tmp_path):
     assert not found[distance >= 11].any()
 
 
-def test_what_has_no_area_is_told(tmp_path):
+def test_what_has_no_area_is_reported(tmp_path):
     shapes = [
         shape("line", [[0, 0], [9, 9]]),
         shape("point", [[3, 3]], "tree"),
@@ -152,7 +152,7 @@ def test_the_later_shape_wins(tmp_path):
     assert painting.painted() == {1: 50, 2: 50}
 
 
-def test_more_labels_than_colours_are_told(tmp_path):
+def test_more_labels_than_colours_are_reported(tmp_path):
     shapes = [shape("rectangle", [[0, 0], [3, 3]], f"label {number}") for number in range(25)]
     with pytest.raises(UsageError, match="more labels than the default palette has colours"):
         read_labelme(write(tmp_path, shapes), (40, 60))
@@ -176,19 +176,19 @@ def test_more_labels_than_colours_are_told(tmp_path):
         ("nonsense", "shape 2"),
     ],
 )
-def test_a_wrong_shape_is_told_with_its_number(tmp_path, one, words):
+def test_a_wrong_shape_is_reported_with_its_number(tmp_path, one, words):
     path = write(tmp_path, [shape("rectangle", [[0, 0], [1, 1]]), one])
-    with pytest.raises(UsageError, match=words) as told:
+    with pytest.raises(UsageError, match=words) as reported:
         read_labelme(path, (40, 60), CLASSES)
-    assert f"{path}: shape 2" in str(told.value)
-    assert "\n" not in str(told.value)
+    assert f"{path}: shape 2" in str(reported.value)
+    assert "\n" not in str(reported.value)
 
 
-def test_a_mask_beyond_the_picture_is_told(tmp_path):
-    told = json.loads(labelme_bytes(Painting(np.ones((4, 4), int), CLASSES), "a.jpg"))
-    told["shapes"][0]["points"] = [[58, 38], [61, 41]]
+def test_a_mask_beyond_the_picture_is_reported(tmp_path):
+    reported = json.loads(labelme_bytes(Painting(np.ones((4, 4), int), CLASSES), "a.jpg"))
+    reported["shapes"][0]["points"] = [[58, 38], [61, 41]]
     with pytest.raises(UsageError, match="beyond the image"):
-        read_labelme(write(tmp_path, told["shapes"]), (40, 60), CLASSES)
+        read_labelme(write(tmp_path, reported["shapes"]), (40, 60), CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_mask_beyond_the_picture_is_told(tmp_path):
         ('{"shapes": [], "imagePath": "a", "imageHeight": 40, "imageWidth": 61}', "61x40"),
     ],
 )
-def test_a_wrong_file_is_told(tmp_path, content, words):
+def test_a_wrong_file_is_reported(tmp_path, content, words):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(UsageError, match=words):
         read_labelme(tmp_path / "a.json", (40, 60))

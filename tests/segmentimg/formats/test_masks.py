@@ -142,12 +142,12 @@ def test_the_names_of_masks_tell_the_colour(picture):
     ]
 
 
-def test_the_json_tells_of_picture_classes_and_files(picture):
+def test_the_json_has_image_classes_and_files(picture):
     written = save(picture, painting([1, 2, 2, 0]), LOADED)
     assert written[-1] == picture.file(".json")
-    told = json.loads(picture.file(".json").read_text())
-    assert {key: told[key] for key in ABOUT} == ABOUT
-    assert told["classes"] == [
+    reported = json.loads(picture.file(".json").read_text())
+    assert {key: reported[key] for key in ABOUT} == ABOUT
+    assert reported["classes"] == [
         {
             "number": 1,
             "name": "car",
@@ -163,16 +163,16 @@ def test_the_json_tells_of_picture_classes_and_files(picture):
             "mask": "a_mask_(R:1,G:22,B:255).png",
         },
     ]
-    assert told["painted_files"] == [name for name in names(picture) if name != "a.json"]
-    assert set(told) == {*ABOUT, "classes", "painted_files"}
+    assert reported["painted_files"] == [name for name in names(picture) if name != "a.json"]
+    assert set(reported) == {*ABOUT, "classes", "painted_files"}
     save(picture, painting([1, 0, 0, 0]), ("labels",))
     assert saved_record(picture)["classes"][0]["mask"] is None
 
 
 def test_the_labelme_file_leads_to_the_picture(picture):
     save(picture, painting([1]), ("labelme",))
-    told = json.loads(picture.file("_labelme.json").read_text())
-    assert (picture.out / told["imagePath"]).resolve() == picture.path.resolve()
+    reported = json.loads(picture.file("_labelme.json").read_text())
+    assert (picture.out / reported["imagePath"]).resolve() == picture.path.resolve()
 
 
 # What is replaced and what stays
@@ -197,13 +197,16 @@ def test_masks_of_colours_no_longer_painted_go_and_nothing_else(picture):
 
 def test_names_that_the_json_lists_wrongly_are_not_removed(picture):
     save(picture, painting([1, 2]))
-    told = saved_record(picture)
+    reported = saved_record(picture)
     victims = ["b_mask_(R:1,G:1,B:1).png", "a_segments.png", "keep.png", "../a.jpg", "coco.json"]
     for name in victims:
         (picture.out / name).write_bytes(b"x")
-    told["painted_files"] += [*victims, 7]
-    told["unfinished_save"] = {"parts": {"a_labels.png": "keep.png"}, "stale": ["a_segments.png"]}
-    picture.file(".json").write_text(json.dumps(told))
+    reported["painted_files"] += [*victims, 7]
+    reported["unfinished_save"] = {
+        "parts": {"a_labels.png": "keep.png"},
+        "stale": ["a_segments.png"],
+    }
+    picture.file(".json").write_text(json.dumps(reported))
     save(picture, painting([1, 0]))
     assert all((picture.out / name).exists() for name in victims)
     assert not (picture.out / mask_name("a", TREE.color)).exists()
@@ -213,9 +216,9 @@ def test_the_keys_of_a_json_of_ours_are_kept(picture):
     picture.out.mkdir()
     picture.file(".json").write_text('{"icas": "0", "centres": [[1, 2, 3]], "segments": 3}')
     save(picture, painting([1]))
-    told = saved_record(picture)
-    assert told["centres"] == [[1, 2, 3]]
-    assert (told["segments"], told["icas"]) == (7, "1")
+    reported = saved_record(picture)
+    assert reported["centres"] == [[1, 2, 3]]
+    assert (reported["segments"], reported["icas"]) == (7, "1")
 
 
 @pytest.mark.parametrize(
@@ -237,14 +240,14 @@ def test_another_program_s_file_is_a_conflict_and_nothing_is_written(picture, na
     assert (picture.out / name).read_text() == content
 
 
-def test_a_picture_called_coco_is_told(tmp_path):
+def test_a_picture_called_coco_is_reported(tmp_path):
     with pytest.raises(ConflictError, match=r"coco\.json"):
         save(picture_in(tmp_path, "coco"), painting([1]), ("coco",))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("saves", [(), ("masks", "paint")])
-def test_a_wrong_save_is_told(picture, saves):
+def test_a_wrong_save_is_reported(picture, saves):
     with pytest.raises(UsageError, match="masks, labels, coco, labelme"):
         save(picture, painting([1]), saves)
 
@@ -375,7 +378,7 @@ def test_labels_edited_since_keep_the_classes_that_are_listed(picture):
     assert seen[0] == seen[3] == default_palette()[0]
 
 
-def test_labels_of_more_classes_than_colours_are_told(picture):
+def test_labels_of_more_classes_than_colours_are_reported(picture):
     picture.out.mkdir()
     put(picture.file("_labels.png"), np.array([[0, 400]], np.uint16))
     with pytest.raises(UsageError, match=r"a_labels\.png: class 400.*--palette"):
@@ -384,9 +387,9 @@ def test_labels_of_more_classes_than_colours_are_told(picture):
 
 def test_labelme_s_own_file_beside_the_picture_is_loaded(picture):
     path = picture.path.with_suffix(".json")
-    told = json.loads(labelme_bytes(painting([1, 2, 0]), "a.jpg"))
-    told["shapes"].append({"label": "x", "points": [[0, 0]], "shape_type": "point"})
-    path.write_text(json.dumps(told))
+    reported = json.loads(labelme_bytes(painting([1, 2, 0]), "a.jpg"))
+    reported["shapes"].append({"label": "x", "points": [[0, 0]], "shape_type": "point"})
+    path.write_text(json.dumps(reported))
     found = load_painting(picture, (1, 3), [TREE])
     assert found.painting.class_map.tolist() == [[2, 1, 0]]
     assert [one.name for one in found.painting.classes] == ["tree", "car"]
@@ -410,15 +413,15 @@ def test_labelme_s_file_is_loaded_where_everything_lies_in_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize("saves", [("masks",), ("labels",), ("labelme",), ("coco",)])
-def test_another_size_is_told_with_the_file(picture, saves):
+def test_another_size_is_reported_with_the_file(picture, saves):
     path = save(picture, painting([1, 1, 1], [1, 1, 1]), saves)[0]
-    with pytest.raises(UsageError, match=r"3x2.*move") as told:
+    with pytest.raises(UsageError, match=r"3x2.*move") as reported:
         load_painting(picture, (3, 2), CLASSES)
-    assert str(path) in str(told.value)
+    assert str(path) in str(reported.value)
 
 
 @pytest.mark.parametrize("saves", [("masks",), ("labels",)])
-def test_a_file_cut_short_anywhere_is_told(picture, saves):
+def test_a_file_cut_short_anywhere_is_reported(picture, saves):
     noise = np.random.default_rng(0).integers(0, 2, (30, 30))
     path = save(picture, Painting(noise, CLASSES), saves)[0]
     whole = path.read_bytes()
@@ -426,33 +429,33 @@ def test_a_file_cut_short_anywhere_is_told(picture, saves):
         path.write_bytes(whole[:kept])
         with pytest.raises(
             UnreadableImageError, match="not a valid PNG: repair it or move"
-        ) as told:
+        ) as reported:
             load_painting(picture, (30, 30), CLASSES)
-        assert str(path) in str(told.value)
+        assert str(path) in str(reported.value)
 
 
 @pytest.mark.parametrize("saves", [("masks",), ("labels",)])
-def test_a_damaged_file_is_told_or_harmless(picture, saves):
+def test_a_damaged_file_is_reported_or_harmless(picture, saves):
     noise = np.random.default_rng(0).integers(0, 2, (30, 30))
     path = save(picture, Painting(noise, CLASSES), saves)[0]
     whole = path.read_bytes()
-    told = 0
+    reported = 0
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         try:
             assert (loaded(picture, (30, 30), CLASSES).class_map == noise).all()
         except IcasError:
-            told += 1
-    assert told > len(whole) - 30
+            reported += 1
+    assert reported > len(whole) - 30
 
 
-def test_a_mask_of_no_colour_is_told(picture):
+def test_a_mask_of_no_colour_is_reported(picture):
     put(picture.out / "a_mask_(R:256,G:0,B:0).png", white([[1]]))
     with pytest.raises(UsageError, match=r"R:256.*must be 0 to 255"):
         load_painting(picture, (1, 1))
 
 
-def test_labels_in_colour_are_told(picture):
+def test_labels_in_colour_are_reported(picture):
     put(picture.out / "a_labels.png", RED_PAINT)
     with pytest.raises(UsageError, match="not a label map"):
         load_painting(picture, (1, 4))
@@ -461,7 +464,7 @@ def test_labels_in_colour_are_told(picture):
 @pytest.mark.parametrize(
     "classes", [7, [1], [{"number": 1}], [{"number": 1, "name": "a", "color": [1, 2, 300]}]]
 )
-def test_a_json_with_odd_classes_is_told(picture, classes):
+def test_a_json_with_odd_classes_is_reported(picture, classes):
     save(picture, painting([1]))
     picture.file(".json").write_text(json.dumps({"icas": "1", "classes": classes}))
     with pytest.raises(UsageError, match=r"a\.json: the list of classes is damaged"):
@@ -484,9 +487,9 @@ def test_a_full_disk_leaves_what_was_there(picture, monkeypatch, written):
     monkeypatch.setattr(
         masks, "write_whole", lambda *given: (real if next(count) < written else full_disk)(*given)
     )
-    with pytest.raises(IcasError, match=r"cannot write to .*out: no space") as told:
+    with pytest.raises(IcasError, match=r"cannot write to .*out: no space") as reported:
         save(picture, painting([0, 3, 3]))
-    assert told.value.exit_code == 1
+    assert reported.value.exit_code == 1
     assert {path.name: path.read_bytes() for path in picture.out.iterdir()} == before
 
 
@@ -498,13 +501,13 @@ def test_a_first_save_on_a_full_disk_leaves_an_empty_folder(picture, monkeypatch
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_a_folder_that_may_not_be_written_is_told(picture):
+def test_a_folder_that_may_not_be_written_is_reported(picture):
     picture.out.mkdir(mode=0o500)
     with pytest.raises(IcasError, match="permission denied"):
         save(picture, painting([1]))
 
 
-def test_a_file_in_place_of_the_folder_is_told(picture):
+def test_a_file_in_place_of_the_folder_is_reported(picture):
     picture.out.write_text("a file")
     with pytest.raises(IcasError, match="cannot write to"):
         save(picture, painting([1]))
@@ -531,7 +534,7 @@ def test_names_that_the_disk_refuses_undo_the_save(picture, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names may be longer there")
-def test_a_name_too_long_for_masks_is_told(tmp_path):
+def test_a_name_too_long_for_masks_is_reported(tmp_path):
     picture = picture_in(tmp_path, "n" * 245)
     with pytest.raises(IcasError, match="too long"):
         save(picture, painting([1, 2]))

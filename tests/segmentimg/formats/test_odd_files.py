@@ -28,7 +28,7 @@ def test_pipes_devices_and_links_are_named_and_never_waited_for(source, capsys):
     (source / "itself.jpg").symlink_to("itself.jpg")
     (source / "zeros.png").symlink_to("/dev/zero")
     (source / "empty.png").touch()
-    told = {
+    reported = {
         "empty.png": "empty file",
         "itself.jpg": "broken link",
         "pipe.jpg": "not a regular file (a named pipe)",
@@ -36,10 +36,10 @@ def test_pipes_devices_and_links_are_named_and_never_waited_for(source, capsys):
     }
     if sys.platform == "linux":
         (source / "kernel.jpg").symlink_to("/proc/kmsg")
-        told["kernel.jpg"] = "empty file"
+        reported["kernel.jpg"] = "empty file"
     assert main([str(source), "--no-gui", "--method", "edge"]) == 3
     said = capsys.readouterr()
-    lines = [f"unreadable: {source / name}: {why}" for name, why in told.items()]
+    lines = [f"unreadable: {source / name}: {why}" for name, why in reported.items()]
     assert sorted(said.err.splitlines()) == sorted(lines)
     assert "1 image," in said.out
 

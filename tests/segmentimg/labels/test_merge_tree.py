@@ -1,4 +1,4 @@
-"""The merge tree joins neighbours, the most alike first, and a cut is a look-up."""
+"""The merge tree merges neighbours, the most similar first, and a level is a table look-up."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_levels_are_nested(tree):
         assert len(np.unique(coarse[fine == number])) == 1
 
 
-def test_the_most_alike_join_first():
+def test_the_most_similar_merge_first():
     image = np.zeros((4, 12, 3), np.uint8)
     image[:, 4:8], image[:, 8:] = 20, 220
     labels = np.repeat([[1, 2, 3]], 4, axis=1).repeat(4, axis=0).astype(np.int32)
@@ -59,12 +59,12 @@ def test_edges_stay_edges():
     assert icas.labels_at(tree, 1).tolist() == [[1, 1, 0, 1, 1]] * 3
 
 
-def test_wrong_input_is_told(coffee, tree):
+def test_wrong_input_is_reported(coffee, tree):
     with pytest.raises(icas.UsageError, match="shape mismatch: labels"):
         icas.merge_tree(coffee[0], coffee[1][1:])
     with pytest.raises(icas.UsageError, match="at least 1"):
         icas.labels_at(tree, 0)
-    with pytest.raises(icas.UsageError, match="MergeTree is needed"):
+    with pytest.raises(icas.UsageError, match="expected a Forest or a MergeTree"):
         icas.labels_at(coffee[1], 3)
 
 

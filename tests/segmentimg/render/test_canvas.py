@@ -1,4 +1,4 @@
-"""The canvas: kept up to date rectangle by rectangle, it is what a canvas drawn anew would be."""
+"""The canvas: kept up to date rectangle by rectangle, it equals a new canvas."""
 
 from __future__ import annotations
 

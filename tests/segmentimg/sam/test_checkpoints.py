@@ -1,4 +1,4 @@
-"""A checkpoint becomes the model that it was saved from; anything else is told in one line."""
+"""A checkpoint becomes the model that it was saved from; anything else is reported in one line."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_weights_one_level_down_and_of_half_precision_do_too(torch, reference, t
 
 @pytest.fixture(scope="module")
 def mobile_keys(data):
-    told = json.loads((data / "weights" / "mobile_sam_keys.json").read_text())
-    return {name: tuple(shape) for name, (shape, _) in told.items()}
+    reported = json.loads((data / "weights" / "mobile_sam_keys.json").read_text())
+    return {name: tuple(shape) for name, (shape, _) in reported.items()}
 
 
 def mobile_state(torch, keys):
@@ -176,7 +176,7 @@ def test_no_checkpoint_says_where_to_get_one(path):
     assert "'segmentimg weights get mobile_sam'" in one_line(error)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_file_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(icas.UsageError, match="no such file") as error:
         load_sam(tmp_path / "none.pth")
     one_line(error)
@@ -185,7 +185,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no weights at all\n", b"\x80\x02}q."])
-def test_no_torch_file_is_told(torch, tmp_path, content):
+def test_no_torch_file_is_reported(torch, tmp_path, content):
     path = tmp_path / "wrong.pth"
     path.write_bytes(content)
     with pytest.raises(icas.UsageError) as error:
@@ -193,7 +193,7 @@ def test_no_torch_file_is_told(torch, tmp_path, content):
     assert str(path) in one_line(error)
 
 
-def test_a_file_cut_short_is_told(torch, checkpoint, tmp_path):
+def test_a_file_cut_short_is_reported(torch, checkpoint, tmp_path):
     path = tmp_path / "short.pth"
     path.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(icas.UsageError, match="truncated") as error:
@@ -213,20 +213,20 @@ def test_nothing_in_a_file_is_executed(torch, tmp_path):
 
 
 @pytest.mark.parametrize("held", [[1, 2], {"a": 3}, {}, {"model": {}}])
-def test_a_file_without_weights_is_told(torch, tmp_path, held):
+def test_a_file_without_weights_is_reported(torch, tmp_path, held):
     torch.save(held, tmp_path / "other.pth")
     with pytest.raises(icas.UsageError, match=r"other\.pth") as error:
         read_checkpoint(tmp_path / "other.pth")
     one_line(error)
 
 
-def test_a_checkpoint_of_something_else_is_told_with_its_names(torch, data):
+def test_a_checkpoint_of_something_else_is_reported_with_its_names(torch, data):
     with pytest.raises(icas.UsageError, match="not a Segment Anything checkpoint") as error:
         read_checkpoint(data / "weights" / "resnet20-12fca82f.th")
     assert "conv1.weight" in one_line(error)
 
 
-def test_one_that_is_built_otherwise_is_told(torch, reference, tmp_path):
+def test_one_that_is_built_otherwise_is_reported(torch, reference, tmp_path):
     state = dict(reference.state_dict())
     path = tmp_path / "other.pth"
     torch.save({k: v for k, v in state.items() if "rel_pos" not in k}, path)
@@ -247,7 +247,7 @@ def test_one_that_is_built_otherwise_is_told(torch, reference, tmp_path):
         assert words in one_line(error)
 
 
-def test_the_wrong_model_type_is_told(torch, checkpoint, tmp_path):
+def test_the_wrong_model_type_is_reported(torch, checkpoint, tmp_path):
     with pytest.raises(icas.UsageError, match=r"--sam-model vit_h: .*leave out --sam-model"):
         read_checkpoint(checkpoint, "vit_h")
     with pytest.raises(icas.UsageError, match="--sam-model vit_x: choose from vit_b, vit_l"):
@@ -283,7 +283,7 @@ def test_work_too_large_for_the_gpu_is_done_again_on_the_cpu(torch, caplog):
     assert len(caplog.records) == 1
 
 
-def test_too_little_memory_altogether_is_told(torch):
+def test_too_little_memory_altogether_is_reported(torch):
     def work(sam):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 

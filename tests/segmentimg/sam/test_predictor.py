@@ -135,7 +135,7 @@ def test_points_that_are_added_take_the_last_mask_along(ours, theirs):
     again = ours.refine(Prompts(points=POINTS), grown)
     assert again.results == grown.results  # nothing was added
     back = ours.refine(Prompts(points=POINTS[1:]), grown)
-    same(back, asked(theirs, POINTS[1:]))  # one was taken away: anew
+    same(back, asked(theirs, POINTS[1:]))  # one was removed: a new prediction
 
 
 def test_a_box_that_is_added_leaves_the_others_as_they_are(ours, theirs):
@@ -148,7 +148,7 @@ def test_a_box_that_is_added_leaves_the_others_as_they_are(ours, theirs):
     assert (grown.masks == (first.masks | masks[order])).all()
 
 
-def test_what_is_missing_is_told(ours, checkpoint):
+def test_what_is_missing_is_reported(ours, checkpoint):
     with pytest.raises(icas.UsageError, match="foreground point"):
         ours.predict(Prompts(points=((1, 1, 0),)))
     with pytest.raises(ValueError, match="2 mask inputs for 1 prompts"):
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_computed_again(checkpoint, photo, tmp_path, harm):
         assert embedder(checkpoint, tmp_path).computed == 0
 
 
-def test_a_folder_that_cannot_be_written_is_told_once(checkpoint, photo, tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_is_reported_once(checkpoint, photo, tmp_path, caplog):
     (tmp_path / "file").write_bytes(b"")
     made = embedder(checkpoint, tmp_path / "file" / "kept")
     made.embed(photo)

@@ -53,7 +53,7 @@ def test_points_alone_are_one_prompt_in_their_order():
 
 
 @pytest.mark.parametrize("points", [(), ((1, 2, 0),)])
-def test_nothing_pointed_at_is_told(points):
+def test_nothing_pointed_at_is_reported(points):
     with pytest.raises(icas.UsageError, match="give a box or a foreground point"):
         Prompts(points=points).split()
 
@@ -80,12 +80,12 @@ def test_values_come_in_order_and_of_one_type():
         ({"points": [(1, 2, 1, 1)]}, "3 numbers"),
     ],
 )
-def test_what_is_no_box_or_point_is_told(given, words):
+def test_what_is_no_box_or_point_is_reported(given, words):
     with pytest.raises(icas.UsageError, match=words):
         Prompts(**given)
 
 
-def test_what_lies_outside_the_picture_is_told_or_cut():
+def test_what_lies_outside_the_picture_is_reported_or_cut():
     assert Prompts(((-5, 5, 200, 9),)).within((50, 100)).boxes == ((0, 5, 100, 9),)
     with pytest.raises(icas.UsageError, match="point 100,5 is outside the image"):
         Prompts(points=((100, 5, 1),)).within((50, 100))

@@ -167,7 +167,7 @@ def test_the_second_run_computes_no_embedding(checkpoint, small, tmp_path):
     assert (found[0] == found[1]).all()
 
 
-def test_prompts_give_what_is_meant_and_the_rest(reference, checkpoint, photo):
+def test_prompts_give_object_and_background(reference, checkpoint, photo):
     from segment_anything import SamPredictor
 
     theirs = SamPredictor(reference)
@@ -195,10 +195,10 @@ def test_cache_in_a_folder_or_nowhere(checkpoint, photo, tmp_path):
 
 def test_its_options_go_into_the_record(checkpoint):
     made = SamSegmenter(checkpoint=checkpoint, boxes=[BOX], points=[(3, 4)])
-    told = json.loads(json.dumps(asdict(made)))
-    assert told["checkpoint"] == str(checkpoint)
-    assert told["boxes"] == [list(BOX)]
-    assert told["points"] == [[3, 4, 1]]
+    reported = json.loads(json.dumps(asdict(made)))
+    assert reported["checkpoint"] == str(checkpoint)
+    assert reported["boxes"] == [list(BOX)]
+    assert reported["points"] == [[3, 4, 1]]
     assert made.full_size
     assert not SamSegmenter(checkpoint=checkpoint).full_size
 
@@ -223,12 +223,12 @@ def test_its_options_go_into_the_record(checkpoint):
         ({"wrong": 1}, "--wrong is no option"),
     ],
 )
-def test_wrong_options_are_told(checkpoint, photo, options, words):
+def test_wrong_options_are_reported(checkpoint, photo, options, words):
     with pytest.raises(icas.UsageError, match=words):
         icas.segment(photo, "sam", checkpoint=checkpoint, **options)
 
 
-def test_no_checkpoint_is_told_before_anything_else():
+def test_no_checkpoint_is_reported_before_anything_else():
     with pytest.raises(icas.UsageError, match=r"--sam-checkpoint FILE: .*weights get"):
         icas.segment(np.zeros((4, 4, 3), np.uint8), "sam")
     with pytest.raises(icas.UsageError, match="no such file"):

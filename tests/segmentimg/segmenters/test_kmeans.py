@@ -64,6 +64,6 @@ def test_fewer_colours_than_asked_for():
     assert (made.picture == image).all()
 
 
-def test_wrong_numbers_are_told():
+def test_wrong_numbers_are_reported():
     with pytest.raises(icas.UsageError, match="at least 1"):
         icas.kmeans_colors(samples.coffee(), 0)

@@ -127,12 +127,12 @@ def test_names_have_other_spellings():
         ("no-such", {}, "choose from superpixel"),
     ],
 )
-def test_wrong_options_are_told_with_their_range(method, options, words):
+def test_wrong_options_are_reported_with_their_range(method, options, words):
     with pytest.raises(icas.UsageError, match=words):
         icas.segment(samples.coffee(), method, **options)
 
 
-def test_what_is_no_picture_is_told():
+def test_what_is_no_picture_is_reported():
     with pytest.raises(icas.UsageError, match="uint8"):
         icas.segment(np.zeros((4, 4), int))
     with pytest.raises(icas.UsageError, match="work-size"):

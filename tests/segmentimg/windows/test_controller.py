@@ -285,7 +285,7 @@ def test_colours_by_key_and_in_their_window(make_table, user):
     make_table().play(script)
 
 
-def test_the_colour_window_tells_of_all_that_matters(make_table, user):
+def test_the_colour_window_shows_the_status(make_table, user):
     def script(table):
         before = table.shown[COLORS]
         for events in (

@@ -77,7 +77,7 @@ def test_nothing_lies_outside_the_colours():
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 64, 300])
-def test_the_colour_window_has_room_for_what_it_tells(count):
+def test_the_colour_window_fits_its_text(count):
     palette = classes(count)
     plain = palette_image(status(palette, chosen=count - 1))
     assert plain.shape[0] < 700

@@ -64,9 +64,9 @@ def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small
     for act in script:
         perform(view, user, act)
         again = view.changed
-        anew = view.render()
-        assert again or (anew == shown).all(), act
-        shown = anew
+        redrawn = view.render()
+        assert again or (redrawn == shown).all(), act
+        shown = redrawn
     canvas = Canvas(document, view.viewport, view.tool.look)
     canvas.highlight(view.highlighted)
     assert (view._canvas.picture == canvas.picture).all()
