@@ -234,7 +234,7 @@ def test_a_display_that_does_not_answer(photos, tmp_path):
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == (
-        "clusterimg: the display :99999 does not answer, so no window can be opened: see the curve"
-        " in thresholds.png, and give a number, such as --threshold 0.80\n"
+        "clusterimg: cannot open a window, the display :99999 does not answer: look at the curve"
+        " in thresholds.png and give a number, such as --threshold 0.80\n"
     )
     assert (tmp_path / "thresholds.png").stat().st_size > 10_000

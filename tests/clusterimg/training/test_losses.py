@@ -114,7 +114,7 @@ def test_random_weights_follow_from_the_seed_and_leave_chance_alone(torch, pair)
 def test_unknown_networks_and_layers_are_told_with_close_ones(torch):
     with pytest.raises(icas.UsageError, match=r"--loss-model vgg91: .*vgg19"):
         perceptual(loss_model="vgg91", loss_weights="random")
-    with pytest.raises(icas.UsageError, match=r"no layer 'features.99'; it has, .*features"):
+    with pytest.raises(icas.UsageError, match=r"no layer 'features.99'; similar names: .*features"):
         perceptual(
             loss_model="alexnet", loss_weights="random", loss_layers="features.1,features.99"
         )

@@ -589,10 +589,15 @@ def similarity_matrix(
             computed = iter(fitted_together(chosen, raw))
         both = [side if isinstance(side, FeatureSet) else next(computed) for side in sides]
         first, second = both[0], both[-1]
-        if first.method != second.method or dict(first.settings) != dict(second.settings):
+        if first.method != second.method:
             raise UsageError(
                 f"cannot compare features of {first.method} with features of {second.method}:"
-                " compute both with the same method and options"
+                " compute both with the same method"
+            )
+        if dict(first.settings) != dict(second.settings):
+            raise UsageError(
+                f"{first.method} features with different options cannot be compared: compute both"
+                " with the same options"
             )
         chosen = method_of(first)
         matrix = np.empty((len(first), len(second)), np.float32)
