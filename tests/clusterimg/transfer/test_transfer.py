@@ -200,3 +200,18 @@ def test_too_full_a_disk_is_found_out_before_the_first_file(source, tmp_path, mo
     with pytest.raises(icas.ConflictError, match="free"):
         plan_check.check_plan(plan, "copy")
     plan_check.check_plan(plan, "hardlink")
+
+
+def test_images_of_other_users_that_may_not_be_linked(own_photos, tmp_path, monkeypatch):
+    real, user = os.link, os.geteuid()
+
+    def link(source, target, **given):
+        if Path(source).parent == own_photos:
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+        real(source, target, **given)
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(icas.ConflictError, match=r"belongs to another user.*--transfer copy"):
+        icas.cluster(own_photos, threshold=0.9, dst=tmp_path / "out", transfer="hardlink")
+    assert not (tmp_path / "out" / "result").exists()

@@ -32,9 +32,12 @@ _LINKS = {
 
 def check_transfer(images: Iterable[ImageRef], root: Path, how: str) -> None:
     """Detect what would stop the transfer at the end of the run."""
-    check_folders({ref.path.parent for ref in images if ref.state is not None}, root, how)
+    existing_images = [ref.path for ref in images if ref.state is not None]
+    check_folders({path.parent for path in existing_images}, root, how)
     if how in _LINKS and (root / FOLDER).is_dir():
         _check_links(root, how)
+        if how == "hardlink":
+            _check_foreign(root, existing_images)
 
 
 def check_folders(sources: Iterable[Path], root: Path, how: str) -> None:
@@ -95,6 +98,39 @@ def _check_links(root: Path, how: str) -> None:
                 path.unlink()
         with contextlib.suppress(OSError):
             parts.rmdir()
+
+
+def _check_foreign(root: Path, images: Iterable[Path]) -> None:
+    """Create a hard link to an image of another user, which Linux often does not allow."""
+    if not hasattr(os, "geteuid"):
+        return
+    user = os.geteuid()
+    foreign = next((path for path in images if _owner(path) not in (user, None)), None)
+    if foreign is None:
+        return
+    link = (root / PARTS).absolute() / f"{secrets.token_hex(6)}.probe"
+    try:
+        link.parent.mkdir(exist_ok=True)
+        os.link(foreign.resolve(), link)
+    except PermissionError as error:
+        raise ConflictError(
+            f"{foreign} belongs to another user, and hard links to it are not permitted here: use"
+            " --transfer copy or symlink"
+        ) from error
+    except OSError:  # reported when the image is transferred
+        return
+    finally:
+        with contextlib.suppress(OSError):
+            link.unlink()
+        with contextlib.suppress(OSError):
+            link.parent.rmdir()
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
 
 
 def check_links_fit(root: Path, links: int, files: Sequence[str], console: Console) -> None:

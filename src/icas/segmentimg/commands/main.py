@@ -178,7 +178,7 @@ def _compared(first: tuple[Any, Option], rows: dict[str, tuple[Any, Option]]) ->
     """What differs in the option of other methods, by method."""
     same = [name for name, row in rows.items() if _shown(row) == _shown(first)]
     if same:
-        yield f"also {', '.join(same)}"
+        yield f"also for {', '.join(same)}"
     for name, row in rows.items():
         help, default = _shown(row)
         if name not in same:
