@@ -68,7 +68,7 @@ def test_resume_leaves_finished_pictures_out_and_other_templates_do_not(folders,
     assert run(folders, "--resume") == 0
     assert "(2 done before)" in capsys.readouterr().out
     assert run(folders, "--resume", "--template-threshold", "0.2") == 0
-    assert "from before" not in capsys.readouterr().out
+    assert "done before" not in capsys.readouterr().out
 
 
 def opened(folders, **options):

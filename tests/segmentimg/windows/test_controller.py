@@ -410,7 +410,7 @@ def test_a_save_that_fails_is_said_and_the_painting_stays(
     make_table, user, monkeypatch, capsys, folder
 ):
     def refusing(opened, *saves):
-        raise icas.IcasError("cannot write into /there: no space left on device")
+        raise icas.IcasError("cannot write to /there: no space left on device")
 
     def script(table):
         yield user.click(user.at(4, 4))
@@ -425,7 +425,7 @@ def test_a_save_that_fails_is_said_and_the_painting_stays(
 
     table = make_table()
     summary = table.play(script)
-    text = "not saved: cannot write into /there: no space left on device"
+    text = "not saved: cannot write to /there: no space left on device"
     assert capsys.readouterr().err.splitlines() == [text]
     assert summary.failed == {folder / "a.png": text.removeprefix("not saved: ")}
     assert summary.unsaved == (folder / "a.png",)
