@@ -73,11 +73,11 @@ def grabcut(
 
     References
     ----------
-    .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut", SIGGRAPH 2004.
-    .. [2] X. Bai and G. Sapiro, "A geodesic framework for fast interactive image and video
-       segmentation and matting", ICCV 2007.
-    .. [3] V. Gulshan et al., "Geodesic star convexity for interactive image segmentation",
-       CVPR 2010.
+    - C. Rother, V. Kolmogorov and A. Blake, "GrabCut", SIGGRAPH 2004.
+    - X. Bai and G. Sapiro, "A geodesic framework for fast interactive image and video
+      segmentation and matting", ICCV 2007.
+    - V. Gulshan et al., "Geodesic star convexity for interactive image segmentation",
+      CVPR 2010.
 
     Examples
     --------

@@ -119,14 +119,14 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     Notes
     -----
     The cost of a pair, in CIE Lab, is the squared distance of the mean colors plus the squared
-    mean contrast along the common border, times Ward's weight of the sizes [1]_, divided by the
+    mean contrast along the common border, times Ward's weight of the sizes, divided by the
     square root of the border's length. Small segments and segments with a long common border
     merge early.
 
     References
     ----------
-    .. [1] J. H. Ward, "Hierarchical grouping to optimize an objective function", Journal of the
-       American Statistical Association 58 (1963).
+    - J. H. Ward, "Hierarchical grouping to optimize an objective function", Journal of the
+      American Statistical Association 58 (1963).
 
     Examples
     --------

@@ -110,14 +110,14 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     -----
     Approximates scikit-learn's ``KMeans(n_clusters=k)`` on the pixels, faster. Centers are
     computed from about 12,000 evenly spaced pixels, grouped to 6 bits per channel, with k-means++
-    [2]_ and Lloyd's algorithm [1]_ from several starts. All pixels are then assigned to the
+    and Lloyd's algorithm from several starts. All pixels are then assigned to the
     nearest center, and the centers moved to the means.
 
     References
     ----------
-    .. [1] S. Lloyd, "Least squares quantization in PCM", 1982.
-    .. [2] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
-       SODA 2007.
+    - S. Lloyd, "Least squares quantization in PCM", 1982.
+    - D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
+      SODA 2007.
 
     Examples
     --------

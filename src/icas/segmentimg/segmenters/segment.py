@@ -89,17 +89,17 @@ def segment(
 
     References
     ----------
-    .. [1] superpixel: M. Van den Bergh et al., "SEEDS", ECCV 2012; R. Achanta et al., "SLIC
-       superpixels compared to state-of-the-art superpixel methods", TPAMI 2012; Z. Li and
-       J. Chen, "Superpixel segmentation using linear spectral clustering", CVPR 2015.
-    .. [2] edge: F. Meyer, "Topographic distance and watershed lines", Signal Processing 1994.
-    .. [3] kmeans, slickmeans: D. Arthur and S. Vassilvitskii, "k-means++", SODA 2007.
-    .. [4] chanvese: T. Chan and L. Vese, "Active contours without edges", 2001.
-    .. [5] felzenszwalb, graph: P. Felzenszwalb and D. Huttenlocher, "Efficient graph-based image
-       segmentation", IJCV 2004.
-    .. [6] quickshift: A. Vedaldi and S. Soatto, "Quick shift and kernel methods for mode
-       seeking", ECCV 2008.
-    .. [7] sam: A. Kirillov et al., "Segment Anything", ICCV 2023.
+    - superpixel: M. Van den Bergh et al., "SEEDS", ECCV 2012; R. Achanta et al., "SLIC
+      superpixels compared to state-of-the-art superpixel methods", TPAMI 2012; Z. Li and
+      J. Chen, "Superpixel segmentation using linear spectral clustering", CVPR 2015.
+    - edge: F. Meyer, "Topographic distance and watershed lines", Signal Processing 1994.
+    - kmeans, slickmeans: D. Arthur and S. Vassilvitskii, "k-means++", SODA 2007.
+    - chanvese: T. Chan and L. Vese, "Active contours without edges", 2001.
+    - felzenszwalb, graph: P. Felzenszwalb and D. Huttenlocher, "Efficient graph-based image
+      segmentation", IJCV 2004.
+    - quickshift: A. Vedaldi and S. Soatto, "Quick shift and kernel methods for mode
+      seeking", ECCV 2008.
+    - sam: A. Kirillov et al., "Segment Anything", ICCV 2023.
 
     Examples
     --------
