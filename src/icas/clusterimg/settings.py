@@ -13,7 +13,14 @@ from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
 from icas.clusterimg.features.extraction import isolation_of
-from icas.clusterimg.methods import METHODS, check_supported, make_method, method_class
+from icas.clusterimg.methods import (
+    AUTO,
+    METHODS,
+    check_supported,
+    make_method,
+    method_class,
+    resolved,
+)
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.transfer.execution import TRANSFERS
 from icas.common.devices import check_device
@@ -72,12 +79,12 @@ class ClusterSettings:
     )
     method: str | None = option(
         None,
-        ", ".join(METHODS),
+        f"{', '.join(METHODS)}, auto, or several such as deep+orb",
         parse=str,
         metavar="NAME",
         default_text=DEFAULT_METHOD,
         group=METHOD,
-        words=tuple(METHODS),
+        words=(*METHODS, AUTO),
     )
     threshold: float | str | None = option(
         None,
@@ -272,7 +279,7 @@ class ClusterSettings:
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: expected a number up to 1")
         check_device(self.device)
-        name = self.method or DEFAULT_METHOD
+        name = resolved(self.method or DEFAULT_METHOD, self.options)
         check_supported(method_class(name), name, self.device)
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
@@ -322,7 +329,7 @@ class ClusterSettings:
         options = dict(self.options)
         if self.size is not None:
             options["size"] = self.size
-        known = options_of(method_class(name))
+        known = options_of(method_class(resolved(name, options)))
         for shared in ("seed", "device"):
             if shared in known:
                 options.setdefault(shared, getattr(self, shared))

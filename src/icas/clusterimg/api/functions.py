@@ -375,7 +375,7 @@ def make_method_from(method: str, options: dict[str, Any]) -> Method:
     check_keywords(options, keywords_of(method_class(method)), f"method {method!r}")
     if options.get("size") is not None:
         options = {**options, "size": size_of(options["size"])}
-    return make_method(method, **options)
+    return make_method(method, **options).with_installed_weights()
 
 
 def linking(method: Method) -> Method:

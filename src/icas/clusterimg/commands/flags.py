@@ -58,14 +58,14 @@ def discover_methods(words: Sequence[str]) -> None:
 
 def add_method(parser: CommandParser, default: str) -> None:
     """Add ``--method``."""
-    from icas.clusterimg.methods import METHODS
+    from icas.clusterimg.methods import AUTO, METHODS
 
     parser.add_value(
         METHOD,
         "--method",
-        type=ArgumentType(str, tuple(METHODS)),
+        type=ArgumentType(str, (*METHODS, AUTO)),
         metavar="NAME",
-        help=f"{', '.join(METHODS)} (default: {default})",
+        help=f"{', '.join(METHODS)}, auto, or several such as deep+orb (default: {default})",
     )
 
 

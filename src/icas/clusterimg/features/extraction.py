@@ -198,10 +198,11 @@ class Reading:
         The others are listed in it. What `index` has is not read again.
         """
         if self.method.reads_whole_folder:
+            read = self._by_parts if self.method.parts else self._by_one_process
             if index is None:
-                return self._by_one_process(images)
+                return read(images)
             missing = index.missing(images)
-            fresh = self._by_one_process(missing) if missing else index.features[:0]
+            fresh = read(missing) if missing else index.features[:0]
             return index.among(images, fresh)
         how = self._decoding(self.method.decode_size())
         store = self.budget.store(len(images))
@@ -210,6 +211,20 @@ class Reading:
         for chunk, part in zip(chunks, self._by_workers(wanted, how), strict=True):
             store.add(part if index is None else index.among(chunk, part))
         return store.features()
+
+    def _by_parts(self, images: Sequence[ImageRef]) -> FeatureSet:
+        """Features of each part of the method, combined; the bar follows the last of them."""
+        *others, last = self.method.parts
+        counts = [Counts() for _ in self.method.parts]
+        readings = [replace(self, method=part, bar=None) for part in others]
+        readings.append(replace(self, method=last))
+        parts = [
+            replace(reading, counts=one).raw(images)
+            for reading, one in zip(readings, counts, strict=True)
+        ]
+        self.counts.cached += min(one.cached for one in counts)
+        self.counts.computed += max(one.computed for one in counts)
+        return self.method.combined(parts)
 
     def _by_workers(
         self, chunks: Sequence[Sequence[ImageRef]], how: Decoding

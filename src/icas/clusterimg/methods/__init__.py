@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from icas.cli.options import construct, options_of
 from icas.clusterimg.methods.base import Method, OnDevice
+from icas.clusterimg.methods.fusion import PLUS, fusion_class
 from icas.common.devices import choose_device
 from icas.common.errors import UsageError
 from icas.common.registry import Entry, Registry, lookup, need
+from icas.onnx.weights import KNOWN, RECOMMENDED, recommended
 
 _HERE = "icas.clusterimg.methods."
 METHODS = Registry(
@@ -28,13 +32,52 @@ METHODS = Registry(
 )
 
 
+AUTO = "auto"
+"""The name of a method that `choose` replaces."""
+
+
 def method_class(name: str) -> type[Method]:
-    """The class of the method `name`; not case-sensitive.
+    """The class of the method `name`, or of a fusion of several, ``A+B``; not case-sensitive.
 
     Raises UsageError: no such method.
     """
+    if PLUS in name:
+        return fusion_class([method_class(part.strip()) for part in name.split(PLUS)], name)
     cls: type[Method] = lookup(METHODS, name, "method")[1].load()
     return cls
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The method that ``auto`` stands for, why, and how to get a better one; a line each."""
+
+    method: str
+    reason: str
+    hint: str = ""
+
+
+def choose(options: Mapping[str, Any]) -> Choice:
+    """``deep+orb`` if `options` give a network or one is installed, else ``orb``."""
+    for name in ("weights", "model"):
+        if options.get(name) is not None:
+            return Choice("deep+orb", f"--{name} is given")
+    installed = recommended("deep")
+    if installed is not None:
+        return Choice("deep+orb", f"{installed.name} is installed")
+    name = RECOMMENDED["deep"]
+    size = f"{KNOWN[name].size / 1e6:.0f} MB"
+    hint = f"for better clusters, install a network: clusterimg weights get {name} ({size})"
+    return Choice("orb", "no network weights are given or installed", hint)
+
+
+def is_auto(name: str) -> bool:
+    """Whether the method is to be chosen; see `choose`."""
+    return name.casefold() == AUTO
+
+
+def resolved(name: str, options: Mapping[str, Any]) -> str:
+    """`name`, or the method that ``auto`` stands for with these `options`."""
+    return choose(options).method if is_auto(name) else name
 
 
 def make_method(name: str, **options: Any) -> Method:
@@ -43,8 +86,9 @@ def make_method(name: str, **options: Any) -> Method:
     Raises UsageError: no such method, an option that it does not have, or a value outside its
     limits.
     """
-    made: Method = construct(method_class(name), name, options)
-    return made
+    proper = resolved(name, options)
+    made: Method = construct(method_class(proper), proper, options)
+    return made.with_installed_weights() if is_auto(name) else made
 
 
 def on_device(method: Method, device: str) -> Method:

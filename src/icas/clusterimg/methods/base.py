@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,6 +100,16 @@ class Method(ABC):
         return 0
 
     @property
+    def seconds_per_pair(self) -> float:
+        """Approximate seconds that a core takes to compare two images; 0 = no matter."""
+        return 0.0
+
+    @property
+    def parts(self) -> tuple[Method, ...]:
+        """Methods whose features it combines, each read by itself; see `combined`."""
+        return ()
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """Packages whose versions the features depend on, beside OpenCV and Pillow."""
         return ()
@@ -159,6 +169,14 @@ class Method(ABC):
     def fit(self, features: FeatureSet) -> Callable[[FeatureSet], FeatureSet]:
         """Transform of raw features before they are compared, fitted to those of a folder."""
         return unchanged
+
+    def combined(self, features: Sequence[FeatureSet]) -> FeatureSet:
+        """Raw features, given those of each of `parts`."""
+        raise NotImplementedError(f"method {self.name!r} has no parts")
+
+    def with_installed_weights(self) -> Method:
+        """The same with an installed network, if it needs one and none is given."""
+        return self
 
     def model_grid(self) -> Grid | None:
         """scikit-learn models to try; None = group by links."""

@@ -13,14 +13,21 @@ import numpy as np
 from icas.cli.options import Size, check_options, flag_of, option, options_of, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.kernels import Doubles, Floats
-from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
+from icas.clusterimg.methods.base import (
+    Describe,
+    Image,
+    Method,
+    enlarged,
+    require_same_shape,
+    settings_of,
+)
 from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, parse_kinds
 from icas.clusterimg.networks.whitening import Whitening, directions, unit
 from icas.common.devices import check_device
 from icas.common.errors import IcasError, UsageError
 from icas.io.reading import resize
 from icas.onnx.model_file import is_onnx
-from icas.onnx.weights import resolve
+from icas.onnx.weights import recommended, resolve
 
 if TYPE_CHECKING:
     from icas.clusterimg.networks.embedders import Embedder
@@ -141,6 +148,7 @@ class Deep(Method):
     )
     tile: ClassVar[int] = 1024
     reads_whole_folder: ClassVar[bool] = True
+    sketch_by_angle: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
 
     def __post_init__(self) -> None:
@@ -184,6 +192,10 @@ class Deep(Method):
     @property
     def needs_training(self) -> bool:
         return self.model is None and self.weights is None
+
+    def with_installed_weights(self) -> Deep:
+        installed = recommended(self.name) if self.needs_training else None
+        return self if installed is None else replace(self, weights=installed)
 
     def model_grid(self) -> Grid | None:
         """Models to group by; None = links by cosine.
@@ -281,6 +293,10 @@ class Deep(Method):
             return Folder(None)
         return Folder(Whitening.fit(features.array, self.dims))
 
+    def sketch(self, sample: FeatureSet, seed: int) -> Describe:
+        """The features themselves: of use to a fusion, alone they are compared faster."""
+        return _vectors_of
+
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Cosine of the features, in [-1, 1].
 
@@ -325,6 +341,10 @@ class Folder:
         settings = {**features.settings, "fitted": self.whitening.fingerprint}
         vectors = self.whitening(features.array)
         return replace(features, arrays={"vectors": vectors}, settings=settings)
+
+
+def _vectors_of(features: FeatureSet) -> Floats:
+    return np.asarray(features.array, np.float32)
 
 
 def _batches(images: Iterator[Image]) -> Iterator[list[Image]]:

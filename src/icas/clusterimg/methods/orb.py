@@ -390,6 +390,10 @@ class Orb(Method):
     def __post_init__(self) -> None:
         check_options(self)
 
+    @property
+    def seconds_per_pair(self) -> float:
+        return (self.keypoints / 200) ** 2 / 150_000
+
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """ORB features; rows past an image's count are 0. K is `keypoints`.
 

@@ -18,6 +18,7 @@ from icas.clusterimg.pipeline.steps import (
     choose_method,
     describe,
     survey_images,
+    with_candidates,
     with_linkage,
     with_trained_network,
 )
@@ -51,7 +52,7 @@ def run(
     with context.destination() as destination:
         source, decisions = _scan(context, destination)
         method = choose_method(context, source)
-        context = with_linkage(context, method)
+        context = with_candidates(with_linkage(context, method), method, source)
         context.clusterer(method, context.settings.threshold)  # settings are refused before work
         method = with_trained_network(context, method)
         with context.reading(method, source.read) as reading:

@@ -19,13 +19,13 @@ from icas.clusterimg.data.links import LinkStore
 from icas.clusterimg.data.memory import MemoryBudget, default_memory
 from icas.clusterimg.features.extraction import FolderFeatures, Reading
 from icas.clusterimg.features.inputs import with_common_scale
-from icas.clusterimg.methods import on_device
+from icas.clusterimg.methods import choose, is_auto, on_device
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.methods.deep import Deep
 from icas.clusterimg.pipeline.source import Source
 from icas.clusterimg.reference.clustering import ReferenceFeatures
 from icas.clusterimg.results.saved import FeatureKeeper, earlier_run, method_of_run
-from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings
 from icas.clusterimg.thresholds.auto import Picker, ThresholdChoice, choose_threshold
 from icas.clusterimg.thresholds.sample import Sample
 from icas.clusterimg.training.checkpoints import checkpoint_path
@@ -37,6 +37,14 @@ from icas.common.registry import need
 from icas.io.files import beside
 from icas.io.sandbox import DECODERS
 from icas.parallel.executors import start_workers
+
+MOST_SECONDS, CORES = 60, 2
+"""Time for all pairs, on so many cores, above which `--method auto` uses candidates.
+
+By the cores of a common machine, so that the clusters do not depend on those of this one.
+"""
+CANDIDATES = 50
+"""Candidates per image that `--method auto` uses."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +123,8 @@ class RunContext:
 def choose_method(context: RunContext, source: Source) -> Method:
     """The method of the settings; when batches are merged that of the batch stage."""
     settings, earlier = context.settings, context.batch_stage
-    if earlier and settings.method is None:
-        method = method_of_run(earlier)
-    else:
-        method = settings.make_method()
+    of_batches = earlier and settings.method is None
+    method = method_of_run(earlier) if of_batches else _method_of(context)
     if settings.scale is not None:
         method = with_common_scale(
             method, source.read, settings.scale, settings.max_pixels, settings.isolation()
@@ -126,6 +132,45 @@ def choose_method(context: RunContext, source: Source) -> Method:
     if source.reference is not None:
         method = method.by_links()
     return on_device(method, settings.device)
+
+
+def _method_of(context: RunContext) -> Method:
+    """The method of the settings, with an installed network if there is no trained one."""
+    settings, console = context.settings, context.console
+    if is_auto(settings.method or DEFAULT_METHOD):
+        choice = choose(settings.options)
+        console.line(f"method {choice.method} ({choice.reason})")
+        if choice.hint:
+            console.line(choice.hint)
+    method = settings.make_method()
+    if _trained_network(context.source).exists():
+        return method
+    installed = method.with_installed_weights()
+    if installed is not method:
+        console.line(f"using the installed network {cast(Deep, installed).weights}")
+    return installed
+
+
+def _trained_network(folder: Path) -> Path:
+    """The file of the network trained on a folder, beside it."""
+    return beside(folder, "_model.pt")
+
+
+def with_candidates(context: RunContext, method: Method, source: Source) -> RunContext:
+    """Candidates where the method is chosen automatically and all pairs would take too long."""
+    settings, count = context.settings, len(source.images)
+    if not is_auto(settings.method or DEFAULT_METHOD):
+        return context
+    if settings.candidates is not None or settings.reference is not None:
+        return context
+    seconds = method.extractor.seconds_per_pair * count * (count - 1) / 2 / CORES
+    if seconds <= MOST_SECONDS or not method.extractor.sketched:
+        return context
+    context.console.line(
+        f"candidates: {CANDIDATES} per image, because comparing all pairs of {count} images takes"
+        " over a minute"
+    )
+    return replace(context, settings=replace(settings, candidates=CANDIDATES))
 
 
 def with_linkage(context: RunContext, method: Method) -> RunContext:
@@ -242,7 +287,7 @@ def with_trained_network(context: RunContext, method: Method) -> Method:
     settings, folder, console = context.settings, context.source, context.console
     if settings.stage == "merge":
         raise UsageError("--stage merge with method 'deep' needs --model or --weights")
-    out = beside(folder, "_model.pt")
+    out = _trained_network(folder)
     if out.exists():
         console.line(f"using the trained network {out}")
         return replace(method, weights=out)
