@@ -32,6 +32,7 @@ def _cache_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folders = tmp_path_factory.mktemp("caches")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(folders / "shared"))
+        patch.setenv("ICAS_WEIGHTS", str(folders / "weights"))  # nothing is installed there
         yield folders
 
 

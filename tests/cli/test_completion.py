@@ -28,7 +28,7 @@ COMPLETIONS = [
     ("clusterimg thr", {"thresholds"}),
     ("clusterimg photos --me", {"--mean", "--memory", "--merge", "--method"}),
     ("clusterimg thresholds photos --me", {"--mean", "--method"}),
-    ("clusterimg photos --method ", set(METHODS)),
+    ("clusterimg photos --method ", {*METHODS, "auto"}),
     ("clusterimg photos --transfer h", {"hardlink"}),
     ("clusterimg photos --threshold p", {"pick"}),
     ("clusterimg decide out mu", {"must-link"}),

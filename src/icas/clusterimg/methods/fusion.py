@@ -102,7 +102,7 @@ class Fusion(Method):
 
     @property
     def sample_size(self) -> int:
-        return min(part.sample_size for part in self.parts)
+        return max(part.sample_size for part in self.parts)
 
     @property
     def for_copies(self) -> bool:

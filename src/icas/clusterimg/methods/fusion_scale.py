@@ -41,24 +41,22 @@ class Scale:
     @classmethod
     def fit(cls, values: Sequence[Floats]) -> Scale:
         """To the similarities of all pairs of m images, (m, m), of each method."""
+        if len(values[0]) < 2:  # any scale will do
+            values = [np.zeros((2, 2), np.float32) for _ in values]
         count = len(values[0])
         above = np.triu_indices(count, 1)
         pairs = [one[above].astype(np.float64) for one in values]
-        if not len(pairs[0]):
-            pairs = [np.zeros(1) for _ in values]
         soft = np.array([SOFT * np.median(1 - one) + LEAST_SOFT for one in pairs])
         far = [_log_distance(one, by) for one, by in zip(pairs, soft, strict=True)]
         mean = np.array([one.mean() for one in far])
         deviation = np.array([max(one.std(), LEAST_DEVIATION) for one in far])
         bare = cls(soft, mean, deviation, np.array([0.0, 1, 0, 1]), np.zeros(0), np.zeros(0), count)
         kept = np.stack([curves(one) for one in values], axis=1)
-        near, rank = bare._averages(values, kept, kept)
-        if count > 1:
-            near, rank = near[above], rank[above]
+        near, rank = (one[above] for one in bare._averages(values, kept, kept))
         moments = [near.mean(), max(near.std(), LEAST_DEVIATION)]
         moments += [rank.mean(), max(rank.std(), LEAST_DEVIATION)]
         bare = cls(soft, mean, deviation, np.array(moments), np.zeros(0), np.zeros(0), count)
-        level, target = np.sort(bare._sum(near, rank).ravel()), np.sort(far[0])
+        level, target = np.sort(bare._sum(near, rank)), np.sort(far[0])
         places = np.geomspace(1, len(target), KNOTS).round().astype(np.int64)
         places = len(target) - places[::-1]
         levels, targets = level[places], target[places]
