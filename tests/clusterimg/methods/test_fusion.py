@@ -209,6 +209,15 @@ def test_merge_of_representatives_threshold_changed_later_and_run_json(crowd, tm
     assert json.loads((dst / "run.json").read_text())["threshold"] == float(higher)
 
 
+def test_batches_are_merged_later(crowd, tmp_path):
+    batch = ["--stage", "batch", "--batch-size", "16", "--threshold", "0.25", "--keypoints", "100"]
+    parts, whole = str(tmp_path / "parts"), tmp_path / "whole"
+    assert main(["--src", str(crowd), "--method", "orb+tm", *batch, "--dst", parts, "-q"]) == 0
+    assert main(["--src", parts, "--stage", "merge", "--dst", str(whole), "-q"]) == 0
+    run = json.loads((whole / "run.json").read_text())
+    assert (run["method"], run["threshold"], run["options"]["keypoints"]) == ("orb+tm", 0.25, 100)
+
+
 def test_features_of_the_methods_are_cached_on_their_own(crowd, tmp_path):
     cache = tmp_path / "cache"
     icas.features(crowd, "orb", cache=cache)

@@ -39,7 +39,7 @@ class ImageClusterer:
     Parameters
     ----------
     method : str, default "imagehash"
-        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
+        As for `icas.cluster`.
     threshold : float or {"auto"}, default "auto"
         Minimum similarity of linked images, at most 1. ``auto`` estimates it from the images.
     batch_size : int, default as many as fit 2 GB of features, at most 10,000

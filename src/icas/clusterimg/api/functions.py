@@ -52,7 +52,8 @@ def cluster(
         Result folder. Default: ``<src>_clustered`` beside the source; for files, ``src`` is their
         common folder.
     method : str, default "imagehash"
-        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; not case-sensitive.
+        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; several, such as
+        ``deep+orb``; or ``auto``. Not case-sensitive.
     threshold : float or {"auto", "pick"}, optional
         Minimum similarity of linked images, at most 1. ``auto`` estimates it from the folder,
         ``pick`` opens a window to choose it. Default: ``pick`` if a terminal and a display are
@@ -409,7 +410,7 @@ def features(
         A folder, files, or images of shape (h, w, 3), RGB, or (h, w), gray. Unreadable files are
         skipped and listed in ``.unreadable``.
     method : str, default "imagehash"
-        ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``.
+        As for `icas.cluster`.
     recursive : bool, default False
         Include sub-folders of a folder.
     scale : float, optional

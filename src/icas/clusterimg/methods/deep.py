@@ -80,7 +80,8 @@ class Deep(Method):
         "network: a classifier of torchvision, or timm:NAME",
         parse=str,
         metavar="NAME",
-        default_text="that of --weights, else mobilenet_v2 if installed, else one trained on the folder",
+        default_text="that of --weights, else mobilenet_v2 if installed, else one trained on the"
+        " folder",
     )
     weights: Path | None = option(
         None,

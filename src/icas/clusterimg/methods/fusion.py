@@ -31,11 +31,11 @@ Transform = Callable[[FeatureSet], FeatureSet]
 class Fusion(Method):
     """Mean of the log distances and of the mutual ranks of several methods.
 
-    Of each method the similarities s become -log(1 - s + softening), standardised over pairs of the
-    folder, and the ranks that two images have for each other become -log of their geometric mean.
-    Both are averaged over the methods, standardised and added; quantiles take the sum to the
-    similarities of the first method, whose thresholds apply. What depends on the folder is fitted
-    to a sample of it (`fit`) and kept with the features of each image.
+    For each method, similarities s become log distances -log(1 - s + softening), standardised over
+    pairs of the folder. The two ranks of a pair become -log of their geometric mean. Both are
+    averaged over the methods, standardised and added. The sum is mapped by quantiles to the
+    similarities of the first method, so that its thresholds apply. `fit` fits these functions to a
+    sample of the folder; they are stored with the features of each image.
 
     The class of a fusion has the options of its methods as fields; `fusion_class` makes it.
 
