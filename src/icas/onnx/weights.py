@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,58 +179,47 @@ def fetch(
     IcasError
         The source cannot be reached, or the file is not the expected one.
     """
-    import pooch
-
     file, folder = known(name), weights_folder()
-    source = url or file.url
-    pooch.get_logger().setLevel("ERROR")
+    source, path = url or file.url, folder / file.file
+    if path.is_file() and sha256_of(path) == file.sha256:
+        return path
+    part = folder / f"{file.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = pooch.retrieve(
-            source,
-            known_hash=f"sha256:{file.sha256}",
-            fname=file.file,
-            path=folder,
-            downloader=partial(_download, part=folder / f"{file.file}.part", progress=progress),
-        )
+        _download(source, part, progress)
+        if sha256_of(part) != file.sha256:
+            part.unlink()
+            raise IcasError(
+                f"{source} is not the expected file (its SHA-256 differs): nothing was installed"
+            )
+        part.replace(path)
     except urllib.error.URLError as error:
-        reason = getattr(error, "reason", error)
-        raise IcasError(f"cannot download {name} from {source} ({reason})") from error
-    except ValueError as error:  # the hash differs
-        raise IcasError(
-            f"{source} is not the expected file (its SHA-256 differs): nothing was installed"
-        ) from error
+        raise IcasError(f"cannot download {name} from {source} ({error.reason})") from error
     except OSError as error:
         raise IcasError(
             f"cannot download {name} into {folder} ({error.strerror or error})"
         ) from error
-    return Path(path)
+    return path
 
 
-def _download(
-    url: str,
-    output_file: Any,
-    pooch: Any,
-    *,
-    part: Path,
-    progress: Callable[[int, int], Any] | None,
-) -> None:
-    """Download `url` into `part`, after the bytes that are there, then into `output_file`."""
+def _download(url: str, part: Path, progress: Callable[[int, int], Any] | None) -> None:
+    """Download `url` into `part`, after the bytes that are there."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         reply = urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # the part is the whole file already
-            raise
-    else:
-        with reply, part.open("ab" if reply.status == 206 else "wb") as stream:
-            total = stream.tell() + int(reply.headers.get("Content-Length") or 0)
-            while block := reply.read(_BLOCK):
-                stream.write(block)
-                if progress is not None:
-                    progress(stream.tell(), total)
-    shutil.move(part, output_file)
+        if error.code == 416:  # the part is the whole file already
+            return
+        raise
+    with reply, part.open("ab" if reply.status == 206 else "wb") as stream:
+        total = stream.tell() + int(reply.headers.get("Content-Length") or 0)
+        while block := reply.read(_BLOCK):
+            stream.write(block)
+            if progress is not None:
+                progress(stream.tell(), total)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def sha256_of(path: Path) -> str:
