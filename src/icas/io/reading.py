@@ -261,6 +261,21 @@ def read_image(
             return upright_rgb(pil, _orientation_of(pil))
 
 
+def read_rgba(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read an image with its alpha channel: (h, w, 4) uint8, or (h, w, 3) where it has none.
+
+    As `read_image`, but transparent pixels keep their color.
+    """
+    with open_image(path, max_pixels, pixels=True) as pil:
+        pil.load()
+        orientation = _orientation_of(pil)
+        if not pil.has_transparency_data or pil.mode.startswith("I"):
+            return upright_rgb(pil, orientation)
+        rgba = pil.convert("RGBA")
+        alpha = upright_rgb(rgba.getchannel("A"), orientation)[..., :1]
+        return np.concatenate([upright_rgb(rgba.convert("RGB"), orientation), alpha], axis=2)
+
+
 def _as_stored(size: Size | int, pil: ImageFile.ImageFile) -> Size:
     """The least width and height of the stored `pil`, which may have to be turned."""
     if isinstance(size, int):

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from icas.cli.console import Console
-from icas.common.errors import IcasError, UnreadableImageError
+from icas.common.errors import ConflictError, IcasError, UnreadableImageError
 from icas.io.files import write_whole
 from icas.io.formats import os_reason
 from icas.io.reading import Image, read_image, resize, write_image
 from icas.notebook.html import plural
 from icas.parallel.executors import start_workers
 from icas.segmentimg.document.document import PaintDocument
+from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.formats.autosave import autosave_path, write_autosave
+from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import (
     ImageFile,
     digest_of,
@@ -53,6 +55,10 @@ class ImageResult:
     kept: bool = False
     matches: int = 0
     """Positions at which templates were found."""
+    ignored: tuple[str, ...] = ()
+    """Lines about loaded files or shapes that are ignored."""
+    left_out: tuple[str, ...] = ()
+    """Lines about annotations that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class SegmentReport:
     def failed(self) -> tuple[ImageResult, ...]:
         """Images that could not be segmented."""
         return tuple(result for result in self.results if result.error)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all images and annotations could be read."""
+        return not any(result.error or result.left_out for result in self.results)
 
     def summary(self) -> str:
         """The last line of the command."""
@@ -94,6 +105,9 @@ def segment_files(
     segmenter = settings.make_segmenter()
     templates = settings.template_set()
     pictures = find_image_files(paths, settings.out, settings.recursive)
+    classes = settings.classes()
+    if settings.paints and settings.resume is not False:
+        classes = folder_classes(pictures, classes)
     results = []
     # one at a time into the one COCO file, so that its ids do not depend on the order of workers
     jobs = 1 if "coco" in settings.painted_saves else settings.jobs
@@ -101,10 +115,12 @@ def segment_files(
         start_workers("threads", jobs) as workers,
         console.bar(len(pictures), settings.method, "images") as bar,
     ):
-        tasks = ((picture, segmenter, settings, templates) for picture in pictures)
+        tasks = ((picture, segmenter, settings, templates, classes) for picture in pictures)
         for result in workers.ordered(segment_file, tasks):
             results.append(result)
             bar.update(1)
+            for line in (*result.ignored, *result.left_out):
+                console.warn(line)
             if result.error:
                 console.warn(f"unreadable: {result.picture.path}: {result.error}")
             else:
@@ -114,18 +130,24 @@ def segment_files(
 
 
 def segment_file(
-    picture: ImageFile, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+    picture: ImageFile,
+    segmenter: Segmenter,
+    settings: SegmentSettings,
+    templates: TemplateSet,
+    classes: Palette,
 ) -> ImageResult:
     """Read, segment and write one image; paint its templates if there are any."""
     about = {**method_record(segmenter, settings.work_size), **templates.record()}
     try:
         digest = digest_of(picture.path)
+        if settings.paints or "json" in settings.segment_saves:
+            _check_record(picture)
         if settings.resume:
             kept = _finished_segments(picture, digest, about, settings)
             if kept is not None:
                 return ImageResult(picture, kept, kept=True)
         if settings.paints:
-            return _paint_file(picture, segmenter, settings, templates)
+            return _paint_file(picture, segmenter, settings, templates, classes)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
     except UnreadableImageError as error:
         return ImageResult(picture, error=str(error))
@@ -137,12 +159,24 @@ def segment_file(
     return ImageResult(picture, count_of(labels), seconds)
 
 
+def _check_record(picture: ImageFile) -> None:
+    """Raise UnreadableImageError where NAME.json is damaged or of another program."""
+    try:
+        saved_record(picture)
+    except ConflictError as error:
+        raise UnreadableImageError(str(error)) from None
+
+
 def _paint_file(
-    picture: ImageFile, segmenter: Segmenter, settings: SegmentSettings, templates: TemplateSet
+    picture: ImageFile,
+    segmenter: Segmenter,
+    settings: SegmentSettings,
+    templates: TemplateSet,
+    classes: Palette,
 ) -> ImageResult:
     """Paint templates over what was painted before, and write everything."""
     start = time.perf_counter()
-    opener = settings.make_opener()
+    opener = settings.make_opener(classes=classes)
     opened = opener.open(picture)
     document, matches = opened.document, 0
     # paint of an earlier run without windows is replaced
@@ -165,7 +199,8 @@ def _paint_file(
         opened.save(settings.painted_saves, settings.portable_names)
         _update_autosave(opened)
     seconds = time.perf_counter() - start
-    return ImageResult(picture, count_of(document.first), seconds, matches=matches)
+    segments, ignored, left_out = count_of(document.first), opened.ignored, opened.left_out
+    return ImageResult(picture, segments, seconds, "", False, matches, ignored, left_out)
 
 
 def _digest_of(document: PaintDocument) -> str:
@@ -188,11 +223,11 @@ def _finished_segments(
 ) -> int | None:
     """Number of segments in the result of an earlier run with the same settings."""
     wanted = [
-        picture.file(".json" if name == "json" else f"_{name}.png")
+        picture.record_file if name == "json" else picture.file(f"_{name}.png")
         for name in settings.segment_saves
     ]
     try:
-        record = json.loads(picture.file(".json").read_text(encoding="utf-8"))
+        record = json.loads(picture.record_file.read_text(encoding="utf-8"))
         if settings.paints:
             wanted += [picture.out / name for name in record["painted_files"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -232,7 +267,7 @@ def _write(
             record.update(entries)
         if "json" in saves:
             content = json.dumps({**before, **record}, indent=2) + "\n"
-            write_whole(picture.file(".json"), content.encode())
+            write_whole(picture.record_file, content.encode())
     except OSError as error:
         reason = "not a folder" if isinstance(error, FileExistsError) else os_reason(error)
         raise IcasError(f"cannot write to {picture.out}: {reason}") from error

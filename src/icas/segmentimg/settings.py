@@ -193,15 +193,20 @@ class SegmentSettings:
         """The method with its options."""
         return make_segmenter(self.method, **self.options)
 
-    def make_opener(self, *, interactive: bool = False) -> ImageOpener:
-        """Opener of images to paint, `interactive` in windows; UsageError for a bad palette."""
+    def make_opener(
+        self, *, interactive: bool = False, classes: Palette | None = None
+    ) -> ImageOpener:
+        """Opener of images to paint, `interactive` in windows; UsageError for a bad palette.
+
+        `classes`: default those of the palette.
+        """
         from icas.segmentimg.session.open import ImageOpener
 
         return ImageOpener(
             self.make_segmenter(),
             self.work_size,
             self.max_pixels,
-            self.classes(),
+            self.classes() if classes is None else classes,
             self.resume is not False,
             interactive,
         )

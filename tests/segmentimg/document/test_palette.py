@@ -131,7 +131,8 @@ def test_a_text_gives_a_class_a_line(tmp_path):
         ("car,#cc0000\ntree,#CC0000\n", "line 2: colour #cc0000 is already used in line 1"),
         ("# nothing\n\n", "has no classes"),
         ("", "has no classes"),
-        (b"\xff\xfec\x00a\x00r\x00", "neither an image nor a UTF-8 text"),
+        ("car".encode("utf-16"), "line 1: 'car': expected name,#rrggbb"),
+        (b"\xff\xfec\x00a\x00r", "neither an image nor a text file"),
     ],
 )
 def test_a_wrong_text_is_reported_with_file_and_line(tmp_path, content, words):

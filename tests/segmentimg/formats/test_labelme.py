@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageDraw
 from skimage import draw
 
 from icas import UsageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
-from icas.segmentimg.formats.labelme import is_labelme_of, labelme_bytes, read_labelme
+from icas.segmentimg.formats.labelme import (
+    is_labelme_of,
+    labelme_bytes,
+    read_labelme,
+    read_shapes,
+)
 
 CLASSES = Palette([PaintClass("car", (204, 0, 0)), PaintClass("tree", (0, 102, 0))])
 class_maps = hnp.arrays(
@@ -37,8 +42,8 @@ def shape(kind, points, label="car", **more):
 
 
 def drawn(folder, kind, points, size=(40, 60)):
-    painting, notes = read_labelme(write(folder, [shape(kind, points)], size), size, CLASSES)
-    assert notes == []
+    painting, *lines = read_labelme(write(folder, [shape(kind, points)], size), size, CLASSES)
+    assert lines == [[], []]
     return painting.class_map == 1
 
 
@@ -56,10 +61,10 @@ def away(start, end, size=(40, 60)):
 def test_masks_come_back_exactly(tmp_path_factory, class_map):
     path = tmp_path_factory.mktemp("labelme") / "a.json"
     path.write_bytes(labelme_bytes(Painting(class_map, CLASSES), "../a.jpg"))
-    found, notes = read_labelme(path, class_map.shape, CLASSES)
+    found, *lines = read_labelme(path, class_map.shape, CLASSES)
     assert (found.class_map == class_map).all()
     assert found.classes == CLASSES
-    assert notes == []
+    assert lines == [[], []]
 
 
 def test_the_file_is_as_labelme_writes_it():
@@ -126,8 +131,8 @@ def test_what_has_no_area_is_reported(tmp_path):
         shape("linestrip", [[0, 0], [9, 9], [3, 4]]),
         shape("rectangle", [[0, 0], [3, 3]], "tree"),
     ]
-    painting, notes = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
-    assert len(notes) == 3
+    painting, notes, left_out = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
+    assert (len(notes), left_out) == (3, [])
     assert all(word in notes[1] for word in ("a.json", "shape 2", "point", "'tree'"))
     assert painting.painted() == {2: 16}
 
@@ -139,7 +144,7 @@ def test_labels_go_by_name_and_new_ones_get_the_next_free_colour(tmp_path):
         shape("rectangle", [[x + 5 * number, y] for x, y in box], label)
         for number, label in enumerate(labels)
     ]
-    painting, _ = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
+    painting, *_ = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
     ours = [one.color for one in default_palette()]
     assert [one.name for one in painting.classes] == ["car", "tree", "dog", "cat"]
     assert [one.color for one in painting.classes[2:]] == ours[1:3]
@@ -148,47 +153,173 @@ def test_labels_go_by_name_and_new_ones_get_the_next_free_colour(tmp_path):
 
 def test_the_later_shape_wins(tmp_path):
     shapes = [shape("rectangle", [[0, 0], [9, 9]]), shape("rectangle", [[5, 0], [9, 9]], "tree")]
-    painting, _ = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
+    painting, *_ = read_labelme(write(tmp_path, shapes), (40, 60), CLASSES)
     assert painting.painted() == {1: 50, 2: 50}
 
 
-def test_more_labels_than_colours_are_reported(tmp_path):
-    shapes = [shape("rectangle", [[0, 0], [3, 3]], f"label {number}") for number in range(25)]
-    with pytest.raises(UsageError, match="more labels than the default palette has colours"):
-        read_labelme(write(tmp_path, shapes), (40, 60))
+def test_more_labels_than_default_colors_get_distinct_ones(tmp_path):
+    shapes = [
+        shape("rectangle", [[number % 60, number // 60]] * 2, f"label {number}")
+        for number in range(300)
+    ]
+    painting, *_ = read_labelme(write(tmp_path, shapes), (40, 60))
+    colors = [entry.color for entry in painting.classes]
+    assert len(colors) == len(set(colors)) == 300
+    assert colors[:24] == [entry.color for entry in default_palette()]
+    assert painting.class_map.ravel()[:300].tolist() == list(range(1, 301))
+
+
+def mask_entry(mask, points, **more):
+    data = io.BytesIO()
+    Image.fromarray(np.asarray(mask, np.uint8)).save(data, "PNG")
+    return shape("mask", points, mask=base64.b64encode(data.getvalue()).decode(), **more)
 
 
 @pytest.mark.parametrize(
     ("one", "words"),
     [
         (shape("polygon", [[0, 0], [1, 1]]), "polygon with 2 points"),
-        (shape("rectangle", [[0, 0]]), "rectangle with 1 points"),
-        (shape("spiral", [[0, 0]]), "spiral"),
+        (shape("rectangle", [[0, 0]]), "rectangle with 1 point"),
+        (shape("rectangle", [[0, 0], [1, 1], [2, 3]]), "rectangle with 3 points"),
+        (shape("circle", [[0, 0], [1, 1], [2, 3]]), "circle with 3 points"),
+        (shape("cuboid", [[0, 0], [1, 1], [2, 3]]), "cuboid with 3 points"),
+        (shape("spiral", [[0, 0]]), "unknown type 'spiral'"),
         (shape("polygon", [[0, 0], [1, math.nan], [2, 2]]), "far outside"),
         (shape("polygon", [[0, 0], [1, 1e30], [2, 2]]), "far outside"),
-        (shape("polygon", None), "shape 2"),
-        (shape("polygon", [[0, 0, 0]]), "shape 2"),
-        (shape("rectangle", [[0, 0], [1, 1]], None), "label None is not text"),
-        (shape("rectangle", [[0, 0], [1, 1]], ""), "class name"),
+        (shape("polygon", [[70, 0], [80, 1], [75, 9]]), "without pixels in the image"),
+        (shape("polygon", None), ""),
+        (shape("polygon", [[0]]), ""),
+        (shape("rectangle", [[0, 0], [1, 1]], None), "no label"),
+        (shape("rectangle", [[0, 0], [1, 1]], ""), "label is blank"),
+        (shape("rectangle", [[0, 0], [1, 1]], [1]), "not text"),
         (shape("mask", [[0, 0], [1, 1]]), "no 'mask'"),
         (shape("mask", [[0, 0], [1, 1]], mask="%%%"), "mask is damaged"),
-        ({"points": []}, "no 'label'"),
-        ("nonsense", "shape 2"),
+        (shape("mask", [[0, 0], [1, 1]], mask=7), "mask is damaged"),
+        (mask_entry([[1]], []), "mask without a position"),
+        (mask_entry([[1, 1]], [[60, 3], [61, 3]]), "without pixels in the image"),
+        (mask_entry(np.ones((200, 200)), [[0, 0], [199, 199]]), "larger than the image"),
+        ({"points": []}, "no label"),
+        ("nonsense", ""),
+        (None, ""),
     ],
 )
-def test_a_wrong_shape_is_reported_with_its_number(tmp_path, one, words):
-    path = write(tmp_path, [shape("rectangle", [[0, 0], [1, 1]]), one])
-    with pytest.raises(UsageError, match=words) as reported:
-        read_labelme(path, (40, 60), CLASSES)
-    assert f"{path}: shape 2" in str(reported.value)
-    assert "\n" not in str(reported.value)
+def test_an_invalid_shape_is_left_out_and_the_others_are_taken(tmp_path, one, words):
+    box = shape("rectangle", [[0, 0], [1, 1]])
+    path = write(tmp_path, [box, one, {**box, "label": "tree", "points": [[5, 5], [6, 6]]}])
+    painting, notes, left_out = read_labelme(path, (40, 60), CLASSES)
+    assert painting.painted() == {1: 4, 2: 4}
+    assert notes == []
+    (line,) = left_out
+    assert line.startswith(f"{path}: shape 2 is left out: ")
+    assert words in line
+    assert "\n" not in line
 
 
-def test_a_mask_beyond_the_picture_is_reported(tmp_path):
-    reported = json.loads(labelme_bytes(Painting(np.ones((4, 4), int), CLASSES), "a.jpg"))
-    reported["shapes"][0]["points"] = [[58, 38], [61, 41]]
-    with pytest.raises(UsageError, match="beyond the image"):
-        read_labelme(write(tmp_path, reported["shapes"]), (40, 60), CLASSES)
+@pytest.mark.parametrize(("label", "name"), [(7, "7"), (1.5, "1.5"), ("a\nb", "a b"), ("猫", "猫")])
+def test_labels_become_one_line_of_text(tmp_path, label, name):
+    path = write(tmp_path, [shape("rectangle", [[0, 0], [1, 1]], label)])
+    painting, notes, left_out = read_labelme(path, (40, 60), CLASSES)
+    assert painting.classes[-1].name == name
+    assert (notes, left_out) == ([], [])
+
+
+@pytest.mark.parametrize("corner", [(58, 38), (-2, -2), (-1, 39), (58, -2)])
+def test_a_mask_over_the_border_is_clipped(tmp_path, corner):
+    mask = np.arange(16).reshape(4, 4) % 3 > 0
+    x, y = corner
+    path = write(tmp_path, [mask_entry(mask, [[x, y], [x + 3, y + 3]])])
+    painting, _, left_out = read_labelme(path, (40, 60), CLASSES)
+    whole = np.zeros((80, 100), bool)
+    whole[20 + y : 24 + y, 20 + x : 24 + x] = mask
+    assert ((painting.class_map == 1) == whole[20:60, 20:80]).all()
+    assert left_out == [f"{path}: shape 1 is clipped: the mask extends beyond the image"]
+
+
+# What labelme and X-AnyLabeling fill, drawn with Pillow.
+SQUARE = [[20, 5], [45, 12], [38, 30], [13, 23]]
+
+
+def filled(draw):
+    canvas = Image.new("1", (60, 40))
+    draw(ImageDraw.Draw(canvas))
+    return np.asarray(canvas)
+
+
+def ellipse_mask(centre, first, second):
+    """Pixels within an ellipse given by its half axes."""
+    y, x = np.mgrid[:40, :60].astype(float)
+    offset = np.stack([x - centre[0], y - centre[1]])
+    turned = np.linalg.solve(np.array([first, second], float).T, offset.reshape(2, -1))
+    return (turned**2).sum(axis=0).reshape(40, 60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "draw"),
+    [
+        ("polygon", SQUARE[:3], lambda draw: draw.polygon([*map(tuple, SQUARE[:3])], 1, 1)),
+        (None, SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        ("Polygon", SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        ("rectangle", [[5, 9], [20, 30]], lambda draw: draw.rectangle((5, 9, 20, 30), 1, 1)),
+        ("rectangle", SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        ("rotation", SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        ("oriented_rectangle", SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        ("quadrilateral", SQUARE, lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1)),
+        (
+            "cuboid",
+            [*SQUARE, [50, 5], [59, 5], [59, 30], [50, 30]],
+            lambda draw: draw.polygon([*map(tuple, SQUARE)], 1, 1),
+        ),
+        ("circle", [[30, 20], [36, 28]], lambda draw: draw.ellipse((20, 10, 40, 30), 1, 1)),
+        ("ellipse", [[10, 5], [40, 25]], lambda draw: draw.ellipse((10, 5, 40, 25), 1, 1)),
+    ],
+)
+def test_shapes_are_filled_as_their_programs_do(tmp_path, kind, points, draw):
+    assert (drawn(tmp_path, kind, points) == filled(draw)).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "first", "second"),
+    [
+        ([[10, 20], [30, 5], [50, 20], [30, 35]], (20, 0), (0, 15)),
+        ([[10, 5], [50, 5], [50, 35], [10, 35]], (20, 0), (0, 15)),
+        ([[20, 10], [35, 15], [40, 30], [25, 25]], (10, 10), (5, -5)),
+        ([[20, 10], [40, 30], [45, 25], [25, 5]], (10, 10), (-2.5, 2.5)),
+    ],
+)
+def test_ellipses_of_four_points(tmp_path, points, first, second):
+    found = drawn(tmp_path, "ellipse", points)
+    distance = ellipse_mask(np.mean(points, axis=0), first, second)
+    assert found[distance <= 0.7].all()
+    assert not found[distance >= 2.0].any()
+
+
+def test_groups_flags_and_descriptions_are_kept(tmp_path):
+    extra = {"group_id": 4, "flags": {"occluded": True}, "description": "left", "score": 0.5}
+    shapes = [
+        shape("rectangle", [[0, 0], [9, 9]], **extra),
+        shape("rectangle", [[20, 0], [29, 9]], group_id=0),
+        shape("rectangle", [[40, 0], [49, 9]]),
+        shape("rectangle", [[0, 20], [9, 29]], "tree", description="old"),
+        shape("linestrip", [[0, 0], [9, 9]], "road", group_id=2),
+    ]
+    path = write(tmp_path, shapes, flags={"night": True})
+    size = (40, 60)
+    painting, *_ = read_labelme(path, size, CLASSES)
+    grown = painting.class_map.copy()
+    grown[30:34, 0:10] = 2  # more of the tree
+    grown[5:10, 0:10] = 0
+    again = Painting(grown, painting.classes)
+    data = json.loads(labelme_bytes(again, "a.jpg", read_shapes(path, size)))
+    assert data["flags"] == {"night": True}
+    first, second, third, tree, line = data["shapes"]
+    assert {key: first[key] for key in extra} == extra
+    assert (second["group_id"], third["group_id"]) == (0, None)
+    assert tree["description"] == "old"
+    assert line == shapes[-1]
+    path.write_text(json.dumps(data))
+    found, notes, left_out = read_labelme(path, size, CLASSES)
+    assert (found.class_map == grown).all()
+    assert (len(notes), left_out) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +338,17 @@ def test_a_wrong_file_is_reported(tmp_path, content, words):
 
 def test_a_file_without_a_size_is_taken(tmp_path):
     path = write(tmp_path, [shape("rectangle", [[0, 0], [3, 3]])], imageHeight=None)
-    assert read_labelme(path, (40, 60), CLASSES)[0].painted() == {1: 16}
+    assert read_labelme(path, (40, 60), CLASSES).painting.painted() == {1: 16}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "gb18030", "cp932"])
+def test_files_in_other_encodings(tmp_path, encoding):
+    label = "カップ" if encoding == "cp932" else "杯子"
+    path = write(tmp_path, [shape("rectangle", [[0, 0], [3, 3]], label)])
+    text = json.dumps(json.loads(path.read_text()), ensure_ascii=False)
+    path.write_bytes(text.encode(encoding))
+    assert is_labelme_of(path, tmp_path / "a.jpg")
+    assert read_labelme(path, (40, 60)).painting.classes[-1].name == label
 
 
 def test_a_namesake_s_file_is_not_a_pictures_own(tmp_path):

@@ -19,6 +19,7 @@ from icas import IcasError, UsageError
 from icas.common.errors import ConflictError, UnreadableImageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import masks
+from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import labelme_bytes
 from icas.segmentimg.formats.load import load_painting
@@ -224,7 +225,6 @@ def test_the_keys_of_a_json_of_ours_are_kept(picture):
 @pytest.mark.parametrize(
     ("name", "content", "saves"),
     [
-        ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', ("masks",)),
         ("a.json", "[]", ("masks",)),
         ("a.json", '{"icas": ', ("masks",)),
         ("coco.json", '{"images": []}', ("masks", "coco")),
@@ -397,19 +397,63 @@ def test_labelme_s_own_file_beside_the_picture_is_loaded(picture):
     assert "point" in found.notes[0]
 
 
-@pytest.mark.parametrize("content", ['{"a": 1}', "not json", "", b"\xff\xfe"])
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1]", '{"version": 1, "flags": {}}'])
 def test_another_program_s_json_beside_the_picture_is_passed_over(picture, content):
-    path = picture.path.with_suffix(".json")
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    picture.path.with_suffix(".json").write_text(content)
     assert load_painting(picture, (1, 3)) is None
 
 
-def test_labelme_s_file_is_loaded_where_everything_lies_in_one_folder(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [b"not json", b"", b"\xff\xfe", b"\x81\xff\0", b"[" * 100_000, b'{"shapes": 7, "flags": {}}'],
+)
+def test_a_json_beside_the_picture_that_cannot_be_read_is_refused(picture, content):
+    path = picture.path.with_suffix(".json")
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.json"):
+        load_painting(picture, (1, 3))
+
+
+def test_labelme_s_file_in_the_folder_of_the_results_is_loaded_and_kept(tmp_path):
     picture = ImageFile(tmp_path / "a.jpg", tmp_path, "a")
-    picture.file(".json").write_bytes(labelme_bytes(painting([1, 0]), "a.jpg"))
+    labelme = picture.file(".json")
+    labelme.write_bytes(content := labelme_bytes(painting([1, 0]), "a.jpg"))
     assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[1, 0]]
-    with pytest.raises(ConflictError, match="another program"):
-        save(picture, painting([1, 0]))
+    save(picture, painting([0, 1]))
+    assert labelme.read_bytes() == content
+    assert picture.record_file == tmp_path / "a.icas.json"
+    assert saved_record(picture)["classes"][0]["name"] == "car"
+    assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[0, 1]]
+    labelme.unlink()
+    assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[0, 1]]
+
+
+def test_annotations_newer_than_an_empty_save_are_loaded(picture):
+    save(picture, painting([0, 0]))
+    path = picture.path.with_suffix(".json")
+    path.write_bytes(labelme_bytes(painting([1, 0]), "a.jpg"))
+    saved = picture.record_file.stat().st_mtime
+    os.utime(path, (saved - 10, saved - 10))
+    assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[0, 0]]
+    os.utime(path, (saved + 10, saved + 10))
+    assert loaded(picture, (1, 2), CLASSES).class_map.tolist() == [[1, 0]]
+
+
+def test_a_label_has_one_color_in_all_images_of_a_folder(tmp_path):
+    pictures = []
+    for name, label in (("a", "cat"), ("b", "dog"), ("c", "cat")):
+        pictures.append(ImageFile(tmp_path / f"{name}.jpg", tmp_path / "out", name))
+        own = Palette([PaintClass(label, (1, 2, 3))])
+        data = labelme_bytes(Painting(np.ones((1, 2), int), own), f"{name}.jpg")
+        (tmp_path / f"{name}.json").write_bytes(data)
+    palette = folder_classes(pictures, CLASSES)
+    assert [entry.name for entry in palette] == ["car", "tree", "night", "cat", "dog"]
+    save(pictures[1], loaded(pictures[1], (1, 2), palette))
+    (tmp_path / "a.json").unlink()  # dog keeps the color that it was saved with
+    again = folder_classes(pictures, CLASSES)
+    assert {entry.name: entry.color for entry in again} == {
+        entry.name: entry.color for entry in palette
+    }
 
 
 @pytest.mark.parametrize("saves", [("masks",), ("labels",), ("labelme",), ("coco",)])

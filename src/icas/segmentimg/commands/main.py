@@ -93,7 +93,7 @@ def _segment(given: dict[str, Any]) -> int:
 
     report = segment_files(paths, settings, console)
     console.line(report.summary())
-    return SOME_UNREADABLE if report.failed else 0
+    return 0 if report.complete else SOME_UNREADABLE
 
 
 def _paint(paths: list[str], settings: Any, console: Console) -> int:
@@ -105,8 +105,11 @@ def _paint(paths: list[str], settings: Any, console: Console) -> int:
         console.warn(f"unreadable: {path}: {reason}")
     for path, reason in summary.failed.items():
         console.warn(f"not saved: {path}: {reason}")
+    for line in summary.left_out:
+        console.warn(line)
     console.line(summary.line())
-    code = FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+    incomplete = summary.unreadable or summary.left_out
+    code = FAILED if summary.failed else SOME_UNREADABLE if incomplete else 0
     if not summary.ended:
         _leave(code)
     return code

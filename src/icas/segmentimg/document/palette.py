@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +16,12 @@ from numpy.typing import NDArray
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.formats import image_kind, os_reason, read_head
 from icas.io.reading import Image, read_image
+from icas.io.text import decode_text
 
 Color = tuple[int, int, int]
 """Red, green, blue, 0-255."""
+MAX_CLASSES = 32_767
+"""Numbers that a class map can hold."""
 MAX_FLAT_COLORS = 64
 """Images with more colors than this are reduced to their dominant colors."""
 MAX_DOMINANT_COLORS = 32
@@ -98,14 +103,35 @@ class Palette(tuple[PaintClass, ...]):
             colors.add(entry.color)
         return Palette(classes)
 
-    def with_name(self, name: str, color: Callable[[], Color]) -> tuple[Palette, int]:
-        """A palette with the class `name`, in the given color where it is new, and its number."""
-        for number, known in enumerate(self, start=1):
-            if known.name == name:
-                return self, number
-        new = PaintClass(name, color())
-        joined = self.joined([new])
-        return joined, joined.numbers()[new.color]
+    def names(self) -> set[str]:
+        """Names of the classes."""
+        return {entry.name for entry in self}
+
+    def with_names(
+        self,
+        names: Iterable[str],
+        colors: Mapping[str, Color] | None = None,
+        avoid: Collection[Color] = (),
+    ) -> tuple[Palette, dict[str, int]]:
+        """These classes and new ones for unknown `names`; and the class number of each name.
+
+        A new class has its color of `colors`, or else the next one that is free and not in `avoid`.
+        Where another class has the color of `colors`, the name stands for that class.
+        """
+        classes = list(self)
+        by_name = {entry.name: number for number, entry in enumerate(self, start=1)}
+        by_color = self.numbers()
+        for name in names:
+            if name in by_name:
+                continue
+            if len(classes) == MAX_CLASSES:
+                raise UsageError(f"more than {MAX_CLASSES:,} classes")
+            color = (colors or {}).get(name) or free_color({*by_color, *avoid})
+            if color not in by_color:
+                classes.append(PaintClass(name, color))
+                by_color[color] = len(classes)
+            by_name[name] = by_color[color]
+        return Palette(classes), by_name
 
     def numbers(self) -> dict[Color, int]:
         """Class number of each color."""
@@ -139,9 +165,65 @@ class Painting:
         return {int(number): int(counts[number]) for number in np.flatnonzero(counts) if number}
 
 
+def class_name(label: object) -> str:
+    """A label of another program as the name of a class: one line of printable text.
+
+    Numbers become text. UsageError for a label that is blank or has another type.
+    """
+    if not isinstance(label, (str, int, float)):
+        raise UsageError("no label" if label is None else f"label {str(label)[:40]!r} is not text")
+    text = str(label)
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    name = text if text == printable else " ".join(printable.split())
+    if not name.strip():
+        raise UsageError("label is blank")
+    return name
+
+
+@functools.cache
 def default_palette() -> Palette:
     """24 colors that are easy to distinguish; the first is red, (204, 0, 0)."""
     return Palette(map(_parse_class, _DEFAULTS.split(";")))
+
+
+def free_color(taken: Container[Color]) -> Color:
+    """The first color of the default palette, or else beyond it, that is not in `taken`."""
+    return next(color for color in _all_colors() if color not in taken)
+
+
+def _all_colors() -> Iterator[Color]:
+    """The default palette, then RGB grids of 6, 16 and 32 levels, without repetition."""
+    yield from (entry.color for entry in default_palette())
+    yield from _distinct_colors(6)
+    yield from _distinct_colors(16)
+    side = range(4, 256, 8)
+    yield from itertools.product(side, side, side)
+
+
+@functools.cache
+def _distinct_colors(levels: int) -> tuple[Color, ...]:
+    """Colors of a grid; always the one with the greatest CIELAB distance to those before."""
+    before = [entry.color for entry in default_palette()]
+    before += _distinct_colors(6) if levels > 6 else ()
+    side = np.linspace(0, 255, levels).round().astype(np.uint8)
+    grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    lab, distances = _lab(grid), np.full(len(grid), np.inf)
+    for color in _lab(np.array(before, np.uint8)):
+        np.minimum(distances, np.linalg.norm(lab - color, axis=1), out=distances)
+    chosen: list[Color] = []
+    while distances[farthest := int(distances.argmax())] > 0:
+        red, green, blue = grid[farthest].tolist()
+        chosen.append((red, green, blue))
+        np.minimum(distances, np.linalg.norm(lab - lab[farthest], axis=1), out=distances)
+    return tuple(chosen)
+
+
+def _lab(colors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 3): sRGB colors in CIELAB."""
+    import cv2
+
+    pixels = colors.reshape(1, -1, 3).astype(np.float32) / np.float32(255)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[0], np.float32)
 
 
 def hex_code(color: Color) -> str:
@@ -166,11 +248,11 @@ def read_palette(path: str | Path) -> Palette:
     try:
         if image_kind(read_head(file)) is not None:
             return _image_palette(read_image(file))
-        return _text_palette(file.read_bytes().decode("utf-8-sig"), str(file))
+        return _text_palette(decode_text(file.read_bytes()), str(file))
     except UnreadableImageError as error:
         raise UsageError(f"cannot read palette {file}: {error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"palette {file} is neither an image nor a UTF-8 text file") from None
+        raise UsageError(f"palette {file} is neither an image nor a text file") from None
     except OSError as error:
         raise UsageError(f"cannot read palette {file}: {os_reason(error)}") from None
 

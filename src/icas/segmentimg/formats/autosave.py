@@ -98,7 +98,7 @@ def saved_since(picture: ImageFile, kept: Autosave) -> bool:
     This happens if the process died or the disk failed right after a save.
     """
     try:
-        later = picture.file(".json").stat().st_mtime_ns > autosave_path(picture).stat().st_mtime_ns
+        later = picture.record_file.stat().st_mtime_ns > autosave_path(picture).stat().st_mtime_ns
     except OSError:
         return False
     return later and painting_stamps(picture) != dict(kept.files)

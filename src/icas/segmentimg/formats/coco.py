@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from icas.segmentimg.labels.labels import bounding_box
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")
+MAX_SHIFT = 60
+"""Bits of a number in compressed run lengths."""
 Rle = dict[str, Any]
 """``{"size": [h, w], "counts": …}``: runs by columns, the first one not painted."""
 
@@ -29,7 +30,7 @@ class Coco(PaintFormat):
     """The file ``coco.json`` of the output folder, shared by all its images."""
 
     def check(self, image: ImageFile) -> None:
-        if image.file(".json").name.casefold() == COCO_NAME:
+        if image.record_file.name.casefold() == COCO_NAME:
             raise ConflictError(
                 f"{image.path}: its record would overwrite {COCO_NAME}: rename the image, or leave"
                 " coco out of --save"
@@ -73,6 +74,8 @@ def _run_lengths(text: str) -> Iterator[int]:
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
+            if shift > MAX_SHIFT:
+                raise UsageError("run lengths are damaged")
             continue
         if bits & 16:
             value -= 1 << shift
@@ -125,14 +128,17 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         return None
     try:
         class_map = np.zeros((int(image["height"]), int(image["width"])), np.int16)
-        categories = {entry["id"]: entry for entry in content["categories"]}
+        names = {entry["id"]: entry.get("name") for entry in content["categories"]}
+        colors = {
+            entry.get("name"): _color(entry) for entry in content["categories"] if "color" in entry
+        }
         for entry in content["annotations"]:
             if entry.get("image_id") == image["id"]:
-                category = categories[entry["category_id"]]
-                classes, number = classes.with_name(category["name"], partial(_color, category))
-                class_map[decode_rle(entry["segmentation"])] = number
+                name = names[entry["category_id"]]
+                classes, numbers = classes.with_names([name], colors)
+                class_map[decode_rle(entry["segmentation"])] = numbers[name]
         return Painting(class_map, classes)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, MemoryError, OverflowError) as error:
         raise ConflictError(
             f"{path}: entry of {file_name} is damaged ({error}): repair the file or move it away"
         ) from None

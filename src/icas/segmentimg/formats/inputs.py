@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -17,9 +18,13 @@ from icas.io.files import beside
 from icas.io.find import find_images
 from icas.io.formats import os_reason, require_file
 from icas.io.reading import Image
+from icas.io.text import decode_text
 from icas.segmentimg.segmenters import Segmenter
 
 Record = dict[str, Any]
+OTHER_RECORD = ".icas.json"
+"""Ending of the record where the usual name is taken."""
+_LABELME_KEYS = {"imagePath", "imageData", "imageHeight", "imageWidth"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class ImageFile:
     def file(self, ending: str) -> Path:
         """``out/NAME_segments.png`` for ``_segments.png``."""
         return self.out / f"{self.name}{ending}"
+
+    @property
+    def record_file(self) -> Path:
+        """NAME.json; NAME.icas.json in a folder where labelme has written NAME.json."""
+        usual, other = self.file(".json"), self.file(OTHER_RECORD)
+        return other if other.exists() or is_annotation(usual) else usual
 
 
 def find_image_files(
@@ -78,7 +89,7 @@ def find_image_files(
 def read_json(path: Path, error_class: type[IcasError]) -> Any:
     """The JSON in a file; None where there is no file, `error_class` where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -87,9 +98,45 @@ def read_json(path: Path, error_class: type[IcasError]) -> Any:
         raise error_class(f"{path} is not valid JSON: repair it or move it away") from None
 
 
+def parse_json(data: bytes) -> Any:
+    """The JSON in bytes of any text encoding; ValueError where it is not valid."""
+    try:
+        return json.loads(decode_text(data))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether a JSON file is of labelme or of a program with the same format, even if damaged."""
+    try:
+        stat = path.stat()
+        return _is_annotation(path, stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_annotation(path: Path, _size: int, _time: int) -> bool:
+    data = path.read_bytes()
+    try:
+        content = parse_json(data)
+    except ValueError:
+        plain = data.replace(b"\0", b"")  # of UTF-16
+        return b'"shapes"' in plain and b'"icas"' not in plain
+    return has_labelme_keys(content)
+
+
+def has_labelme_keys(content: object) -> bool:
+    """Whether parsed JSON is of labelme, perhaps damaged."""
+    if not isinstance(content, dict) or "icas" in content:
+        return False
+    known = len(content.keys() & _LABELME_KEYS)
+    return known >= 2 or ("shapes" in content and (known > 0 or "flags" in content))
+
+
 def saved_record(picture: ImageFile) -> Record | None:
-    """The content of NAME.json; None where there is none, ConflictError for a foreign file."""
-    path = picture.file(".json")
+    """The content of the record; None where there is none, ConflictError for a foreign file."""
+    path = picture.record_file
     record = read_json(path, ConflictError)
     if record is None:
         return None

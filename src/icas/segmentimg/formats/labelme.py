@@ -3,50 +3,128 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
-from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, default_palette
+from icas.common.errors import ConflictError, IcasError, UsageError
+from icas.segmentimg.document.palette import PaintClass, Painting, Palette, class_name
 from icas.segmentimg.formats import Contents, PaintFormat
-from icas.segmentimg.formats.inputs import ImageFile, read_json
+from icas.segmentimg.formats.inputs import (
+    ImageFile,
+    has_labelme_keys,
+    parse_json,
+    read_json,
+)
+from icas.segmentimg.formats.shapes import NO_AREA, Mask, shape_of
 from icas.segmentimg.labels.labels import bounding_box, rows_of
 
 VERSION = "5.5.0"
 """The release of labelme whose format this is."""
 LABELME_ENDING = "_labelme.json"
-NOT_AREAS = ("line", "linestrip", "point", "points")
-Mask = NDArray[np.bool_]
+_WRITTEN = {"label", "points", "shape_type", "mask"}
+"""Keys of a shape that a save replaces; the others are kept."""
 
 
-def labelme_bytes(painting: Painting, image_path: str) -> bytes:
-    """A labelme file with a mask shape per painted class; the image's path relative to it."""
+@dataclass
+class LabelmeShapes:
+    """Shapes of a labelme file."""
+
+    owner: NDArray[np.int32]
+    """(h, w): 0 = no shape, n = ``entries[n - 1]``; where shapes overlap, the later wins."""
+    names: list[str] = field(default_factory=list)
+    """Class of each usable shape."""
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    """The usable shapes, as in the file."""
+    no_area: list[dict[str, Any]] = field(default_factory=list)
+    """Lines and points."""
+    notes: list[str] = field(default_factory=list)
+    """A line for each line or point."""
+    left_out: list[str] = field(default_factory=list)
+    """A line for each shape that cannot be used, or only in part."""
+    flags: dict[str, Any] = field(default_factory=dict)
+    """Flags of the image."""
+
+
+class LabelmePainting(NamedTuple):
+    """The painting of a labelme file, and lines about shapes that are not in it."""
+
+    painting: Painting
+    notes: list[str]
+    """Shapes without an area."""
+    left_out: list[str]
+    """Invalid shapes."""
+
+
+def labelme_bytes(
+    painting: Painting, image_path: str, earlier: LabelmeShapes | None = None
+) -> bytes:
+    """A labelme file with a mask shape per painted class; the image's path relative to it.
+
+    Shapes of `earlier` that have a group, flags, a description or other entries keep them, each
+    in a mask shape of its own. Lines and points of `earlier` are kept as they are.
+    """
     height, width = painting.class_map.shape
-    shapes = [
-        _mask_shape(painting.classes[number - 1].name, painting.class_map == number)
-        for number in painting.painted()
-    ]
+    shapes = []
+    for number in painting.painted():
+        name, mask = painting.classes[number - 1].name, painting.class_map == number
+        shapes += _mask_shapes(name, mask, earlier)
     content = {
         "version": VERSION,
-        "flags": {},
-        "shapes": shapes,
+        "flags": {} if earlier is None else earlier.flags,
+        "shapes": shapes + ([] if earlier is None else earlier.no_area),
         "imagePath": image_path,
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,
     }
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    try:
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # halves of characters in kept entries
+        return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _mask_shapes(name: str, mask: Mask, earlier: LabelmeShapes | None) -> list[dict[str, Any]]:
+    """Mask shapes of a class, those of earlier shapes first."""
+    numbers = (
+        [] if earlier is None else [n for n, own in enumerate(earlier.names, 1) if own == name]
+    )
+    if earlier is None or not any(_kept(earlier.entries[n - 1]) for n in numbers):
+        return [_mask_shape(name, mask)]
+    if len(numbers) == 1:
+        return [_mask_shape(name, mask, _kept(earlier.entries[numbers[0] - 1]))]
+    shapes, rest = [], mask.copy()
+    for number in numbers:
+        kept = _kept(earlier.entries[number - 1])
+        part = mask & (earlier.owner == number)
+        if kept and part.any():
+            shapes.append(_mask_shape(name, part, kept))
+            rest &= ~part
+    return [*shapes, _mask_shape(name, rest)] if rest.any() else shapes
+
+
+def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a shape that a save keeps, of the types that labelme reads."""
+    kept = {key: value for key, value in entry.items() if key not in _WRITTEN and value}
+    group = entry.get("group_id")
+    if isinstance(group, int) and not isinstance(group, bool):
+        kept["group_id"] = group
+    else:
+        kept.pop("group_id", None)
+    flags = kept.get("flags", {})
+    if not isinstance(flags, dict) or not all(isinstance(flag, bool) for flag in flags.values()):
+        del kept["flags"]
+    if not isinstance(kept.get("description", ""), str):
+        del kept["description"]
+    return kept
 
 
 class Labelme(PaintFormat):
@@ -64,7 +142,24 @@ class Labelme(PaintFormat):
         with suppress(ValueError):  # raised for another drive
             source = Path(os.path.relpath(source, image.out.resolve()))
         path = source.as_posix()
-        return {f"{image.name}{LABELME_ENDING}": lambda: labelme_bytes(painting, path)}
+        return {
+            f"{image.name}{LABELME_ENDING}": lambda: labelme_bytes(
+                painting, path, _earlier_shapes(image, painting.class_map.shape)
+            )
+        }
+
+
+def _earlier_shapes(image: ImageFile, size: tuple[int, ...]) -> LabelmeShapes | None:
+    """Shapes of the file to be replaced, or else of labelme's own file, if there is any."""
+    path = image.file(LABELME_ENDING)
+    if not path.exists():
+        path = labelme_file(image.path)
+        if not is_labelme_of(path, image.path):
+            return None
+    try:
+        return read_shapes(path, (size[0], size[1]))
+    except IcasError:
+        return None
 
 
 def json_or_none(path: Path) -> Any:
@@ -75,7 +170,7 @@ def json_or_none(path: Path) -> Any:
         return None
 
 
-def _mask_shape(label: str, mask: Mask) -> dict[str, Any]:
+def _mask_shape(label: str, mask: Mask, kept: dict[str, Any] | None = None) -> dict[str, Any]:
     """A mask shape: corner pixels of its bounding box, and the mask in it as a PNG of 0 and 1."""
     import cv2
 
@@ -88,144 +183,137 @@ def _mask_shape(label: str, mask: Mask) -> dict[str, Any]:
         "description": "",
         "shape_type": "mask",
         "flags": {},
+        **(kept or {}),
         "mask": base64.b64encode(png.tobytes()).decode("ascii"),
     }
 
 
 def is_labelme(content: object) -> bool:
     """Whether parsed JSON is of a labelme file."""
-    if not isinstance(content, dict):
-        return False
-    return isinstance(content.get("shapes"), list) and "imagePath" in content
+    shapes = content.get("shapes") if isinstance(content, dict) else None
+    return isinstance(shapes, list) and has_labelme_keys(content)
+
+
+def labelme_file(image: Path) -> Path:
+    """The file in which labelme saves the shapes of an image."""
+    return image.with_name(f"{image.stem}.json")
 
 
 def is_labelme_of(path: Path, image: Path) -> bool:
     """Whether a file beside an image is a labelme file of it, not of another of its name.
 
-    A truncated file that seems to be one counts, too: `read_labelme` reports it.
+    A damaged file counts too, for `read_shapes` to report it.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        content = parse_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
+    except (OSError, ValueError):
+        return True
+    if not has_labelme_keys(content):
+        return False
+    name = re.split(r"[/\\]", str(content.get("imagePath")))[-1]
     try:
-        content = json.loads(text)
-    except ValueError:
-        return '"shapes"' in text and '"imagePath"' in text
-    if not is_labelme(content):
-        return False
-    name = re.split(r"[/\\]", str(content["imagePath"]))[-1]
-    return name == image.name or not (image.parent / name).is_file()
+        return name == image.name or not (image.parent / name).is_file()
+    except (OSError, ValueError):
+        return True
 
 
 def read_labelme(
     path: Path, shape: tuple[int, int], palette: Sequence[PaintClass] = ()
-) -> tuple[Painting, list[str]]:
-    """The painting of a labelme file, and a line for each ignored shape (without an area).
+) -> LabelmePainting:
+    """The painting of a labelme file.
 
-    `shape`: (h, w) of the image. Where shapes overlap, the later wins. A label becomes the class
-    of its name; a new one gets the next free color of `default_palette`. UsageError for a broken
-    file, one of another program, or one of an image of another size.
+    `shape`: (h, w) of the image. A label becomes the class of its name; a new one gets the next
+    free color. UsageError for a broken file, one of another program, or one of an image of
+    another size. Invalid shapes are left out.
     """
-    class_map, classes, notes = np.zeros(shape, np.int16), Palette(palette), []
-    for number, entry in enumerate(_shapes(path, shape), start=1):
+    shapes = read_shapes(path, shape)
+    classes, numbers = Palette(palette).with_names(shapes.names)
+    table = np.array([0, *(numbers[name] for name in shapes.names)])
+    return LabelmePainting(Painting(table[shapes.owner], classes), shapes.notes, shapes.left_out)
+
+
+def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
+    """The shapes of a labelme file of an image of `shape` (h, w); errors as `read_labelme`."""
+    content = _content(path, shape)
+    shapes = LabelmeShapes(np.zeros(shape, np.int32))
+    flags = content.get("flags")
+    shapes.flags = flags if isinstance(flags, dict) else {}
+    for number, entry in enumerate(content["shapes"], start=1):
         try:
-            kind, label = str(entry.get("shape_type") or "polygon"), _label(entry)
-            mask = None if kind in NOT_AREAS else _shape_mask(kind, entry, shape)
-        except (IcasError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise UsageError(
-                f"{path}: shape {number} is invalid ({reason}): correct it in labelme"
-            ) from None
-        if mask is None:
-            notes.append(f"{path}: shape {number}, {kind} {label!r}, has no area: ignored")
+            kind = str(entry.get("shape_type") or "polygon").lower()
+            if kind in NO_AREA:
+                text = (
+                    f"{path}: shape {number}, {kind} {entry.get('label')!r}, has no area: ignored"
+                )
+                shapes.notes.append(text)
+                shapes.no_area.append(entry)
+                continue
+            name = class_name(entry.get("label"))
+            mask, clipped = shape_of(kind, entry, shape)
+        except _INVALID as error:
+            text = f"{path}: shape {number} is left out: {_reason(error)}"
+            shapes.left_out.append(text)
             continue
-        classes, class_number = classes.with_name(label, partial(_free_color, classes, path))
-        class_map[mask] = class_number
-    return Painting(class_map, classes), notes
+        shapes.names.append(name)
+        shapes.entries.append(entry)
+        shapes.owner[mask] = len(shapes.names)
+        if clipped:
+            text = f"{path}: shape {number} is clipped: the mask extends beyond the image"
+            shapes.left_out.append(text)
+    return shapes
 
 
-def _shapes(path: Path, shape: tuple[int, int]) -> Iterable[dict[str, Any]]:
-    content = read_json(path, UsageError)
+_INVALID = (
+    IcasError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    AttributeError,
+    MemoryError,
+)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, IcasError):
+        return str(error)
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def label_names(path: Path) -> list[str]:
+    """Classes of the shapes of a labelme file, in order; none where it cannot be read."""
+    content = json_or_none(path)
     if not is_labelme(content):
-        raise UsageError(f"{path} is not a labelme file: it has no shapes or no imagePath")
-    size = (content.get("imageHeight"), content.get("imageWidth"))
+        return []
+    names: dict[str, None] = {}
+    for entry in content["shapes"]:
+        with suppress(*_INVALID):
+            if str(entry.get("shape_type") or "polygon").lower() not in NO_AREA:
+                names[class_name(entry.get("label"))] = None
+    return list(names)
+
+
+def _content(path: Path, shape: tuple[int, int]) -> dict[str, Any]:
+    content = read_json(path, UsageError)
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise UsageError(f"{path} is not a labelme file: it has no list of shapes")
+    size = tuple(map(_number, (content.get("imageHeight"), content.get("imageWidth"))))
     if None not in size and size != tuple(shape):
         raise UsageError(
             f"{path} is for an image of {size[1]}x{size[0]} pixels, this one is"
             f" {shape[1]}x{shape[0]}: move the file away, or resize the image"
         )
-    return list(content["shapes"])
+    return content
 
 
-def _label(entry: dict[str, Any]) -> str:
-    label = entry["label"]
-    if not isinstance(label, str):
-        raise UsageError(f"label {label!r} is not text")
-    return PaintClass(label, (0, 0, 0)).name  # checked
-
-
-def _free_color(classes: Palette, path: Path) -> Color:
-    taken = classes.numbers()
-    for entry in default_palette():
-        if entry.color not in taken:
-            return entry.color
-    raise UsageError(
-        f"{path} has more labels than the default palette has colours: list them in a --palette"
-        " file, in lines like car,#cc0000"
-    )
-
-
-def _shape_mask(kind: str, entry: dict[str, Any], shape: tuple[int, int]) -> Mask:
-    """(h, w) bool: the pixels of a shape that has an area."""
-    points = [(float(x), float(y)) for x, y in entry["points"]]
-    if not all(math.isfinite(part) and abs(part) < 1e6 for point in points for part in point):
-        raise UsageError("points far outside the image")
-    if kind == "mask":
-        return _decoded_mask(entry["mask"], points, shape)
-    needed = {"polygon": 3, "oriented_rectangle": 4, "rectangle": 2, "circle": 2}
-    if kind not in needed:
-        raise UsageError(f"unknown type {kind!r}; known: mask, {', '.join(needed)}")
-    if len(points) < needed[kind] or (kind != "polygon" and len(points) > needed[kind]):
-        raise UsageError(f"{kind} with {len(points)} points")
-    return _filled(kind, points, shape)
-
-
-def _filled(kind: str, points: list[tuple[float, float]], shape: tuple[int, int]) -> Mask:
-    from PIL import Image as Pictures, ImageDraw
-
-    canvas = Pictures.new("L", (shape[1], shape[0]), 0)
-    draw = ImageDraw.Draw(canvas)
-    if kind in ("polygon", "oriented_rectangle"):
-        draw.polygon(points, fill=1, outline=1)
-    elif kind == "rectangle":
-        (x0, y0), (x1, y1) = points
-        draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=1, outline=1)
-    else:
-        (x, y), rim = points
-        reach = math.dist((x, y), rim)
-        draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=1, outline=1)
-    return np.asarray(canvas) > 0
-
-
-def _decoded_mask(text: str, points: list[tuple[float, float]], shape: tuple[int, int]) -> Mask:
-    """The mask in `text`, a PNG in base64, with its first pixel at the first point."""
-    from PIL import PngImagePlugin
-
+def _number(value: Any) -> int | None:
+    """The value as a whole number; None where it is none."""
     try:
-        png = PngImagePlugin.PngImageFile(io.BytesIO(base64.b64decode(text)))
-        if png.size[0] > shape[1] or png.size[1] > shape[0]:
-            raise UsageError("mask larger than the image")
-        pixels = np.asarray(png)
-    except IcasError:
-        raise
-    except Exception as error:  # Pillow raises almost any exception for a broken PNG
-        raise UnreadableImageError(f"mask is damaged: {error}") from None
-    crop = pixels.reshape(*pixels.shape[:2], -1).any(axis=2)
-    left, top = (round(part) for part in points[0])
-    bottom, right = top + crop.shape[0], left + crop.shape[1]
-    if left < 0 or top < 0 or bottom > shape[0] or right > shape[1]:
-        raise UsageError("mask extends beyond the image")
-    mask = np.zeros(shape, bool)
-    mask[top:bottom, left:right] = crop
-    return mask
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -23,11 +23,13 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats import masks
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
+from icas.segmentimg.formats.coco_dataset import read_dataset
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import (
     LABELME_ENDING,
     is_labelme_of,
     json_or_none,
+    labelme_file,
     read_labelme,
 )
 
@@ -39,13 +41,14 @@ Shape = tuple[int, int]
 class Loaded(NamedTuple):
     """A saved painting, and the files it was read from.
 
-    After an interrupted save, the files have the names that they will get. `notes`: a line for
-    each thing that was left out.
+    After an interrupted save, the files have the names that they will get. `notes`: lines about
+    what is ignored; `left_out`: about annotations that cannot be read.
     """
 
     painting: Painting
     files: list[Path]
     notes: list[str]
+    left_out: tuple[str, ...] = ()
 
 
 def load_painting(
@@ -54,7 +57,8 @@ def load_painting(
     """The saved painting of an image of `shape` (h, w); None where there is none.
 
     Searched in this order: masks, the label map, the labelme file and the COCO file in
-    ``picture.out``; where nothing was ever saved there, labelme's own file beside the image.
+    ``picture.out``; where nothing was ever saved there, labelme's own file beside the image, and a
+    COCO file of another program in ``picture.out`` or beside the image.
     Masks may have been edited since: pixels half white or more are painted, and where two overlap
     the later by name wins. Classes begin with those of `palette`. Files that are damaged or of
     another size raise errors that name them.
@@ -63,6 +67,7 @@ def load_painting(
     for load in (_from_masks, _from_labels, _from_labelme, _from_coco, _without_files):
         loaded = load(saved)
         if loaded is not None:
+            loaded = _newer_of_others(saved, loaded)
             return loaded._replace(notes=[*saved.notes(), *loaded.notes])
     return None
 
@@ -90,7 +95,7 @@ class _Saved:
 
 
 def _read_saved(picture: ImageFile, shape: Shape, palette: Sequence[PaintClass]) -> _Saved:
-    content = json_or_none(picture.file(".json"))
+    content = json_or_none(picture.record_file)
     foreign = isinstance(content, dict) and "icas" not in content  # of labelme, perhaps
     record = {} if foreign else saved_record(picture) or {}
     known = _listed_classes(picture, record)
@@ -197,8 +202,8 @@ def _from_labelme(saved: _Saved) -> Loaded | None:
 
 
 def _load_labelme(path: Path, saved: _Saved) -> Loaded:
-    painting, notes = read_labelme(path, saved.shape, saved.classes)
-    return Loaded(painting, [path], notes)
+    painting, notes, left_out = read_labelme(path, saved.shape, saved.classes)
+    return Loaded(painting, [path], notes, tuple(left_out))
 
 
 def _from_coco(saved: _Saved) -> Loaded | None:
@@ -213,15 +218,54 @@ def _from_coco(saved: _Saved) -> Loaded | None:
 
 
 def _without_files(saved: _Saved) -> Loaded | None:
-    """An image saved with nothing painted, or only painted in labelme."""
-    image = saved.picture.path
-    if "painted_files" in saved.record:
-        if saved.record.get("classes"):
-            return None  # the files were moved away
-        empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
-        return Loaded(empty, [saved.picture.file(".json")], [])
-    path = image.with_name(f"{image.stem}.json")
-    return _load_labelme(path, saved) if is_labelme_of(path, image) else None
+    """An image saved with nothing painted, or only annotated with another program."""
+    record = saved.picture.record_file
+    if "painted_files" not in saved.record:
+        return _from_others(saved)
+    if saved.record.get("classes"):
+        return None  # the files were moved away
+    empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
+    return Loaded(empty, [record], [])
+
+
+def _newer_of_others(saved: _Saved, loaded: Loaded) -> Loaded:
+    """Annotations made with another program after a save of nothing; else `loaded`."""
+    if "painted_files" not in saved.record or loaded.painting.class_map.any():
+        return loaded
+    record = saved.picture.record_file
+    newer = any(_is_newer(path, record) for path in _files_of_others(saved.picture))
+    return (_from_others(saved) if newer else None) or loaded
+
+
+def _files_of_others(picture: ImageFile) -> list[Path]:
+    """Files in which other programs may have annotated an image."""
+    beside = picture.path.with_name(COCO_NAME)
+    return [labelme_file(picture.path), *dict.fromkeys([picture.out / COCO_NAME, beside])]
+
+
+def _from_others(saved: _Saved) -> Loaded | None:
+    labelme, *datasets = _files_of_others(saved.picture)
+    image, notes = saved.picture.path, list[str]()
+    if is_labelme_of(labelme, image):
+        return _load_labelme(labelme, saved)
+    for path in datasets:
+        dataset = read_dataset(path)
+        if dataset is None:
+            continue
+        read = dataset.painting(image, saved.shape, saved.classes)
+        if read is not None:
+            return Loaded(read.painting, [path], notes, tuple(read.left_out))
+        if not dataset.own:
+            notes.append(f"{path} has no image named {image.name}")
+    empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
+    return Loaded(empty, [], notes) if notes else None
+
+
+def _is_newer(path: Path, record: Path) -> bool:
+    try:
+        return path.stat().st_mtime_ns > record.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _read_mask(path: Path, shape: Shape) -> NDArray[np.bool_]:

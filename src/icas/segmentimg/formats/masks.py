@@ -119,7 +119,7 @@ def save_painting(
         _execute(picture, files, stale, record, before)
     except OSError as error:
         raise _disk_error(picture.out, error) from error
-    return [*(picture.out / name for name in files), picture.file(".json")]
+    return [*(picture.out / name for name in files), picture.record_file]
 
 
 def _mask_files(picture: ImageFile, painting: Painting, portable: bool) -> dict[int, str]:
@@ -208,7 +208,7 @@ def _execute(
     before: dict[str, Any] | None,
 ) -> None:
     """Write hidden files, record them in one step, rename them, remove the old ones."""
-    out, journal = picture.out, picture.file(".json")
+    out, journal = picture.out, picture.record_file
     record = {key: value for key, value in record.items() if key != PENDING}
     if not record[ASIDE]:
         del record[ASIDE]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import IcasError
+from icas.common.errors import IcasError, UnreadableImageError
 from icas.io.reading import Image, read_image
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, hex_code
@@ -25,6 +25,8 @@ from icas.segmentimg.labels.merge_tree import Growth, MergeTree, merge_tree
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.segment import run_segmenter
 
+MAX_LINES = 3
+"""Lines about ignored annotations in the message of a window."""
 NEVER_SAVED = -1
 """Revision of a document of which no file holds the present state."""
 
@@ -41,6 +43,10 @@ class OpenImage:
     """Content of ``NAME.json``."""
     note: str = ""
     """Message about the restored painting."""
+    ignored: tuple[str, ...] = ()
+    """Lines about loaded files or shapes that are ignored."""
+    left_out: tuple[str, ...] = ()
+    """Lines about annotations that cannot be read."""
     guide: Any = None
     """Computes masks from annotations; None for automatic methods."""
     needs_annotation: bool = False
@@ -191,13 +197,23 @@ class ImageOpener:
 
 
 def _load(opened: OpenImage) -> None:
-    """Load the masks, labels or labelme shapes of the folder."""
+    """Load the masks, labels, or annotations of other programs.
+
+    UnreadableImageError for files that cannot be read: without them, a save would lose them.
+    """
     document = opened.document
-    loaded = load_painting(opened.picture, document.labels.shape, opened.classes)
+    try:
+        loaded = load_painting(opened.picture, document.labels.shape, opened.classes)
+    except IcasError as error:
+        raise UnreadableImageError(str(error)) from None
     if loaded is not None:
         _take_over(opened, loaded.painting)
-        more = " and others" if len(loaded.files) > 1 else ""
-        opened.note = "; ".join([f"loaded {loaded.files[0].name}{more}", *loaded.notes])
+        opened.ignored, opened.left_out = tuple(loaded.notes), loaded.left_out
+        lines = [*loaded.notes, *loaded.left_out]
+        more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+        others = " and others" if len(loaded.files) > 1 else ""
+        names = [f"loaded {path.name}{others}" for path in loaded.files[:1]]
+        opened.note = "; ".join([*names, *lines[:MAX_LINES], *more])
     elif document.painted:
         document.take_over(np.zeros(document.labels.shape, np.int16))
         opened.note = "no masks found: nothing is painted"

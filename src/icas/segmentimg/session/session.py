@@ -123,6 +123,8 @@ class SessionSummary:
     out: tuple[Path, ...]
     ended: bool
     """No image is being opened in the background any more."""
+    left_out: tuple[str, ...] = ()
+    """Lines about annotations that cannot be read."""
 
     def line(self) -> str:
         """The last line of the command."""
@@ -154,6 +156,7 @@ class Session:
         """Why an image could not be opened, by index."""
         self._opener, self._saves, self._ahead = opener, (saves, portable_names), ahead
         self._saved: set[int] = set()
+        self._left_out: dict[str, None] = {}
         self._save_errors: dict[int, str] = {}
         self.store = ImageStore(memory_bytes, clock)
         self._prefetcher: Prefetcher[OpenImage] = Prefetcher(
@@ -177,6 +180,7 @@ class Session:
                 return None
             if opened is not None:
                 self.store.images[self.index] = opened
+                self._left_out.update(dict.fromkeys(opened.left_out))
         return self.store.images.get(self.index)
 
     @property
@@ -232,6 +236,7 @@ class Session:
             {self.pictures[index].path: error for index, error in sorted(failed.items())},
             tuple(sorted({picture.out for picture in self.pictures})),
             ended,
+            tuple(self._left_out),
         )
 
     def _open(self, index: int) -> OpenImage:

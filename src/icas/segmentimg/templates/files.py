@@ -12,7 +12,7 @@ import numpy as np
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.find import find_images
-from icas.io.reading import Image, image_size, read_image
+from icas.io.reading import Image, image_size, read_image, read_rgba
 from icas.notebook.html import counted
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.templates.paint import TemplatePaint, paint_templates
@@ -80,7 +80,7 @@ def load_templates(
                 )
     return [
         make_template(
-            _read(read_image, path, "template"),
+            _read(read_rgba, path, "template"),
             **{name: _read(read_image, paths[index], name) for name, paths in parts.items()},
             color=color,
             name=path.name,

@@ -87,7 +87,8 @@ class Template:
                 )
         if not self.attention.any():
             raise UsageError(
-                f"template {self.name!r}: attention is all black, nothing would be compared"
+                f"template {self.name!r}: attention is all black or transparent, nothing would be"
+                " compared"
             )
         if not self.mask.any():
             raise UsageError(f"template {self.name!r}: mask is all black, nothing would be painted")
@@ -120,7 +121,8 @@ def make_template(
     image : (h, w, 3) uint8 ndarray
         RGB; or any other image that `icas.segment` takes.
     attention : (h, w) or (h, w, 3) ndarray, optional
-        Nonzero pixels are compared; default: all but a uniform background around the object.
+        Nonzero pixels are compared; default: the opaque pixels of an RGBA image, else all but a
+        uniform background around the object.
     segment : (h, w, 3) uint8 ndarray, optional
         Colors to paint; default: `color` everywhere.
     mask : (h, w) or (h, w, 3) ndarray, optional
@@ -153,8 +155,13 @@ def make_template(
     >>> bool(template.attention[10, 10]), bool(template.attention[0, 0])
     (True, False)
     """
-    pixels = as_image(image, f"template {name!r}")
-    compared = made_attention(pixels) if attention is None else _not_black(attention)
+    given = np.asarray(image)
+    opaque = opaque_pixels(given)
+    pixels = as_image(given if opaque is None else given[..., :3], f"template {name!r}")
+    if attention is not None:
+        compared = _not_black(attention)
+    else:
+        compared = made_attention(pixels) if opaque is None else opaque
     if segment is None:
         color = DEFAULT_COLOR if color is None else color
         if len(color) != 3 or not all(0 <= part <= 255 for part in color):
@@ -165,6 +172,14 @@ def make_template(
         colors = np.ascontiguousarray(as_image(segment, f"segment of template {name!r}"))
         painted = _not_black(colors if mask is None else mask)
     return Template(name, pixels, compared, colors, painted)
+
+
+def opaque_pixels(image: NDArray[Any]) -> Mask | None:
+    """(h, w) bool: pixels of an RGBA image that are at least half opaque; None if all are."""
+    if image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
+        return None
+    opaque = np.asarray(image[..., 3] > np.iinfo(image.dtype).max // 2)
+    return None if opaque.all() else opaque
 
 
 def _not_black(array: NDArray[Any]) -> Mask:

@@ -11,6 +11,7 @@ from icas.cli.console import Console
 from icas.cli.display import require_windows, screen_size
 from icas.common.errors import UsageError
 from icas.parallel.executors import core_count
+from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
@@ -36,9 +37,11 @@ def paint_files(
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
         raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
-    opener = settings.make_opener(interactive=True)
-    templates = settings.template_set()
+    classes, templates = settings.classes(), settings.template_set()
     pictures = find_image_files(paths, settings.out, settings.recursive)
+    if settings.resume is not False:
+        classes = folder_classes(pictures, classes)
+    opener = settings.make_opener(interactive=True, classes=classes)
     _require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
     width, height = screen_size()
