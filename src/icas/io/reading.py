@@ -268,12 +268,16 @@ def read_rgba(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     """
     with open_image(path, max_pixels, pixels=True) as pil:
         pil.load()
-        orientation = _orientation_of(pil)
-        if not pil.has_transparency_data or pil.mode.startswith("I"):
-            return upright_rgb(pil, orientation)
-        rgba = pil.convert("RGBA")
-        alpha = upright_rgb(rgba.getchannel("A"), orientation)[..., :1]
-        return np.concatenate([upright_rgb(rgba.convert("RGB"), orientation), alpha], axis=2)
+        return _upright_rgba(pil)
+
+
+def _upright_rgba(pil: Any) -> NDArray[np.uint8]:
+    orientation = _orientation_of(pil)
+    if not pil.has_transparency_data or pil.mode.startswith("I"):
+        return upright_rgb(pil, orientation)
+    rgba = pil.convert("RGBA")
+    alpha = upright_rgb(rgba.getchannel("A"), orientation)[..., :1]
+    return np.concatenate([upright_rgb(rgba.convert("RGB"), orientation), alpha], axis=2)
 
 
 def _as_stored(size: Size | int, pil: ImageFile.ImageFile) -> Size:
@@ -376,6 +380,26 @@ def as_image(value: Any, name: str = "image") -> Image:
         return _rgb(_array_of(value, name), name)
     value.load()
     return upright_rgb(value, _orientation_of(value))
+
+
+def as_rgb_and_alpha(value: Any, name: str = "image") -> tuple[Image, NDArray[np.uint8] | None]:
+    """An image as RGB uint8, not blended, and its (h, w) alpha; None where it has none.
+
+    Forms and errors as `as_image`.
+    """
+    if isinstance(value, (str, Path)):
+        try:
+            pixels = read_rgba(value)
+        except UnreadableImageError as error:
+            raise UsageError(f"cannot read {value}: {error}") from error
+    elif isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
+        pixels = _array_of(value, name)
+    else:
+        value.load()
+        pixels = _upright_rgba(value)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
+    return _rgb(pixels, name), None
 
 
 def _array_of(value: Any, name: str) -> NDArray[np.uint8]:

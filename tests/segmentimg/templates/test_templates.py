@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from PIL import Image
 
+import icas
 from icas.common.errors import UsageError
 from icas.io.reading import read_image
 from icas.segmentimg.document.document import PaintDocument
+from icas.segmentimg.templates.files import load_templates
 from icas.segmentimg.templates.paint import paint_templates
 from icas.segmentimg.templates.search import BAND_PIXELS, OVERLAP, difference_map, find_template
 from icas.segmentimg.templates.templates import Template, colors_for, made_attention, make_template
@@ -430,3 +433,31 @@ def test_patches_of_boards_are_found_in_the_other_picture(data):
         near.append(max(abs(found.row - row - down), abs(found.col - col - right)) <= 2)
     assert len(near) == 60
     assert np.mean(near) >= 0.95
+
+
+@pytest.mark.parametrize("form", ["array", "float", "pil", "file", "folder"])
+def test_transparent_pixels_of_a_template_are_not_compared(tmp_path, form):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[:7] = 0
+    rgba = np.dstack([image[10:30, 40:70], alpha])
+    rgba[:7, :, :3] = 77  # what a transparent pixel holds does not matter
+    path = tmp_path / "t.png"
+    Image.fromarray(rgba).save(path)
+    template = {
+        "array": lambda: icas.make_template(rgba),
+        "float": lambda: icas.make_template(rgba / 255),
+        "pil": lambda: icas.make_template(Image.fromarray(rgba)),
+        "file": lambda: icas.make_template(path),
+        "folder": lambda: load_templates(tmp_path)[0],
+    }[form]()
+    assert (template.attention == (alpha > 0)).all()
+    assert (template.mask == template.attention).all()
+    (place,) = icas.paint_templates(image, [template], threshold=0.01).places
+    assert (place.row, place.col) == (10, 40)
+
+
+def test_a_template_that_is_all_transparent_is_an_error():
+    with pytest.raises(UsageError, match="all black or transparent"):
+        icas.make_template(np.zeros((5, 5, 4), np.uint8))

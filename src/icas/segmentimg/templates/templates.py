@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
-from icas.io.reading import Image, as_image
+from icas.io.reading import Image, as_image, as_rgb_and_alpha
 from icas.segmentimg.document.palette import Color, default_palette
 
 Mask = NDArray[np.bool_]
@@ -26,6 +26,8 @@ BORDER_SHARE = 0.65
 image leaves 2/3, objects photographed before a plain background 3/4 and more (coil100)."""
 FREE_SHARE = 0.9
 """Share from which on the object does not touch the border."""
+HALF_OPAQUE = 128
+"""Alpha from which on a pixel is compared."""
 MIN_ATTENTION = 0.02
 """Noise alone leaves less of a flat patch."""
 
@@ -155,13 +157,13 @@ def make_template(
     >>> bool(template.attention[10, 10]), bool(template.attention[0, 0])
     (True, False)
     """
-    given = np.asarray(image)
-    opaque = opaque_pixels(given)
-    pixels = as_image(given if opaque is None else given[..., :3], f"template {name!r}")
+    pixels, alpha = as_rgb_and_alpha(image, f"template {name!r}")
     if attention is not None:
         compared = _not_black(attention)
+    elif alpha is None or (alpha >= HALF_OPAQUE).all():
+        compared = made_attention(pixels)
     else:
-        compared = made_attention(pixels) if opaque is None else opaque
+        compared = alpha >= HALF_OPAQUE
     if segment is None:
         color = DEFAULT_COLOR if color is None else color
         if len(color) != 3 or not all(0 <= part <= 255 for part in color):
@@ -172,14 +174,6 @@ def make_template(
         colors = np.ascontiguousarray(as_image(segment, f"segment of template {name!r}"))
         painted = _not_black(colors if mask is None else mask)
     return Template(name, pixels, compared, colors, painted)
-
-
-def opaque_pixels(image: NDArray[Any]) -> Mask | None:
-    """(h, w) bool: pixels of an RGBA image that are at least half opaque; None if all are."""
-    if image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
-        return None
-    opaque = np.asarray(image[..., 3] > np.iinfo(image.dtype).max // 2)
-    return None if opaque.all() else opaque
 
 
 def _not_black(array: NDArray[Any]) -> Mask:
