@@ -85,7 +85,7 @@ def test_options_that_do_not_go_together(tmp_path):
     file = tmp_path / "any.onnx"
     for options, message in (
         ({"weights": file, "model": "resnet18"}, "holds its network"),
-        ({"weights": file, "device": "cuda"}, "computed on the cpu"),
+        ({"weights": file, "device": "cuda"}, "run on the CPU only"),
         ({"mean": (0.5, 0.5, 0.5), "model": "resnet18"}, "for an ONNX network"),
         ({"weights": file, "std": "1,1"}, "three numbers"),
         ({"weights": file}, "no such file"),

@@ -48,7 +48,9 @@ class DenseLinkage(SingleLinkage):
     merges_exactly: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        cls.description = f"linkage {cls.kind}: what links join is parted by it"
+        cls.description = (
+            f"linkage {cls.kind}: connected components are split by hierarchical clustering"
+        )
 
     def partition(
         self, features: FeatureSet, workers: Workers = ALONE, console: Console | None = None

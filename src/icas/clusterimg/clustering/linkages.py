@@ -77,8 +77,8 @@ def make_clusterer(
     if grid is not None:
         if name != DEFAULT_LINKAGE:
             raise UsageError(
-                f"--linkage {name} needs links, but method {method.name!r} groups by models"
-                " here: give --threshold F, or leave --linkage out"
+                f"--linkage {name} needs links, but method {method.name!r} uses clustering"
+                " models here: give --threshold F, or remove --linkage"
             )
         return ModelClusterer(method, grid, method.seed)
     if number is None:

@@ -400,7 +400,7 @@ class Matched:
         ):
             if files:
                 kind = "rows" if files is self.unused else "images"
-                lines.append(f"{len(files)} {kind} {what}, such as {files[0]}: they do not count")
+                lines.append(f"{len(files)} {kind} {what}, such as {files[0]}; they are ignored")
         return lines
 
 

@@ -175,7 +175,7 @@ class Deep(Method):
                 f"--model and --weights {self.weights}: an ONNX file holds its network"
             )
         elif self.device not in ("cpu", "auto"):
-            raise UsageError(f"--device {self.device}: ONNX networks are computed on the cpu")
+            raise UsageError(f"--device {self.device}: ONNX networks run on the CPU only")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes compare features and need no network: one of one's own stays here."""

@@ -84,7 +84,10 @@ def _loaded(
 ) -> OnnxEmbedder:
     model = ModelFile.read(weights)
     if len(model.inputs) != 1 or len(model.inputs[0].shape) not in (0, 4):
-        raise UsageError(f"{weights} is no network of images: it has to take one array of images")
+        raise UsageError(
+            f"{weights} is not a network for images: expected one input with four"
+            " dimensions (images)"
+        )
     held = _settings(model)
     default = (held.get("mean", IMAGENET[0]), held.get("std", IMAGENET[1]))
     stages = tuple(find_stages(model))
