@@ -208,8 +208,3 @@ def test_too_many_clusters_for_the_first_batch_are_refused(torch):
     options = {"method": "deep", "model": network, "size": (32, 32), "cluster_model": "kmeans"}
     with pytest.raises(icas.UsageError, match="30 clusters, but only 20 images"):
         icas.ImageClusterer(clusters=[30], **options).fit(numbered(20))
-
-
-def test_nothing_to_group(torch):
-    options = {"method": "deep", "model": lambda x: x.mean((2, 3)), "clusters": [2]}
-    assert icas.ImageClusterer(**options).fit([]).labels_.tolist() == []
