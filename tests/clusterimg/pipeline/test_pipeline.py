@@ -352,7 +352,7 @@ def test_only_unreadable_files_is_a_result_too(tmp_path):
         ({"transfer": "teleport"}, "choose from copy, move"),
         ({"keep_batches": True, "transfer": "move"}, "--keep-batches"),
         ({"stage": "batch", "transfer": "none"}, "no folders"),
-        ({"hash_sizes": 3}, "--hash-sizes is no option"),
+        ({"hash_sizes": 3}, "unknown keyword hash_sizes"),
         ({"method": "orb", "device": "cuda"}, "runs on the CPU only"),
         ({"jobs": 0}, "at least 1"),
         ({"scheduler": "tcp://localhost:1"}, "dask"),

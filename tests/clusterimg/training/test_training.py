@@ -225,7 +225,7 @@ def test_two_images_are_enough(train, make_pictures, tmp_path):
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"loss_weights": "random"}, "require --loss perceptual"),
         ({"loss_layers": ","}, "a comma-separated list of layers"),
-        ({"speed": 3}, "--speed is no option"),
+        ({"speed": 3}, "unknown keyword speed"),
         ({"out": "no/such/folder/m.pt"}, "no folder"),
     ],
 )
