@@ -19,7 +19,7 @@ from icas.clusterimg.methods.fusion_scale import RANKS, Scale, curves
 from icas.common.errors import UsageError
 
 PLUS = "+"
-ANCHORS = 256
+ANCHORS = 512
 """Images with which every image is compared to rank its similarities."""
 SCALE, CURVES = "scale", "curves"
 """Arrays of fitted features, beside those of the parts: `Scale.packed` and `curves`."""
