@@ -17,7 +17,7 @@ from icas.common.errors import ConflictError, IcasError, UnreadableImageError
 from icas.io.files import write_whole
 from icas.io.formats import os_reason
 from icas.io.reading import Image, read_image, resize, write_image
-from icas.notebook.html import plural
+from icas.notebook.html import counted, plural
 from icas.parallel.executors import start_workers
 from icas.segmentimg.document.document import PaintDocument
 from icas.segmentimg.document.palette import Palette
@@ -59,6 +59,8 @@ class ImageResult:
     """Lines about loaded files or shapes that are ignored."""
     left_out: tuple[str, ...] = ()
     """Lines about annotations that cannot be read."""
+    unlisted: tuple[Path, ...] = ()
+    """COCO files of other programs that do not list the image."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,22 @@ def segment_files(
             else:
                 count = result.segments
                 console.detail(f"{result.picture.path}: {count} {plural('segment', count)}")
+    for line in _unlisted(results):
+        console.warn(line)
     return SegmentReport(tuple(results))
+
+
+def _unlisted(results: Iterable[ImageResult]) -> list[str]:
+    """A line for each COCO file that does not list all images."""
+    names: dict[Path, list[str]] = {}
+    for result in results:
+        for path in result.unlisted:
+            names.setdefault(path, []).append(result.picture.path.name)
+    return [
+        f"{path} does not list {counted(len(own), 'image')}: {', '.join(own[:3])}"
+        + (", …" if len(own) > 3 else "")
+        for path, own in names.items()
+    ]
 
 
 def segment_file(
@@ -199,8 +216,15 @@ def _paint_file(
         opened.save(settings.painted_saves, settings.portable_names)
         _update_autosave(opened)
     seconds = time.perf_counter() - start
-    segments, ignored, left_out = count_of(document.first), opened.ignored, opened.left_out
-    return ImageResult(picture, segments, seconds, "", False, matches, ignored, left_out)
+    return ImageResult(
+        picture,
+        count_of(document.first),
+        seconds,
+        matches=matches,
+        ignored=opened.ignored,
+        left_out=opened.left_out,
+        unlisted=opened.unlisted,
+    )
 
 
 def _digest_of(document: PaintDocument) -> str:

@@ -198,4 +198,4 @@ def test_a_dataset_beside_the_results_or_the_image_is_loaded(tmp_path, place):
     assert found.files == [path]
     assert found.painting.painted() == {2: 300}
     other = ImageFile(tmp_path / "b.jpg", tmp_path / "out", "b")
-    assert load_painting(other, SIZE, CLASSES).notes == [f"{path} has no image named b.jpg"]
+    assert load_painting(other, SIZE, CLASSES).unlisted == (path,)

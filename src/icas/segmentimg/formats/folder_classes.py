@@ -10,7 +10,7 @@ from icas.segmentimg.document.palette import Color, Palette
 from icas.segmentimg.formats.coco import COCO_NAME
 from icas.segmentimg.formats.coco_dataset import read_dataset
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
-from icas.segmentimg.formats.labelme import is_labelme_of, label_names, labelme_file
+from icas.segmentimg.formats.labelme import label_names
 
 
 def folder_classes(pictures: Sequence[ImageFile], palette: Palette) -> Palette:
@@ -32,9 +32,7 @@ def _annotated(pictures: Iterable[ImageFile]) -> list[str]:
     names: dict[str, None] = {}
     folders = {}
     for picture in pictures:
-        path = labelme_file(picture.path)
-        if path.is_file() and is_labelme_of(path, picture.path):
-            names.update(dict.fromkeys(label_names(path)))
+        names.update(dict.fromkeys(label_names(picture.path)))
         folders.update(dict.fromkeys([picture.out, picture.path.parent]))
     for folder in folders:
         with suppress(IcasError):

@@ -46,8 +46,8 @@ class ImageFile:
     @property
     def record_file(self) -> Path:
         """NAME.json; NAME.icas.json in a folder where labelme has written NAME.json."""
-        usual, other = self.file(".json"), self.file(OTHER_RECORD)
-        return other if other.exists() or is_annotation(usual) else usual
+        usual, second = self.file(".json"), self.file(OTHER_RECORD)
+        return second if second.exists() or is_annotation(usual) else usual
 
 
 def find_image_files(

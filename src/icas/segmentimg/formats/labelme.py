@@ -210,6 +210,10 @@ def is_labelme_of(path: Path, image: Path) -> bool:
         return False
     except (OSError, ValueError):
         return True
+    return _is_of(content, image)
+
+
+def _is_of(content: Any, image: Path) -> bool:
     if not has_labelme_keys(content):
         return False
     name = re.split(r"[/\\]", str(content.get("imagePath")))[-1]
@@ -285,10 +289,10 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def label_names(path: Path) -> list[str]:
-    """Classes of the shapes of a labelme file, in order; none where it cannot be read."""
-    content = json_or_none(path)
-    if not is_labelme(content):
+def label_names(image: Path) -> list[str]:
+    """Classes of the shapes in labelme's own file of an image; none where it cannot be read."""
+    content = json_or_none(labelme_file(image))
+    if not (is_labelme(content) and _is_of(content, image)):
         return []
     names: dict[str, None] = {}
     for entry in content["shapes"]:

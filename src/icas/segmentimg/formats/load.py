@@ -49,6 +49,8 @@ class Loaded(NamedTuple):
     files: list[Path]
     notes: list[str]
     left_out: tuple[str, ...] = ()
+    unlisted: tuple[Path, ...] = ()
+    """COCO files of other programs that do not list the image."""
 
 
 def load_painting(
@@ -245,7 +247,7 @@ def _files_of_others(picture: ImageFile) -> list[Path]:
 
 def _from_others(saved: _Saved) -> Loaded | None:
     labelme, *datasets = _files_of_others(saved.picture)
-    image, notes = saved.picture.path, list[str]()
+    image, unlisted = saved.picture.path, list[Path]()
     if is_labelme_of(labelme, image):
         return _load_labelme(labelme, saved)
     for path in datasets:
@@ -254,11 +256,11 @@ def _from_others(saved: _Saved) -> Loaded | None:
             continue
         read = dataset.painting(image, saved.shape, saved.classes)
         if read is not None:
-            return Loaded(read.painting, [path], notes, tuple(read.left_out))
+            return Loaded(read.painting, [path], [], tuple(read.left_out))
         if not dataset.own:
-            notes.append(f"{path} has no image named {image.name}")
+            unlisted.append(path)
     empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
-    return Loaded(empty, [], notes) if notes else None
+    return Loaded(empty, [], [], unlisted=tuple(unlisted)) if unlisted else None
 
 
 def _is_newer(path: Path, record: Path) -> bool:

@@ -47,6 +47,8 @@ class OpenImage:
     """Lines about loaded files or shapes that are ignored."""
     left_out: tuple[str, ...] = ()
     """Lines about annotations that cannot be read."""
+    unlisted: tuple[Path, ...] = ()
+    """COCO files of other programs that do not list the image."""
     guide: Any = None
     """Computes masks from annotations; None for automatic methods."""
     needs_annotation: bool = False
@@ -209,7 +211,9 @@ def _load(opened: OpenImage) -> None:
     if loaded is not None:
         _take_over(opened, loaded.painting)
         opened.ignored, opened.left_out = tuple(loaded.notes), loaded.left_out
-        lines = [*loaded.notes, *loaded.left_out]
+        opened.unlisted = loaded.unlisted
+        missing = [f"{path} does not list the image" for path in loaded.unlisted]
+        lines = [*loaded.notes, *loaded.left_out, *missing]
         more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
         others = " and others" if len(loaded.files) > 1 else ""
         names = [f"loaded {path.name}{others}" for path in loaded.files[:1]]
