@@ -52,23 +52,32 @@ def test_the_choice_does_not_depend_on_the_order_of_the_images():
     assert one.threshold == other.threshold
 
 
-def test_where_nothing_tells_images_apart_it_says_so():
-    points = np.random.default_rng(0).normal(0, 1, (150, 12))
-    found = choose(points_sample(points), 0.5)
-    assert "no threshold separates most images" in found.reason
+@pytest.mark.parametrize("count", [8, 20, 60, 150])
+def test_unrelated_images_are_not_linked(count):
+    sample = points_sample(np.random.default_rng(count).normal(0, 1, (count, 12)))
+    found = choose(sample, 0.5)
+    assert "no groups of similar images found" in found.reason
+    assert np.isnan(found.wrong_share)
+    assert (sample.labels_at(found.threshold) == -1).all()
 
 
-def test_copies_among_strangers_are_found_by_a_method_for_copies():
+@pytest.mark.parametrize("copies", [1, 5, 20])
+def test_copies_among_unrelated_images_are_found(copies):
     rng = np.random.default_rng(0)
-    points = rng.normal(0, 1, (150, 12))
-    points = np.concatenate([points, points[:5] + rng.normal(0, 0.01, (5, 12))])
-    truth = np.concatenate([np.arange(150), np.arange(5)])
+    points = rng.normal(0, 1, (100, 12))
+    points = np.concatenate([points, points[:copies] + rng.normal(0, 0.01, (copies, 12))])
+    truth = np.concatenate([np.arange(100), np.arange(copies)])
     sample = points_sample(points)
-    found = choose(sample, 0.5, copies=True)
-    assert evaluate(sample.labels_at(found.threshold), truth).f1 == 1
-    other = choose(sample, 0.5)
-    assert other.tight is not None
-    assert evaluate(sample.labels_at(other.tight), truth).f1 == 1
+    assert evaluate(sample.labels_at(choose(sample, 0.5).threshold), truth).f1 == 1
+
+
+def test_many_small_groups_are_not_chained_into_one():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 1, (150, 12))
+    points = np.repeat(centres, 4, axis=0) + rng.normal(0, 0.08, (600, 12))
+    truth = np.repeat(np.arange(150), 4)
+    sample = points_sample(points)
+    assert evaluate(sample.labels_at(choose(sample, 0.5).threshold), truth).f1 >= 0.95
 
 
 def test_a_large_folder_gets_a_higher_threshold_than_its_sample_alone():

@@ -269,8 +269,6 @@ def describe(context: RunContext, clusterer: Clusterer, choice: ThresholdChoice 
     console = context.console
     if choice is not None:
         console.line(f"threshold {choice.threshold:g} ({choice.reason})")
-        if choice.tight is not None:
-            console.line(f"threshold {choice.tight:g} would link only far more similar images")
     if clusterer.description:
         console.line(clusterer.description)
 
