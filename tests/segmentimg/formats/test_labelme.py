@@ -235,6 +235,14 @@ def test_a_mask_over_the_border_is_clipped(tmp_path, corner):
     assert left_out == [f"{path}: shape 1 is clipped: the mask extends beyond the image"]
 
 
+def test_a_mask_at_a_fraction_of_a_pixel_is_placed_as_labelme_does(tmp_path):
+    path = write(tmp_path, [mask_entry(np.ones((4, 4)), [[10.7, 5.5], [13.7, 8.5]])])
+    painting, *lines = read_labelme(path, (40, 60), CLASSES)
+    assert painting.class_map[5:9, 10:14].all()
+    assert painting.painted() == {1: 16}
+    assert lines == [[], []]
+
+
 # What labelme and X-AnyLabeling fill, drawn with Pillow.
 SQUARE = [[20, 5], [45, 12], [38, 30], [13, 23]]
 

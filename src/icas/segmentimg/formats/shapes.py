@@ -138,7 +138,7 @@ def _placed_mask(text: Any, points: list[Point], size: tuple[int, int]) -> Shape
     if not points:
         raise UsageError("mask without a position")
     crop = _decoded_mask(text, size)
-    left, top = (round(part) for part in points[0])
+    left, top = (int(part) for part in points[0])  # truncated, as labelme does
     bottom, right = top + crop.shape[0], left + crop.shape[1]
     rows = slice(max(top, 0), max(min(bottom, size[0]), 0))
     columns = slice(max(left, 0), max(min(right, size[1]), 0))
