@@ -30,7 +30,7 @@ class Evidence:
     ----------
     steps : (k,) int64 ndarray
         The merges, the most similar first.
-    links : (k, 7) ndarray
+    links : (k, 8) ndarray
         By which the share of right links is estimated.
     clusters : (k, 6) ndarray
         By which the thresholds of one sample are ranked; relative to each other.
@@ -64,7 +64,8 @@ class Evidence:
             height[steps] - np.log(1 - default + near.blur),
             np.full(len(steps), 1 / size),
             gap,
-            (merges.largest[steps] / clustered) ** 4,  # 1: all in one cluster
+            (merges.largest[steps] / clustered) ** 4,  # 1: one cluster alone
+            (clustered / count) ** 4 * (1 - largest),  # near 1: all in several clusters
         ]
         tight = gap**2 * clustered
         best = max(score[merges.distinct].max(), 1e-9)
