@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from fuzz_structures import CHANGES_OF, HUGE
-from PIL import Image
+from PIL import Image, ImageCms
 
 SMALL = 80_000
 """Larger files of the folder are left out: their like is made here, small."""
@@ -27,6 +27,10 @@ def _noisy(mode: str, size: tuple[int, int] = (48, 32)) -> Image.Image:
     ramp = np.add.outer(np.arange(size[1]), np.arange(size[0])) * 2
     pixels = (ramp[..., None] + rng.integers(0, 60, (*ramp.shape, 3))).clip(0, 255)
     return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+
+
+def _srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 _EXIF = Image.Exif()
@@ -75,6 +79,12 @@ _SAVED: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("PPM", "F", {}),
     ("AVIF", "RGB", {"quality": 50, "exif": _EXIF}),
     ("AVIF", "RGBA", {"quality": 60}),
+    ("ICO", "RGBA", {"sizes": [(32, 32), (16, 16)]}),
+    ("ICO", "RGB", {"sizes": [(32, 32)], "bitmap_format": "bmp"}),
+    ("TGA", "RGB", {"compression": "tga_rle"}),
+    ("TGA", "P", {}),
+    ("JPEG", "RGB", {"icc_profile": _srgb()}),
+    ("PNG", "L", {"icc_profile": _srgb()}),
 )  # fmt: skip
 
 _PLAIN_TEXT = {
@@ -96,7 +106,22 @@ def good_pictures() -> dict[str, bytes]:
             picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
         picture.save(stream, kind, **options)
         made[f"{number}-{mode}.{kind.lower()}"] = stream.getvalue()
+    for name, depth in (("f2", np.float16), ("i1", np.int8), ("u4", np.uint32), ("f8", np.float64)):
+        made[f"rgb-{name}.tiff"] = _deep_tiff(depth)
     return made
+
+
+def _deep_tiff(depth: type) -> bytes:
+    """Three separate planes of samples that Pillow does not read, packed."""
+    import tifffile
+
+    stream = io.BytesIO()
+    planes = np.moveaxis(np.asarray(_noisy("RGB")), 2, 0).astype(depth)
+    tifffile.imwrite(
+        stream, planes, photometric="rgb", planarconfig="separate", compression="zlib",
+        rowsperstrip=7,
+    )  # fmt: skip
+    return stream.getvalue()
 
 
 def seeds_of(folder: Path | None) -> dict[str, bytes]:

@@ -140,6 +140,7 @@ def test_one_colour_that_is_transparent(tmp_path: Path) -> None:
 @LEAST
 @given(arrays(np.uint16, (3, 4)))
 def test_sixteen_bits_keep_their_upper_eight(deep: NDArray[np.uint16]) -> None:
+    deep[0, 0] |= 1 << 15
     for suffix, format in ((".png", "PNG"), (".tif", "TIFF"), (".jp2", "JPEG2000")):
         found = read_bytes(suffix, encode(PillowImage.fromarray(deep), format))
         np.testing.assert_array_equal(found, np.repeat((deep >> 8)[..., None], 3, axis=2))
@@ -166,10 +167,6 @@ def test_sixteen_bit_tiff(tmp_path: Path, byteorder: Any, photometric: Any) -> N
     tifffile = pytest.importorskip("tifffile")
     deep = np.array([[0, 255, 256, 40000, 65535]], np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", deep, byteorder=byteorder, photometric=photometric)
-    if (byteorder, photometric) == (">", "miniswhite"):
-        with pytest.raises(UnreadableImageError, match="unsupported variant"):
-            read_image(tmp_path / "a.tif")
-        return
     expected = deep >> 8 if photometric == "minisblack" else 255 - (deep >> 8)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[..., 0], expected)
 
@@ -277,6 +274,8 @@ SAMPLES = {
     ".lzw.tif": encode(PillowImage.fromarray(picture(9, 9)), "TIFF", compression="tiff_lzw"),
     ".webp": encode(PillowImage.fromarray(picture(9, 9)), "WEBP"),
     ".jp2": encode(PillowImage.fromarray(picture(9, 9)), "JPEG2000"),
+    ".ico": encode(PillowImage.fromarray(picture(16, 16)), "ICO", sizes=[(16, 16)]),
+    ".tga": encode(PillowImage.fromarray(picture(9, 9)), "TGA", compression="tga_rle"),
     ".ppm": encode(PillowImage.fromarray(picture(9, 9)), "PPM"),
 }
 

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import struct
 from pathlib import Path
 
 from icas.common.errors import UnreadableImageError
@@ -24,7 +25,33 @@ _STARTS = {
     b"MM\0+": "TIFF",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
     b"\xff\x4f\xff\x51": "JPEG2000",
-    b"8BPS": "PSD",
+    b"8BPS\0\1": "PSD",
+    b"8BPS\0\2": "Photoshop PSB",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"v/1\x01": "OpenEXR",
+    b"FUJIFILMCCD-RAW": "Fuji RAF",
+    b"IIU\0": "Panasonic RW2",
+    b"IIRO": "Olympus ORF",
+    b"IIRS": "Olympus ORF",
+    b"MMOR": "Olympus ORF",
+    b"\0MRM": "Minolta MRW",
+    b"FOVb": "Sigma X3F",
+}
+RAW_KINDS = frozenset(
+    (
+        *("Canon CR2", "Canon CR3", "DNG", "Nikon NEF", "Sony ARW", "Pentax PEF", "SRW"),
+        *("Fuji RAF", "Panasonic RW2", "Olympus ORF", "Minolta MRW", "Sigma X3F"),
+        "camera RAW",
+    )
+)
+"""Formats of cameras that hold sensor data."""
+_CURES = {
+    "HEIF": "pip install 'icas[heif]', or convert them to JPEG or PNG",
+    "AVIF": "pip install 'icas[heif]', or convert them to JPEG or PNG",
+    "Photoshop PSB": "save them as PSD, PNG or JPEG",
+    "OpenEXR": "convert them to TIFF or PNG",
+    "DICOM": "export them as PNG from a DICOM viewer",
 }
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -43,11 +70,15 @@ _NOT_IMAGES = {
     b"OggS": "video or audio",
     b"ID3": "audio",
 }
+_SVG = "an SVG drawing"
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECASE)
 
 
 def image_kind(head: bytes) -> str | None:
-    """JPEG, PNG, GIF, BMP, TIFF, WEBP, JPEG2000, PNM, AVIF, HEIF or PSD; None: none of them."""
+    """The image format that begins with `head`, such as JPEG, TIFF or Canon CR3; None: no image.
+
+    RAW photos in a TIFF container are TIFF here.
+    """
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
@@ -58,13 +89,43 @@ def image_kind(head: bytes) -> str | None:
     # Two letters are not enough: texts may begin with BM.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
-    return _box_kind(head)
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head[:4] == b"\0\0\1\0" and 0 < int.from_bytes(head[4:6], "little") <= 256:
+        return "ICO" if len(head) >= 22 and head[9] == 0 else None
+    return _box_kind(head) or _tga_kind(head)
+
+
+def why_not_read(kind: str) -> str:
+    """Reason why an image of a known format is not read, and what helps."""
+    what = f"{kind} photos" if kind in RAW_KINDS else f"{kind} images"
+    cure = "pip install 'icas[raw]', or convert them to JPEG or PNG"
+    if kind not in RAW_KINDS:
+        cure = _CURES.get(kind, "convert them to JPEG or PNG")
+    return f"cannot read {what}: {cure}"
+
+
+def _tga_kind(head: bytes) -> str | None:
+    """TGA, which has no mark at its start: every field of the header must make sense."""
+    if len(head) < 18:
+        return None
+    has_map, kind, start, length, bits, *_ = struct.unpack_from("<xBBHHB", head)
+    width, height, depth, flags = struct.unpack_from("<HHBB", head, 12)
+    if kind in (1, 9):
+        fits = has_map == 1 and bits in (15, 16, 24, 32) and 0 < length <= 256 and depth == 8
+        fits = fits and start < 256
+    else:
+        depths = {2: (16, 24, 32), 10: (16, 24, 32), 3: (8, 16), 11: (8, 16)}
+        fits = head[1] == 0 and head[3:8] == bytes(5) and depth in depths.get(kind, ())
+    return "TGA" if fits and width and height and flags < 64 else None
 
 
 def _box_kind(head: bytes) -> str | None:
-    """AVIF or HEIF by the brands in the first box; films share the container, not the brands."""
+    """AVIF, HEIF or CR3 by the brands in the first box; videos share the container."""
     if head[4:8] != b"ftyp":
         return None
+    if head[8:12] == b"crx ":
+        return "Canon CR3"
     size = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))]
     if brands[0] in _AVIF_BRANDS:
@@ -79,7 +140,9 @@ def describe_content(head: bytes) -> str:
     if not head:
         return "empty file"
     content = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
-    return f"not an image ({content or _describe_bytes(head)})"
+    content = content or _describe_bytes(head)
+    cure = ": convert it to PNG" if content == _SVG else ""
+    return f"not an image ({content}){cure}"
 
 
 def _describe_bytes(head: bytes) -> str:
@@ -87,7 +150,7 @@ def _describe_bytes(head: bytes) -> str:
     if markup:
         name = markup.group(1).lower()
         if name == b"svg" or b"<svg" in head:
-            return "an SVG drawing"
+            return _SVG
         return "XML" if name == b"?xml" else "a web page (HTML)"
     if head[257:262] == b"ustar":
         return "a TAR archive"

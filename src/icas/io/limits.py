@@ -30,7 +30,7 @@ MOST_SCANS = 500
 
 _BYTES = 9
 """Memory per pixel while it is read, for most formats (measured)."""
-_BYTES_OF = {"WEBP": 17, "AVIF": 18, "JPEG2000": 25}
+_BYTES_OF = {"WEBP": 17, "AVIF": 18, "HEIF": 18, "JPEG2000": 25, "RAW": 30}
 """The same for decoders that keep copies (measured; AVIF of 10 bits)."""
 _TILE_PIXELS = 1 << 24
 """Limit of a TIFF tile, unless twice the image is more."""
@@ -92,6 +92,23 @@ def _scans(data: bytes) -> Iterator[int]:
             yield at
         if marker not in (0x01, 0xD8):  # these have no length
             at += int.from_bytes(data[at : at + 2], "big")
+
+
+def complete_scans(data: bytes) -> bool:
+    """Whether the scans of a JPEG, by their headers, hold every bit of every coefficient."""
+    found: dict[int, set[int]] = {}
+    scans = list(islice(_scans(data), MOST_SCANS + 1))
+    for at in scans:
+        count = data[at + 2] if at + 2 < len(data) else 0
+        header = data[at + 3 : at + 6 + 2 * count]
+        if not 1 <= count <= 4 or len(header) < 2 * count + 3:
+            return False
+        first, last, bits = header[-3:]
+        for component in header[: 2 * count : 2]:
+            held = found.setdefault(component, set())
+            if bits & 15 == 0:
+                held.update(range(first, min(last, 63) + 1))
+    return bool(found) and all(len(held) == 64 for held in found.values())
 
 
 _COMPONENTS = 4
@@ -156,6 +173,27 @@ def _block_cost(marker: int, content: bytes) -> float:
         for level, size in enumerate(reversed(sizes)):
             cost += _PRECINCT_BYTES / 2.0**size / 4.0**level
     return cost
+
+
+# -- ICO files --
+
+
+def check_icons(file: IO[bytes], max_pixels: int) -> None:
+    """Refuse an icon whose images are larger than they may be: the reader decodes at once."""
+    file.seek(0)
+    _, _, count = struct.unpack("<HHH", file.read(6))
+    entries = file.read(16 * min(count, 256))
+    for at in range(0, len(entries) - 15, 16):
+        (offset,) = struct.unpack_from("<I", entries, at + 12)
+        file.seek(offset)
+        start = file.read(24)
+        if start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) == 24:
+            check_size(struct.unpack(">II", start[16:24]), max_pixels)
+        elif len(start) == 24:
+            size, width, height = struct.unpack("<III", start[:12])
+            if size == 12:
+                width, height = struct.unpack("<HH", start[4:8])
+            check_size((width, height // 2), max_pixels)
 
 
 # -- PNM files --

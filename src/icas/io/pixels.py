@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.io.depth import finite_range, shifted, stretched, used_bits
+
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
@@ -21,16 +23,20 @@ _BAND_PIXELS = 1 << 16
 
 _PHOTOMETRIC = 262
 _BITS_PER_SAMPLE = 258
+_MAXIMA = (341, 281)
 _WHITE_IS_ZERO = 0
+SIGNIFICANT_BITS = "icas significant bits"
+"""Key of `Image.info` for the significant bits that a PNG declares."""
 
 
 def upright_rgb(pil: PillowImage.Image, orientation: int = 1) -> Image:
     """Pixels of a loaded Pillow image as new (h, w, 3) uint8, turned by the EXIF `orientation`.
 
-    Transparent pixels are blended with white. More than 8 bits are scaled by the depth that the
-    file declares, floats in 0..1 by 255, other floats and 32-bit integers from their least to
-    their greatest value (NaN is black). Conversion goes by bands of rows: besides the result and
-    Pillow's own pixels no third copy of a large image exists.
+    Transparent pixels are blended with white, color profiles are converted to sRGB. More than 8
+    bits are scaled by the depth that the file declares or the image uses, floats in 0..1 by 255,
+    other floats and 32-bit integers from their least to their greatest value (NaN is black).
+    Conversion goes by bands of rows: besides the result and Pillow's own pixels no third copy of a
+    large image exists.
     """
     width, height = pil.size
     turned = orientation in (5, 6, 7, 8)
@@ -69,13 +75,16 @@ def _as_stored(upright: Image, orientation: int) -> Image:
 
 
 _Converter = Callable[["PillowImage.Image"], NDArray[np.uint8]]
+_ToSrgb = Callable[["PillowImage.Image"], "PillowImage.Image"]
 
 
 def _converter(pil: PillowImage.Image) -> _Converter:
     """Conversion to (h, w, 3) or (h, w, 1) uint8 of a band of the image."""
     mode = pil.mode
+    profile = pil.info.get("icc_profile")
+    to_srgb = _srgb_of(profile, mode) if profile else None
     if mode.startswith("I;16"):
-        return _deep_gray(pil)
+        return _deep_gray(pil, to_srgb)
     if mode == "I" and pil.format != "TIFF":
         # Pillow has brought the 9 to 16 bits of a PGM or PNG to 0..65535.
         return lambda band: (np.asarray(band).clip(0, 65535) >> 8).astype(np.uint8)[..., None]
@@ -83,11 +92,23 @@ def _converter(pil: PillowImage.Image) -> _Converter:
         return _scaled_gray(pil)
     if mode == "LAB":
         return _lab()
+    if to_srgb is not None:
+        return lambda band: _opaque(to_srgb(band))
     if pil.has_transparency_data:
         return _over_white
     if mode in ("L", "1"):
         return lambda band: np.asarray(band.convert("L"))[..., None]
     return lambda band: np.asarray(band.convert("RGB") if mode != "RGB" else band)
+
+
+def _srgb_of(profile: Any, mode: str) -> _ToSrgb | None:
+    from icas.io.color import srgb_converter
+
+    return srgb_converter(profile, mode)
+
+
+def _opaque(band: PillowImage.Image) -> NDArray[np.uint8]:
+    return _over_white(band) if band.mode == "RGBA" else np.asarray(band)
 
 
 def _over_white(band: PillowImage.Image) -> NDArray[np.uint8]:
@@ -98,22 +119,51 @@ def _over_white(band: PillowImage.Image) -> NDArray[np.uint8]:
     return opaque
 
 
-def _deep_gray(pil: PillowImage.Image) -> _Converter:
-    """16 bits, or the fewer that a TIFF declares, to 8."""
-    shift = max(0, _tiff_tag(pil, _BITS_PER_SAMPLE, 16) - 8)
+def _deep_gray(pil: PillowImage.Image, to_srgb: _ToSrgb | None) -> _Converter:
+    """16 bits, or the fewer that a TIFF declares or the image uses, to 8."""
+    depth = _depth_of(pil)
     inverted = _tiff_tag(pil, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
     clear = pil.info.get("transparency")  # PNG: the one gray that is transparent
 
     def convert(band: PillowImage.Image) -> NDArray[np.uint8]:
         deep = np.asarray(band)
-        gray: NDArray[np.uint8] = np.minimum(deep >> shift, 255).astype(np.uint8)
+        gray = shifted(deep, depth)
         if inverted:
             gray = 255 - gray
+        pixels = gray[..., None]
+        if to_srgb is not None:
+            from PIL import Image as PillowImage
+
+            pixels = np.array(to_srgb(PillowImage.fromarray(gray)))
         if isinstance(clear, int):
-            gray[deep == clear] = 255
-        return gray[..., None]
+            pixels[deep == clear] = 255
+        return pixels
 
     return convert
+
+
+def _depth_of(pil: PillowImage.Image) -> int:
+    """Bits that the values of a deep gray image use."""
+    greatest, ones = 0, 0
+    for _, band in _bands(pil):
+        values = np.asarray(band)
+        greatest = max(greatest, int(values.max()))
+        ones |= int(np.bitwise_or.reduce(values, axis=None))
+    significant = pil.info.get(SIGNIFICANT_BITS)
+    maximum = png_maximum(significant, ones) if significant else None
+    for tag in _MAXIMA:
+        declared = _tiff_tag(pil, tag, 0)
+        maximum = maximum or (declared if 0 < declared < 1 << 16 else None)
+    return used_bits(greatest, max(8, _tiff_tag(pil, _BITS_PER_SAMPLE, 16)), maximum)
+
+
+def png_maximum(significant: int, ones: int) -> int | None:
+    """Greatest value of a PNG with so many significant bits (sBIT); None for 65535.
+
+    Values should be scaled to 16 bits, but some programs do not. `ones`: all bits that are set.
+    """
+    unscaled = ones < 1 << significant and ones & ((1 << (16 - significant)) - 1)
+    return (1 << significant) - 1 if unscaled else None
 
 
 def _tiff_tag(pil: PillowImage.Image, tag: int, default: int) -> int:
@@ -125,29 +175,14 @@ def _tiff_tag(pil: PillowImage.Image, tag: int, default: int) -> int:
 
 def _scaled_gray(pil: PillowImage.Image) -> _Converter:
     """Floats and 32-bit integers, of which no file says how far they reach, to 8 bits."""
-    low, high = _finite_range(pil)
+    low, high = finite_range(np.asarray(band) for _, band in _bands(pil))
     if pil.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    scale = 255.0 / (high - low) if high > low else 0.0
 
     def convert(band: PillowImage.Image) -> NDArray[np.uint8]:
-        values = np.asarray(band).astype(np.float64)
-        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-        gray: NDArray[np.uint8] = np.rint((values - low) * scale).astype(np.uint8)
-        return gray[..., None]
+        return stretched(np.asarray(band), low, high)[..., None]
 
     return convert
-
-
-def _finite_range(pil: PillowImage.Image) -> tuple[float, float]:
-    """The least and the greatest value; (0, 0) where none is finite."""
-    low, high = np.inf, -np.inf
-    for _, band in _bands(pil):
-        values = np.asarray(band)
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    return (low, high) if low <= high else (0.0, 0.0)
 
 
 def _lab() -> _Converter:

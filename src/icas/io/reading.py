@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import importlib.util
 import io
 import logging
 import os
@@ -21,21 +22,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
+from icas.io.depth import shifted, used_bits
 from icas.io.files import write_whole
-from icas.io.formats import HEAD_BYTES, describe_content, image_kind, os_reason, require_file
+from icas.io.formats import (
+    HEAD_BYTES,
+    RAW_KINDS,
+    describe_content,
+    image_kind,
+    os_reason,
+    require_file,
+    why_not_read,
+)
 from icas.io.limits import (
     CUT_SHORT,
+    check_icons,
     check_scans,
     check_size,
     check_tiles,
+    complete_scans,
     fast_pnm,
     jpeg2000_cost,
     pnm_header,
 )
-from icas.io.pixels import Image as Image, Size, upright_rgb
+from icas.io.pixels import SIGNIFICANT_BITS, Image as Image, Size, png_maximum, upright_rgb
 
 if TYPE_CHECKING:
-    from PIL import ImageFile
+    from PIL import Image as PillowImage, ImageFile
 
 FilePath = str | os.PathLike[str]
 MAX_PIXELS = 178_956_970
@@ -77,9 +89,18 @@ class _QuietPillow:
 
 QUIET_PILLOW = _QuietPillow()
 
-_PLUGINS = {"JPEG": "Jpeg", "PNG": "Png", "GIF": "Gif", "BMP": "Bmp", "TIFF": "Tiff"}
-_PLUGINS |= {"WEBP": "WebP", "JPEG2000": "Jpeg2K", "PNM": "Ppm", "AVIF": "Avif", "PSD": "Psd"}
-"""Formats that are read, and how Pillow's modules and classes for them begin."""
+_READERS = {
+    kind: f"PIL.{name}ImagePlugin:{name}ImageFile"
+    for kind, name in (
+        *(("JPEG", "Jpeg"), ("PNG", "Png"), ("GIF", "Gif"), ("BMP", "Bmp"), ("WEBP", "WebP")),
+        *(("JPEG2000", "Jpeg2K"), ("PNM", "Ppm"), ("AVIF", "Avif"), ("PSD", "Psd")),
+        *(("ICO", "Ico"), ("TGA", "Tga")),
+    )
+}
+_READERS |= {"TIFF": "icas.io.tiff:TiffFile", "HEIF": "pillow_heif:HeifImageFile"}
+_READERS |= {"RAW": "icas.io.raw:RawFile"}
+"""Readers of formats: modules and classes."""
+_NEEDED = {"HEIF": "pillow_heif", "RAW": "rawpy"}
 _ORIENTATION = 274
 
 _READ_AT_ONCE = frozenset(("JPEG", "PNG"))
@@ -117,13 +138,11 @@ def open_image(
 
 def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFile:
     head = file.read(HEAD_BYTES)
-    kind = image_kind(head)
-    if kind is None:
-        raise UnreadableImageError(describe_content(head))
-    if kind not in _PLUGINS:
-        raise UnreadableImageError(f"cannot read {kind} images: convert them to JPEG or PNG")
+    kind = _readable_kind(file, head)
     if kind == "WEBP":
         check_size(_webp_canvas(head), max_pixels, kind)  # its reader takes memory when it opens
+    if kind == "ICO":
+        check_icons(file, max_pixels)
     cost = jpeg2000_cost(file, head) if kind == "JPEG2000" else 0.0
     file.seek(0)
     if kind == "PNM":
@@ -134,11 +153,37 @@ def _header(file: IO[bytes], max_pixels: int, pixels: bool) -> ImageFile.ImageFi
     # Without a file name, or Pillow would map some files into memory: one that shrinks while it is
     # read would kill the process.
     pil = _reader(kind)(source, "")
-    check_size(pil.size, max_pixels, kind, cost)
+    layout = getattr(pil, "layout", None)
+    check_size(pil.size, max_pixels, kind, layout.cost if layout else cost)
     check_tiles(pil)
     if kind == "JPEG" and isinstance(source, io.BytesIO):
         pil.decodermaxblock = source.getbuffer().nbytes  # the decoder gets all of it at once
     return pil
+
+
+def _readable_kind(file: IO[bytes], head: bytes) -> str:
+    """The format, which has a reader; that of RAW photos is RAW."""
+    found = image_kind(head)
+    if found is None:
+        raise UnreadableImageError(describe_content(head))
+    if found == "TIFF":
+        from icas.io.raw import raw_tiff_kind
+
+        found = raw_tiff_kind(file, head) or found
+    kind = "RAW" if found in RAW_KINDS else found
+    needed = _NEEDED.get(kind)
+    if kind not in _READERS or (needed and importlib.util.find_spec(needed) is None):
+        raise UnreadableImageError(why_not_read(found))
+    if kind == "AVIF" and not _has_avif():
+        raise UnreadableImageError(why_not_read(found))
+    return kind
+
+
+@cache
+def _has_avif() -> bool:
+    from PIL import features
+
+    return bool(features.check("avif"))
 
 
 def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
@@ -156,9 +201,9 @@ def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
 
 @cache
 def _reader(kind: str) -> Callable[[IO[bytes], str], ImageFile.ImageFile]:
-    module = importlib.import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+    module, _, name = _READERS[kind].partition(":")
     reader: Callable[[IO[bytes], str], ImageFile.ImageFile]
-    reader = getattr(module, f"{_PLUGINS[kind]}ImageFile")
+    reader = getattr(importlib.import_module(module), name)
     return reader
 
 
@@ -184,13 +229,18 @@ def _orientation_of(pil: ImageFile.ImageFile) -> int:
 
 
 def _has_exif_chunk(file: IO[bytes]) -> bool:
-    file.seek(8)
+    return any(kind == b"eXIf" for _, kind in _chunks(file))
+
+
+def _chunks(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lengths and kinds of the chunks of a PNG; the file is at the content of each."""
+    at = 8
+    file.seek(at)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        if kind == b"eXIf":
-            return True
-        file.seek(length + 4, io.SEEK_CUR)
-    return False
+        yield length, kind
+        at += length + 12
+        file.seek(at)
 
 
 _UNKNOWN_TO_PILLOW = ("support not installed", "unknown pixel mode", "not supported", "Unsupported")
@@ -217,9 +267,10 @@ def read_image(
 ) -> Image:
     """Read an image file as upright 8-bit RGB.
 
-    EXIF orientation is applied. 16-bit and float pixels are scaled to 8 bits. Gray, CMYK, Lab and
-    palette images are converted to RGB, transparent images are blended with white. Of animations
-    the first frame is read. Color profiles are not applied. Thread-safe.
+    EXIF orientation is applied. 16-bit, integer and float pixels are scaled to 8 bits; data of 10,
+    12 or 14 bits in 16 is scaled by the bits it uses. Gray, CMYK, Lab and palette images are
+    converted to RGB, color profiles to sRGB, transparent images are blended with white. Of
+    animations the first frame is read. Thread-safe.
 
     Parameters
     ----------
@@ -253,12 +304,106 @@ def read_image(
     ((30, 40, 3), dtype('uint8'), [200, 200, 200])
     """
     with open_image(path, max_pixels, pixels=True) as pil:
+        size = None
         if at_least is not None and pil.format == "JPEG":
-            pil.draft(None, _as_stored(at_least, pil))
+            size = _as_stored(at_least, pil)
         large = pil.size[0] * pil.size[1] > _LARGE_PIXELS
         with _ONE_LARGE if large else nullcontext():
-            pil.load()
-            return upright_rgb(pil, _orientation_of(pil))
+            return upright_rgb(_loaded(pil, size, max_pixels), _orientation_of(pil))
+
+
+def _loaded(pil: ImageFile.ImageFile, size: Size | None, max_pixels: int) -> PillowImage.Image:
+    """`pil` with its pixels; a JPEG is decoded at a fraction that is at least `size`."""
+    if size is not None:
+        pil.draft(None, size)
+    file = pil.fp
+    if pil.format == "PNG" and _is_deep(pil):
+        pil.info[SIGNIFICANT_BITS] = _significant_bits(cast("IO[bytes]", file))
+        pil.load()
+        return pil if pil.mode.startswith("I") else _whole_depth(pil, cast("IO[bytes]", file))
+    try:
+        pil.load()
+    except OSError:
+        if pil.format != "JPEG" or not isinstance(file, io.BytesIO):
+            raise
+        whole = _without_end(file.getvalue(), size)
+        if whole is None:
+            raise
+        return whole
+    if pil.format in ("HEIF", "RAW"):
+        check_size(pil.size, max_pixels, pil.format)  # may differ from the header
+    return pil
+
+
+def _without_end(data: bytes, size: Size | None) -> PillowImage.Image | None:
+    """A JPEG that lacks only its end marker; None if pixels are missing.
+
+    If all pixels are there, the bytes behind them do not matter: both decodings are the same.
+    """
+    data = data.removesuffix(b"\xff")
+    if not complete_scans(data):
+        return None
+    images = []
+    for filler in (b"", b"\x55" * 64, b"\xaa" * 64):
+        restarts = (bytes((0xFF, 0xD0 + number)) + filler for number in range(8))
+        more = filler + b"".join(restarts) if filler else b""
+        image = _reader("JPEG")(io.BytesIO(data + more + b"\xff\xd9"), "")
+        image.decodermaxblock = len(data) + 1000
+        if size is not None:
+            image.draft(None, size)
+        try:
+            image.load()
+        except OSError:
+            return None
+        images.append(image)
+    first, *others = images
+    return first if all(first.tobytes() == image.tobytes() for image in others) else None
+
+
+def _is_deep(pil: ImageFile.ImageFile) -> bool:
+    return any(";16" in str(tile[3]) for tile in pil.tile)
+
+
+def _significant_bits(file: IO[bytes]) -> int | None:
+    """The significant bits that the chunk sBIT of a PNG declares, if they are 9 to 15."""
+    before = file.tell()
+    try:
+        for length, kind in _chunks(file):
+            if kind == b"IDAT":
+                return None
+            if kind == b"sBIT":
+                bits = max(file.read(min(length, 4)), default=0)
+                return bits if 8 < bits < 16 else None
+        return None
+    finally:
+        file.seek(before)
+
+
+def _whole_depth(pil: ImageFile.ImageFile, file: IO[bytes]) -> PillowImage.Image:
+    """A color PNG of 16 bits, of which `pil` has the upper eight, scaled by the bits it uses."""
+    bands = pil.mode.rstrip("Aa")
+    greatest = max(cast(int, pil.getchannel(band).getextrema()[1]) for band in bands)
+    significant = pil.info.get(SIGNIFICANT_BITS) or 0
+    if greatest >= 1 << max(4, significant - 8):
+        return pil
+    import cv2
+    from PIL import Image as PillowImage
+
+    file.seek(0)
+    deep = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.ndim != 3 or deep.dtype != np.uint16:
+        return pil
+    colors = deep[..., 2::-1]
+    maximum = None
+    if significant:
+        maximum = png_maximum(significant, int(np.bitwise_or.reduce(colors, axis=None)))
+    pixels = shifted(colors, used_bits(int(colors.max()), 16, maximum))
+    image = PillowImage.fromarray(np.ascontiguousarray(pixels))
+    image.info.update(pil.info)
+    image.info.pop("transparency", None)
+    if pil.has_transparency_data:
+        image.putalpha(pil.convert("RGBA").getchannel("A"))
+    return image
 
 
 def read_rgba(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -305,9 +450,7 @@ def thumbnail(path: FilePath, side: int, *, max_pixels: int = MAX_PIXELS) -> Ima
     if side < 1:
         raise UsageError(f"thumbnail side {side}: must be at least 1 pixel")
     with open_image(path, max_pixels, pixels=True) as pil:
-        pil.draft(None, _fit(pil.size, side))
-        pil.load()
-        image = upright_rgb(pil, _orientation_of(pil))
+        image = upright_rgb(_loaded(pil, _fit(pil.size, side), max_pixels), _orientation_of(pil))
     return resize(image, _fit((image.shape[1], image.shape[0]), side))
 
 

@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 DEFAULT_BYTES = 2_000_000_000
 """Default of the maximum size."""
 LEAST_BYTES = 1_000_000
-READING_VERSION = 1
+READING_VERSION = 2
 """Raise it when decoding gives other pixels than before."""
 THUMBNAIL_VERSION = 1
 """Raise it when thumbnails change."""
