@@ -92,15 +92,19 @@ class Console:
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints log messages on a console."""
+    """Prints log messages on a console, each once."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
+        self._printed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a message."""
-        self._console.warn(record.getMessage())
+        """Print a message that was not printed before."""
+        message = record.getMessage()
+        if message not in self._printed:
+            self._printed.add(message)
+            self._console.warn(message)
 
 
 def counted(things: Iterable[T], bar: Bar) -> Iterator[T]:

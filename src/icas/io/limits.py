@@ -30,7 +30,7 @@ MOST_SCANS = 500
 
 _BYTES = 9
 """Memory per pixel while it is read, for most formats (measured)."""
-_BYTES_OF = {"WEBP": 17, "AVIF": 18, "HEIF": 18, "JPEG2000": 25, "RAW": 30}
+_BYTES_OF = {"WEBP": 17, "AVIF": 18, "HEIF": 18, "JPEG2000": 25, "RAW": 20}
 """The same for decoders that keep copies (measured; AVIF of 10 bits)."""
 _TILE_PIXELS = 1 << 24
 """Limit of a TIFF tile, unless twice the image is more."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.depth import shifted, used_bits
+from icas.io.depth import to_8_bits
 from icas.io.files import write_whole
 from icas.io.formats import (
     HEAD_BYTES,
@@ -397,8 +397,7 @@ def _whole_depth(pil: ImageFile.ImageFile, file: IO[bytes]) -> PillowImage.Image
     maximum = None
     if significant:
         maximum = png_maximum(significant, int(np.bitwise_or.reduce(colors, axis=None)))
-    pixels = shifted(colors, used_bits(int(colors.max()), 16, maximum))
-    image = PillowImage.fromarray(np.ascontiguousarray(pixels))
+    image = PillowImage.fromarray(to_8_bits(colors, 16, maximum))
     image.info.update(pil.info)
     image.info.pop("transparency", None)
     if pil.has_transparency_data:

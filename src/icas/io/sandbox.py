@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import pickle
 import struct
@@ -23,9 +24,10 @@ from math import inf
 from typing import Any, ParamSpec, TypeVar, cast
 
 from icas.common.errors import IcasError, UnreadableImageError
-from icas.io.sandbox_worker import BEGUN, DECODED, ERROR, MEMORY, receive, send
+from icas.io.sandbox_worker import BEGUN, DECODED, ERROR, MEMORY, NOTE, receive, send
 from icas.parallel.child_processes import ONE_THREAD
 
+LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 Marker = Callable[[], AbstractContextManager[None]]
@@ -253,6 +255,8 @@ class Decoder:
             elif kind == DECODED:
                 index = None
                 self._allow(whole)
+            elif kind == NOTE:
+                LOG.info("%s", content.decode())
             elif kind == MEMORY:
                 self.close()
                 raise DecoderDied(LARGE, index, certain=True)

@@ -7,6 +7,7 @@ belong to one run of one user, so objects travel as pickles.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -20,8 +21,9 @@ from itertools import count
 from queue import SimpleQueue
 from typing import IO
 
-READY, BEGUN, DECODED, RESULT, ERROR, MEMORY = b"s", b"b", b"d", b"r", b"e", b"m"
-"""Kinds of frames: ready; decoding of an item begins, has ended; result; error; out of memory."""
+READY, BEGUN, DECODED, RESULT, ERROR, MEMORY, NOTE = b"s", b"b", b"d", b"r", b"e", b"m", b"n"
+"""Kinds of frames: ready; decoding of an item begins, has ended; result; error; out of memory; log
+message."""
 _HEAD = struct.Struct("<cQ")
 _PR_SET_PDEATHSIG = 1
 
@@ -57,6 +59,10 @@ def main(parent: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform.startswith("linux"):
         _die_with(parent)
+    logger = logging.getLogger("icas")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(_Notes(answers))
     waiting: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     import cv2  # noqa: F401 - every task needs these: loaded before memory is limited
@@ -67,6 +73,21 @@ def main(parent: int) -> None:
     send(answers, READY)
     while True:
         _answer(answers, waiting.get(), memory)
+
+
+class _Notes(logging.Handler):
+    """Sends each log message once."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        super().__init__(logging.INFO)
+        self._answers = answers
+        self._sent: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self._sent:
+            self._sent.add(message)
+            send(self._answers, NOTE, message.encode())
 
 
 def _listen(requests: IO[bytes], waiting: SimpleQueue[bytes]) -> None:

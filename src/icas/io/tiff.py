@@ -38,7 +38,8 @@ _PACKED = (1, 5, 8, 32773, 32946, 34925, 50000)
 class Layout:
     """How the samples of an image are stored.
 
-    `gray`: one channel of color, else three. `alpha`: 0 none, 1 premultiplied, 2 not.
+    `gray`: one channel of color, else three. `alpha`: 0 none, 1 premultiplied, 2 not. `share`: of
+    the image that a strip or tile holds.
     """
 
     width: int
@@ -53,12 +54,15 @@ class Layout:
     compression: int
     predictor: int
     byte_order: Literal["<", ">"]
+    share: float
 
     @property
     def cost(self) -> float:
         """Bytes of memory per pixel while it is read."""
-        size = max(self.bits, 8) / 8
-        return self.samples * (2 * size + (4 if self.bits % 8 else 1)) + 8
+        size = self.samples * max(self.bits, 8) / 8
+        copies = 1 if self.compression == 1 else 3  # of the bytes of a strip
+        unpacked = 12 * self.samples if self.bits % 8 else 0
+        return size + max(7.0, size * copies * self.share) + unpacked + 1
 
 
 class TiffFile(TiffImageFile):
@@ -128,10 +132,15 @@ def layout_of(tags: Any) -> Layout | None:
         return None
     if samples - colors != len(extra) and not (colors == 3 and samples == 4):
         return None  # channels of unknown meaning
+    width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
+    if _TILES in tags:
+        held = _number(tags, _TILE_WIDTH, 0) * _number(tags, _TILE_HEIGHT, 0)
+    else:
+        held = width * min(_number(tags, _ROWS, height), height)
     alpha = extra[0] if extra else 2 * (samples == 4)
     return Layout(
-        width=_number(tags, _WIDTH, 0),
-        height=_number(tags, _HEIGHT, 0),
+        width=width,
+        height=height,
         bits=bits[0],
         format=kind,
         samples=samples,
@@ -142,6 +151,7 @@ def layout_of(tags: Any) -> Layout | None:
         compression=compression,
         predictor=_number(tags, _PREDICTOR, 1) if compression not in (1, 32773) else 1,
         byte_order="<" if tags.prefix == b"II" else ">",
+        share=held / max(1, width * height),
     )
 
 
