@@ -253,7 +253,10 @@ def _reason(error: Exception) -> str:
         return "damaged: an offset points outside the file"
     if isinstance(error, OSError) and error.errno is not None:
         return os_reason(error)
-    plain = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    text = str(error)
+    if error.args and isinstance(error.args[0], bytes):
+        text = error.args[0].decode("latin-1")  # LibRaw
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
     words = " ".join(plain.split())[:120] or type(error).__name__
     if isinstance(error, (EOFError, struct.error)) or "truncated" in words.lower():
         return CUT_SHORT

@@ -268,6 +268,7 @@ def _unpacked(
     """The bytes of each strip or tile, (height, row_bytes) uint8."""
     length = file.seek(0, io.SEEK_END)
     group = max(1, _GROUP_BYTES // (rows * row_bytes))
+    most = 2 * rows * row_bytes + 64  # LZW makes noise half as large again
     start = 0
     while start < len(heights):
         # Strips that are not the last of an image have the same height in libtiff.
@@ -277,7 +278,7 @@ def _unpacked(
         packed = []
         for offset, count in zip(offsets[start:end], counts[start:end], strict=True):
             file.seek(offset)
-            packed.append(file.read(min(count, max(0, length - offset))))
+            packed.append(file.read(min(count, max(0, length - offset), most)))
         total = sum(heights[start:end])
         if layout.compression == 1:
             pixels = _plain(packed, heights[start:end], row_bytes)
