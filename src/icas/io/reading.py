@@ -414,8 +414,7 @@ def read_rgba(path: FilePath, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     As `read_image`, but transparent pixels keep their color.
     """
     with open_image(path, max_pixels, pixels=True) as pil:
-        pil.load()
-        return _upright_rgba(pil)
+        return _upright_rgba(_loaded(pil, None, max_pixels))
 
 
 def _upright_rgba(pil: Any) -> NDArray[np.uint8]:
@@ -423,7 +422,9 @@ def _upright_rgba(pil: Any) -> NDArray[np.uint8]:
     if not pil.has_transparency_data or pil.mode.startswith("I"):
         return upright_rgb(pil, orientation)
     rgba = pil.convert("RGBA")
-    alpha = upright_rgb(rgba.getchannel("A"), orientation)[..., :1]
+    channel = rgba.getchannel("A")
+    channel.info = {}  # the color profile is not for alpha
+    alpha = upright_rgb(channel, orientation)[..., :1]
     return np.concatenate([upright_rgb(rgba.convert("RGB"), orientation), alpha], axis=2)
 
 
