@@ -11,7 +11,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled
 from icas.clusterimg.graph.forest import Merges
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.thresholds.evidence import Evidence, Floats
+from icas.clusterimg.thresholds.evidence import FEW, Evidence, Floats
 from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers
 
@@ -20,8 +20,6 @@ Weights = Sequence[float] | Floats
 Picker = Callable[[Sample, float], float]
 """Lets the user choose; gets the sample and the automatic threshold."""
 
-FEW = 8
-"""Fewest images by which a threshold can be chosen."""
 FOUND = 0.5
 """Least share of right links at some threshold by which a folder has groups."""
 LEAST, RISE, MOST = 0.25, 3.0, 0.65
@@ -36,7 +34,7 @@ TAIL = 0.01
 """Share of the most similar pairs between clusters to which their tail is fitted."""
 
 # Fitted by benchmarks/auto_weights.py: weights of the columns of evidence, before them a constant.
-RIGHT = (-1.01, 0.1236, -1.548, -0.1149, -1.34, 0.5196, 1.412, -1.801, 3.813)
+RIGHT = (-1.533, 0.1231, -1.441, -0.08827, -1.341, 2.401, 1.405, -1.933, 5.073)
 GOOD = (1.066, 2.285, -4.726, -0.1861, 1.964, 0.2957)
 
 

@@ -12,6 +12,8 @@ from icas.clusterimg.thresholds.sample import Sample
 
 Floats = NDArray[np.float64]
 
+FEW = 8
+"""Fewest images by which a threshold can be chosen."""
 STEPS = 60
 """Most thresholds that are looked at."""
 BLUR = 0.02
@@ -65,7 +67,8 @@ class Evidence:
             np.full(len(steps), 1 / size),
             gap,
             (merges.largest[steps] / clustered) ** 4,  # 1: one cluster alone
-            (clustered / count) ** 4 * (1 - largest),  # near 1: all in several clusters
+            # near 1: several clusters hold all images, and the images are not few
+            (clustered / count) ** 4 * (1 - largest) * (1 - FEW / count),
         ]
         tight = gap**2 * clustered
         best = max(score[merges.distinct].max(), 1e-9)
