@@ -167,7 +167,7 @@ def test_python(photos, tmp_path):
 
 
 DEEP_DEFAULTS = {
-    "--model NAME": "that of --weights, else one trained on the folder",
+    "--model NAME": "that of --weights, else mobilenet_v2 if installed, else one trained on the",
     "--weights FILE": "downloaded by the library",
     "--dims N": "128",
     "--cluster-model NAME,...": "links by cosine; ",

@@ -41,7 +41,7 @@ def method_class(name: str) -> type[Method]:
 
     Raises UsageError: no such method.
     """
-    if PLUS in name:
+    if isinstance(name, str) and PLUS in name:
         return fusion_class([method_class(part.strip()) for part in name.split(PLUS)], name)
     cls: type[Method] = lookup(METHODS, name, "method")[1].load()
     return cls
