@@ -1,7 +1,7 @@
 """Readers that do to their process what broken decoders do; tests put them where others are.
 
-A file that begins with ``8BPS`` and a word is a picture that crashes, hangs, holds the
-interpreter, is killed from outside or takes all memory, by its word.
+A file that begins as a PSD file and goes on with a word is a picture that crashes, hangs, holds
+the interpreter, is killed from outside or takes all memory, by its word.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Reader:
     """In place of a reader of Pillow."""
 
     def __init__(self, file: Any, name: str) -> None:
-        WAYS[file.read()[4:].decode().strip()]()
+        WAYS[file.read()[6:].decode().strip()]()
         raise ValueError("it did nothing")
 
 

@@ -102,6 +102,10 @@ if importlib.util.find_spec("PIL.AvifImagePlugin") is None or not features.check
     del READABLE["avif_hopper.avif"]
     REFUSED["avif_hopper.avif"] = "unsupported variant"
 
+if importlib.util.find_spec("pillow_heif") is not None:
+    del REFUSED["avif_hopper.heif"]
+    READABLE["avif_hopper.heif"] = (128, 128)
+
 LARGE = {"bomb_warn.png": (10_000, 9_500)}
 
 

@@ -127,7 +127,7 @@ def test_files_that_break_their_decoder_cost_no_other(own_photos, tmp_path, word
     environment = breaking.install(tmp_path)
     clusterimg(own_photos, tmp_path / "good", environment)
     for way in REASONS:
-        own_photos.joinpath(f"{way}.jpg").write_bytes(b"8BPS" + way.encode())
+        own_photos.joinpath(f"{way}.jpg").write_bytes(b"8BPS\0\1" + way.encode())
     run = clusterimg(own_photos, tmp_path / "out", environment, *words, "--decode-timeout", "3")
     assert run.returncode == 3, run.stderr
     assert "Traceback" not in run.stderr
@@ -145,7 +145,7 @@ def test_files_that_break_their_decoder_cost_no_other(own_photos, tmp_path, word
 @posix
 def test_without_it_such_a_file_ends_the_run(own_photos, tmp_path) -> None:
     """Or the test above would show nothing."""
-    own_photos.joinpath("crash.jpg").write_bytes(b"8BPScrash")
+    own_photos.joinpath("crash.jpg").write_bytes(b"8BPS\0\1crash")
     run = clusterimg(own_photos, tmp_path / "out", breaking.install(tmp_path), "--no-isolate")
     assert run.returncode == -signal.SIGSEGV
 
@@ -162,7 +162,7 @@ def test_a_picture_that_breaks_only_the_page_is_left_out_of_it(
     from icas.clusterimg.html.thumbnails import make_thumbnails
 
     images = [own_photos / file for file in report.files]
-    images[3].write_bytes(b"8BPScrash")
+    images[3].write_bytes(b"8BPS\0\1crash")
     isolation = isolation_of(report.settings)
     assert isolation is not None
     made = make_thumbnails(images, 10**6, 2, Console(), isolation)
@@ -173,7 +173,7 @@ def test_a_picture_that_breaks_only_the_page_is_left_out_of_it(
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_ctrl_c_does_not_wait_for_a_decoder(own_photos, tmp_path, executor) -> None:
     psutil = pytest.importorskip("psutil", reason="psutil is not installed")
-    own_photos.joinpath("hang.jpg").write_bytes(b"8BPShang")
+    own_photos.joinpath("hang.jpg").write_bytes(b"8BPS\0\1hang")
     command = [sys.executable, "-m", "icas.clusterimg", str(own_photos), "--dst"]
     command += [str(tmp_path / "out"), "--isolate", "--executor", executor, "--jobs", "2"]
     command += ["--decode-timeout", "600", "--no-cache", "--threshold", "0.8"]
@@ -235,8 +235,8 @@ def test_features_are_those_without_it(method, scale, photos, tmp_path) -> None:
 @pytest.mark.parametrize("scale", [None, 0.5])
 def test_pictures_for_a_network_are_read_apart(scale, own_photos, broken_apart) -> None:
     """Methods that one process computes get them at their size, in order."""
-    own_photos.joinpath("b-hang.jpg").write_bytes(b"8BPShang")
-    own_photos.joinpath("c-abort.jpg").write_bytes(b"8BPSabort")
+    own_photos.joinpath("b-hang.jpg").write_bytes(b"8BPS\0\1hang")
+    own_photos.joinpath("c-abort.jpg").write_bytes(b"8BPS\0\1abort")
     own_photos.joinpath("d-text.jpg").write_bytes(b"text")
     images = [ImageRef(path, path.name) for path in sorted(own_photos.iterdir())]
     good = [ref for ref in images if not ref.file.startswith(("b-", "c-"))]
@@ -255,7 +255,7 @@ def test_a_folder_of_breaking_files_alone(tmp_path, broken_apart) -> None:
     images = []
     for number in range(5):
         path = tmp_path / f"{number}.jpg"
-        path.write_bytes(b"8BPSabort")
+        path.write_bytes(b"8BPS\0\1abort")
         images.append(ImageRef(path, path.name))
     with DECODERS:
         found = Reading(make_method("imagehash"), isolation=Isolation.of(60, 10**7)).raw(images)
@@ -270,7 +270,7 @@ def test_common_sizes_are_asked_for_apart_too(own_photos, broken_apart) -> None:
     images = [ImageRef(path, path.name) for path in sorted(own_photos.iterdir())]
     plain = with_common_scale(make_method("ssim"), images, 0.5, 10**7)
     bad = own_photos / "crash.jpg"
-    bad.write_bytes(b"8BPScrash")
+    bad.write_bytes(b"8BPS\0\1crash")
     isolation = Isolation.of(60, 10**7)
     images.append(ImageRef(bad, bad.name))
     assert with_common_scale(make_method("ssim"), images, 0.5, 10**7, isolation) == plain
