@@ -27,8 +27,8 @@ from skimage import data
 
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
+from icas.io.conversion.pixels import upright_rgb
 from icas.io.find import find_images
-from icas.io.pixels import upright_rgb
 from icas.io.reading import Image, read_image
 
 SAMPLES = ("astronaut", "coffee", "rocket", "hubble_deep_field", "retina", "immunohistochemistry")

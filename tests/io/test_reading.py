@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage, ImageOps
 
 from icas.common.errors import UnreadableImageError, UsageError
+from icas.io.conversion.pixels import upright_rgb
 from icas.io.files import write_whole
-from icas.io.pixels import upright_rgb
 from icas.io.reading import MAX_PIXELS, image_size, read_image, resize, thumbnail, write_image
 
 LEAST = settings(max_examples=60, deadline=None)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError
-from icas.io.pixels import Size
+from icas.io.conversion.pixels import Size
 
 if TYPE_CHECKING:
     from PIL import ImageFile

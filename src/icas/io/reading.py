@@ -22,7 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
-from icas.io.depth import to_8_bits
+from icas.io.conversion.depth import to_8_bits
+from icas.io.conversion.pixels import (
+    SIGNIFICANT_BITS,
+    Image as Image,
+    Size,
+    png_maximum,
+    upright_rgb,
+)
 from icas.io.files import write_whole
 from icas.io.formats import (
     HEAD_BYTES,
@@ -44,7 +51,6 @@ from icas.io.limits import (
     jpeg2000_cost,
     pnm_header,
 )
-from icas.io.pixels import SIGNIFICANT_BITS, Image as Image, Size, png_maximum, upright_rgb
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage, ImageFile

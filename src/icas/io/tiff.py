@@ -18,7 +18,7 @@ from PIL import Image as PillowImage, ImageFile, ImageOps
 from PIL.TiffImagePlugin import OPEN_INFO, TiffImageFile
 
 from icas.common.errors import UnreadableImageError
-from icas.io.depth import shifted, to_8_bits
+from icas.io.conversion.depth import shifted, to_8_bits
 from icas.io.limits import CUT_SHORT
 
 _GROUP_BYTES = 1 << 24

@@ -41,8 +41,6 @@ class Method(ABC):
         Images a side of a block in which `links` finds links.
     sample_size : int
         Images compared to choose a threshold automatically.
-    for_copies : bool
-        Suited to copies among otherwise unrelated images.
     devices : tuple of str
         Kinds of compute devices: cpu, cuda, mps.
     features_version : int
@@ -92,10 +90,6 @@ class Method(ABC):
         return 1500
 
     @property
-    def for_copies(self) -> bool:
-        return False
-
-    @property
     def seed(self) -> int:
         return 0
 
@@ -106,7 +100,7 @@ class Method(ABC):
 
     @property
     def parts(self) -> tuple[Method, ...]:
-        """Methods whose features it combines, each read by itself; see `combined`."""
+        """Methods whose features it combines, each read separately; see `combined`."""
         return ()
 
     @property
@@ -172,7 +166,7 @@ class Method(ABC):
 
     def combined(self, features: Sequence[FeatureSet]) -> FeatureSet:
         """Raw features, given those of each of `parts`."""
-        raise NotImplementedError(f"method {self.name!r} has no parts")
+        raise TypeError(f"method {self.name!r} has no parts")
 
     def with_installed_weights(self) -> Method:
         """The same with an installed network, if it needs one and none is given."""
@@ -230,10 +224,6 @@ class OnDevice(Method):
     @property
     def sample_size(self) -> int:
         return self.method.sample_size
-
-    @property
-    def for_copies(self) -> bool:
-        return self.method.for_copies
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         return self.method.extract(images)

@@ -105,10 +105,6 @@ class Fusion(Method):
         return max(part.sample_size for part in self.parts)
 
     @property
-    def for_copies(self) -> bool:
-        return self.parts[0].for_copies
-
-    @property
     def seconds_per_pair(self) -> float:
         return sum(part.seconds_per_pair for part in self.parts)
 

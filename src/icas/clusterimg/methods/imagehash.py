@@ -111,7 +111,6 @@ class ImageHash(Method):
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
     links_tile: ClassVar[int] = 32768
-    for_copies: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
 
     def __post_init__(self) -> None:

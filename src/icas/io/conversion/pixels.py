@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.io.depth import finite_range, shifted, stretched, used_bits
+from icas.io.conversion.depth import finite_range, shifted, stretched, used_bits
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -102,7 +102,7 @@ def _converter(pil: PillowImage.Image) -> _Converter:
 
 
 def _srgb_of(profile: Any, mode: str) -> _ToSrgb | None:
-    from icas.io.color import srgb_converter
+    from icas.io.conversion.color import srgb_converter
 
     return srgb_converter(profile, mode)
 
