@@ -80,9 +80,15 @@ def test_a_folder_its_files_and_its_arrays_give_the_same_features(torch, photos,
         np.testing.assert_allclose(found.array, raw.array, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def many(pictures):
+    """Enough pictures to whiten their features."""
+    return [view for one in pictures for view in (one, one[:, ::-1], one[::-1])]
+
+
 @pytest.mark.parametrize("dims", [0, 5, 128])
-def test_similarity_is_symmetric_and_one_with_itself(torch, pictures, dims):
-    features = icas.features(pictures, dims=dims, **RANDOM)
+def test_similarity_is_symmetric_and_one_with_itself(torch, many, dims):
+    features = icas.features(many, dims=dims, **RANDOM)
     matrix = icas.similarity_matrix(features)
     assert matrix.dtype == np.float32
     assert (matrix == matrix.T).all()
@@ -91,6 +97,16 @@ def test_similarity_is_symmetric_and_one_with_itself(torch, pictures, dims):
     assert matrix.min() >= -1
     plain = features.array.astype(np.float64)
     np.testing.assert_allclose(matrix, plain @ plain.T, atol=2e-6)
+
+
+def test_few_images_are_not_whitened(torch, pictures, raw):
+    matrix = icas.similarity_matrix(pictures, **RANDOM)
+    assert (matrix == matrix.T).all()
+    assert (np.diag(matrix) == 1).all()
+    cosines = raw.array.astype(np.float64) @ raw.array.T.astype(np.float64)
+    np.testing.assert_allclose(matrix, 1 - (1 - cosines) / 0.3, atol=1e-5)
+    apart = [icas.features(part, **RANDOM) for part in (pictures[:7], pictures[7:])]
+    np.testing.assert_allclose(icas.similarity_matrix(*apart), matrix[:7, 7:], atol=1e-5)
 
 
 def test_similarity_does_not_depend_on_the_tile(torch, pictures):
@@ -131,8 +147,8 @@ def test_both_sides_are_looked_at_together(torch, pictures):
     np.testing.assert_allclose(apart, together[:5, 5:], atol=2e-6)
 
 
-def test_features_of_two_folders_or_networks_are_not_compared(torch, pictures):
-    one, other = (icas.features(part, **RANDOM) for part in (pictures[:7], pictures[7:]))
+def test_features_of_two_folders_or_networks_are_not_compared(torch, many, pictures):
+    one, other = (icas.features(part, **RANDOM) for part in (many[:35], many[7:]))
     with pytest.raises(UsageError, match="cannot be compared"):
         icas.similarity_matrix(one, other)
     with pytest.raises(UsageError, match="whitened on different images"):

@@ -39,6 +39,11 @@ AT_ONCE = 32
 STEP = 2.0**-25
 """Vectors are rounded to multiples of it: float64 then adds up their products without rounding,
 so that a similarity does not depend on the tile that it is computed in."""
+FEWEST = 32
+"""Images to which a whitening is fitted; of fewer, its directions say nothing about others."""
+NOT_WHITENED, SPREAD = "not whitened", 0.3
+"""Mark of the features of fewer images, and the factor of their distances 1 - cosine that makes
+thresholds mean about the same as for whitened features."""
 DIGITS = 6
 """Digits of a similarity."""
 
@@ -292,6 +297,8 @@ class Deep(Method):
         """Whitening fitted to `features` of a folder, or of a sample of it."""
         if self.dims == 0 or self.model_grid() is not None or len(features) == 0:
             return Folder(None)
+        if len(features) < FEWEST:
+            return Folder(None, NOT_WHITENED)
         return Folder(Whitening.fit(features.array, self.dims))
 
     def sketch(self, sample: FeatureSet, seed: int) -> Describe:
@@ -299,7 +306,7 @@ class Deep(Method):
         return _vectors_of
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
-        """Cosine of the features, in [-1, 1].
+        """Cosine of the features, in [-1, 1]; of a folder of few images stretched, see `SPREAD`.
 
         Raises UsageError: features of different networks, or whitened over different folders.
         """
@@ -314,6 +321,9 @@ class Deep(Method):
             )
         require_same_shape(a, b)
         cosines = self._products(_rounded(a.array), _rounded(b.array))
+        if a.settings.get("fitted") == NOT_WHITENED:
+            stretched = 1 - (1 - np.minimum(cosines, 1)) / SPREAD
+            return np.round(stretched, DIGITS).astype(np.float32)
         return np.clip(np.round(cosines, DIGITS), -1, 1).astype(np.float32)
 
     def _products(self, a: Doubles, b: Doubles) -> Doubles:
@@ -334,11 +344,13 @@ class Folder:
     """The whitening fitted to a folder; applied to features before they are compared."""
 
     whitening: Whitening | None
+    fitted: str = ""
 
     def __call__(self, features: FeatureSet) -> FeatureSet:
         """`features` of the folder, whitened."""
         if self.whitening is None:
-            return features
+            marked = {**features.settings, "fitted": self.fitted}
+            return replace(features, settings=marked) if self.fitted else features
         settings = {**features.settings, "fitted": self.whitening.fingerprint}
         vectors = self.whitening(features.array)
         return replace(features, arrays={"vectors": vectors}, settings=settings)
