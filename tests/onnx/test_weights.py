@@ -23,6 +23,7 @@ class Files(BaseHTTPRequestHandler):
     """Serves CONTENT, from the byte that is asked for."""
 
     ranges: ClassVar[list[str | None]] = []
+    most: ClassVar[int] = len(CONTENT)  # bytes after which the connection ends
 
     def do_GET(self):
         wanted = self.headers.get("Range")
@@ -34,7 +35,7 @@ class Files(BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
-        self.wfile.write(CONTENT[start:])
+        self.wfile.write(CONTENT[start : start + self.most])
 
     def log_message(self, *words):
         pass
@@ -79,6 +80,15 @@ def test_an_interrupted_download_is_resumed(source, tmp_path):
         assert weights.fetch("mobilenet_v2").read_bytes() == CONTENT
         assert Files.ranges[-1] == f"bytes={have}-"
         (folder / "mobilenet_v2.onnx").unlink()
+
+
+def test_a_connection_that_ends_early_is_not_mistaken_for_another_file(source, monkeypatch):
+    monkeypatch.setattr(Files, "most", 900_000)
+    with pytest.raises(IcasError, match=r"ended after 900,000 of 1,280,000 bytes: repeat"):
+        weights.fetch("mobilenet_v2")
+    assert weights.installed("mobilenet_v2") is None
+    assert weights.fetch("mobilenet_v2").read_bytes() == CONTENT
+    assert Files.ranges == [None, "bytes=900000-"]
 
 
 def test_a_damaged_file_is_downloaded_again(source, tmp_path):

@@ -7,7 +7,9 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +179,8 @@ def fetch(
     UsageError
         No such name.
     IcasError
-        The source cannot be reached, or the file is not the expected one.
+        The source cannot be reached, the download was interrupted, or the file is not the expected
+        one.
     """
     file, folder = known(name), weights_folder()
     source, path = url or file.url, folder / file.file
@@ -214,12 +217,18 @@ def _download(url: str, part: Path, progress: Callable[[int, int], Any] | None) 
         raise
     with reply, part.open("ab" if reply.status == 206 else "wb") as stream:
         total = stream.tell() + int(reply.headers.get("Content-Length") or 0)
-        while block := reply.read(_BLOCK):
-            stream.write(block)
-            if progress is not None:
-                progress(stream.tell(), total)
+        with suppress(IncompleteRead):  # found out by the size, as on older releases of Python
+            while block := reply.read(_BLOCK):
+                stream.write(block)
+                if progress is not None:
+                    progress(stream.tell(), total)
         stream.flush()
         os.fsync(stream.fileno())
+        if stream.tell() < total:
+            raise IcasError(
+                f"the connection to {url} ended after {stream.tell():,} of {total:,} bytes:"
+                " repeat the command to resume the download"
+            )
 
 
 def sha256_of(path: Path) -> str:
