@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -97,6 +98,8 @@ def test_a_program_shows_three_examples_and_all_of_its_commands(program):
     assert rest.partition("\n\n")[0].count(f"  {program} ") == 3
     rows = rest.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     listed = [row.split()[0] for row in rows]
+    for line in re.findall(r"^Also: (.*)\.$", text, re.MULTILINE):
+        listed += line.split(", ")
     names = [name.split()[1] for name in PARSERS if name.startswith(f"{program} ")]
     assert sorted(listed[1:]) == sorted(names)
 

@@ -6,7 +6,7 @@ import argparse
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -141,6 +141,11 @@ class CommandParser(argparse.ArgumentParser):
         For the page of a whole program.
     intermixed : bool
         Whether flags may occur between positional values.
+
+    Attributes
+    ----------
+    minor : collection of str
+        Commands that the short help lists by name only.
     """
 
     def __init__(
@@ -165,6 +170,7 @@ class CommandParser(argparse.ArgumentParser):
         )
         self.common, self.tables, self.examples = common, dict(tables or {}), examples
         self.commands, self.exit_codes = commands, exit_codes
+        self.minor: Collection[str] = ()
         self._intermixed = intermixed
         self._groups: dict[str, argparse._ArgumentGroup] = {}
         self.add_switch(LOGGING, "-q", "--quiet", help="no progress bars, no warnings")
@@ -257,8 +263,10 @@ class CommandParser(argparse.ArgumentParser):
         formatter = _HelpFormatter(self.prog)
         flags = self._option_string_actions
         formatter.add_section("Common flags", [flags[name] for name in self.common])
-        formatter.add_table("Commands", self.commands)
-        rest = f"All flags: {self.prog} --help-all"
+        main = tuple(row for row in self.commands if row[0] not in self.minor)
+        formatter.add_table("Commands", main)
+        rest = f"Also: {', '.join(self.minor)}.\n" if self.minor else ""
+        rest += f"All flags: {self.prog} --help-all"
         if self.commands:
             rest += f". Help of a command: {self.prog} help COMMAND"
         return f"{self._head(self.examples[:EXAMPLES])}\n{formatter.format_help()}\n{rest}\n"

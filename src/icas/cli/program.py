@@ -109,11 +109,20 @@ class Command:
 
 @dataclass(frozen=True)
 class Program:
-    """A table of commands, loaded when used; `default` is the one whose name may be omitted."""
+    """A table of commands, loaded when used.
+
+    Attributes
+    ----------
+    default : str
+        The command whose name may be omitted.
+    minor : tuple of str
+        Commands that the short help lists without a description.
+    """
 
     name: str
     default: str
     rows: Mapping[str, Entry]
+    minor: tuple[str, ...] = ()
 
     @property
     def help_rows(self) -> Rows:
@@ -142,6 +151,7 @@ class Program:
         parser = command.parser()
         if name == self.default:
             parser.commands, parser.exit_codes = self.help_rows, EXIT_CODES
+            parser.minor = self.minor
         return parser
 
     def parsers(self) -> dict[str, CommandParser]:

@@ -34,6 +34,7 @@ PROGRAM = Program(
         "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list, download or export network weights"),
         "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),
     },
+    minor=("estimate", "train", "cache", "help", "completion"),
 )
 main = PROGRAM.main
 
@@ -50,13 +51,11 @@ COMMON = (
     "--recursive",
     "--method",
     "--threshold",
-    "--linkage",
     "--dst",
     "--transfer",
     "--dry-run",
     "--resume",
     "--overwrite",
-    "--reference",
     "--jobs",
     "--quiet",
 )
