@@ -11,35 +11,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.api.functions import make_method_from
+from icas.clusterimg.api.functions import checked_options, linking, make_method_from
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import (
+    batch_size_for,
     cluster_batches,
     default_batch_size,
     split,
 )
 from icas.clusterimg.clustering.linkages import make_clusterer
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.features.embeddings import Vectors, embeddings_in, features_of_embeddings
 from icas.clusterimg.features.inputs import Inputs, features_of, image_items
 from icas.clusterimg.graph.forest import Labels, spanning_forest
+from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import MERGES, check_scale, threshold_of
 from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
-from icas.parallel.executors import start_workers
+from icas.parallel.executors import Workers, start_workers
 
 
 class ImageClusterer:
     """Cluster similar images: links at or above a threshold, connected components as clusters.
 
-    Works on paths or arrays and writes no files. Follows the conventions of scikit-learn
-    (``get_params``, ``set_params``, ``clone``, ``fit_predict``) without requiring it.
+    Works on paths, arrays or embeddings and writes no files. Follows the conventions of
+    scikit-learn (``get_params``, ``set_params``, ``clone``, ``fit_predict``) without requiring it;
+    passes ``check_estimator``.
 
     Parameters
     ----------
     method : str, default "imagehash"
-        As for `icas.cluster`.
+        As for `icas.cluster`. Embeddings need ``deep``, ``auto`` or the default.
     threshold : float or {"auto"}, default "auto"
         Minimum similarity of linked images, at most 1. ``auto`` estimates it from the images.
     batch_size : int, default as many as fit 2 GB of features, at most 10,000
@@ -92,6 +97,10 @@ class ImageClusterer:
         Unreadable files (``.file``) and the reasons (``.reason``).
     n_clusters_ : int
         Number of clusters.
+    n_features_in_ : int
+        Length of the embeddings; only if embeddings were given.
+    feature_names_in_ : ndarray of str
+        Names of their columns; only if a data frame was given.
 
     See Also
     --------
@@ -99,6 +108,9 @@ class ImageClusterer:
 
     Notes
     -----
+    A table of numbers, (n, d), holds embeddings of n images. They are compared by cosine
+    similarity. Options of ``deep`` apply: ``dims=128`` whitens them, ``cluster_model`` fits models.
+
     Single linkage gives the clusters of ``scipy.cluster.hierarchy`` at the same distance. The
     references of the methods are in `icas.cluster`.
 
@@ -114,6 +126,12 @@ class ImageClusterer:
     ([(0, 1)], array([0]), 1)
     >>> icas.labels_at(model.forest_, 1.0)
     array([-1, -1, -1])
+
+    Embeddings of another program:
+
+    >>> vectors = [[0.9, 0.1, 0.0], [0.8, 0.1, 0.1], [0.0, 0.2, 0.9]]
+    >>> icas.ImageClusterer(threshold=0.9).fit_predict(vectors)
+    array([ 0,  0, -1])
     """
 
     _estimator_type = "clusterer"
@@ -152,6 +170,7 @@ class ImageClusterer:
         self._options = options
 
     _own = tuple(name for name in inspect.signature(__init__).parameters if name != "self")[:-1]
+    _default_method = inspect.signature(__init__).parameters["method"].default
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return all parameters by name, including the options of the method.
@@ -204,8 +223,9 @@ class ImageClusterer:
 
         Parameters
         ----------
-        X : str or Path, or iterable of paths, arrays or PIL images
-            A folder, files, or images of shape (h, w) or (h, w, 1|3|4), uint8 or floats in [0, 1].
+        X : str or Path, or iterable of paths, arrays or PIL images, or (n, d) array_like
+            A folder, files, or images of shape (h, w) or (h, w, 1|3|4), uint8 or floats in [0, 1];
+            or one embedding per row.
         y : ignored
             For compatibility with scikit-learn.
 
@@ -217,7 +237,8 @@ class ImageClusterer:
         Raises
         ------
         UsageError
-            An invalid parameter, a missing folder, or arrays that are not images.
+            An invalid parameter, a missing folder, or arrays that are neither images nor
+            embeddings.
         MissingExtraError
             The method or executor needs an extra that is not installed.
         """
@@ -231,29 +252,17 @@ class ImageClusterer:
             raise UsageError(f"unknown merge {self.merge!r}: choose from {', '.join(MERGES)}")
         if self.scale is not None:
             check_scale(self.scale)
-        source = X if isinstance(X, (str, Path)) else image_items(X)
-        if not isinstance(source, (str, Path)) and not source:
-            raise UsageError("no images: the list is empty")
-        given = {name: value for name, value in self._options.items() if value is not None}
-        method = self._clusterer(make_method_from(self.method, given), threshold).method
-        with (
-            open_cache(self.cache) as cache,
-            start_workers(self.executor, self.jobs, self.scheduler) as workers,
-        ):
-            features = features_of(
-                method,
-                source,
-                workers,
-                recursive=self.recursive,
-                max_pixels=self.max_pixels,
-                scale=self.scale,
-                cache=cache,
-            )
+        source, vectors = _images_or_embeddings(X)
+        method = self._method() if vectors is None else self._method_of_embeddings()
+        method = self._clusterer(method, threshold).method
+        with start_workers(self.executor, self.jobs, self.scheduler) as workers:
+            features = self._features(method, source, vectors, workers)
             clusterer = self._clusterer(method, threshold)
             if isinstance(threshold, str) and clusterer.threshold is not None:
                 number = auto(sample_of(method, features, None, workers), method).threshold
                 clusterer = self._clusterer(method, number)
-            parts = split(len(features), self._batch_size(clusterer, len(features)))
+            size = self._batch_size(clusterer, features, embedded=vectors is not None)
+            parts = split(len(features), size)
             batches = ((features[part], None) for part in parts)
             found = cluster_batches(clusterer, batches, merge=self.merge, workers=workers)
         inputs = Inputs.of(source, found.files, features.unreadable)
@@ -272,6 +281,7 @@ class ImageClusterer:
         self.files_ = inputs.files
         self.unreadable_ = features.unreadable
         self.n_clusters_ = len(found.cohesions)
+        self._note_columns(X, vectors)
         return self
 
     def fit_predict(self, X: str | Path | Iterable[Any], y: Any = None) -> Labels:
@@ -279,7 +289,7 @@ class ImageClusterer:
 
         Parameters
         ----------
-        X : str or Path, or iterable of paths, arrays or PIL images
+        X : str or Path, or iterable of paths, arrays or PIL images, or (n, d) array_like
             As for `fit`.
         y : ignored
             For compatibility with scikit-learn.
@@ -305,14 +315,65 @@ class ImageClusterer:
         self.fit(X, y)
         return self.labels_
 
+    def _method(self) -> Method:
+        given = {name: value for name, value in self._options.items() if value is not None}
+        return make_method_from(self.method, given)
+
+    def _method_of_embeddings(self) -> Method:
+        """deep without a network and, unless requested, without whitening."""
+        if str(self.method).casefold() not in ("deep", "auto", self._default_method):
+            raise UsageError(
+                f"method {self.method!r} compares images, not embeddings: use method='deep', or"
+                " give images as a list of arrays of shape (h, w) or (h, w, 3)"
+            )
+        given = {name: value for name, value in self._options.items() if value is not None}
+        method = linking(make_method("deep", **{"dims": 0, **checked_options("deep", given)}))
+        of_images = [*(given.keys() - method.only_compared), *["scale"] * (self.scale is not None)]
+        if of_images:
+            raise UsageError(f"{of_images[0]} is for images, not for embeddings: leave it out")
+        return method
+
+    def _features(
+        self,
+        method: Method,
+        source: str | Path | list[Any],
+        vectors: Vectors | None,
+        workers: Workers,
+    ) -> FeatureSet:
+        if vectors is not None:
+            return features_of_embeddings(method, vectors)
+        with open_cache(self.cache) as cache:
+            return features_of(
+                method,
+                source,
+                workers,
+                recursive=self.recursive,
+                max_pixels=self.max_pixels,
+                scale=self.scale,
+                cache=cache,
+            )
+
+    def _note_columns(self, X: Any, vectors: Vectors | None) -> None:
+        """Set the attributes that scikit-learn expects of a table, and only then."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        if vectors is None:
+            return
+        self.n_features_in_ = vectors.shape[1]
+        names = np.asarray(getattr(X, "columns", ()), object)
+        if len(names) and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = names
+
     def _clusterer(self, method: Method, threshold: float | str) -> Clusterer:
         return make_clusterer(method, threshold, self.linkage, candidates=self.candidates)
 
-    def _batch_size(self, clusterer: Clusterer, images: int) -> int:
+    def _batch_size(self, clusterer: Clusterer, features: FeatureSet, *, embedded: bool) -> int:
         size = self.batch_size
         if self.merge == "exact" and not clusterer.merges_exactly:
-            size = max(2, images)
-        if size is None:
+            size = max(2, len(features))
+        if size is None and embedded:
+            size = batch_size_for(features[:1])
+        elif size is None:
             size = default_batch_size(clusterer.method)
         if size < 2:
             raise UsageError(f"batch_size {size}: must be at least 2")
@@ -329,5 +390,19 @@ class ImageClusterer:
         return Tags(
             estimator_type="clusterer",
             target_tags=TargetTags(required=False),
-            input_tags=InputTags(two_d_array=False),
+            input_tags=InputTags(two_d_array=True, string=True),
         )
+
+
+def _images_or_embeddings(given: Any) -> tuple[str | Path | list[Any], Vectors | None]:
+    """A folder or a list of images; and, if they are embeddings, all of them in one array."""
+    if isinstance(given, (str, Path)):
+        return given, None
+    vectors = embeddings_in(given)
+    if vectors is None:
+        given = image_items(given)
+        vectors = embeddings_in(given)
+    source = given if vectors is None else list(vectors)
+    if not source:
+        raise UsageError("no images: the list is empty")
+    return source, vectors

@@ -373,10 +373,15 @@ def size_of(given: Any) -> Size:
 
 def make_method_from(method: str, options: dict[str, Any]) -> Method:
     """The method with options from user input (``size="64x48"``)."""
+    return make_method(method, **checked_options(method, options)).with_installed_weights()
+
+
+def checked_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """`options` from user input as the constructor of the method takes them."""
     check_keywords(options, keywords_of(method_class(method)), f"method {method!r}")
     if options.get("size") is not None:
-        options = {**options, "size": size_of(options["size"])}
-    return make_method(method, **options).with_installed_weights()
+        return {**options, "size": size_of(options["size"])}
+    return options
 
 
 def linking(method: Method) -> Method:

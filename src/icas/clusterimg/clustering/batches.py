@@ -33,8 +33,12 @@ machine's memory, so that the same folder gives the same batches everywhere."""
 
 def default_batch_size(method: Method) -> int:
     """Images per batch, by the memory that the method's features take; at most 10,000."""
-    sample = method.extract([np.zeros((64, 64, 3), np.uint8)])
-    return max(2, min(MOST_IMAGES, BATCH_BYTES // max(1, sample.nbytes)))
+    return batch_size_for(method.extract([np.zeros((64, 64, 3), np.uint8)]))
+
+
+def batch_size_for(image: FeatureSet) -> int:
+    """Images per batch whose features take as much memory as those of one `image`."""
+    return max(2, min(MOST_IMAGES, BATCH_BYTES // max(1, image.nbytes)))
 
 
 STAGES = ("scan", "features", "links", "merge", "transfer")

@@ -115,10 +115,13 @@ def image_items(source: Any) -> list[Any]:
 
     Raises UsageError: something that holds no images one by one, such as a single image.
     """
-    if isinstance(source, np.ndarray) and source.ndim in (2, 3):
-        raise UsageError(
-            f"images: a single array of shape {source.shape} was given: put it in a list, [image]"
-        )
+    if hasattr(source, "columns"):
+        raise UsageError("images: a table was given: give its column of paths, table['file']")
+    if hasattr(source, "__array__") and getattr(source, "ndim", None) in (2, 3):
+        shape = tuple(source.shape)
+        stack = len(shape) == 3 and shape[2] not in (1, 3, 4)
+        cure = "list(images) makes gray images of it" if stack else "put it in a list, [image]"
+        raise UsageError(f"images: a single array of shape {shape} was given: {cure}")
     if hasattr(source, "getexif"):
         raise UsageError("images: a single PIL image was given: put it in a list, [image]")
     if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
