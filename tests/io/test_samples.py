@@ -124,10 +124,37 @@ def test_orientation_of_deep_tiff(tmp_path: Path, orientation: int) -> None:
     assert image_size(path) == expected.shape[1::-1]
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "float16", "float32"])
+def test_cmyk_of_every_type(tmp_path: Path, dtype: str, planar: str) -> None:
+    values, path = samples(dtype, 4), tmp_path / "a.tif"
+    stored = np.moveaxis(values, 2, 0) if planar == "separate" else values
+    for order, packed in (("<", None), (">", "zlib")):
+        how = {"photometric": "separated", "planarconfig": planar}
+        tifffile.imwrite(path, stored, byteorder=order, compression=packed, **how)
+        np.testing.assert_array_equal(tifffile.imread(path), stored)
+        inks = np.rint(in_8_bits(values)).astype(np.uint8)
+        image = PillowImage.frombytes("CMYK", inks.shape[1::-1], inks.tobytes())
+        expected = np.asarray(image.convert("RGB")).astype(int)
+        assert np.abs(read_image(path) - expected).max() <= 2
+        assert image_size(path) == (60, 45)
+
+
+def test_profile_of_deep_cmyk_planes(tmp_path: Path) -> None:
+    """The profile of another color space is ignored, as in other images."""
+    values, path = samples("uint16", 4), tmp_path / "a.tif"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    how = {"photometric": "separated", "planarconfig": "separate"}
+    tifffile.imwrite(path, np.moveaxis(values, 2, 0), **how)
+    plain = read_image(path)
+    tifffile.imwrite(path, np.moveaxis(values, 2, 0), iccprofile=profile, **how)
+    np.testing.assert_array_equal(read_image(path), plain)
+
+
 def test_deep_planes_of_other_colors_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    planes = np.moveaxis(samples("uint16", 4), 2, 0)
-    tifffile.imwrite(path, planes, photometric="separated", planarconfig="separate")
+    planes = np.moveaxis(samples("uint16", 3), 2, 0)
+    tifffile.imwrite(path, planes, photometric="cielab", planarconfig="separate")
     with pytest.raises(UnreadableImageError, match="unsupported variant of the format"):
         read_image(path)
 

@@ -30,6 +30,10 @@ _ORIENTATION, _ICC = 274, 34675
 _MAXIMA = (341, 281)
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _MOST_SAMPLES = 6
+_COLORS = {0: 1, 1: 1, 2: 3, 5: 4}
+"""Channels of color by photometric interpretation: gray (0: inverted), RGB, CMYK."""
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_INK_SET, _CMYK = 332, 1
 _PACKED = (1, 5, 8, 32773, 32946, 34925, 50000)
 """Compressions of bytes: none, LZW, deflate, PackBits, LZMA, Zstandard."""
 
@@ -38,8 +42,8 @@ _PACKED = (1, 5, 8, 32773, 32946, 34925, 50000)
 class Layout:
     """How the samples of an image are stored.
 
-    `gray`: one channel of color, else three. `alpha`: 0 none, 1 premultiplied, 2 not. `share`: of
-    the image that a strip or tile holds.
+    `colors`: channels of color, 1 gray, 3 RGB, 4 CMYK. `alpha`: 0 none, 1 premultiplied, 2 not.
+    `share`: of the image that a strip or tile holds.
     """
 
     width: int
@@ -47,7 +51,7 @@ class Layout:
     bits: int
     format: int
     samples: int
-    gray: bool
+    colors: int
     inverted: bool
     alpha: int
     planar: bool
@@ -62,7 +66,8 @@ class Layout:
         size = self.samples * max(self.bits, 8) / 8
         copies = 1 if self.compression == 1 else 3  # of the bytes of a strip
         unpacked = 12 * self.samples if self.bits % 8 else 0
-        return size + max(7.0, size * copies * self.share) + unpacked + 1
+        inks = 8 if self.colors == 4 else 0
+        return size + max(7.0, size * copies * self.share) + unpacked + inks + 1
 
 
 class TiffFile(TiffImageFile):
@@ -79,7 +84,7 @@ class TiffFile(TiffImageFile):
         turned = self.tag_v2.get(_ORIENTATION) in (5, 6, 7, 8)
         self._size = (height, width) if turned else (width, height)
         self._tile_size = (width, height)
-        self._mode = "L" if self.layout.gray else "RGB"
+        self._mode = _MODES[self.layout.colors]
         self.tile = []
         self.use_load_libtiff = False
         self._compression = "raw"
@@ -90,7 +95,7 @@ class TiffFile(TiffImageFile):
     def load(self) -> Any:
         if self.layout is not None and self._im is None:
             pixels = _pixels(cast("IO[bytes]", self.fp), self.tag_v2, self.layout)
-            image = PillowImage.fromarray(pixels)
+            image = _as_pillow(pixels, self.layout)
             self.im, self._mode = image.im, image.mode
             self._size = image.size
             ImageOps.exif_transpose(self, in_place=True)
@@ -110,13 +115,15 @@ def layout_of(tags: Any) -> Layout | None:
         return None
     (kind,) = formats
     kind = _UNSIGNED if kind == 4 else kind
-    colors = 3 if photometric == 2 else 1
-    if planar and bits[0] > 8 and samples > 1 and photometric not in (0, 1, 2):
+    colors = _COLORS.get(photometric, 0)
+    if colors == 4 and _number(tags, _INK_SET, _CMYK) != _CMYK:
+        colors = 0
+    if planar and bits[0] > 8 and samples > 1 and not colors:
         raise UnreadableImageError(
             f"unsupported variant of the format (planes of {bits[0]} bits): convert it to JPEG or"
             " PNG"
         )
-    if photometric not in (0, 1, 2) or not colors <= samples <= _MOST_SAMPLES:
+    if not colors or not colors <= samples <= _MOST_SAMPLES:
         return None
     key = (tags.prefix, photometric, (kind,), fill, (bits[0],) * samples, extra)
     misread = (
@@ -144,9 +151,9 @@ def layout_of(tags: Any) -> Layout | None:
         bits=bits[0],
         format=kind,
         samples=samples,
-        gray=colors == 1,
+        colors=colors,
         inverted=photometric == 0,
-        alpha=alpha if alpha in (1, 2) else 0,
+        alpha=alpha if alpha in (1, 2) and colors != 4 else 0,
         planar=planar and samples > 1,
         compression=compression,
         predictor=_number(tags, _PREDICTOR, 1) if compression not in (1, 32773) else 1,
@@ -190,8 +197,8 @@ def _numbers(tags: Any, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _pixels(file: IO[bytes], tags: Any, layout: Layout) -> NDArray[np.uint8]:
-    """(h, w) or (h, w, 3) uint8, with the alpha channel behind if it is to be blended."""
-    colors = 1 if layout.gray else 3
+    """(h, w) or (h, w, 3|4) uint8, with the alpha channel behind if it is to be blended."""
+    colors = layout.colors
     values = _samples(file, tags, layout)
     maximum = declared_maximum(tags) if layout.format == _UNSIGNED else None
     pixels = to_8_bits(values[..., :colors], layout.bits, maximum)
@@ -200,6 +207,12 @@ def _pixels(file: IO[bytes], tags: Any, layout: Layout) -> NDArray[np.uint8]:
     if layout.alpha:
         pixels = _with_alpha(pixels, values[..., colors], layout)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def _as_pillow(pixels: NDArray[np.uint8], layout: Layout) -> PillowImage.Image:
+    if layout.colors == 4:
+        return PillowImage.frombytes("CMYK", pixels.shape[1::-1], pixels.tobytes())
+    return PillowImage.fromarray(pixels)
 
 
 def _with_alpha(
