@@ -25,6 +25,7 @@ from distributed.scheduler import KilledWorker
 from icas._version import __version__
 from icas.common.errors import IcasError
 from icas.parallel.child_processes import children_of_one_thread, interrupted_later
+from icas.parallel.notes import Note, log_again, noting
 from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack
 
 CONNECT = 10
@@ -219,8 +220,9 @@ class DaskPool(Pool):
 
     def results(self, sent: Any) -> list[Any]:
         results: list[Any]
-        results, seconds = self._result(sent.future)
+        results, seconds, notes = self._result(sent.future)
         sent.future.release()
+        log_again(notes)
         self._pace[sent.function] = seconds / sent.tasks
         return results
 
@@ -359,20 +361,20 @@ def _quiet() -> Iterator[None]:
 
 def run_packed(
     packed: Packed, files: tuple[SourceFile, ...], *blocks: Any
-) -> tuple[list[Any], float]:
-    """The results of the packed (function, tasks), and the seconds that they took.
+) -> tuple[list[Any], float, list[Note]]:
+    """The results of the packed (function, tasks), the seconds that they took, and what they log.
 
     It keeps no state, so that it may run again anywhere.
     """
     _check_files(files)
     function, tasks = packed.open()
     start = time.perf_counter()
-    with ONE_OPENCV_THREAD:
+    with ONE_OPENCV_THREAD, noting() as notes:
         results = [
             function(*(blocks[part.number] if isinstance(part, Block) else part for part in task))
             for task in tasks
         ]
-    return results, time.perf_counter() - start
+    return results, time.perf_counter() - start, notes
 
 
 def unpack(packed: Packed) -> Any:

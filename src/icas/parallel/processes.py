@@ -23,7 +23,8 @@ import numpy as np
 
 from icas.common.errors import IcasError
 from icas.parallel.child_processes import children_of_one_thread
-from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack
+from icas.parallel.notes import Note, log_again, noting
+from icas.parallel.pool import LARGE, Here, Packed, Pool, Shared, Task, pack, run_all
 
 DIED = (
     "a worker process died, probably out of memory: use a smaller --jobs, --batch-size or"
@@ -114,11 +115,13 @@ class ProcessPool(Pool):
 
     def submit(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Any:
         with _died_workers():
-            return super().submit(function, tasks)
+            return self._executor.submit(_run_noting, function, tasks)
 
     def results(self, future: Any) -> list[Any]:
         with _died_workers():
-            return super().results(future)
+            results, notes = future.result()
+        log_again(notes)
+        return list(results)
 
     def share(self, value: Any) -> Shared:
         """Files that the processes map: their pages are in memory once for all.
@@ -140,6 +143,14 @@ class ProcessPool(Pool):
                 " --executor threads"
             ) from error
         return Saved(str(folder), len(packed.buffers))
+
+
+def _run_noting(
+    function: Callable[..., Any], tasks: Sequence[Task]
+) -> tuple[list[Any], list[Note]]:
+    """In a worker: the results of tasks, and what they logged."""
+    with noting() as notes:
+        return run_all(function, tasks), notes
 
 
 @contextmanager

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given as drawn, settings, strategies as st
+from PIL import Image
 
 import icas
 from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import cohesions_of
+from icas.clusterimg.commands.main import main
 from icas.clusterimg.graph.forest import members_of, number_clusters
 from icas.clusterimg.linking.tiles import all_links, links_across
 from icas.clusterimg.methods.imagehash import ImageHash
@@ -167,6 +169,20 @@ class Elsewhere:
 
 
 AWAY = Workers(Elsewhere(), 3, remote=True)
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes", "dask"])
+@pytest.mark.parametrize("isolate", ["--isolate", "--no-isolate"])
+def test_scaled_depths_are_noted_once(tmp_path, capsys, executor, isolate):
+    if executor == "dask":
+        pytest.importorskip("distributed", reason="Dask is not installed")
+    (tmp_path / "deep").mkdir()
+    for number in range(5):
+        values = np.indices((40, 50)).sum(0) * (number + 9) % 4096
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / "deep" / f"{number}.png")
+    words = ["--threshold", "0.9", "--executor", executor, isolate, "--transfer", "none"]
+    assert main([str(tmp_path / "deep"), *words, "--no-cache", "--jobs", "2"]) == 0
+    assert capsys.readouterr().err.count("scaled by the bits used") == 1
 
 
 def codes(count: int, seed: int) -> icas.FeatureSet:

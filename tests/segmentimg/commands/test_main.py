@@ -172,3 +172,13 @@ def test_help_and_version(flag, capsys):
         main([flag])
     assert left.value.code == 0
     assert capsys.readouterr().out
+
+
+def test_scaled_depths_are_noted_once(tmp_path, capsys):
+    for number in range(3):
+        values = np.indices((40, 50)).sum(0) * (number + 9) % 4096
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / f"{number}.png")
+    out, preview = str(tmp_path / "out"), str(tmp_path / "all.png")
+    for words in ([str(tmp_path), "--no-gui"], [str(tmp_path / "0.png"), "--preview", preview]):
+        assert main([*words, "--out", out, "--method", "graph"]) == 0
+        assert capsys.readouterr().err.count("scaled by the bits used") == 1

@@ -84,11 +84,15 @@ def _segment(given: dict[str, Any]) -> int:
         raise UsageError("no image: segmentimg PATH ... (see segmentimg --help)")
     console = Console(results=True, warnings=not quiet, bars=not quiet, details=verbose)
     settings = make_settings(given)
-    if preview is not None:
-        return _preview(paths, preview, settings, console)
-    if not no_gui:
-        return _paint(paths, settings, console)
+    with console.show_logging():
+        if preview is not None:
+            return _preview(paths, preview, settings, console)
+        if not no_gui:
+            return _paint(paths, settings, console)
+        return _segment_files(paths, settings, console)
 
+
+def _segment_files(paths: list[str], settings: Any, console: Console) -> int:
     from icas.segmentimg.pipeline import segment_files
 
     report = segment_files(paths, settings, console)
