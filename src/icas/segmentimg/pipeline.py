@@ -229,7 +229,8 @@ def _paint_file(
 
 def _digest_of(document: PaintDocument) -> str:
     colors = repr(document.colors).encode()
-    return hashlib.sha256(colors + document.class_map().tobytes()).hexdigest()
+    numbers = document.instance_map().tobytes() if document.several_objects else b""
+    return hashlib.sha256(colors + document.class_map().tobytes() + numbers).hexdigest()
 
 
 def _update_autosave(opened: OpenImage) -> None:

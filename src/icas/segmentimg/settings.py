@@ -74,8 +74,8 @@ class SegmentSettings:
     )
     save: tuple[str, ...] | None = option(
         None,
-        "files to write: masks, labels, coco, labelme; with --no-gui also segments, overlay, json,"
-        " centres",
+        "files to write: masks, labels, coco, labelme, instances; with --no-gui also segments,"
+        " overlay, json, centres",
         parse=parse_saves,
         metavar="LIST",
         default_text="masks,labels; with --no-gui segments,overlay,json; with --templates all five",

@@ -100,6 +100,45 @@ def test_what_is_saved_comes_back(tmp_path_factory, class_map, saves, name, port
     assert {alone.classes[number - 1] for number in alone.painted()} == painted
 
 
+@given(class_maps, some_saves, st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_objects_come_back_whatever_is_saved(tmp_path_factory, class_map, saves, seed):
+    picture = picture_in(tmp_path_factory.mktemp("objects"))
+    numbers = np.random.default_rng(seed).integers(1, 4, class_map.shape) * (class_map > 0)
+    one = Painting(class_map, CLASSES, numbers)
+    save(picture, one, saves)
+    back = loaded(picture, class_map.shape, CLASSES)
+    assert (back.class_map == class_map).all()
+    found = np.where(class_map > 0, 1, 0) if back.instance_map is None else back.instance_map
+    assert (found == numbers).all()
+    save(picture, Painting(class_map, CLASSES), saves)
+    assert not loaded(picture, class_map.shape, CLASSES).several_objects
+
+
+def test_object_numbers_are_listed_and_stay_out_of_plain_saves(picture):
+    one = Painting(np.array([[1, 1, 2, 0]]), CLASSES, np.array([[1, 3, 1, 0]]))
+    save(picture, one)
+    numbers = np.asarray(Image.open(picture.file("_instances.png")))
+    assert (numbers.dtype, numbers.tolist()) == (np.uint16, [[1, 3, 1, 0]])
+    first, second = json.loads(picture.record_file.read_text())["classes"]
+    assert first["objects"] == [
+        {"number": 1, "pixels": 1, "box": [0, 0, 1, 1]},
+        {"number": 3, "pixels": 1, "box": [1, 0, 1, 1]},
+    ]
+    assert [entry["number"] for entry in second["objects"]] == [1]
+    save(picture, Painting(np.array([[1, 1, 2, 0]]), CLASSES, np.array([[1, 1, 1, 0]])))
+    assert not picture.file("_instances.png").exists()
+    save(picture, one, ("instances",))
+    assert names(picture) == ["a.json", "a_instances.png", "a_labels.png"]
+
+
+def test_pixels_added_to_a_mask_join_the_nearest_object(picture):
+    one = Painting(np.array([[1, 0, 0, 1, 0, 0]]), CLASSES, np.array([[1, 0, 0, 2, 0, 0]]))
+    save(picture, one)
+    put(picture.out / mask_name("a", CLASSES[0].color), white([[1, 1, 0, 1, 1, 1]]))
+    assert loaded(picture, (1, 6), CLASSES).instance_map.tolist() == [[1, 1, 0, 2, 2, 2]]
+
+
 @given(st.lists(st.tuples(class_maps, some_saves), min_size=2, max_size=3))
 @settings(max_examples=100, deadline=None)
 def test_the_last_save_is_the_one_that_comes_back(tmp_path_factory, script):
@@ -248,7 +287,7 @@ def test_a_picture_called_coco_is_reported(tmp_path):
 
 @pytest.mark.parametrize("saves", [(), ("masks", "paint")])
 def test_a_wrong_save_is_reported(picture, saves):
-    with pytest.raises(UsageError, match="masks, labels, coco, labelme"):
+    with pytest.raises(UsageError, match="masks, labels, coco, labelme, instances"):
         save(picture, painting([1]), saves)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icas.segmentimg.labels.labels import Box, rows_of
+
+Renumber = Callable[[NDArray[Any]], NDArray[Any]]
+"""New codes for old ones."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,12 @@ class Patch:
 
 @dataclass(frozen=True)
 class Edit:
-    """What one command changed: classes of segments, labels, brushed pixels."""
+    """What one command changed: paint of segments, labels, brushed pixels."""
 
     segments: NDArray[np.integer[Any]]
-    before: NDArray[np.int16]
-    """Classes of the segments."""
-    after: NDArray[np.int16]
+    before: NDArray[np.int32]
+    """Codes of class and object number of the segments."""
+    after: NDArray[np.int32]
     counts: tuple[int, int]
     """Number of segments before and after."""
     box: Box
@@ -47,6 +51,14 @@ class Edit:
         for patch in (self.labels, self.overrides):
             arrays += [] if patch is None else [patch.before, patch.after]
         return sum(array.nbytes for array in arrays) + 200
+
+    def renumbered(self, change: Renumber) -> Edit:
+        """The same edit with other codes."""
+        patch = self.overrides
+        if patch is not None:
+            patch = Patch(patch.box, change(patch.before), change(patch.after))
+        before, after = change(self.before), change(self.after)
+        return replace(self, before=before, after=after, overrides=patch)
 
 
 class UndoStack:
@@ -93,6 +105,11 @@ class UndoStack:
         self._done.append(self._undone.pop())
         self.nbytes += _bytes_of(self._done[-1])
         return self._done[-1]
+
+    def renumber(self, change: Renumber) -> None:
+        """Change the codes of all edits, in both directions."""
+        for group in (*self._done, *self._undone, self._open_group or []):
+            group[:] = [edit.renumbered(change) for edit in group]
 
     def _append(self, group: list[Edit]) -> None:
         self._undone.clear()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Color = tuple[int, int, int]
 """Red, green, blue, 0-255."""
 MAX_CLASSES = 32_767
 """Numbers that a class map can hold."""
+MAX_OBJECTS = 32_767
+"""Objects of one class."""
 MAX_FLAT_COLORS = 64
 """Images with more colors than this are reduced to their dominant colors."""
 MAX_DOMINANT_COLORS = 32
@@ -140,11 +143,16 @@ class Palette(tuple[PaintClass, ...]):
 
 @dataclass(frozen=True)
 class Painting:
-    """A class map (h, w) and its classes, painted or not; given as any integers and sequence."""
+    """A class map (h, w) and its classes, painted or not; given as any integers and sequence.
+
+    `instance_map` None: the objects are not known, and count as one of each class.
+    """
 
     class_map: NDArray[np.int16]
     """0 = not painted, n = ``classes[n - 1]``."""
     classes: tuple[PaintClass, ...]
+    instance_map: NDArray[np.uint16] | None = None
+    """(h, w) object numbers, from 1 within each class; 0 = not painted."""
 
     def __post_init__(self) -> None:
         given = np.asarray(self.class_map)
@@ -158,6 +166,29 @@ class Painting:
             raise UsageError(f"class map values must be 0 to {len(classes)}, got {least} to {most}")
         object.__setattr__(self, "class_map", given.astype(np.int16, copy=False))
         object.__setattr__(self, "classes", classes)
+        if self.instance_map is not None:
+            object.__setattr__(self, "instance_map", self._numbers(self.instance_map))
+
+    def _numbers(self, given: NDArray[Any]) -> NDArray[np.uint16]:
+        """Checked object numbers, 0 where nothing is painted."""
+        if given.shape != self.class_map.shape or not np.issubdtype(given.dtype, np.integer):
+            raise UsageError(
+                f"instance map must be an {self.class_map.shape} int array, got {given.dtype} of"
+                f" shape {given.shape}"
+            )
+        painted = self.class_map > 0
+        least, most = int(given.min(initial=1, where=painted)), int(given.max(initial=0))
+        if least < 1 or most > MAX_OBJECTS:
+            raise UsageError(
+                f"instance map values of painted pixels must be 1 to {MAX_OBJECTS:,}, got"
+                f" {min(least, most)} to {most}"
+            )
+        return np.where(painted, given, 0).astype(np.uint16)
+
+    @property
+    def several_objects(self) -> bool:
+        """Whether a painted pixel has an object number other than 1."""
+        return self.instance_map is not None and bool((self.instance_map > 1).any())
 
     def painted(self) -> dict[int, int]:
         """Number of pixels of each painted class."""

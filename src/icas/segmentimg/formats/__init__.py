@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from icas.common.registry import Entry, Registry
 
@@ -23,6 +23,7 @@ FORMATS = Registry(
         "labels": Entry(_PACKAGE + "masks:LabelMap", "a 16-bit PNG of class numbers"),
         "coco": Entry(_PACKAGE + "coco:Coco", "one COCO file per folder, masks as run lengths"),
         "labelme": Entry(_PACKAGE + "labelme:Labelme", "a labelme file with mask shapes"),
+        "instances": Entry(_PACKAGE + "masks:InstanceMap", "a 16-bit PNG of object numbers"),
     },
     member="files",
 )
@@ -30,6 +31,11 @@ FORMATS = Registry(
 
 class PaintFormat(ABC):
     """A format in which paintings are saved; it only encodes, `save_painting` writes the files."""
+
+    keeps_classes: ClassVar[bool] = True
+    """The classes can be read back from its files."""
+    keeps_objects: ClassVar[bool] = False
+    """The object numbers can be read back from its files."""
 
     def check(self, image: ImageFile) -> None:
         """Raise ConflictError where a file of another program has the name of one to be written."""

@@ -20,6 +20,7 @@ from icas.common.errors import IcasError
 from icas.io.files import write_whole
 from icas.io.find import RESULT_MARK
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintState
+from icas.segmentimg.document.objects import joined_codes
 from icas.segmentimg.formats.inputs import ImageFile
 
 SUFFIX = ".paint"
@@ -27,7 +28,7 @@ FORMAT = 1
 
 Stamps = Mapping[str, tuple[int, int]]
 """Size and modification time (ns) of files, by name."""
-_PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_labelme\.json", re.IGNORECASE)
+_PAINT = re.compile(r"_mask_\(.*\)\.png|_labels\.png|_instances\.png|_labelme\.json", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ def _packed(kept: Autosave) -> bytes:
         arrays["labels"] = _small(state.labels)
     if state.overrides is not None:
         arrays["overrides"] = state.overrides
+    if state.numbers is not None:
+        arrays["numbers"] = state.numbers
+    if state.override_numbers is not None:
+        arrays["override_numbers"] = state.override_numbers
     content = {
         "format": FORMAT,
         "colors": state.colors,
@@ -162,7 +167,15 @@ def _unpacked(data: bytes) -> Autosave:
     first = arrays["first"].astype(np.int32)
     labels = arrays["labels"].astype(np.int32) if "labels" in arrays else first
     colors = tuple((int(red), int(green), int(blue)) for red, green, blue in content["colors"])
-    state = PaintState(first, labels, arrays["classes"], arrays.get("overrides"), colors)
+    state = PaintState(
+        first,
+        labels,
+        arrays["classes"],
+        arrays.get("overrides"),
+        colors,
+        arrays.get("numbers"),
+        arrays.get("override_numbers"),
+    )
     _check(state, content["names"])
     files = {name: (int(size), int(time)) for name, (size, time) in content["files"].items()}
     return Autosave(state, tuple(content["names"]), content["about"], bool(content["saved"]), files)
@@ -182,3 +195,12 @@ def _check(state: PaintState, names: list[str]) -> None:
     high = max(int(state.classes.max(initial=0)), int(np.max(overrides, initial=0)))
     if low < 0 or high > len(state.colors):
         raise ValueError("class without a colour")
+    for classes, numbers in (
+        (state.classes, state.numbers),
+        (state.overrides, state.override_numbers),
+    ):
+        if numbers is None:
+            continue
+        if classes is None or numbers.shape != classes.shape:
+            raise ValueError("inconsistent content")
+        joined_codes(classes, numbers)  # raises UsageError, a ValueError

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.io.formats import os_reason, require_file
 from icas.segmentimg.document.palette import (
+    MAX_OBJECTS,
     Color,
     PaintClass,
     Painting,
@@ -69,7 +70,7 @@ def load_painting(
     for load in (_from_masks, _from_labels, _from_labelme, _from_coco, _without_files):
         loaded = load(saved)
         if loaded is not None:
-            loaded = _newer_of_others(saved, loaded)
+            loaded = _newer_of_others(saved, _with_objects(saved, loaded))
             return loaded._replace(notes=[*saved.notes(), *loaded.notes])
     return None
 
@@ -173,6 +174,43 @@ def _from_labels(saved: _Saved) -> Loaded | None:
     for number in present:
         table[number] = numbers[known[number].color]
     return Loaded(Painting(table[labels], classes), [path], [])
+
+
+def _with_objects(saved: _Saved, loaded: Loaded) -> Loaded:
+    """The painting with the object numbers of NAME_instances.png, if there is one."""
+    path = saved.files.get(f"{saved.picture.name}{masks.INSTANCES_ENDING}")
+    painting = loaded.painting
+    if path is None or painting.instance_map is not None:
+        return loaded
+    pixels = _pixels(path, saved.shape, flat=False)
+    if pixels.ndim != 2 or int(pixels.max(initial=0)) > MAX_OBJECTS:
+        raise UsageError(
+            f"{path} is not a map of object numbers: expected a gray PNG of 0 to {MAX_OBJECTS:,}"
+        )
+    numbers = _completed(painting.class_map, pixels.astype(np.uint16))
+    return loaded._replace(
+        painting=Painting(painting.class_map, painting.classes, numbers),
+        files=[*loaded.files, saved.picture.file(masks.INSTANCES_ENDING)],
+    )
+
+
+def _completed(class_map: NDArray[np.int16], numbers: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Object numbers of all painted pixels; one without a number gets the nearest of its class.
+
+    Such pixels are of masks that were edited in another program.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    missing = (class_map > 0) & (numbers == 0)
+    for number in np.unique(class_map[missing]):
+        own = class_map == number
+        known = own & (numbers > 0)
+        if known.any():
+            nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+            numbers = np.where(own & missing, numbers[tuple(nearest)], numbers)
+        else:
+            numbers = np.where(own, np.uint16(1), numbers)
+    return numbers
 
 
 def _classes_by_number(path: Path, present: list[int], saved: _Saved) -> dict[int, PaintClass]:

@@ -1,4 +1,4 @@
-"""Saving a painting: a mask per class, a map of class numbers, and its record in NAME.json.
+"""Saving a painting: masks, maps of class and object numbers, and its record in NAME.json.
 
 A save is all or nothing. Every file is first written under a hidden name; then NAME.json records
 the hidden names (`PENDING`), and from then on the new painting is the one that is loaded; only
@@ -25,12 +25,15 @@ from icas._version import __version__
 from icas.common.errors import IcasError, UsageError
 from icas.io.files import unfinished, write_whole
 from icas.io.formats import os_reason
+from icas.segmentimg.document.objects import objects_in
 from icas.segmentimg.document.palette import Color, Painting
 from icas.segmentimg.formats import FORMATS, Contents, PaintFormat
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import LABELME_ENDING
+from icas.segmentimg.labels.labels import Box
 
 LABELS_ENDING = "_labels.png"
+INSTANCES_ENDING = "_instances.png"
 PENDING = "unfinished_save"
 """Key of NAME.json: hidden names of the files of an unfinished save."""
 ASIDE = "set_aside"
@@ -62,8 +65,11 @@ def mask_color(file_name: str, name: str) -> Color | None:
 
 def is_paint(file_name: str, name: str) -> bool:
     """Whether a file of this name is loaded as a painting of the image `name`."""
-    fixed = (f"{name}{LABELS_ENDING}", f"{name}{LABELME_ENDING}")
-    return file_name in fixed or mask_color(file_name, name) is not None
+    endings = (LABELS_ENDING, INSTANCES_ENDING, LABELME_ENDING)
+    return (
+        file_name in [name + ending for ending in endings]
+        or mask_color(file_name, name) is not None
+    )
 
 
 def pending_of(record: dict[str, Any]) -> dict[str, Any]:
@@ -95,15 +101,17 @@ def save_painting(
     """Write a painting into ``picture.out``, all of it or nothing; returns its files.
 
     `about`: entries of NAME.json, whose other entries are kept; `saves`: names of `FORMATS`;
-    `portable`: mask names with ``=``. Files of earlier saves of this image are replaced or
-    removed. Files of other programs are kept, unless they have the name of a written one; where
-    they would be loaded as masks, NAME.json records that they are to be ignored.
+    `portable`: mask names with ``=``. So that everything can be read back, object numbers other
+    than 1 are written in any case, and ``instances`` alone comes with ``labels``. Files of
+    earlier saves of this image are replaced or removed. Files of other programs are kept, unless
+    they have the name of a written one; where they would be loaded as masks, NAME.json records
+    that they are to be ignored.
     """
     wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:
         known = ", ".join(FORMATS)
         raise UsageError(f"--save {','.join(saves)}: choose from {known}, separated by commas")
-    formats: list[PaintFormat] = [FORMATS[name].load()() for name in saves]
+    formats = _formats(saves, painting)
     before = saved_record(picture)
     for paint_format in formats:
         paint_format.check(picture)
@@ -120,6 +128,16 @@ def save_painting(
     except OSError as error:
         raise _disk_error(picture.out, error) from error
     return [*(picture.out / name for name in files), picture.record_file]
+
+
+def _formats(saves: Iterable[str], painting: Painting) -> list[PaintFormat]:
+    names = list(dict.fromkeys(saves))
+    formats: list[PaintFormat] = [FORMATS[name].load()() for name in names]
+    if not any(one.keeps_classes for one in formats):
+        formats.append(LabelMap())
+    if painting.several_objects and not any(one.keeps_objects for one in formats):
+        formats.append(InstanceMap())
+    return formats
 
 
 def _mask_files(picture: ImageFile, painting: Painting, portable: bool) -> dict[int, str]:
@@ -146,6 +164,19 @@ class LabelMap(PaintFormat):
     def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         class_map = painting.class_map
         return {f"{image.name}{LABELS_ENDING}": lambda: _png(class_map.astype(np.uint16))}
+
+
+class InstanceMap(PaintFormat):
+    """The object number of each pixel, 0 = not painted: ``NAME_instances.png``."""
+
+    keeps_classes = False
+    keeps_objects = True
+
+    def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
+        numbers = painting.instance_map
+        if numbers is None:
+            numbers = (painting.class_map > 0).astype(np.uint16)
+        return {f"{image.name}{INSTANCES_ENDING}": lambda: _png(numbers)}
 
 
 def _encoded(
@@ -187,6 +218,11 @@ def _record_of(
     painting: Painting, masks: dict[int, str], files: dict[str, bytes]
 ) -> dict[str, Any]:
     """Entries of NAME.json about a painting."""
+    objects: dict[int, list[dict[str, Any]]] = {}
+    if painting.several_objects:
+        for one in objects_in(painting):
+            entry = {"number": one.number, "pixels": one.area, "box": _xywh(one.box)}
+            objects.setdefault(one.class_number, []).append(entry)
     classes = [
         {
             "number": number,
@@ -194,10 +230,17 @@ def _record_of(
             "color": list(painting.classes[number - 1].color),
             "pixels": pixels,
             "mask": masks[number] if masks[number] in files else None,
+            **({"objects": objects[number]} if objects else {}),
         }
         for number, pixels in painting.painted().items()
     ]
     return {"classes": classes, "painted_files": sorted(files)}
+
+
+def _xywh(box: Box) -> list[int]:
+    """Left, top, width, height, as in COCO files."""
+    top, bottom, left, right = box
+    return [left, top, right - left, bottom - top]
 
 
 def _execute(

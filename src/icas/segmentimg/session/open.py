@@ -88,7 +88,8 @@ class OpenImage:
         before, unsaved = self.document, self.unsaved
         self.document = PaintDocument(before.image, labels, colors=before.colors)
         if before.painted:
-            self.document.take_over(before.class_map())
+            numbers = before.instance_map() if before.several_objects else None
+            self.document.take_over(before.class_map(), numbers)
         self.__post_init__()
         self.record["segments"] = count_of(labels)
         self.needs_annotation = False
@@ -98,8 +99,13 @@ class OpenImage:
     def save(self, saves: Sequence[str], portable_names: bool = False) -> list[Path]:
         """Write the requested files."""
         self._name_colors()
-        painting = Painting(self.document.class_map(), self.classes)
-        files = save_painting(self.picture, painting, self.record, saves, portable_names)
+        files = save_painting(
+            self.picture,
+            _painting_of(self.document, self.classes),
+            self.record,
+            saves,
+            portable_names,
+        )
         self.saved_revision = self.document.revision
         self.files = autosave.painting_stamps(self.picture)
         return files
@@ -236,7 +242,11 @@ def _take_over(opened: OpenImage, painting: Painting) -> None:
     opened.document.add_colors(entry.color for entry in opened.classes)
     numbers = {color: number for number, color in enumerate(opened.document.colors, start=1)}
     table = [0, *(numbers[entry.color] for entry in opened.classes)]
-    opened.document.take_over(np.array(table, np.int16)[painting.class_map])
+    opened.document.take_over(np.array(table, np.int16)[painting.class_map], painting.instance_map)
+
+
+def _painting_of(document: PaintDocument, classes: Palette) -> Painting:
+    return Painting(document.class_map(), classes, document.instance_map())
 
 
 def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
@@ -250,7 +260,7 @@ def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
         )
     classes = opened.classes.joined(map(PaintClass, kept.names, kept.state.colors))
     before = PaintDocument.restored(opened.document.image, _renumbered(kept.state, classes))
-    _take_over(opened, Painting(before.class_map(), classes))
+    _take_over(opened, _painting_of(before, classes))
     opened.note = "restored unsaved painting on new segments"
 
 
