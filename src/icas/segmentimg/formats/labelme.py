@@ -30,6 +30,9 @@ from icas.segmentimg.labels.labels import bounding_box, rows_of
 VERSION = "5.5.0"
 """The release of labelme whose format this is."""
 LABELME_ENDING = "_labelme.json"
+_WRITTEN_OF_FILE = {"version", "flags", "shapes", "imagePath", "imageData"}
+_WRITTEN_OF_FILE |= {"imageHeight", "imageWidth"}
+"""Keys of a file that a save replaces; the others are kept."""
 _WRITTEN = {"label", "points", "shape_type", "mask"}
 """Keys of a shape that a save replaces; the others are kept."""
 
@@ -52,6 +55,8 @@ class LabelmeShapes:
     """A line for each shape that cannot be used, or only in part."""
     flags: dict[str, Any] = field(default_factory=dict)
     """Flags of the image."""
+    others: dict[str, Any] = field(default_factory=dict)
+    """Entries of other programs about the image."""
 
 
 class LabelmePainting(NamedTuple):
@@ -85,6 +90,7 @@ def labelme_bytes(
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,
+        **({} if earlier is None else earlier.others),
     }
     try:
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
@@ -244,6 +250,7 @@ def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
     shapes = LabelmeShapes(np.zeros(shape, np.int32))
     flags = content.get("flags")
     shapes.flags = flags if isinstance(flags, dict) else {}
+    shapes.others = {key: own for key, own in content.items() if key not in _WRITTEN_OF_FILE}
     for number, entry in enumerate(content["shapes"], start=1):
         try:
             kind = str(entry.get("shape_type") or "polygon").lower()
