@@ -127,6 +127,15 @@ def test_a_file_with_two_labels_is_an_error(tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\na.png\n")
     with pytest.raises(icas.UsageError, match=r"row 2: 1 values for 2 columns"):
         read_labels(tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").write_text("file,label\na.png,cat, black\n")
+    with pytest.raises(icas.UsageError, match=r"row 2: 3 values for 2 columns: put values"):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_rows_without_a_label_and_empty_columns(tmp_path):
+    """Of spreadsheets."""
+    (tmp_path / "labels.csv").write_text("file,label,\na.png,x,\nb.png, ,\n,,\nc.png,y,,\n")
+    assert read_labels(tmp_path / "labels.csv") == {"a.png": "x", "c.png": "y"}
 
 
 def test_longer_paths_are_matched_and_the_rest_is_counted(tmp_path, capsys):
@@ -139,10 +148,15 @@ def test_longer_paths_are_matched_and_the_rest_is_counted(tmp_path, capsys):
         {"b.png": 0, "a.png": 1}, {"x/b.png": "1", "y/b.png": "2", "a.png": "3"}
     )
     assert ambiguous.unlabelled == ("b.png",)
+    absolute = {"C:/p/a.png": "1", "C:/p/s/a.png": "2", "C:/p/s/t/a.png": "3"}
+    matched = match_labels({"a.png": 0, "s/a.png": 1, "s/t/a.png": 2}, absolute)
+    assert (matched.truth, matched.unused) == (["1", "2", "3"], ())
+    shared = match_labels({"s/a.png": 0, "t/a.png": 1, "b.png": 1}, {"a.png": "1", "b.png": "2"})
+    assert shared.unlabelled == ("s/a.png", "t/a.png")
     (tmp_path / "clusters.csv").write_text("file,cluster\na.png,0\nb.png,0\n")
     (tmp_path / "labels.csv").write_text("file,label\na.png,x\nz.png,y\n")
     words = ["evaluate", str(tmp_path), "--labels", str(tmp_path / "labels.csv")]
     assert main(words) == 0
     error = capsys.readouterr().err
-    assert "1 rows in" in error
-    assert "1 images have no label" in error
+    assert "1 row in" in error
+    assert "1 image has no label" in error

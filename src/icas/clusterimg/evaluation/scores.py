@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -305,13 +306,16 @@ SEPARATORS = (",", ";", "\t")
 def read_labels(path: Path) -> dict[str, str]:
     """True labels from a table with the columns ``file`` and ``label``.
 
-    File names are normalised: ``/`` between parts, without ``./`` at the start, Unicode NFC.
+    File names are normalised: ``/`` between parts, without ``./`` at the start, Unicode NFC. Rows
+    without a label are ignored.
 
     Raises UsageError: no such columns, or a file with two different labels.
     """
     labels: dict[str, str] = {}
     for row in read_table(path, ("file", "label")):
         file, label = normalised(row["file"]), row["label"]
+        if not label:
+            continue
         if labels.setdefault(file, label) != label:
             raise UsageError(f"{path}: {file} has two labels, {labels[file]!r} and {label!r}")
     return labels
@@ -364,6 +368,11 @@ def read_table(path: Path, columns: tuple[str, ...], *, own: bool = False) -> li
     for number, row in enumerate(rows[1:], 2):
         if len(row) < len(names):
             raise UsageError(f"{path}, row {number}: {len(row)} values for {len(names)} columns")
+        if any(cell.strip() for cell in row[len(names) :]):
+            raise UsageError(
+                f"{path}, row {number}: {len(row)} values for {len(names)} columns: put values that"
+                " contain the separator in double quotes"
+            )
     return [
         {name: cell if own else cell.strip() for name, cell in zip(names, row, strict=False)}
         for row in rows[1:]
@@ -394,29 +403,35 @@ class Matched:
     def warnings(self, table: Path) -> list[str]:
         """What to say of files that are not compared."""
         lines = []
-        for files, what in (
-            (self.unused, f"in {table} match no image"),
-            (self.unlabelled, f"have no label in {table}"),
-        ):
-            if files:
-                kind = "rows" if files is self.unused else "images"
-                lines.append(f"{len(files)} {kind} {what}, such as {files[0]}; they are ignored")
+        if self.unused:
+            one = len(self.unused) == 1
+            what = f"row in {table} matches" if one else f"rows in {table} match"
+            lines.append(_ignored(self.unused, f"{what} no image"))
+        if self.unlabelled:
+            one = len(self.unlabelled) == 1
+            what = "image has" if one else "images have"
+            lines.append(_ignored(self.unlabelled, f"{what} no label in {table}"))
         return lines
+
+
+def _ignored(files: Sequence[str], what: str) -> str:
+    if len(files) == 1:
+        return f"1 {what}, {files[0]}; it is ignored"
+    return f"{len(files)} {what}, such as {files[0]}; they are ignored"
 
 
 def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> Matched:
     """Clusters and labels of the files that have both, in the clusters' order.
 
-    A label is found by the file name relative to the source. Else by a longer path that ends with
-    it (absolute, or with the source folder), or by the last part of its name, if exactly one
-    label has it.
+    A label is found by the file name relative to the source; else by that name after a prefix
+    (absolute paths, or paths with the source folder), which is the same for all files where a
+    file has several; else by the last part of the name. Names of several labels or files are not
+    matched.
     """
-    ends: dict[str, list[str]] = {}
-    for name in truth:
-        ends.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+    names = _Names(clusters, truth)
     found, labels, unlabelled, used = [], [], [], set()
     for file, cluster in clusters.items():
-        named = _label_name(normalised(file), truth, ends)
+        named = names.of(normalised(file))
         if named is None:
             unlabelled.append(file)
             continue
@@ -431,13 +446,34 @@ def match_labels(clusters: Mapping[str, int], truth: Mapping[str, str]) -> Match
     return Matched(np.array(found, np.int64), labels, tuple(unlabelled), unused)
 
 
-def _label_name(file: str, truth: Mapping[str, str], ends: Mapping[str, list[str]]) -> str | None:
-    """The name in `truth` of a file."""
-    if file in truth:
-        return file
-    last = file.rsplit("/", 1)[-1]
-    same = ends.get(last, [])
-    longer = [name for name in same if name.endswith(f"/{file}")]
-    if len(longer) == 1:
-        return longer[0]
-    return last if last in truth and "/" in file else None
+class _Names:
+    """Names in a table of labels, by the files that they may be of."""
+
+    def __init__(self, files: Iterable[str], truth: Iterable[str]) -> None:
+        self._truth = set(truth)
+        self._ends: dict[str, list[str]] = {}
+        for name in self._truth:
+            self._ends.setdefault(_last(name), []).append(name)
+        plain = [normalised(file) for file in files]
+        self._files = Counter(map(_last, plain))
+        matching = [(file, names) for file in plain if (names := self._longer(file))]
+        prefixes = Counter(name.removesuffix(file) for file, names in matching for name in names)
+        common = [prefix for prefix, votes in prefixes.items() if votes == len(matching)]
+        self._prefix = common[0] if len(common) == 1 else ""
+
+    def _longer(self, file: str) -> list[str]:
+        return [name for name in self._ends.get(_last(file), []) if name.endswith(f"/{file}")]
+
+    def of(self, file: str) -> str | None:
+        """The name of a file; None if there is none, or several."""
+        for name in (file, self._prefix + file):
+            if name in self._truth:
+                return name
+        longer, last = self._longer(file), _last(file)
+        if len(longer) == 1:
+            return longer[0]
+        return last if last in self._truth and "/" in file and self._files[last] == 1 else None
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
