@@ -14,6 +14,7 @@ from typing import IO, Protocol, TypeVar
 from icas.common.errors import IcasError
 
 T = TypeVar("T")
+ELLIPSIS = "…"
 
 
 class Bar(Protocol):
@@ -165,7 +166,16 @@ def printable(text: str) -> str:
         character if character.isprintable() else _escaped(character) for character in text
     )
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if not _has(encoding, ELLIPSIS):
+        shown = shown.replace(ELLIPSIS, "...")
     return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _has(encoding: str, letter: str) -> bool:
+    try:
+        return bool(letter.encode(encoding))
+    except UnicodeEncodeError:
+        return False
 
 
 def _escaped(letter: str) -> str:

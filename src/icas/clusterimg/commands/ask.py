@@ -61,7 +61,8 @@ def _ask(given: dict[str, Any]) -> int:
             warn(f"not stored: {error}")
     else:
         print_line("nothing is left to ask")
-    print_line(f"{session.asked} answers" + (", stopped" if done else ""))
+    answers = f"{session.asked} {'answer' if session.asked == 1 else 'answers'}"
+    print_line(answers + (", stopped" if done else ""))
     if session.asked and not given.get("dry_run"):
         print_line(session.apply().summary())
     return 0
