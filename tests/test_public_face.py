@@ -296,6 +296,7 @@ WRONG: dict[str, Callable[[], Any]] = {
         [RGB]
     ),
     "ask": lambda: icas.ask("no such folder"),
+    "audit": lambda: icas.audit("no such folder"),
     "MergeTree.table": lambda: icas.merge_tree(RGB, ONE).table(0),
     "PaintDocument": lambda: icas.PaintDocument(RGB, ONE[1:]),
     "PaintDocument.add_colors": lambda: _document().add_colors([(0, 0, 256)]),

@@ -30,6 +30,9 @@ PROGRAM = Program(
         "undo": Entry(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
         ),
+        "audit": Entry(
+            _PACKAGE + "selection:AUDIT", "find images that are in several splits of a data set"
+        ),
         "train": Entry(_PACKAGE + "main:TRAIN", "train a network for --method deep"),
         "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list, download or export network weights"),
         "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),

@@ -49,7 +49,7 @@ class Registration(Method):
     """
 
     name: ClassVar[str] = "registration"
-    default_threshold: ClassVar[float] = 0.93
+    default_threshold: ClassVar[float] = 0.94
     tile: ClassVar[int] = 512
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
