@@ -121,8 +121,10 @@ class AuditReport:
     >>> report = icas.audit("train", "test")
     >>> report.summary()
     '2 images in 2 splits, 1 leak (1 exact)'
-    >>> report.leaked("train", "test")
-    (1, 1)
+    >>> report.leaked("train", "test"), list(report.lines())[-1]
+    ((1, 1), 'test: 1 of 1 image also in train')
+    >>> report.as_dict()["splits"], report.to_pandas()["kind"].tolist()
+    ({'train': 1, 'test': 1}, ['exact'])
     """
 
     splits: dict[str, int]
