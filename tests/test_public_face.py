@@ -306,6 +306,9 @@ WRONG: dict[str, Callable[[], Any]] = {
     "PaintDocument.new_object": lambda: _document().new_object((0, 0, 256)),
     "PaintDocument.replace_colors": lambda: _document().replace_colors([], [1]),
     "PaintDocument.restored": lambda: icas.PaintDocument.restored(RGB[1:], _document().state()),
+    "PaintDocument.stamp_objects": lambda: _document().stamp_objects(
+        [((0, 0, 256), ONE > 0, (0, 0))]
+    ),
     "PaintDocument.stamp": lambda: _document().stamp(ONE[1:] > 0, None),
     "PaintDocument.take_over": lambda: _document().take_over(ONE),
     "Template": lambda: icas.Template("a", RGB, ONE > 0, RGB, ONE > 1),
@@ -384,6 +387,7 @@ ARRAYS: dict[str, tuple[Callable[[], Any], tuple[int, ...], str]] = {
     "PaintDocument.codes_of": (lambda: _document().codes_of(np.s_[:]), (20, 30), "int32"),
     "PaintDocument.instance_map": (lambda: _document().instance_map(), (20, 30), "uint16"),
     "PaintDocument.first": (lambda: _document().first, (20, 30), "int32"),
+    "TemplatePaint.owner": (lambda: _painted().owner, (24, 32), "int32"),
     "TemplatePaint.painted": (lambda: _painted().painted, (24, 32), "int32"),
     "grabcut": (lambda: icas.grabcut(NOISE, box=(4, 4, 20, 20)), (24, 32), "bool"),
     "labels_at": (lambda: icas.labels_at(_fitted().forest_, 1.0), (3,), "int64"),

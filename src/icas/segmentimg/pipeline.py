@@ -206,8 +206,7 @@ def _paint_file(
     if templates.templates:
         found = templates.find(document.image)
         matches = len(found.places)
-        for color, mask in found.stamps():
-            document.stamp(mask, color)
+        document.stamp_objects(found.objects())
     opened.record[UNATTENDED] = _digest_of(document) if unattended else None
     opened.record.update(templates.record())
     record = dict(opened.record)

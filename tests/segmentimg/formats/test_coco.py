@@ -69,6 +69,15 @@ def test_run_lengths_are_those_of_a_plain_loop_and_come_back(mask):
     assert (decode_rle({**rle, "counts": letters(rle["counts"])}) == mask).all()
 
 
+@given(masks, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_run_lengths_of_a_part_are_those_of_the_whole_image(mask, top, left, more):
+    size = (mask.shape[0] + top + more, mask.shape[1] + left + more)
+    whole = np.zeros(size, bool)
+    whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    assert encode_rle(mask, (top, left), size) == encode_rle(whole)
+
+
 @with_pycocotools
 @given(masks)
 @settings(max_examples=100, deadline=None)
@@ -142,6 +151,20 @@ def test_another_save_replaces_one_picture_and_keeps_all_ids(tmp_path):
     update(path, "a.jpg", painting([1, 2]))
     ids = [one["id"] for one in reported(path)["annotations"]]
     assert len(ids) == len(set(ids)) == 3
+
+
+def test_an_annotation_an_object_and_the_numbers_come_back(tmp_path):
+    path = tmp_path / "coco.json"
+    one = Painting(np.array([[1, 1, 2, 1]]), CLASSES, np.array([[1, 2, 5, 2]]))
+    update(path, "a.jpg", one)
+    found = [(entry["category_id"], entry["object"]) for entry in reported(path)["annotations"]]
+    assert found == [(1, 1), (1, 2), (2, 5)]
+    assert read_coco(path, "a.jpg", CLASSES).instance_map.tolist() == [[1, 2, 5, 2]]
+    ids = {entry["object"]: entry["id"] for entry in reported(path)["annotations"]}
+    update(path, "a.jpg", Painting(np.array([[0, 1, 2, 1]]), CLASSES, one.instance_map))
+    assert {entry["object"]: entry["id"] for entry in reported(path)["annotations"]} == {
+        number: ids[number] for number in (2, 5)
+    }
 
 
 def test_a_category_keeps_its_id_when_the_numbers_of_classes_change(tmp_path):

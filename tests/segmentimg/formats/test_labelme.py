@@ -67,6 +67,42 @@ def test_masks_come_back_exactly(tmp_path_factory, class_map):
     assert lines == [[], []]
 
 
+@given(class_maps, st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_objects_come_back_as_groups(tmp_path_factory, class_map, seed):
+    path = tmp_path_factory.mktemp("labelme") / "a.json"
+    numbers = np.random.default_rng(seed).integers(1, 4, class_map.shape) * (class_map > 0)
+    one = Painting(class_map, CLASSES, numbers)
+    path.write_bytes(labelme_bytes(one, "../a.jpg"))
+    found, *_ = read_labelme(path, class_map.shape, CLASSES)
+    assert (found.class_map == class_map).all()
+    assert (found.instance_map == numbers).all()
+    again = labelme_bytes(one, "../a.jpg", read_shapes(path, class_map.shape))
+    assert again == path.read_bytes()
+
+
+def test_shapes_of_a_label_and_group_are_one_object(tmp_path):
+    groups = [None, 4, 4, 0, 0, None, -1, 10**9]
+    shapes = [
+        shape("rectangle", [[6 * n, 0], [6 * n + 3, 3]], group_id=group)
+        for n, group in enumerate(groups)
+    ]
+    shapes.append(shape("rectangle", [[0, 20], [3, 23]], "tree", group_id=4))
+    path = write(tmp_path, shapes)
+    painting = read_labelme(path, (40, 60), CLASSES).painting
+    assert painting.instance_map[0, 0::6][:8].tolist() == [1, 4, 4, 2, 2, 3, 5, 6]
+    assert painting.instance_map[20, 0] == 4
+    data = json.loads(labelme_bytes(painting, "a.jpg", read_shapes(path, (40, 60))))
+    kept = [(entry["label"], entry["group_id"]) for entry in data["shapes"]]
+    assert kept.count(("car", 4)) == 2
+    assert ("car", 0) in kept
+    assert ("tree", 4) in kept
+    path.write_text(json.dumps(data))
+    again = read_labelme(path, (40, 60), CLASSES).painting
+    assert (again.class_map == painting.class_map).all()
+    assert len(np.unique(again.instance_map)) == len(np.unique(painting.instance_map))
+
+
 def test_the_file_is_as_labelme_writes_it():
     class_map = np.zeros((7, 9), int)
     class_map[2:5, 3:8] = 2

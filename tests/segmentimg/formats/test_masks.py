@@ -111,7 +111,7 @@ def test_objects_come_back_whatever_is_saved(tmp_path_factory, class_map, saves,
     assert (back.class_map == class_map).all()
     found = np.where(class_map > 0, 1, 0) if back.instance_map is None else back.instance_map
     assert (found == numbers).all()
-    save(picture, Painting(class_map, CLASSES), saves)
+    save(picture, Painting(class_map, CLASSES, (class_map > 0).astype(int)), saves)
     assert not loaded(picture, class_map.shape, CLASSES).several_objects
 
 

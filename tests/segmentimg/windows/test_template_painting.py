@@ -145,7 +145,7 @@ def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, user):
         view.mouse(event)
     mask = np.zeros((24, 32), bool)
     mask[10:20, 10:20] = True
-    view.stamp([(PINK, mask), (TEAL, ~mask & (np.arange(32) > 20))])
+    view.stamp([(PINK, mask, (0, 0)), (TEAL, ~mask & (np.arange(32) > 20), (0, 0))])
     view.mouse(user.move(user.at(4, 20))[0])
     found = document.masks()
     assert (found[PINK] == mask).all()

@@ -182,6 +182,8 @@ class PaintDocument:
     [((204, 0, 0), 1, 12, (0, 4, 0, 3)), ((204, 0, 0), 2, 12, (0, 4, 3, 6))]
     >>> document.instance_map()[0]
     array([1, 1, 1, 2, 2, 2], dtype=uint16)
+    >>> document.stamp_objects([(red, np.eye(2, dtype=bool), (1, 1))]), document.undo()
+    ((1, 3, 1, 3), (1, 3, 1, 3))
     >>> document.codes_of(np.s_[0, :]) - 1
     array([    0,     0,     0, 65536, 65536, 65536], dtype=int32)
     >>> document.object_at(0, 5), document.object_at(9, 9), document.several_objects
@@ -547,6 +549,34 @@ class PaintDocument:
             return None
         moved = (top + row, bottom + row, left + col, right + col)
         return self._override(moved, mask[rows_of(box)], self._code_of(color, instance))
+
+    def stamp_objects(self, stamps: Iterable[tuple[Color, NDArray[np.bool_], Pixel]]) -> Box | None:
+        """Paint masks, each as a new object of its class, in one step.
+
+        Parameters
+        ----------
+        stamps : iterable of ((int, int, int), (n, m) bool ndarray, (int, int))
+            Color, mask, and row and column of the mask's first pixel.
+
+        Returns
+        -------
+        (int, int, int, int) or None
+
+        Raises
+        ------
+        UsageError
+            As `stamp`.
+        """
+        boxes = []
+        self.new_objects()
+        with self.stroke():
+            for color, mask, at in stamps:
+                instance = self.current_object(color)
+                box = self.stamp(mask, color, instance, at)
+                if box is not None:
+                    boxes.append(box)
+                    self._current[self._class_of(color)] = min(instance + 1, MAX_OBJECTS)
+        return union(boxes) if boxes else None
 
     def new_object(self, color: Color) -> int:
         """Start a new object of a class: paint of this color belongs to it from now on.

@@ -1,10 +1,10 @@
-"""Paintings of a folder as one COCO file: an annotation per class and image, masks as RLE."""
+"""Paintings of a folder as one COCO file: an annotation per object, masks as RLE."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from icas._version import __version__
 from icas.common.errors import ConflictError, UsageError
+from icas.segmentimg.document.objects import PaintObject, objects_in
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
 from icas.segmentimg.formats import Contents, PaintFormat
 from icas.segmentimg.formats.inputs import ImageFile, read_json
-from icas.segmentimg.labels.labels import bounding_box
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")
+OBJECT = "object"
+"""Key of an annotation: its object number within the category, from 1."""
 MAX_SHIFT = 60
 """Bits of a number in compressed run lengths."""
 Rle = dict[str, Any]
@@ -28,6 +30,8 @@ Rle = dict[str, Any]
 
 class Coco(PaintFormat):
     """The file ``coco.json`` of the output folder, shared by all its images."""
+
+    keeps_objects = True
 
     def check(self, image: ImageFile) -> None:
         if image.record_file.name.casefold() == COCO_NAME:
@@ -41,13 +45,32 @@ class Coco(PaintFormat):
         return {COCO_NAME: lambda: coco_bytes(path, image.path.name, painting)}
 
 
-def encode_rle(mask: NDArray[np.bool_]) -> Rle:
-    """An (h, w) bool mask as COCO's uncompressed run-length code."""
-    flat = np.ascontiguousarray(mask.T, dtype=bool).ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    start = [0, 0] if flat.size and flat[0] else [0]
-    counts = np.diff(np.concatenate([start, changes, [flat.size]]))
-    return {"size": [int(side) for side in mask.shape], "counts": counts.tolist()}
+def encode_rle(
+    mask: NDArray[np.bool_],
+    at: tuple[int, int] = (0, 0),
+    size: tuple[int, int] | None = None,
+) -> Rle:
+    """A bool mask as COCO's uncompressed run-length code.
+
+    A mask of a part of an image begins at the pixel `at` of that image of `size` (h, w).
+    """
+    height, width = (mask.shape[0], mask.shape[1]) if size is None else size
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = mask.T
+    steps = np.diff(columns, axis=1)
+    ends = []
+    for sign in (1, -1):
+        column, row = np.nonzero(steps == sign)
+        ends.append((column + at[1]) * height + row + at[0])
+    starts, stops = ends
+    apart = starts[1:] != stops[:-1]  # not a run that continues in the next column
+    starts = starts[np.concatenate([[True], apart])[: len(starts)]]
+    stops = stops[np.concatenate([apart, [True]])[-len(stops) :]] if len(stops) else stops
+    changes = np.stack([starts, stops], axis=1).ravel()
+    total = height * width
+    last = [total] if len(changes) == 0 or changes[-1] < total else []
+    counts = np.diff(np.concatenate([[0], changes, last]).astype(np.int64))
+    return {"size": [height, width], "counts": counts.tolist()}
 
 
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
@@ -103,15 +126,23 @@ def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
     category_ids = _add_categories(content["categories"], painting.classes)
     annotations = content["annotations"]
     before = [entry for entry in annotations if entry.get("image_id") == image_id]
-    old_ids = {entry["category_id"]: entry["id"] for entry in before if "category_id" in entry}
+    old_ids = {
+        (entry["category_id"], number): entry["id"]
+        for entry, number in _numbered(entry for entry in before if "category_id" in entry)
+    }
     free = _free_id(annotations)
     annotations = [entry for entry in annotations if entry.get("image_id") != image_id]
-    for number, pixels in painting.painted().items():
-        category = category_ids[number - 1]
-        if category not in old_ids:
-            old_ids[category], free = free, free + 1
-        numbers = {"id": old_ids[category], "image_id": image_id, "category_id": category}
-        annotations.append({**numbers, **_annotation(painting.class_map == number, pixels)})
+    for one in objects_in(painting):
+        category = category_ids[one.class_number - 1]
+        if (category, one.number) not in old_ids:
+            old_ids[category, one.number], free = free, free + 1
+        numbers = {
+            "id": old_ids[category, one.number],
+            "image_id": image_id,
+            "category_id": category,
+            **({} if painting.instance_map is None else {OBJECT: one.number}),
+        }
+        annotations.append({**numbers, **_annotation(one, (height, width))})
     content["annotations"] = annotations
     return (json.dumps({"info": content.pop("info"), **content}) + "\n").encode()
 
@@ -119,7 +150,8 @@ def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
 def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
     """The painting of an image in a COCO file of icas; None where there is none.
 
-    Categories are matched with `classes` by name; new ones are added.
+    Annotations without an object number are numbered in their order. Categories are matched with
+    `classes` by name; new ones are added.
     """
     content = _read(path)
     images = [] if content is None else content["images"]
@@ -132,16 +164,28 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         colors = {
             entry.get("name"): _color(entry) for entry in content["categories"] if "color" in entry
         }
-        for entry in content["annotations"]:
-            if entry.get("image_id") == image["id"]:
-                name = names[entry["category_id"]]
-                classes, numbers = classes.with_names([name], colors)
-                class_map[decode_rle(entry["segmentation"])] = numbers[name]
-        return Painting(class_map, classes)
+        instance_map = np.zeros(class_map.shape, np.int64)
+        own = (entry for entry in content["annotations"] if entry.get("image_id") == image["id"])
+        for entry, number in _numbered(own):
+            name = names[entry["category_id"]]
+            classes, numbers = classes.with_names([name], colors)
+            mask = decode_rle(entry["segmentation"])
+            class_map[mask], instance_map[mask] = numbers[name], number
+        return Painting(class_map, classes, instance_map.astype(np.uint16))
     except (KeyError, TypeError, ValueError, IndexError, MemoryError, OverflowError) as error:
         raise ConflictError(
             f"{path}: entry of {file_name} is damaged ({error}): repair the file or move it away"
         ) from None
+
+
+def _numbered(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each annotation and its object number, without one the next of its category."""
+    highest: dict[Any, int] = {}
+    for entry in entries:
+        category = entry["category_id"]
+        number = int(entry.get(OBJECT) or highest.get(category, 0) + 1)
+        highest[category] = max(number, highest.get(category, 0))
+        yield entry, number
 
 
 def _color(category: dict[str, Any]) -> Color:
@@ -186,16 +230,17 @@ def _add_categories(categories: list[dict[str, Any]], classes: tuple[PaintClass,
     return [by_name[paint.name] for paint in classes]
 
 
-def _annotation(mask: NDArray[np.bool_], pixels: int) -> dict[str, Any]:
-    top, bottom, left, right = bounding_box(mask)
+def _annotation(one: PaintObject, shape: tuple[int, int]) -> dict[str, Any]:
+    top, bottom, left, right = one.box
     box = [left, top, right - left, bottom - top]
-    return {"segmentation": _encoded(mask), "area": pixels, "bbox": box, "iscrowd": 0}
+    rle = encode_rle(one.mask, (top, left), shape)
+    return {"segmentation": _compressed(rle), "area": one.area, "bbox": box, "iscrowd": 0}
 
 
-def _encoded(mask: NDArray[np.bool_]) -> Rle:
+def _compressed(rle: Rle) -> Rle:
     """Run lengths, compressed where pycocotools is installed."""
     if importlib.util.find_spec("pycocotools") is None:
-        return encode_rle(mask)
+        return rle
     coder: Any = importlib.import_module("pycocotools.mask")
-    rle = coder.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
+    packed = coder.frPyObjects(rle, *rle["size"])
+    return {"size": list(packed["size"]), "counts": packed["counts"].decode("ascii")}

@@ -6,6 +6,7 @@ import functools
 import re
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,6 +79,7 @@ class CocoDataset:
     def painting(self, file: Path, shape: Size, palette: Palette) -> CocoPainting | None:
         """The painting of an image file of `shape` (h, w); None if the image is not listed.
 
+        Each annotation is an object of its class, numbered in the order of the file.
         UsageError for another size. Classes begin with those of `palette`.
         """
         image = self.image(file)
@@ -100,11 +102,14 @@ class CocoDataset:
         }
         classes, numbers = palette.with_names(names.values(), colors)
         class_map, reasons = np.zeros(shape, np.int16), dict[str, list[str]]()
+        instance_map, counts = np.zeros(shape, np.uint16), Counter[int]()
         for place, entry in entries:
             try:
                 number = numbers[names[str(entry["category_id"])]]
-                for mask in _masks(entry, shape):
-                    class_map[mask] = number
+                masks = _masks(entry, shape)
+                counts[number] += 1
+                for mask in masks:
+                    class_map[mask], instance_map[mask] = number, counts[number]
             except _INVALID as error:
                 reasons.setdefault(_reason(error), []).append(_name_of(entry, place))
         left_out = [
@@ -113,7 +118,7 @@ class CocoDataset:
         ]
         if not entries and self._orphans:
             left_out.append(f"{self.path}: {_listed(self._orphans)} of no listed image left out")
-        return CocoPainting(Painting(class_map, classes), left_out)
+        return CocoPainting(Painting(class_map, classes, instance_map), left_out)
 
 
 def read_dataset(path: Path) -> CocoDataset | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import ConflictError, IcasError, UsageError
-from icas.segmentimg.document.palette import PaintClass, Painting, Palette, class_name
+from icas.segmentimg.document.objects import objects_in
+from icas.segmentimg.document.palette import (
+    MAX_OBJECTS,
+    PaintClass,
+    Painting,
+    Palette,
+    class_name,
+)
 from icas.segmentimg.formats import Contents, PaintFormat
 from icas.segmentimg.formats.inputs import (
     ImageFile,
@@ -47,6 +55,8 @@ class LabelmeShapes:
     """Class of each usable shape."""
     entries: list[dict[str, Any]] = field(default_factory=list)
     """The usable shapes, as in the file."""
+    numbers: list[int] = field(default_factory=list)
+    """Object number of each usable shape within its class."""
     no_area: list[dict[str, Any]] = field(default_factory=list)
     """Lines and points."""
     notes: list[str] = field(default_factory=list)
@@ -57,6 +67,14 @@ class LabelmeShapes:
     """Flags of the image."""
     others: dict[str, Any] = field(default_factory=dict)
     """Entries of other programs about the image."""
+
+    def of_object(self, name: str, instance: int | None) -> list[int]:
+        """Owner numbers of the shapes of a class, or of one object of it."""
+        return [
+            n
+            for n, (own, number) in enumerate(zip(self.names, self.numbers, strict=True), start=1)
+            if own == name and instance in (None, number)
+        ]
 
 
 class LabelmePainting(NamedTuple):
@@ -72,16 +90,24 @@ class LabelmePainting(NamedTuple):
 def labelme_bytes(
     painting: Painting, image_path: str, earlier: LabelmeShapes | None = None
 ) -> bytes:
-    """A labelme file with a mask shape per painted class; the image's path relative to it.
+    """A labelme file with a mask shape per object; the image's path relative to it.
 
+    The group of a shape is its object number, unless object 1 is the only one of its class.
     Shapes of `earlier` that have a group, flags, a description or other entries keep them, each
     in a mask shape of its own. Lines and points of `earlier` are kept as they are.
     """
     height, width = painting.class_map.shape
     shapes = []
-    for number in painting.painted():
-        name, mask = painting.classes[number - 1].name, painting.class_map == number
-        shapes += _mask_shapes(name, mask, earlier)
+    if painting.instance_map is None:
+        for number in painting.painted():
+            name, mask = painting.classes[number - 1].name, painting.class_map == number
+            shapes += _mask_shapes(name, mask, earlier)
+    else:
+        objects = objects_in(painting)
+        several = {one.class_number for one in objects if one.number > 1}
+        for one in objects:
+            name, mask = painting.classes[one.class_number - 1].name, one.full_mask((height, width))
+            shapes += _mask_shapes(name, mask, earlier, one.number, one.class_number in several)
     content = {
         "version": VERSION,
         "flags": {} if earlier is None else earlier.flags,
@@ -98,23 +124,35 @@ def labelme_bytes(
         return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def _mask_shapes(name: str, mask: Mask, earlier: LabelmeShapes | None) -> list[dict[str, Any]]:
-    """Mask shapes of a class, those of earlier shapes first."""
-    numbers = (
-        [] if earlier is None else [n for n, own in enumerate(earlier.names, 1) if own == name]
-    )
-    if earlier is None or not any(_kept(earlier.entries[n - 1]) for n in numbers):
-        return [_mask_shape(name, mask)]
+def _mask_shapes(
+    name: str,
+    mask: Mask,
+    earlier: LabelmeShapes | None,
+    instance: int | None = None,
+    grouped: bool = False,
+) -> list[dict[str, Any]]:
+    """Mask shapes of a class or an object of it, those of earlier shapes first.
+
+    `grouped`: shapes of the object get its number as group, unless they had another one.
+    """
+    numbers = [] if earlier is None else earlier.of_object(name, instance)
+    kept_entries = [] if earlier is None else [_kept(earlier.entries[n - 1]) for n in numbers]
+    group: dict[str, Any] = {}
+    if instance is not None:
+        groups = (kept["group_id"] for kept in kept_entries if "group_id" in kept)
+        found = next(groups, instance if grouped else None)
+        group = {} if found is None else {"group_id": found}
+    if earlier is None or not any(kept_entries):
+        return [_mask_shape(name, mask, group)]
     if len(numbers) == 1:
-        return [_mask_shape(name, mask, _kept(earlier.entries[numbers[0] - 1]))]
+        return [_mask_shape(name, mask, {**kept_entries[0], **group})]
     shapes, rest = [], mask.copy()
-    for number in numbers:
-        kept = _kept(earlier.entries[number - 1])
+    for number, kept in zip(numbers, kept_entries, strict=True):
         part = mask & (earlier.owner == number)
         if kept and part.any():
-            shapes.append(_mask_shape(name, part, kept))
+            shapes.append(_mask_shape(name, part, {**kept, **group}))
             rest &= ~part
-    return [*shapes, _mask_shape(name, rest)] if rest.any() else shapes
+    return [*shapes, _mask_shape(name, rest, group)] if rest.any() else shapes
 
 
 def _kept(entry: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +172,9 @@ def _kept(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 class Labelme(PaintFormat):
-    """``NAME_labelme.json``, with a mask shape for each class."""
+    """``NAME_labelme.json``, with a mask shape for each object."""
+
+    keeps_objects = True
 
     def check(self, image: ImageFile) -> None:
         path = image.file(LABELME_ENDING)
@@ -235,13 +275,15 @@ def read_labelme(
     """The painting of a labelme file.
 
     `shape`: (h, w) of the image. A label becomes the class of its name; a new one gets the next
-    free color. UsageError for a broken file, one of another program, or one of an image of
-    another size. Invalid shapes are left out.
+    free color. Shapes with the same label and group are one object. UsageError for a broken file,
+    one of another program, or one of an image of another size. Invalid shapes are left out.
     """
     shapes = read_shapes(path, shape)
     classes, numbers = Palette(palette).with_names(shapes.names)
     table = np.array([0, *(numbers[name] for name in shapes.names)])
-    return LabelmePainting(Painting(table[shapes.owner], classes), shapes.notes, shapes.left_out)
+    instances = np.array([0, *shapes.numbers])[shapes.owner]
+    painting = Painting(table[shapes.owner], classes, instances)
+    return LabelmePainting(painting, shapes.notes, shapes.left_out)
 
 
 def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
@@ -273,7 +315,27 @@ def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
         if clipped:
             text = f"{path}: shape {number} is clipped: the mask extends beyond the image"
             shapes.left_out.append(text)
+    shapes.numbers = _object_numbers(shapes)
     return shapes
+
+
+def _object_numbers(shapes: LabelmeShapes) -> list[int]:
+    """Object number of each shape: its group if that can be one, else the next free number."""
+    groups = [_kept(entry).get("group_id") for entry in shapes.entries]
+    keys = list(zip(shapes.names, groups, strict=True))
+    numbers = {(name, group): group for name, group in keys if group and 1 <= group <= MAX_OBJECTS}
+    used, highest = set(numbers), dict[str, int]()
+    found = []
+    for name, group in keys:
+        number = None if group is None else numbers.get((name, group))
+        if number is None:
+            start = highest.get(name, 0) + 1
+            number = next(n for n in itertools.count(start) if (name, n) not in used)
+            highest[name] = number
+            if group is not None:
+                numbers[name, group] = number
+        found.append(number)
+    return found
 
 
 _INVALID = (

@@ -135,8 +135,8 @@ def _formats(saves: Iterable[str], painting: Painting) -> list[PaintFormat]:
     formats: list[PaintFormat] = [FORMATS[name].load()() for name in names]
     if not any(one.keeps_classes for one in formats):
         formats.append(LabelMap())
-    if painting.several_objects and not any(one.keeps_objects for one in formats):
-        formats.append(InstanceMap())
+    if painting.several_objects and not all(one.keeps_objects for one in formats):
+        formats.append(InstanceMap())  # masks and label maps are read before other files
     return formats
 
 

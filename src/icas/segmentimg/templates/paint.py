@@ -30,6 +30,8 @@ class TemplatePaint:
         Colors of the templates, RGB, in their order.
     painted : (h, w) int32 ndarray
         0 = not painted, n = ``colors[n - 1]``; where matches overlap, the most similar one wins.
+    owner : (h, w) int32 ndarray
+        0 = not painted, n = ``places[n - 1]``.
 
     Examples
     --------
@@ -44,11 +46,30 @@ class TemplatePaint:
     [((204, 0, 0), (303, 384))]
     >>> list(found.masks)
     [(204, 0, 0)]
+    >>> [(color, mask.shape, at) for color, mask, at in found.objects()]
+    [((204, 0, 0), (55, 60), (15, 15))]
     """
 
     places: tuple[TemplateMatch, ...]
     colors: tuple[Color, ...]
     painted: NDArray[np.int32]
+    owner: NDArray[np.int32]
+
+    def objects(self) -> Iterator[tuple[Color, Mask, tuple[int, int]]]:
+        """Each color of each place with its mask and position, for `PaintDocument.stamp`.
+
+        Yields
+        ------
+        (color, mask, (row, col)) : ((int, int, int), (n, m) bool ndarray, (int, int))
+            The mask has the size of the template; masks are disjoint.
+        """
+        for number, match in enumerate(self.places, start=1):
+            rows = slice(match.row, match.row + match.height)
+            columns = slice(match.col, match.col + match.width)
+            painted = np.where(self.owner[rows, columns] == number, self.painted[rows, columns], 0)
+            used = np.unique(painted)
+            for color in used[used > 0]:
+                yield self.colors[color - 1], painted == color, (match.row, match.col)
 
     def stamps(self) -> Iterator[tuple[Color, Mask]]:
         """Each painted color with its mask, for `PaintDocument.stamp`; masks are disjoint.
@@ -145,11 +166,14 @@ def paint_templates(
     numbers: dict[Color, int] = {}
     stamps = [_numbered(template, numbers) for template in searched]
     painted = np.zeros(pixels.shape[:2], np.int32)
-    for match in reversed(kept):
+    owner = np.zeros_like(painted)
+    for place in range(len(kept) - 1, -1, -1):
+        match = kept[place]
         stamp = stamps[match.template]
-        part = painted[match.row : match.row + match.height, match.col : match.col + match.width]
-        np.copyto(part, stamp, where=stamp > 0)
-    return TemplatePaint(tuple(kept), tuple(numbers), painted)
+        box = np.s_[match.row : match.row + match.height, match.col : match.col + match.width]
+        np.copyto(painted[box], stamp, where=stamp > 0)
+        owner[box][stamp > 0] = place + 1
+    return TemplatePaint(tuple(kept), tuple(numbers), painted, owner)
 
 
 def _best_of_overlapping(matches: list[TemplateMatch]) -> list[TemplateMatch]:

@@ -298,7 +298,7 @@ class Controller:
         except IcasError as error:
             self.say(str(error), warn=True)
             return
-        view.stamp(list(matches.stamps()))
+        view.stamp(matches.objects())
         self.say(f"template matches: {len(matches.places)}")
 
     @property

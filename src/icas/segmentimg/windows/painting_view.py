@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icas.io.reading import Image
 from icas.notebook.html import counted
 from icas.segmentimg.document.palette import Color
-from icas.segmentimg.labels.labels import Box, union
+from icas.segmentimg.labels.labels import Box
 from icas.segmentimg.render.canvas import NOTHING, Canvas, CanvasStyle, Shape, Viewport
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.events import Mouse
@@ -144,17 +144,9 @@ class PaintingView(ZoomView):
             self.level = change(document.origin_of(segment), self.level)
             self._highlight()
 
-    def stamp(self, stamps: Sequence[tuple[Color, NDArray[np.bool_]]]) -> None:
-        """Paint masks in one step."""
-        document = self.opened.document
-
-        def paint() -> Box | None:
-            with document.stroke():
-                boxes = [document.stamp(mask, color) for color, mask in stamps]
-            changed = [box for box in boxes if box is not None]
-            return union(changed) if changed else None
-
-        self.run_command(paint)
+    def stamp(self, stamps: Iterable[tuple[Color, NDArray[np.bool_], tuple[int, int]]]) -> None:
+        """Paint masks at their places in one step, each as a new object."""
+        self.run_command(lambda: self.opened.document.stamp_objects(stamps))
 
     def run_command(self, command: Callable[[], Box | None]) -> None:
         """Run a command that gets its own undo entry, even during a stroke."""
