@@ -25,7 +25,9 @@ from .clusterimg.editing.split import split as split
 from .clusterimg.evaluation.cost_model import Estimate as Estimate, estimate as estimate
 from .clusterimg.evaluation.scores import Evaluation as Evaluation, evaluate as evaluate
 from .clusterimg.graph.forest import Forest as Forest
+from .clusterimg.quality.check import quality as quality
 from .clusterimg.quality.leaks import AuditReport as AuditReport, Leak as Leak, audit as audit
+from .clusterimg.quality.report import QualityReport as QualityReport
 from .clusterimg.results.report import ClusterReport as ClusterReport
 from .clusterimg.training.report import TrainReport as TrainReport
 from .clusterimg.transfer.undo import Undone as Undone, undo as undo

@@ -27,6 +27,7 @@ PROGRAM = Program(
         "decide": Entry(_PACKAGE + "results:DECIDE", "set must-link/cannot-link constraints"),
         "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
+        "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),
         "undo": Entry(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
         ),

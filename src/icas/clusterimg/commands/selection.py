@@ -1,4 +1,4 @@
-"""Commands of ``clusterimg`` that judge images: audit."""
+"""Commands of ``clusterimg`` that judge and select images: quality, audit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from icas.cli.console import print_line
 from icas.cli.options import options_of
-from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, PERFORMANCE, CommandParser
+from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, PERFORMANCE, CommandParser, take_source
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 
@@ -69,3 +69,45 @@ def _audit(given: dict[str, Any]) -> int:
 
 
 AUDIT = Command(_audit_parser, _audit, flags.discover_methods)
+
+QUALITY_TEXT = """\
+Find blurred, dark, bright, empty, odd and duplicate images of a folder. Writes a table, worst \
+image first, and a report page."""
+
+
+def _quality_parser() -> CommandParser:
+    from icas.clusterimg.quality.issues import HELP
+    from icas.io.reading import MAX_PIXELS
+
+    examples = (
+        ("clusterimg quality photos", ""),
+        ("clusterimg quality photos --recursive --out checked.csv --json", ""),
+    )
+    tables = {"Issues": tuple(HELP.items())}
+    parser = CommandParser("clusterimg quality", QUALITY_TEXT, tables=tables, examples=examples)
+    parser.add_source()
+    parser.add_switch(INPUT, "--recursive", help="include sub-folders")
+    pixels = f"larger images are not read (default: {MAX_PIXELS})"
+    parser.add_value(INPUT, "--max-pixels", type=int, metavar="N", help=pixels)
+    out = "folder for table and page, or table FILE.csv (default: <src>_quality)"
+    parser.add_value(OUTPUT, "--out", type=Path, metavar="PATH", help=out)
+    parser.add_switch(OUTPUT, "--no-report", help="do not write the report page")
+    jobs = "number of workers (default: all cores)"
+    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_json(parser)
+    return parser
+
+
+def _quality(given: dict[str, Any]) -> int:
+    from icas.clusterimg.quality.check import check_folder, default_out
+
+    console, as_json = flags.take_console(given)
+    source = Path(take_source(given, "clusterimg quality"))
+    out, recursive = given.pop("out", None), given.pop("recursive", False)
+    given["report"] = not given.pop("no_report", False)
+    report = check_folder(source, console, out or default_out(source), recursive, **given)
+    flags.print_report(report, as_json)
+    return flags.SOME_UNREADABLE if report.unreadable else 0
+
+
+QUALITY = Command(_quality_parser, _quality)
