@@ -176,5 +176,5 @@ def test_debug_pictures_and_the_colour_window_again(sit):
 def test_no_key_of_the_table_is_left_out():
     here = "undo redo reset escape color grow shrink brush thinner thicker zoom_in zoom_out whole"
     here += " pan_left pan_right pan_up pan_down opacity borders help debug colors save"
-    elsewhere = "save_next next previous quit templates annotate"
+    elsewhere = "save_next next previous quit templates annotate new_object pick"
     assert set(PRESSED) <= {*here.split(), *elsewhere.split()}

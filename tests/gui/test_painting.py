@@ -294,3 +294,21 @@ def test_a_large_picture_is_shown_smaller_and_painted_at_its_own_size(start, tmp
     (path,) = (tmp_path / "out").glob("*_mask_*")
     mask = np.asarray(Image.open(path)) == 255
     assert (mask == document.masks()[RED]).all()
+
+
+def test_objects_are_told_apart_by_keys(sit):
+    one = sit()
+    driver, document = one.driver, one.document
+    first, second, third = one.places(3)
+    driver.click(first)
+    document.fill(*first, RED)
+    driver.press("i")
+    driver.click(second)
+    document.fill(*second, RED, 2)
+    driver.move(first)
+    driver.press("k")
+    driver.click(third)
+    document.fill(*third, RED, 1)
+    one.save()
+    found = np.asarray(Image.open(one.out / "coffee_instances.png"))
+    assert (found == document.instance_map()).all()

@@ -195,8 +195,7 @@ class PaintDocument:
 
     Classes in another order, and another color:
 
-    >>> document.add_colors([(0, 170, 68)])
-    >>> document.replace_colors([(0, 0, 255), (204, 0, 0)], [2, 1])
+    >>> document.replace_colors([(0, 0, 255), (204, 0, 0)], [0, 1])
     >>> document.colors, document.class_map()[0]
     ([(0, 0, 255), (204, 0, 0)], array([0, 0, 0, 2, 2, 2], dtype=int16))
     """
@@ -821,13 +820,13 @@ class PaintDocument:
         if numbers is not None and numbers.shape != self.labels.shape:
             raise UsageError(f"shape mismatch: numbers {numbers.shape}, image {self.labels.shape}")
         wanted = joined_codes(painted, numbers)
-        codes = np.zeros(len(self._codes), np.int32)
+        codes = np.zeros(len(self._codes), wanted.dtype)
         codes[self.labels] = wanted
         codes[0] = 0
         mixed = codes[self.labels] != wanted
         codes[self.labels[mixed]] = 0
         mixed = codes[self.labels] != wanted
-        self._codes, self._overrides = codes, None
+        self._codes, self._overrides = codes.astype(np.int32), None
         if mixed.any():
             self._overrides = np.where(mixed, wanted, NO_OVERRIDE).astype(wanted.dtype)
         self._continue_last_objects()
@@ -867,16 +866,17 @@ class PaintDocument:
         Parameters
         ----------
         colors : sequence of (int, int, int)
-            New color of each class, in the new order; further ones are new classes.
+            Color of each class, in the new order.
         order : sequence of int
-            Present number of the class at each place; each present class once.
+            Present number of the class at each place, 0 for a new class; each present class once.
 
         Raises
         ------
         UsageError
             A color is invalid or occurs twice, or a present class is not in `order`.
         """
-        if sorted(order) != list(range(1, len(self.colors) + 1)) or len(order) > len(colors):
+        present = sorted(number for number in order if number)
+        if present != list(range(1, len(self.colors) + 1)) or len(order) != len(colors):
             raise UsageError(f"order {list(order)}: must hold 1 to {len(self.colors)}, each once")
         before, self.colors = self.colors, []
         try:
@@ -887,7 +887,9 @@ class PaintDocument:
             self.colors = before
             raise
         table = np.arange(-1, len(before) + 1, dtype=np.int32)
-        table[np.asarray(order, np.intp) + 1] = np.arange(1, len(order) + 1)
+        for place, number in enumerate(order, start=1):
+            if number:
+                table[number + 1] = place
         self._current = {int(table[old + 1]): n for old, n in self._current.items()}
         self.revision += 1
         if (table[1:] == np.arange(len(before) + 1)).all():

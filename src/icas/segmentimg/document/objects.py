@@ -72,8 +72,11 @@ def joined_codes(
     classes: NDArray[np.integer[Any]], numbers: NDArray[np.integer[Any]] | None
 ) -> NDArray[np.signedinteger[Any]]:
     """Codes of classes and object numbers, a copy; int16 where all objects have the number 1."""
+    if numbers is None:
+        return classes.astype(np.int16)
     painted = classes > 0
-    if numbers is None or not (many := painted & (numbers != 1)).any():
+    many = painted & (numbers != 1)
+    if not many.any():
         return classes.astype(np.int16)
     lowest, highest = int(numbers[many].min()), int(numbers[many].max())
     if lowest < 1 or highest > MAX_OBJECTS:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.document.document import PaintDocument, segments_mask
+from icas.segmentimg.document.objects import classes_in, numbers_in
+from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.labels import Box, Labels, rows_of, union
 
 Shape = tuple[int, int]
@@ -163,6 +165,9 @@ BORDER = np.array((255, 214, 0), np.float32)
 BORDER_SHARE = 0.55
 HIGHLIGHT = np.array((255, 255, 255), np.float32)
 HIGHLIGHT_SHARE = 0.38
+OBJECT_BORDER = np.array((255, 255, 255), np.float32)
+SHADES = (0.0, 0.3, -0.3, 0.15, -0.15)
+"""Share of white, or of black if negative, in the colors of objects 1, 2, 3, …, by turns."""
 NOTHING = np.empty(0, np.int32)
 
 
@@ -238,19 +243,46 @@ class Canvas:
             return
         labels = self._labels[rows_of(box)]
         drawn = self._base[rows_of(box)].copy()
-        classes = self._classes(box, labels)
-        painted = classes > 0
+        several = self._document.several_objects
+        if several:
+            colors, painted, between = self._objects(box)
+        else:
+            classes = self._classes(box, labels)
+            painted = classes > 0
         if self.style.opacity and painted.any():
-            colors = np.array([(0, 0, 0), *self._document.colors], np.uint8)[classes]
+            if not several:
+                colors = np.array([(0, 0, 0), *self._document.colors], np.uint8)[classes]
             mixed = cv2.addWeighted(drawn, 1 - self.style.opacity, colors, self.style.opacity, 0)
             cv2.copyTo(mixed, painted.astype(np.uint8), drawn)
         if self.style.borders:
             _mix(drawn, self._borders(box), BORDER, BORDER_SHARE)
+        if several and self.style.opacity:
+            _mix(drawn, between, OBJECT_BORDER, 1.0)
         if len(self.highlighted):
             highlighted, rim = self._highlight(box)
             _mix(drawn, highlighted, HIGHLIGHT, HIGHLIGHT_SHARE)
             _mix(drawn, rim, HIGHLIGHT, 1.0)
         self.picture[rows_of(box)] = drawn
+
+    def _objects(self, box: Box) -> tuple[Image, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Colors in a shade for each object, painted pixels, and those between two objects.
+
+        Those are next to another object of their class below or to the right.
+        """
+        height, width = self.viewport.size
+        rows = self.viewport.rows(box[0], min(height, box[1] + 1))
+        columns = self.viewport.columns(box[2], min(width, box[3] + 1))
+        codes = self._document.codes_of(np.ix_(rows, columns))
+        classes, numbers = classes_in(codes), numbers_in(codes)
+        between = np.zeros(codes.shape, bool)
+        for now, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+            same_class = (classes[now] == classes[after]) & (classes[now] > 0)
+            between[now] |= same_class & (numbers[now] != numbers[after])
+        inside = np.s_[: box[1] - box[0], : box[3] - box[2]]
+        classes, numbers = classes[inside], numbers[inside]
+        shades = (numbers + np.uint16(len(SHADES) - 1)) % np.uint16(len(SHADES))
+        colors = _shaded(self._document.colors)[shades, classes]
+        return colors, classes > 0, between[inside]
 
     def _highlight(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Pixels of the highlighted segments, and those of them at the border."""
@@ -272,6 +304,15 @@ class Canvas:
         found[:rows] |= below[:-1, :width] != below[1:, :width]
         found[:, :columns] |= below[:height, :-1] != below[:height, 1:]
         return found
+
+
+def _shaded(colors: list[Color]) -> NDArray[np.uint8]:
+    """(shades, classes + 1, 3): each color in all shades, 0 for no class."""
+    table = np.array([(0, 0, 0), *colors], np.float32)
+    shades = [
+        table + abs(share) * (np.float32(255 if share > 0 else 0) - table) for share in SHADES
+    ]
+    return np.rint(shades).astype(np.uint8)
 
 
 def _mix(picture: Image, mask: NDArray[np.bool_], color: NDArray[np.float32], share: float) -> None:

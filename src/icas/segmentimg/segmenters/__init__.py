@@ -78,6 +78,11 @@ class Segmenter(ABC):
         """Whether an image has to be annotated in a window before it can be segmented."""
         return False
 
+    @property
+    def segments_are_objects(self) -> bool:
+        """Whether each segment that is painted becomes an object of its own."""
+        return False
+
     def object_mask(self, image: Image) -> NDArray[np.bool_]:
         """(h, w) bool: the object that the boxes and points among the options select."""
         raise UsageError(f"method {self.name!r} takes no boxes or points")

@@ -131,6 +131,10 @@ class SamSegmenter(AutomaticOptions, Segmenter):
         return self.mode != "auto" and not self.prompted
 
     @property
+    def segments_are_objects(self) -> bool:
+        return self.mode == "auto"
+
+    @property
     def prompted(self) -> bool:
         return bool(self.prompts)
 

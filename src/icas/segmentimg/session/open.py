@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError, UnreadableImageError
 from icas.io.reading import Image, read_image
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
-from icas.segmentimg.document.palette import PaintClass, Painting, Palette, hex_code
+from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, hex_code
 from icas.segmentimg.formats import autosave
 from icas.segmentimg.formats.inputs import ImageFile, Record, digest_of, image_record, method_record
 from icas.segmentimg.formats.load import load_painting
@@ -51,6 +51,8 @@ class OpenImage:
     """COCO files of other programs that do not list the image."""
     guide: Any = None
     """Computes masks from annotations; None for automatic methods."""
+    segments_are_objects: bool = False
+    """Each segment that is painted is an object of its own."""
     needs_annotation: bool = False
     """The user has to annotate before there are segments."""
     prompted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -83,6 +85,11 @@ class OpenImage:
         """Size in bytes, approximately."""
         return self.document.nbytes + self.tree.merges.nbytes
 
+    def name_of(self, color: Color) -> str:
+        """Name of the class of a color."""
+        names = {entry.color: entry.name for entry in self.classes}
+        return names.get(color) or hex_code(color)
+
     def replace_segments(self, labels: Labels) -> None:
         """Continue on other segments; the paint is kept."""
         before, unsaved = self.document, self.unsaved
@@ -90,6 +97,7 @@ class OpenImage:
         if before.painted:
             numbers = before.instance_map() if before.several_objects else None
             self.document.take_over(before.class_map(), numbers)
+            self.document.new_objects()  # the mask is an object of its own
         self.__post_init__()
         self.record["segments"] = count_of(labels)
         self.needs_annotation = False
@@ -153,7 +161,7 @@ class ImageOpener:
             opened = self._segment(picture, image, digest, method, ask=ask)
             if kept is not None and unsaved:
                 _paint_over(opened, kept)
-        opened.guide = guide
+        opened.guide, opened.segments_are_objects = guide, self.segmenter.segments_are_objects
         if self.resume and opened.note == "":
             _load(opened)
         if self.interactive and not unsaved and not opened.document.painted:

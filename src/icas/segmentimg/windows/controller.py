@@ -332,6 +332,7 @@ class Controller:
             mode,
             details,
             view is not None and view.opened.unsaved,
+            1 if view is None else view.opened.document.current_object(self._tool.color),
         )
 
 

@@ -85,6 +85,8 @@ PAINTING_KEYS = (
     Binding("pan_up", ("up",), ""),
     Binding("pan_down", ("down",), ""),
     Binding("color", tuple("123456789"), "colour 1 to 9"),
+    Binding("new_object", ("i",), "start a new object of the selected class"),
+    Binding("pick", ("k",), "continue the object under the pointer"),
     Binding("opacity", ("o",), "change the opacity of the labels"),
     Binding("borders", ("e",), "toggle segment borders"),
     Binding("annotate", ("a",), "annotate again (grabcut and sam)"),

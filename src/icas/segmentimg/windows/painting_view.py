@@ -62,6 +62,8 @@ class PaintingView(ZoomView):
         """Row and column where the next cut begins."""
         self.level = 0
         """Level of the merge tree, see `Growth`."""
+        self._continued = False
+        """An object was picked, to which all clicks add."""
 
     @property
     def highlighted(self) -> NDArray[np.int32]:
@@ -153,8 +155,7 @@ class PaintingView(ZoomView):
         self.opened.document.end_stroke()
         self.cut_from = None
         self._refresh(command())
-        if self.continuous is not None or self._pressed is not None:
-            self.opened.document.begin_stroke()
+        self._end_stroke()
         self.changed = True
         self._highlight()
 
@@ -180,6 +181,29 @@ class PaintingView(ZoomView):
         """The next larger (1) or smaller (-1) brush."""
         self.tool.size = min(max(self.tool.size + step, 0), len(RADII) - 1)
         self.changed = True
+
+    def new_object(self) -> str:
+        """Start a new object of the current class, as a message."""
+        self._end_stroke()
+        self._continued = False
+        number = self.opened.document.new_object(self.tool.color)
+        return f"{self.opened.name_of(self.tool.color)}: object {number}"
+
+    def pick(self) -> str:
+        """Continue the object under the pointer, as a message."""
+        self._end_stroke()
+        pixel = None if self.pointer is None else self.viewport.to_picture(*self.pointer)
+        found = None if pixel is None else self.opened.document.pick_object(*pixel)
+        if found is None:
+            return "no object under the pointer"
+        self.tool.color, self._continued = found[0], True
+        return f"{self.opened.name_of(found[0])}: object {found[1]} continues"
+
+    def _end_stroke(self) -> None:
+        """Begin a new undo entry, during continuous painting too."""
+        self.opened.document.end_stroke()
+        if self.continuous is not None or self._pressed is not None:
+            self.opened.document.begin_stroke()
 
     def toggle_borders(self) -> None:
         """Show or hide the borders of segments."""
@@ -245,8 +269,7 @@ class PaintingView(ZoomView):
             self._paint(x, y, side)
         elif self._dragging:
             color = self.tool.color if side == "left" else None
-            crossed = self._crossed(self.pointer or (x, y), (x, y))
-            self._refresh(self.opened.document.fill_segments(crossed, color))
+            self._fill(self._crossed(self.pointer or (x, y), (x, y)), color)
 
     def _paint(self, x: int, y: int, side: Side) -> None:
         row, col = self.viewport.to_picture(x, y)
@@ -256,7 +279,21 @@ class PaintingView(ZoomView):
             start, self._brushed = self._brushed, (row, col)
             self._refresh(document.brush(row, col, self.tool.radius, color, start))
         else:
-            self._refresh(document.fill_segments(self._group(row, col), color))
+            self._fill([self._group(row, col)], color)
+
+    def _fill(self, groups: list[NDArray[np.int32]], color: Color | None) -> None:
+        """Assign a color to groups of segments, or clear them.
+
+        Where segments are objects, each group that is not of the class becomes a new one.
+        """
+        document = self.opened.document
+        if color is None or self._continued or not self.opened.segments_are_objects:
+            self._refresh(document.fill_segments(np.concatenate([NOTHING, *groups]), color))
+            return
+        for group in groups:
+            number = document.colors.index(color) + 1 if color in document.colors else 0
+            if number == 0 or (document.classes[group] != number).any():
+                self._refresh(document.fill_segments(group, color, document.new_object(color)))
 
     def _cut_to(self, x: int, y: int) -> None:
         """Cut from the last middle click to this one, where the next cut begins."""
@@ -278,8 +315,8 @@ class PaintingView(ZoomView):
                 return document.pieces_of(group)
         return np.array([segment], np.int32)
 
-    def _crossed(self, start: tuple[int, int], end: tuple[int, int]) -> NDArray[np.int32]:
-        """Segments on the line from one position (x, y) to another, as far as it is visible.
+    def _crossed(self, start: tuple[int, int], end: tuple[int, int]) -> list[NDArray[np.int32]]:
+        """Groups of segments on the visible part of a line between positions (x, y).
 
         All of the line counts, because a fast mouse reports few positions.
         """
@@ -290,8 +327,7 @@ class PaintingView(ZoomView):
         rows = self.viewport.rows(0, height)[y[inside].astype(np.intp)]
         columns = self.viewport.columns(0, width)[x[inside].astype(np.intp)]
         _, first = np.unique(self.opened.document.labels[rows, columns], return_index=True)
-        groups = [self._group(int(rows[at]), int(columns[at])) for at in first]
-        return np.concatenate([NOTHING, *groups])
+        return [self._group(int(rows[at]), int(columns[at])) for at in first]
 
     def _highlight(self) -> None:
         group = NOTHING
@@ -314,6 +350,8 @@ _COMMANDS: dict[str, Callable[[PaintingView], str | None]] = {
     "brush": PaintingView.toggle_brush,
     "thinner": lambda view: view.resize_brush(-1),
     "thicker": lambda view: view.resize_brush(1),
+    "new_object": PaintingView.new_object,
+    "pick": PaintingView.pick,
     "opacity": PaintingView.next_opacity,
     "borders": PaintingView.toggle_borders,
 }

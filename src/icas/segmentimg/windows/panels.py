@@ -125,6 +125,8 @@ class PaletteStatus:
     mode: str
     details: tuple[str, ...]
     unsaved: bool
+    instance: int = 1
+    """Object number of new paint."""
 
 
 def rows_of_classes(classes: Sequence[object]) -> int:
@@ -148,7 +150,7 @@ def palette_image(status: PaletteStatus) -> Image:
     _draw_swatch(image, MARGIN, top + 4, 34, chosen.color)
     write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
     rgb = ", ".join(map(str, chosen.color))
-    write(image, (MARGIN + 44, top + 23), rgb, FONT_SIZE - 1, DIM)
+    write(image, (MARGIN + 44, top + 23), f"object {status.instance}  ({rgb})", FONT_SIZE - 1, DIM)
     bright = (status.mode, f"image {status.number} of {status.pictures}")
     lines = [(line, FOREGROUND) for line in bright]
     lines += [(line, DIM) for line in (*name, *status.details)]
