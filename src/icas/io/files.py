@@ -9,9 +9,10 @@ import os
 import secrets
 import sqlite3
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -159,3 +160,38 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+LONGEST_NAME = 255
+"""Bytes that common file systems allow in a file name."""
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """`names`, repeated ones with `` (2)``, `` (3)`` … before the suffix.
+
+    Names that differ only in case or Unicode normalization count as equal, as on some systems.
+    """
+    taken: set[str] = set()
+    distinct = []
+    for name in names:
+        candidate, number = name, 1
+        while folded(candidate) in taken:
+            number += 1
+            candidate = _numbered(name, number)
+        taken.add(folded(candidate))
+        distinct.append(candidate)
+    return distinct
+
+
+def folded(name: str) -> str:
+    """`name` without case and in one Unicode normalization."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _numbered(name: str, number: int) -> str:
+    suffix = PurePosixPath(name).suffix
+    stem = name.removesuffix(suffix)
+    ending = f" ({number}){suffix}"
+    while len(os.fsencode(stem)) > LONGEST_NAME - len(os.fsencode(ending)):
+        stem = stem[:-1]
+    return stem + ending

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from icas.clusterimg.data.images import ImageRef
-from icas.clusterimg.transfer.plan import LONGEST_NAME, distinct_names, plan_tree
+from icas.clusterimg.transfer.plan import plan_tree
+from icas.io.files import LONGEST_NAME, distinct_names
 
 names = st.lists(
     st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(

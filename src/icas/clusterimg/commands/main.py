@@ -28,6 +28,7 @@ PROGRAM = Program(
         "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
         "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),
+        "export": Entry(_PACKAGE + "labels:EXPORT", "write a data set of the labelled images"),
         "undo": Entry(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
         ),

@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,10 +34,22 @@ _NAMED = 8
 """Files that warnings name; the table has them all."""
 
 
-def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str, str]:
+Revised = Callable[[Mapping[str, str]], Mapping[str, bytes]]
+"""Targets that are not written, with the reason -> new content of prepared tables."""
+
+
+def complete(
+    root: Path,
+    console: Console,
+    jobs: int | None = None,
+    *,
+    revised: Revised | None = None,
+    listed: str = UNREADABLE,
+) -> dict[str, str]:
     """Execute what is pending in the journal of `root`; another call continues after an error.
 
-    Returns the sources that were not transferred, with the reason, as in ``unreadable.csv``.
+    Images that are not transferred are added to the tables, by `revised` where that is given, else
+    to ``unreadable.csv``. Returns them with the reason; `listed` is the table that has them all.
     """
     start = time.perf_counter()
     resumable = (
@@ -51,7 +63,10 @@ def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str,
                 with console.bar(len(images), images[0].how, "images") as bar:
                     transfer_all(root, images, journal, jobs, bar)
             left = _left_alone(journal.files(), Path(journal.about().get("folder", "")))
-            _update_tables(root, journal, left, time.perf_counter() - start)
+            if revised is None:
+                _update_tables(root, journal, left, time.perf_counter() - start)
+            elif left:
+                _revise_tables(root, journal, revised)
             _record_times(journal)
             tables = [one for one in journal.files() if one.how == "write" and one.is_pending]
             _put_tables(root, journal, tables)
@@ -67,7 +82,7 @@ def complete(root: Path, console: Console, jobs: int | None = None) -> dict[str,
         console.warn(f"{file}: {reason}")
     if len(left) > _NAMED:
         console.warn(
-            f"{len(left) - _NAMED} more images were not transferred; unreadable.csv lists them all"
+            f"{len(left) - _NAMED} more images were not transferred; {listed} lists them all"
         )
     return left
 
@@ -215,6 +230,18 @@ def _update_tables(root: Path, journal: Journal, left: Mapping[str, str], second
     summary["peak_memory_mb"] = max(peaks, default=None)
     write_whole(run, run_json(summary))
     journal.prepared({name: file_state(root / PREPARED / name) for name in (RUN, UNREADABLE)})
+
+
+def _revise_tables(root: Path, journal: Journal, revised: Revised) -> None:
+    """Write prepared tables again, for the images that were not transferred."""
+    files = list(journal.files())
+    tables = [one for one in files if one.how == "write" and one.is_pending]
+    if not all((root / PREPARED / one.target).exists() for one in tables):
+        return  # they are up to date: the tables are being put in place
+    left = {one.target: one.left_alone for one in files if one.left_alone is not None}
+    for name, content in revised(left).items():
+        write_whole(root / PREPARED / name, content)
+        journal.prepared({name: file_state(root / PREPARED / name)})
 
 
 def _put_tables(root: Path, journal: Journal, tables: Iterable[FileRecord]) -> None:

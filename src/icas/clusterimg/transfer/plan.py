@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from icas.clusterimg.data.images import LONGEST_PATH, ImageRef
 from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.journal.journal import FOLDER, PARTS
 from icas.common.errors import ConflictError
+from icas.io.files import distinct_names
 
 MANY = 10_000_000
 """Number of links from which the size of their tables is printed: about 400 MB."""
@@ -154,8 +154,6 @@ def check_links_fit(root: Path, links: int, files: Sequence[str], console: Conso
 
 TREE, OUTLIERS = "result", "outliers"
 """Folder of the clusters, and its sub-folder of the outliers."""
-LONGEST_NAME = 255
-"""Bytes that common file systems allow in a file name."""
 
 
 @dataclass(frozen=True)
@@ -216,37 +214,6 @@ def _by_folder(labels: Labels) -> Iterator[tuple[str, list[int]]]:
         members.setdefault(label, []).append(image)
     for label in sorted(members, key=lambda number: (number < 0, number)):
         yield (f"cluster_{label}" if label >= 0 else OUTLIERS), members[label]
-
-
-def distinct_names(names: Iterable[str]) -> list[str]:
-    """`names`, repeated ones with `` (2)``, `` (3)`` … before the suffix.
-
-    Names that differ only in case or Unicode normalization count as equal, as on some systems.
-    """
-    taken: set[str] = set()
-    distinct = []
-    for name in names:
-        candidate, number = name, 1
-        while folded(candidate) in taken:
-            number += 1
-            candidate = _numbered(name, number)
-        taken.add(folded(candidate))
-        distinct.append(candidate)
-    return distinct
-
-
-def folded(name: str) -> str:
-    """`name` without case and in one Unicode normalization."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _numbered(name: str, number: int) -> str:
-    suffix = PurePosixPath(name).suffix
-    stem = name.removesuffix(suffix)
-    ending = f" ({number}){suffix}"
-    while len(os.fsencode(stem)) > LONGEST_NAME - len(os.fsencode(ending)):
-        stem = stem[:-1]
-    return stem + ending
 
 
 def check_plan(plan: Plan, how: str, removed: Collection[Path] = ()) -> None:

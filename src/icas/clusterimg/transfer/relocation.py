@@ -23,9 +23,9 @@ from icas.cli.console import Console
 from icas.clusterimg.journal.journal import FOLDER, FileRecord, Journal, Rearrangement, Relocation
 from icas.clusterimg.transfer.cleanup import is_unchanged
 from icas.clusterimg.transfer.operations import fingerprint
-from icas.clusterimg.transfer.plan import TREE, folded
+from icas.clusterimg.transfer.plan import TREE
 from icas.common.errors import ConflictError
-from icas.io.files import one_line_errors, sync_folder, within, write_whole
+from icas.io.files import folded, one_line_errors, sync_folder, within, write_whole
 
 MOVING = f"{FOLDER}/moving"
 

@@ -1,0 +1,1 @@
+"""``clusterimg export``: a data set of the labelled images of a finished run."""
