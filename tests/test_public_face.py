@@ -317,6 +317,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "decide": lambda: icas.decide("nowhere", "list"),
     "estimate": lambda: icas.estimate(10, 20, 5, 0.5),
     "evaluate": lambda: icas.evaluate([0], ["cup", "sky"]),
+    "export": lambda: icas.export("nowhere", "dataset", split={"train": 0.5}),
     "features": lambda: icas.features("nowhere"),
     "find_images": lambda: icas.find_images("nowhere"),
     "grabcut": lambda: icas.grabcut(RGB),

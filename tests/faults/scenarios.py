@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steps import Commands
-from world import contents, differences, lost, make_source, result, state
+from world import contents, differences, lost, make_source, result, state, write_labels
 
 THRESHOLD = "0.9"
 FINE = (0, 3)
@@ -30,6 +30,8 @@ class Scenario:
         Flags that take the place of `words` in a second call.
     from_batches : bool
         Its source is a result of ``--stage batch``.
+    exported : bool
+        It is an export; its source is a result with labels.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Scenario:
     before: tuple[tuple[str, ...], ...] = ()
     again: tuple[str, ...] = ()
     from_batches: bool = False
+    exported: bool = False
 
     @classmethod
     def resumed(cls, name: str, *words: str, **more: Any) -> Scenario:
@@ -60,6 +63,13 @@ def _scenarios() -> dict[str, Scenario]:
         Scenario.resumed("merge", *moved, "--stage", "merge", from_batches=True),
         Scenario.resumed("keep-batches", *found[0].words, *parts, "--keep-batches"),
     ]
+    formats = ("--format", "imagefolder,coco,csv", "--split", "train=0.7,test=0.3")
+    found += [
+        Scenario.resumed(f"export-{how}", *formats, "--transfer", how, exported=True)
+        for how in ("copy", "hardlink")
+    ]
+    again = (*formats, "--seed", "1", "--overwrite")
+    found.append(Scenario("export-overwrite", again, (formats,), again, exported=True))
     return {one.name: one for one in found}
 
 
@@ -117,6 +127,8 @@ class World:
         return [*self._common(), *self.scenario.again]
 
     def _common(self) -> list[str]:
+        if self.scenario.exported:
+            return ["export", str(self.source), str(self.dst), "--jobs", str(self.jobs), "-q"]
         words = ["--src", str(self.source), "--dst", str(self.dst), "--method", "imagehash"]
         words += ["--jobs", str(self.jobs), "--no-cache", "-q"]
         return words if self.scenario.from_batches else [*words, "--recursive"]
@@ -126,13 +138,18 @@ class World:
         shutil.rmtree(self.source.parent, ignore_errors=True)
         self.source.parent.mkdir(parents=True)
         made = self.source
-        if self.scenario.from_batches:
+        if self.scenario.from_batches or self.scenario.exported:
             made = self.source.with_name("pictures")
         make_source(made, self.images)
         if self.scenario.from_batches:
             words = ["--src", made, "--dst", self.source, "--method", "imagehash", "--recursive"]
             words += ["--stage", "batch", "--batch-size", "7", "--threshold", THRESHOLD, "-q"]
             assert self.commands.run([*words, "--no-cache"]).code in FINE
+        if self.scenario.exported:
+            words = ["--src", made, "--dst", self.source, "--method", "imagehash", "--recursive"]
+            words += ["--threshold", THRESHOLD, "-q", "--no-cache"]
+            assert self.commands.run(words).code in FINE
+            write_labels(self.source)
         self.first, self.held = state(self.source), contents(self.source)
 
     def prelude(self) -> None:

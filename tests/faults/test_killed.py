@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")
-OTHERS = ("none", "overwrite", "batch", "merge", "keep-batches", "recut")
+OTHERS = ("none", "overwrite", "batch", "merge", "keep-batches", "recut", "export-copy")
+OTHERS += ("export-hardlink", "export-overwrite")
 HERE = Path(__file__).resolve().parent
 
 

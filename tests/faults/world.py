@@ -79,8 +79,20 @@ def state(folder: Path) -> dict[str, tuple[Any, ...]]:
         elif stat.S_ISREG(status.st_mode):
             what = digest(path)
         name = os.path.relpath(path, folder)
+        if name.partition(os.sep)[0] == ".icas":
+            continue  # SQLite changes its folder when a journal is read
         found[name] = (stat.filemode(status.st_mode), status.st_mtime_ns, what)
     return found
+
+
+def write_labels(root: Path) -> None:
+    """Two classes for the images of a result, some images without any."""
+    from icas.dataset.image_labels import ImageLabel, labels_table
+
+    text = (root / "clusters.csv").read_bytes().decode("utf-8", "surrogateescape")
+    files = [row[0] for row in csv.reader(io.StringIO(text, newline=""))][1:]
+    labels = {file: ImageLabel("ab"[number % 2]) for number, file in enumerate(files[2:])}
+    (root / "labels.csv").write_bytes(labels_table(labels))
 
 
 def digest(path: Path) -> str:

@@ -32,6 +32,7 @@ from icas.notebook.html import counted
 RECORD = f"{FOLDER}/dataset.json"
 """The data set as planned, from which its tables can be written again."""
 LEFT_OUT, CLASSES = "left_out.csv", "classes.csv"
+_KIND = "data set"
 _NAMED = 8
 """Files, classes and contradictions that warnings name."""
 
@@ -174,8 +175,11 @@ def _naming_out() -> Iterator[None]:
 
 def _check_replaced(destination: Destination) -> None:
     """Check that what is replaced is a data set, not the result of a run."""
-    earlier = destination.earlier
-    if earlier and all(one.target != RECORD for one in earlier):
+    if not destination.earlier:
+        return
+    with Journal(destination.root) as journal:
+        about = journal.about()
+    if about.get("kind") != _KIND:
         raise ConflictError(
             f"{destination.root} is no data set of clusterimg export, so --overwrite does not"
             " replace it: choose another folder"
@@ -352,7 +356,7 @@ def _export(
     for name, content in (*written.tables(), (RECORD, written.to_json())):
         destination.check_free(name)
         prepared.append(prepare(out, name, content))
-    about = {"source": written.dst, "folder": written.dst, "transfer": settings.transfer}
+    about = {"kind": _KIND, "source": written.dst, "transfer": settings.transfer}
     record(destination, plan, prepared, settings.transfer, about)
     _complete(out, written, console, settings.jobs)
     return written.without(_left_alone(out)).report(root, out, True)
