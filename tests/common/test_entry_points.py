@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,21 @@ broken = not_there:Method
 number = other_package:NUMBER
 [icas.segmenters]
 broken = not_there:Segmenter
+[icas.dataset_formats]
+broken = not_there:Format
+names = other_package:Names
+"""
+PACKAGE = """
+NUMBER = 3
+
+class Names:
+    suffixes, needs_sizes = (), False
+
+    def folder(self, image, dataset):
+        return None
+
+    def tables(self, dataset, paths):
+        yield "names.txt", "".join(sorted(one.file + "\\n" for one in dataset.images)).encode()
 """
 
 
@@ -23,7 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     site = tmp_path / "site"
     described = site / "other_package-1.0.dist-info"
     described.mkdir(parents=True)
-    (site / "other_package.py").write_text("NUMBER = 3\n")
+    (site / "other_package.py").write_text(PACKAGE)
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 1\n")
     (described / "entry_points.txt").write_text(ROWS)
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -68,3 +84,21 @@ def test_the_rest_works(environment, photos, tmp_path) -> None:
     done = run(environment, "clusterimg", photos, "--method", "tm", "--dst", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith("14 images, ")
+
+
+def test_a_data_set_format_of_a_package_is_written(environment, photos, tmp_path) -> None:
+    dst, out = tmp_path / "sorted", tmp_path / "dataset"
+    assert (
+        run(environment, "clusterimg", photos, "--dst", dst, "--threshold", "0.75").returncode == 0
+    )
+    (dst / "labels.csv").write_text(
+        "file,label,source,confidence\ncoffee-1.png,cup,image,1\ncoffee-2.jpg,cup,image,1\n"
+    )
+    done = run(environment, "clusterimg", "export", dst, out, "--format", "names")
+    assert done.returncode == 0
+    assert (out / "names.txt").read_text() == "coffee-1.png\ncoffee-2.jpg\n"
+    done = run(environment, "clusterimg", "export", dst, out, "--format", "broken")
+    assert done.returncode == 2
+    assert "data set format 'broken': not_there:Format of other-package" in done.stderr
+    done = run(environment, "clusterimg", "export", "--help-all")
+    assert re.search("  names +from the package other-package", done.stdout)
