@@ -113,14 +113,26 @@ def _range_text(option: Option) -> str:
     return f"between {option.minimum} and {option.maximum}{unit}"
 
 
-def construct(cls: type[Any], name: str, options: Mapping[str, Any]) -> Any:
-    """Create the method `name` of class `cls` with `options`."""
+def construct(
+    cls: type[Any],
+    name: str,
+    options: Mapping[str, Any],
+    others: Callable[[], Iterable[type]] = tuple,
+) -> Any:
+    """Create the method `name` of class `cls` with `options`.
+
+    An option of one of the `others` is called by its flag in the error.
+    """
     known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
     known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
     for option in options:
         if option not in known:
             shown = ", ".join(sorted(known.values()))
-            raise UsageError(f"{flag_of(option)} is no option of method {name!r}; it has {shown}")
+            flags = (
+                own[option][1].flag_of(option) for own in map(options_of, others()) if option in own
+            )
+            flag = next(flags, flag_of(option))
+            raise UsageError(f"{flag} is no option of method {name!r}; it has {shown}")
     return cls(**options)
 
 

@@ -182,3 +182,10 @@ def test_scaled_depths_are_noted_once(tmp_path, capsys):
     for words in ([str(tmp_path), "--no-gui"], [str(tmp_path / "0.png"), "--preview", preview]):
         assert main([*words, "--out", out, "--method", "graph"]) == 0
         assert capsys.readouterr().err.count("scaled by the bits used") == 1
+
+
+@pytest.mark.parametrize("flag", ["--sam-model", "--points-per-side", "--ratio"])
+def test_a_flag_of_another_method_is_named_as_typed(folder, capsys, flag):
+    value = "vit_b" if flag == "--sam-model" else "2"
+    assert main([str(folder), "--no-gui", "--method", "edge", flag, value]) == 2
+    assert f"{flag} is no option of method 'edge'; it has --closing" in capsys.readouterr().err

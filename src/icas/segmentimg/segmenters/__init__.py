@@ -108,7 +108,9 @@ def segmenter_class(name: str) -> type[Segmenter]:
 
 def make_segmenter(name: str, **options: Any) -> Segmenter:
     """The method `name` with options, default where not given; UsageError for a wrong one."""
-    segmenter: Segmenter = construct(segmenter_class(name), name, options)
+    segmenter: Segmenter = construct(
+        segmenter_class(name), name, options, lambda: map(segmenter_class, SEGMENTERS)
+    )
     return segmenter
 
 
