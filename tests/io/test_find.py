@@ -8,8 +8,11 @@ import socket
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from PIL import Image as PillowImage
 
 from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.find import (
@@ -242,11 +245,33 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         ("grüße".encode(), "not an image (text)"),
         (b"\0\0\0\x20ftypisom", "not an image (a video)"),
         (b"\x01\x02\x03\xff", "not an image (unknown format)"),
+        (b"%!PS-Adobe-3.0", "not an image (a PostScript document)"),
+        (b"\x93NUMPY\1\0", "not an image (a NumPy array): save it as PNG or TIFF"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "not an image (a Git LFS pointer): git lfs pull gets the image",
+        ),
     ],
 )
 def test_words_for_what_is_no_image(head: bytes, words: str) -> None:
     assert image_kind(head) is None
     assert describe_content(head) == words
+
+
+@pytest.mark.parametrize("suffix", ["dds", "icns", "pcx", "sgi", "qoi"])
+def test_formats_of_other_programs_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    PillowImage.new("RGB", (64, 64), (200, 10, 10)).save(path)
+    with pytest.raises(UnreadableImageError, match=f"cannot read {suffix.upper()} images: convert"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("hdr", "Radiance HDR"), ("pfm", "PFM")])
+def test_formats_of_opencv_are_named(tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    assert cv2.imwrite(str(path), np.full((20, 30, 3), 0.5, np.float32))
+    with pytest.raises(UnreadableImageError, match=f"cannot read {kind} images: convert"):
+        read_image(path)
 
 
 @given(st.binary(max_size=600))

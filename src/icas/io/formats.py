@@ -37,6 +37,25 @@ _STARTS = {
     b"MMOR": "Olympus ORF",
     b"\0MRM": "Minolta MRW",
     b"FOVb": "Sigma X3F",
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"PF\n": "PFM",
+    b"PF\r\n": "PFM",
+    b"DDS \x7c\0\0\0": "DDS",
+    b"icns\0": "ICNS",
+    b"qoif\0": "QOI",
+    b"SDPX": "DPX",
+    b"XPDS": "DPX",
+    b"FLIF": "FLIF",
+    b"BPG\xfb": "BPG",
+    b"II\xbc\x01": "JPEG XR",
+    b"AT&TFORM": "DjVu",
+    b"gimp xcf ": "GIMP XCF",
+    b"\xd7\xcd\xc6\x9a": "WMF",
+    b"SIMPLE  =": "FITS",
+    b"\x01\xda\0\1": "SGI",
+    b"\x01\xda\1\1": "SGI",
+    b"\x0a\5\1\x08": "PCX",
 }
 RAW_KINDS = frozenset(
     (
@@ -52,6 +71,11 @@ _CURES = {
     "Photoshop PSB": "save them as PSD, PNG or JPEG",
     "OpenEXR": "convert them to TIFF or PNG",
     "DICOM": "export them as PNG from a DICOM viewer",
+    "NIfTI": "export slices of them as PNG",
+    "FITS": "convert them to TIFF or PNG",
+    "DPX": "convert them to TIFF or PNG",
+    "PFM": "convert them to TIFF or PNG",
+    "Radiance HDR": "convert them to TIFF or PNG",
 }
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -69,8 +93,21 @@ _NOT_IMAGES = {
     b"\x1aE\xdf\xa3": "a video",
     b"OggS": "video or audio",
     b"ID3": "audio",
+    b"%!PS": "a PostScript document",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"PAR1": "a Parquet table",
+    b"MZ": "an executable",
+    b"\0\5\x16\7": "macOS metadata",
+    b"\0\5\x16\0": "macOS metadata",
+    b"version https://git-lfs": "a Git LFS pointer",
 }
 _SVG = "an SVG drawing"
+_CONTENT_CURES = {
+    _SVG: "convert it to PNG",
+    "a NumPy array": "save it as PNG or TIFF",
+    "a Git LFS pointer": "git lfs pull gets the image",
+}
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml|svg)", re.IGNORECASE)
 
 
@@ -91,6 +128,10 @@ def image_kind(head: bytes) -> str | None:
         return "BMP"
     if head[128:132] == b"DICM":
         return "DICOM"
+    if head[344:348] in (b"n+1\0", b"ni1\0"):
+        return "NIfTI"
+    if head[40:44] == b" EMF" and head[:4] == b"\1\0\0\0":
+        return "EMF"
     if head[:4] == b"\0\0\1\0" and 0 < int.from_bytes(head[4:6], "little") <= 256:
         return "ICO" if len(head) >= 22 and head[9] == 0 else None
     return _box_kind(head) or _tga_kind(head)
@@ -141,8 +182,8 @@ def describe_content(head: bytes) -> str:
         return "empty file"
     content = next((word for start, word in _NOT_IMAGES.items() if head.startswith(start)), None)
     content = content or _describe_bytes(head)
-    cure = ": convert it to PNG" if content == _SVG else ""
-    return f"not an image ({content}){cure}"
+    cure = _CONTENT_CURES.get(content)
+    return f"not an image ({content})" + (f": {cure}" if cure else "")
 
 
 def _describe_bytes(head: bytes) -> str:

@@ -259,6 +259,8 @@ def _reason(error: Exception) -> str:
         return "damaged: an offset points outside the file"
     if isinstance(error, OSError) and error.errno is not None:
         return os_reason(error)
+    if isinstance(error, KeyError):
+        return "damaged: its header has unknown values"
     text = str(error)
     if error.args and isinstance(error.args[0], bytes):
         text = error.args[0].decode("latin-1")  # LibRaw

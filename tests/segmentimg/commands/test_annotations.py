@@ -87,3 +87,34 @@ def test_images_that_a_coco_file_does_not_list_are_counted(folder, tmp_path, cap
     assert capsys.readouterr().err == f"{folder / 'coco.json'} does not list 1 image: b.png\n"
     record = json.loads((tmp_path / "src_segmented" / "a.json").read_text())
     assert [entry["name"] for entry in record["classes"]] == ["category 3"]
+
+
+def test_a_file_that_names_another_image_is_ignored_with_a_note(folder, capsys):
+    """A copy, or a renamed file."""
+    annotate(folder, shape(), imagePath="b.png")
+    assert run(folder) == 0
+    line = f"{folder / 'a.json'}: of b.png, by its imagePath: ignored"
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_upper_case_suffix_and_name_of_roboflow(folder, tmp_path):
+    annotate(folder, shape())
+    (folder / "a.json").rename(folder / "a.JSON")
+    dataset = {
+        "images": [{"id": 0, "file_name": "b.png"}],
+        "annotations": [{"id": 0, "image_id": 0, "category_id": 1, "segmentation": [BOX]}],
+        "categories": [{"id": 1, "name": "cup"}],
+    }
+    (folder / "_annotations.coco.json").write_text(json.dumps(dataset))
+    assert run(folder) == 0
+    assert painted(tmp_path / "src_segmented") == 130
+    assert painted(tmp_path / "src_segmented", "b") == 108
+
+
+def test_masks_of_zeros_and_ones(folder, tmp_path):
+    mask = np.zeros((18, 24), np.uint8)
+    mask[3:9, 4:9] = 1
+    (tmp_path / "src_segmented").mkdir()
+    Image.fromarray(mask).save(tmp_path / "src_segmented" / "a_mask_(R=204,G=0,B=0).png")
+    assert run(folder) == 0
+    assert painted(tmp_path / "src_segmented") == 30

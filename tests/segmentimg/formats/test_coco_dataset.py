@@ -144,7 +144,8 @@ def test_equal_names_are_told_apart_by_their_folders(tmp_path):
         (annotation([]), "no segmentation"),
         (annotation(None), "no segmentation"),
         (annotation([[1, 2, 3, 4]]), "fewer than 3 points"),
-        (annotation([[1, 2, 3, 4, 5, 6, 7]]), "fewer than 3 points"),
+        (annotation([[1, 2, 3, 4, 5, 6, 7]]), "odd number of coordinates"),
+        (annotation([[-9, -9, -5, -9, -5, -5]]), "no pixels in the image"),
         (annotation([[1, 2, 3, 4, 5, 1e9]]), "far outside"),
         (annotation([["a", 2, 3, 4, 5, 6]]), "not numbers"),
         (annotation({"size": [3, 4], "counts": [12]}), "run lengths for 4x3 pixels"),
@@ -161,6 +162,34 @@ def test_an_invalid_annotation_is_left_out_and_the_others_are_taken(tmp_path, on
     (line,) = result.left_out
     assert line.startswith(f"{tmp_path / 'coco.json'}: annotation 5 of a.jpg left out: ")
     assert words in line
+
+
+def test_the_usable_parts_of_an_annotation_are_taken(tmp_path):
+    result = read(tmp_path, [annotation([[1, 2, 3, 4], *BOX, [1, 1, 2, 2]])])
+    assert result.painting.painted() == {2: 300}
+    path = tmp_path / "coco.json"
+    reason = "polygon with fewer than 3 points"
+    assert result.left_out == [f"{path}: annotation 1 (in part) of a.jpg left out: {reason}"]
+
+
+def test_run_lengths_in_a_list(tmp_path):
+    rle = {"size": [40, 60], "counts": [100, 50, 2250]}
+    result = read(tmp_path, [annotation([rle])])
+    assert (result.painting.painted(), result.left_out) == ({2: 50}, [])
+
+
+@pytest.mark.parametrize("number", ["7", 7.0])
+def test_ids_of_other_types(tmp_path, number):
+    assert read(tmp_path, [annotation(image=number)]).painting.painted() == {2: 300}
+    image = {"id": number, "file_name": "a.jpg", "width": 0, "height": 0}
+    assert read(tmp_path, [annotation()], images=[image]).painting.painted() == {2: 300}
+
+
+def test_the_case_of_a_name_matters_only_where_it_decides(tmp_path):
+    images = [{"id": 7, "file_name": "A.JPG"}, {"id": 8, "file_name": "b.jpg"}]
+    assert read(tmp_path, [annotation()], images=images).painting.painted() == {2: 300}
+    images[1]["file_name"] = "a.jpg"
+    assert read(tmp_path, [annotation()], images=images).painting.painted() == {}
 
 
 def test_annotations_of_no_image_are_reported(tmp_path):

@@ -223,20 +223,21 @@ def mask_entry(mask, points, **more):
         (shape("polygon", [[0, 0], [1, math.nan], [2, 2]]), "far outside"),
         (shape("polygon", [[0, 0], [1, 1e30], [2, 2]]), "far outside"),
         (shape("polygon", [[70, 0], [80, 1], [75, 9]]), "without pixels in the image"),
-        (shape("polygon", None), ""),
-        (shape("polygon", [[0]]), ""),
+        (shape("polygon", None), "points are not pairs of numbers"),
+        (shape("polygon", [[0]]), "points are not pairs of numbers"),
+        (shape("polygon", [{"x": 1, "y": 2}]), "points are not pairs of numbers"),
         (shape("rectangle", [[0, 0], [1, 1]], None), "no label"),
         (shape("rectangle", [[0, 0], [1, 1]], ""), "label is blank"),
         (shape("rectangle", [[0, 0], [1, 1]], [1]), "not text"),
-        (shape("mask", [[0, 0], [1, 1]]), "no 'mask'"),
+        (shape("mask", [[0, 0], [1, 1]]), "no mask"),
         (shape("mask", [[0, 0], [1, 1]], mask="%%%"), "mask is damaged"),
-        (shape("mask", [[0, 0], [1, 1]], mask=7), "mask is damaged"),
+        (shape("mask", [[0, 0], [1, 1]], mask=7), "no mask"),
         (mask_entry([[1]], []), "mask without a position"),
         (mask_entry([[1, 1]], [[60, 3], [61, 3]]), "without pixels in the image"),
         (mask_entry(np.ones((200, 200)), [[0, 0], [199, 199]]), "larger than the image"),
         ({"points": []}, "no label"),
-        ("nonsense", ""),
-        (None, ""),
+        ("nonsense", "not an object"),
+        (None, "not an object"),
     ],
 )
 def test_an_invalid_shape_is_left_out_and_the_others_are_taken(tmp_path, one, words):
@@ -251,12 +252,40 @@ def test_an_invalid_shape_is_left_out_and_the_others_are_taken(tmp_path, one, wo
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(("label", "name"), [(7, "7"), (1.5, "1.5"), ("a\nb", "a b"), ("猫", "猫")])
+@pytest.mark.parametrize(
+    ("label", "name"), [(7, "7"), (1.5, "1.5"), ("a\nb", "a b"), ("猫", "猫"), ("e\u0301", "é")]
+)
 def test_labels_become_one_line_of_text(tmp_path, label, name):
     path = write(tmp_path, [shape("rectangle", [[0, 0], [1, 1]], label)])
     painting, notes, left_out = read_labelme(path, (40, 60), CLASSES)
     assert painting.classes[-1].name == name
     assert (notes, left_out) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "I;16"])
+def test_masks_of_every_mode(tmp_path, mode):
+    mask = np.arange(16).reshape(4, 4) % 3 > 0
+    gray = Image.fromarray(mask.astype(np.uint8) * 255)
+    image = Image.fromarray(np.asarray(gray).astype(np.uint16)) if mode == "I;16" else None
+    data = io.BytesIO()
+    (image or gray.convert(mode)).save(data, "PNG")
+    text = "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    path = write(tmp_path, [shape("mask", [[10, 5], [13, 8]], mask=text)])
+    painting, *lines = read_labelme(path, (40, 60), CLASSES)
+    assert lines == [[], []]
+    assert (painting.class_map[5:9, 10:14] == mask).all()
+    assert painting.painted() == {1: mask.sum()}
+
+
+def test_transparent_pixels_of_a_mask_are_not_painted(tmp_path):
+    alpha = np.zeros((4, 4), np.uint8)
+    alpha[1, 2] = 255
+    pixels, data = np.full((4, 4, 4), 255, np.uint8), io.BytesIO()
+    pixels[..., 3] = alpha
+    Image.fromarray(pixels).save(data, "PNG")
+    text = base64.b64encode(data.getvalue()).decode()
+    path = write(tmp_path, [shape("mask", [[10, 5], [13, 8]], mask=text)])
+    assert read_labelme(path, (40, 60), CLASSES).painting.painted() == {1: 1}
 
 
 @pytest.mark.parametrize("corner", [(58, 38), (-2, -2), (-1, 39), (58, -2)])

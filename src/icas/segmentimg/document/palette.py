@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 import re
+import unicodedata
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,13 +198,13 @@ class Painting:
 
 
 def class_name(label: object) -> str:
-    """A label of another program as the name of a class: one line of printable text.
+    """A label of another program as the name of a class: one line of printable text, in NFC.
 
     Numbers become text. UsageError for a label that is blank or has another type.
     """
     if not isinstance(label, (str, int, float)):
         raise UsageError("no label" if label is None else f"label {str(label)[:40]!r} is not text")
-    text = str(label)
+    text = unicodedata.normalize("NFC", str(label))
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     name = text if text == printable else " ".join(printable.split())
     if not name.strip():

@@ -7,7 +7,6 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError, UsageError
 from icas.io.formats import os_reason
 from icas.segmentimg.document.palette import Color, Painting, Palette, class_name
-from icas.segmentimg.formats.coco import decode_rle
+from icas.segmentimg.formats.coco import COCO_NAME, decode_rle
 from icas.segmentimg.formats.inputs import has_labelme_keys, parse_json
 from icas.segmentimg.formats.polygons import polygon_mask
 
+DATASET_NAMES = (COCO_NAME, "_annotations.coco.json")
+"""Names of COCO files beside images or results: usual, and of Roboflow."""
 Size = tuple[int, int]
 _INVALID = (IcasError, KeyError, IndexError, TypeError, ValueError, OverflowError, MemoryError)
 _LOCK = threading.Lock()
@@ -51,8 +52,8 @@ class CocoDataset:
         self._annotations: dict[str, list[tuple[Any, Any]]] = {}
         for place, entry in enumerate(lists[1], start=1):
             image = entry.get("image_id") if isinstance(entry, dict) else None
-            self._annotations.setdefault(str(image), []).append((place, entry))
-        known = {str(entry["id"]) for entry in self.images if entry.get("id") is not None}
+            self._annotations.setdefault(_key(image), []).append((place, entry))
+        known = {_key(entry["id"]) for entry in self.images if entry.get("id") is not None}
         self._orphans = [
             _name_of(entry, place)
             for image, entries in self._annotations.items()
@@ -62,17 +63,24 @@ class CocoDataset:
         self.categories, self._colors = _categories(content.get("categories"))
 
     def image(self, file: Path) -> dict[str, Any] | None:
-        """The entry of an image file, by its name and, where that is ambiguous, its folders."""
+        """The entry of an image file, by its name and, where that is ambiguous, its folders.
+
+        The case of letters matters only if a name differs from another one by it.
+        """
         parts = _parts(file.as_posix())
-        same = [entry for entry in self.images if _parts(entry.get("file_name"))[-1:] == parts[-1:]]
+        ends = [(entry, _parts(entry.get("file_name"))[-1:]) for entry in self.images]
+        same = [entry for entry, end in ends if end == parts[-1:]]
+        if not same:
+            name = parts[-1].casefold()
+            same = [entry for entry, end in ends if end and end[0].casefold() == name]
         if len(same) > 1:
-            ends = [_parts(entry["file_name"]) for entry in same]
+            paths = [_parts(entry["file_name"]) for entry in same]
             same = [
                 entry
-                for entry, end in zip(same, ends, strict=True)
-                if parts[-len(end) :] == end and len(end) == max(map(len, ends))
+                for entry, path in zip(same, paths, strict=True)
+                if parts[-len(path) :] == path and len(path) == max(map(len, paths))
             ] or same
-        if len({str(entry.get("id")) for entry in same}) > 1:
+        if len({_key(entry.get("id")) for entry in same}) > 1:
             raise UsageError(f"{self.path} lists several images named {file.name}: rename them")
         return same[0] if same else None
 
@@ -85,15 +93,15 @@ class CocoDataset:
         image = self.image(file)
         if image is None:
             return None
-        size = (_whole(image.get("height")), _whole(image.get("width")))
-        if None not in size and size != tuple(shape):
+        size = tuple(_whole(image.get(side)) or 0 for side in ("height", "width"))
+        if min(size) > 0 and size != tuple(shape):
             raise UsageError(
                 f"{self.path} lists {file.name} as {size[1]}x{size[0]} pixels, the image is"
                 f" {shape[1]}x{shape[0]}: resize it or move the file away"
             )
         if image.get("id") is None:
             raise UsageError(f"{self.path}: the entry of {file.name} has no id: correct it")
-        entries = self._annotations.get(str(image["id"]), [])
+        entries = self._annotations.get(_key(image["id"]), [])
         entries = sorted(entries, key=lambda item: not _is_crowd(item[1]))
         names = {**self.categories, **_unlisted(entries, self.categories)}
         taken = palette.numbers()
@@ -105,11 +113,14 @@ class CocoDataset:
         instance_map, counts = np.zeros(shape, np.uint16), Counter[int]()
         for place, entry in entries:
             try:
-                number = numbers[names[str(entry["category_id"])]]
-                masks = _masks(entry, shape)
+                number = numbers[names[_key(entry["category_id"])]]
+                masks, missing = _masks(entry, shape)
                 counts[number] += 1
                 for mask in masks:
                     class_map[mask], instance_map[mask] = number, counts[number]
+                for reason in missing:
+                    name = f"{_name_of(entry, place)} (in part)"
+                    reasons.setdefault(reason, []).append(name)
             except _INVALID as error:
                 reasons.setdefault(_reason(error), []).append(_name_of(entry, place))
         left_out = [
@@ -158,7 +169,7 @@ def _categories(entries: Any) -> tuple[dict[str, str], dict[str, Color]]:
             name = class_name(entry.get("name"))
         except UsageError:
             name = f"category {entry['id']}"[:60]
-        names[str(entry["id"])] = name
+        names[_key(entry["id"])] = name
         color = entry.get("color")
         if isinstance(color, list) and len(color) == 3:
             red, green, blue = (_whole(part) for part in color)
@@ -169,27 +180,46 @@ def _categories(entries: Any) -> tuple[dict[str, str], dict[str, Color]]:
 
 def _unlisted(entries: list[tuple[Any, Any]], listed: dict[str, str]) -> dict[str, str]:
     """Class names of categories that the file does not list."""
-    keys = [str(entry["category_id"]) for _, entry in entries if "category_id" in entry]
+    keys = [_key(entry["category_id"]) for _, entry in entries if "category_id" in entry]
     return {key: class_name(f"category {key[:40]}") for key in keys if key not in listed}
 
 
-def _masks(entry: dict[str, Any], shape: Size) -> Iterable[NDArray[np.bool_]]:
-    """The masks of an annotation: of each polygon, or of run lengths.
+def _masks(entry: dict[str, Any], shape: Size) -> tuple[list[NDArray[np.bool_]], list[str]]:
+    """The masks of an annotation, one per part, and why parts of it have none.
 
-    All are decoded before any is returned: an annotation is painted whole or not at all.
+    The error of the first part is raised if no part has pixels.
     """
     segmentation = entry.get("segmentation")
     if not segmentation:
         raise UsageError("no segmentation")
     if isinstance(segmentation, dict):
-        size = tuple(_whole(side) for side in segmentation["size"])
-        if size != tuple(shape):
-            raise UsageError(f"run lengths for {size[-1]}x{size[0]} pixels")
-        return [decode_rle(segmentation)]
+        return [_part(segmentation, shape)], []
     if not isinstance(segmentation, list):
         raise UsageError("segmentation of unknown type")
     flat = not isinstance(segmentation[0], (list, dict))
-    return [_polygon(ring, shape) for ring in ([segmentation] if flat else segmentation)]
+    masks, errors = list[NDArray[np.bool_]](), list[BaseException]()
+    for part in [segmentation] if flat else segmentation:
+        try:
+            masks.append(_part(part, shape))
+        except _INVALID as error:
+            errors.append(error)
+    if not masks:
+        raise errors[0]
+    return masks, list(dict.fromkeys(map(_reason, errors)))
+
+
+def _part(part: Any, shape: Size) -> NDArray[np.bool_]:
+    """The pixels of a polygon or of run lengths."""
+    if isinstance(part, dict):
+        size = tuple(_whole(side) for side in part["size"])
+        if size != tuple(shape):
+            raise UsageError(f"run lengths for {size[-1]}x{size[0]} pixels")
+        mask = decode_rle(part)
+    else:
+        mask = _polygon(part, shape)
+    if not mask.any():
+        raise UsageError("no pixels in the image")
+    return mask
 
 
 def _polygon(ring: Any, shape: Size) -> NDArray[np.bool_]:
@@ -198,6 +228,12 @@ def _polygon(ring: Any, shape: Size) -> NDArray[np.bool_]:
     if not all(isinstance(part, (int, float)) for part in numbers):
         raise UsageError("polygon with coordinates that are not numbers")
     return polygon_mask(numbers, shape)
+
+
+def _key(number: object) -> str:
+    """An id as text; 1, 1.0 and "1" are the same."""
+    whole = isinstance(number, float) and number.is_integer()
+    return str(int(number) if whole else number)  # type: ignore[call-overload]
 
 
 def _is_crowd(entry: Any) -> bool:

@@ -7,8 +7,7 @@ from contextlib import suppress
 
 from icas.common.errors import IcasError
 from icas.segmentimg.document.palette import Color, Palette
-from icas.segmentimg.formats.coco import COCO_NAME
-from icas.segmentimg.formats.coco_dataset import read_dataset
+from icas.segmentimg.formats.coco_dataset import DATASET_NAMES, read_dataset
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import label_names
 
@@ -34,9 +33,9 @@ def _annotated(pictures: Iterable[ImageFile]) -> list[str]:
     for picture in pictures:
         names.update(dict.fromkeys(label_names(picture.path)))
         folders.update(dict.fromkeys([picture.out, picture.path.parent]))
-    for folder in folders:
+    for path in (folder / name for folder in folders for name in DATASET_NAMES):
         with suppress(IcasError):
-            dataset = read_dataset(folder / COCO_NAME)
+            dataset = read_dataset(path)
             if dataset is not None and not dataset.own:
                 names.update(dict.fromkeys(dataset.categories.values()))
     return list(names)

@@ -242,7 +242,8 @@ def is_labelme(content: object) -> bool:
 
 def labelme_file(image: Path) -> Path:
     """The file in which labelme saves the shapes of an image."""
-    return image.with_name(f"{image.stem}.json")
+    usual, upper = (image.with_name(f"{image.stem}{ending}") for ending in (".json", ".JSON"))
+    return upper if upper.is_file() and not usual.exists() else usual
 
 
 def is_labelme_of(path: Path, image: Path) -> bool:
@@ -259,10 +260,29 @@ def is_labelme_of(path: Path, image: Path) -> bool:
     return _is_of(content, image)
 
 
+def namesake(path: Path, image: Path) -> str | None:
+    """The other image that a labelme file beside an image is of, unless it has the same stem.
+
+    labelme names a file after its image, but copies and renamed files keep the path of the old one.
+    """
+    try:
+        content = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not has_labelme_keys(content) or _is_of(content, image):
+        return None
+    name = _name_of_image(content)
+    return None if Path(name).stem.casefold() == image.stem.casefold() else name
+
+
+def _name_of_image(content: dict[str, Any]) -> str:
+    return re.split(r"[/\\]", str(content.get("imagePath")))[-1]
+
+
 def _is_of(content: Any, image: Path) -> bool:
     if not has_labelme_keys(content):
         return False
-    name = re.split(r"[/\\]", str(content.get("imagePath")))[-1]
+    name = _name_of_image(content)
     try:
         return name == image.name or not (image.parent / name).is_file()
     except (OSError, ValueError):
@@ -295,6 +315,8 @@ def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
     shapes.others = {key: own for key, own in content.items() if key not in _WRITTEN_OF_FILE}
     for number, entry in enumerate(content["shapes"], start=1):
         try:
+            if not isinstance(entry, dict):
+                raise UsageError("not an object")
             kind = str(entry.get("shape_type") or "polygon").lower()
             if kind in NO_AREA:
                 text = (

@@ -24,13 +24,14 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats import masks
 from icas.segmentimg.formats.coco import COCO_NAME, read_coco
-from icas.segmentimg.formats.coco_dataset import read_dataset
+from icas.segmentimg.formats.coco_dataset import DATASET_NAMES, read_dataset
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import (
     LABELME_ENDING,
     is_labelme_of,
     json_or_none,
     labelme_file,
+    namesake,
     read_labelme,
 )
 
@@ -279,8 +280,9 @@ def _newer_of_others(saved: _Saved, loaded: Loaded) -> Loaded:
 
 def _files_of_others(picture: ImageFile) -> list[Path]:
     """Files in which other programs may have annotated an image."""
-    beside = picture.path.with_name(COCO_NAME)
-    return [labelme_file(picture.path), *dict.fromkeys([picture.out / COCO_NAME, beside])]
+    places = (picture.out, picture.path.parent)
+    datasets = (folder / name for folder in places for name in DATASET_NAMES)
+    return [labelme_file(picture.path), *dict.fromkeys(datasets)]
 
 
 def _from_others(saved: _Saved) -> Loaded | None:
@@ -288,17 +290,19 @@ def _from_others(saved: _Saved) -> Loaded | None:
     image, unlisted = saved.picture.path, list[Path]()
     if is_labelme_of(labelme, image):
         return _load_labelme(labelme, saved)
+    other = namesake(labelme, image)
+    notes = [] if other is None else [f"{labelme}: of {other}, by its imagePath: ignored"]
     for path in datasets:
         dataset = read_dataset(path)
         if dataset is None:
             continue
         read = dataset.painting(image, saved.shape, saved.classes)
         if read is not None:
-            return Loaded(read.painting, [path], [], tuple(read.left_out))
+            return Loaded(read.painting, [path], notes, tuple(read.left_out))
         if not dataset.own:
             unlisted.append(path)
     empty = Painting(np.zeros(saved.shape, np.int16), saved.classes)
-    return Loaded(empty, [], [], unlisted=tuple(unlisted)) if unlisted else None
+    return Loaded(empty, [], notes, unlisted=tuple(unlisted)) if unlisted or notes else None
 
 
 def _is_newer(path: Path, record: Path) -> bool:
@@ -314,6 +318,8 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.bool_]:
     if pixels.dtype == bool:
         return pixels
     half = HALF if pixels.dtype == np.uint8 else HALF << 8
+    if pixels.ndim == 2 and pixels.max() == 1:  # of programs that write 0 and 1
+        half = 1
     if pixels.ndim == 2:
         return np.asarray(pixels >= half)
     light = (pixels[..., :3] >= half).any(axis=2)

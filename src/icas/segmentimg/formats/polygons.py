@@ -21,8 +21,10 @@ def polygon_mask(coordinates: Sequence[float], size: tuple[int, int]) -> NDArray
     the column changes between outside and inside.
     """
     corners = np.asarray(coordinates, np.float64)
-    if corners.ndim != 1 or corners.size < 6 or corners.size % 2:
+    if corners.ndim != 1 or corners.size < 6:
         raise UsageError("polygon with fewer than 3 points")
+    if corners.size % 2:
+        raise UsageError("polygon with an odd number of coordinates")
     if not np.isfinite(corners).all() or np.abs(corners).max() > 8 * max(*size, 1000):
         raise UsageError("points far outside the image")
     height, width = size

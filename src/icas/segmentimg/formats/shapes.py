@@ -45,16 +45,23 @@ def shape_of(kind: str, entry: dict[str, Any], size: tuple[int, int]) -> Shape:
 
     UsageError, or any of ValueError, TypeError, KeyError and OverflowError, for an invalid one.
     """
-    points = [(float(point[0]), float(point[1])) for point in entry["points"]]
+    points = _points(entry["points"])
     if not all(math.isfinite(part) and abs(part) < MAX_COORDINATE for p in points for part in p):
         raise UsageError("points far outside the image")
     if kind == "mask":
-        shape = _placed_mask(entry["mask"], points, size)
+        shape = _placed_mask(entry.get("mask"), points, size)
     else:
         shape = Shape(_drawn(kind, points, size))
     if not shape.mask.any():
         raise UsageError(f"{kind} without pixels in the image")
     return shape
+
+
+def _points(given: Any) -> list[Point]:
+    try:
+        return [(float(point[0]), float(point[1])) for point in given]
+    except (TypeError, ValueError, KeyError, IndexError):
+        raise UsageError("points are not pairs of numbers") from None
 
 
 def _drawn(kind: str, points: list[Point], size: tuple[int, int]) -> Mask:
@@ -150,15 +157,23 @@ def _placed_mask(text: Any, points: list[Point], size: tuple[int, int]) -> Shape
 
 
 def _decoded_mask(text: Any, size: tuple[int, int]) -> Mask:
+    """(h, w) bool: pixels of a PNG that are neither black nor transparent."""
     from PIL import PngImagePlugin
 
+    if not isinstance(text, str) or not text:
+        raise UsageError("no mask")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
     try:
         png = PngImagePlugin.PngImageFile(io.BytesIO(base64.b64decode(text)))
         if png.size[0] > 2 * size[1] or png.size[1] > 2 * size[0]:
             raise UsageError("mask larger than the image")
-        pixels = np.asarray(png)
+        clear = png.has_transparency_data
+        pixels = np.asarray(png.convert("RGBA") if clear else png)
     except IcasError:
         raise
     except Exception as error:  # Pillow raises almost any exception for a broken PNG
         raise UnreadableImageError(f"mask is damaged: {error}") from None
+    if clear:
+        return np.asarray(pixels[..., :3].any(axis=2) & (pixels[..., 3] > 0))
     return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=2))
