@@ -23,7 +23,7 @@ PACKAGE = """
 NUMBER = 3
 
 class Names:
-    suffixes, needs_sizes = (), False
+    suffixes, needs_sizes, absent_class = (), False, ""
 
     def folder(self, image, dataset):
         return None

@@ -59,7 +59,7 @@ def files_below(folder):
 def test_torchvision_reads_an_image_folder(result):
     datasets = pytest.importorskip("torchvision.datasets")
     report = icas.export(result, "dataset", split=SPLIT)
-    found = {split: datasets.ImageFolder(f"dataset/{split}") for split in SPLIT}
+    found = {split: datasets.ImageFolder(f"dataset/{split}", allow_empty=True) for split in SPLIT}
     assert sum(map(len, found.values())) == len(icas_files(result))
     assert found["train"].classes == sorted(NAMES)
     for split, images in found.items():
@@ -71,6 +71,20 @@ def test_torchvision_reads_an_image_folder(result):
             assert name_of(Path(path).name) == images.classes[target]
     table = rows(Path("dataset/classes.csv"))
     assert {row["class"]: int(row["id"]) for row in table} == found["train"].class_to_idx
+
+
+def test_a_class_has_its_number_in_every_split(result):
+    datasets = pytest.importorskip("torchvision.datasets")
+    labels = {file: ImageLabel(name_of(file)) for file in icas_files(result) if "20-" not in file}
+    label(result, labels)
+    icas.export(result, "dataset", split={"train": 0.5, "test": 0.5})
+    train, test = (
+        datasets.ImageFolder(f"dataset/{split}", allow_empty=True) for split in ("train", "test")
+    )
+    assert train.class_to_idx == test.class_to_idx
+    assert len(train) + len(test) == len(labels)
+    assert icas.undo("dataset").left == ()
+    assert not Path("dataset").exists()
 
 
 def test_no_cluster_link_or_equal_file_is_in_two_splits(result):
@@ -239,6 +253,7 @@ def test_classes_of_one_group_are_named(result, capsys):
     assert main(["export", "sorted", "dataset", "--split", "train=0.5,test=0.5", "--dry-run"]) == 0
     err = capsys.readouterr().err
     assert "is only in train, not in test: it has 1 group of similar images" in err
+    assert err.endswith("load such splits with ImageFolder(..., allow_empty=True)\n")
     assert not Path("dataset").exists()
 
 

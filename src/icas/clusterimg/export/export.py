@@ -415,12 +415,16 @@ def _print(written: _Written, plan: Plan, destination: Destination, console: Con
         console.line(line)
     for move in plan.operations:
         console.detail(f"plan: {transfer} {move.source} -> {move.target}")
-    _warn(console, list(absent(counts, written.groups)), "classes", CLASSES)
+    lacking = list(absent(counts, written.groups))
+    _warn(console, lacking, "classes", CLASSES)
     _warn(console, list(written.contradictions), "contradictions", "--json")
     lost = [f"{file}: {reason}" for file, reason in written.missing.items()]
     _warn(console, lost, "missing images", LEFT_OUT)
     for format in written.paths:
-        suffixes = make_format(format).suffixes
+        made = make_format(format)
+        suffixes = made.suffixes
+        if lacking and made.absent_class:
+            console.warn(made.absent_class)
         files = [PurePosixPath(one.file) for one in written.dataset.images]
         others = [one for one in files if suffixes and one.suffix.lower() not in suffixes]
         if others:

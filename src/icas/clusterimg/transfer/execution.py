@@ -239,8 +239,9 @@ def _revise_tables(root: Path, journal: Journal, revised: Revised) -> None:
     if not all((root / PREPARED / one.target).exists() for one in tables):
         return  # they are up to date: the tables are being put in place
     left = {one.target: one.left_alone for one in files if one.left_alone is not None}
-    for name, content in revised(left).items():
-        write_whole(root / PREPARED / name, content)
+    contents = revised(left)
+    for name in [one.target for one in tables if one.target in contents]:
+        write_whole(root / PREPARED / name, contents[name])
         journal.prepared({name: file_state(root / PREPARED / name)})
 
 

@@ -53,13 +53,16 @@ class DatasetFormat(ABC):
     needs_sizes: ClassVar[bool] = False
     """Whether its tables hold the size of each image."""
 
+    absent_class: ClassVar[str] = ""
+    """What to do where a split lacks a class; empty: nothing."""
+
     @abstractmethod
     def folder(self, image: DatasetImage, dataset: Dataset) -> str | None:
         """Folder of an image, relative to the data set; None where it is not copied."""
 
     @abstractmethod
     def tables(self, dataset: Dataset, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each table; their names depend on the splits only.
+        """Name and content of each table, whatever images the data set has.
 
         Parameters
         ----------

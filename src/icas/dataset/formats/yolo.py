@@ -13,3 +13,4 @@ class Yolo(ImageFolder):
     suffixes: ClassVar[frozenset[str]] = frozenset(
         (".bmp", ".dng", ".heic", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
     )
+    absent_class: ClassVar[str] = ""
