@@ -21,6 +21,8 @@ PROGRAM = Program(
     default="segment",
     rows={
         "segment": Entry(_PACKAGE + "main:SEGMENT", "segment and paint images (default)"),
+        "export": Entry(_PACKAGE + "datasets:EXPORT", "export paintings as a data set of objects"),
+        "import": Entry(_PACKAGE + "datasets:IMPORT", "import the objects of a data set"),
         "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list or download network weights"),
         "evaluate": Entry(_PACKAGE + "evaluate:EVALUATE", "score a method against true label maps"),
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,21 @@ def _run_lengths(text: str) -> Iterator[int]:
         before.append(value + (before[-2] if len(before) > 2 else 0))
         yield before[-1]
         value = shift = 0
+
+
+def compressed(counts: Sequence[int]) -> str:
+    """Run lengths in COCO's compressed code; see `_run_lengths`."""
+    letters = bytearray()
+    for place, count in enumerate(counts):
+        value = count - counts[place - 2] if place > 2 else count
+        while True:
+            bits = value & 31
+            value >>= 5
+            done = value == (-1 if bits & 16 else 0)
+            letters.append(bits + (0 if done else 32) + 48)
+            if done:
+                break
+    return letters.decode("ascii")
 
 
 def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:

@@ -7,6 +7,8 @@ import re
 import threading
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,25 @@ class CocoPainting(NamedTuple):
     """Lines about annotations that are not in it."""
 
 
+@dataclass(frozen=True)
+class CocoObject:
+    """An annotation of an image."""
+
+    entry: Any
+    name_of: str
+    """Its id, or its place in the file; and whether only parts of it are left out."""
+    category: str = ""
+    masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    """Of each polygon, or of run lengths; empty where it cannot be used."""
+    reasons: list[str] = field(default_factory=list)
+    """Why it, or parts of it, cannot be used."""
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether it holds several objects."""
+        return _is_crowd(self.entry)
+
+
 class CocoDataset:
     """A parsed COCO file."""
 
@@ -60,7 +81,7 @@ class CocoDataset:
             for place, entry in entries
             if image not in known
         ]
-        self.categories, self._colors = _categories(content.get("categories"))
+        self.categories, self.colors = _categories(content.get("categories"))
 
     def image(self, file: Path) -> dict[str, Any] | None:
         """The entry of an image file, by its name and, where that is ambiguous, its folders.
@@ -93,43 +114,66 @@ class CocoDataset:
         image = self.image(file)
         if image is None:
             return None
-        size = tuple(_whole(image.get(side)) or 0 for side in ("height", "width"))
-        if min(size) > 0 and size != tuple(shape):
+        size = self.size(image)
+        if size is not None and size != tuple(shape):
             raise UsageError(
                 f"{self.path} lists {file.name} as {size[1]}x{size[0]} pixels, the image is"
                 f" {shape[1]}x{shape[0]}: resize it or move the file away"
             )
-        if image.get("id") is None:
-            raise UsageError(f"{self.path}: the entry of {file.name} has no id: correct it")
-        entries = self._annotations.get(_key(image["id"]), [])
-        entries = sorted(entries, key=lambda item: not _is_crowd(item[1]))
+        entries = self._entries(image)
         names = {**self.categories, **_unlisted(entries, self.categories)}
         taken = palette.numbers()
         colors = {
-            name: color for name, color in self._colors.items() if self.own or color not in taken
+            name: color for name, color in self.colors.items() if self.own or color not in taken
         }
         classes, numbers = palette.with_names(names.values(), colors)
         class_map, reasons = np.zeros(shape, np.int16), dict[str, list[str]]()
         instance_map, counts = np.zeros(shape, np.uint16), Counter[int]()
-        for place, entry in entries:
-            try:
-                number = numbers[names[_key(entry["category_id"])]]
-                masks, missing = _masks(entry, shape)
+        for one in self.objects(image, shape):
+            for reason in one.reasons:
+                reasons.setdefault(reason, []).append(one.name_of)
+            if one.masks:
+                number = numbers[one.category]
                 counts[number] += 1
-                for mask in masks:
+                for mask in one.masks:
                     class_map[mask], instance_map[mask] = number, counts[number]
-                for reason in missing:
-                    name = f"{_name_of(entry, place)} (in part)"
-                    reasons.setdefault(reason, []).append(name)
-            except _INVALID as error:
-                reasons.setdefault(_reason(error), []).append(_name_of(entry, place))
         left_out = [
             f"{self.path}: {_listed(items)} of {file.name} left out: {reason}"
             for reason, items in reasons.items()
         ]
-        if not entries and self._orphans:
-            left_out.append(f"{self.path}: {_listed(self._orphans)} of no listed image left out")
+        if not entries:
+            left_out += self.of_no_image()
         return CocoPainting(Painting(class_map, classes, instance_map), left_out)
+
+    def size(self, image: dict[str, Any]) -> Size | None:
+        """Height and width of an image entry; None where it has none."""
+        height, width = _whole(image.get("height")) or 0, _whole(image.get("width")) or 0
+        return (height, width) if min(height, width) > 0 else None
+
+    def objects(self, image: dict[str, Any], shape: Size) -> Iterator[CocoObject]:
+        """The annotations of an image entry, crowds first, then in the order of the file."""
+        entries = sorted(self._entries(image), key=lambda item: not _is_crowd(item[1]))
+        names = {**self.categories, **_unlisted(entries, self.categories)}
+        for place, entry in entries:
+            try:
+                category = names[_key(entry["category_id"])]
+                masks, missing = _masks(entry, shape)
+                name = f"{_name_of(entry, place)}{' (in part)' if missing else ''}"
+                yield CocoObject(entry, name, category, masks, missing)
+            except _INVALID as error:
+                yield CocoObject(entry, _name_of(entry, place), reasons=[_reason(error)])
+
+    def of_no_image(self) -> list[str]:
+        """A line about annotations of images that are not listed."""
+        if not self._orphans:
+            return []
+        return [f"{self.path}: {_listed(self._orphans)} of no listed image left out"]
+
+    def _entries(self, image: dict[str, Any]) -> list[tuple[Any, Any]]:
+        if image.get("id") is None:
+            name = image.get("file_name")
+            raise UsageError(f"{self.path}: the entry of {name} has no id: correct it")
+        return self._annotations.get(_key(image["id"]), [])
 
 
 def read_dataset(path: Path) -> CocoDataset | None:
