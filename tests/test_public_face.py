@@ -318,9 +318,11 @@ WRONG: dict[str, Callable[[], Any]] = {
     "estimate": lambda: icas.estimate(10, 20, 5, 0.5),
     "evaluate": lambda: icas.evaluate([0], ["cup", "sky"]),
     "export": lambda: icas.export("nowhere", "dataset", split={"train": 0.5}),
+    "export_instances": lambda: icas.export_instances("nowhere", "set"),
     "features": lambda: icas.features("nowhere"),
     "find_images": lambda: icas.find_images("nowhere"),
     "grabcut": lambda: icas.grabcut(RGB),
+    "import_instances": lambda: icas.import_instances("nowhere", "photos"),
     "kmeans_colors": lambda: icas.kmeans_colors(RGB, 0),
     "labels_at": lambda: icas.labels_at(3, 0.5),  # type: ignore[call-overload]
     "links": lambda: icas.links(icas.features([RGB, RGB]), 0.5, executor="none"),

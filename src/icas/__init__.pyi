@@ -43,6 +43,14 @@ from .common.errors import (
 from .io.find import find_images as find_images
 from .io.reading import read_image as read_image
 from .notebook.show import show as show
+from .segmentimg.datasets.export import (
+    InstanceExport as InstanceExport,
+    export_instances as export_instances,
+)
+from .segmentimg.datasets.importing import (
+    InstanceImport as InstanceImport,
+    import_instances as import_instances,
+)
 from .segmentimg.document.document import PaintDocument as PaintDocument
 from .segmentimg.grabcut.api import grabcut as grabcut
 from .segmentimg.labels.merge_tree import MergeTree as MergeTree, merge_tree as merge_tree

@@ -37,6 +37,8 @@ def test_every_command_has_a_parser_of_its_name():
     }  # fmt: skip
     assert set(SEGMENTIMG.parsers()) == {
         "segmentimg",
+        "segmentimg export",
+        "segmentimg import",
         *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion")),
     }  # fmt: skip
 

@@ -41,7 +41,7 @@ _MAX_PIXELS = 1 << 40
 
 
 @dataclass
-class ExportReport:
+class InstanceExport:
     """What `export_instances` wrote.
 
     Attributes
@@ -95,10 +95,11 @@ class ExportReport:
         if self.keyholes:
             what = counted(self.keyholes, "object")
             lines.append(f"{what} with holes or several parts, joined by bridges in the polygon")
+        classes = f"{len(self.classes)} {'class' if len(self.classes) == 1 else 'classes'}"
         verb = "would write " if self.planned else ""
         lines.append(
             f"{verb}{counted(self.images, 'image')}, {counted(self.objects, 'object')},"
-            f" {counted(len(self.classes), 'class')} -> {self.to}"
+            f" {classes} -> {self.to}"
         )
         return lines
 
@@ -120,7 +121,7 @@ def export_instances(
     dry_run: bool = False,
     progress: bool = False,
     jobs: int | None = None,
-) -> ExportReport:
+) -> InstanceExport:
     """Export saved paintings as a data set of objects.
 
     Each object becomes one annotation. Coordinates are those of the upright image; an image with
@@ -162,7 +163,7 @@ def export_instances(
 
     Returns
     -------
-    ExportReport
+    InstanceExport
         Counts, and lines about what is left out.
 
     Raises
@@ -218,7 +219,7 @@ class _Job:
     writers: dict[str, DatasetWriter]
     """By the sub-folder with a slash, "" for the folder itself."""
     transfer: str
-    report: ExportReport
+    report: InstanceExport
 
     @classmethod
     def planned(
@@ -255,7 +256,7 @@ class _Job:
         if shares is not None:
             keys = _rarest(known)
             splits = assign_splits(_groups(clusters, painted), keys, shares, seed)
-        report = ExportReport(to, not_painted=len(pictures) - len(painted))
+        report = InstanceExport(to, not_painted=len(pictures) - len(painted))
         report.left_out += _without_images(pictures, out)
         settings = (
             [entry.name for entry in ordered],
@@ -271,7 +272,7 @@ class _Job:
 
     def run(
         self, overwrite: bool, dry_run: bool, jobs: int | None, console: Console
-    ) -> ExportReport:
+    ) -> InstanceExport:
         self.report.planned = dry_run
         if dry_run:
             check_target(self.to, overwrite)

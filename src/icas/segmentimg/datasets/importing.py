@@ -16,7 +16,7 @@ from icas.notebook.html import counted
 from icas.segmentimg.datasets import READERS, DatasetReader, Page
 from icas.segmentimg.datasets.objects import InstanceObject
 from icas.segmentimg.datasets.saved import has_unsaved_paint, is_painted, save_objects
-from icas.segmentimg.document.palette import Palette, default_palette, read_palette
+from icas.segmentimg.document.palette import default_palette, read_palette
 from icas.segmentimg.formats.inputs import ImageFile, find_image_files
 
 SAVES = ("masks", "labels")
@@ -24,7 +24,7 @@ _MAX_PIXELS = 1 << 40
 
 
 @dataclass
-class ImportReport:
+class InstanceImport:
     """What `import_instances` wrote.
 
     Attributes
@@ -72,10 +72,11 @@ class ImportReport:
         ):
             if count:
                 lines.append(f"{counted(count, thing)} {text}")
+        classes = f"{len(self.classes)} {'class' if len(self.classes) == 1 else 'classes'}"
         verb = "would write " if self.planned else ""
         lines.append(
             f"{verb}{counted(self.images, 'image')}, {counted(self.objects, 'object')},"
-            f" {counted(len(self.classes), 'class')} -> {', '.join(map(str, self.out))}"
+            f" {classes} -> {', '.join(map(str, self.out))}"
         )
         return lines
 
@@ -91,7 +92,7 @@ def import_instances(
     overwrite: bool = False,
     dry_run: bool = False,
     progress: bool = False,
-) -> ImportReport:
+) -> InstanceImport:
     """Import a data set of objects as saved paintings, which `segmentimg` opens.
 
     Each annotation becomes one object. Its coordinates are read as those of the upright image.
@@ -120,7 +121,7 @@ def import_instances(
 
     Returns
     -------
-    ImportReport
+    InstanceImport
         Counts, and lines about what is left out.
 
     Raises
@@ -154,7 +155,7 @@ def import_instances(
     reader = _reader(path, format)
     base = default_palette() if palette is None else read_palette(palette)
     pictures = find_image_files([images], None if out is None else Path(out), recursive)
-    report = ImportReport(tuple(sorted({picture.out for picture in pictures})), planned=dry_run)
+    report = InstanceImport(tuple(sorted({picture.out for picture in pictures})), planned=dry_run)
     matched = _matched(reader, pictures, report)
     colors = {name: color for name, color in reader.colors.items() if color not in base.numbers()}
     palette_now = base.with_names(reader.names(), colors)[0]
@@ -211,7 +212,7 @@ def _objects(
     picture: ImageFile,
     pages: Sequence[Page],
     size: tuple[int, int],
-    report: ImportReport,
+    report: InstanceImport,
 ) -> list[InstanceObject]:
     """The objects of an image, of all files that list it."""
     objects: list[InstanceObject] = []
@@ -232,7 +233,7 @@ def _objects(
 
 
 def _matched(
-    reader: DatasetReader, pictures: Sequence[ImageFile], report: ImportReport
+    reader: DatasetReader, pictures: Sequence[ImageFile], report: InstanceImport
 ) -> dict[ImageFile, list[Page]]:
     """The annotations of each image, by its name and, where that is ambiguous, its folders."""
     by_name = _index(pictures, suffix=True)
@@ -250,6 +251,11 @@ def _matched(
             report.without_image += 1
         else:
             matched.setdefault(chosen[0], []).append(page)
+    if not matched and report.without_image:
+        folders = sorted({str(picture.path.parent) for picture in pictures})
+        raise UsageError(
+            f"none of the images in {reader.path} is in {', '.join(folders[:3])}: choose --images"
+        )
     report.without_annotations = len(pictures) - len(matched)
     return {picture: matched[picture] for picture in pictures if picture in matched}
 

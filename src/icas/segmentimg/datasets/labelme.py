@@ -13,7 +13,7 @@ import numpy as np
 from icas.common.errors import ConflictError, UsageError
 from icas.io.find import natural_key
 from icas.segmentimg.datasets import DatasetReader, DatasetWriter, Page, ReadObjects
-from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size
+from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size, regions_of
 from icas.segmentimg.datasets.outlines import bridged, pixel_outlines
 from icas.segmentimg.formats.inputs import has_labelme_keys, read_json
 from icas.segmentimg.formats.labelme import (
@@ -37,7 +37,7 @@ class LabelmeWriter(DatasetWriter):
     def add(self, split: str, image: InstanceImage) -> dict[str, bytes]:
         shapes = [shape for one in image.objects for shape in self._shapes(one, image.size)]
         height, width = image.size
-        content = {
+        content: dict[str, Any] = {
             "version": VERSION,
             "flags": {},
             "shapes": shapes,
@@ -108,15 +108,19 @@ class LabelmeReader(DatasetReader):
 
     def read(self, page: Page, size: Size) -> ReadObjects:
         shapes = read_shapes(page.content, size)
-        groups: dict[tuple[str, Any], list[int]] = {}
+        groups: dict[tuple[str, Any], list[int]] = {}  # places of shapes
         for place, (name, entry) in enumerate(zip(shapes.names, shapes.entries, strict=True), 1):
             group = entry.get("group_id")
             alone = not isinstance(group, int) or isinstance(group, bool)
             groups.setdefault((name, f"shape {place}" if alone else group), []).append(place)
         read = ReadObjects([], shapes.left_out, shapes.notes)
-        for (name, _), places in groups.items():
-            mask = np.isin(shapes.owner, places)
-            if not mask.any():
+        group_of = np.zeros(len(shapes.names) + 1, np.int32)
+        for number, places in enumerate(groups.values(), start=1):
+            group_of[places] = number
+        regions = regions_of(group_of[shapes.owner])
+        visible = {number: (box, crop) for number, box, crop in regions}
+        for number, ((name, _), places) in enumerate(groups.items(), start=1):
+            if number not in visible:
                 listed = ", ".join(map(str, places))
                 text = f"{page.where}: shape {listed} left out: covered by later shapes"
                 read.left_out.append(text)
@@ -126,7 +130,8 @@ class LabelmeReader(DatasetReader):
                 with suppress(KeyError):
                     kept = {**kept_entries(shapes.entries[place - 1]), **kept}
             kept = {key: kept[key] for key in _EXTRAS if key in kept}
-            read.objects.append(InstanceObject.of_mask(name, 1, mask, False, kept))
+            box, crop = visible[number]
+            read.objects.append(InstanceObject(name, 1, box, crop, False, kept))
         return read
 
     def _root(self) -> Path:

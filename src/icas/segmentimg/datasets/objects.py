@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +91,18 @@ def numbered_objects(objects: Iterable[InstanceObject]) -> list[InstanceObject]:
         entries = one.name, counts[one.name], one.box, one.crop, one.crowd, one.extras
         numbered.append(InstanceObject(*entries))
     return numbered
+
+
+def regions_of(numbers: NDArray[np.integer[Any]]) -> Iterator[tuple[int, Box, NDArray[np.bool_]]]:
+    """Each number above 0 in a map (h, w): the number, its box, and its mask in the box."""
+    from scipy.ndimage import find_objects
+
+    found, dense = np.unique(numbers, return_inverse=True)
+    dense = dense.reshape(numbers.shape).astype(np.int32) + 1
+    for place, (rows, columns) in enumerate(find_objects(dense)):
+        if found[place] > 0:
+            box = rows.start, rows.stop, columns.start, columns.stop
+            yield int(found[place]), box, dense[rows, columns] == place + 1
 
 
 def instance_map(objects: Iterable[InstanceObject], size: Size) -> NDArray[np.int32]:

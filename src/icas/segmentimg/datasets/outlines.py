@@ -35,6 +35,7 @@ def outlines(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> list[Part]
     from skimage.measure import find_contours
 
     padded = np.pad(mask, 1)
+    offset = np.array([left, top])
     labels = connected(padded.astype(np.int32), edges=True)
     rings = find_contours(padded.astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
     parts: dict[int, Part] = {}
@@ -44,9 +45,9 @@ def outlines(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> list[Part]
         label = max(int(labels[tuple(low)]), int(labels[tuple(high)]))
         corners = ring[:-1, ::-1] - 0.5  # from centers of the padded mask to corners of `mask`
         if _signed_area(corners) > 0:
-            parts[label] = Part(_simplified(corners) + (left, top))
+            parts[label] = Part(_simplified(corners) + offset)
         else:
-            holes.append((label, _simplified(corners) + (left, top)))
+            holes.append((label, _simplified(corners) + offset))
     for label, hole in holes:
         parts[label].holes.append(hole)
     return [parts[label] for label in sorted(parts)]
@@ -64,7 +65,7 @@ def pixel_outlines(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> list
     parts: dict[int, Part] = {}
     parents = tree[0, :, 3].tolist()
     for place in sorted(range(len(rings)), key=lambda place: parents[place] >= 0):
-        corners = rings[place][:, 0].astype(np.float64) + (left, top)
+        corners = rings[place][:, 0].astype(np.float64) + np.array([left, top])
         ring = np.concatenate([corners, np.repeat(corners[-1:], max(0, 3 - len(corners)), axis=0)])
         if parents[place] < 0:
             parts[place] = Part(ring)

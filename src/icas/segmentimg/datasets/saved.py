@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -117,7 +117,7 @@ def save_objects(
     areas = np.bincount(owner.ravel(), minlength=len(objects) + 1)[1:]
     _, numbers = palette.with_names(one.name for one in objects)
     classes = np.zeros(len(objects) + 1, np.int16)
-    within = np.zeros(len(objects) + 1, np.int32)
+    within = np.zeros(len(objects) + 1, np.int64)
     counts: dict[str, int] = {}
     rows, covered, overlapping = [], [], 0
     for place, one in enumerate(objects, start=1):
@@ -133,7 +133,7 @@ def save_objects(
             rows.append({"class": one.name, "object": number, **kept})
     if max(counts.values(), default=0) > MAX_OBJECTS:
         raise UsageError(f"more than {MAX_OBJECTS:,} objects of one class")
-    painting = Painting(classes[owner], palette, within[owner])
+    painting = Painting(classes[owner], palette, within.astype(np.uint16)[owner])
     about = {
         "icas": __version__,
         "image": picture.path.name,

@@ -18,7 +18,13 @@ from icas.io.find import natural_key
 from icas.io.formats import os_reason
 from icas.io.text import decode_text
 from icas.segmentimg.datasets import DatasetReader, DatasetWriter, Page, ReadObjects
-from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size, instance_map
+from icas.segmentimg.datasets.objects import (
+    InstanceImage,
+    InstanceObject,
+    Size,
+    instance_map,
+    regions_of,
+)
 from icas.segmentimg.document.palette import class_name
 from icas.segmentimg.labels.labels import border_band, rows_of
 
@@ -31,10 +37,10 @@ MOST = 254
 """Classes in a data set, and objects in an image."""
 REACH = 2
 """Pixels on either side of a border that `borders` marks."""
-VOC_NAMES = (
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike"
-    " person pottedplant sheep sofa train tvmonitor"
-).split()
+_VOC_NAMES = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
+    "person pottedplant sheep sofa train tvmonitor"
+)
 """Classes of the original data set, 1…20."""
 
 
@@ -101,7 +107,7 @@ def _xml(image: InstanceImage) -> bytes:
         for tag, number in corners.items():
             ET.SubElement(box, tag).text = str(number)
     ET.indent(root)
-    return ET.tostring(root, "utf-8") + b"\n"
+    return f"{ET.tostring(root, 'unicode')}\n".encode()
 
 
 @cache
@@ -166,10 +172,9 @@ class VocReader(DatasetReader):
             objects = classes
         assert objects is not None
         read = ReadObjects()
-        for number in np.unique(objects[(objects > 0) & (objects != BORDER)]).tolist():
-            mask = objects == number
+        for number, box, crop in regions_of(np.where(objects == BORDER, 0, objects)):
             if classes is not None:
-                inside = classes[mask]
+                inside = classes[rows_of(box)][crop]
                 inside = inside[(inside > 0) & (inside != BORDER)]
                 name = self._name(int(np.bincount(inside).argmax())) if len(inside) else None
             else:
@@ -177,7 +182,7 @@ class VocReader(DatasetReader):
             if name is None:
                 read.left_out.append(f"{page.where}: object {number} left out: it has no class")
             else:
-                read.objects.append(InstanceObject.of_mask(name, 1, mask))
+                read.objects.append(InstanceObject(name, 1, box, crop))
         return read
 
     def _name(self, number: int) -> str:
@@ -231,7 +236,7 @@ def _class_table(root: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, 
             return {n: class_name(row[0]) for n, row in enumerate(rows) if n}, colors
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the classes of {root}: {error}") from None
-    return dict(enumerate(VOC_NAMES, start=1)), colors
+    return dict(enumerate(_VOC_NAMES.split(), start=1)), colors
 
 
 def _pixels(path: Path, size: Size) -> NDArray[Any]:

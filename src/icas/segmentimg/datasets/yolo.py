@@ -24,6 +24,7 @@ YAML = "data.yaml"
 ALL = "train"
 """Folder of the images of a data set that is not split."""
 _NAMES = re.compile(r"^names *:(.*?)(?=^[^\s#-]|\Z)", re.MULTILINE | re.DOTALL)
+_ITEMS = re.compile(r"""(?:"(?:\\.|[^"])*"|'(?:''|[^'])*'|[^,])+""")
 _ITEM = re.compile(r"^ *(?:- +|(?P<number>\d+) *: *)(?P<name>.+?) *$")
 
 
@@ -52,7 +53,8 @@ class YoloWriter(DatasetWriter):
         folders.setdefault("train", next(iter(folders.values())))
         # Ultralytics demands a folder for validation
         folders.setdefault("val", folders.get("test", folders["train"]))
-        lines = [f"{name}: {folder}" for name, folder in folders.items()]
+        lines = [] if self.splits != ("",) else ["# not split: validation on the same images"]
+        lines += [f"{name}: {folder}" for name, folder in folders.items()]
         lines += [f"nc: {len(self.names)}", "names:" + " {}" * (not self.names)]
         lines += [
             f"  {number}: {json.dumps(name, ensure_ascii=False)}"
@@ -164,7 +166,7 @@ def _class_names(path: Path) -> dict[int, str]:
 def _inline_names(text: str) -> dict[int, str]:
     """``[car, dog]`` or ``{0: car, 1: dog}``."""
     inside = text[1 : text.rindex("]" if text[0] == "[" else "}")].replace("\n", " ")
-    items = [item for item in re.findall(r"""(?:"(?:\\.|[^"])*"|'(?:''|[^'])*'|[^,])+""", inside)]
+    items = _ITEMS.findall(inside)
     names: dict[int, str] = {}
     for item in filter(str.strip, items):
         number = len(names)
