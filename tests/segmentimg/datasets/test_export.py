@@ -61,7 +61,7 @@ def test_compressed_run_lengths_are_those_of_pycocotools(tmp_path):
     for share in (0, 0.01, 0.5, 1):
         mask = random.random((90, 70)) < share
         wanted = coder.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-        assert compressed(encode_rle(mask)["counts"]) == wanted
+        assert compressed(encode_rle(mask))["counts"] == wanted
 
 
 def read_yolo(folder, split="train"):

@@ -56,10 +56,6 @@ def painting(*rows):
     return Painting(np.array(rows), CLASSES)
 
 
-def without_pycocotools(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-
-
 @given(masks)
 @settings(max_examples=200, deadline=None)
 def test_run_lengths_are_those_of_a_plain_loop_and_come_back(mask):
@@ -105,8 +101,7 @@ def test_runs_that_do_not_fill_the_size_are_refused():
         decode_rle({"size": [3, 2], "counts": [1, 2]})
 
 
-def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
-    without_pycocotools(monkeypatch)
+def test_an_annotation_a_class_with_area_and_box(tmp_path):
     path = tmp_path / "coco.json"
     update(path, "a.jpg", painting([0, 2, 2, 0], [0, 0, 2, 0], [1, 0, 0, 0]))
     data = reported(path)
@@ -117,7 +112,7 @@ def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
             "id": 1,
             "image_id": 1,
             "category_id": 1,
-            "segmentation": {"size": [3, 4], "counts": [2, 1, 9]},
+            "segmentation": {"size": [3, 4], "counts": letters([2, 1, 9])},
             "area": 1,
             "bbox": [0, 2, 1, 1],
             "iscrowd": 0,
@@ -126,7 +121,7 @@ def test_an_annotation_a_class_with_area_and_box(tmp_path, monkeypatch):
             "id": 2,
             "image_id": 1,
             "category_id": 2,
-            "segmentation": {"size": [3, 4], "counts": [3, 1, 2, 2, 4]},
+            "segmentation": {"size": [3, 4], "counts": letters([3, 1, 2, 2, 4])},
             "area": 3,
             "bbox": [1, 0, 2, 2],
             "iscrowd": 0,

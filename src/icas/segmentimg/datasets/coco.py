@@ -34,8 +34,8 @@ def segmentation_of(one: InstanceObject, size: Size, polygons: bool) -> tuple[An
 
 def rle_of(one: InstanceObject, size: Size) -> Rle:
     """The mask as compressed run lengths."""
-    rle = encode_rle(one.mask(size))
-    return {"size": rle["size"], "counts": compressed(rle["counts"])}
+    top, _, left, _ = one.box
+    return compressed(encode_rle(one.crop, (top, left), size))
 
 
 class CocoWriter(DatasetWriter):

@@ -18,10 +18,10 @@ from icas.segmentimg.datasets.outlines import bridged, pixel_outlines
 from icas.segmentimg.formats.inputs import has_labelme_keys, read_json
 from icas.segmentimg.formats.labelme import (
     VERSION,
-    _kept as kept_entries,
-    _mask_shape as mask_shape,
     is_labelme,
     json_or_none,
+    kept_entries,
+    mask_shape,
     read_shapes,
 )
 
@@ -108,11 +108,9 @@ class LabelmeReader(DatasetReader):
 
     def read(self, page: Page, size: Size) -> ReadObjects:
         shapes = read_shapes(page.content, size)
-        groups: dict[tuple[str, Any], list[int]] = {}  # places of shapes
-        for place, (name, entry) in enumerate(zip(shapes.names, shapes.entries, strict=True), 1):
-            group = entry.get("group_id")
-            alone = not isinstance(group, int) or isinstance(group, bool)
-            groups.setdefault((name, f"shape {place}" if alone else group), []).append(place)
+        groups: dict[tuple[str, int], list[int]] = {}  # places of shapes
+        for place, key in enumerate(zip(shapes.names, shapes.numbers, strict=True), start=1):
+            groups.setdefault(key, []).append(place)
         read = ReadObjects([], shapes.left_out, shapes.notes)
         group_of = np.zeros(len(shapes.names) + 1, np.int32)
         for number, places in enumerate(groups.values(), start=1):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +106,9 @@ def _run_lengths(text: str) -> Iterator[int]:
         value = shift = 0
 
 
-def compressed(counts: Sequence[int]) -> str:
+def compressed(rle: Rle) -> Rle:
     """Run lengths in COCO's compressed code; see `_run_lengths`."""
-    letters = bytearray()
+    counts, letters = rle["counts"], bytearray()
     for place, count in enumerate(counts):
         value = count - counts[place - 2] if place > 2 else count
         while True:
@@ -119,7 +118,7 @@ def compressed(counts: Sequence[int]) -> str:
             letters.append(bits + (0 if done else 32) + 48)
             if done:
                 break
-    return letters.decode("ascii")
+    return {"size": rle["size"], "counts": letters.decode("ascii")}
 
 
 def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
@@ -249,13 +248,4 @@ def _annotation(one: PaintObject, shape: tuple[int, int]) -> dict[str, Any]:
     top, bottom, left, right = one.box
     box = [left, top, right - left, bottom - top]
     rle = encode_rle(one.mask, (top, left), shape)
-    return {"segmentation": _compressed(rle), "area": one.area, "bbox": box, "iscrowd": 0}
-
-
-def _compressed(rle: Rle) -> Rle:
-    """Run lengths, compressed where pycocotools is installed."""
-    if importlib.util.find_spec("pycocotools") is None:
-        return rle
-    coder: Any = importlib.import_module("pycocotools.mask")
-    packed = coder.frPyObjects(rle, *rle["size"])
-    return {"size": list(packed["size"]), "counts": packed["counts"].decode("ascii")}
+    return {"segmentation": compressed(rle), "area": one.area, "bbox": box, "iscrowd": 0}

@@ -136,26 +136,26 @@ def _mask_shapes(
     `grouped`: shapes of the object get its number as group, unless they had another one.
     """
     numbers = [] if earlier is None else earlier.of_object(name, instance)
-    kept_entries = [] if earlier is None else [_kept(earlier.entries[n - 1]) for n in numbers]
+    every_kept = [] if earlier is None else [kept_entries(earlier.entries[n - 1]) for n in numbers]
     group: dict[str, Any] = {}
     if instance is not None:
-        groups = (kept["group_id"] for kept in kept_entries if "group_id" in kept)
+        groups = (kept["group_id"] for kept in every_kept if "group_id" in kept)
         found = next(groups, instance if grouped else None)
         group = {} if found is None else {"group_id": found}
-    if earlier is None or not any(kept_entries):
-        return [_mask_shape(name, mask, group)]
+    if earlier is None or not any(every_kept):
+        return [mask_shape(name, mask, group)]
     if len(numbers) == 1:
-        return [_mask_shape(name, mask, {**kept_entries[0], **group})]
+        return [mask_shape(name, mask, {**every_kept[0], **group})]
     shapes, rest = [], mask.copy()
-    for number, kept in zip(numbers, kept_entries, strict=True):
+    for number, kept in zip(numbers, every_kept, strict=True):
         part = mask & (earlier.owner == number)
         if kept and part.any():
-            shapes.append(_mask_shape(name, part, {**kept, **group}))
+            shapes.append(mask_shape(name, part, {**kept, **group}))
             rest &= ~part
-    return [*shapes, _mask_shape(name, rest, group)] if rest.any() else shapes
+    return [*shapes, mask_shape(name, rest, group)] if rest.any() else shapes
 
 
-def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+def kept_entries(entry: dict[str, Any]) -> dict[str, Any]:
     """Entries of a shape that a save keeps, of the types that labelme reads."""
     kept = {key: value for key, value in entry.items() if key not in _WRITTEN and value}
     group = entry.get("group_id")
@@ -216,7 +216,7 @@ def json_or_none(path: Path) -> Any:
         return None
 
 
-def _mask_shape(label: str, mask: Mask, kept: dict[str, Any] | None = None) -> dict[str, Any]:
+def mask_shape(label: str, mask: Mask, kept: dict[str, Any] | None = None) -> dict[str, Any]:
     """A mask shape: corner pixels of its bounding box, and the mask in it as a PNG of 0 and 1."""
     import cv2
 
@@ -343,7 +343,7 @@ def read_shapes(path: Path, shape: tuple[int, int]) -> LabelmeShapes:
 
 def _object_numbers(shapes: LabelmeShapes) -> list[int]:
     """Object number of each shape: its group if that can be one, else the next free number."""
-    groups = [_kept(entry).get("group_id") for entry in shapes.entries]
+    groups = [kept_entries(entry).get("group_id") for entry in shapes.entries]
     keys = list(zip(shapes.names, groups, strict=True))
     numbers = {(name, group): group for name, group in keys if group and 1 <= group <= MAX_OBJECTS}
     used, highest = set(numbers), dict[str, int]()
