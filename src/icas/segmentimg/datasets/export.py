@@ -66,6 +66,14 @@ class InstanceExport:
         A line for each image or annotation that could not be read or written.
     planned : bool
         Nothing was written (`dry_run`).
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> report = icas.InstanceExport(Path("dataset"), images=2, objects=5, classes=("cat",))
+    >>> report.objects, report.left_out
+    (5, [])
     """
 
     to: Path
@@ -81,7 +89,19 @@ class InstanceExport:
     planned: bool = False
 
     def lines(self) -> list[str]:
-        """Lines about the export; the last one has the totals."""
+        """Describe the export in lines; the last one has the totals.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> import icas
+        >>> from pathlib import Path
+        >>> icas.InstanceExport(Path("dataset"), images=2, objects=5, classes=("cat",)).lines()
+        ['2 images, 5 objects, 1 class -> dataset']
+        """
         lines = []
         if self.splits:
             lines.append(", ".join(f"{name} {count}" for name, count in self.splits.items()))

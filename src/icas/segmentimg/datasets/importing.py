@@ -47,6 +47,14 @@ class InstanceImport:
         A line for each annotation without an area.
     planned : bool
         Nothing was written (`dry_run`).
+
+    Examples
+    --------
+    >>> import icas
+    >>> from pathlib import Path
+    >>> report = icas.InstanceImport((Path("photos_segmented"),), images=2, objects=5)
+    >>> report.objects, report.left_out
+    (5, [])
     """
 
     out: tuple[Path, ...] = ()
@@ -62,7 +70,19 @@ class InstanceImport:
     planned: bool = False
 
     def lines(self) -> list[str]:
-        """Lines about the import; the last one has the totals."""
+        """Describe the import in lines; the last one has the totals.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> import icas
+        >>> from pathlib import Path
+        >>> icas.InstanceImport((Path("photos_segmented"),), images=2, without_image=1).lines()
+        ['1 listed image not in the folder', '2 images, 0 objects, 0 classes -> photos_segmented']
+        """
         lines = []
         for count, thing, text in (
             (self.without_annotations, "image", "without annotations, not changed"),
