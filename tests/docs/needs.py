@@ -12,7 +12,7 @@ CHECKPOINTS = re.compile(
 )
 DASK = re.compile(r"""--executor dask|executor=["']dask|import dask""")
 WITHOUT_WINDOWS = {"--no-gui", "--preview", "--help", "--version"}
-COMMANDS = {"completion", "evaluate", "help", "man", "weights"}
+COMMANDS = {"completion", "evaluate", "export", "help", "import", "man", "weights"}
 
 
 def networks(text: str) -> bool:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import IcasError, UsageError
-from icas.io.formats import os_reason
 from icas.segmentimg.datasets import DatasetReader, Page, ReadObjects
 from icas.segmentimg.datasets.coco import CocoReader
 from icas.segmentimg.datasets.objects import InstanceObject, Size
 from icas.segmentimg.document.palette import Color, class_name
+from icas.segmentimg.formats.inputs import read_xml
 from icas.segmentimg.formats.polygons import polygon_mask
 
 Mask = NDArray[np.bool_]
@@ -39,12 +39,7 @@ class CvatReader(DatasetReader):
         if file is None:
             raise UsageError(f"{path} is neither an XML file nor a folder with {NAME}")
         self._file = file
-        try:
-            self._tree = ET.fromstring(file.read_bytes())
-        except OSError as error:
-            raise UsageError(f"cannot read {file}: {os_reason(error)}") from None
-        except (ET.ParseError, ValueError) as error:
-            raise UsageError(f"{file} is not valid XML ({error}): repair it") from None
+        self._tree = read_xml(file)
         if self._tree.tag != "annotations":
             raise UsageError(f"{file} is not of CVAT: it has no annotations: choose --format")
         for track in self._tree.iter("track"):

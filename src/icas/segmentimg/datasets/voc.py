@@ -26,6 +26,7 @@ from icas.segmentimg.datasets.objects import (
     regions_of,
 )
 from icas.segmentimg.document.palette import class_name
+from icas.segmentimg.formats.inputs import read_xml
 from icas.segmentimg.labels.labels import border_band, rows_of
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
@@ -262,15 +263,15 @@ def _pixels(path: Path, size: Size) -> NDArray[Any]:
 def _boxes(path: Path) -> list[tuple[str, list[float]]]:
     """Class and corners of each object in an XML file."""
     try:
-        root = ET.fromstring(path.read_bytes())
         boxes = []
-        for element in root.iter("object"):
+        for element in read_xml(path).iter("object"):
             corners = [element.findtext(f"bndbox/{tag}", "nan") for tag in _CORNERS]
             boxes.append((class_name(element.findtext("name")), list(map(float, corners))))
         return boxes
-    except (OSError, ValueError, ET.ParseError, IcasError) as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UsageError(f"{path} cannot be read ({reason}): repair it") from None
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        text = reason if str(path) in reason else f"{path}: {reason[:80]}"
+        raise UsageError(text) from None
 
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

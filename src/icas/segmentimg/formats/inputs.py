@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from icas._version import __version__
 from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
@@ -96,6 +97,17 @@ def read_json(path: Path, error_class: type[IcasError]) -> Any:
         raise error_class(f"cannot read {path}: {os_reason(error)}") from None
     except ValueError:
         raise error_class(f"{path} is not valid JSON: repair it or move it away") from None
+
+
+def read_xml(path: Path) -> ElementTree.Element:
+    """The root of an XML file; UsageError where it cannot be read."""
+    try:
+        return ElementTree.fromstring(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {os_reason(error)}") from None
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UsageError(f"{path} is not valid XML ({reason}): repair it") from None
 
 
 def parse_json(data: bytes) -> Any:
