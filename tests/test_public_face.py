@@ -324,6 +324,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "grabcut": lambda: icas.grabcut(RGB),
     "import_instances": lambda: icas.import_instances("nowhere", "photos"),
     "kmeans_colors": lambda: icas.kmeans_colors(RGB, 0),
+    "label": lambda: icas.label("nowhere", {"cluster_0": "cat"}),
     "labels_at": lambda: icas.labels_at(3, 0.5),  # type: ignore[call-overload]
     "links": lambda: icas.links(icas.features([RGB, RGB]), 0.5, executor="none"),
     "make_template": lambda: icas.make_template(RGB, color=(0, 0, 256)),

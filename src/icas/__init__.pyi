@@ -11,6 +11,7 @@ from .clusterimg.api.functions import (
     similarity_matrix as similarity_matrix,
     train as train,
 )
+from .clusterimg.api.label import LabelReport as LabelReport, label as label
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
 from .clusterimg.editing.constraints import (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,31 @@ class ImageLabel:
     label: str
     source: str = IMAGE
     confidence: float = 1.0
+
+
+def class_name(text: str) -> str:
+    """`text` as a class name, without spaces around it; UsageError where it cannot be one."""
+    name = text.strip()
+    if not name:
+        raise UsageError("a class name is empty: give a name, such as cat")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
+        raise UsageError(f"class name {name!r} has control characters: give a name in one line")
+    return name
+
+
+def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of names that differ only by case, spaces or Unicode form, in order."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        groups.setdefault("".join(plain.split()), []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def count_names(labels: Iterable[ImageLabel]) -> dict[str, int]:
+    """Images of each class, the largest class first."""
+    counts = Counter(one.label for one in labels)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def labels_table(labels: Mapping[str, ImageLabel]) -> bytes:

@@ -27,7 +27,7 @@ from icas.clusterimg.training.report import TrainReport
 from icas.clusterimg.training.settings import TrainSettings
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
-from icas.parallel.executors import start_workers
+from icas.parallel.executors import Workers, start_workers
 
 
 def cluster(
@@ -605,11 +605,15 @@ def similarity_matrix(
                 f"{first.method} features with different options cannot be compared: compute both"
                 " with the same options"
             )
-        chosen = method_of(first)
-        matrix = np.empty((len(first), len(second)), np.float32)
-        blocks = list(tiles(len(first), len(second), chosen.tile))
-        tasks = ((first[rows], second[columns]) for rows, columns in blocks)
-        parts = workers.ordered(chosen.similarity, tasks)
-        for (rows, columns), values in zip(blocks, parts, strict=True):
-            matrix[rows, columns] = values
+        return compared(method_of(first), first, second, workers)
+
+
+def compared(method: Method, a: FeatureSet, b: FeatureSet, workers: Workers) -> NDArray[np.float32]:
+    """(n, m) similarities of features, computed in tiles."""
+    matrix = np.empty((len(a), len(b)), np.float32)
+    blocks = list(tiles(len(a), len(b), method.tile))
+    tasks = ((a[rows], b[columns]) for rows, columns in blocks)
+    parts = workers.ordered(method.similarity, tasks)
+    for (rows, columns), values in zip(blocks, parts, strict=True):
+        matrix[rows, columns] = values
     return matrix

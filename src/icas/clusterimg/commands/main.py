@@ -26,6 +26,7 @@ PROGRAM = Program(
         "estimate": Entry(_PACKAGE + "evaluate:ESTIMATE", "estimate the number of comparisons"),
         "decide": Entry(_PACKAGE + "results:DECIDE", "set must-link/cannot-link constraints"),
         "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
+        "label": Entry(_PACKAGE + "labels:LABEL", "name clusters and images"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
         "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),
         "export": Entry(_PACKAGE + "labels:EXPORT", "write a data set of the labelled images"),

@@ -210,10 +210,10 @@ def stored_constraints(
     except IcasError as error:
         raise IcasError(f"{error}; --no-decisions ignores them") from error
     sizes = {image.size for one in constraints for image in one.images}
-    return applied(constraints, _keys(files, sizes, jobs))
+    return applied(constraints, keys_of(files, sizes, jobs))
 
 
-def _keys(files: Mapping[str, Path], sizes: set[int], jobs: int | None) -> dict[str, bytes]:
+def keys_of(files: Mapping[str, Path], sizes: set[int], jobs: int | None) -> dict[str, bytes]:
     """Key of each readable file of one of `sizes`."""
 
     def key(path: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The SQLite database of constraints, ``decisions.db`` beside the feature cache.
+"""The SQLite database of constraints and class names, ``decisions.db`` beside the feature cache.
 
 Unlike the cache it cannot be computed again: a damaged database is never replaced.
 """
@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from icas.common.errors import IcasError
+from icas.dataset.image_labels import ImageLabel
 from icas.io.files import one_line_errors, unfinished
 from icas.io.folders import cache_folder
 
@@ -104,6 +105,31 @@ CREATE TABLE member (
     PRIMARY KEY (decision, key)
 ) WITHOUT ROWID;
 """
+
+
+_NAMES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS class (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of first use
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS image_class (
+    key BLOB PRIMARY KEY,      -- digest of the content
+    size INTEGER NOT NULL,
+    name BLOB NOT NULL,        -- when the class was set
+    class INTEGER NOT NULL REFERENCES class (number),
+    source TEXT NOT NULL,      -- cluster, image, spread
+    confidence REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""Later tables, which versions that do not know them ignore."""
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image with its class name."""
+
+    image: ImageContent
+    label: ImageLabel
 
 
 def constraints_folder(cache: str | Path | bool | None) -> Path:
@@ -208,6 +234,73 @@ class ConstraintStore:
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(f"a constraint cannot be read: {error}") from error
         return constraints
+
+    def names(self) -> list[NamedImage]:
+        """Every image with a class name."""
+        if not self._has_names():
+            return []
+        query = (
+            "SELECT key, size, image_class.name, class.name, source, confidence FROM image_class"
+            " JOIN class ON class = number"
+        )
+        try:
+            with self._errors():
+                return [
+                    NamedImage(
+                        ImageContent(bytes(key), int(size), os.fsdecode(name)),
+                        ImageLabel(str(label), str(source), float(confidence)),
+                    )
+                    for key, size, name, label, source, confidence in self._database.execute(query)
+                ]
+        except (TypeError, ValueError) as error:
+            raise self._damaged(f"a class name cannot be read: {error}") from error
+
+    def classes(self) -> list[str]:
+        """Every class name, in the order of first use."""
+        if not self._has_names():
+            return []
+        with self._errors():
+            rows = self._database.execute("SELECT name FROM class ORDER BY number")
+            return [str(name) for (name,) in rows]
+
+    def _has_names(self) -> bool:
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'image_class'"
+        with self._errors():
+            return bool(self._database.execute(query).fetchone()[0])
+
+    def set_names(self, named: Sequence[NamedImage]) -> None:
+        """Store the class name of each image, in place of an earlier one."""
+        rows = [
+            (
+                one.image.key,
+                one.image.size,
+                os.fsencode(one.image.name),
+                one.label.label,
+                one.label.source,
+                one.label.confidence,
+            )
+            for one in named
+        ]
+        with self._errors():
+            for statement in _NAMES_SCHEMA.split(";\n")[:-1]:
+                self._database.execute(statement)
+            classes = dict.fromkeys(one.label.label for one in named)
+            self._database.executemany(
+                "INSERT OR IGNORE INTO class (name) VALUES (?)", [(name,) for name in classes]
+            )
+            self._database.executemany(
+                "INSERT OR REPLACE INTO image_class (key, size, name, class, source, confidence)"
+                " VALUES (?, ?, ?, (SELECT number FROM class WHERE name = ?), ?, ?)",
+                rows,
+            )
+
+    def remove_names(self, keys: Sequence[bytes]) -> None:
+        """Remove the class names of images."""
+        if self._has_names():
+            with self._errors():
+                self._database.executemany(
+                    "DELETE FROM image_class WHERE key = ?", [(key,) for key in keys]
+                )
 
     def add(self, constraint: Constraint) -> Constraint:
         """Store `constraint`; returned with its number and time."""

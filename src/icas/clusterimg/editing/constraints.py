@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from icas.clusterimg.decisions.apply import (
     implied_by,
     revisions_by,
 )
+from icas.clusterimg.decisions.names import linked_contradictions, shortened
 from icas.clusterimg.decisions.store import (
     APART,
     TOGETHER,
@@ -46,6 +47,8 @@ class DecideReport:
         Stored constraints that already imply a new one, which was not added.
     left : tuple of (str, str)
         For ``learn``: paths in the result that give no constraint, and why.
+    names : tuple of str
+        Class names that contradict the new constraints.
 
     See Also
     --------
@@ -65,6 +68,7 @@ class DecideReport:
     changes: tuple[Revision, ...] = ()
     already: tuple[Constraint, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the report as text.
@@ -81,6 +85,7 @@ class DecideReport:
         ]
         lines += [one.description() for one in self.changes]
         lines += [f"already stored: {one.description()}" for one in self.already]
+        lines += self.names
         nothing = {
             "list": "no stored constraints",
             "forget": "no stored constraints",
@@ -102,6 +107,7 @@ class DecideReport:
             "changed": [_plain(one.after) for one in self.changes if one.after is not None],
             "already": [_plain(one) for one in self.already],
             "left": [{"place": path, "reason": reason} for path, reason in self.left],
+            **({"names": list(self.names)} if self.names else {}),
         }
 
 
@@ -384,7 +390,7 @@ def _learn(root: Path, folder: Path, _: Sequence[str]) -> DecideReport:
     gone = "is missing, and no file in result/ matches it with certainty"
     unknown = "matches no file of the run with certainty"
     left = [(path, gone) for path in moves.missing] + [(path, unknown) for path in moves.unknown]
-    return DecideReport("learn", report.decisions, report.changes, report.already, tuple(left))
+    return replace(report, left=tuple(left))
 
 
 def _list(_: Path, folder: Path, __: Sequence[str]) -> DecideReport:
@@ -445,7 +451,8 @@ def store_constraints(folder: Path, what: str, constraints: Sequence[Constraint]
             constraint = store.add(new)
             stored[constraint.number] = constraint
             added.append(constraint)
-    return DecideReport(what, tuple(added), tuple(revisions), tuple(already))
+        names = tuple(shortened(list(linked_contradictions(added, store.names()))))
+    return DecideReport(what, tuple(added), tuple(revisions), tuple(already), names=names)
 
 
 _Action = Callable[[Path, Path, Sequence[str]], DecideReport]

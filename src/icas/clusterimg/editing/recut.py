@@ -21,6 +21,7 @@ from icas.cli.console import Console
 from icas.clusterimg.clustering.cohesion import Certificate, cohesions_of
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE
 from icas.clusterimg.data.images import ImageRef
+from icas.clusterimg.decisions.names import contradictions, shortened
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
 from icas.clusterimg.graph.forest import Labels, bridges, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
@@ -46,6 +47,7 @@ from icas.clusterimg.transfer.relocation import (
     plan_relocations,
 )
 from icas.common.errors import IcasError, UsageError
+from icas.dataset.image_labels import read_image_labels
 from icas.io.files import run_json
 from icas.notebook.html import text
 from icas.parallel.executors import start_workers
@@ -160,6 +162,13 @@ def recluster(
     rearrangement = Rearrangement(change.what, change.about, dict.fromkeys(names), relocations)
     begin(root, rearrangement, contents)
     finish(root, console)
+    clusters = {
+        file: f"cluster_{label}"
+        for file, label in zip(report.files, change.labels.tolist(), strict=True)
+        if label >= 0
+    }
+    for message in shortened(list(contradictions(clusters, report.names))):
+        console.warn(message)
     return replace(report, seconds=_with_time(report, change, start))
 
 
@@ -194,6 +203,7 @@ def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterRe
         options=run["options"],
         source=run["source"],
         written=True,
+        names=read_image_labels(root),
     )
     own = report.as_dict()
     return replace(report, afterwards={key: run[key] for key in run if key not in own})

@@ -95,6 +95,15 @@ class ResultImages:
             raise UsageError(f"{name} is ambiguous ({listed}): give its path in {TREE}/")
         return matches.pop()
 
+    def folders(self) -> dict[str, str]:
+        """The cluster (``cluster_3``) of each image that is in one."""
+        names = {
+            file: _folder(self.targets[file]) if file in self.targets else f"cluster_{one}"
+            for file, one in self.clusters.items()
+            if file in self.targets or one >= 0
+        }
+        return {file: name for file, name in names.items() if name and name != OUTLIERS}
+
     def members(self, cluster: int | str) -> list[str]:
         """The images of a cluster (a folder of ``result/`` or its number), in table order."""
         name = str(cluster).rstrip("/").removeprefix(f"{TREE}/")

@@ -18,6 +18,7 @@ from icas.clusterimg.html.groups import (
     pairs_next_to_threshold,
     pictured,
 )
+from icas.clusterimg.html.names import names_by_cluster
 from icas.clusterimg.html.reference import SHARE, counterparts_of
 from icas.clusterimg.html.rendering import ReportView, asset, render
 from icas.clusterimg.html.thumbnails import Thumbnail
@@ -68,6 +69,7 @@ def report_page(
         outliers=next((group for group in groups if group.certificate is None), None),
         bridges=() if counterparts else bridges,
         linked_bridges=[number for number in bridges[:BRIDGES] if number < SECTIONS],
+        class_names=names_by_cluster(report.files, report.labels, report.names),
         curve=curve_section(report),
         pairs=pairs_section(report, near, pictures),
         models=models_section(report),

@@ -17,6 +17,7 @@ from icas.clusterimg.graph.forest import Labels
 from icas.clusterimg.model_selection.search import ModelGroups
 from icas.clusterimg.reference.scan import InReference
 from icas.clusterimg.thresholds.sample import Sample
+from icas.dataset.image_labels import ImageLabel
 from icas.notebook.html import counted, similarity, visible
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class ReportView(Protocol):
     def sample(self) -> Sample | None: ...
     @property
     def models(self) -> Sequence[ModelGroups]: ...
+    @property
+    def names(self) -> Mapping[str, ImageLabel]: ...
     @property
     def reference(self) -> InReference | None: ...
     def summary(self) -> str: ...

@@ -178,12 +178,12 @@ class Relocation:
 
 @dataclass(frozen=True)
 class Rearrangement:
-    """Files of a finished result that move, and tables that are replaced.
+    """Files of a finished result that move, and tables that are replaced or new.
 
     Size and mtime of the new tables are known once all files have moved.
     """
 
-    what: str  # recut, split
+    what: str  # recut, split, label
     about: Mapping[str, Any]  # its parameters
     tables: Mapping[str, tuple[int, int] | None]
     relocations: tuple[Relocation, ...]
@@ -415,9 +415,18 @@ class Journal:
         """Record that the new tables are in place."""
         rearrangement = self.rearrangement()
         states = rearrangement.tables.items() if rearrangement is not None else ()
-        rows = [(*state, stored_name(name)) for name, state in states if state is not None]
+        rows = [
+            (stored_name(name), state[0], stored_time(state[1]))
+            for name, state in states
+            if state is not None
+        ]
         with self.database as database:
-            database.executemany("UPDATE made SET size = ?, mtime_ns = ? WHERE target = ?", rows)
+            database.executemany(
+                "INSERT INTO made (target, how, size, mtime_ns) VALUES (?, 'write', ?, ?) ON"
+                " CONFLICT (target) DO UPDATE SET size = excluded.size, mtime_ns ="
+                " excluded.mtime_ns",
+                rows,
+            )
             database.execute("DELETE FROM rearrangement")
             database.execute("DELETE FROM relocation")
 

@@ -11,6 +11,7 @@ from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import Clustering, cluster_batches
 from icas.clusterimg.decisions.apply import Applied, stored_constraints
 from icas.clusterimg.decisions.constraints import Constraints
+from icas.clusterimg.decisions.names import StoredNames, names_of_run, stored_labels
 from icas.clusterimg.pipeline.source import Source, features_by_batch, read_source
 from icas.clusterimg.pipeline.steps import (
     RunContext,
@@ -61,8 +62,12 @@ def run(
             describe(context, clusterer, survey.choice)
             clustering, found = _cluster(context, source, survey, clusterer, decisions.constraints)
         report = _report(context, source, survey, clusterer, clustering, found)
-        report = replace(report, dst=destination.root, decisions=decisions.as_dict())
+        names = _names(context, source, report)
+        report = replace(
+            report, dst=destination.root, decisions=decisions.as_dict(), names=names.labels
+        )
         report = _write(context, destination, source, clustering, report)
+        names.show(context.console)
         if found is not None:
             context.console.line(found.words(len(report.files), written=report.written))
         return report
@@ -144,6 +149,17 @@ def _report(
         features=asdict(counts),
         reference=found,
     )
+
+
+def _names(context: RunContext, source: Source, report: ClusterReport) -> StoredNames:
+    """The stored class names of the images, and of the clusters that have them."""
+    settings = context.settings
+    if not settings.decisions or settings.stage == "batch" or source.reference is not None:
+        return StoredNames()
+    files = set(report.files)
+    paths = {ref.file: ref.path for ref in source.images if ref.file in files}
+    stored = stored_labels(paths, settings.cache, settings.jobs)
+    return names_of_run(stored, report.files, report.labels)
 
 
 def _write(

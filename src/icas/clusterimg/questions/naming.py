@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -22,20 +22,21 @@ class Spread(NamedTuple):
     names : list
         Name of each image.
     confidence : (n,) float32
-        Margin of the nearest named image of that name over the nearest of another, 0 to 1; 1 for
-        the images that a person named.
+        Margin of the nearest named image of that name over the nearest of another, 0 to 1.
     """
 
     names: list[object]
     confidence: NDArray[np.float32]
 
 
-def naming_order(similarity: NDArray[np.float32], count: int | None = None) -> list[int]:
+def naming_order(
+    similarity: NDArray[np.float32], count: int | None = None, named: Collection[int] = ()
+) -> list[int]:
     """Images to name, those that settle most others first.
 
     The average-linkage tree is divided from the top: of the current groups, the one with the
     greatest height times the square root of its size is split in its two branches, and the medoid
-    of the branch without a named image is next.
+    of a branch without a named image is next.
 
     Parameters
     ----------
@@ -43,18 +44,20 @@ def naming_order(similarity: NDArray[np.float32], count: int | None = None) -> l
         Symmetric similarities, at most 1.
     count : int, optional
         Images to return; default: all.
+    named : collection of int
+        Images that have a name already: they are not returned, and the order continues after them.
 
     Returns
     -------
     list of int
-        Different images; the first is the medoid of all.
+        Different images; without named ones the first is the medoid of all.
     """
     from scipy.cluster.hierarchy import linkage, to_tree
     from scipy.spatial.distance import squareform
 
-    total = len(similarity)
-    wanted = total if count is None else min(count, total)
-    if wanted == 0:
+    total, given = len(similarity), set(named)
+    wanted = total - len(given) if count is None else min(count, total - len(given))
+    if wanted <= 0:
         return []
     if total == 1:
         return [0]
@@ -67,32 +70,33 @@ def naming_order(similarity: NDArray[np.float32], count: int | None = None) -> l
         within = similarity[np.ix_(members, members)].sum(axis=1, dtype=np.float64)
         return members[int(within.argmax())]
 
-    def entry(node: object, named: int) -> tuple[float, int, object, int]:
-        return -node.dist * node.count**0.5, node.id, node, named  # type: ignore[attr-defined]
+    def entry(node: object) -> tuple[float, int, object]:
+        return -node.dist * node.count**0.5, node.id, node  # type: ignore[attr-defined]
 
-    order = [medoid(sorted(root.pre_order()))]
-    heap = [entry(root, order[0])]
+    order = [] if given else [medoid(sorted(root.pre_order()))]
+    given.update(order)
+    heap = [entry(root)]
     while len(order) < wanted:
-        _, _, node, named = heapq.heappop(heap)
+        _, _, node = heapq.heappop(heap)
         for branch in (node.left, node.right):  # type: ignore[attr-defined]
             members = sorted(branch.pre_order())
-            holds = named in members
-            if not holds:
+            if given.isdisjoint(members):
                 order.append(medoid(members))
+                given.add(order[-1])
             if not branch.is_leaf():
-                heapq.heappush(heap, entry(branch, named if holds else order[-1]))
+                heapq.heappush(heap, entry(branch))
     return order[:wanted]
 
 
-def spread_names(similarity: NDArray[np.float32], named: Mapping[int, T]) -> Spread:
+def spread_names(similarity: NDArray[np.float32], named: Sequence[T]) -> Spread:
     """Give every image the name of the most similar named image.
 
     Parameters
     ----------
-    similarity : (n, n) float array
-        Similarities, at most 1.
-    named : mapping of int to name
-        Images that have a name.
+    similarity : (n, k) float array
+        Similarities of n images to k named ones, at most 1.
+    named : sequence of k names
+        Their names.
 
     Returns
     -------
@@ -103,24 +107,21 @@ def spread_names(similarity: NDArray[np.float32], named: Mapping[int, T]) -> Spr
     UsageError
         No image is named.
     """
-    if not named:
+    if not len(named):
         raise UsageError("no image has a name: name at least one")
-    images = np.array(sorted(named), np.int64)
-    kinds = sorted({named[int(image)] for image in images}, key=str)
+    kinds = sorted(set(named), key=str)
     best = np.full((len(similarity), len(kinds)), -1, np.float32)
     for column, kind in enumerate(kinds):
-        members = [int(image) for image in images if named[int(image)] == kind]
+        members = [place for place, name in enumerate(named) if name == kind]
         best[:, column] = similarity[:, members].max(axis=1)
     chosen = best.argmax(axis=1)
-    names: list[object] = [kinds[int(column)] for column in chosen]
     top = best[np.arange(len(best)), chosen]
     others = best.copy()
     others[np.arange(len(best)), chosen] = -1
     second = others.max(axis=1)
     apart = (1 - second) + (1 - top)
     confidence = np.where(apart > 0, (top - second) / np.maximum(apart, 1e-12), 0)
-    confidence = np.clip(confidence, 0, 1).astype(np.float32)
-    for image in images:
-        names[int(image)] = named[int(image)]
-        confidence[image] = 1
-    return Spread(names, confidence)
+    return Spread(
+        [kinds[int(column)] for column in chosen],
+        np.clip(confidence, 0, 1).astype(np.float32),
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ from icas.clusterimg.reference.scan import InReference, Match
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.sample import Sample
 from icas.common.errors import MissingExtraError
+from icas.dataset.image_labels import SOURCES, ImageLabel
 from icas.io.files import peak_memory_mb
 
 
@@ -85,6 +87,8 @@ class ClusterReport:
         Number of images with features from the cache (``cached``), and ``computed``.
     decisions : mapping of str to int
         Number of stored constraints applied: ``together`` (must-link), ``apart`` (cannot-link).
+    names : mapping of str to ImageLabel
+        Class name of each named image, by file; see `icas.label`.
 
     See Also
     --------
@@ -138,6 +142,7 @@ class ClusterReport:
     reference: InReference | None = None
     features: Mapping[str, int] = field(default_factory=dict)
     decisions: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, ImageLabel] = field(default_factory=dict)
 
     @property
     def matches(self) -> tuple[Match, ...]:
@@ -222,7 +227,9 @@ class ClusterReport:
                 "file": list(self.files),
                 "cluster": self.labels,
                 "representative": self.representative,
-                "label": [None] * len(self.files),
+                "label": [
+                    self.names[file].label if file in self.names else None for file in self.files
+                ],
             }
         )
 
@@ -253,10 +260,16 @@ class ClusterReport:
             **({"reference": self.reference.as_dict()} if self.reference else {}),
             **({"features": dict(self.features)} if self.features else {}),
             **({"decisions": dict(self.decisions)} if any(self.decisions.values()) else {}),
+            **({"names": dict(self._names())} if self.names else {}),
             "seconds": self.seconds,
             "peak_memory_mb": self.peak_memory_mb,
             **self.afterwards,
         }
+
+    def _names(self) -> Iterator[tuple[str, int]]:
+        """Named images by source."""
+        counts = Counter(one.source for one in self.names.values())
+        yield from ((source, counts[source]) for source in SOURCES)
 
     def __repr__(self) -> str:
         return f"<ClusterReport: {self.summary()}>"

@@ -17,6 +17,7 @@ from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.transfer.destination import Destination, record
 from icas.clusterimg.transfer.execution import RUN, complete, prepare
 from icas.clusterimg.transfer.plan import Plan, check_links_fit, check_plan, join_plans, plan_tree
+from icas.dataset.image_labels import LABELS, labels_table
 from icas.io.files import peak_memory_mb, run_json, table
 from icas.notebook.html import counted
 
@@ -178,6 +179,8 @@ class ResultWriter:
             yield "similarities/merge.csv", content
         columns = (report.files, report.labels, report.batch, report.representative)
         yield "clusters.csv", tables.clusters_table(*columns)
+        if report.names:
+            yield LABELS, labels_table(report.names)
         yield "certificate.csv", tables.certificates_table(report.certificates)
         rows = ((lost.file, lost.reason) for lost in report.unreadable)
         yield "unreadable.csv", table(("file", "reason"), rows)

@@ -190,7 +190,8 @@ def _write_tables(
         prepared, target = root / MOVING / name, root / name
         if not prepared.exists():
             continue
-        if os.path.lexists(target) and not is_unchanged(root, records[name]):
+        record = records.get(name)
+        if os.path.lexists(target) and (record is None or not is_unchanged(root, record)):
             raise ConflictError(
                 f"{target} was changed: move it elsewhere, then run the command again"
             )
