@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from questioned import similarities
 
-from icas.clusterimg.questions.naming import naming_order, spread_names
+from icas.clusterimg.questions.naming import naming_order, nearest, spread_names
 from icas.common.errors import UsageError
 
 
@@ -33,26 +33,46 @@ def test_one_image_of_each_class_comes_first():
     assert set(truth[order[:7]]) == set(range(7))
 
 
-def test_the_rest_gets_the_name_of_the_nearest():
+def neighbours(matrix, count=5):
+    return nearest(matrix, np.arange(len(matrix)), 0, count)
+
+
+def test_neighbours_are_the_most_similar_others():
+    matrix = similarities(np.repeat(np.arange(4), 5), 0.3)
+    found = neighbours(matrix, 3)
+    for image, row in enumerate(matrix):
+        others = sorted((-value, other) for other, value in enumerate(row) if other != image)
+        assert found.similarity[image].tolist() == [-value for value, _ in others[:3]]
+    assert nearest(matrix[7:9, [2, 7]], np.array([2, 7]), 7, 2).similarity[0, 1] == -np.inf
+
+
+def test_the_rest_gets_the_name_of_its_group():
     truth = np.repeat(np.arange(5), 6)
     matrix = similarities(truth, 0.05)
     order = naming_order(matrix, 5)
-    spread = spread_names(matrix[:, order], [f"class {truth[image]}" for image in order])
+    spread = spread_names(neighbours(matrix), {image: f"class {truth[image]}" for image in order})
     assert spread.names == [f"class {label}" for label in truth]
-    assert ((spread.confidence >= 0) & (spread.confidence <= 1)).all()
+    assert (spread.confidence[order] == 1).all()
+    assert ((spread.confidence > 0.5) & (spread.confidence <= 1)).all()
+
+
+def test_names_follow_chains_of_similar_images():
+    place = np.r_[np.arange(10), 13 + np.arange(10)].astype(float)
+    matrix = np.exp(-np.abs(place[:, None] - place[None]) / 5).astype(np.float32)
+    spread = spread_names(neighbours(matrix, 2), {0: "left", 10: "right"})
+    assert spread.names == ["left"] * 10 + ["right"] * 10  # image 9 is nearer to 10 than to 0
 
 
 def test_confidence_is_low_between_two_names():
     matrix = np.eye(3, dtype=np.float32)
     matrix[2, :2] = matrix[:2, 2] = 0.7
-    spread = spread_names(matrix[:, :2], ["cat", "dog"])
-    assert spread.confidence[2] == 0
+    between = spread_names(neighbours(matrix), {0: "cat", 1: "dog"}).confidence[2]
     matrix[2, 0] = matrix[0, 2] = 0.95
-    spread = spread_names(matrix[:, :2], ["cat", "dog"])
+    spread = spread_names(neighbours(matrix), {0: "cat", 1: "dog"})
     assert spread.names[2] == "cat"
-    assert spread.confidence[2] > 0.5
+    assert spread.confidence[2] > between
 
 
 def test_a_name_is_needed():
     with pytest.raises(UsageError, match="name at least one"):
-        spread_names(np.ones((2, 0), np.float32), [])
+        spread_names(neighbours(np.eye(2, dtype=np.float32)), {})

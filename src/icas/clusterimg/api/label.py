@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.console import Console
 from icas.clusterimg.api.functions import compared, linking
@@ -19,7 +20,13 @@ from icas.clusterimg.decisions.names import shortened
 from icas.clusterimg.editing.labels import LabelChanges, LabelledResult, open_result
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.questions.naming import naming_order, spread_names
+from icas.clusterimg.questions.naming import (
+    NEIGHBOURS,
+    Neighbours,
+    naming_order,
+    nearest,
+    spread_names,
+)
 from icas.clusterimg.results.saved import earlier_run, method_of_run
 from icas.common.errors import UsageError
 from icas.dataset.image_labels import (
@@ -39,6 +46,10 @@ MOST_COMPARED = 3000
 """Images of which all pairs are compared for suggestions; of more, a sample."""
 MOST_SECONDS = 60
 """CPU time that comparing these pairs may take."""
+MOST_SECONDS_SPREAD = 300
+"""CPU time that comparing images may take to spread names; else a part of the pairs is used."""
+ROWS = 1000
+"""Images whose similarities to all others are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,8 @@ class LabelReport:
     >>> import icas
     >>> from pathlib import Path
     >>> report = icas.LabelReport(Path("sorted"), 12)
-    >>> print(report)
-    0 of 12 images named, 0 classes
+    >>> report.summary(), report.lines()
+    ('0 of 12 images named, 0 classes', [])
     >>> report.as_dict()["classes"]
     {}
     """
@@ -219,8 +230,10 @@ def label(
 
     Notes
     -----
-    A name that is spread has a confidence below 1: the share of names that are right at this
-    similarity and margin, measured on image sets with known classes.
+    `suggest` divides the average-linkage tree of the images from the top, and returns the medoid of
+    each part without a name. Of more than 3,000 images a random sample is used. `spread` follows
+    the links to the 5 most similar images. The confidence of a name is the estimated share of such
+    names that are right, calibrated on image sets with known classes.
 
     Examples
     --------
@@ -356,14 +369,43 @@ class _Compared:
         named = self.named()
         if not named:
             raise UsageError("no image has a name: name at least one cluster or image")
-        rows = np.array(sorted(named), np.int64)
-        similarity = compared(self.method, self.features, self.features[rows], self.workers)
-        whole = spread_names(similarity, [named[row] for row in rows.tolist()])
+        if len(named) == len(self.features):
+            return {}
+        whole = spread_names(self._neighbours(np.array(sorted(named), np.int64)), named)
         return {
             file: ImageLabel(str(whole.names[row]), SPREAD, float(whole.confidence[row]))
             for row, file in enumerate(self.features.files)
             if row not in named
         }
+
+    def _neighbours(self, named: NDArray[np.int64]) -> Neighbours:
+        """The most similar images of each image, and its most similar named one.
+
+        Where comparing all pairs would take too long, the former are of a sample.
+        """
+        total = len(self.features)
+        pair = max(self.method.extractor.seconds_per_pair, 1e-9)
+        most = max(100, int(MOST_SECONDS_SPREAD / pair / total))
+        others = np.array(sampled(range(total), most, 0), np.int64)
+        if len(others) < total:
+            self.console.warn(
+                f"names spread along similarities to {len(others)} of {total} images, because"
+                " comparing all pairs takes too long"
+            )
+        kept, features = [], self.features
+        chosen, by_name = features[others], features[named]
+        for start in range(0, total, ROWS):
+            rows = features[start : start + ROWS]
+            near = nearest(
+                compared(self.method, rows, chosen, self.workers), others, start, NEIGHBOURS
+            )
+            own = nearest(compared(self.method, rows, by_name, self.workers), named, start, 1)
+            own.similarity[(near.images == own.images).any(axis=1)] = -np.inf
+            kept.append((near, own))
+        return Neighbours(
+            np.vstack([np.hstack([near.images, own.images]) for near, own in kept]),
+            np.vstack([np.hstack([near.similarity, own.similarity]) for near, own in kept]),
+        )
 
 
 def _existing(result: LabelledResult, file: str) -> Path:
