@@ -7,7 +7,7 @@ import itertools
 import operator
 import re
 import unicodedata
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ JPEG_NOISE = 16
 """Gray levels by which JPEG may change a flat color."""
 SAMPLE_PIXELS = 1 << 20
 """Pixels of a photo that are searched for dominant colors."""
+_NUMBERED = re.compile(r"color [0-9]+")
+"""Names of colors of an image."""
 _HEX_COLOR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 
 # From a grid of sRGB in steps of 51; after red, black and white always the color with the greatest
@@ -106,6 +108,32 @@ class Palette(tuple[PaintClass, ...]):
             names.add(name)
             colors.add(entry.color)
         return Palette(classes)
+
+    def adopted(self, saved: Sequence[PaintClass]) -> tuple[Palette, list[PaintClass]]:
+        """These classes and saved ones, and the class that each of the different saved ones is.
+
+        That is the class of the same name, or else that of the same color. Others are added, with
+        another name or color where theirs is taken. No two saved classes become one.
+        """
+        by_name = {entry.name: entry for entry in self if not _NUMBERED.fullmatch(entry.name)}
+        by_color = {entry.color: entry for entry in self}
+        found = [by_name.get(entry.name) for entry in saved]
+        claimed = {entry for entry in found if entry is not None}
+        for place, entry in enumerate(saved):
+            same = by_color.get(entry.color)
+            if found[place] is None and same is not None and same not in claimed:
+                found[place] = same
+                claimed.add(same)
+        classes, mapped = self, []
+        for entry, known in zip(saved, found, strict=True):
+            if known is None:
+                color = entry.color
+                if color in classes.numbers():
+                    color = free_color({*classes.numbers(), *(other.color for other in saved)})
+                classes = classes.joined([PaintClass(entry.name, color)])
+                known = classes[-1]
+            mapped.append(known)
+        return classes, mapped
 
     def names(self) -> set[str]:
         """Names of the classes."""
@@ -308,6 +336,20 @@ def _text_palette(text: str, name: str) -> Palette:
     if not lines:
         raise UsageError(f"palette {name} has no classes: add lines like car,#cc0000")
     return Palette(lines.values())
+
+
+def parse_class(text: str, color: Color) -> PaintClass:
+    """A class as typed: ``car``, ``car,#cc0000`` or ``car,cc0000``; `color` where none is typed."""
+    name, comma, code = (part.strip() for part in text.rpartition(","))
+    match = _HEX_COLOR.fullmatch(f"#{code.removeprefix('#')}") if comma else None
+    if match is None:
+        return PaintClass(text.strip(), color)
+    return _parse_class(f"{name},{match.group()}")
+
+
+def class_line(entry: PaintClass) -> str:
+    """``car,#cc0000``, as in the text files that `read_palette` reads."""
+    return f"{entry.name},{hex_code(entry.color)}"
 
 
 def _parse_class(line: str) -> PaintClass:

@@ -85,11 +85,13 @@ class _Saved:
     record: dict[str, Any]
     """NAME.json; empty where there is none of icas."""
     known: dict[int, PaintClass]
-    """Classes listed in NAME.json, by number."""
+    """Classes listed in NAME.json, by number, as those of `classes` that they are now."""
+    by_color: dict[Color, PaintClass]
+    """The same, by the color in NAME.json and in the names of masks."""
     files: dict[str, Path]
     """Files of the painting, by the names that they have or will get, sorted."""
     classes: Palette
-    """The palette, then the classes of NAME.json."""
+    """The palette, then those classes of NAME.json that are not in it."""
 
     def notes(self) -> list[str]:
         """A line for each file of another program that the last save recorded."""
@@ -107,7 +109,10 @@ def _read_saved(picture: ImageFile, shape: Shape, palette: Sequence[PaintClass])
         files = _files_of(picture, record)
     except OSError as error:
         raise IcasError(f"cannot read folder {picture.out}: {os_reason(error)}") from error
-    return _Saved(picture, shape, record, known, files, Palette(palette).joined(known.values()))
+    classes, mapped = Palette(palette).adopted(list(known.values()))
+    by_color = {entry.color: now for entry, now in zip(known.values(), mapped, strict=True)}
+    known = dict(zip(known, mapped, strict=True))
+    return _Saved(picture, shape, record, known, by_color, files, classes)
 
 
 def _listed_classes(picture: ImageFile, record: dict[str, Any]) -> dict[int, PaintClass]:
@@ -143,11 +148,13 @@ def _from_masks(saved: _Saved) -> Loaded | None:
     if not files:
         return None
     paths = [saved.picture.out / name for name, color in colors.items() if color is not None]
-    classes = saved.classes.joined(_mask_class(path, color) for path, color in files)
+    new = [_mask_class(path, color) for path, color in files if color not in saved.by_color]
+    classes = saved.classes.joined(new)
     numbers = classes.numbers()
     class_map = np.zeros(saved.shape, np.int16)
     for path, color in files:
-        class_map[_read_mask(path, saved.shape)] = numbers[color]
+        entry = saved.by_color.get(color)
+        class_map[_read_mask(path, saved.shape)] = numbers[color if entry is None else entry.color]
     return Loaded(Painting(class_map, classes), paths, [])
 
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from icas.common.errors import IcasError, UnreadableImageError
 from icas.io.reading import Image, read_image
 from icas.segmentimg.document.document import NO_OVERRIDE, PaintDocument, PaintState
-from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette, hex_code
+from icas.segmentimg.document.palette import (
+    Color,
+    PaintClass,
+    Painting,
+    Palette,
+    free_color,
+    hex_code,
+)
 from icas.segmentimg.formats import autosave
 from icas.segmentimg.formats.inputs import ImageFile, Record, digest_of, image_record, method_record
 from icas.segmentimg.formats.load import load_painting
@@ -57,6 +64,8 @@ class OpenImage:
     """The user has to annotate before there are segments."""
     prompted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     """Segments selected by the boxes and points of the command line."""
+    class_edits: int = 0
+    """Number of the session's class edits that are applied."""
     files: autosave.Stamps = field(default_factory=dict)
     """Size and time of the files of the last save."""
     saved_revision: int = 0
@@ -89,6 +98,35 @@ class OpenImage:
         """Name of the class of a color."""
         names = {entry.color: entry.name for entry in self.classes}
         return names.get(color) or hex_code(color)
+
+    def change_classes(self, palette: Palette, changed: Mapping[PaintClass, PaintClass]) -> None:
+        """Continue with the classes of `palette`; those of the image that it lacks come after.
+
+        `changed`: new names and colors of present classes.
+        """
+        self._name_colors()
+        unsaved, autosaved, before = self.unsaved, self.autosaved, self.classes
+        wanted = [changed.get(entry, entry) for entry in before]
+        numbers = {entry: number for number, entry in enumerate(palette, start=1)}
+        rest = [number for number, entry in enumerate(wanted) if entry not in numbers]
+        classes = palette
+        for number in rest:
+            color, taken = before[number].color, classes.numbers()
+            color = free_color(taken) if color in taken else color
+            classes = classes.joined([PaintClass(before[number].name, color)])
+            wanted[number] = classes[-1]
+        places = {entry: number for number, entry in enumerate(wanted, start=1)}
+        order = [places.get(entry, 0) for entry in classes]
+        used = np.flatnonzero(np.bincount(self.document.class_map().ravel()))
+        same = all(
+            classes[number - 1 : number] == before[number - 1 : number] for number in used[used > 0]
+        )
+        self.document.replace_colors([entry.color for entry in classes], order)
+        self.classes = classes
+        if same and not unsaved:
+            self.saved_revision = self.document.revision
+        if same and autosaved:
+            self.autosaved_revision = self.document.revision
 
     def replace_segments(self, labels: Labels) -> None:
         """Continue on other segments; the paint is kept."""
@@ -181,8 +219,8 @@ class ImageOpener:
 
     def _restore(self, picture: ImageFile, image: Image, kept: autosave.Autosave) -> OpenImage:
         """The autosaved document; `note` is empty if the masks have changed since."""
-        classes = self.palette.joined(map(PaintClass, kept.names, kept.state.colors))
-        document = PaintDocument.restored(image, _renumbered(kept.state, classes))
+        classes, state = _adopted(self.palette, kept)
+        document = PaintDocument.restored(image, state)
         opened = OpenImage(picture, document, classes, dict(kept.about))
         if not kept.saved:
             opened.note = "restored unsaved painting"
@@ -266,16 +304,19 @@ def _paint_over(opened: OpenImage, kept: autosave.Autosave) -> None:
             f"{path} holds unsaved painting for {size[1]}x{size[0]} pixels, but the image is now"
             f" {now[1]}x{now[0]}: move that file away to start over"
         )
-    classes = opened.classes.joined(map(PaintClass, kept.names, kept.state.colors))
-    before = PaintDocument.restored(opened.document.image, _renumbered(kept.state, classes))
+    classes, state = _adopted(opened.classes, kept)
+    before = PaintDocument.restored(opened.document.image, state)
     _take_over(opened, _painting_of(before, classes))
     opened.note = "restored unsaved painting on new segments"
 
 
-def _renumbered(state: PaintState, classes: Palette) -> PaintState:
-    """The same painting with the class numbers of `classes`."""
+def _adopted(palette: Palette, kept: autosave.Autosave) -> tuple[Palette, PaintState]:
+    """The palette with the classes of an autosave file, and its painting with their numbers."""
+    state = kept.state
+    classes, mapped = palette.adopted(list(map(PaintClass, kept.names, state.colors)))
     numbers = classes.numbers()
-    table = np.array([0, *(numbers[color] for color in state.colors), NO_OVERRIDE], np.int16)
+    table = np.array([0, *(numbers[entry.color] for entry in mapped), NO_OVERRIDE], np.int16)
     overrides = None if state.overrides is None else table[state.overrides]
     colors = tuple(entry.color for entry in classes)
-    return replace(state, classes=table[state.classes], overrides=overrides, colors=colors)
+    changed = replace(state, classes=table[state.classes], overrides=overrides, colors=colors)
+    return classes, changed

@@ -11,7 +11,9 @@ from pathlib import Path
 from icas.common.errors import IcasError
 from icas.io.formats import os_reason
 from icas.notebook.html import plural
+from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.formats.autosave import AutosaveWriter, autosave_path
+from icas.segmentimg.formats.folder_classes import write_listed_classes
 from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage
 from icas.segmentimg.session.prefetch import Prefetcher
@@ -155,6 +157,7 @@ class Session:
         self.errors: dict[int, str] = {}
         """Why an image could not be opened, by index."""
         self._opener, self._saves, self._ahead = opener, (saves, portable_names), ahead
+        self._class_edits: list[tuple[Palette, dict[PaintClass, PaintClass]]] = []
         self._saved: set[int] = set()
         self._left_out: dict[str, None] = {}
         self._save_errors: dict[int, str] = {}
@@ -180,6 +183,7 @@ class Session:
                 return None
             if opened is not None:
                 self.store.images[self.index] = opened
+                self._edit_classes(opened)
                 self._left_out.update(dict.fromkeys(opened.left_out))
         return self.store.images.get(self.index)
 
@@ -219,6 +223,25 @@ class Session:
         self.store.autosave(self.index, force=True)
         return files
 
+    def change_classes(self, palette: Palette, changed: dict[PaintClass, PaintClass]) -> None:
+        """Continue with other classes in all images, and list them in the output folders.
+
+        `changed`: new names and colors of present classes. IcasError where a list cannot be
+        written; the classes are changed all the same.
+        """
+        self._class_edits.append((palette, changed))
+        self._opener = replace(self._opener, palette=palette)
+        for opened in self.store.images.values():
+            self._edit_classes(opened)
+        for out in sorted({picture.out for picture in self.pictures}):
+            write_listed_classes(out, palette)
+
+    def _edit_classes(self, opened: OpenImage) -> None:
+        """Apply the class edits made since an image was opened."""
+        for palette, changed in self._class_edits[opened.class_edits :]:
+            opened.change_classes(palette, changed)
+        opened.class_edits = len(self._class_edits)
+
     def tick(self) -> str:
         """Autosave and evict if it is time; a message if an autosave failed, else ""."""
         return self.store.tick(self.index)
@@ -242,8 +265,11 @@ class Session:
     def _open(self, index: int) -> OpenImage:
         """Open an image; what was painted in this session is restored in any case."""
         again = index in self.store.written
+        edits = len(self._class_edits)
         opener = replace(self._opener, resume=True) if again else self._opener
-        return opener.open(self.pictures[index])
+        opened = opener.open(self.pictures[index])
+        opened.class_edits = edits
+        return opened
 
     def _prefetch(self) -> None:
         """Open the current image, then the next, the previous, and those further on."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from icas.cli.console import Console
-from icas.common.errors import IcasError
+from icas.common.errors import IcasError, UsageError
 from icas.io.reading import Image
-from icas.segmentimg.document.palette import Palette
+from icas.segmentimg.document.palette import PaintClass, Palette
 from icas.segmentimg.render.canvas import Shape
 from icas.segmentimg.segmenters import segmenter_class
 from icas.segmentimg.session.open import OpenImage
@@ -18,6 +18,7 @@ from icas.segmentimg.templates.files import TemplateSet
 from icas.segmentimg.templates.paint import TemplatePaint
 from icas.segmentimg.windows import panels
 from icas.segmentimg.windows.annotation_views import ANNOTATION_VIEWS, ANNOTATIONS, AnnotationView
+from icas.segmentimg.windows.class_entry import ClassEntry, moved
 from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider, action_of, help_rows
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
 from icas.segmentimg.windows.panels import help_over, notice
@@ -49,6 +50,8 @@ class Controller:
         self._to_close: set[str] = set()
         self._drawn: dict[str, object] = {}
         self._first_row = 0
+        self._entry: ClassEntry | None = None
+        self._dragged_class: int | None = None
         self._help = self._debug = self._colors_closed = self._quit_asked = False
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="icas-templates")
         self._search: tuple[OpenImage, Future[TemplatePaint]] | None = None
@@ -62,6 +65,8 @@ class Controller:
             self._handle_annotation(self._view, event)
         elif isinstance(event, Closed):
             self._handle_closed(event.window)
+        elif isinstance(event, Key) and self._entry is not None:
+            self._type(self._entry, event.name)
         elif isinstance(event, Key):
             action = action_of(event.name)
             if action is not None:
@@ -155,7 +160,7 @@ class Controller:
             self._view.close()
         if isinstance(self._view, AnnotationView):
             self._to_close.update(self._view.windows)
-        self._view, self._debug = None, False
+        self._view, self._debug, self._entry = None, False, None
 
     def _handle_annotation(self, view: AnnotationView, event: Event) -> None:
         if isinstance(event, Key):
@@ -185,13 +190,67 @@ class Controller:
 
     def _handle_palette(self, event: Mouse) -> None:
         classes = self._classes
+        cells = [*classes, panels.ADD]
         if event.kind == "wheel":
-            last = max(0, panels.rows_of_classes(classes) - panels.MAX_ROWS)
+            last = max(0, panels.rows_of_classes(cells) - panels.MAX_ROWS)
             self._first_row = min(max(self._first_row - event.wheel, 0), last)
-        elif event.kind in ("down", "double"):
-            index = panels.class_under(event.x, event.y, self._first_row, classes)
-            if index is not None:
-                self._tool.color = classes[index].color
+            return
+        index = panels.class_under(event.x, event.y, self._first_row, cells)
+        if event.kind in ("down", "double") and index is not None:
+            self._entry, self._dragged_class = None, None
+            if index == len(classes):
+                self._add_class()
+                return
+            self._tool.color = classes[index].color
+            if event.button == "right":
+                self._edit_class()
+            elif event.button == "left":
+                self._dragged_class = index
+        elif event.kind == "up":
+            start, self._dragged_class = self._dragged_class, None
+            if None not in (start, index) and start != index and index != len(classes):
+                self._change_classes(moved(classes, start or 0, index or 0))
+
+    def _type(self, entry: ClassEntry, key: str) -> None:
+        """Handle a key while a class is typed."""
+        if key == "escape":
+            self._entry = None
+        elif key != "enter":
+            self._entry = entry.typed(key)
+        else:
+            try:
+                classes, typed = entry.entered()
+            except UsageError as error:
+                self.say(str(error))
+                return
+            self._entry = None
+            before = entry.classes[entry.place : entry.place + 1]
+            self._change_classes(classes, dict.fromkeys(before, typed))
+            self._tool.color = typed.color
+
+    def _change_classes(
+        self, classes: Palette, changed: dict[PaintClass, PaintClass] | None = None
+    ) -> None:
+        """Continue with other classes in all images."""
+        if isinstance(self._view, PaintingView):
+            self._view.close()
+        self._palette = classes
+        try:
+            self._session.change_classes(classes, changed or {})
+        except IcasError as error:
+            self.say(f"classes not listed: {error}", warn=True)
+        if isinstance(self._view, PaintingView):
+            self._view.show(self._view.viewport)
+
+    def _add_class(self) -> None:
+        self._colors_closed = False
+        self._entry = ClassEntry(self._classes, len(self._classes))
+
+    def _edit_class(self) -> None:
+        colors = [entry.color for entry in self._classes]
+        if self._tool.color in colors:
+            self._colors_closed = False
+            self._entry = ClassEntry.of(self._classes, colors.index(self._tool.color))
 
     def _act(self, action: str, key: str) -> None:
         if action == "color":
@@ -333,6 +392,7 @@ class Controller:
             details,
             view is not None and view.opened.unsaved,
             1 if view is None else view.opened.document.current_object(self._tool.color),
+            None if self._entry is None else self._entry.text,
         )
 
 
@@ -347,5 +407,7 @@ _COMMANDS: dict[str, Callable[[Controller], object]] = {
     "help": Controller._toggle_help,
     "debug": Controller._toggle_debug,
     "colors": Controller._show_colors,
+    "add_class": Controller._add_class,
+    "edit_class": Controller._edit_class,
     "escape": Controller._escape,
 }

@@ -87,6 +87,8 @@ PAINTING_KEYS = (
     Binding("color", tuple("123456789"), "colour 1 to 9"),
     Binding("new_object", ("i",), "start a new object of the selected class"),
     Binding("pick", ("k",), "continue the object under the pointer"),
+    Binding("add_class", ("l",), "add a class (also + in the colour window)"),
+    Binding("edit_class", ("m",), "rename or recolour the selected class"),
     Binding("opacity", ("o",), "change the opacity of the labels"),
     Binding("borders", ("e",), "toggle segment borders"),
     Binding("annotate", ("a",), "annotate again (grabcut and sam)"),

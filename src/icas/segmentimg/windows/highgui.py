@@ -25,6 +25,7 @@ MAX_FRAME = 64
 
 # codes of cv2.waitKeyEx; arrows differ by window system: Qt and GTK, Windows, macOS
 _KEY_NAMES = {
+    **dict.fromkeys((8, 127, 0xFF08), "backspace"),
     9: "tab",
     13: "enter",
     27: "escape",

@@ -108,6 +108,8 @@ CELL_WIDTH = (WIDTH - 2 * MARGIN) // COLUMNS
 FEW_SEGMENTS = 30
 MIN_SIZE = (240, 420)
 WAITING_FONT_SIZE = 17
+ADD = "+"
+"""Cell after those of the classes, which adds a class."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class PaletteStatus:
     unsaved: bool
     instance: int = 1
     """Object number of new paint."""
+    entry: str | None = None
+    """Text of a class that is being typed."""
 
 
 def rows_of_classes(classes: Sequence[object]) -> int:
@@ -136,7 +140,8 @@ def rows_of_classes(classes: Sequence[object]) -> int:
 
 def palette_image(status: PaletteStatus) -> Image:
     """(h, w, 3): the image of the window."""
-    shown = min(MAX_ROWS, rows_of_classes(status.classes))
+    rows = rows_of_classes([*status.classes, ADD])
+    shown = min(MAX_ROWS, rows)
     name = wrapped(status.name, WIDTH - 2 * MARGIN, FONT_SIZE)[:3]
     top = 2 * MARGIN + shown * CELL
     image = blank(WIDTH, top + 104 + 18 * (len(name) + len(status.details)))
@@ -144,13 +149,21 @@ def palette_image(status: PaletteStatus) -> Image:
         row = index // COLUMNS - status.first_row
         if 0 <= row < shown:
             _draw_cell(image, status, index, row)
-    if shown < rows_of_classes(status.classes):
+    row, column = divmod(len(status.classes), COLUMNS)
+    if row - status.first_row < shown:
+        place = (MARGIN + column * CELL_WIDTH + 8, MARGIN + (row - status.first_row) * CELL + 3)
+        write(image, place, ADD, FONT_SIZE + 3, DIM)
+    if shown < rows:
         write(image, (MARGIN, top - 12), "wheel: more colours", 10, DIM)
     chosen = status.classes[status.chosen]
-    _draw_swatch(image, MARGIN, top + 4, 34, chosen.color)
-    write(image, (MARGIN + 44, top + 4), chosen.name, FONT_SIZE + 2)
     rgb = ", ".join(map(str, chosen.color))
-    write(image, (MARGIN + 44, top + 23), f"object {status.instance}  ({rgb})", FONT_SIZE - 1, DIM)
+    title, under = chosen.name, f"object {status.instance}  ({rgb})"
+    if status.entry is not None:
+        title, under = f"{status.entry[-22:]}_", "name,rrggbb  Enter: ok, Esc: cancel"
+    _draw_swatch(image, MARGIN, top + 4, 34, chosen.color)
+    typing = status.entry is not None
+    write(image, (MARGIN + 44, top + 4), title, FONT_SIZE + 2, ACCENT if typing else FOREGROUND)
+    write(image, (MARGIN + 44, top + 23), under, FONT_SIZE - (3 if typing else 1), DIM)
     bright = (status.mode, f"image {status.number} of {status.pictures}")
     lines = [(line, FOREGROUND) for line in bright]
     lines += [(line, DIM) for line in (*name, *status.details)]
