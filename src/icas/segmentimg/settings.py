@@ -96,6 +96,13 @@ class SegmentSettings:
         default_text="24 colours",
         group=PAINTING,
     )
+    class_file: Path | None = option(
+        None,
+        "class names, some with colours: lines, a YAML list, or a COCO or YOLO file",
+        metavar="FILE",
+        group=PAINTING,
+        flag="--classes",
+    )
     templates: Path | None = option(
         None, "images of objects to find and paint", metavar="DIR", group=TEMPLATES
     )
@@ -167,6 +174,8 @@ class SegmentSettings:
         if "centres" in (self.save or ()) and "centres" not in segmenter_class(self.method).saves:
             names = [name for name in SEGMENTERS if "centres" in segmenter_class(name).saves]
             raise UsageError(f"--save centres goes with --method {', '.join(names)}")
+        if self.palette is not None and self.class_file is not None:
+            raise UsageError("--palette and --classes both list the classes: give one of them")
         for name in ("attentions", "segments", "masks", "template_threshold"):
             if getattr(self, name) is not None and self.templates is None:
                 raise UsageError(f"{flag_of(name)} goes with --templates")
@@ -213,8 +222,14 @@ class SegmentSettings:
 
     def classes(self) -> Palette:
         """The classes to paint with; UsageError if the palette cannot be read."""
-        from icas.segmentimg.document.palette import default_palette, read_palette
+        from icas.segmentimg.document.palette import (
+            default_palette,
+            palette_of_classes,
+            read_palette,
+        )
 
+        if self.class_file is not None:
+            return palette_of_classes(self.class_file)
         return default_palette() if self.palette is None else read_palette(self.palette)
 
     def template_set(self) -> TemplateSet:

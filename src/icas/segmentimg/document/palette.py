@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.common.errors import UnreadableImageError, UsageError
+from icas.dataset.class_lists import read_class_list
 from icas.io.formats import image_kind, os_reason, read_head
 from icas.io.reading import Image, read_image
 from icas.io.text import decode_text
@@ -315,6 +316,24 @@ def read_palette(path: str | Path) -> Palette:
         raise UsageError(f"palette {file} is neither an image nor a text file") from None
     except OSError as error:
         raise UsageError(f"cannot read palette {file}: {os_reason(error)}") from None
+
+
+def palette_of_classes(path: str | Path) -> Palette:
+    """Read classes from a list of another program; those without a color get the next free one."""
+    file = Path(path)
+    listed = read_class_list(file)
+    try:
+        named = [(class_name(entry.name), entry.color) for entry in listed]
+        colors = {name: color for name, color in named if color is not None}
+        taken = set(colors.values())
+        classes = []
+        for name, color in named:
+            color = color or free_color(taken)
+            taken.add(color)
+            classes.append(PaintClass(name, color))
+        return Palette(classes)
+    except UsageError as error:
+        raise UsageError(f"classes {file}: {error}") from None
 
 
 def _text_palette(text: str, name: str) -> Palette:
