@@ -85,25 +85,26 @@ clusterimg photos --method ssim --threshold 0.5 --reference archive --dst known
 clusterimg photos --method imagehash --threshold auto --reference archive --dst auto --json
 clusterimg undo known
 [decisions] video-frames:40
-clusterimg photos --threshold 0.7 --cache kept --dst sorted
+clusterimg photos --method imagehash --threshold 0.7 --cache kept --dst sorted
 for must-link 00000.jpg 00001.jpg|cannot-link 00004.jpg 00010.jpg --json|reject cluster_1|\
 list --json: clusterimg decide sorted %
 for again|parted --batch-size 12 --linkage average|sorted --resume --threshold 0.75: \
-clusterimg photos --cache kept --threshold 0.7 --dst %
+clusterimg photos --cache kept --method imagehash --threshold 0.7 --dst %
 py file = sorted(Path("again/result/cluster_0").iterdir())[0]
 py file.rename(file.parents[1] / "outliers" / file.name).name
 for --learn|forget 1|list: clusterimg decide again %
-for third|without --no-decisions: clusterimg photos --threshold 0.7 --cache kept --dst %
+for third|without --no-decisions: clusterimg photos --method imagehash --threshold 0.7 \
+--cache kept --dst %
 [recut] video-frames:40
-clusterimg photos --threshold 0.55 --dst levels
+clusterimg photos --method imagehash --threshold 0.55 --dst levels
 for 0.8 --dry-run|0.8|0.6 --json: clusterimg photos --dst levels --resume --threshold %
 for --dry-run -v||--at 0.75 --json: clusterimg split levels cluster_0 %
 for 0.55|0.3: clusterimg photos --dst levels --resume --threshold %
 clusterimg undo levels --json
 [undo] faces-orl:40
-clusterimg photos --threshold 0.8 --transfer move --dst moved
+clusterimg photos --method imagehash --threshold 0.8 --transfer move --dst moved
 for --dry-run -v|: clusterimg undo moved %
-clusterimg photos --threshold 0.8 --transfer hardlink --dst moved
+clusterimg photos --method imagehash --threshold 0.8 --transfer hardlink --dst moved
 for --overwrite|--resume: clusterimg photos --threshold 0.7 --transfer move --dst moved %
 clusterimg undo moved
 [stages] video-frames:45
@@ -112,15 +113,18 @@ for merged|exact --merge exact --threshold 0.15 --linkage average: clusterimg pa
 --dst %
 clusterimg undo parts
 [transfer] gtsrb-tracks:40
-for none|copy|hardlink|symlink: clusterimg photos --threshold 0.8 --transfer % --dst % -v
-for --dst dry --dry-run -v|--dst move -q: clusterimg photos --threshold 0.7 --transfer move %
+for none|copy|hardlink|symlink: clusterimg photos --method imagehash --threshold 0.8 \
+--transfer % --dst % -v
+for --dst dry --dry-run -v|--dst move -q: clusterimg photos --method imagehash --threshold 0.7 \
+--transfer move %
 [badinputs] badinputs/files:99 badinputs/names:99>photos/names
-clusterimg photos --threshold 0.9 --recursive --dst sorted
+clusterimg photos --method imagehash --threshold 0.9 --recursive --dst sorted
 clusterimg photos --method orb --threshold auto --isolate --max-pixels 1000000 --dst isolated
 py icas.find_images("photos"), icas.find_images("photos", recursive=True)
 py {file.name: attempt(icas.read_image, file) for file in sorted(Path("photos").iterdir())}
 [options] copies:60
-for --size 64x48 --hash-size 12|--method minhash --permutations 64 --grid 6 --corners 90 --seed 5|\
+for --method imagehash --size 64x48 --hash-size 12|\
+--method minhash --permutations 64 --grid 6 --corners 90 --seed 5|\
 --method orb --keypoints 80 --match-bits 60 --tolerance 0.2 --sample 30 --jobs 1|\
 --method orb --jobs 2|--method orb --jobs 2 --executor processes --no-cache|--no-report --json|\
 --method tm --scale 0.3 --memory 200MB --scratch .: clusterimg photos --dst "with %" %
@@ -138,7 +142,7 @@ for kmeans,hierarchy|gaussian,dbscan,hdbscan --batch-size 25: clusterimg photos 
 clusterimg train photos --out own.pt --epochs 2 --size 32 --dims 8
 for links --threshold 0.9|models: clusterimg photos --method deep --weights own.pt --dst %
 [python/results] video-frames:40
-py report = icas.cluster("photos", threshold=0.6, dst="sorted", jobs=1)
+py report = icas.cluster("photos", method="imagehash", threshold=0.6, dst="sorted", jobs=1)
 py report.files, report.labels, report.certificates, report.comparisons, report.members(0)
 py report.summary(), print(report._repr_html_())
 py report = icas.recut("sorted", 0.8)

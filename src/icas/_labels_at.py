@@ -51,7 +51,7 @@ def labels_at(tree: Forest | MergeTree, threshold: float) -> NDArray[Any]:
     >>> import icas
     >>> from skimage import data
     >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
-    >>> model = icas.ImageClusterer(threshold=0.4).fit(pictures)
+    >>> model = icas.ImageClusterer("imagehash", threshold=0.4).fit(pictures)
     >>> icas.labels_at(model.forest_, 0.9)
     array([ 0,  0, -1])
 

@@ -166,6 +166,24 @@ def test_python(photos, tmp_path):
     assert "hash_size" in icas.ImageClusterer(hash_size=16).get_params()
 
 
+def test_the_default_method_is_auto(photos, tmp_path, capsys):
+    dst = tmp_path / "sorted"
+    assert main([str(photos), "--dst", str(dst)]) == 0
+    line, hint, *_ = capsys.readouterr().out.splitlines()
+    assert line == "method orb (no network weights are given or installed)"
+    assert "clusterimg weights get mobilenet_v2" in hint
+    assert json.loads((dst / "run.json").read_text())["method"] == "orb"
+    assert icas.cluster(photos, dst=tmp_path / "other").method == "orb"
+    model = icas.ImageClusterer()
+    assert model.method == "auto"
+    assert model.fit(photos).n_clusters_ == 3
+    assert icas.features(photos).method == "orb"
+    for function in (icas.features, icas.pick_threshold):
+        assert inspect.signature(function).parameters["method"].default == "auto"
+    fixed = inspect.signature(icas.similarity_matrix).parameters["method"]
+    assert fixed.default == "orb"  # of two images only, on every machine
+
+
 DEEP_DEFAULTS = {
     "--model NAME": "that of --weights, else mobilenet_v2 if installed, else one trained on the",
     "--weights FILE": "downloaded by the library",

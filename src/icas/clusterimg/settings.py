@@ -17,6 +17,7 @@ from icas.clusterimg.methods import (
     AUTO,
     METHODS,
     check_supported,
+    is_auto,
     make_method,
     method_class,
     resolved,
@@ -31,7 +32,7 @@ from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import TIMEOUT, Isolation
 from icas.parallel.executors import EXECUTORS
 
-DEFAULT_METHOD = "imagehash"
+DEFAULT_METHOD = "auto"
 STAGES = ("all", "batch", "merge")
 MERGES = ("representatives", "exact")
 DEVICES = ("cpu", "cuda", "mps", "auto")
@@ -279,8 +280,9 @@ class ClusterSettings:
         if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
             raise UsageError(f"--threshold {self.threshold:g}: expected a number up to 1")
         check_device(self.device)
-        name = resolved(self.method or DEFAULT_METHOD, self.options)
-        check_supported(method_class(name), name, self.device)
+        if not self.takes_earlier_method:
+            name = resolved(self.method_name, self.options)
+            check_supported(method_class(name), name, self.device)
         if self.size is not None and self.scale is not None:
             raise UsageError("--size and --scale exclude each other: give one of them")
         if self.resume and self.overwrite:
@@ -315,6 +317,16 @@ class ClusterSettings:
                 f" models of {method.name!r} out"
             ) from None
 
+    @property
+    def method_name(self) -> str:
+        """`method`, or the default."""
+        return self.method or DEFAULT_METHOD
+
+    @property
+    def takes_earlier_method(self) -> bool:
+        """Whether the run continues an earlier one, and no other method is requested."""
+        return is_auto(self.method_name) and (self.resume or self.stage == "merge")
+
     def result_folder(self, source: Path) -> Path:
         """`dst`, or ``<source>_clustered`` beside the source."""
         return self.dst if self.dst is not None else beside(source, "_clustered")
@@ -325,7 +337,7 @@ class ClusterSettings:
 
     def make_method(self) -> Method:
         """The method with its options, `size` and `seed` among them."""
-        name = self.method or DEFAULT_METHOD
+        name = self.method_name
         options = dict(self.options)
         if self.size is not None:
             options["size"] = self.size

@@ -41,13 +41,20 @@ FORMS = {
 @pytest.mark.parametrize("container", [list, tuple, iter])
 def test_every_form_gives_the_same_clusters(form, container):
     images = container([FORMS[form](image) for image in (CUP, CAT, SMALL)])
-    assert icas.ImageClusterer(threshold=0.9).fit_predict(images).tolist() == [0, -1, 0]
+    assert icas.ImageClusterer(method="imagehash", threshold=0.9).fit_predict(images).tolist() == [
+        0,
+        -1,
+        0,
+    ]
 
 
 def test_a_series_of_paths(files):
     pandas = pytest.importorskip("pandas")
     series = pandas.Series(["cup.png", "small.png"], index=[7, 3])
-    assert icas.ImageClusterer(threshold=0.9).fit_predict(series).tolist() == [0, 0]
+    assert icas.ImageClusterer(method="imagehash", threshold=0.9).fit_predict(series).tolist() == [
+        0,
+        0,
+    ]
 
 
 def test_gray_forms():
@@ -67,7 +74,7 @@ def test_pil_images_are_turned_as_their_files_are(tmp_path):
 
 
 def test_one_label_for_each_file(files):
-    model = icas.ImageClusterer(threshold=0.9)
+    model = icas.ImageClusterer(method="imagehash", threshold=0.9)
     with pytest.warns(UserWarning, match=r"cannot read text.jpg .*, and 1 more: labelled -1"):
         labels = model.fit_predict(files)
     assert labels.tolist() == [0, -1, 0, -1, -1]
@@ -79,7 +86,7 @@ def test_one_label_for_each_file(files):
 
 
 def test_a_list_of_files_is_clustered_on_disk(files):
-    report = icas.cluster([*files, "cup.png"], threshold=0.9, dst="sorted")
+    report = icas.cluster([*files, "cup.png"], method="imagehash", threshold=0.9, dst="sorted")
     assert sorted(report.files) == ["cat.png", "cup.png", "small.png"]
     assert {one.file for one in report.unreadable} == {"text.jpg", "gone.png"}
     assert {path.name for path in Path("sorted/result/cluster_0").iterdir()} == {
@@ -88,7 +95,9 @@ def test_a_list_of_files_is_clustered_on_disk(files):
     }
     Path("other").mkdir()
     Image.fromarray(CUP).save("other/cup.png")
-    report = icas.cluster((Path("other/cup.png"), "cup.png"), threshold=0.9, dst="both")
+    report = icas.cluster(
+        (Path("other/cup.png"), "cup.png"), method="imagehash", threshold=0.9, dst="both"
+    )
     assert sorted(report.files) == ["cup.png", "other/cup.png"]
     assert report.clusters == 1
     for wrong, message in (
@@ -125,7 +134,12 @@ WRONG = {
     "large floats": ({}, [CUP.astype(float)], r"values outside \[0, 1\]"),
     "integers": ({}, [CUP.astype(np.int64)], "image 0 is int64"),
     "typing error": ({"hash_siz": 8}, [CUP], "unknown keyword hash_siz .* did you mean hash_size"),
-    "another's option": ({"keypoints": 8}, [CUP], "unknown keyword keypoints of method"),
+    "another's option": (
+        {"hash_size": 8},
+        [CUP],
+        "--hash-size is an option of method 'imagehash', and --method auto",
+    ),
+    "a wrong option": ({"method": "tm", "corners": 8}, [CUP], "unknown keyword corners of method"),
 }
 
 
@@ -148,7 +162,9 @@ def test_keywords_are_named_as_keywords(files):
 
 def test_a_report_becomes_a_table(files):
     pandas = pytest.importorskip("pandas")
-    table = icas.cluster(["cup.png", "small.png", "cat.png"], threshold=0.9, dst="x").to_pandas()
+    table = icas.cluster(
+        ["cup.png", "small.png", "cat.png"], method="imagehash", threshold=0.9, dst="x"
+    ).to_pandas()
     assert isinstance(table, pandas.DataFrame)
     assert list(table.columns) == ["file", "cluster", "representative", "label"]
     assert dict(zip(table.file, table.cluster, strict=True)) == {
@@ -160,7 +176,7 @@ def test_a_report_becomes_a_table(files):
 
 def test_processes_from_a_script_on_standard_input(files):
     script = (
-        "import icas\nmodel = icas.ImageClusterer(threshold=.9, executor='processes', jobs=2)\n"
+        "import icas\nmodel = icas.ImageClusterer('tm', .9, executor='processes', jobs=2)\n"
         "print(model.fit_predict(['cup.png', 'small.png']))\n"
     )
     done = subprocess.run(

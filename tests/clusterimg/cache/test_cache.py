@@ -127,7 +127,7 @@ def test_the_page_of_a_second_run_decodes_none_either(folder, tmp_path, read, mo
     pages = []
     for number in range(2):
         dst = tmp_path / str(number)
-        icas.cluster(folder, dst=dst, threshold=0.8, cache=tmp_path / "kept")
+        icas.cluster(folder, method="imagehash", dst=dst, threshold=0.8, cache=tmp_path / "kept")
         page = (dst / "report.html").read_text()
         pages.append(re.findall(r'<img src="[^"]*" width="\d+" height="\d+"', page))
         assert len(read) == 2 * 48  # features and thumbnails, once
@@ -147,15 +147,15 @@ def test_other_processes_read_what_is_missing(folder, tmp_path):
 
 def test_only_added_images_are_decoded(folder, tmp_path, read):
     kept = tmp_path / "kept"
-    icas.features(folder, cache=kept)
+    icas.features(folder, method="imagehash", cache=kept)
     for number in range(5):
         shutil.copy(folder / f"{number}-coffee.jpg", folder / f"{3 * number}-new.jpg")
     for path in folder.glob("*-new.jpg"):
         os.utime(path, ns=(10**18, 10**18 + 1))
     read.clear()
-    found = icas.features(folder, cache=kept)
+    found = icas.features(folder, method="imagehash", cache=kept)
     assert sorted(read) == sorted(f"{3 * number}-new.jpg" for number in range(5))
-    assert same(found, icas.features(folder))
+    assert same(found, icas.features(folder, method="imagehash"))
 
 
 def changed(folder: Path) -> None:
@@ -183,20 +183,20 @@ def same_size(folder: Path) -> None:
 @pytest.mark.parametrize("change", [changed, touched, renamed, same_size])
 def test_a_file_that_is_another_is_read_again(folder, tmp_path, read, change):
     kept = tmp_path / "kept"
-    icas.features(folder, cache=kept)
+    icas.features(folder, method="imagehash", cache=kept)
     read.clear()
     change(folder)
-    found = icas.features(folder, cache=kept)
+    found = icas.features(folder, method="imagehash", cache=kept)
     assert len(read) == 1
-    assert same(found, icas.features(folder))
+    assert same(found, icas.features(folder, method="imagehash"))
     read.clear()
-    icas.features(folder, cache=kept)
+    icas.features(folder, method="imagehash", cache=kept)
     assert read == []
 
 
 def test_a_file_just_changed_is_not_kept(folder, tmp_path, read):
     kept = tmp_path / "kept"
-    icas.features(folder, cache=kept)
+    icas.features(folder, method="imagehash", cache=kept)
     just, whole = folder / "1-coffee.jpg", folder / "2-coffee.jpg"
     os.utime(just, ns=(0, time.time_ns()))
     coarse = time.time_ns() // 10**9 * 10**9  # of a file system that keeps whole seconds
@@ -204,7 +204,7 @@ def test_a_file_just_changed_is_not_kept(folder, tmp_path, read):
     os.utime(folder / "3-coffee.jpg", ns=(0, time.time_ns() + 10**15))  # a clock that ran ahead
     for _ in range(2):
         read.clear()
-        icas.features([just, whole, folder / "3-coffee.jpg"], cache=kept)
+        icas.features([just, whole, folder / "3-coffee.jpg"], method="imagehash", cache=kept)
         assert len(read) == 3
 
 
@@ -235,9 +235,9 @@ def test_what_is_read_is_kept_though_the_run_ends_in_the_middle(
     with monkeypatch.context() as patch:
         patch.setattr(decoding, "read_image", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            icas.features(folder, cache=tmp_path / "kept", jobs=1)
+            icas.features(folder, method="imagehash", cache=tmp_path / "kept", jobs=1)
     read.clear()
-    icas.features(folder, cache=tmp_path / "kept")
+    icas.features(folder, method="imagehash", cache=tmp_path / "kept")
     assert len(read) <= 48 - 24
 
 
@@ -262,9 +262,9 @@ def test_names_need_not_be_text(folder, tmp_path, read):
         pytest.skip("every name is text here")
     name = os.fsdecode(b"caf\xe9 \xff.jpg")
     (folder / "1-coffee.jpg").rename(folder / name)
-    first = icas.features(folder, cache=tmp_path / "kept")
+    first = icas.features(folder, method="imagehash", cache=tmp_path / "kept")
     read.clear()
-    assert same(icas.features(folder, cache=tmp_path / "kept"), first)
+    assert same(icas.features(folder, method="imagehash", cache=tmp_path / "kept"), first)
     assert read == []
 
 
@@ -365,14 +365,14 @@ def test_features_by_an_object_of_ones_own_are_not_kept(folder, tmp_path):
 
 
 def test_what_a_smaller_limit_refuses_does_not_come_from_the_cache(folder, tmp_path):
-    icas.features(folder, cache=tmp_path / "kept")
-    found = icas.features(folder, cache=tmp_path / "kept", max_pixels=1000)
+    icas.features(folder, method="imagehash", cache=tmp_path / "kept")
+    found = icas.features(folder, method="imagehash", cache=tmp_path / "kept", max_pixels=1000)
     assert (len(found), len(found.unreadable)) == (0, 48)
 
 
 def test_arrays_are_not_kept(tmp_path):
     images = [np.zeros((20, 20, 3), np.uint8)] * 3
-    icas.features(images, cache=tmp_path / "kept")
+    icas.features(images, method="imagehash", cache=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
@@ -409,19 +409,23 @@ def test_a_finished_run_is_cut_with_another_cache(folder, tmp_path):
 
 def test_from_python(folder, tmp_path):
     own = Path(os.environ[places.VARIABLE])
-    icas.features(folder)
-    icas.cluster(folder, threshold=0.9, dst=tmp_path / "a", cache=False)
+    icas.features(folder, method="imagehash")
+    icas.cluster(folder, method="imagehash", threshold=0.9, dst=tmp_path / "a", cache=False)
     assert not own.exists()
-    report = icas.cluster(folder, threshold=0.9, dst=tmp_path / "b", cache_size="3MB")
+    report = icas.cluster(
+        folder, method="imagehash", threshold=0.9, dst=tmp_path / "b", cache_size="3MB"
+    )
     assert report.settings["cache_size"] == 3_000_000
-    icas.features(folder, cache=True)
+    icas.features(folder, method="imagehash", cache=True)
     assert own.is_dir()
     with pytest.raises(icas.UsageError, match="--cache-size"):
-        icas.cluster(folder, threshold=0.9, dst=tmp_path / "c", cache_size="little")
+        icas.cluster(
+            folder, method="imagehash", threshold=0.9, dst=tmp_path / "c", cache_size="little"
+        )
 
 
 def test_an_estimator_uses_it(folder, tmp_path, read):
-    model = icas.ImageClusterer(threshold=0.8, cache=tmp_path / "kept")
+    model = icas.ImageClusterer(method="imagehash", threshold=0.8, cache=tmp_path / "kept")
     first = model.fit_predict(folder)
     read.clear()
     assert np.array_equal(model.fit_predict(folder), first)
@@ -446,7 +450,7 @@ def test_info_and_clear(folder, tmp_path, capsys):
     assert run("cache", "info", "--cache", kept) == 0
     assert "features of 0 images" in capsys.readouterr().out
     assert not kept.exists()
-    icas.features(folder, cache=kept)
+    icas.features(folder, method="imagehash", cache=kept)
     icas.features(folder, method="tm", cache=kept)
     assert run("cache", "info", "--cache", kept, "--json") == 0
     told = json.loads(capsys.readouterr().out)

@@ -165,7 +165,8 @@ def test_thresholds_gives_the_table_of_all(photos, tmp_path, capsys):
     assert [row[0] for row in table] == sorted((row[0] for row in table), reverse=True)
     for threshold, links, clusters, clustered, *_ in table:
         main(["-q", "--src", str(photos), "--dst", str(tmp_path / f"{threshold}"), "--json",
-              "--threshold", str(threshold), "--transfer", "none", "--no-report"])  # fmt: skip
+              "--method", "imagehash", "--threshold", str(threshold), "--transfer", "none",
+              "--no-report"])  # fmt: skip
         told = json.loads(capsys.readouterr().out)
         assert (told["clusters"], told["images"] - told["outliers"]) == (clusters, clustered)
         found = (tmp_path / f"{threshold}" / "similarities" / "batch_0.csv").read_text()

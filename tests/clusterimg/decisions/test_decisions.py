@@ -46,7 +46,9 @@ def cache(tmp_path):
 @pytest.fixture
 def result(own_photos, tmp_path, cache):
     """A result of three clusters of four, cluster_0 the astronauts, and two outliers."""
-    icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "result", cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "result", cache=cache
+    )
     return tmp_path / "result"
 
 
@@ -104,8 +106,8 @@ def test_the_functions_are_the_actions_of_decide(result, cache):
 def test_the_next_run_follows_what_was_decided(result, own_photos, tmp_path, cache, capsys):
     icas.decide(result, "must-link", "moon.png", "page.png")
     icas.decide(result, "cannot-link", "coffee-1.png", "result/cluster_1/coffee-3.png")
-    assert main([str(own_photos), "--threshold", "0.8", "--dst", str(tmp_path / "b"),
-                 "--cache", str(cache)]) == 0  # fmt: skip
+    assert main([str(own_photos), "--method", "imagehash", "--threshold", "0.8",
+                 "--dst", str(tmp_path / "b"), "--cache", str(cache)]) == 0  # fmt: skip
     said = capsys.readouterr().out
     assert "constraints: 2 stored constraints apply to these images\n" in said
     assert together(tmp_path / "b", "moon.png", "page.png")
@@ -117,7 +119,9 @@ def test_the_next_run_follows_what_was_decided(result, own_photos, tmp_path, cac
 
 def test_without_decisions_nothing_is_looked_into(own_photos, tmp_path, cache, monkeypatch):
     monkeypatch.setattr(remembering, "content_of", lambda *_: pytest.fail("looked into a file"))
-    report = icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "a", cache=cache)
+    report = icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "a", cache=cache
+    )
     assert "decisions" not in report.as_dict()
     assert not (cache / NAME).exists()
 
@@ -206,7 +210,9 @@ def test_no_decisions_leaves_them_out(result, own_photos, tmp_path, cache):
 def test_batch_folders_follow_decisions_and_count_more_when_merged(result, own_photos, cache):
     icas.decide(result, "cannot-link", "coffee-1.png", "coffee-2.jpg")
     parts, merged = result.parent / "parts", result.parent / "merged"
-    icas.cluster(own_photos, threshold=0.8, dst=parts, stage="batch", cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=parts, stage="batch", cache=cache
+    )
     found = {path.name: path for path in (parts / "batches").rglob("coffee-*")}
     assert found["coffee-1.png"].parent != found["coffee-2.jpg"].parent
     one = found["coffee-2.jpg"]
@@ -221,7 +227,9 @@ def test_a_recut_follows_decisions(result, own_photos, tmp_path, cache):
     icas.decide(result, "must-link", "moon.png", "page.png")
     report = icas.recut(result, 0.8)
     assert report.afterwards["decisions"] == {"together": 1, "apart": 1}
-    fresh = icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "b", cache=cache)
+    fresh = icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "b", cache=cache
+    )
     assert clusters(result) == clusters(tmp_path / "b")
     assert dict(zip(report.files, report.labels.tolist(), strict=True)) == dict(
         zip(fresh.files, fresh.labels.tolist(), strict=True)
@@ -235,8 +243,8 @@ def test_a_recut_of_a_run_that_knew_the_decision_is_as_the_run(result, own_photo
     icas.decide(result, "must-link", "moon.png", "page.png")
     icas.decide(result, "cannot-link", "rocket-1.png", "rocket-3.png")
     low, high = tmp_path / "low", tmp_path / "high"
-    icas.cluster(own_photos, threshold=0.5, dst=low, cache=cache)
-    icas.cluster(own_photos, threshold=0.9, dst=high, cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.5, dst=low, cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.9, dst=high, cache=cache)
     icas.recut(low, 0.9)
     assert clusters(low) == clusters(high)
     assert (low / "certificate.csv").read_text() == (high / "certificate.csv").read_text()
@@ -245,7 +253,7 @@ def test_a_recut_of_a_run_that_knew_the_decision_is_as_the_run(result, own_photo
 def test_a_split_leaves_together_what_was_decided(result, own_photos, tmp_path, cache):
     icas.decide(result, "must-link", "moon.png", "page.png")
     icas.decide(result, "must-link", "moon.png", "coffee-1.png")
-    icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "b", cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "b", cache=cache)
     number = clusters(tmp_path / "b")["moon.png"]
     icas.split(tmp_path / "b", number)
     assert together(tmp_path / "b", "moon.png", "page.png", "coffee-1.png")
@@ -270,7 +278,7 @@ def test_what_is_together_in_a_row_is_so_also_where_the_one_between_is_not(resul
     icas.decide(result, "must-link", "page.png", "rocket-1.png")
     (own_photos / "page.png").unlink()
     dst, cache = result.parent / "b", result.parent / "cache"
-    report = icas.cluster(own_photos, threshold=0.8, dst=dst, cache=cache)
+    report = icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=dst, cache=cache)
     assert together(dst, "moon.png", "rocket-1.png")
     assert report.decisions == {"together": 2, "apart": 0}
 
@@ -282,7 +290,9 @@ def test_what_is_together_in_a_row_is_so_also_where_the_one_between_is_not(resul
 def test_images_are_found_under_every_name(transfer, own_photos, tmp_path, cache, monkeypatch):
     dst = tmp_path / "r"
     sources = {path.name: path for path in own_photos.iterdir()}
-    icas.cluster(own_photos, threshold=0.8, dst=dst, transfer=transfer, cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=dst, transfer=transfer, cache=cache
+    )
     names = ["rocket-1.png", str(sources["rocket-1.png"].absolute())]
     if transfer != "none":
         place = next((dst / "result").rglob("rocket-1.png"))
@@ -303,7 +313,7 @@ def test_unknown_and_ambiguous_names_are_wrong_usage(tmp_path, cache, photos, ca
     (source / "result" / "cluster_0").mkdir(parents=True)
     shutil.copy(photos / "moon.png", source / "result" / "cluster_0" / "astronaut-1.png")
     dst = tmp_path / "r"
-    icas.cluster(source, threshold=0.8, dst=dst, recursive=True, cache=cache)
+    icas.cluster(source, method="imagehash", threshold=0.8, dst=dst, recursive=True, cache=cache)
     for name in ("nobody.png", "cluster_0", "../moon.png"):
         assert main(["decide", str(dst), "must-link", name, "page.png"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
@@ -347,9 +357,11 @@ def test_names_that_are_no_text(photos, tmp_path, cache, capsys):
     shutil.copy(photos / "moon.png", source / strange)
     shutil.copy(photos / "page.png", source / "page.png")
     place = tmp_path / os.fsdecode(b"cach\xe9")
-    icas.cluster(source, threshold=0.9, dst=tmp_path / "a", cache=place)
+    icas.cluster(source, method="imagehash", threshold=0.9, dst=tmp_path / "a", cache=place)
     icas.decide(tmp_path / "a", "must-link", strange, "page.png", cache=place)
-    report = icas.cluster(source, threshold=0.9, dst=tmp_path / "b", cache=place)
+    report = icas.cluster(
+        source, method="imagehash", threshold=0.9, dst=tmp_path / "b", cache=place
+    )
     assert report.clusters == 1
     assert main(["decide", str(tmp_path / "a"), "list", "--cache", str(place), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["decisions"][0]["sides"] == [[strange, "page.png"]]
@@ -363,7 +375,9 @@ def test_files_moved_by_hand_are_decisions(transfer, own_photos, tmp_path, cache
     dst, again = tmp_path / "r", tmp_path / "again"
     kept = tmp_path / "kept"
     shutil.copytree(own_photos, kept)
-    icas.cluster(own_photos, threshold=0.8, dst=dst, transfer=transfer, cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=dst, transfer=transfer, cache=cache
+    )
     tree = dst / "result"
     (tree / "my own").mkdir()
     for old, new in (
@@ -375,7 +389,7 @@ def test_files_moved_by_hand_are_decisions(transfer, own_photos, tmp_path, cache
         (tree / old).rename(tree / new)
     assert main(["decide", str(dst), "--learn"]) == 0
     assert "learned: astronaut-3.png moved out of cluster_0" in capsys.readouterr().out
-    icas.cluster(kept, threshold=0.8, dst=again, cache=cache)
+    icas.cluster(kept, method="imagehash", threshold=0.8, dst=again, cache=cache)
     assert together(again, "astronaut-3.png", "coffee-1.png", "coffee-2.jpg", "coffee-3.png")
     assert together(again, "astronaut-1.png", "astronaut-2.jpg", "astronaut-10.bmp")
     assert not together(again, "astronaut-1.png", "astronaut-3.png")
@@ -391,7 +405,9 @@ def test_after_learning_a_recut_and_undo_know_the_new_places(own_photos, tmp_pat
     before = {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in own_photos.iterdir()
     }
-    icas.cluster(own_photos, threshold=0.8, dst=dst, transfer="move", cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=dst, transfer="move", cache=cache
+    )
     tree = dst / "result"
     (tree / "cluster_0" / "astronaut-3.png").rename(tree / "cluster_1" / "a.png")
     icas.decide(dst, "learn")
@@ -428,7 +444,7 @@ def test_files_alike_are_told_apart_by_their_content(photos, tmp_path, cache):
         shutil.copy(photos / name.replace("10.bmp", "1.png"), source)
         os.utime(source / name, ns=(10**18, 10**18))
     dst = tmp_path / "r"
-    icas.cluster(source, threshold=0.8, dst=dst, cache=cache)
+    icas.cluster(source, method="imagehash", threshold=0.8, dst=dst, cache=cache)
     tree = dst / "result"
     (tree / "new").mkdir()
     for number, name in enumerate(("astronaut-10.bmp", "coffee-10.bmp", "rocket-10.bmp")):
@@ -451,7 +467,7 @@ def test_a_moved_source_with_several_like_it_is_not_guessed(photos, tmp_path, ca
         shutil.copy(photos / name, source / name)
         os.utime(source / name, ns=(10**18, 10**18))
     dst = tmp_path / "r"
-    icas.cluster(source, threshold=0.2, dst=dst, transfer="move", cache=cache)
+    icas.cluster(source, method="imagehash", threshold=0.2, dst=dst, transfer="move", cache=cache)
     tree = dst / "result"
     (tree / "new").mkdir()
     for number, path in enumerate(sorted(tree.rglob("*.bmp"))):
@@ -765,7 +781,9 @@ def test_real_pictures_in_batches_of_twenty(data, tmp_path, cache):
     found = icas.find_images(data / "faces-umist", recursive=True)[:60]
     for number, path in enumerate(found):
         shutil.copy(path, source / f"{number}{path.suffix}")
-    first = icas.cluster(source, threshold=0.55, dst=tmp_path / "a", cache=cache, batch_size=20)
+    first = icas.cluster(
+        source, method="imagehash", threshold=0.55, dst=tmp_path / "a", cache=cache, batch_size=20
+    )
     assert first.clusters > 0
     rejected = set(first.members(0))
     icas.decide(tmp_path / "a", "reject", "cluster_0")

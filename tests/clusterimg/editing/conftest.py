@@ -102,7 +102,8 @@ sys.exit(cli.main(sys.argv[2:]))
 
 def made_at(source: Path, dst: Path, threshold: float = 0.5, **settings) -> Path:
     """A result of `source` in `dst`."""
-    icas.cluster(source, dst=dst, threshold=threshold, **settings)
+    given = {"method": "imagehash", "threshold": threshold, **settings}
+    icas.cluster(source, dst=dst, **given)
     return dst
 
 

@@ -67,7 +67,12 @@ def test_batches_are_cut_along_their_forest(photos, tmp_path, merge, tools):
     assert tools.files_below(out / "batches") == before
     if merge == "exact":
         fresh = icas.cluster(
-            photos, dst=tmp_path / "fresh", threshold=threshold, batch_size=4, merge=merge
+            photos,
+            method="imagehash",
+            dst=tmp_path / "fresh",
+            threshold=threshold,
+            batch_size=4,
+            merge=merge,
         )
         assert np.array_equal(fresh.labels, report.labels)
         assert (tmp_path / "fresh/certificate.csv").read_bytes() == (
@@ -200,7 +205,9 @@ def test_kill_9_loses_nothing(photos, tmp_path, step, tools):
 def test_overwrite_knows_the_new_places(result, tools):
     icas.recut(result, tools.thresholds(result)[-1])
     source = result.parent / "photos"
-    icas.cluster(source, dst=result, threshold=0.9, recursive=True, overwrite=True)
+    icas.cluster(
+        source, method="imagehash", dst=result, threshold=0.9, recursive=True, overwrite=True
+    )
     fresh = tools.made_at(source, result.parent / "fresh", 0.9, recursive=True)
     assert comparable(tools, result) == comparable(tools, fresh)
 
@@ -379,12 +386,12 @@ def test_the_sample_is_kept(tmp_path, photos, tools):
     assert len(sample) == 14
     assert len(sample.links) == 91
     assert (np.diff(sample.links.similarity) <= 0).all()
-    matrix = icas.similarity_matrix(photos)
+    matrix = icas.similarity_matrix(photos, method="imagehash")
     places = [
         sorted(path.name for path in photos.iterdir()).index(f) for f in sample.features.files
     ]
     assert len(places) == len(set(places))
-    order = icas.features(photos).files
+    order = icas.features(photos, method="imagehash").files
     rows = np.array([order.index(file) for file in sample.features.files])
     links = sample.links
     assert np.allclose(matrix[rows[links.a], rows[links.b]], links.similarity)
@@ -394,7 +401,9 @@ def test_a_real_set_at_another_threshold(data, tmp_path, tools):
     images = data / "gtsrb-tracks" / "images"
     out = tools.made_at(images, tmp_path / "out", 0.8, transfer="hardlink")
     report = icas.recut(out, 0.9)
-    fresh = icas.cluster(images, dst=tmp_path / "fresh", threshold=0.9, transfer="hardlink")
+    fresh = icas.cluster(
+        images, method="imagehash", dst=tmp_path / "fresh", threshold=0.9, transfer="hardlink"
+    )
     assert np.array_equal(report.labels, fresh.labels)
     assert comparable(tools, out) == comparable(tools, tmp_path / "fresh")
 

@@ -57,7 +57,7 @@ def interrupted(own_photos, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(transfer, "_transfer", deadly)
             with pytest.raises(Killed):
-                icas.cluster(own_photos, dst=dst, threshold=0.8, jobs=1, **how)
+                icas.cluster(own_photos, dst=dst, method="imagehash", threshold=0.8, jobs=1, **how)
         return dst
 
     return make
@@ -66,7 +66,9 @@ def interrupted(own_photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("transfer_by", ["copy", "move", "hardlink", "symlink"])
 @pytest.mark.parametrize("after", [0, 5, 13])
 def test_it_ends_as_if_nothing_had_happened(interrupted, own_photos, tmp_path, transfer_by, after):
-    icas.cluster(own_photos, dst=tmp_path / "whole", threshold=0.8, transfer="copy")
+    icas.cluster(
+        own_photos, method="imagehash", dst=tmp_path / "whole", threshold=0.8, transfer="copy"
+    )
     whole = tree(tmp_path / "whole")
     dst = interrupted(after, transfer=transfer_by)
     report = icas.cluster(own_photos, dst=dst, threshold=0.8, transfer=transfer_by, resume=True)
@@ -101,7 +103,7 @@ def test_nothing_is_read_or_compared_again(interrupted, own_photos, monkeypatch)
 
 def test_a_stage_of_batches_goes_on_too(interrupted, own_photos, tmp_path):
     how = {"stage": "batch", "batch_size": 7}
-    icas.cluster(own_photos, dst=tmp_path / "whole", threshold=0.8, **how)
+    icas.cluster(own_photos, dst=tmp_path / "whole", method="imagehash", threshold=0.8, **how)
     dst = interrupted(5, **how)
     icas.cluster(own_photos, dst=dst, threshold=0.8, resume=True, **how)
     assert tree(dst) == tree(tmp_path / "whole")
@@ -149,7 +151,7 @@ def test_what_a_kill_before_the_plan_left_is_no_result(own_photos, tmp_path):
     (dst / ".icas" / "prepared" / "similarities").mkdir(parents=True)
     (dst / ".icas" / "prepared" / "similarities" / "merge.csv").write_text("half")
     (dst / ".icas" / "lock").write_text("{}")
-    icas.cluster(own_photos, dst=dst, threshold=0.8)
+    icas.cluster(own_photos, method="imagehash", dst=dst, threshold=0.8)
     assert not (dst / ".icas" / "prepared").exists()
     assert (dst / "clusters.csv").exists()
 
@@ -169,7 +171,7 @@ def test_a_run_that_is_taken_back_is_not_gone_on_with(interrupted, own_photos, c
 
 def test_overwriting_that_was_interrupted_begins_anew(own_photos, tmp_path, monkeypatch):
     dst = tmp_path / "out"
-    icas.cluster(own_photos, dst=dst, threshold=0.8)
+    icas.cluster(own_photos, method="imagehash", dst=dst, threshold=0.8)
     whole = tree(dst)
 
     def half(root, recorded):
@@ -180,8 +182,9 @@ def test_overwriting_that_was_interrupted_begins_anew(own_photos, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(destination, "remove_files", half)
         with pytest.raises(Killed):
-            icas.cluster(own_photos, dst=dst, threshold=0.8, overwrite=True)
-    assert main([str(own_photos), "--dst", str(dst), "--threshold", "0.8", "--resume"]) == 0
+            icas.cluster(own_photos, method="imagehash", dst=dst, threshold=0.8, overwrite=True)
+    words = ["--method", "imagehash", "--threshold", "0.8"]
+    assert main([str(own_photos), "--dst", str(dst), *words, "--resume"]) == 0
     assert tree(dst) == whole
 
 
@@ -240,7 +243,7 @@ def test_a_second_run_is_told_who_is_at_work(own_photos, tmp_path, monkeypatch, 
         return real(*args)
 
     monkeypatch.setattr(transfer, "transfer_all", meanwhile)
-    icas.cluster(own_photos, dst=dst, threshold=0.8)
+    icas.cluster(own_photos, method="imagehash", dst=dst, threshold=0.8)
     err = capsys.readouterr().err
     assert "was interrupted" not in err
     assert err.count(f"another clusterimg process uses {dst} (process {os.getpid()} on") == 2

@@ -1,4 +1,4 @@
-"""A+B: laws of the fused similarity, whole runs with it, and --method auto."""
+"""A+B: laws of the fused similarity, and whole runs with it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from icas.clusterimg.data.featureset import concatenate
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.features.extraction import Reading
 from icas.clusterimg.linking.tiles import all_links
-from icas.clusterimg.methods import choose, make_method, method_class
+from icas.clusterimg.methods import make_method, method_class
 from icas.clusterimg.methods.fusion_scale import Scale, curves
 from icas.common.errors import UsageError
 from icas.io.reading import read_image
-from icas.onnx import weights
 
 PAIRS = ["orb+tm", "ssim+imagehash", "minhash+orb+tm"]
 RANDOM = {"model": "squeezenet1_0", "weights": "random", "size": (64, 64)}
@@ -283,58 +282,6 @@ def test_the_vectors_of_deep_help_to_find_candidates(torch, crowd):
     assert not make_method("deep", **RANDOM).sketched
     describe = method.sketch(features, 0)
     assert describe(features).shape[1] > features.arrays["0.vectors"].shape[1]
-
-
-# auto
-
-
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Installs a file of weights that no network is in."""
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "weights"))
-
-    def install():
-        path = tmp_path / "weights" / "mobilenet_v2.onnx"
-        path.parent.mkdir()
-        path.write_bytes(b"")
-        return path
-
-    return install
-
-
-def test_auto_takes_a_network_if_there_is_one(installed):
-    assert choose({}).method == "orb"
-    assert "clusterimg weights get mobilenet_v2 (14 MB)" in choose({}).hint
-    assert choose({"weights": "any.onnx"}).method == "deep+orb"
-    assert make_method("Auto", keypoints=20).keypoints == 20
-    path = installed()
-    assert choose({}).method == "deep+orb"
-    assert make_method("auto").parts[0].weights == path
-    assert make_method("deep+orb").with_installed_weights().weights == path
-    assert make_method("deep").with_installed_weights().weights == path
-    assert make_method("deep", model="resnet18").with_installed_weights().weights is None
-    assert make_method("orb+deep").parts[1].needs_training
-
-
-def test_a_run_says_which_method_and_why(installed, crowd, tmp_path, capsys):
-    flags = ["--method", "auto", "--threshold", "auto", "--dry-run", "--dst", str(tmp_path / "out")]
-    assert main(["--src", str(crowd), *flags]) == 0
-    out = capsys.readouterr().out
-    assert "method orb (no network weights are given or installed)\n" in out
-    assert "for better clusters, install a network: clusterimg weights get mobilenet_v2" in out
-
-
-def test_auto_uses_candidates_where_all_pairs_take_long(installed, crowd, tmp_path, capsys):
-    dst = tmp_path / "out"
-    flags = ["--method", "auto", "--threshold", "0.2", "--dst", str(dst), "--transfer", "none"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("icas.clusterimg.pipeline.steps.MOST_SECONDS", 0)
-        patch.setattr("icas.clusterimg.pipeline.steps.CANDIDATES", 20)
-        assert main(["--src", str(crowd), *flags, "--no-report"]) == 0
-    out = capsys.readouterr().out
-    assert "candidates: 20 per image, because comparing all pairs of 48 images takes" in out
-    assert "recall" in out
-    assert json.loads((dst / "run.json").read_text())["candidates"]["k"] == 20
 
 
 def test_the_class_of_a_fusion_is_made_once():

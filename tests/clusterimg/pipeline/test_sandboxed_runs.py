@@ -156,7 +156,13 @@ def test_a_picture_that_breaks_only_the_page_is_left_out_of_it(
 ) -> None:
     """The file changes while images are compared: the page would be its first reader."""
     report = icas.cluster(
-        own_photos, dst=tmp_path / "out", executor="processes", jobs=1, cache=False, threshold=0.8
+        own_photos,
+        method="imagehash",
+        dst=tmp_path / "out",
+        executor="processes",
+        jobs=1,
+        cache=False,
+        threshold=0.8,
     )
     from icas.cli.console import Console
     from icas.clusterimg.html.thumbnails import make_thumbnails

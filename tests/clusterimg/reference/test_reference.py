@@ -51,6 +51,7 @@ def folders(photos, tmp_path):
 def look_up(folders, tmp_path, **given):
     new, archive = folders
     given = {"transfer": "none", "report": False, "dst": tmp_path / "out", **given}
+    given = {"method": "imagehash", **given}
     return icas.cluster(new, reference=archive, **given)
 
 
@@ -178,7 +179,7 @@ def test_features_beyond_the_memory_give_the_same(folders):
 
 def test_the_nearest_is_the_greatest_of_the_matrix(folders):
     new, archive = folders
-    a, b = icas.features(new), icas.features(archive)
+    a, b = (icas.features(folder, "imagehash") for folder in (new, archive))
     values = icas.similarity_matrix(a, b)
     assert nearest(ImageHash(), a, b).tolist() == values.argmax(axis=1).tolist()
     assert nearest(ImageHash(), a[:0], b).tolist() == []
@@ -258,7 +259,16 @@ def test_the_reference_is_only_read(folders, tmp_path, transfer):
 
 def test_the_command_says_how_many_and_the_summary_comes_last(folders, tmp_path, capsys):
     new, archive = folders
-    words = ["--src", str(new), "--reference", str(archive), "--threshold", "0.85"]
+    words = [
+        "--src",
+        str(new),
+        "--reference",
+        str(archive),
+        "--method",
+        "imagehash",
+        "--threshold",
+        "0.85",
+    ]
     words += ["--dst", str(tmp_path / "out")]
     assert main([*words, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -273,7 +283,9 @@ def test_the_command_says_how_many_and_the_summary_comes_last(folders, tmp_path,
 
 
 def test_without_a_reference_nothing_is_told_of_one(photos, tmp_path):
-    report = icas.cluster(photos, dst=tmp_path / "out", threshold=0.85, transfer="none")
+    report = icas.cluster(
+        photos, method="imagehash", dst=tmp_path / "out", threshold=0.85, transfer="none"
+    )
     assert report.matches == ()
     assert report.reference is None
     assert "reference" not in json.loads((tmp_path / "out" / "run.json").read_text())
@@ -312,7 +324,7 @@ def test_files_below_the_source_are_not_of_the_reference(folders, tmp_path, caps
     new, archive = folders
     shutil.move(new, archive / "new")
     words = ["--src", str(archive / "new"), "--reference", str(archive), "--recursive"]
-    words += ["--threshold", "0.85", "--dst", str(archive / "out")]
+    words += ["--method", "imagehash", "--threshold", "0.85", "--dst", str(archive / "out")]
     for attempt in ([], ["--overwrite"]):  # the second time the result lies in the reference
         assert main([*words, *attempt]) == 0
         out = capsys.readouterr().out
@@ -325,7 +337,12 @@ def test_a_reference_inside_the_source_is_no_part_of_it(folders, tmp_path, capsy
     new, archive = folders
     shutil.move(archive, new / "archive")
     words = ["--src", str(new), "--reference", str(new / "archive"), "--recursive"]
-    assert main([*words, "--threshold", "0.85", "--dst", str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            [*words, "--method", "imagehash", "--threshold", "0.85", "--dst", str(tmp_path / "out")]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "source: skipped 4 images that belong to the reference folder inside it" in out
     assert "5 of 10 images match the reference" in out
@@ -383,7 +400,16 @@ def test_what_cannot_be_read_of_the_reference_is_listed_by_its_whole_path(
     (archive / "broken.jpg").write_bytes(b"no picture")
     (archive / "notes.bin").write_bytes(b"\0\1\2")
     (new / "broken.jpg").write_bytes(b"no picture either")
-    words = ["--src", str(new), "--reference", str(archive), "--threshold", "0.85"]
+    words = [
+        "--src",
+        str(new),
+        "--reference",
+        str(archive),
+        "--method",
+        "imagehash",
+        "--threshold",
+        "0.85",
+    ]
     assert main([*words, "--dst", str(tmp_path / "out")]) == 3
     assert "10 images, 2 clusters, 5 outliers, 3 unreadable" in capsys.readouterr().out
     table = {row["file"] for row in rows(tmp_path / "out" / "unreadable.csv")}
@@ -436,8 +462,17 @@ def test_recursive_goes_into_both_and_names_have_slashes(folders, tmp_path):
 
 def test_results_of_earlier_runs_inside_the_reference_are_told(folders, tmp_path, capsys):
     new, archive = folders
-    icas.cluster(archive, dst=archive / "sorted", threshold=0.85)
-    words = ["--src", str(new), "--threshold", "0.85", "--dry-run", "--recursive"]
+    icas.cluster(archive, method="imagehash", dst=archive / "sorted", threshold=0.85)
+    words = [
+        "--src",
+        str(new),
+        "--method",
+        "imagehash",
+        "--threshold",
+        "0.85",
+        "--dry-run",
+        "--recursive",
+    ]
     assert main([*words, "--reference", str(archive)]) == 0
     assert "results of earlier runs in it are skipped (sorted)" in capsys.readouterr().out
     assert main([*words, "--reference", str(archive / "sorted")]) == 0
@@ -446,7 +481,7 @@ def test_results_of_earlier_runs_inside_the_reference_are_told(folders, tmp_path
 
 def test_overwrite_never_removes_an_image_of_the_reference(folders, tmp_path):
     new, archive = folders
-    icas.cluster(archive, dst=tmp_path / "sorted", threshold=0.85)
+    icas.cluster(archive, method="imagehash", dst=tmp_path / "sorted", threshold=0.85)
     with pytest.raises(ConflictError, match="would remove"):
         icas.cluster(
             new, reference=tmp_path / "sorted", dst=tmp_path / "sorted", recursive=True,

@@ -51,7 +51,8 @@ class AskedPair:
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> report = icas.cluster("photos", threshold=0.95, dst="sorted", cache="kept")
+    >>> how = {"method": "imagehash", "threshold": 0.95}
+    >>> report = icas.cluster("photos", **how, dst="sorted", cache="kept")
     >>> session = icas.ask("sorted")
     >>> pair = next(iter(session))
     >>> sorted([pair.a, pair.b]), pair.together, pair.images
@@ -92,7 +93,8 @@ class AskSession:
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> report = icas.cluster("photos", threshold=0.95, dst="sorted", cache="kept")
+    >>> how = {"method": "imagehash", "threshold": 0.95}
+    >>> report = icas.cluster("photos", **how, dst="sorted", cache="kept")
     >>> session = icas.ask("sorted")
     >>> for pair in session:
     ...     session.answer(False)
@@ -271,7 +273,8 @@ def ask(dst: str | Path, *, cache: str | Path | None = None) -> AskSession:
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cropped.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> report = icas.cluster("photos", threshold=0.95, dst="sorted", cache="kept")
+    >>> how = {"method": "imagehash", "threshold": 0.95}
+    >>> report = icas.cluster("photos", **how, dst="sorted", cache="kept")
     >>> report.clusters
     0
     >>> session = icas.ask("sorted")

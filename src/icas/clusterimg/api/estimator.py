@@ -25,9 +25,10 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.features.embeddings import Vectors, embeddings_in, features_of_embeddings
 from icas.clusterimg.features.inputs import Inputs, features_of, image_items
 from icas.clusterimg.graph.forest import Labels, spanning_forest
-from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods import AUTO, is_auto, make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.settings import MERGES, check_scale, threshold_of
+from icas.clusterimg.pipeline.steps import candidates_for
+from icas.clusterimg.settings import DEFAULT_METHOD, MERGES, check_scale, threshold_of
 from icas.clusterimg.thresholds.auto import auto, sample_of
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
@@ -43,8 +44,8 @@ class ImageClusterer:
 
     Parameters
     ----------
-    method : str, default "imagehash"
-        As for `icas.cluster`. Embeddings need ``deep``, ``auto`` or the default.
+    method : str, default "auto"
+        As for `icas.cluster`. Embeddings need ``deep`` or ``auto``.
     threshold : float or {"auto"}, default "auto"
         Minimum similarity of linked images, at most 1. ``auto`` estimates it from the images.
     batch_size : int, default as many as fit 2 GB of features, at most 10,000
@@ -56,7 +57,8 @@ class ImageClusterer:
         components so that in each cluster every pair, or the mean of all pairs, reaches the
         threshold.
     candidates : int, default all
-        Number of most promising images that each image is compared with (orb, ssim, tm).
+        Number of most promising images that each image is compared with (orb, ssim, tm). Default
+        with ``method="auto"``: 50 where comparing all pairs takes over a minute.
     scale : float, optional
         Factor by which images are resized, 0.001 to 100.
     recursive : bool, default False
@@ -87,6 +89,8 @@ class ImageClusterer:
         higher threshold.
     medoids_ : (clusters,) int64 ndarray
         Index of the medoid of each cluster: the image most similar to the others.
+    method_ : str
+        Method used: that of `method`, or the one that ``auto`` chose.
     threshold_ : float
         Threshold used; NaN with clustering models.
     models_ : tuple of ModelGroups
@@ -138,7 +142,7 @@ class ImageClusterer:
 
     def __init__(
         self,
-        method: str = "imagehash",
+        method: str = DEFAULT_METHOD,
         threshold: float | str = "auto",
         *,
         batch_size: int | None = None,
@@ -170,7 +174,6 @@ class ImageClusterer:
         self._options = options
 
     _own = tuple(name for name in inspect.signature(__init__).parameters if name != "self")[:-1]
-    _default_method = inspect.signature(__init__).parameters["method"].default
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return all parameters by name, including the options of the method.
@@ -254,13 +257,16 @@ class ImageClusterer:
             check_scale(self.scale)
         source, vectors = _images_or_embeddings(X)
         method = self._method() if vectors is None else self._method_of_embeddings()
-        method = self._clusterer(method, threshold).method
+        method = self._clusterer(method, threshold, self.candidates).method
         with start_workers(self.executor, self.jobs, self.scheduler) as workers:
             features = self._features(method, source, vectors, workers)
-            clusterer = self._clusterer(method, threshold)
+            most = self.candidates
+            if most is None and is_auto(self.method):
+                most = candidates_for(method, len(features))
+            clusterer = self._clusterer(method, threshold, most)
             if isinstance(threshold, str) and clusterer.threshold is not None:
                 number = auto(sample_of(method, features, None, workers), method).threshold
-                clusterer = self._clusterer(method, number)
+                clusterer = self._clusterer(method, number, most)
             size = self._batch_size(clusterer, features, embedded=vectors is not None)
             parts = split(len(features), size)
             batches = ((features[part], None) for part in parts)
@@ -271,6 +277,7 @@ class ImageClusterer:
         links = inputs.links(found.links())
         forest = spanning_forest(found.count, [found.trees()], clusterer.floor)
         self.labels_: Labels = inputs.labels(found.labels)
+        self.method_ = method.name
         self.threshold_ = np.nan if clusterer.threshold is None else clusterer.threshold
         self.models_ = tuple(clusterer.models)
         self.links_: NDArray[Any] = links.structured()
@@ -309,7 +316,7 @@ class ImageClusterer:
         >>> import icas
         >>> from skimage import data
         >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
-        >>> icas.ImageClusterer(threshold=0.9).fit_predict(pictures)
+        >>> icas.ImageClusterer().fit_predict(pictures)
         array([ 0,  0, -1])
         """
         self.fit(X, y)
@@ -321,7 +328,7 @@ class ImageClusterer:
 
     def _method_of_embeddings(self) -> Method:
         """deep without a network and, unless requested, without whitening."""
-        if str(self.method).casefold() not in ("deep", "auto", self._default_method):
+        if str(self.method).casefold() not in ("deep", AUTO):
             raise UsageError(
                 f"method {self.method!r} compares images, not embeddings: use method='deep', or"
                 " give images as a list of arrays of shape (h, w) or (h, w, 3)"
@@ -364,8 +371,10 @@ class ImageClusterer:
         if len(names) and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = names
 
-    def _clusterer(self, method: Method, threshold: float | str) -> Clusterer:
-        return make_clusterer(method, threshold, self.linkage, candidates=self.candidates)
+    def _clusterer(
+        self, method: Method, threshold: float | str, candidates: int | None
+    ) -> Clusterer:
+        return make_clusterer(method, threshold, self.linkage, candidates=candidates)
 
     def _batch_size(self, clusterer: Clusterer, features: FeatureSet, *, embedded: bool) -> int:
         size = self.batch_size

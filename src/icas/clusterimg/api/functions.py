@@ -18,7 +18,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.editing.resume import resume
 from icas.clusterimg.features.inputs import features_of, fitted_together, image_items
 from icas.clusterimg.linking.tiles import all_links, tiles
-from icas.clusterimg.methods import make_method, method_class
+from icas.clusterimg.methods import METHODS, is_auto, make_method, method_class
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.results.report import ClusterReport
@@ -51,9 +51,10 @@ def cluster(
     dst : str or Path, optional
         Result folder. Default: ``<src>_clustered`` beside the source; for files, ``src`` is their
         common folder.
-    method : str, default "imagehash"
+    method : str, default "auto"
         ``imagehash``, ``ssim``, ``minhash``, ``orb``, ``tm`` or ``deep``; several, such as
-        ``deep+orb``; or ``auto``. Not case-sensitive.
+        ``deep+orb``; or ``auto``: ``deep+orb`` if `weights` or `model` is given or weights are
+        installed, else ``orb``. Not case-sensitive.
     threshold : float or {"auto", "pick"}, optional
         Minimum similarity of linked images, at most 1. ``auto`` estimates it from the folder,
         ``pick`` opens a window to choose it. Default: ``pick`` if a terminal and a display are
@@ -87,7 +88,8 @@ def cluster(
         ``complete`` and ``average`` split a component so that in each cluster every pair, or the
         mean of all pairs, reaches the threshold.
     candidates : int, default all
-        Number of most promising images that each image is compared with (orb, ssim, tm).
+        Number of most promising images that each image is compared with (orb, ssim, tm). Default
+        with ``method="auto"``: 50 where comparing all pairs takes over a minute.
     transfer : {"copy", "move", "hardlink", "symlink", "none"}
         How images are transferred to the result; ``none`` writes only the tables.
     keep_batches : bool, default False
@@ -184,7 +186,7 @@ def cluster(
     ...     picture.save(f"photos/{name}.jpg")
     ...     picture.resize((90, 60)).save(f"photos/{name}-small.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", jobs=1)
+    >>> report = icas.cluster("photos", threshold="auto", dst="sorted", jobs=1)
     >>> report.summary()
     '5 images, 2 clusters, 1 outlier, 0 unreadable -> sorted'
     >>> report.members(0)
@@ -192,8 +194,8 @@ def cluster(
     >>> sorted(path.name for path in Path("sorted/result").iterdir())
     ['cluster_0', 'cluster_1', 'outliers']
     """
-    known = {*keywords_of(ClusterSettings), *keywords_of(method_class(method or DEFAULT_METHOD))}
-    check_keywords(settings, known - {"options"}, "icas.cluster")
+    known = {*keywords_of(ClusterSettings), *_options_of(method or DEFAULT_METHOD)} - {"options"}
+    check_keywords(settings, known, "icas.cluster")
     given = make_settings(dst=dst, method=method, threshold=threshold, **settings)
     console = Console(warnings=progress, bars=progress)
     if isinstance(src, (str, Path)):
@@ -202,6 +204,12 @@ def cluster(
         raise UsageError("resume and stage='merge' need a folder, not a list of files")
     folder, files = _listed(src)
     return pipeline.run(folder, given, console, files)
+
+
+def _options_of(method: str) -> set[str]:
+    """Names of the options of a method; for ``auto`` of all."""
+    methods = METHODS if is_auto(method) else (method,)
+    return {name for one in methods for name in keywords_of(method_class(one))}
 
 
 def _listed(items: Iterable[str | Path]) -> tuple[Path, list[Path]]:
@@ -358,7 +366,7 @@ def make_settings(**given: Any) -> ClusterSettings:
         own["size"] = size_of(own["size"])
     options = {name: value for name, value in given.items() if name not in known}
     settings = ClusterSettings(**own, options=options)
-    if options or settings.stage != "merge":
+    if not settings.takes_earlier_method:
         settings.make_method()  # unknown options fail before work starts
     return settings
 
@@ -378,7 +386,7 @@ def make_method_from(method: str, options: dict[str, Any]) -> Method:
 
 def checked_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
     """`options` from user input as the constructor of the method takes them."""
-    check_keywords(options, keywords_of(method_class(method)), f"method {method!r}")
+    check_keywords(options, _options_of(method), f"method {method!r}")
     if options.get("size") is not None:
         return {**options, "size": size_of(options["size"])}
     return options
@@ -394,7 +402,7 @@ def linking(method: Method) -> Method:
 
 def features(
     images: str | Path | Iterable[Any],
-    method: str = "imagehash",
+    method: str = DEFAULT_METHOD,
     *,
     recursive: bool = False,
     scale: float | None = None,
@@ -414,8 +422,8 @@ def features(
     images : str or Path, iterable of paths, or iterable of uint8 ndarray
         A folder, files, or images of shape (h, w, 3), RGB, or (h, w), gray. Unreadable files are
         skipped and listed in ``.unreadable``.
-    method : str, default "imagehash"
-        As for `icas.cluster`.
+    method : str, default "auto"
+        As for `icas.cluster`. ``.method`` of the result names the method used.
     recursive : bool, default False
         Include sub-folders of a folder.
     scale : float, optional
@@ -524,8 +532,8 @@ def links(
     --------
     >>> import icas
     >>> from skimage import data
-    >>> features = icas.features([data.coffee(), data.coffee()[::2, ::2], data.camera()])
-    >>> found = icas.links(features, threshold=0.9)
+    >>> pictures = [data.coffee(), data.coffee()[::2, ::2], data.camera()]
+    >>> found = icas.links(icas.features(pictures, method="tm"), threshold=0.99)
     >>> found[["a", "b"]].tolist()
     [(0, 1)]
     >>> found.dtype.names
@@ -538,7 +546,7 @@ def links(
 def similarity_matrix(
     a: FeatureSet | str | Path | Iterable[Any],
     b: FeatureSet | str | Path | Iterable[Any] | None = None,
-    method: str = "imagehash",
+    method: str = "orb",
     *,
     jobs: int | None = None,
     **options: Any,
@@ -551,8 +559,9 @@ def similarity_matrix(
         Images of the rows, as for `icas.features`.
     b : FeatureSet, folder, or iterable of paths or uint8 ndarray, default `a`
         Images of the columns.
-    method : str, default "imagehash"
-        Method for images that are not yet a FeatureSet.
+    method : str, default "orb"
+        Method for images that are not yet a FeatureSet. Similarities of ``deep`` and of several
+        methods depend on all images of `a` and `b`; with the default only on the two compared.
     jobs : int, default all cores
         Number of workers. The result does not depend on it.
     **options

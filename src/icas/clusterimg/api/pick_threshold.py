@@ -49,7 +49,7 @@ def pick_threshold(
     ----------
     src : FeatureSet, folder, or iterable of paths or uint8 ndarray
         The images, as for `icas.features`.
-    method : str, default "imagehash"
+    method : str, default "auto"
         Method for images that are not yet a FeatureSet.
     start : float, optional
         Initial threshold, at most 1. Default: that of ``threshold="auto"``.

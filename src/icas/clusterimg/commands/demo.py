@@ -16,7 +16,7 @@ from icas.clusterimg.commands.flags import add_method, discover_methods, take_co
 from icas.clusterimg.evaluation.scores import Evaluation, evaluate
 from icas.clusterimg.pipeline.pipeline import run
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.settings import ClusterSettings
+from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings
 from icas.common.errors import ConflictError
 from icas.io.files import table, write_whole
 from icas.io.reading import Image, as_image, resize, write_image
@@ -136,13 +136,13 @@ def _parser() -> CommandParser:
     parser = CommandParser("clusterimg demo", text, examples=(("clusterimg demo", ""),))
     where = "folder for images and result (default: icas-demo, or icas-demo-2, ...)"
     parser.add_value(OUTPUT, "--dst", type=Path, metavar="DIR", help=where)
-    add_method(parser, "orb")
+    add_method(parser, DEFAULT_METHOD)
     return parser
 
 
 def _demo(given: dict[str, Any]) -> int:
     console, _ = take_console(given)
-    run_demo(given.get("dst") or free_folder(), given.get("method", "orb"), console)
+    run_demo(given.get("dst") or free_folder(), given.get("method", DEFAULT_METHOD), console)
     return 0
 
 

@@ -47,7 +47,7 @@ main = PROGRAM.main
 TEXT = "Sort a folder of mixed images into folders of similar images."
 EXAMPLES: Rows = (
     ("clusterimg --src photos --method orb", ""),
-    ("clusterimg photos --threshold 0.85 --dst near-copies --transfer hardlink", ""),
+    ("clusterimg photos --method imagehash --threshold 0.85 --dst near-copies", ""),
     ("clusterimg photos --reference archive --dst known", ""),
     ("clusterimg photos --method ssim --stage batch --dst parts", ""),
     ("clusterimg parts --stage merge --dst sorted", "after editing the folders by hand"),

@@ -30,6 +30,7 @@ from icas.clusterimg.evaluation.scores import CurvePoint, curve, match_labels, r
 from icas.clusterimg.features.inputs import extract
 from icas.clusterimg.graph.forest import Forest, spanning_forest
 from icas.clusterimg.linking.tiles import links_within, tile_count
+from icas.clusterimg.methods import choose, is_auto
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.common.errors import IcasError, UsageError
@@ -117,6 +118,7 @@ def write_curve(
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: choose a file name that ends in .png")
     truth = read_labels(labels) if labels is not None else None
+    choice = choose(options).lines() if is_auto(method) else ()
     linked = linking(make_method_from(method, options))
     with (
         console.show_logging(),
@@ -147,6 +149,8 @@ def write_curve(
         _save(out, content)
     if plot is not None:
         _save(plot, _plot(points, links, len(features), linked.name))
+    for line in choice:
+        console.line(line)
     console.line(_last_line(points, len(features), [path for path in (out, plot) if path]))
     for entry in features.unreadable:
         console.warn(f"unreadable: {entry.file}: {entry.reason}")
@@ -216,7 +220,7 @@ def _parser() -> CommandParser:
     sample = "images to sample; 0 = all (default: 1000 images)"
     add(INPUT, "--sample", type=int, metavar="N", help=sample)
     add(INPUT, "--seed", type=int, metavar="N", help="random seed for sampling (default: 0)")
-    flags.add_method(parser, "imagehash")
+    flags.add_method(parser, DEFAULT_METHOD)
     size = "resize images to this size in pixels (default: the method's)"
     add(METHOD, "--size", type=ArgumentType(parse_size), metavar="WxH", help=size)
     out = "write the table as CSV (default: print it)"

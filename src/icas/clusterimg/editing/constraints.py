@@ -167,7 +167,7 @@ def must_link(dst: str | Path, a: str, b: str, *, cache: str | Path | None = Non
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[:, 300:]).save("photos/spoon.jpg")
-    >>> settings = {"threshold": 0.9, "dst": "sorted", "cache": "kept"}
+    >>> settings = {"method": "imagehash", "threshold": 0.9, "dst": "sorted", "cache": "kept"}
     >>> icas.cluster("photos", **settings).clusters
     0
     >>> report = icas.must_link("sorted", "cup.jpg", "spoon.jpg")
@@ -217,7 +217,7 @@ def cannot_link(
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cropped.jpg")
-    >>> settings = {"threshold": 0.6, "dst": "sorted", "cache": "kept"}
+    >>> settings = {"method": "imagehash", "threshold": 0.6, "dst": "sorted", "cache": "kept"}
     >>> icas.cluster("photos", **settings).labels.tolist()
     [0, 0]
     >>> report = icas.cannot_link("sorted", "cup.jpg", "cropped.jpg")
@@ -265,7 +265,7 @@ def reject(dst: str | Path, cluster: str | int, *, cache: str | Path | None = No
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cropped.jpg")
-    >>> settings = {"threshold": 0.6, "dst": "sorted", "cache": "kept"}
+    >>> settings = {"method": "imagehash", "threshold": 0.6, "dst": "sorted", "cache": "kept"}
     >>> icas.cluster("photos", **settings).labels.tolist()
     [0, 0]
     >>> report = icas.reject("sorted", 0)
@@ -321,7 +321,8 @@ def decide(
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.camera()).save("photos/man.jpg")
-    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", cache="kept")
+    >>> how = {"method": "imagehash", "threshold": 0.9}
+    >>> report = icas.cluster("photos", **how, dst="sorted", cache="kept")
     >>> report = icas.must_link("sorted", "cup.jpg", "man.jpg")
     >>> print(*icas.decide("sorted", "list").lines())
     ... # doctest: +ELLIPSIS

@@ -359,7 +359,7 @@ def recut(
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cup-cropped.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> icas.cluster("photos", threshold=0.6, dst="sorted").labels.tolist()
+    >>> icas.cluster("photos", method="imagehash", threshold=0.6, dst="sorted").labels.tolist()
     [-1, 0, 0]
     >>> report = icas.recut("sorted", 0.99)
     >>> report.labels.tolist(), report.afterwards["recut"]

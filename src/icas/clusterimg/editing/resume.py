@@ -80,7 +80,8 @@ def _check_same_run(
     if str(source.resolve()) != summary["source"]:
         earlier = as_typed(summary["source"], source)
         raise UsageError(f"{root} is a result of {earlier}, not of {source}")
-    given = _given(replace(settings, method=settings.method or summary["method"]))
+    method = summary["method"] if settings.takes_earlier_method else settings.method
+    given = _given(replace(settings, method=method))
     recorded = {**summary["settings"], **summary["options"], "method": summary["method"]}
     for name, value in given.items():
         if value != recorded.get(name):

@@ -86,7 +86,7 @@ def split(
     >>> picture.save("photos/cup.jpg")
     >>> picture.resize((90, 60)).save("photos/cup-small.jpg")
     >>> picture.crop((30, 20, 600, 400)).save("photos/cup-cropped.jpg")
-    >>> icas.cluster("photos", threshold=0.6, dst="sorted").members(0)
+    >>> icas.cluster("photos", method="imagehash", threshold=0.6, dst="sorted").members(0)
     ('cup-cropped.jpg', 'cup-small.jpg', 'cup.jpg')
     >>> report = icas.split("sorted", 0)
     >>> report.members(0), report.members(-1)

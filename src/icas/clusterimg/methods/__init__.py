@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -55,6 +55,12 @@ class Choice:
     reason: str
     hint: str = ""
 
+    def lines(self) -> Iterator[str]:
+        """What is printed about it."""
+        yield f"method {self.method} ({self.reason})"
+        if self.hint:
+            yield self.hint
+
 
 def choose(options: Mapping[str, Any]) -> Choice:
     """``deep+orb`` if `options` give a network or one is installed, else ``orb``."""
@@ -72,7 +78,7 @@ def choose(options: Mapping[str, Any]) -> Choice:
 
 def is_auto(name: str) -> bool:
     """Whether the method is to be chosen; see `choose`."""
-    return name.casefold() == AUTO
+    return isinstance(name, str) and name.casefold() == AUTO
 
 
 def resolved(name: str, options: Mapping[str, Any]) -> str:
@@ -87,8 +93,23 @@ def make_method(name: str, **options: Any) -> Method:
     limits.
     """
     proper = resolved(name, options)
-    made: Method = construct(method_class(proper), proper, options)
+    cls = method_class(proper)
+    if is_auto(name):
+        _check_chosen(cls, proper, options)
+    made: Method = construct(cls, proper, options)
     return made.with_installed_weights() if is_auto(name) else made
+
+
+def _check_chosen(cls: type[Method], name: str, options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option of a method that ``auto`` did not choose."""
+    for option in set(options) - set(options_of(cls)):
+        for other in METHODS:
+            details = options_of(method_class(other)).get(option)
+            if details is not None:
+                raise UsageError(
+                    f"{details[1].flag_of(option)} is an option of method {other!r}, and --method"
+                    f" auto chose {name!r}: add --method {other}"
+                )
 
 
 def on_device(method: Method, device: str) -> Method:

@@ -25,7 +25,7 @@ from icas.clusterimg.methods.deep import Deep
 from icas.clusterimg.pipeline.source import Source
 from icas.clusterimg.reference.clustering import ReferenceFeatures
 from icas.clusterimg.results.saved import FeatureKeeper, earlier_run, method_of_run
-from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings
+from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.thresholds.auto import Picker, ThresholdChoice, choose_threshold
 from icas.clusterimg.thresholds.sample import Sample
 from icas.clusterimg.training.checkpoints import checkpoint_path
@@ -123,7 +123,7 @@ class RunContext:
 def choose_method(context: RunContext, source: Source) -> Method:
     """The method of the settings; when batches are merged that of the batch stage."""
     settings, earlier = context.settings, context.batch_stage
-    of_batches = earlier and settings.method is None
+    of_batches = earlier and settings.takes_earlier_method
     method = method_of_run(earlier) if of_batches else _method_of(context)
     if settings.scale is not None:
         method = with_common_scale(
@@ -137,11 +137,9 @@ def choose_method(context: RunContext, source: Source) -> Method:
 def _method_of(context: RunContext) -> Method:
     """The method of the settings, with an installed network if there is no trained one."""
     settings, console = context.settings, context.console
-    if is_auto(settings.method or DEFAULT_METHOD):
-        choice = choose(settings.options)
-        console.line(f"method {choice.method} ({choice.reason})")
-        if choice.hint:
-            console.line(choice.hint)
+    if is_auto(settings.method_name):
+        for line in choose(settings.options).lines():
+            console.line(line)
     method = settings.make_method()
     if _trained_network(context.source).exists():
         return method
@@ -158,19 +156,26 @@ def _trained_network(folder: Path) -> Path:
 
 def with_candidates(context: RunContext, method: Method, source: Source) -> RunContext:
     """Candidates where the method is chosen automatically and all pairs would take too long."""
-    settings, count = context.settings, len(source.images)
-    if not is_auto(settings.method or DEFAULT_METHOD):
+    settings, count, earlier = context.settings, len(source.images), context.batch_stage
+    if not is_auto(settings.method_name):
         return context
     if settings.candidates is not None or settings.reference is not None:
         return context
-    seconds = method.extractor.seconds_per_pair * count * (count - 1) / 2 / CORES
-    if seconds <= MOST_SECONDS or not method.extractor.sketched:
+    most = earlier["settings"].get("candidates") if earlier else candidates_for(method, count)
+    if most is None:
         return context
-    context.console.line(
-        f"candidates: {CANDIDATES} per image, because comparing all pairs of {count} images takes"
-        " over a minute"
-    )
-    return replace(context, settings=replace(settings, candidates=CANDIDATES))
+    reason = "as in the batch stage"
+    if not earlier:
+        reason = f"because comparing all pairs of {count} images takes over a minute"
+    context.console.line(f"candidates: {most} per image, {reason}")
+    return replace(context, settings=replace(settings, candidates=most))
+
+
+def candidates_for(method: Method, count: int) -> int | None:
+    """Candidates per image where comparing all pairs of `count` images takes over a minute."""
+    method = method.extractor
+    seconds = method.seconds_per_pair * count * (count - 1) / 2 / CORES
+    return CANDIDATES if seconds > MOST_SECONDS and method.sketched else None
 
 
 def with_linkage(context: RunContext, method: Method) -> RunContext:

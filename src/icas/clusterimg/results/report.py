@@ -104,7 +104,8 @@ class ClusterReport:
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()).resize((90, 60)).save("photos/cup-small.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", dry_run=True)
+    >>> how = {"method": "imagehash", "threshold": 0.9}
+    >>> report = icas.cluster("photos", **how, dst="sorted", dry_run=True)
     >>> report.files, report.labels.tolist()
     (('camera.jpg', 'cup-small.jpg', 'cup.jpg'), [-1, 0, 0])
     >>> report.clusters, report.outliers, report.members(-1)
@@ -213,7 +214,7 @@ class ClusterReport:
         >>> from skimage import data
         >>> Path("photos").mkdir()
         >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
-        >>> report = icas.cluster("photos", threshold=0.9, dst="sorted")
+        >>> report = icas.cluster("photos", method="imagehash", threshold=0.9, dst="sorted")
         >>> report.to_pandas()  # doctest: +SKIP
               file  cluster  representative label
         0  cup.jpg       -1            True  None

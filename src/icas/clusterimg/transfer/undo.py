@@ -142,7 +142,8 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
     >>> from skimage import data
     >>> Path("photos").mkdir()
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
-    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", transfer="move")
+    >>> how = {"method": "imagehash", "threshold": 0.9}
+    >>> report = icas.cluster("photos", **how, dst="sorted", transfer="move")
     >>> Path("photos/cup.jpg").exists()
     False
     >>> icas.undo("sorted").moved_back
