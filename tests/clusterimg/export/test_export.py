@@ -349,7 +349,7 @@ def test_overwrite_replaces_a_data_set_only(result, capsys):
         icas.export(result, "dataset", format="csv")
     icas.export(result, "dataset", format="csv", overwrite=True)
     assert files_below(Path("dataset")) == ["classes.csv", "dataset.csv", "left_out.csv"]
-    icas.cluster("photos", dst="other", threshold=0.9)
+    icas.cluster("photos", dst="other", method="imagehash", threshold=0.9)
     with pytest.raises(icas.ConflictError, match="is no data set of clusterimg export"):
         icas.export(result, "other", overwrite=True)
     Path("mine").mkdir()

@@ -116,7 +116,7 @@ def export(
     ...     picture = Image.fromarray(getattr(data, name)())
     ...     picture.save(f"photos/{name}.jpg")
     ...     picture.resize((90, 60)).save(f"photos/{name}-small.jpg")
-    >>> report = icas.cluster("photos", threshold=0.9, dst="sorted", jobs=1)
+    >>> report = icas.cluster("photos", threshold="auto", dst="sorted", jobs=1)
     >>> rows = "coffee.jpg,cup,image,1\\ncoffee-small.jpg,cup,image,1\\n"
     >>> size = Path("sorted/labels.csv").write_text("file,label,source,confidence\\n" + rows)
     >>> icas.export("sorted", "dataset").summary()
