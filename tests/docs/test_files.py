@@ -53,6 +53,7 @@ def results(in_workspace):
     levels = ("photos", "--dst", "levels", "--threshold")
     run("clusterimg", "photos", "--dst", "plain")
     run("clusterimg", "decide", "plain", "must-link", "moon.png", "page.png")
+    run("clusterimg", "label", "plain", "moon.png=sky")
     run("clusterimg", "photos", *orb)
     run("clusterimg", "decide", "plain", "forget", "all")
     run("clusterimg", "photos", "--reference", "archive", "--dst", "found")
@@ -66,6 +67,7 @@ TABLES = {
     "clusters.csv": "plain/clusters.csv",
     "certificate.csv": "plain/certificate.csv",
     "similarities/batch_0.csv … merge.csv": "some/similarities/merge.csv",
+    "labels.csv": "some/labels.csv",
     "unreadable.csv": "plain/unreadable.csv",
     "reference.csv": "found/reference.csv",
 }

@@ -38,6 +38,7 @@ from icas.dataset.image_labels import (
     ImageLabel,
     count_names,
 )
+from icas.io.files import as_typed
 from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, text
 from icas.parallel.executors import Workers, start_workers
@@ -362,7 +363,8 @@ class _Compared:
         similarity = compared(self.method, features, features, self.workers)
         given = [place for place, row in enumerate(rows.tolist()) if row in named]
         order = naming_order(similarity, count, given)
-        return tuple(self.paths[features.files[place]] for place in order)
+        root = self.result.root
+        return tuple(as_typed(self.paths[features.files[place]], root) for place in order)
 
     def spread(self) -> dict[str, ImageLabel]:
         """The names of all other images, with confidence."""

@@ -205,7 +205,7 @@ def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterRe
         written=True,
         names=read_image_labels(root),
     )
-    own = report.as_dict()
+    own = {*report.as_dict(), "names"}
     return replace(report, afterwards={key: run[key] for key in run if key not in own})
 
 

@@ -37,8 +37,8 @@ class ResultImages:
             raise being_undone(root)
         if phase != "done" or FOREST not in records:
             raise UsageError(
-                f"{root} has no finished clusters: constraints need the result of a finished run"
-                " without --stage batch or --reference"
+                f"{root} has no finished clusters: constraints and names need the result of a"
+                " finished run without --stage batch or --reference"
             )
         if unfinished is not None:
             raise ConflictError(

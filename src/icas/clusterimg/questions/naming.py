@@ -18,7 +18,8 @@ _SURVIVAL = 0.97
 _MOST_STEPS, _CONVERGED = 300, 1e-4
 _LEAST_SCALE, _LEAST_WEIGHT = 1e-6, 1e-12
 _LEAST = 1e-4
-_INTERCEPT, _BY_RATIO, _BY_REACH = -1.76, 1.044, 0.451
+_INTERCEPT, _COEFFICIENTS = -1.872, np.array([1.047, 0.514])
+"""Logistic regression of right names on the variables of `Spread`, from benchmarks/naming.py."""
 
 
 class Spread(NamedTuple):
@@ -30,10 +31,14 @@ class Spread(NamedTuple):
         Name of each image.
     confidence : (n,) float32
         Estimated share of such names that are right, 0 to 1; 1 for the named images.
+    variables : (n, 2) float64
+        What the estimate depends on: log ratio of the shares of walks that end at the name and at
+        the next one, log odds that a walk ends at a name at all.
     """
 
     names: list[object]
     confidence: NDArray[np.float32]
+    variables: NDArray[np.float64]
 
 
 def naming_order(
@@ -160,24 +165,20 @@ def spread_names(neighbours: Neighbours, named: Mapping[int, T]) -> Spread:
     columns = np.array([column[named[row]] for row in rows.tolist()])
     ends = _ends_of_walks(_steps(neighbours), rows, columns, len(kinds))
     chosen = ends.argmax(axis=1)
-    confidence = _share_right(ends)
+    variables = _evidence(ends)
+    odds = _INTERCEPT + variables @ _COEFFICIENTS
+    confidence = np.asarray(1 / (1 + np.exp(-odds)), np.float32)
     confidence[rows] = 1
-    return Spread([kinds[place] for place in chosen.tolist()], confidence)
+    return Spread([kinds[place] for place in chosen.tolist()], confidence, variables)
 
 
-def _share_right(ends: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Estimated share of right names by the shares of walks that end at each name.
-
-    Logistic regression on the ratio of the two largest shares and on their sum; fitted to image
-    sets with known classes, several methods and numbers of names (decision record 0025).
-    """
+def _evidence(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2) log ratio of the two largest shares of walks, and log odds that a walk ends at all."""
     total = ends.sum(axis=1)
     two = np.sort(ends, axis=1)[:, -2:]
     second = two[:, 0] if two.shape[1] == 2 else np.zeros(len(ends))
     ratio = np.log((two[:, -1] + _LEAST) / (second + _LEAST))
-    reach = np.log((total + _LEAST) / (1 - total + _LEAST))
-    odds = _INTERCEPT + _BY_RATIO * ratio + _BY_REACH * reach
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+    return np.stack([ratio, np.log((total + _LEAST) / (1 - total + _LEAST))], axis=1)
 
 
 def _steps(neighbours: Neighbours) -> Any:
