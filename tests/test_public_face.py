@@ -332,6 +332,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "must_link": lambda: icas.must_link("nowhere", "a.jpg", "b.jpg"),
     "paint_templates": lambda: icas.paint_templates(RGB, []),
     "pick_threshold": lambda: icas.pick_threshold("nowhere"),
+    "best": lambda: icas.best("nowhere"),
     "quality": lambda: icas.quality("nowhere"),
     "recut": lambda: icas.recut("nowhere", 1.5),
     "reject": lambda: icas.reject("nowhere", 0),

@@ -28,6 +28,7 @@ from .clusterimg.evaluation.scores import Evaluation as Evaluation, evaluate as 
 from .clusterimg.export.export import export as export
 from .clusterimg.export.report import ExportReport as ExportReport
 from .clusterimg.graph.forest import Forest as Forest
+from .clusterimg.quality.best import BestReport as BestReport, best as best
 from .clusterimg.quality.check import quality as quality
 from .clusterimg.quality.leaks import AuditReport as AuditReport, Leak as Leak, audit as audit
 from .clusterimg.quality.report import QualityReport as QualityReport

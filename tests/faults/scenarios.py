@@ -32,6 +32,8 @@ class Scenario:
         Its source is a result of ``--stage batch``.
     exported : bool
         It is an export; its source is a result with labels.
+    best : bool
+        It moves all but the best image of each cluster of a result to `World.dst`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Scenario:
     again: tuple[str, ...] = ()
     from_batches: bool = False
     exported: bool = False
+    best: bool = False
 
     @classmethod
     def resumed(cls, name: str, *words: str, **more: Any) -> Scenario:
@@ -70,6 +73,7 @@ def _scenarios() -> dict[str, Scenario]:
     ]
     again = (*formats, "--seed", "1", "--overwrite")
     found.append(Scenario("export-overwrite", again, (formats,), again, exported=True))
+    found.append(Scenario.resumed("best", best=True))
     return {one.name: one for one in found}
 
 
@@ -127,11 +131,19 @@ class World:
         return [*self._common(), *self.scenario.again]
 
     def _common(self) -> list[str]:
+        if self.scenario.best:
+            words = ["best", str(self._clustered), "--move-others", str(self.dst)]
+            return [*words, "--jobs", str(self.jobs), "-q"]
         if self.scenario.exported:
             return ["export", str(self.source), str(self.dst), "--jobs", str(self.jobs), "-q"]
         words = ["--src", str(self.source), "--dst", str(self.dst), "--method", "imagehash"]
         words += ["--jobs", str(self.jobs), "--no-cache", "-q"]
         return words if self.scenario.from_batches else [*words, "--recursive"]
+
+    @property
+    def _clustered(self) -> Path:
+        """The result whose best images are kept."""
+        return self.source.with_name("clustered")
 
     def make(self) -> None:
         """The source anew."""
@@ -150,6 +162,10 @@ class World:
             words += ["--threshold", THRESHOLD, "-q", "--no-cache"]
             assert self.commands.run(words).code in FINE
             write_labels(self.source)
+        if self.scenario.best:
+            words = ["--src", made, "--dst", self._clustered, "--method", "imagehash"]
+            words += ["--recursive", "--threshold", THRESHOLD, "--transfer", "none", "-q"]
+            assert self.commands.run([*words, "--no-cache"]).code in FINE
         self.first, self.held = state(self.source), contents(self.source)
 
     def prelude(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 TRANSFERS = ("copy", "move", "hardlink", "symlink")
 OTHERS = ("none", "overwrite", "batch", "merge", "keep-batches", "recut", "export-copy")
-OTHERS += ("export-hardlink", "export-overwrite")
+OTHERS += ("export-hardlink", "export-overwrite", "best")
 HERE = Path(__file__).resolve().parent
 
 

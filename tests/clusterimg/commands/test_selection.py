@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -62,6 +63,47 @@ def test_quality_lists_unreadable_files(photos, capsys):
 )
 def test_quality_refuses_in_one_line(photos, capsys, words, says, code):
     assert main(["quality", *words]) == code
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_best_prints_the_plan_and_moves_the_others(photos, capsys):
+    cup = Image.open(photos / "cup.jpg")
+    cup.resize((150, 100)).save(photos / "small.jpg")
+    run = ["photos", "--method", "imagehash", "--threshold", "0.8", "--transfer", "none", "-q"]
+    assert main([*run, "--dst", "dup"]) == 0
+    capsys.readouterr()
+    words = ["best", "dup", "--by", "largest,name", "--move-others", "others"]
+    assert main([*words, "--dry-run", "-v"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("plan: move 1 images (")
+    assert lines[1].endswith(f"small.jpg -> others{os.sep}small.jpg")
+    assert lines[-1].endswith("-> dup/best.csv (dry run, nothing written)")
+    assert main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "1 clusters, 1 images to keep, 1 others, 1 moved to others -> dup/best.csv"
+    assert not (photos / "small.jpg").exists()
+    assert main([*words, "--resume", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["moved"], summary["others"]) == (1, ["small.jpg"])
+    assert main(words) == 1
+    assert "others is not empty" in capsys.readouterr().err
+    assert main(["undo", "others", "-q"]) == 0
+    assert (photos / "small.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], "is not the result of a finished clusterimg run"),
+        (["photos", "--by", "prettiest"], "--by prettiest: choose from largest"),
+        (["photos", "--resume"], ""),
+        ([], "DST"),
+    ],
+)
+def test_best_refuses_in_one_line(photos, capsys, words, says):
+    assert main(["best", *words]) == 2
     err = capsys.readouterr().err
     assert says in err
     assert err.count("\n") == 1

@@ -28,6 +28,7 @@ PROGRAM = Program(
         "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
         "label": Entry(_PACKAGE + "labels:LABEL", "name clusters and images"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
+        "best": Entry(_PACKAGE + "selection:BEST", "choose the image to keep of each cluster"),
         "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),
         "export": Entry(_PACKAGE + "labels:EXPORT", "write a data set of the labelled images"),
         "undo": Entry(

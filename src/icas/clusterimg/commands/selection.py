@@ -1,4 +1,4 @@
-"""Commands of ``clusterimg`` that judge and select images: quality, audit."""
+"""Commands of ``clusterimg`` that judge and select images: quality, audit, best."""
 
 from __future__ import annotations
 
@@ -111,3 +111,46 @@ def _quality(given: dict[str, Any]) -> int:
 
 
 QUALITY = Command(_quality_parser, _quality)
+
+BEST_TEXT = """\
+Choose the image to keep of each cluster, by criteria in order. Writes DST/best.csv and marks the \
+images in DST/report.html. The file name decides ties."""
+
+
+def _best_parser() -> CommandParser:
+    from icas.clusterimg.results.best_images import CRITERIA, DEFAULT_BY
+
+    examples = (
+        ("clusterimg best duplicates --by sharpest,largest,newest", ""),
+        ("clusterimg best duplicates --move-others others --dry-run", ""),
+        ("clusterimg undo others", ""),
+    )
+    tables = {"Criteria": tuple((name, one.help) for name, one in CRITERIA.items())}
+    parser = CommandParser("clusterimg best", BEST_TEXT, tables=tables, examples=examples)
+    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
+    by = f"criteria in order, with commas (default: {','.join(DEFAULT_BY)})"
+    parser.add_value(CLUSTERS, "--by", metavar="NAMES", help=by)
+    others = "move other source images to a new folder (default: none)"
+    parser.add_value(OUTPUT, "--move-others", type=Path, metavar="DIR", help=others)
+    parser.add_switch(OUTPUT, "--dry-run", help="print the plan, write nothing")
+    parser.add_switch(OUTPUT, "--resume", help="continue an interrupted move")
+    jobs = "number of workers (default: all cores)"
+    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_verbose(parser)
+    flags.add_json(parser)
+    return parser
+
+
+def _best(given: dict[str, Any]) -> int:
+    from icas.clusterimg.quality.best import best_of_result, criteria
+    from icas.clusterimg.results.best_images import DEFAULT_BY
+
+    console, as_json = flags.take_console(given)
+    by = criteria(given.pop("by", DEFAULT_BY))
+    root, others = given.pop("dst"), given.pop("move_others", None)
+    report = best_of_result(root, by, others, console, **given)
+    flags.print_report(report, as_json)
+    return flags.SOME_UNREADABLE if report.left else 0
+
+
+BEST = Command(_best_parser, _best)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -26,6 +26,14 @@ from icas.clusterimg.editing.constrained_run import ConstrainedRun
 from icas.clusterimg.graph.forest import Labels, bridges, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
 from icas.clusterimg.journal.journal import Rearrangement, Relocation
+from icas.clusterimg.results.best_images import (
+    BEST,
+    BestImage,
+    best_table,
+    kept_files,
+    ranked,
+    read_best,
+)
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import (
     FinishedRun,
@@ -149,13 +157,18 @@ def recluster(
     targets = _targets(finished, change.labels)
     relocations = plan_relocations(dict(targets.values()))
     check_relocations(root, relocations)
-    names = (*TABLES, *([REPORT] if finished.has(REPORT) else []), "run.json")
+    names = [*TABLES, *(name for name in (BEST, REPORT) if finished.has(name)), "run.json"]
     _print_plan(root, relocations, names, console)
     if dry_run:
         return report
     columns = (report.files, report.labels, report.batch, report.representative)
     tables = (clusters_table(*columns), certificates_table(report.certificates))
-    contents = dict(zip(TABLES, tables, strict=True)) | _page(finished, report, targets, console)
+    contents = dict(zip(TABLES, tables, strict=True))
+    best, by = best_again(finished, report)
+    if finished.has(BEST):
+        contents[BEST] = best_table(best, by)
+    paths = {image: PurePosixPath(new) for image, (_, new) in targets.items()}
+    contents |= page_again(finished, report, console, paths, kept_files(best))
     check_untouched(root, finished.records)  # rendering the page may take long
     report = replace(report, written=True, seconds=_with_time(report, change, start))
     contents["run.json"] = run_json(report.as_dict())
@@ -234,13 +247,7 @@ def _report(finished: FinishedRun, change: Reclustering, console: Console) -> Cl
 def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
     """Image -> old and new path in the result; empty where the run wrote tables only."""
     state = finished.state
-    old = {
-        one.source: one.target
-        for one in finished.records
-        if one.source is not None
-        and one.left_alone is None
-        and PurePosixPath(one.target).parts[0] == TREE
-    }
+    old = tree_of(finished)
     if not old:
         return {}
     files = zip(state.sources, state.files, strict=True)
@@ -255,7 +262,7 @@ def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]
 
 
 def _print_plan(
-    root: Path, relocations: tuple[Relocation, ...], names: tuple[str, ...], console: Console
+    root: Path, relocations: tuple[Relocation, ...], names: Sequence[str], console: Console
 ) -> None:
     paths = [path for one in relocations for path in (one.old, one.new)]
     folders = {PurePosixPath(path).parent for path in paths}
@@ -268,21 +275,41 @@ def _print_plan(
         console.detail(f"plan: move {root / one.old} -> {root / one.new}")
 
 
-def _page(
+def best_again(
+    finished: FinishedRun, report: ClusterReport
+) -> tuple[tuple[BestImage, ...], tuple[str, ...]]:
+    """The images to keep of the clusters of `report`, by the numbers in ``best.csv``.
+
+    Also the criteria; nothing where there is no such table.
+    """
+    by = tuple(finished.run.get("best", {}).get("by", ())) if finished.has(BEST) else ()
+    if not by:
+        return (), ()
+    values = {one.file: one.values for one in read_best(finished.root)}
+    return ranked(report.files, report.labels, values, by), by
+
+
+def page_again(
     finished: FinishedRun,
     report: ClusterReport,
-    targets: Mapping[int, tuple[str, str]],
     console: Console,
+    targets: Mapping[int, PurePosixPath],
+    best: Collection[str] = (),
 ) -> dict[str, bytes]:
-    """The report page with the thumbnails of the earlier one, if the run wrote one."""
+    """The report page with the thumbnails of the earlier one, if the run wrote one.
+
+    `targets` are the paths in the result that the page links to; images without a thumbnail are
+    read from where they are now.
+    """
     if not finished.has(REPORT):
         return {}
     from icas.clusterimg.html.page import report_page
 
     state, root = finished.state, finished.root
+    now = tree_of(finished)
     images = [
-        ImageRef(root / targets[image][0] if image in targets else Path(source), file)
-        for image, (source, file) in enumerate(zip(state.sources, state.files, strict=True))
+        ImageRef(root / now[source] if source in now else Path(source), file)
+        for source, file in zip(state.sources, state.files, strict=True)
     ]
     page = report_page(
         report,
@@ -290,9 +317,21 @@ def _page(
         int(report.settings["max_pixels"]),
         console,
         known=_thumbnails((root / REPORT).read_text(encoding="utf-8"), state.files),
-        targets={image: PurePosixPath(new) for image, (_, new) in targets.items()},
+        targets=targets,
+        best=best,
     )
     return {REPORT: page}
+
+
+def tree_of(finished: FinishedRun) -> dict[str, str]:
+    """Source -> path in ``result/`` of the images there; empty where the run wrote tables only."""
+    return {
+        one.source: one.target
+        for one in finished.records
+        if one.source is not None
+        and one.left_alone is None
+        and PurePosixPath(one.target).parts[0] == TREE
+    }
 
 
 def _thumbnails(page: str, files: tuple[str, ...]) -> dict[str, Thumbnail]:

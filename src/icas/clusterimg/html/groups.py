@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -83,12 +83,13 @@ class Pictures:
     """How single images are shown, by index in the report.
 
     A thumbnail is None if the file could not be read any more; `targets` are the paths of the
-    images in the result, relative to the page.
+    images in the result, relative to the page; `best` the files to keep of their clusters.
     """
 
     files: Sequence[str]
     thumbnails: Mapping[int, Thumbnail | None]
     targets: Mapping[int, PurePosixPath]
+    best: Collection[str] = ()
 
     def href(self, image: int) -> str | None:
         """Link to the image in the result; None if it is not part of one."""
@@ -113,10 +114,10 @@ class Group:
         return len(self.pictured) + len(self.named) + self.left_out
 
 
-def groups_of(report: ReportView, most: int) -> list[Group]:
+def groups_of(report: ReportView, most: int, best: Collection[str] = ()) -> list[Group]:
     """The clusters that are shown, largest first, then the outliers if there are any.
 
-    Together they have at most `most` thumbnails.
+    Together they have at most `most` thumbnails. The medoid and the images in `best` come first.
     """
     order = np.argsort(report.labels, kind="stable")
     ends = np.searchsorted(report.labels[order], np.arange(-1, report.clusters), side="right")
@@ -125,7 +126,7 @@ def groups_of(report: ReportView, most: int) -> list[Group]:
     certificates: list[Certificate | None] = []
     for certificate, images in list(zip(report.certificates, clusters, strict=True))[:SECTIONS]:
         medoid = certificate.medoid
-        members.append(sorted(images, key=lambda image: report.files[image] != medoid))
+        members.append(sorted(images, key=lambda image: _place(report.files[image], medoid, best)))
         certificates.append(certificate)
     limits = [ROW] * len(members)
     if outliers:
@@ -145,6 +146,10 @@ def groups_of(report: ReportView, most: int) -> list[Group]:
     ]
 
 
+def _place(file: str, medoid: str, best: Collection[str]) -> int:
+    return 0 if file == medoid else 1 if file in best else 2
+
+
 def pictured(
     report: ReportView,
     near: NextPairs,
@@ -153,6 +158,7 @@ def pictured(
     console: Console,
     known: Mapping[str, Thumbnail],
     share: int = 1,
+    best: Collection[str] = (),
 ) -> tuple[list[Group], dict[int, Thumbnail | None]]:
     """The groups of the page, and the thumbnails that they and the pairs show.
 
@@ -166,7 +172,7 @@ def pictured(
         By index in the report; None if the file cannot be read any more.
     """
     most, budget = MOST // share, BYTES // share
-    groups = groups_of(report, most - near.thumbnails)
+    groups = groups_of(report, most - near.thumbnails, best)
     chosen = _chosen(groups, near)
     thumbnails: dict[int, Thumbnail | None] = {
         image: known[report.files[image]] for image in chosen if report.files[image] in known
@@ -179,7 +185,7 @@ def pictured(
         # Fewer thumbnails are always a subset of the present ones: shares only become smaller.
         shown = near.thumbnails + sum(len(group.pictured) for group in groups)
         most = min(most, shown) * budget // size
-        groups = groups_of(report, max(0, most - near.thumbnails))
+        groups = groups_of(report, max(0, most - near.thumbnails), best)
     return groups, {image: thumbnails[image] for image in _chosen(groups, near)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isnan
 from pathlib import PurePosixPath
 
@@ -43,21 +43,25 @@ def report_page(
     *,
     known: Mapping[str, Thumbnail] | None = None,
     targets: Mapping[int, PurePosixPath] | None = None,
+    best: Collection[str] = (),
 ) -> bytes:
     """The page ``report.html`` of a run: self-contained, with thumbnails inside.
 
     It needs no network, and its content security policy forbids any; output is deterministic.
     Thumbnails have at most 22 MB together, some 5 KB each. Images with more than `max_pixels` get
     none; those `known` from an earlier page, by file, are reused. `targets` are the paths of the
-    images in the result, relative to the page; by default those of a run.
+    images in the result, relative to the page; by default those of a run. `best` are the files to
+    keep of their clusters, which get a mark.
     """
     near = pairs_next_to_threshold(report)
     counterparts = counterparts_of(report, max_pixels, console)
     share = 1 if counterparts is None else SHARE
-    groups, thumbnails = pictured(report, near, images, max_pixels, console, known or {}, share)
+    groups, thumbnails = pictured(
+        report, near, images, max_pixels, console, known or {}, share, best
+    )
     if targets is None:
         targets = _targets(report, images)
-    pictures = Pictures(report.files, thumbnails, targets)
+    pictures = Pictures(report.files, thumbnails, targets, best)
     bridges = [one.cluster for one in report.certificates if one.bridge is not None]
     page = render(
         "page.html",

@@ -196,6 +196,7 @@ class SavedState:
     sources: tuple[str, ...]  # where each came from, as the journal has it
     ignored: tuple[str, ...] = ()  # files that were left alone
     sample: Sample | None = None  # the run's sample without its features
+    states: NDArray[np.int64] | None = None  # (n, 2) size and mtime in ns; -1 = not known
 
     @classmethod
     def of(
@@ -209,6 +210,7 @@ class SavedState:
             tuple(str(ref.path.absolute()) for ref in images),
             report.ignored,
             report.sample,
+            np.array([_state_of(ref) for ref in images], np.int64).reshape(-1, 2),
         )
 
     def contents(self) -> dict[str, bytes]:
@@ -222,6 +224,8 @@ class SavedState:
             "sources": _as_bytes(self.sources),
             "ignored": _as_bytes(self.ignored),
         }
+        if self.states is not None:
+            arrays["states"] = self.states
         return {FOREST: _packed(arrays | _sample_arrays(self.sample))}
 
     @classmethod
@@ -233,7 +237,15 @@ class SavedState:
             len(files), arrays["a"], arrays["b"], arrays["similarity"], float(arrays["floor"])
         )
         sources, ignored = _as_names(arrays["sources"]), _as_names(arrays["ignored"])
-        return cls(forest, files, sources, ignored, _sample_of(arrays))
+        states = arrays.get("states")
+        return cls(forest, files, sources, ignored, _sample_of(arrays), states)
+
+
+def _state_of(ref: ImageRef) -> tuple[int, int]:
+    """Size and mtime of an image when it was found; -1 where unknown, or no 64-bit integer."""
+    if ref.state is None or not -(1 << 63) <= ref.state[1] < 1 << 63:
+        return -1, -1
+    return ref.state
 
 
 @dataclass(frozen=True)
