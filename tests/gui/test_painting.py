@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -312,3 +313,28 @@ def test_objects_are_told_apart_by_keys(sit):
     one.save()
     found = np.asarray(Image.open(one.out / "coffee_instances.png"))
     assert (found == document.instance_map()).all()
+
+
+def test_a_class_is_typed_and_changed(sit):
+    one = sit()
+    driver = one.driver
+    first, second = one.places(2)
+    driver.press("l")
+    for key in ("c", "u", "p", "comma", "1", "0", "2", "0", "3", "0"):
+        driver.press(key, window="Colours")
+    driver.press("Return", window="Colours")
+    driver.click(first)
+    one.document.fill(*first, (16, 32, 48))
+    one.save()
+    driver.press("m")
+    for key in ("BackSpace",) * 6 + ("4", "0", "5", "0", "6", "0"):
+        driver.press(key, window="Colours")
+    driver.press("Return", window="Colours")
+    driver.click(second)
+    one.document = icas.PaintDocument(one.document.image, one.document.labels)
+    one.document.fill(*first, (64, 80, 96))
+    one.document.fill(*second, (64, 80, 96))
+    one.save()
+    record = json.loads((one.out / "coffee.json").read_text())
+    assert [entry["name"] for entry in record["classes"]] == ["cup"]
+    assert (one.out / "classes.txt").read_text().splitlines()[-1] == "cup,#405060"
