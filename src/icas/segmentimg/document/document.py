@@ -1005,9 +1005,8 @@ class PaintDocument:
         return dict(zip(classes_in(codes).tolist(), numbers_in(codes).tolist(), strict=True))
 
     def _continue_last_objects(self) -> None:
-        self._current = {
-            number: highest for number, highest in self._highest_numbers().items() if highest > 1
-        }
+        highest = self._highest_numbers() if self.several_objects else {}
+        self._current = {number: last for number, last in highest.items() if last > 1}
 
     def _class_of(self, color: Color) -> int:
         """Number of the class of a color, a new one if needed."""
