@@ -295,6 +295,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "ImageClusterer.fit_predict": lambda: icas.ImageClusterer("tm", batch_size=1).fit_predict(
         [RGB]
     ),
+    "add": lambda: icas.add("no such folder", "new"),
     "ask": lambda: icas.ask("no such folder"),
     "audit": lambda: icas.audit("no such folder"),
     "MergeTree.table": lambda: icas.merge_tree(RGB, ONE).table(0),

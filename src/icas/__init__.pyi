@@ -14,6 +14,7 @@ from .clusterimg.api.functions import (
 from .clusterimg.api.label import LabelReport as LabelReport, label as label
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
+from .clusterimg.editing.add import add as add
 from .clusterimg.editing.constraints import (
     DecideReport as DecideReport,
     cannot_link as cannot_link,

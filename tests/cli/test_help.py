@@ -30,8 +30,8 @@ def terminal(monkeypatch):
 
 
 def test_every_command_has_a_parser_of_its_name():
-    commands = "demo thresholds evaluate estimate decide ask label split best quality export undo"
-    commands += " audit train weights cache help completion"
+    commands = "demo thresholds evaluate estimate decide ask label split best quality export"
+    commands += " add undo audit train weights cache help completion"
     assert set(CLUSTERIMG.parsers()) == {
         "clusterimg", *(f"clusterimg {name}" for name in commands.split())
     }  # fmt: skip

@@ -31,6 +31,7 @@ PROGRAM = Program(
         "best": Entry(_PACKAGE + "selection:BEST", "choose the image to keep of each cluster"),
         "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),
         "export": Entry(_PACKAGE + "labels:EXPORT", "write a data set of the labelled images"),
+        "add": Entry(_PACKAGE + "results:ADD", "add new images to a result"),
         "undo": Entry(
             _PACKAGE + "results:UNDO", "undo a run: restore moved files, remove created files"
         ),

@@ -1,4 +1,4 @@
-"""Commands of ``clusterimg`` that change a finished result: decide, split, undo."""
+"""Commands of ``clusterimg`` that change a finished result: add, decide, split, undo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, ArgumentType, CommandParser, Rows
+from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, PERFORMANCE, ArgumentType, CommandParser, Rows
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 from icas.common.errors import UsageError
@@ -27,6 +27,9 @@ FORMS = (
 )
 OPERATIONS = ("must-link", "cannot-link", "reject", "list", "forget")
 SPLIT_TEXT = "Split one cluster of a finished result, and move its files into new folders."
+ADD_TEXT = """\
+Add new images to a finished result. Only pairs with a new image are compared; clusters are joined \
+where a new image links them."""
 UNDO_TEXT = (
     "Undo a finished or interrupted run: move images back, and remove the files that the run"
     " created. Files that were changed since are kept and listed."
@@ -105,6 +108,29 @@ def _split(given: dict[str, Any]) -> int:
     return 0
 
 
+def _add_parser() -> CommandParser:
+    examples = (
+        ("clusterimg add photos_clustered new-photos", ""),
+        ("clusterimg add photos_clustered photos", "what is new in the source folder"),
+    )
+    parser = _parser("add", ADD_TEXT, examples)
+    new = "folders and images to add"
+    parser.add_value(INPUT, "new", nargs="+", type=Path, metavar="NEW", help=new)
+    parser.add_switch(INPUT, "--recursive", help="include sub-folders")
+    jobs = "number of workers (default: all cores)"
+    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    return parser
+
+
+def _add(given: dict[str, Any]) -> int:
+    from icas.clusterimg.editing.add import add_images
+
+    console, as_json = flags.take_console(given)
+    report, unreadable = add_images(given.pop("dst"), given.pop("new"), console, **given)
+    flags.print_report(report, as_json)
+    return flags.SOME_UNREADABLE if unreadable else 0
+
+
 def _undo_parser() -> CommandParser:
     return _parser("undo", UNDO_TEXT, (("clusterimg undo near-copies --dry-run", ""),))
 
@@ -120,6 +146,7 @@ def _undo(given: dict[str, Any]) -> int:
     return FAILED if undone.left else 0
 
 
+ADD = Command(_add_parser, _add)
 DECIDE = Command(_decide_parser, _decide)
 SPLIT = Command(_split_parser, _split)
 UNDO = Command(_undo_parser, _undo)

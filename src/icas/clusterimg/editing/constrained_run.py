@@ -31,16 +31,17 @@ class ConstrainedRun:
 
     finished: FinishedRun
     applied: Applied
+    more: Links = NONE  # links that are not in the tables yet
 
     @classmethod
-    def of(cls, finished: FinishedRun) -> ConstrainedRun:
+    def of(cls, finished: FinishedRun, more: Links = NONE) -> ConstrainedRun:
         """With the constraints that are stored where the run looked for them, if it did."""
         settings = finished.run["settings"]
         if not settings.get("decisions", True):
-            return cls(finished, Applied())
-        paths = _paths(finished)
+            return cls(finished, Applied(), more)
+        paths = current_paths(finished)
         applied = stored_constraints(paths, settings.get("cache"), settings.get("jobs"))
-        return cls(finished, applied)
+        return cls(finished, applied, more)
 
     @cached_property
     def arrays(self) -> ConstraintArrays:
@@ -90,10 +91,10 @@ class ConstrainedRun:
         """All links of the run, from its tables."""
         numbers = {file: image for image, file in enumerate(self.finished.state.files)}
         tables = sorted((self.finished.root / "similarities").glob("*.csv"))
-        return join_links([_read_links(path, numbers) for path in tables])
+        return join_links([*(_read_links(path, numbers) for path in tables), self.more])
 
 
-def _paths(finished: FinishedRun) -> dict[str, Path]:
+def current_paths(finished: FinishedRun) -> dict[str, Path]:
     """Image -> its path now."""
     files = dict(zip(finished.state.sources, finished.state.files, strict=True))
     paths = {file: Path(source) for source, file in files.items()}

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +25,7 @@ from icas.clusterimg.decisions.names import contradictions, shortened
 from icas.clusterimg.editing.constrained_run import ConstrainedRun
 from icas.clusterimg.graph.forest import Labels, bridges, members_of, weakest_links
 from icas.clusterimg.html.thumbnails import Thumbnail
-from icas.clusterimg.journal.journal import Rearrangement, Relocation
+from icas.clusterimg.journal.journal import FileRecord, FolderRecord, Rearrangement, Relocation
 from icas.clusterimg.results.best_images import (
     BEST,
     BestImage,
@@ -69,9 +69,9 @@ Medoid = tuple[float, str]
 
 
 def certificates(
-    finished: FinishedRun, labels: Labels, console: Console
+    finished: FinishedRun, labels: Labels, console: Console, saved: SavedFeatures | None = None
 ) -> tuple[Certificate, ...]:
-    """A certificate for each cluster of `labels`.
+    """A certificate for each cluster of `labels`; `saved` are features, by default those on disk.
 
     Unchanged clusters keep their medoid and least similar pair. For others these are computed from
     saved features, the smallest clusters first; beyond `MOST_BYTES`, or without saved features,
@@ -86,7 +86,7 @@ def certificates(
         if one.medoid
     }
     changed = [images for images in members if images.tobytes() not in medoids]
-    medoids |= _medoids(finished, changed, console)
+    medoids |= _medoids(finished, changed, console, saved)
     edited = finished.run["settings"]["stage"] == "merge"
     least_link = -np.inf if edited else np.float32(finished.state.forest.floor)
     rows = zip(members, weakest_links(labels, links), bridges(labels, links), strict=True)
@@ -100,11 +100,15 @@ def certificates(
 
 
 def _medoids(
-    finished: FinishedRun, clusters: Sequence[Members], console: Console
+    finished: FinishedRun,
+    clusters: Sequence[Members],
+    console: Console,
+    saved: SavedFeatures | None,
 ) -> dict[bytes, Medoid]:
     """Medoids from saved features, of the smaller ones of `clusters`."""
     run = finished.run
-    saved = SavedFeatures.read(finished.root, str(run["method"])) if clusters else None
+    if saved is None and clusters:
+        saved = SavedFeatures.read(finished.root, str(run["method"]))
     if saved is None:
         return {}
     try:
@@ -140,7 +144,7 @@ _THUMBNAIL = re.compile(
 class Reclustering:
     """Other clusters for a finished result."""
 
-    what: str  # recut, split
+    what: str  # recut, split, add
     about: Mapping[str, Any]  # its parameters, for the journal
     labels: Labels
     threshold: float | None
@@ -148,22 +152,41 @@ class Reclustering:
     afterwards: Mapping[str, Any]  # entries of ``run.json`` about changes since the run
 
 
+@dataclass(frozen=True)
+class Added:
+    """What a finished result gets with new images."""
+
+    records: tuple[FileRecord, ...] = ()  # planned transfers to `ADDED`
+    folders: tuple[FolderRecord, ...] = ()  # that images are moved out of
+    contents: Mapping[str, bytes] = field(default_factory=dict)  # further files, by name
+    features: SavedFeatures | None = None  # of all images
+
+
+NOTHING_ADDED = Added()
+
+
 def recluster(
-    finished: FinishedRun, change: Reclustering, console: Console, *, dry_run: bool = False
+    finished: FinishedRun,
+    change: Reclustering,
+    console: Console,
+    *,
+    dry_run: bool = False,
+    added: Added = NOTHING_ADDED,
 ) -> ClusterReport:
     """Move the files of `finished` to the folders of their new clusters, and replace its tables."""
     start, root = time.perf_counter(), finished.root
-    report = _report(finished, change, console)
-    targets = _targets(finished, change.labels)
+    report = _report(finished, change, console, added.features)
+    targets = _targets(finished, change.labels, added.records)
     relocations = plan_relocations(dict(targets.values()))
     check_relocations(root, relocations)
-    names = [*TABLES, *(name for name in (BEST, REPORT) if finished.has(name)), "run.json"]
+    written = [name for name in (BEST, REPORT) if finished.has(name)]
+    names = [*TABLES, *added.contents, *written, "run.json"]
     _print_plan(root, relocations, names, console)
     if dry_run:
         return report
     columns = (report.files, report.labels, report.batch, report.representative)
     tables = (clusters_table(*columns), certificates_table(report.certificates))
-    contents = dict(zip(TABLES, tables, strict=True))
+    contents = dict(zip(TABLES, tables, strict=True)) | dict(added.contents)
     best, by = best_again(finished, report)
     if finished.has(BEST):
         contents[BEST] = best_table(best, by)
@@ -172,8 +195,10 @@ def recluster(
     check_untouched(root, finished.records)  # rendering the page may take long
     report = replace(report, written=True, seconds=_with_time(report, change, start))
     contents["run.json"] = run_json(report.as_dict())
-    rearrangement = Rearrangement(change.what, change.about, dict.fromkeys(names), relocations)
-    begin(root, rearrangement, contents)
+    phase = "fetching" if added.records else "clearing"
+    tables_of = dict.fromkeys(names)
+    rearrangement = Rearrangement(change.what, change.about, tables_of, relocations, phase)
+    begin(root, rearrangement, contents, added.records, added.folders)
     finish(root, console)
     clusters = {
         file: f"cluster_{label}"
@@ -222,7 +247,9 @@ def report_from(root: Path, run: Mapping[str, Any], tables: Tables) -> ClusterRe
     return replace(report, afterwards={key: run[key] for key in run if key not in own})
 
 
-def _report(finished: FinishedRun, change: Reclustering, console: Console) -> ClusterReport:
+def _report(
+    finished: FinishedRun, change: Reclustering, console: Console, saved: SavedFeatures | None
+) -> ClusterReport:
     earlier = report_of(finished)
     afterwards = {
         key: value for key, value in earlier.afterwards.items() if key not in ("recut", "splits")
@@ -232,7 +259,7 @@ def _report(finished: FinishedRun, change: Reclustering, console: Console) -> Cl
         threshold=change.threshold,
         threshold_reason=change.reason,
         labels=change.labels,
-        certificates=certificates(finished, change.labels, console),
+        certificates=certificates(finished, change.labels, console, saved),
         seconds={key: value for key, value in earlier.seconds.items() if key != change.what},
         afterwards={**afterwards, **change.afterwards},
         written=False,
@@ -244,10 +271,13 @@ def _report(finished: FinishedRun, change: Reclustering, console: Console) -> Cl
     return replace(report, representative=is_medoid | (report.labels < 0))
 
 
-def _targets(finished: FinishedRun, labels: Labels) -> dict[int, tuple[str, str]]:
+def _targets(
+    finished: FinishedRun, labels: Labels, added: Sequence[FileRecord]
+) -> dict[int, tuple[str, str]]:
     """Image -> old and new path in the result; empty where the run wrote tables only."""
     state = finished.state
-    old = tree_of(finished)
+    old = dict(tree_of(finished))
+    old |= {one.source: one.target for one in added if one.source is not None}
     if not old:
         return {}
     files = zip(state.sources, state.files, strict=True)
@@ -418,7 +448,7 @@ def recut_result(
     finished: FinishedRun, threshold: float, console: Console, dry_run: bool
 ) -> ClusterReport:
     """As `recut`, for a result that was read already."""
-    _check_linked(finished)
+    check_linked(finished, "cannot get another threshold")
     floor = finished.state.forest.floor
     constrained = ConstrainedRun.of(finished)
     labels = constrained.labels_at(threshold)
@@ -436,7 +466,7 @@ def recut_result(
     return recluster(constrained.with_forest_of(labels), reclustering, console, dry_run=dry_run)
 
 
-def _check_linked(finished: FinishedRun) -> None:
+def check_linked(finished: FinishedRun, what: str) -> None:
     """Raise UsageError where the clusters do not come from single linkage at a threshold."""
     settings = finished.run["settings"]
     linkage = settings.get("linkage") or DEFAULT_LINKAGE
@@ -448,4 +478,4 @@ def _check_linked(finished: FinishedRun) -> None:
         why = "its batches were edited before --stage merge"
     else:
         return
-    raise UsageError(f"{finished.root} cannot get another threshold: {why}; start a new run")
+    raise UsageError(f"{finished.root} {what}: {why}; start a new run")

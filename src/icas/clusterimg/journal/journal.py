@@ -23,6 +23,8 @@ from icas.io.find import RESULT_MARK
 FOLDER = RESULT_MARK
 PARTS = f"{FOLDER}/parts"
 """Folder of the result in which files are written before they get their names."""
+ADDED = f"{FOLDER}/added"
+"""Folder of the result to which images are transferred that are added to a finished run."""
 PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """
@@ -42,10 +44,10 @@ CREATE TABLE IF NOT EXISTS folder (
 );
 CREATE TABLE IF NOT EXISTS rearrangement (
     only INTEGER PRIMARY KEY CHECK (only = 0),   -- one at a time
-    what TEXT NOT NULL,        -- recut, split
+    what TEXT NOT NULL,        -- recut, split, add
     about TEXT NOT NULL,       -- its parameters, JSON
     tables TEXT NOT NULL,      -- files that are replaced, with size and mtime, JSON
-    phase TEXT NOT NULL        -- clearing, placing, writing
+    phase TEXT NOT NULL        -- fetching, clearing, placing, writing
 );
 CREATE TABLE IF NOT EXISTS relocation (
     old BLOB PRIMARY KEY,      -- relative to the result folder, as the others
@@ -183,11 +185,11 @@ class Rearrangement:
     Size and mtime of the new tables are known once all files have moved.
     """
 
-    what: str  # recut, split, label
+    what: str  # recut, split, label, add
     about: Mapping[str, Any]  # its parameters
     tables: Mapping[str, tuple[int, int] | None]
     relocations: tuple[Relocation, ...]
-    phase: str = "clearing"  # then placing, writing
+    phase: str = "clearing"  # then placing, writing; fetching comes first if images are added
 
     def description(self) -> str:
         """Its kind and parameters, for messages."""
@@ -362,8 +364,16 @@ class Journal:
         """Remove folders from the journal."""
         self._write("DELETE FROM folder WHERE path = ?", [(stored_name(path),) for path in paths])
 
-    def begin_rearrangement(self, rearrangement: Rearrangement) -> None:
-        """Record a whole rearrangement; it is on disk when this returns."""
+    def begin_rearrangement(
+        self,
+        rearrangement: Rearrangement,
+        added: Iterable[FileRecord] = (),
+        folders: Iterable[FolderRecord] = (),
+    ) -> None:
+        """Record a whole rearrangement; it is on disk when this returns.
+
+        `added` are planned transfers of images to `ADDED`, `folders` those they are moved out of.
+        """
         about, tables = json.dumps(rearrangement.about), json.dumps(rearrangement.tables)
         with self.database as database:
             database.execute(
@@ -375,6 +385,22 @@ class Journal:
                 for one in rearrangement.relocations
             )
             database.executemany("INSERT INTO relocation VALUES (?, ?, ?)", rows)
+            database.executemany(_INSERT, (one.row() for one in added))
+            new = ((stored_name(name),) for name in rearrangement.tables)
+            database.executemany(
+                "INSERT OR IGNORE INTO made (target, how) VALUES (?, 'write')", new
+            )
+            before = (
+                (stored_name(one.path), one.created, stored_time(one.mtime_ns)) for one in folders
+            )
+            database.executemany("INSERT OR IGNORE INTO folder VALUES (?, ?, ?, NULL)", before)
+
+    def begin_clearing(self, left: Iterable[str]) -> None:
+        """Record that added images are transferred, but for those with the paths `left`."""
+        with self.database as database:
+            rows = [(stored_name(target),) for target in left]
+            database.executemany("DELETE FROM relocation WHERE old = ?", rows)
+            database.execute("UPDATE rearrangement SET phase = 'clearing'")
 
     def rearrangement(self) -> Rearrangement | None:
         """The rearrangement that is not finished, if there is one."""

@@ -200,16 +200,17 @@ def record(
         if destination.earlier:
             journal.enter("clearing")
             remove_files(root, destination.earlier)
-        folders = [*_source_folders(plan, how), *destination.folders]
+        folders = [*source_folders(plan, how), *destination.folders]
         folders += [folder for folder in journal.folders() if folder.created]
         journal.plan(
-            [*(_planned(operation, how) for operation in plan.operations), *prepared],
+            [*(planned_record(operation, how) for operation in plan.operations), *prepared],
             about,
             {folder.path: folder for folder in folders}.values(),
         )
 
 
-def _planned(operation: Operation, how: str) -> FileRecord:
+def planned_record(operation: Operation, how: str) -> FileRecord:
+    """The record of a planned transfer."""
     source = operation.source.absolute()
     size, mtime_ns = operation.state or (None, None)
     planned = FileRecord(
@@ -225,7 +226,7 @@ def _planned(operation: Operation, how: str) -> FileRecord:
     return replace(planned, link=link, link_mtime_ns=link_mtime_ns)
 
 
-def _source_folders(plan: Plan, how: str) -> list[FolderRecord]:
+def source_folders(plan: Plan, how: str) -> list[FolderRecord]:
     """Folders that images are moved out of, with their mtimes."""
     if how != "move":
         return []

@@ -67,7 +67,7 @@ def complete(
                 _update_tables(root, journal, left, time.perf_counter() - start)
             elif left:
                 _revise_tables(root, journal, revised)
-            _record_times(journal)
+            record_times(journal)
             tables = [one for one in journal.files() if one.how == "write" and one.is_pending]
             _put_tables(root, journal, tables)
             remove_unfinished(root)  # nothing looks for these files after the last phase
@@ -98,7 +98,7 @@ def _left_alone(files: Iterable[FileRecord], folder: Path) -> dict[str, str]:
     return left
 
 
-def _record_times(journal: Journal) -> None:
+def record_times(journal: Journal) -> None:
     """Record the mtimes of the source folders at the end of the run, for undo."""
     times = {}
     for folder in journal.folders():

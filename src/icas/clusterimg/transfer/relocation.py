@@ -1,7 +1,8 @@
 """Move files within a finished result: planned, journalled, then executed.
 
-An interrupted rearrangement can be continued at any moment, in three phases:
+An interrupted rearrangement can be continued at any moment, in these phases:
 
+- *fetching*, if images are added: they are transferred to ``.icas/added/``.
 - *clearing*: every file leaves its old path. It goes to its new path if no other file that moves
   is there, else to ``.icas/moving/``. Nothing is moved to an old path in this phase.
 - *placing*: parked files go to their new paths, which are all free by now.
@@ -20,8 +21,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from icas.cli.console import Console
-from icas.clusterimg.journal.journal import FOLDER, FileRecord, Journal, Rearrangement, Relocation
-from icas.clusterimg.transfer.cleanup import is_unchanged
+from icas.clusterimg.journal.journal import (
+    ADDED,
+    FOLDER,
+    PARTS,
+    FileRecord,
+    FolderRecord,
+    Journal,
+    Rearrangement,
+    Relocation,
+)
+from icas.clusterimg.transfer.cleanup import is_unchanged, remove_if_empty
+from icas.clusterimg.transfer.execution import record_times, transfer_all
 from icas.clusterimg.transfer.operations import fingerprint
 from icas.clusterimg.transfer.plan import TREE
 from icas.common.errors import ConflictError
@@ -66,16 +77,25 @@ def check_relocations(root: Path, relocations: Sequence[Relocation]) -> None:
             raise ConflictError(f"no permission to write to {folder}: nothing was moved")
 
 
-def begin(root: Path, rearrangement: Rearrangement, contents: Mapping[str, bytes]) -> None:
+def begin(
+    root: Path,
+    rearrangement: Rearrangement,
+    contents: Mapping[str, bytes],
+    added: Sequence[FileRecord] = (),
+    folders: Sequence[FolderRecord] = (),
+) -> None:
     """Prepare the tables with these `contents`, and write the plan to the journal."""
     with _errors("cannot write the tables"):
         (root / MOVING).mkdir(exist_ok=True)
         _remove_parts(root)
         for name, content in contents.items():
+            if "/" in name:
+                (root / MOVING / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(root / MOVING / name, content)
-        sync_folder(root / MOVING)
+        for folder in {(root / MOVING / name).parent for name in contents}:
+            sync_folder(folder)
         with Journal(root) as journal:
-            journal.begin_rearrangement(rearrangement)
+            journal.begin_rearrangement(rearrangement, added, folders)
 
 
 def finish(root: Path, console: Console) -> Rearrangement | None:
@@ -85,6 +105,9 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
         rearrangement = journal.rearrangement()
         if rearrangement is None:
             return None
+        if rearrangement.phase == "fetching":
+            _fetch(root, journal, console)
+            rearrangement = journal.rearrangement() or rearrangement
         relocations = rearrangement.relocations
         paths = [
             path
@@ -113,11 +136,25 @@ def finish(root: Path, console: Console) -> Rearrangement | None:
         _write_tables(root, rearrangement, records)
         _remove_parts(root)
         left = {(root / one.old).parent for one in relocations}
-        for folder in sorted({*left, root / MOVING}):
+        left |= {(root / MOVING / name).parent for name in rearrangement.tables}
+        for folder in sorted({*left, root / MOVING, root / PARTS}, reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         journal.end_rearrangement()
     return rearrangement
+
+
+def _fetch(root: Path, journal: Journal, console: Console) -> None:
+    """Transfer the images that are added; those that cannot be are named and left out."""
+    records = [one for one in journal.files() if one.target.startswith(f"{ADDED}/")]
+    pending = [one for one in records if one.is_pending]
+    with console.bar(len(pending), "transfer", "images") as bar:
+        transfer_all(root, pending, journal, None, bar)
+    record_times(journal)
+    left = {one.target: one for one in journal.files() if one.left_alone is not None}
+    for one in left.values():
+        console.warn(f"{one.source}: not transferred: {one.left_alone}")
+    journal.begin_clearing(left)
 
 
 def finish_interrupted(
@@ -195,13 +232,16 @@ def _write_tables(
             raise ConflictError(
                 f"{target} was changed: move it elsewhere, then run the command again"
             )
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
         prepared.replace(target)
-    sync_folder(root)
+    for folder in {(root / name).parent for name in rearrangement.tables}:
+        sync_folder(folder)
 
 
 def _remove_parts(root: Path) -> None:
     """Remove tables that were not complete when a process was killed; never an image."""
-    for part in (root / MOVING).glob(".icas-*.part"):
+    for part in (root / MOVING).rglob(".icas-*.part"):
         part.unlink()
 
 
@@ -211,8 +251,9 @@ def remove_prepared(root: Path) -> None:
     if not folder.is_dir() or folder.is_symlink():
         return
     _remove_parts(root)
-    for path in folder.iterdir():
-        if not path.stem.isdigit():
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            remove_if_empty(path)
+        elif path.parent != folder or not path.stem.isdigit():
             path.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    remove_if_empty(folder)
