@@ -386,10 +386,6 @@ class Journal:
             )
             database.executemany("INSERT INTO relocation VALUES (?, ?, ?)", rows)
             database.executemany(_INSERT, (one.row() for one in added))
-            new = ((stored_name(name),) for name in rearrangement.tables)
-            database.executemany(
-                "INSERT OR IGNORE INTO made (target, how) VALUES (?, 'write')", new
-            )
             before = (
                 (stored_name(one.path), one.created, stored_time(one.mtime_ns)) for one in folders
             )
