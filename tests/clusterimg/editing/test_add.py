@@ -76,7 +76,12 @@ def test_only_pairs_with_a_new_image_are_compared(halves, monkeypatch):
 
 def test_new_files_of_the_source_are_found_and_named_as_the_run_names_them(halves, capsys):
     dst = halves / "out"
-    assert main([str(halves / "old"), "--dst", str(dst), "--threshold", "0.8"]) == 0
+    assert (
+        main(
+            [str(halves / "old"), "--dst", str(dst), "--threshold", "0.8", "--method", "imagehash"]
+        )
+        == 0
+    )
     for path in (halves / "new").iterdir():
         shutil.copy2(path, halves / "old")
     assert main(["add", str(dst), str(halves / "old")]) == 0
@@ -94,7 +99,9 @@ def test_new_files_of_the_source_are_found_and_named_as_the_run_names_them(halve
 def test_images_are_transferred_as_in_the_run_and_undone(halves, transfer, tools):
     before = tools.files_below(halves)
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst, transfer=transfer, cache=False)
+    icas.cluster(
+        halves / "old", method="imagehash", threshold=0.8, dst=dst, transfer=transfer, cache=False
+    )
     icas.add(dst, halves / "new")
     moved = transfer == "move"
     assert len(list((halves / "new").iterdir())) == (0 if moved else 7)
@@ -107,7 +114,7 @@ def test_images_are_transferred_as_in_the_run_and_undone(halves, transfer, tools
 
 def test_a_dry_run_changes_nothing(halves, capsys, tools):
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst)
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=dst)
     before = tools.files_below(halves)
     assert main(["add", str(dst), str(halves / "new"), "--dry-run", "-v"]) == 0
     out = capsys.readouterr().out
@@ -117,7 +124,7 @@ def test_a_dry_run_changes_nothing(halves, capsys, tools):
 
 def test_several_additions_follow_each_other(halves):
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst)
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=dst)
     paths = sorted((halves / "new").iterdir())
     for path in paths:
         report = icas.add(dst, path)
@@ -125,16 +132,16 @@ def test_several_additions_follow_each_other(halves):
     tables = sorted(path.name for path in (dst / "similarities").iterdir())
     assert tables[:2] == ["added_1.csv", "added_2.csv"]
     whole = all_in(halves / "all", halves / "old", halves / "new")
-    expected = icas.cluster(whole, threshold=0.8, dst=halves / "whole")
+    expected = icas.cluster(whole, method="imagehash", threshold=0.8, dst=halves / "whole")
     plain = {frozenset(Path(file).name for file in one) for one in clusters(report)}
     assert plain == clusters(expected)
 
 
 def test_stored_constraints_apply(halves):
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst)
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=dst)
     whole = all_in(halves / "all", halves / "old", halves / "new")
-    joined = icas.cluster(whole, threshold=0.8, dst=halves / "whole")
+    joined = icas.cluster(whole, method="imagehash", threshold=0.8, dst=halves / "whole")
     largest = joined.members(0)
     icas.cannot_link(halves / "whole", largest[0], largest[1])
     report = icas.add(dst, halves / "new")
@@ -146,7 +153,7 @@ def test_stored_constraints_apply(halves):
 
 def test_an_edited_cluster_stays_as_it_is(halves):
     dst = halves / "out"
-    report = icas.cluster(halves / "old", threshold=0.5, dst=dst)
+    report = icas.cluster(halves / "old", method="imagehash", threshold=0.5, dst=dst)
     parts = icas.split(dst, 0)
     icas.add(dst, next((halves / "new").glob("*")))
     now = FinishedRun.read(dst)
@@ -162,7 +169,7 @@ def test_an_edited_cluster_stays_as_it_is(halves):
 
 def test_unreadable_files_are_listed(halves, capsys):
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst)
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=dst)
     (halves / "new" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno image")
     assert main(["add", str(dst), str(halves / "new")]) == 3
     assert "unreadable: new/broken.png: " in capsys.readouterr().err
@@ -173,10 +180,10 @@ def test_wrong_usage_is_one_line(halves, tmp_path):
     dst = halves / "out"
     with pytest.raises(icas.UsageError, match="is not the result"):
         icas.add(halves / "old", halves / "new")
-    icas.cluster(halves / "old", threshold=0.8, dst=dst, linkage="average")
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=dst, linkage="average")
     with pytest.raises(icas.UsageError, match="cannot take new images: its clusters come from"):
         icas.add(dst, halves / "new")
-    icas.cluster(halves / "old", threshold=0.8, dst=halves / "single")
+    icas.cluster(halves / "old", method="imagehash", threshold=0.8, dst=halves / "single")
     with pytest.raises(icas.UsageError, match="does not exist"):
         icas.add(halves / "single", halves / "none")
     with pytest.raises(icas.UsageError, match="no new images given"):
@@ -211,7 +218,9 @@ def test_an_addition_killed_at_every_step_is_finished_or_undone(
         path.read_bytes() for place in ("old", "new") for path in (halves / place).iterdir()
     }
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst, transfer=transfer, cache=False)
+    icas.cluster(
+        halves / "old", method="imagehash", threshold=0.8, dst=dst, transfer=transfer, cache=False
+    )
     done = steps(dst, halves / "new", monkeypatch, tools)  # killed before 0, 1, 2, … in turn
     assert done > 3
     finished = FinishedRun.read(dst)
@@ -230,7 +239,9 @@ def test_an_addition_killed_at_every_step_is_finished_or_undone(
 def test_an_addition_killed_at_a_step_is_undone(halves, step, monkeypatch, tools):
     before = tools.files_below(halves)
     dst = halves / "out"
-    icas.cluster(halves / "old", threshold=0.8, dst=dst, transfer="move", cache=False)
+    icas.cluster(
+        halves / "old", method="imagehash", threshold=0.8, dst=dst, transfer="move", cache=False
+    )
     with pytest.raises(tools.Killed), tools.killed_before_step(monkeypatch, step):
         icas.add(dst, halves / "new")
     assert icas.undo(dst).left == ()

@@ -38,11 +38,10 @@ from icas.clusterimg.transfer.plan import (
     Plan,
     check_plan,
     check_transfer,
-    distinct_names,
 )
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import IcasError, UsageError
-from icas.io.files import table
+from icas.io.files import distinct_names, table
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import DECODERS
 from icas.notebook.html import counted as counted_text
