@@ -14,6 +14,8 @@ from icas.clusterimg.commands.main import main
 from icas.clusterimg.journal.journal import Journal
 from icas.clusterimg.results.saved import FinishedRun
 
+FIXED = {"method": "imagehash", "threshold": 0.8, "cache": False}
+
 
 def clusters(report):
     return {frozenset(report.members(number)) for number in range(report.labels.max() + 1)}
