@@ -248,3 +248,20 @@ def test_an_addition_killed_at_a_step_is_undone(halves, step, monkeypatch, tools
         icas.add(dst, halves / "new")
     assert icas.undo(dst).left == ()
     assert tools.files_below(halves) == before
+
+
+def test_new_images_get_the_name_of_their_cluster_or_their_own(halves):
+    dst = halves / "out"
+    report = icas.cluster(halves / "old", dst=dst, **FIXED)
+    icas.label(dst, {"cluster_0": "first"})
+    whole = all_in(halves / "all", halves / "old", halves / "new")
+    joined = icas.cluster(whole, dst=halves / "whole", **FIXED)
+    alone = next(file for file in joined.members(-1) if (halves / "new" / file).exists())
+    icas.label(halves / "whole", {alone: "single"})
+    added = icas.add(dst, halves / "new")
+    names = {Path(file).name: one.label for file, one in added.names.items()}
+    cluster = added.labels[added.files.index(report.members(0)[0])]
+    members = {Path(file).name for file in added.members(int(cluster))}
+    assert len(members) > len(report.members(0))
+    assert names == {**dict.fromkeys(members, "first"), alone: "single"}
+    assert "single" in (dst / "labels.csv").read_text()

@@ -16,6 +16,7 @@ from icas.clusterimg.clustering.constrained_linkage import each_once, join_apart
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
 from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.decisions.names import names_of_run, stored_labels
 from icas.clusterimg.editing.constrained_run import ConstrainedRun, current_paths
 from icas.clusterimg.editing.recut import Added, Reclustering, check_linked, recluster, report_of
 from icas.clusterimg.features.extraction import Reading, isolation_of
@@ -41,6 +42,7 @@ from icas.clusterimg.transfer.plan import (
 )
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import IcasError, UsageError
+from icas.dataset.image_labels import LABELS, ImageLabel, labels_table, read_image_labels
 from icas.io.files import distinct_names, table
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import DECODERS
@@ -103,7 +105,8 @@ def add(
     Notes
     -----
     For a run in one batch, the clusters are those of a run over all images, unless they were edited
-    since. Methods that are fitted to the images of a folder (deep, fusions) keep that fit.
+    since. Methods that are fitted to the images of a folder (deep, fusions) keep that fit. New
+    images get the class name that is stored for them, or that of their cluster.
 
     Examples
     --------
@@ -339,12 +342,28 @@ class _Addition:
         files = finished.state.files
         contents[f"similarities/added_{number}.csv"] = b"".join(links_table(self.links, files))
         contents["unreadable.csv"] = table(("file", "reason"), unreadable)
+        names = self._names(labels)
+        if names:
+            contents[LABELS] = labels_table(names)
         return Added(
             tuple(planned_record(operation, how) for operation in plan.operations),
             tuple(source_folders(plan, how)),
             contents,
             SavedFeatures(np.arange(len(files)), self.features),
+            names,
         )
+
+    def _names(self, labels: Labels) -> dict[str, ImageLabel]:
+        """Class names: those of the result, stored ones of new images, and those of clusters."""
+        finished, settings = self.finished, self.finished.run["settings"]
+        earlier, stored = read_image_labels(finished.root), {}
+        if settings.get("decisions", True):
+            paths = {ref.file: ref.path for ref in self.images}
+            stored = stored_labels(paths, settings.get("cache"), settings.get("jobs"))
+        known = {**stored, **earlier}
+        names = names_of_run(known, finished.state.files, labels).labels
+        fresh = {ref.file for ref in self.images}
+        return {file: one for file, one in names.items() if file in earlier or file in fresh}
 
 
 def _old_images(finished: FinishedRun) -> list[ImageRef]:

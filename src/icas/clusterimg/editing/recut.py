@@ -55,7 +55,7 @@ from icas.clusterimg.transfer.relocation import (
     plan_relocations,
 )
 from icas.common.errors import IcasError, UsageError
-from icas.dataset.image_labels import read_image_labels
+from icas.dataset.image_labels import ImageLabel, read_image_labels
 from icas.io.files import run_json
 from icas.notebook.html import text
 from icas.parallel.executors import start_workers
@@ -160,6 +160,7 @@ class Added:
     folders: tuple[FolderRecord, ...] = ()  # that images are moved out of
     contents: Mapping[str, bytes] = field(default_factory=dict)  # further files, by name
     features: SavedFeatures | None = None  # of all images
+    names: Mapping[str, ImageLabel] | None = None  # of all images
 
 
 NOTHING_ADDED = Added()
@@ -176,6 +177,8 @@ def recluster(
     """Move the files of `finished` to the folders of their new clusters, and replace its tables."""
     start, root = time.perf_counter(), finished.root
     report = _report(finished, change, console, added.features)
+    if added.names is not None:
+        report = replace(report, names=added.names)
     targets = _targets(finished, change.labels, added.records)
     relocations = plan_relocations(dict(targets.values()))
     check_relocations(root, relocations)
