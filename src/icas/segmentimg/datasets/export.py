@@ -312,7 +312,7 @@ class _Job:
             if not self.report.images:
                 raise IcasError(f"nothing to export: {self.report.left_out[0]}")
             for folder, writer in self.writers.items():
-                self.report.keyholes += writer.keyholes
+                self.report.keyholes = max(self.report.keyholes, writer.keyholes)
                 self.report.classes = tuple(writer.names)
                 for name, data in writer.finish().items():
                     if stage is not None:

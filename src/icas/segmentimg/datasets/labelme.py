@@ -84,8 +84,8 @@ class LabelmeReader(DatasetReader):
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        return any(is_labelme(json_or_none(file)) for file in files[:20])
+        files = path.rglob("*.json") if path.is_dir() else [path]
+        return any(is_labelme(json_or_none(file)) for file in files)
 
     def names(self) -> list[str]:
         return []
