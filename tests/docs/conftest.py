@@ -11,7 +11,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for the modules beside the tests
 
-NEEDED = {"torch": ("torchvision", "sklearn", "segment_anything", "timm"), "dask": ("distributed",)}
+NEEDED = {
+    "torch": ("torchvision", "sklearn", "segment_anything", "timm"),
+    "dask": ("distributed",),
+    "pycocotools": (),
+}
 
 
 @pytest.fixture(scope="session")

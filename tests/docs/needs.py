@@ -30,6 +30,11 @@ def dask(text: str) -> bool:
     return DASK.search(text) is not None
 
 
+def coco(text: str) -> bool:
+    """Whether pycocotools is needed."""
+    return "import pycocotools" in text or "from pycocotools" in text
+
+
 def windows(words: list[str]) -> bool:
     """Whether the command opens windows; such are run in tests/gui."""
     if words[:1] == ["segmentimg"]:

@@ -77,6 +77,7 @@ class Reader:
 
     def _cannot(self, text: str, place: str) -> bool:
         needed = {"dask"} if needs.dask(text) else set()
+        needed |= {"pycocotools"} if needs.coco(text) else set()
         if needs.networks(text) or needs.checkpoints(text):
             needed.add("torch")
         absent = needed & self.missing
