@@ -25,9 +25,14 @@ def test_sentences_and_words_are_counted():
     assert measure(text + "| a | b. c |\n<!-- d e -->\n").sentences == measure(text).sentences
 
 
+GENERATED = {"clusterimg.md", "segmentimg.md"}
+"""Pages made from the parsers, which are as long as the programs have flags."""
+
+
 def test_the_docs_are_short():
     assert len(pages(TOP)) <= 45
-    assert sum(measure(page.read_text("utf-8")).words for page in pages(TOP)) <= 30_000
+    written = [page for page in pages(TOP) if page.name not in GENERATED]
+    assert sum(measure(page.read_text("utf-8")).words for page in written) <= 28_000
 
 
 def test_half_of_the_sentences_are_short():
