@@ -532,8 +532,7 @@ def as_image(value: Any, name: str = "image") -> Image:
             raise UsageError(f"cannot read {value}: {error}") from error
     if isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
         return _rgb(_array_of(value, name), name)
-    value.load()
-    return upright_rgb(value, _orientation_of(value))
+    return upright_rgb(_pil_loaded(value, name), _orientation_of(value))
 
 
 def as_rgb_and_alpha(value: Any, name: str = "image") -> tuple[Image, NDArray[np.uint8] | None]:
@@ -549,11 +548,19 @@ def as_rgb_and_alpha(value: Any, name: str = "image") -> tuple[Image, NDArray[np
     elif isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
         pixels = _array_of(value, name)
     else:
-        value.load()
-        pixels = _upright_rgba(value)
+        pixels = _upright_rgba(_pil_loaded(value, name))
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
     return _rgb(pixels, name), None
+
+
+def _pil_loaded(image: Any, name: str) -> Any:
+    """A PIL image with its pixels."""
+    try:
+        image.load()
+    except Exception as error:  # as for files, Pillow raises almost any error
+        raise UsageError(f"{name} cannot be decoded: {_reason(error)}") from error
+    return image
 
 
 def _array_of(value: Any, name: str) -> NDArray[np.uint8]:
@@ -566,6 +573,8 @@ def _array_of(value: Any, name: str) -> NDArray[np.uint8]:
         pixels = np.asarray(value)
     except (TypeError, ValueError):
         pixels = np.empty(0, object)
+    except RuntimeError as error:  # a tensor with gradients
+        raise UsageError(f"{name} cannot become an array: {error}") from None
     if pixels.ndim in (2, 3) and pixels.size:
         if pixels.dtype == np.uint8:
             return pixels
@@ -599,7 +608,9 @@ def _rgb(pixels: NDArray[np.uint8], name: str) -> Image:
         return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     if channels == 4:
         return _over_white(pixels)
-    raise UsageError(f"{name} has {channels} channels: expected gray, RGB or RGBA")
+    first = pixels.shape[0] in (1, 3, 4)
+    cure = "; move the first axis to the end, np.moveaxis(image, 0, 2)" if first else ""
+    raise UsageError(f"{name} has {channels} channels: expected gray, RGB or RGBA{cure}")
 
 
 def _over_white(rgba: NDArray[np.uint8]) -> Image:

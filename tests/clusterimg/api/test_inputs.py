@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,9 @@ WRONG = {
     "one PIL image": ({}, Image.fromarray(CUP), "a single PIL image"),
     "large floats": ({}, [CUP.astype(float)], r"values outside \[0, 1\]"),
     "integers": ({}, [CUP.astype(np.int64)], "image 0 is int64"),
+    "channels first": ({}, [np.moveaxis(CUP, 2, 0)], r"300 channels.*np.moveaxis\(image, 0, 2\)"),
+    "a missing path": ({}, ["cup.png", float("nan")], "image 1 is nan: expected a path"),
+    "no path": ({}, ["cup.png", None], "image 1 is None: expected a path"),
     "typing error": ({"hash_siz": 8}, [CUP], "unknown keyword hash_siz .* did you mean hash_size"),
     "another's option": (
         {"hash_size": 8},
@@ -141,6 +145,26 @@ WRONG = {
     ),
     "a wrong option": ({"method": "tm", "corners": 8}, [CUP], "unknown keyword corners of method"),
 }
+
+
+class Place:
+    """A path of another library."""
+
+    def __fspath__(self):
+        return "cup.png"
+
+
+def test_paths_of_other_libraries(files):
+    assert icas.ImageClusterer(threshold=0.9).fit_predict([Place(), "small.png"]).tolist() == [0, 0]
+
+
+def test_images_of_pil_that_cannot_be_decoded(files):
+    closed = Image.open("cup.png")
+    closed.close()
+    truncated = Image.open(io.BytesIO(Path("cup.png").read_bytes()[:500]))
+    for image in (closed, truncated):
+        with pytest.raises(UsageError, match="image 0 cannot be decoded: "):
+            icas.ImageClusterer(threshold=0.9).fit([image])
 
 
 @pytest.mark.parametrize("name", WRONG)

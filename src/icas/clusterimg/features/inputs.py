@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,7 +130,12 @@ def image_items(source: Any) -> list[Any]:
         raise UsageError(
             f"images: {kind} was given: expected a folder, or a list of paths, arrays or PIL images"
         )
-    return list(source)
+    return [os.fspath(item) if _is_path(item) else item for item in source]
+
+
+def _is_path(item: Any) -> bool:
+    """Whether it is a path that is neither text nor a Path."""
+    return isinstance(item, os.PathLike) and not isinstance(item, Path)
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,11 @@ class Inputs:
 
 def _features_of_arrays(method: Method, items: list[Any], scale: float | None) -> FeatureSet:
     if any(isinstance(item, (str, Path)) for item in items):
+        place, odd = next(
+            (place, item) for place, item in enumerate(items) if not isinstance(item, (str, Path))
+        )
+        if odd is None or (np.ndim(odd) == 0 and not hasattr(odd, "getexif")):
+            raise UsageError(f"image {place} is {odd!r}: expected a path, as the others")
         raise UsageError("paths and arrays cannot be mixed: give all images in one form")
     images = (as_image(item, f"image {position}") for position, item in enumerate(items))
     if scale is not None:
