@@ -15,8 +15,8 @@ FLAGS = (
     "--method --out --no-gui --preview --save --jobs --resume -q -v --debug --region-size --ruler"
     " --k --color-importance --scale --sigma --min-size --kernel-size --max-dist --ratio"
     " --work-size --bins --version --help --sam-checkpoint --sam-model --sam-mode --device --box"
-    " --point --templates --attentions --segments --masks --template-threshold --palette --classes"
-    " --portable-names --ahead --help-all"
+    " --point --templates --attentions --segments --masks --template-threshold --palette"
+    " --classes --polygons --portable-names --ahead --help-all"
 )
 
 

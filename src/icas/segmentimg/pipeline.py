@@ -212,7 +212,7 @@ def _paint_file(
     record = dict(opened.record)
     _write(picture, document.image, document.first, segmenter, record, settings.segment_saves)
     if settings.painted_saves:
-        opened.save(settings.painted_saves, settings.portable_names)
+        opened.save(settings.painted_saves, settings.portable_names, settings.polygons)
         _update_autosave(opened)
     seconds = time.perf_counter() - start
     return ImageResult(

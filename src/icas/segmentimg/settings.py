@@ -89,6 +89,9 @@ class SegmentSettings:
         default_text="off; on under Windows",
         group=OUTPUT,
     )
+    polygons: bool = option(
+        False, "outlines in coco.json, in place of run lengths", default_text="off", group=OUTPUT
+    )
     palette: Path | None = option(
         None,
         "classes and colours: a text file with lines like cat,#cc0000, or an image",

@@ -53,13 +53,12 @@ def painted(script, seed):
     return doc
 
 
-def there_and_back(folder, script, seed, saves):
+def there_and_back(folder, script, seed, saves, polygons=False):
     doc = painted(script, seed)
     picture = ImageFile(folder / "a.jpg", folder / "out", "a")
     (folder / "a.jpg").touch()
-    save_painting(
-        picture, Painting(doc.class_map(), CLASSES, doc.instance_map()), {"image": "a.jpg"}, saves
-    )
+    one = Painting(doc.class_map(), CLASSES, doc.instance_map())
+    save_painting(picture, one, {"image": "a.jpg"}, saves, polygons=polygons)
     found = load_painting(picture, (HEIGHT, WIDTH), CLASSES).painting
     again = icas.PaintDocument(IMAGE, doc.labels, colors=COLORS)
     again.take_over(found.class_map, found.instance_map)
@@ -73,10 +72,10 @@ def there_and_back(folder, script, seed, saves):
     assert (restored.labels == doc.labels).all()
 
 
-@given(commands, st.integers(0, 999), st.sampled_from(SAVES))
+@given(commands, st.integers(0, 999), st.sampled_from(SAVES), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_a_document_comes_back(tmp_path_factory, script, seed, saves):
-    there_and_back(tmp_path_factory.mktemp("document"), script, seed, saves)
+def test_a_document_comes_back(tmp_path_factory, script, seed, saves, polygons):
+    there_and_back(tmp_path_factory.mktemp("document"), script, seed, saves, polygons)
 
 
 @pytest.mark.slow
@@ -86,3 +85,4 @@ def test_500_documents_come_back_through_every_save(tmp_path_factory, script, se
     folder = tmp_path_factory.mktemp("document")
     for saves in SAVES:
         there_and_back(folder, script, seed, saves)
+    there_and_back(folder, script, seed, ("coco",), polygons=True)

@@ -14,10 +14,10 @@ from icas._version import __version__
 from icas.common.errors import UsageError
 from icas.segmentimg.datasets import DatasetReader, DatasetWriter, Page, ReadObjects
 from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size
-from icas.segmentimg.datasets.outlines import bridged, outlines
 from icas.segmentimg.formats.coco import Rle, compressed, encode_rle
 from icas.segmentimg.formats.coco_dataset import CocoDataset, read_dataset
 from icas.segmentimg.formats.inputs import parse_json
+from icas.segmentimg.formats.outlines import bridged, outlines
 
 _EXTRAS = ("score", "attributes", "group_id", "flags", "description")
 """Entries of an annotation that are kept."""

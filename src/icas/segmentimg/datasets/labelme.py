@@ -14,7 +14,6 @@ from icas.common.errors import ConflictError, UsageError
 from icas.io.find import natural_key
 from icas.segmentimg.datasets import DatasetReader, DatasetWriter, Page, ReadObjects
 from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size, regions_of
-from icas.segmentimg.datasets.outlines import bridged, pixel_outlines
 from icas.segmentimg.formats.inputs import has_labelme_keys, read_json
 from icas.segmentimg.formats.labelme import (
     VERSION,
@@ -24,6 +23,7 @@ from icas.segmentimg.formats.labelme import (
     mask_shape,
     read_shapes,
 )
+from icas.segmentimg.formats.outlines import bridged, pixel_outlines
 
 
 class LabelmeWriter(DatasetWriter):

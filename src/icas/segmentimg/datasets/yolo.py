@@ -16,8 +16,8 @@ from icas.io.formats import os_reason
 from icas.io.text import decode_text
 from icas.segmentimg.datasets import DatasetReader, DatasetWriter, Page, ReadObjects
 from icas.segmentimg.datasets.objects import InstanceImage, InstanceObject, Size
-from icas.segmentimg.datasets.outlines import bridged, outlines
 from icas.segmentimg.document.palette import class_name
+from icas.segmentimg.formats.outlines import bridged, outlines
 from icas.segmentimg.formats.polygons import polygon_mask
 
 YAML = "data.yaml"

@@ -36,6 +36,8 @@ class PaintFormat(ABC):
     """The classes can be read back from its files."""
     keeps_objects: ClassVar[bool] = False
     """The object numbers can be read back from its files."""
+    polygons = False
+    """Whether outlines are wanted in place of masks, where the format has both."""
 
     def check(self, image: ImageFile) -> None:
         """Raise ConflictError where a file of another program has the name of one to be written."""

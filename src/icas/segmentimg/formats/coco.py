@@ -16,6 +16,8 @@ from icas.segmentimg.document.objects import PaintObject, objects_in
 from icas.segmentimg.document.palette import Color, PaintClass, Painting, Palette
 from icas.segmentimg.formats import Contents, PaintFormat
 from icas.segmentimg.formats.inputs import ImageFile, read_json
+from icas.segmentimg.formats.outlines import bridged, outlines
+from icas.segmentimg.formats.polygons import polygon_mask
 
 COCO_NAME = "coco.json"
 LISTS = ("images", "annotations", "categories")
@@ -41,7 +43,8 @@ class Coco(PaintFormat):
 
     def files(self, image: ImageFile, painting: Painting, portable: bool) -> Contents:
         path = image.out / COCO_NAME
-        return {COCO_NAME: lambda: coco_bytes(path, image.path.name, painting)}
+        name = image.path.name
+        return {COCO_NAME: lambda: coco_bytes(path, name, painting, self.polygons)}
 
 
 def encode_rle(
@@ -121,7 +124,7 @@ def compressed(rle: Rle) -> Rle:
     return {"size": rle["size"], "counts": letters.decode("ascii")}
 
 
-def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
+def coco_bytes(path: Path, file_name: str, painting: Painting, polygons: bool = False) -> bytes:
     """The COCO file `path` with the painting of the image `file_name`; other entries are kept.
 
     Images, annotations and categories keep their ids. A category is identified by its name; its
@@ -156,7 +159,7 @@ def coco_bytes(path: Path, file_name: str, painting: Painting) -> bytes:
             "category_id": category,
             **({} if painting.instance_map is None else {OBJECT: one.number}),
         }
-        annotations.append({**numbers, **_annotation(one, (height, width))})
+        annotations.append({**numbers, **_annotation(one, (height, width), polygons)})
     content["annotations"] = annotations
     return (json.dumps({"info": content.pop("info"), **content}) + "\n").encode()
 
@@ -173,7 +176,8 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
     if content is None or image is None:
         return None
     try:
-        class_map = np.zeros((int(image["height"]), int(image["width"])), np.int16)
+        height, width = int(image["height"]), int(image["width"])
+        class_map = np.zeros((height, width), np.int16)
         names = {entry["id"]: entry.get("name") for entry in content["categories"]}
         colors = {
             entry.get("name"): _color(entry) for entry in content["categories"] if "color" in entry
@@ -183,7 +187,7 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         for entry, number in _numbered(own):
             name = names[entry["category_id"]]
             classes, numbers = classes.with_names([name], colors)
-            mask = decode_rle(entry["segmentation"])
+            mask = _mask_of(entry["segmentation"], (height, width))
             class_map[mask], instance_map[mask] = numbers[name], number
         return Painting(class_map, classes, instance_map.astype(np.uint16))
     except (KeyError, TypeError, ValueError, IndexError, MemoryError, OverflowError) as error:
@@ -244,8 +248,23 @@ def _add_categories(categories: list[dict[str, Any]], classes: tuple[PaintClass,
     return [by_name[paint.name] for paint in classes]
 
 
-def _annotation(one: PaintObject, shape: tuple[int, int]) -> dict[str, Any]:
+def _mask_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(h, w) bool: the pixels of run lengths or polygons."""
+    if not isinstance(segmentation, list):
+        return decode_rle(segmentation)
+    mask = np.zeros(shape, bool)
+    for ring in segmentation:
+        mask |= polygon_mask(ring, shape)
+    return mask
+
+
+def _annotation(one: PaintObject, shape: tuple[int, int], polygons: bool) -> dict[str, Any]:
     top, bottom, left, right = one.box
     box = [left, top, right - left, bottom - top]
-    rle = encode_rle(one.mask, (top, left), shape)
-    return {"segmentation": compressed(rle), "area": one.area, "bbox": box, "iscrowd": 0}
+    segmentation: Any
+    if polygons:
+        parts = outlines(one.mask, left, top)
+        segmentation = [bridged([part]).round(2).ravel().tolist() for part in parts]
+    else:
+        segmentation = compressed(encode_rle(one.mask, (top, left), shape))
+    return {"segmentation": segmentation, "area": one.area, "bbox": box, "iscrowd": 0}

@@ -97,21 +97,24 @@ def save_painting(
     about: dict[str, Any],
     saves: Sequence[str] = ("masks", "labels"),
     portable: bool = False,
+    polygons: bool = False,
 ) -> list[Path]:
     """Write a painting into ``picture.out``, all of it or nothing; returns its files.
 
     `about`: entries of NAME.json, whose other entries are kept; `saves`: names of `FORMATS`;
-    `portable`: mask names with ``=``. So that everything can be read back, object numbers other
-    than 1 are written in any case, and ``instances`` alone comes with ``labels``. Files of
-    earlier saves of this image are replaced or removed. Files of other programs are kept, unless
-    they have the name of a written one; where they would be loaded as masks, NAME.json records
-    that they are to be ignored.
+    `portable`: mask names with ``=``; `polygons`: outlines in coco.json. So that everything can be
+    read back, object numbers other than 1 are written in any case, and ``instances`` alone comes
+    with ``labels``. Files of earlier saves of this image are replaced or removed. Files of other
+    programs are kept, unless they have the name of a written one; where they would be loaded as
+    masks, NAME.json records that they are to be ignored.
     """
     wrong = [name for name in saves if name not in FORMATS]
     if wrong or not saves:
         known = ", ".join(FORMATS)
         raise UsageError(f"--save {','.join(saves)}: choose from {known}, separated by commas")
     formats = _formats(saves, painting)
+    for paint_format in formats:
+        paint_format.polygons = polygons
     before = saved_record(picture)
     for paint_format in formats:
         paint_format.check(picture)

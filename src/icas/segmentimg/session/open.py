@@ -142,7 +142,9 @@ class OpenImage:
         self.saved_revision = NEVER_SAVED if unsaved else self.document.revision
         self.autosaved_revision = NEVER_SAVED
 
-    def save(self, saves: Sequence[str], portable_names: bool = False) -> list[Path]:
+    def save(
+        self, saves: Sequence[str], portable_names: bool = False, polygons: bool = False
+    ) -> list[Path]:
         """Write the requested files."""
         self._name_colors()
         files = save_painting(
@@ -151,6 +153,7 @@ class OpenImage:
             self.record,
             saves,
             portable_names,
+            polygons,
         )
         self.saved_revision = self.document.revision
         self.files = autosave.painting_stamps(self.picture)

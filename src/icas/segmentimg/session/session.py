@@ -146,6 +146,7 @@ class Session:
         opener: ImageOpener,
         saves: Sequence[str] = ("masks", "labels"),
         portable_names: bool = False,
+        polygons: bool = False,
         *,
         ahead: int = 2,
         jobs: int = 1,
@@ -156,7 +157,8 @@ class Session:
         self.index = 0
         self.errors: dict[int, str] = {}
         """Why an image could not be opened, by index."""
-        self._opener, self._saves, self._ahead = opener, (saves, portable_names), ahead
+        self._opener, self._ahead = opener, ahead
+        self._saves = saves, portable_names, polygons
         self._class_edits: list[tuple[Palette, dict[PaintClass, PaintClass]]] = []
         self._saved: set[int] = set()
         self._left_out: dict[str, None] = {}

@@ -51,6 +51,7 @@ def paint_files(
         opener,
         settings.painted_saves,
         settings.portable_names,
+        settings.polygons,
         ahead=settings.ahead,
         jobs=settings.jobs or max(1, core_count() - 1),
     )
