@@ -117,6 +117,22 @@ def test_files_and_folders(result):
     }  # fmt: skip
 
 
+def test_best_and_quality(photos, tmp_path, capsys):
+    dst = tmp_path / "sorted"
+    words = ["--src", str(photos), "--dst", str(dst), "--method", "imagehash", "-q"]
+    assert main([*words, "--threshold", "0.8", "--transfer", "none"]) == 0
+    assert main(["best", str(dst), "--by", "sharpest,largest,newest"]) == 0
+    with (dst / "best.csv").open(newline="") as stream:
+        assert next(csv.reader(stream))[:4] == ["file", "cluster", "keep", "reason"]
+    assert main(["quality", str(photos), "--out", str(tmp_path / "quality")]) == 0
+    with (tmp_path / "quality" / "quality.csv").open(newline="") as stream:
+        columns = next(csv.reader(stream))
+    issues = ["blurred", "dark", "bright", "low_contrast", "odd_size", "odd_aspect", "grayscale"]
+    assert {"file", "score", "duplicate_of", *issues} <= set(columns)
+    assert (tmp_path / "quality" / "quality.html").is_file()
+    assert capsys.readouterr().out.splitlines()[-1].endswith("quality.csv")
+
+
 def test_run_json(result):
     told = json.loads((result / "run.json").read_text())
     assert set(told) >= RUN_KEYS
