@@ -24,25 +24,10 @@ LABEL_FORMS = (
     ("clear [NAME ...]", "remove all names, or those of clusters and images"),
 )
 LABEL_WORDS = ("list", "clear")
-EXPORT_TEXT = """\
-Write a data set of the labelled images of a result. Clusters are never divided between splits. \
-clusterimg undo OUT removes the data set."""
+EXPORT_TEXT = "Write a data set of the labelled images of a result; clusterimg undo OUT removes it."
 EXPORT_EXAMPLES: Rows = (
     ("clusterimg export photos_clustered dataset --split train=0.8,val=0.1,test=0.1", ""),
     ("clusterimg export photos_clustered dataset --format coco,hf --transfer hardlink", ""),
-)
-EXPORT_COMMON = (
-    "--format",
-    "--split",
-    "--min-confidence",
-    "--seed",
-    "--transfer",
-    "--dry-run",
-    "--resume",
-    "--overwrite",
-    "--quiet",
-    "--verbose",
-    "--json",
 )
 
 
@@ -119,16 +104,8 @@ def _discover(words: Sequence[str]) -> None:
 
 def _export_parser() -> CommandParser:
     from icas.clusterimg.export.settings import ExportSettings
-    from icas.dataset.formats import FORMATS
 
-    formats = tuple((name, entry.help) for name, entry in FORMATS.items())
-    parser = CommandParser(
-        "clusterimg export",
-        EXPORT_TEXT,
-        common=EXPORT_COMMON,
-        tables={"Formats": formats},
-        examples=EXPORT_EXAMPLES,
-    )
+    parser = CommandParser("clusterimg export", EXPORT_TEXT, examples=EXPORT_EXAMPLES)
     parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
     parser.add_value(INPUT, "out", type=Path, metavar="OUT", help="folder of the data set")
     add_flags(parser, ExportSettings)

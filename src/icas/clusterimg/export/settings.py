@@ -24,7 +24,7 @@ class ExportSettings:
 
     format: Names = option(
         "imagefolder",
-        f"{', '.join(FORMATS)}; several, separated by commas, go to OUT/NAME each",
+        f"{', '.join(FORMATS)}; several go to OUT/NAME",
         metavar="NAMES",
         group=OUTPUT,
         words=tuple(FORMATS),
@@ -32,7 +32,7 @@ class ExportSettings:
     )
     split: Shares | None = option(
         None,
-        "shares of train, val and test, such as train=0.8,val=0.1,test=0.1; no cluster is divided",
+        "shares such as train=0.8,val=0.1,test=0.1; no cluster is divided",
         metavar="SHARES",
         default_text="all in train",
         group=OUTPUT,
