@@ -195,6 +195,29 @@ def test_must_link_names_contradictions(result, cache, capsys):
     assert any("must-link" in message for message in report.contradictions)
 
 
+def test_contradictions_are_found_by_content(result, own_photos, tmp_path, cache):
+    icas.must_link(result, "astronaut-1.png", "moon.png")
+    (own_photos / "moon.png").rename(own_photos / "renamed.png")
+    again = tmp_path / "again"
+    icas.cluster(own_photos, threshold=0.8, dst=again, cache=cache)
+    report = icas.label(again, {"astronaut-1.png": "woman", "renamed.png": "sky"})
+    assert any("joins images with different names" in one for one in report.contradictions)
+
+
+def test_overwrite_replaces_the_table(result, own_photos, cache):
+    icas.label(result, {"cluster_1": "cup"})
+    icas.cluster(own_photos, threshold=0.8, dst=result, cache=cache, overwrite=True)
+    assert of_class(result, "cup") == COFFEE
+    icas.label(result, clear=True)
+    icas.cluster(own_photos, threshold=0.8, dst=result, cache=cache, overwrite=True)
+    assert not (result / "labels.csv").exists()
+
+
+def test_a_notebook_shows_names(result):
+    icas.label(result, {"cluster_1": "cup"})
+    assert " · cup 4" in icas.recut(result, 0.8)._repr_html_()
+
+
 def test_names_follow_images_that_are_moved(result, capsys):
     icas.label(result, {"cluster_0": "woman", "cluster_1": "cup"})
     (result / "result/cluster_0/astronaut-1.png").rename(

@@ -12,7 +12,6 @@ from icas.clusterimg.decisions.store import (
     TOGETHER,
     Constraint,
     ConstraintStore,
-    NamedImage,
     constraints_folder,
     has_constraints,
 )
@@ -120,16 +119,16 @@ def contradictions(clusters: Mapping[str, str], labels: Mapping[str, ImageLabel]
 
 
 def linked_contradictions(
-    constraints: Sequence[Constraint], names: Sequence[NamedImage]
+    constraints: Sequence[Constraint], labels: Mapping[bytes, ImageLabel]
 ) -> Iterator[str]:
-    """Images with different names that constraints put in one cluster."""
-    by_key = {one.image.key: one.label for one in names if one.label.source != SPREAD}
+    """Images with different names that constraints put in one cluster; `labels` are by key."""
     for constraint in constraints:
         for side in constraint.sides if constraint.kind == TOGETHER else ():
             first: dict[str, str] = {}
             for image in side:
-                if image.key in by_key:
-                    first.setdefault(by_key[image.key].label, image.name)
+                label = labels.get(image.key)
+                if label is not None and label.source != SPREAD:
+                    first.setdefault(label.label, image.name)
             if len(first) > 1:
                 listed = ", ".join(f"{file} is {name}" for name, file in first.items())
                 yield f"{constraint.description()} joins images with different names: {listed}"

@@ -452,7 +452,8 @@ def store_constraints(folder: Path, what: str, constraints: Sequence[Constraint]
             constraint = store.add(new)
             stored[constraint.number] = constraint
             added.append(constraint)
-        names = tuple(shortened(list(linked_contradictions(added, store.names()))))
+        labels = {one.image.key: one.label for one in store.names()}
+        names = tuple(shortened(list(linked_contradictions(added, labels))))
     return DecideReport(what, tuple(added), tuple(revisions), tuple(already), names=names)
 
 

@@ -207,14 +207,11 @@ class LabelledResult:
         if has_constraints(self.folder):
             with ConstraintStore(self.folder) as store:
                 constraints = store.all()
-            if constraints:
-                files = {image.name for one in constraints for image in one.images}
-                named = [
-                    NamedImage(self.images.content(file), self.labels[file])
-                    for file in self.labels
-                    if file in files
-                ]
-                found += linked_contradictions(constraints, named)
+            linked = {image.size for one in constraints for image in one.images}
+            paths = {file: self.images.path(file) for file in self.labels}
+            keys = keys_of(paths, linked, None)
+            by_key = {key: self.labels[file] for file, key in keys.items()}
+            found += linked_contradictions(constraints, by_key)
         return found
 
     def warnings(self) -> list[str]:

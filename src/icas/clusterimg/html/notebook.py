@@ -14,6 +14,7 @@ import numpy as np
 from icas.cli.console import Console
 from icas.clusterimg.data.images import ImageRef
 from icas.clusterimg.html.groups import groups_of
+from icas.clusterimg.html.names import names_by_cluster
 from icas.clusterimg.html.rendering import ReportView, render
 from icas.clusterimg.html.thumbnails import QUALITY, Thumbnail, thumbnails_of
 from icas.clusterimg.transfer.plan import plan_tree
@@ -56,6 +57,7 @@ def report_cell(report: ReportView) -> str:
         clusters=[(group, group.pictured[:most]) for group in clusters],
         outliers=[(group, group.pictured[:most]) for group in outliers],
         thumbnails=thumbnails,
+        class_names=names_by_cluster(report.files, report.labels, report.names),
         side=SIDE,
     )
     return str(cell)  # no markup: what notebooks concatenate is plain
