@@ -202,7 +202,7 @@ def test_models_follow_decisions_too(result, own_photos, tmp_path, cache):
 
 def test_no_decisions_leaves_them_out(result, own_photos, tmp_path, cache):
     icas.decide(result, "reject", "cluster_0")
-    again = ["--threshold", "0.8", "--cache", str(cache), "--no-decisions"]
+    again = ["--method", "imagehash", "--threshold", "0.8", "--cache", str(cache), "--no-decisions"]
     assert main([str(own_photos), "--dst", str(tmp_path / "b"), *again]) == 0
     assert clusters(tmp_path / "b") == clusters(result)
 

@@ -26,7 +26,9 @@ def cache(tmp_path):
 @pytest.fixture
 def result(own_photos, tmp_path, cache):
     """Three clusters of four: cluster_0 astronauts, 1 coffee, 2 rockets; and two outliers."""
-    icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "sorted", cache=cache)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "sorted", cache=cache
+    )
     return tmp_path / "sorted"
 
 
@@ -82,7 +84,7 @@ def test_the_same_images_carry_their_names_into_another_run(
     assert {file: one.label for file, one in report.names.items()} == names(again)
     assert b'class="classes"' in (again / "report.html").read_bytes()
     plain = tmp_path / "plain"
-    icas.cluster(moved, threshold=0.8, dst=plain, cache=cache, decisions=False)
+    icas.cluster(moved, method="imagehash", threshold=0.8, dst=plain, cache=cache, decisions=False)
     assert not (plain / "labels.csv").exists()
 
 
@@ -92,7 +94,7 @@ def test_a_new_image_gets_the_name_of_its_cluster(result, own_photos, tmp_path, 
     with (own_photos / "same-content.png").open("ab") as file:
         file.write(b"another file")
     again = tmp_path / "again"
-    icas.cluster(own_photos, threshold=0.8, dst=again, cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=again, cache=cache)
     label = read_image_labels(again)["same-content.png"]
     assert (label.label, label.source) == ("cup", "cluster")
     assert label.confidence == pytest.approx(5 / 6, abs=1e-3)
@@ -179,7 +181,7 @@ def test_names_that_differ_only_by_form_are_warned_about(result):
 def test_equal_files_have_one_name(own_photos, tmp_path, cache):
     shutil.copy2(own_photos / "moon.png", own_photos / "moon-copy.png")
     dst = tmp_path / "sorted"
-    icas.cluster(own_photos, threshold=0.8, dst=dst, cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=dst, cache=cache)
     icas.label(dst, {"moon.png": "sky"})
     assert names(dst) == {"moon.png": "sky", "moon-copy.png": "sky"}
     icas.label(dst, clear=["moon-copy.png"])
@@ -199,17 +201,21 @@ def test_contradictions_are_found_by_content(result, own_photos, tmp_path, cache
     icas.must_link(result, "astronaut-1.png", "moon.png")
     (own_photos / "moon.png").rename(own_photos / "renamed.png")
     again = tmp_path / "again"
-    icas.cluster(own_photos, threshold=0.8, dst=again, cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=again, cache=cache)
     report = icas.label(again, {"astronaut-1.png": "woman", "renamed.png": "sky"})
     assert any("joins images with different names" in one for one in report.contradictions)
 
 
 def test_overwrite_replaces_the_table(result, own_photos, cache):
     icas.label(result, {"cluster_1": "cup"})
-    icas.cluster(own_photos, threshold=0.8, dst=result, cache=cache, overwrite=True)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=result, cache=cache, overwrite=True
+    )
     assert of_class(result, "cup") == COFFEE
     icas.label(result, clear=True)
-    icas.cluster(own_photos, threshold=0.8, dst=result, cache=cache, overwrite=True)
+    icas.cluster(
+        own_photos, method="imagehash", threshold=0.8, dst=result, cache=cache, overwrite=True
+    )
     assert not (result / "labels.csv").exists()
 
 
@@ -246,7 +252,7 @@ def test_undo_removes_the_table_and_keeps_the_stored_names(result, own_photos, t
     icas.label(result, {"cluster_1": "cup"})
     assert icas.undo(result).left == ()
     assert not result.exists()
-    icas.cluster(own_photos, threshold=0.8, dst=tmp_path / "again", cache=cache)
+    icas.cluster(own_photos, method="imagehash", threshold=0.8, dst=tmp_path / "again", cache=cache)
     assert of_class(tmp_path / "again", "cup") == COFFEE
 
 

@@ -246,7 +246,9 @@ def label(
     >>> Image.fromarray(data.coffee()).save("photos/cup.jpg")
     >>> Image.fromarray(data.coffee()[20:, 30:]).save("photos/cup-cropped.jpg")
     >>> Image.fromarray(data.camera()).save("photos/camera.jpg")
-    >>> clusters = icas.cluster("photos", threshold=0.6, dst="sorted", cache="kept")
+    >>> settings = {"method": "imagehash", "threshold": 0.6, "dst": "sorted", "cache": "kept"}
+    >>> icas.cluster("photos", **settings).clusters
+    1
     >>> print(icas.label("sorted", {"cluster_0": "cup", "camera.jpg": "man"}))
     cup  2 images
     man  1 image
