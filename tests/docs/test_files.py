@@ -12,6 +12,8 @@ import pytest
 from blocks import read
 from running import main_of
 
+import icas
+
 PAGE = "docs/files.md"
 ITEM = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)( \()?", re.MULTILINE)
 NAME = re.compile(r"`([^`]+)`")
@@ -124,7 +126,10 @@ def test_what_segmentimg_writes_is_documented(in_workspace):
     cut, painted = (json.loads((in_workspace / name / "img.json").read_text())
                     for name in ("cut", "painted"))  # fmt: skip
     names = documented("NAME.json")
-    assert set(cut) | set(painted) == set(names) - {"set_aside", "unfinished_save"}
+    icas.import_instances("painted", "img.png", "coco", out="imported")
+    imported = json.loads((in_workspace / "imported/img.json").read_text())
+    found = {*cut, *painted, *imported}
+    assert found == set(names) - {"set_aside", "unfinished_save"}
     assert set(cut) & set(painted) - {"unattended"} == always("NAME.json")
     for heading, file in (("coco.json", "coco.json"), ("NAME_labelme.json", "img_labelme.json")):
         assert documented(heading) == list(
