@@ -13,6 +13,7 @@ from blocks import read
 from running import main_of
 
 import icas
+from icas.clusterimg.results.best_images import CRITERIA
 
 PAGE = "docs/files.md"
 ITEM = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)( \()?", re.MULTILINE)
@@ -62,6 +63,7 @@ def results(in_workspace):
     run("clusterimg", *levels, "0.5")
     run("clusterimg", *levels, "0.8", "--resume")
     run("clusterimg", "split", "levels", "cluster_0")
+    run("clusterimg", "best", "levels", "--by", ",".join(CRITERIA))
     return in_workspace
 
 
@@ -70,6 +72,7 @@ TABLES = {
     "certificate.csv": "plain/certificate.csv",
     "similarities/batch_0.csv … merge.csv": "some/similarities/merge.csv",
     "labels.csv": "some/labels.csv",
+    "best.csv": "levels/best.csv",
     "unreadable.csv": "plain/unreadable.csv",
     "reference.csv": "found/reference.csv",
 }
@@ -84,7 +87,7 @@ def test_what_clusterimg_writes_is_documented(results):
             if (path / "run.json").exists()]  # fmt: skip
     names = documented("run.json")
     assert len(runs) == 4
-    assert set().union(*runs) == set(names) - {"models"}
+    assert set().union(*runs) == set(names) - {"models", "added"}
     assert set.intersection(*map(set, runs)) - {"features"} == always("run.json")
     plain = json.loads((results / "plain" / "run.json").read_text())
     assert list(plain) == [name for name in names if name in plain]
