@@ -269,6 +269,26 @@ def test_deep_from_python(torch, data, photos):
     assert np.isnan(grouped.threshold_)
 
 
+def test_names_and_a_data_set(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ICAS_CACHE", str(tmp_path / "cache"))
+    icas.cluster(photos, method="imagehash", threshold=0.75, dst="sorted")
+    icas.label("sorted", {"cluster_0": "cat"})
+    table = (tmp_path / "sorted" / "labels.csv").read_text()
+    assert table.startswith("file,label,source,confidence\n")
+    report = icas.export(
+        "sorted", "dataset", format="imagefolder", split={"train": 0.8, "test": 0.2}
+    )
+    images = list((tmp_path / "dataset" / "train" / "cat").iterdir())
+    assert len(images) == report.counts["cat"]["train"] == 4
+    formats, shares = "csv,imagefolder,coco,yolo,hf,fiftyone", "train=0.8,val=0.1,test=0.1"
+    words = ["export", "sorted", "all", "--format", formats, "--split", shares]
+    assert main([*words, "--seed", "0", "--transfer", "copy", "-q"]) == 0
+    assert {path.name for path in (tmp_path / "all").iterdir()} >= set(formats.split(","))
+    assert main(["undo", "all", "-q"]) == 0
+    assert not (tmp_path / "all").exists()
+
+
 def test_errors_are_a_family():
     assert issubclass(icas.UsageError, ValueError)
     assert issubclass(icas.MissingExtraError, ImportError)

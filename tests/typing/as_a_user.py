@@ -31,6 +31,7 @@ features: icas.FeatureSet = icas.features([image, image], method="imagehash", ha
 pairs = icas.links(features, threshold=0.8)
 matrix: NDArray[np.float32] = icas.similarity_matrix([image], [image], method="tm")
 
+exported: icas.ExportReport = icas.export("sorted", "dataset", split={"train": 0.8, "test": 0.2})
 labels: NDArray[np.int32] = icas.segment(image, "superpixel", region_size=30)
 tree: icas.MergeTree = icas.merge_tree(image, labels)
 fewer: NDArray[np.int32] = icas.labels_at(tree, 30)
