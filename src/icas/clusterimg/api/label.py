@@ -421,4 +421,4 @@ def _existing(result: LabelledResult, file: str) -> Path:
 def _most_compared(method: Method) -> int:
     """Images of which all pairs can be compared in `MOST_SECONDS`."""
     pairs = MOST_SECONDS / max(method.extractor.seconds_per_pair, 1e-9)
-    return max(100, min(MOST_COMPARED, int((2 * pairs) ** 0.5)))
+    return max(100, min(MOST_COMPARED, int(pairs**0.5)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from icas.clusterimg.decisions.store import ImageContent, content_of
@@ -75,16 +76,25 @@ class ResultImages:
         with one_line_errors(f"cannot read {path}"):
             return content_of(path, file)
 
+    @cached_property
+    def _by_target(self) -> dict[str | None, str]:
+        return {target: file for file, target in self.targets.items()}
+
+    @cached_property
+    def _by_source(self) -> dict[str, set[str]]:
+        files: dict[str, set[str]] = {}
+        for file, path in self.sources.items():
+            files.setdefault(str(path), set()).add(file)
+        return files
+
     def named(self, name: str) -> str:
         """The image with this name in ``clusters.csv``, path in the result or source path."""
         matches = {name} if name in self.sources else set()
-        by_target = {target: file for file, target in self.targets.items()}
         for path in (self.root / name, Path(name)):
             target = _relative(path, self.root)
-            if target in by_target:
-                matches.add(by_target[target])
-        absolute = os.path.normpath(Path(name).absolute())
-        matches |= {file for file, path in self.sources.items() if str(path) == absolute}
+            if target in self._by_target:
+                matches.add(self._by_target[target])
+        matches |= self._by_source.get(os.path.normpath(Path(name).absolute()), set())
         if not matches:
             raise UsageError(
                 f"no image {name} in {self.root}: give a name from clusters.csv or a path in"
