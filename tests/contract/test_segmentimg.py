@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data as samples
 
 import icas
@@ -101,3 +104,21 @@ def test_grabcut_from_python():
     assert mask[strokes].all()
     assert not mask[outside].any()
     assert not icas.grabcut(image, (20, 20, 280, 180))[:20].any()
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo", "voc", "labelme", "hf"])
+def test_data_sets_both_ways(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos_segmented").mkdir()
+    Image.new("RGB", (40, 30), "gray").save("photos/a.png")
+    mask = Image.new("L", (40, 30))
+    mask.paste(255, (5, 5, 20, 20))
+    mask.save("photos_segmented/a_mask_(R=204,G=0,B=0).png")
+    assert main(["export", "photos_segmented", "--format", name, "--to", "set"]) == 0
+    if name == "hf":
+        return
+    words = ["import", "set", "--format", name, "--images", "photos", "--out", "again"]
+    assert main(words) == 0
+    labels = np.asarray(Image.open("again/a_labels.png"))
+    np.testing.assert_array_equal(labels > 0, np.asarray(mask) > 0)
