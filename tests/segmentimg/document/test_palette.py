@@ -179,3 +179,21 @@ def test_a_photo_gives_a_few_different_colours(photos):
     assert 4 <= len(palette) <= 32
     assert apart.min() > 10
     assert palette == read_palette(photos / "coffee-1.png")
+
+
+def test_saved_classes_are_matched_by_name_then_by_color():
+    palette = Palette([PaintClass("cat", (1, 1, 1)), PaintClass("dog", (2, 2, 2))])
+    cases = [
+        ([("dog", (9, 9, 9))], ["dog"]),  # another color
+        ([("hound", (2, 2, 2))], ["dog"]),  # another name
+        ([("cat", (2, 2, 2)), ("dog", (1, 1, 1))], ["cat", "dog"]),
+        ([("cat", (9, 9, 9)), ("old", (1, 1, 1))], ["cat", "old"]),  # stay two classes
+        ([("color 1", (7, 7, 7))], ["color 1"]),
+    ]
+    for saved, names in cases:
+        entries = [PaintClass(name, color) for name, color in saved]
+        classes, mapped = palette.adopted(entries)
+        assert [entry.name for entry in mapped] == names
+        assert classes[:2] == palette[:2]
+        assert len(set(mapped)) == len(mapped)
+        assert set(mapped) <= set(classes)

@@ -19,7 +19,7 @@ from icas import IcasError, UsageError
 from icas.common.errors import ConflictError, UnreadableImageError
 from icas.segmentimg.document.palette import PaintClass, Painting, Palette, default_palette
 from icas.segmentimg.formats import masks
-from icas.segmentimg.formats.folder_classes import folder_classes
+from icas.segmentimg.formats.folder_classes import folder_classes, write_listed_classes
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.labelme import labelme_bytes
 from icas.segmentimg.formats.load import load_painting
@@ -694,3 +694,17 @@ def test_hidden_files_of_a_save_that_broke_off_go_with_the_next(picture, monkeyp
     assert all(path.name.startswith("a_mask") for path in found.files)
     save(picture, painting([1, 1]))
     assert not any(name.endswith(".part") for name in names(picture))
+
+
+def test_edited_classes_are_listed_and_found_again(picture):
+    edited = Palette([PaintClass("cat", (1, 2, 3)), *CLASSES])
+    write_listed_classes(picture.out, edited)
+    assert folder_classes([picture], default_palette()) == edited
+    given = Palette([PaintClass("car", (9, 9, 9))])
+    found = folder_classes([picture], given)
+    assert [entry.name for entry in found] == ["car", "cat", "tree", "night"]
+    assert found[0] == given[0]
+    (picture.out / "classes.txt").write_text("mine\n")
+    with pytest.raises(ConflictError, match="another program"):
+        write_listed_classes(picture.out, edited)
+    assert folder_classes([picture], given) == given

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 
 from icas.segmentimg.render.canvas import Canvas, CanvasStyle, Viewport
+from icas.segmentimg.windows.events import Key
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
 RED, BLUE = (204, 0, 0), (0, 0, 255)
@@ -104,3 +107,29 @@ def test_objects_of_a_class_have_a_line_between_them_and_other_shades(opened):
     assert (canvas.picture == whole).all()
     canvas.refresh(document.fill(4, 12, RED, 1))
     assert (canvas.picture == same).all()
+
+
+def test_objects_are_there_again_with_and_without_the_autosave_file(make_table, user):
+    seen = []
+
+    def paint(table):
+        yield user.click(user.at(4, 4))
+        yield [Key("i"), *user.click(user.at(4, 12)), Key("s")]
+        seen.append(numbers(table.doc))
+        yield user.click(user.at(12, 12))  # not saved
+        seen.append(numbers(table.doc))
+
+    def again(table):
+        yield None
+        seen.append(numbers(table.doc))
+        assert table.doc.current_object(RED) == 2
+
+    table = make_table()
+    table.play(paint)
+    assert seen[0][0] == [1, 2, 0, 0]
+    assert seen[1][1][1] == 2
+    make_table().play(again)
+    assert seen[2] == seen[1]
+    shutil.rmtree(table.session.pictures[0].out / ".icas")
+    make_table().play(again)
+    assert seen[3] == seen[0]
