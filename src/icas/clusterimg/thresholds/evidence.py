@@ -32,7 +32,7 @@ class Evidence:
     ----------
     steps : (k,) int64 ndarray
         The merges, the most similar first.
-    links : (k, 8) ndarray
+    links : (k, 9) ndarray
         By which the share of right links is estimated.
     clusters : (k, 6) ndarray
         By which the thresholds of one sample are ranked; relative to each other.
@@ -56,7 +56,7 @@ class Evidence:
         explained = _explained(merges, sample, near.values)
         score = contrast + WEIGHT * explained
         labels = (labels_at(sample.forest, merges.similarity[step]) for step in steps)
-        gap = np.array([near.gap(at_step) for at_step in labels])
+        gap, remote = np.array([near.gap_and_distance(at_step) for at_step in labels]).T
         size = np.log(count)
         by_chance = near.expected(height[steps]) + 0.5
         links = [
@@ -66,6 +66,7 @@ class Evidence:
             height[steps] - np.log(1 - default + near.blur),
             np.full(len(steps), 1 / size),
             gap,
+            remote,  # below 0: plain images, near to many others
             (merges.largest[steps] / clustered) ** 4,  # 1: one cluster alone
             # near 1: several clusters hold all images, and the images are not few
             (clustered / count) ** 4 * (1 - largest) * (1 - FEW / count),
@@ -131,13 +132,20 @@ class _Neighborhoods:
         below = np.minimum(0, (height - np.median(self.middle)) / self.slope)
         return np.asarray(pairs * np.exp(below), np.float64)
 
-    def gap(self, labels: Labels) -> float:
-        """Mean log ratio, over images in clusters, of the nearest outside to the nearest image."""
+    def gap_and_distance(self, labels: Labels) -> tuple[float, float]:
+        """Means over images in clusters.
+
+        Log ratio of the distances of the nearest image outside and of the nearest image; distance
+        to the middle image relative to that of all images, at most 0. Images with little content,
+        such as plain surfaces, are near to many others: their links are weaker evidence.
+        """
         inside = np.flatnonzero(labels >= 0)
         same = labels[inside][:, None] == labels
         outside = np.where(same, np.inf, self.distances[inside]).min(axis=1)
         outside = np.where(np.isinf(outside), self.middle[inside], outside)
-        return float(np.mean(outside - self.nearest[inside]))
+        gap = float(np.mean(outside - self.nearest[inside]))
+        remote = float(np.mean(self.middle[inside]) - np.mean(self.middle)) / self.slope
+        return gap, min(0.0, remote)
 
 
 def _contrast(merges: Merges, height: Floats) -> Floats:
