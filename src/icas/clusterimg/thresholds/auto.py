@@ -28,14 +28,16 @@ LEAST, RISE, MOST = 0.25, 3.0, 0.65
 `LEAST` if at some threshold all links are right, and the more, by `RISE`, the less sure that is; at
 most `MOST` of the greatest share.
 """
+RESOLUTION = 0.01
+"""Least expected share of wrong links: smaller ones cannot be estimated."""
 WEAK = 0.1
 """Expected share of wrong links above which the clusters are badly separated."""
 TAIL = 0.01
 """Share of the most similar pairs between clusters to which their tail is fitted."""
 
 # Fitted by benchmarks/auto_weights.py: weights of the columns of evidence, before them a constant.
-RIGHT = (-1.533, 0.1231, -1.441, -0.08827, -1.341, 2.401, 1.405, -1.933, 5.073)
-GOOD = (1.066, 2.285, -4.726, -0.1861, 1.964, 0.2957)
+RIGHT = (0.1599, 0.05413, -1.826, -0.312, -1.493, 0.3254, 1.509, 2.495, -1.595, 4.336)
+GOOD = (1.066, 2.267, -4.718, -0.2121, 1.973, 0.3058)
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ def auto(sample: Sample, method: Method) -> ThresholdChoice:
     if len(sample) < FEW or choice.wrong_share <= WEAK:
         return choice
     others = [name for name in ("orb", "deep") if name not in method.name.split("+")]
-    advice = f"--method {others[0]} or --threshold pick" if others else "--threshold pick"
-    return replace(choice, reason=f"{choice.reason}; try {advice}")
+    options = [f"--method {name}" for name in others[:1]]
+    options.append("--threshold pick" if np.isnan(choice.wrong_share) else "clusterimg ask")
+    return replace(choice, reason=f"{choice.reason}; try {' or '.join(options)}")
 
 
 def choose_threshold(
@@ -116,13 +119,13 @@ def choose(sample: Sample, default: float) -> ThresholdChoice:
     best = best_step(evidence, RIGHT, GOOD)
     if best is None:
         return ThresholdChoice(_above_all(sample), "auto: no groups of similar images found")
-    wrong = (1 - share_of_right(evidence, RIGHT)[best]) ** 2
+    wrong = max(RESOLUTION, float(1 - share_of_right(evidence, RIGHT)[best]) ** 2)
     words = "best" if wrong <= WEAK else "weak"
-    share = "below 0.1" if wrong < 0.001 else f"{100 * wrong:.1f}"
+    share = "1 % or less" if wrong <= RESOLUTION else f"{100 * wrong:.0f} %"
     return ThresholdChoice(
         _threshold(sample, merges, int(evidence.steps[best])),
-        f"auto: {words} cluster separation; expected wrong links: {share} %",
-        float(wrong),
+        f"auto: {words} cluster separation; expected wrong links: {share}",
+        wrong,
     )
 
 
