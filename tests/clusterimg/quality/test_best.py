@@ -138,6 +138,25 @@ def test_a_recut_keeps_one_best_image_of_each_new_cluster(photos):
     assert icas.undo(dst).left == ()
 
 
+def test_images_that_were_added_can_be_kept_or_moved(photos):
+    dst, others = clustered(photos), photos.parent / "others"
+    icas.best(dst, by="largest")
+    new = photos.parent / "new"
+    new.mkdir()
+    Image.fromarray(pixels("coffee", (600, 400))).save(new / "huge.png")
+    Image.fromarray(pixels("coffee", (60, 40))).save(new / "tiny.png")
+    icas.add(dst, new)
+    assert len(table(dst)) == 10
+    report = icas.best(dst, by="largest", move_others=others)
+    huge, tiny = (
+        next(one for one in report.images if name in one.file) for name in ("huge", "tiny")
+    )
+    assert (huge.keep, tiny.keep) == (True, False)
+    assert [path.name for path in new.iterdir()] == ["huge.png"]
+    icas.undo(others)
+    assert len(list(new.iterdir())) == 2
+
+
 @pytest.mark.parametrize("transfer", ["none", "copy", "hardlink"])
 def test_the_others_leave_the_source_and_come_back(photos, transfer):
     dst, others = clustered(photos, transfer), photos.parent / "others"

@@ -32,6 +32,7 @@ from icas.clusterimg.results.saved import (
     check_recorded,
     links_table,
     method_of_run,
+    states_of,
 )
 from icas.clusterimg.transfer.destination import locked, planned_record, source_folders
 from icas.clusterimg.transfer.plan import (
@@ -411,13 +412,16 @@ def _extended(
     batch = int(tables.batch.max(initial=0))
     files = (*state.files, *(ref.file for ref in images))
     sources = (*state.sources, *(str(ref.path.absolute()) for ref in images))
+    states = None
+    if state.states is not None:
+        states = np.concatenate([state.states, states_of(images)])
     forest = spanning_forest(count, [state.forest.links(), links], state.forest.floor)
     comparisons = finished.run["comparisons"]
     possible, made = count * (count - 1) // 2, comparisons["made"] + compared
     extended = {"possible": possible, "made": made, "skipped": possible - made}
     return replace(
         finished,
-        state=replace(state, forest=forest, files=files, sources=sources),
+        state=replace(state, forest=forest, files=files, sources=sources, states=states),
         run={**finished.run, "comparisons": extended},
         tables=replace(
             tables,

@@ -38,7 +38,7 @@ from icas.clusterimg.transfer.operations import fingerprint
 from icas.clusterimg.transfer.plan import Operation, Plan, check_plan
 from icas.clusterimg.transfer.relocation import begin, finish, finish_interrupted
 from icas.common.errors import ConflictError, UnreadableImageError, UsageError
-from icas.io.files import run_json
+from icas.io.files import run_json, within
 from icas.io.reading import QUIET_PILLOW, read_image, resize
 from icas.parallel.executors import start_workers
 
@@ -440,6 +440,7 @@ def _plan(
         if not path.is_symlink() and os.path.realpath(path) in needed:
             left.append(Unreadable(one.file, "not moved: a link that is kept leads to it"))
             continue
+        within(others, one.file)
         operations.append(Operation(path, PurePosixPath(one.file), state))
     for folder in sorted({operation.source.parent for operation in operations}):
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -210,7 +210,7 @@ class SavedState:
             tuple(str(ref.path.absolute()) for ref in images),
             report.ignored,
             report.sample,
-            np.array([_state_of(ref) for ref in images], np.int64).reshape(-1, 2),
+            states_of(images),
         )
 
     def contents(self) -> dict[str, bytes]:
@@ -239,6 +239,11 @@ class SavedState:
         sources, ignored = _as_names(arrays["sources"]), _as_names(arrays["ignored"])
         states = arrays.get("states")
         return cls(forest, files, sources, ignored, _sample_of(arrays), states)
+
+
+def states_of(images: Sequence[ImageRef]) -> NDArray[np.int64]:
+    """(n, 2) size and mtime of images when they were found; -1 = not known."""
+    return np.array([_state_of(ref) for ref in images], np.int64).reshape(-1, 2)
 
 
 def _state_of(ref: ImageRef) -> tuple[int, int]:
