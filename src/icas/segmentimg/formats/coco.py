@@ -78,12 +78,34 @@ def encode_rle(
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
     """The (h, w) bool mask of a run-length code, compressed or not."""
     height, width = (int(side) for side in rle["size"])
+    runs = _runs(rle)
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _runs(rle: Rle) -> NDArray[np.int64]:
+    """The numbers of a run-length code; UsageError if they do not sum to its size."""
+    height, width = (int(side) for side in rle["size"])
     counts = rle["counts"]
     runs = np.array(list(_run_lengths(counts)) if isinstance(counts, str) else counts, np.int64)
     if (runs < 0).any() or int(runs.sum()) != height * width:
         raise UsageError(f"run lengths do not sum to {width}x{height} pixels")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return runs
+
+
+def _pixels_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Places of the pixels of run lengths or polygons, counted down the columns."""
+    if isinstance(segmentation, list):
+        mask = np.zeros(shape, bool)
+        for ring in segmentation:
+            mask |= polygon_mask(ring, shape)
+        return np.flatnonzero(mask.T)
+    if tuple(segmentation["size"]) != shape:
+        raise UsageError(f"run lengths of another size than {shape[1]}x{shape[0]} pixels")
+    runs = _runs(segmentation)
+    starts, lengths = np.cumsum(runs)[:-1:2], runs[1::2]
+    before = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
 def _run_lengths(text: str) -> Iterator[int]:
@@ -177,7 +199,7 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         return None
     try:
         height, width = int(image["height"]), int(image["width"])
-        class_map = np.zeros((height, width), np.int16)
+        class_map = np.zeros(width * height, np.int16)
         names = {entry["id"]: entry.get("name") for entry in content["categories"]}
         colors = {
             entry.get("name"): _color(entry) for entry in content["categories"] if "color" in entry
@@ -187,9 +209,11 @@ def read_coco(path: Path, file_name: str, classes: Palette) -> Painting | None:
         for entry, number in _numbered(own):
             name = names[entry["category_id"]]
             classes, numbers = classes.with_names([name], colors)
-            mask = _mask_of(entry["segmentation"], (height, width))
-            class_map[mask], instance_map[mask] = numbers[name], number
-        return Painting(class_map, classes, instance_map.astype(np.uint16))
+            places = _pixels_of(entry["segmentation"], (height, width))
+            class_map[places], instance_map[places] = numbers[name], number
+        whole = np.ascontiguousarray(class_map.reshape(width, height).T)
+        instances = instance_map.astype(np.uint16).reshape(width, height).T
+        return Painting(whole, classes, np.ascontiguousarray(instances))
     except (KeyError, TypeError, ValueError, IndexError, MemoryError, OverflowError) as error:
         raise ConflictError(
             f"{path}: entry of {file_name} is damaged ({error}): repair the file or move it away"
@@ -246,16 +270,6 @@ def _add_categories(categories: list[dict[str, Any]], classes: tuple[PaintClass,
             entry = {"id": by_name[paint.name], "name": paint.name, "supercategory": ""}
             categories.append({**entry, "color": list(paint.color)})
     return [by_name[paint.name] for paint in classes]
-
-
-def _mask_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(h, w) bool: the pixels of run lengths or polygons."""
-    if not isinstance(segmentation, list):
-        return decode_rle(segmentation)
-    mask = np.zeros(shape, bool)
-    for ring in segmentation:
-        mask |= polygon_mask(ring, shape)
-    return mask
 
 
 def _annotation(one: PaintObject, shape: tuple[int, int], polygons: bool) -> dict[str, Any]:
