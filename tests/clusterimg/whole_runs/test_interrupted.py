@@ -23,7 +23,7 @@ STAGES = {
     "tables": ("icas.clusterimg.results.write:prepare", 3),
     "thumbnails": ("icas.clusterimg.html.thumbnails:make_thumbnails", 1),
     "report page": ("icas.clusterimg.html.page:pairs_section", 1),
-    "record": ("icas.clusterimg.transfer.destination:_planned", 3),
+    "record": ("icas.clusterimg.transfer.destination:planned_record", 3),
     "transfer": ("icas.clusterimg.transfer.execution:_transfer", 3),
     "journal": ("icas.clusterimg.journal.journal:Journal.done", 1),
     "tables put in place": ("icas.clusterimg.transfer.execution:_put", 3),
