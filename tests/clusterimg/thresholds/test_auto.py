@@ -125,6 +125,19 @@ def test_photographs_of_different_subjects_are_not_linked(data, count, method):
     assert (labels >= 0).mean() <= 0.03
 
 
+def test_plain_surfaces_are_no_group_among_different_images():
+    rng = np.random.default_rng(0)
+    plain = [rng.normal(118, 8, (64, 64, 3)).clip(0, 255).astype(np.uint8) for _ in range(5)]
+    shapes = [np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((16, 16, 1))) for _ in range(13)]
+    chosen = make_method("tm")
+    features = features_of(chosen, plain + [shape.astype(np.uint8) for shape in shapes])
+    assert chosen.plain(features).tolist() == [True] * 5 + [False] * 13
+    sample = sample_of(chosen, features)
+    found = auto(sample, chosen)
+    assert "no groups of similar images found" in found.reason
+    assert (sample.labels_at(found.threshold) == -1).all()
+
+
 def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
     report = icas.cluster(photos, method="orb", threshold="auto", dst=tmp_path / "out")
     assert report.threshold_reason.startswith("auto")

@@ -134,6 +134,10 @@ class Method(ABC):
         """
         return links_in(self.similarity(a, b), threshold, triangle=a is b)
 
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """(n,) images with so little content that similar ones are no evidence of a group."""
+        return np.zeros(len(features), np.bool_)
+
     def decode_size(self, size: Size | None = None) -> Size | int | None:
         """Width and height, or the longer side, below which no image is decoded; None = full size.
 
@@ -231,6 +235,9 @@ class OnDevice(Method):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         require_same_shape(a, b)
         return self.method.similarity_on(a, b, self.device)
+
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        return self.method.plain(features)
 
     def decode_size(self, size: Size | None = None) -> Size | int | None:
         return self.method.decode_size(size)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
@@ -102,6 +103,14 @@ class TemplateMatching(Method):
         from icas.clusterimg.kernels import torch_tiles
 
         return torch_tiles.color_shares(_rows(a), _rows(b), device)
+
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """Images that the default threshold links to each plain surface of their mean color."""
+        pixels = features.array.reshape(len(features), -1, features.array.shape[-1])
+        values = pixels.astype(np.float64)
+        power = np.maximum(np.square(values).mean(axis=1).sum(axis=1), 1e-9)
+        varied = values.var(axis=1).sum(axis=1) / power
+        return np.asarray(2 * varied < 1 - self.default_threshold, np.bool_)
 
     def decode_size(self, size: Size | None = None) -> Size:
         return enlarged(size or self.size, 8)

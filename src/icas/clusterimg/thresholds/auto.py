@@ -30,6 +30,8 @@ most `MOST` of the greatest share.
 """
 RESOLUTION = 0.01
 """Least expected share of wrong links: smaller ones cannot be estimated."""
+MAJORITY = 0.5
+"""Least share of images with content by which plain ones are judged."""
 WEAK = 0.1
 """Expected share of wrong links above which the clusters are badly separated."""
 TAIL = 0.01
@@ -52,8 +54,18 @@ class ThresholdChoice:
 
 
 def auto(sample: Sample, method: Method) -> ThresholdChoice:
-    """The threshold with the best cluster separation in the folder."""
+    """The threshold with the best cluster separation in the folder.
+
+    A few plain images do not make groups: the images with content need groups at it, too.
+    """
     choice = choose(sample, method.default_threshold)
+    varied = ~method.plain(sample.features)
+    if MAJORITY * len(sample) <= varied.sum() < len(sample) and varied.sum() >= FEW:
+        without = choose(sample.of_rows(np.flatnonzero(varied)), method.default_threshold)
+        if np.isnan(without.wrong_share):
+            choice = replace(without, threshold=max(choice.threshold, _above_all(sample)))
+        elif without.threshold > choice.threshold:
+            choice = without
     if len(sample) < FEW or choice.wrong_share <= WEAK:
         return choice
     others = [name for name in ("orb", "deep") if name not in method.name.split("+")]

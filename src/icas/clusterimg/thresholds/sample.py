@@ -59,6 +59,16 @@ class Sample:
     def __len__(self) -> int:
         return len(self.features)
 
+    def of_rows(self, rows: NDArray[np.int64]) -> Sample:
+        """The sample without the images that are not in `rows`, which ascend."""
+        place = np.full(len(self), -1)
+        place[rows] = np.arange(len(rows))
+        a, b = place[self.links.a], place[self.links.b]
+        kept = (a >= 0) & (b >= 0)
+        links = Links(a[kept], b[kept], self.links.similarity[kept])
+        images = max(len(rows), round(self.images * len(rows) / max(1, len(self))))
+        return Sample(self.features[rows], images, links)
+
     def is_all_of(self, features: FeatureSet) -> bool:
         """Whether the sample consists of the very files of `features`."""
         return bool(features.files) and self.features.files == features.files
