@@ -155,7 +155,8 @@ class Place:
 
 
 def test_paths_of_other_libraries(files):
-    assert icas.ImageClusterer(threshold=0.9).fit_predict([Place(), "small.png"]).tolist() == [0, 0]
+    model = icas.ImageClusterer("imagehash", 0.9)
+    assert model.fit_predict([Place(), "small.png"]).tolist() == [0, 0]
 
 
 def test_images_of_pil_that_cannot_be_decoded(files):
