@@ -3,7 +3,8 @@
 ``python benchmarks/auto_weights.py --cache DIR`` with the image sets in ICAS_DATA (default
 ../shared/data beside the checkout). Folders of many kinds are made from the sets: whole sets, parts
 of them, unrelated photographs, unrelated photographs with a few copies, many groups of variants.
-The table shows each set with weights that were fitted without it. The last lines are the weights
+The tables show each set with weights that were fitted without it; the second one compares expected
+with measured shares of wrong links in whole sets. The last lines are the weights
 fitted to all sets, for src/icas/clusterimg/thresholds/auto.py. Similarities are kept in DIR.
 """
 
@@ -33,7 +34,7 @@ from icas.clusterimg.features.inputs import extract
 from icas.clusterimg.graph.forest import Merges, labels_at
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.thresholds.auto import best_step
+from icas.clusterimg.thresholds.auto import RESOLUTION, best_step, share_of_right
 from icas.clusterimg.thresholds.evidence import Evidence
 from icas.clusterimg.thresholds.sample import Sample
 
@@ -82,6 +83,7 @@ def main() -> int:
         cases += list(cases_of(method, data, given.cache))
         print(f"{method}: {len(cases)} folders so far", file=sys.stderr, flush=True)
     print_table(cases)
+    print_reliability(cases)
     for name, weights in zip(("RIGHT", "GOOD"), fitted(cases), strict=True):
         print(f"{name} = ({', '.join(f'{weight:.4g}' for weight in weights)})")
     return 0
@@ -258,17 +260,43 @@ def logistic(cases: list[Case], inputs: list[np.ndarray], shares: list[np.ndarra
     return np.concatenate([model.intercept_ - slopes @ middle, slopes])
 
 
+def left_out(cases: list[Case]) -> Iterator[tuple[Case, int | None, np.ndarray]]:
+    """Each folder, its threshold and shares of right links by weights fitted without its kind."""
+    photographs = {STRANGERS, "few", "many"}
+    for kind in dict.fromkeys(case.kind for case in cases):
+        without = photographs if kind in photographs else {kind}
+        right, good = fitted([case for case in cases if case.kind not in without])
+        for case in cases:
+            if case.kind == kind:
+                step = best_step(case.evidence, right, good)
+                yield case, step, share_of_right(case.evidence, right)
+
+
+def print_reliability(cases: list[Case]) -> None:
+    """A row a range of expected shares of wrong links: cases, how many are right, measured ones."""
+    whole = {*GROUPED, f"{STRANGERS}-282", *VARIANTS}
+    found = [
+        (max(RESOLUTION, (1 - share[step]) ** 2), 1 - case.right[step])
+        for case, step, share in left_out(cases)
+        if step is not None and case.name in whole
+    ]
+    print("| expected wrong links | cases | right | median | mean |\n|---|---|---|---|---|")
+    for least, most in ((0, 0.0101), (0.0101, 0.1), (0.1, 1)):
+        inside = np.array([pair for pair in found if least <= pair[0] < most]).reshape(-1, 2)
+        if len(inside):
+            expected, measured = inside.T
+            low, high = np.sort(inside, axis=1).T
+            right = (abs(expected - measured) <= 0.01) | (high <= 2 * low)
+            cells = f"{right.mean():.2f} | {np.median(measured):.3f} | {measured.mean():.3f}"
+            print(f"| {least:.2f} to {most:.2f} | {len(inside)} | {cells} |")
+
+
 def print_table(cases: list[Case]) -> None:
     """A row a set, a column a method: F1 by auto over the best F1, or images in clusters."""
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for kind in dict.fromkeys(case.kind for case in cases):
-        left_out = {STRANGERS, "few", "many"} if kind in (STRANGERS, "few", "many") else {kind}
-        weights = fitted([case for case in cases if case.kind not in left_out])
-        for case in cases:
-            if case.kind == kind:
-                step = best_step(case.evidence, *weights)
-                found = 0.0 if step is None else (case.f1 if case.best else case.clustered)[step]
-                cells[case.name, case.method].append(found / (case.best or 1))
+    for case, step, _ in left_out(cases):
+        found = 0.0 if step is None else (case.f1 if case.best else case.clustered)[step]
+        cells[case.name, case.method].append(found / (case.best or 1))
     names = dict.fromkeys(name for name, _ in cells)
     methods = dict.fromkeys(method for _, method in cells)
     print(f"| folder | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
