@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import ConflictError, IcasError
+from icas.common.errors import ConflictError, IcasError, UsageError
 
 
 def peak_memory_mb() -> float | None:
@@ -100,6 +100,14 @@ def as_typed(path: str | Path, typed: Path) -> Path:
     if typed.is_absolute() or not Path(path).is_relative_to(here):
         return Path(path)
     return Path(path).relative_to(here)
+
+
+def path_of(value: Any, name: str) -> Path:
+    """The parameter `name` of a function as a path; a UsageError for what is none."""
+    if isinstance(value, (str, os.PathLike)) and not isinstance(os.fspath(value), bytes):
+        return Path(value)
+    kind = "None" if value is None else f"a {type(value).__name__}"
+    raise UsageError(f"{name}: expected a path, got {kind}")
 
 
 def within(root: Path, name: str) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from icas.common.errors import UnreadableImageError, UsageError
+from icas.io.files import path_of
 from icas.io.formats import describe_content, image_kind, os_reason, read_head
 
 IMAGE_SUFFIXES = frozenset(
@@ -89,7 +90,7 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     >>> [path.name for path in icas.find_images(".")]
     ['img2.png', 'img10.png']
     """
-    return find_files(folder, recursive=recursive).images
+    return find_files(path_of(folder, "folder"), recursive=recursive).images
 
 
 def find_files(

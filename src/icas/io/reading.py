@@ -314,6 +314,8 @@ def read_image(
     >>> picture.shape, picture.dtype, picture[0, 0].tolist()
     ((30, 40, 3), dtype('uint8'), [200, 200, 200])
     """
+    if path is None:
+        raise UsageError("path: expected the path of an image file, got None")
     with open_image(path, max_pixels, pixels=True) as pil:
         size = None
         if at_least is not None and pil.format == "JPEG":

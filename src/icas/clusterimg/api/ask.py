@@ -19,6 +19,7 @@ from icas.clusterimg.questions.pairs import MOST_IMAGES, PairQuestions, Question
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.results.saved import FinishedRun, method_of_run
 from icas.common.errors import ConflictError, UsageError
+from icas.io.files import path_of
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class AskSession:
     """
 
     def __init__(self, dst: str | Path, *, cache: str | Path | None = None) -> None:
-        self.dst = Path(dst)
+        self.dst = path_of(dst, "dst")
         finished = FinishedRun.read(self.dst)
         if finished.run["threshold"] is None:
             raise UsageError(f"{dst} has clusters of models: questions need a run with a threshold")

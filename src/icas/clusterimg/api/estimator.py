@@ -384,6 +384,8 @@ class ImageClusterer:
             size = batch_size_for(features[:1])
         elif size is None:
             size = default_batch_size(clusterer.method)
+        if not np.issubdtype(type(size), np.integer):
+            raise UsageError(f"batch_size {size!r}: expected an integer")
         if size < 2:
             raise UsageError(f"batch_size {size}: must be at least 2")
         return size

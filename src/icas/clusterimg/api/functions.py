@@ -539,6 +539,11 @@ def links(
     >>> found.dtype.names
     ('a', 'b', 'similarity')
     """
+    if not isinstance(features, FeatureSet):
+        raise UsageError(
+            f"features: expected a FeatureSet, as icas.features returns it, got"
+            f" a {type(features).__name__}"
+        )
     with start_workers(executor, jobs, scheduler) as workers:
         return all_links(method_of(features), features, threshold, workers).structured()
 

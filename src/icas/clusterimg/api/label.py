@@ -38,7 +38,7 @@ from icas.dataset.image_labels import (
     ImageLabel,
     count_names,
 )
-from icas.io.files import as_typed
+from icas.io.files import as_typed, path_of
 from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, text
 from icas.parallel.executors import Workers, start_workers
@@ -265,7 +265,7 @@ def label(
     changes = LabelChanges(clear, path, given)
     console = Console(warnings=progress, bars=progress)
     return change_labels(
-        Path(dst),
+        path_of(dst, "dst"),
         changes,
         console,
         suggest=suggest,

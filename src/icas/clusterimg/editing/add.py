@@ -44,7 +44,7 @@ from icas.clusterimg.transfer.plan import (
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import IcasError, UsageError
 from icas.dataset.image_labels import LABELS, ImageLabel, labels_table, read_image_labels
-from icas.io.files import distinct_names, table
+from icas.io.files import distinct_names, path_of, table
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import DECODERS
 from icas.notebook.html import counted as counted_text
@@ -128,7 +128,7 @@ def add(
     console = Console(warnings=progress, bars=progress)
     paths = [Path(path) for path in new]
     report, _ = add_images(
-        Path(dst), paths, console, recursive=recursive, dry_run=dry_run, jobs=jobs
+        path_of(dst, "dst"), paths, console, recursive=recursive, dry_run=dry_run, jobs=jobs
     )
     return report
 

@@ -29,6 +29,7 @@ from icas.clusterimg.results.saved import earlier_run
 from icas.clusterimg.transfer.cleanup import is_unchanged
 from icas.clusterimg.transfer.destination import locked
 from icas.common.errors import UsageError
+from icas.io.files import path_of
 
 
 @dataclass(frozen=True)
@@ -330,7 +331,7 @@ def decide(
     >>> len(icas.decide("sorted", "forget", "all").decisions)
     1
     """
-    root = Path(dst)
+    root = path_of(dst, "dst")
     if what not in _ACTIONS:
         raise UsageError(f"unknown action {what!r}: choose from {', '.join(_ACTIONS)}")
     if not root.is_dir():

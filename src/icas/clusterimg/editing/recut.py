@@ -56,7 +56,7 @@ from icas.clusterimg.transfer.relocation import (
 )
 from icas.common.errors import IcasError, UsageError
 from icas.dataset.image_labels import ImageLabel, read_image_labels
-from icas.io.files import run_json
+from icas.io.files import path_of, run_json
 from icas.notebook.html import text
 from icas.parallel.executors import start_workers
 
@@ -437,7 +437,7 @@ def recut(
     >>> report.labels.tolist(), report.afterwards["recut"]
     ([-1, -1, -1], True)
     """
-    root, console = Path(dst), Console(warnings=progress, bars=progress)
+    root, console = path_of(dst, "dst"), Console(warnings=progress, bars=progress)
     is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
     if not is_number or not threshold <= 1:
         raise UsageError(f"--threshold {threshold}: a finished result needs a number up to 1")

@@ -22,6 +22,7 @@ from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, UsageError
 from icas.common.union_find import unions
+from icas.io.files import path_of
 from icas.notebook.html import counted
 
 WEAKEST = "weakest"
@@ -93,7 +94,7 @@ def split(
     (('cup-small.jpg', 'cup.jpg'), ('cup-cropped.jpg',))
     """
     console = Console(warnings=progress, bars=progress)
-    return split_result(Path(dst), cluster, at, console, dry_run=dry_run)
+    return split_result(path_of(dst, "dst"), cluster, at, console, dry_run=dry_run)
 
 
 def split_result(

@@ -114,6 +114,9 @@ def evaluate(labels: Labels | Sequence[int], truth: Sequence[Any] | NDArray[Any]
     (1.0, 0.5, 0.667)
     """
     clusters = np.asarray(labels)
+    kinds = "iub" if clusters.size else "iubf"
+    if clusters.ndim != 1 or clusters.dtype.kind not in kinds or np.ndim(truth) != 1:
+        raise UsageError("expected two 1-D sequences: cluster numbers and true labels")
     if len(clusters) != len(truth) or len(clusters) == 0:
         raise UsageError(
             f"{len(clusters)} cluster numbers and {len(truth)} labels: both need one value per"

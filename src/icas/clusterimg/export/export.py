@@ -26,7 +26,7 @@ from icas.dataset.classes import DatasetClass, dataset_classes
 from icas.dataset.formats import make_format
 from icas.dataset.formats.base import Dataset, DatasetImage
 from icas.dataset.splits import assign_splits
-from icas.io.files import distinct_names, table
+from icas.io.files import distinct_names, path_of, table
 from icas.notebook.html import counted
 
 RECORD = f"{FOLDER}/dataset.json"
@@ -135,7 +135,8 @@ def export(
         dry_run=dry_run,
         jobs=jobs,
     )
-    return export_result(Path(dst), Path(out), settings, Console(warnings=progress, bars=progress))
+    console = Console(warnings=progress, bars=progress)
+    return export_result(path_of(dst, "dst"), path_of(out, "out"), settings, console)
 
 
 def export_result(

@@ -38,7 +38,7 @@ from icas.clusterimg.transfer.operations import fingerprint
 from icas.clusterimg.transfer.plan import Operation, Plan, check_plan
 from icas.clusterimg.transfer.relocation import begin, finish, finish_interrupted
 from icas.common.errors import ConflictError, UnreadableImageError, UsageError
-from icas.io.files import run_json, within
+from icas.io.files import path_of, run_json, within
 from icas.io.reading import QUIET_PILLOW, read_image, resize
 from icas.parallel.executors import start_workers
 
@@ -237,7 +237,7 @@ def best(
     1
     """
     return best_of_result(
-        Path(dst),
+        path_of(dst, "dst"),
         criteria(by),
         None if move_others is None else Path(move_others),
         Console(warnings=progress, bars=progress),

@@ -31,7 +31,7 @@ from icas.clusterimg.transfer.operations import (
 )
 from icas.clusterimg.transfer.relocation import finish_interrupted, remove_prepared
 from icas.common.errors import ConflictError, IcasError, UsageError
-from icas.io.files import as_typed, one_line_errors
+from icas.io.files import as_typed, one_line_errors, path_of
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def undo(dst: str | Path, *, dry_run: bool = False, progress: bool = False) -> U
     >>> Path("photos/cup.jpg").exists(), Path("sorted").exists()
     (True, False)
     """
-    return undo_run(Path(dst), Console(warnings=progress, bars=progress), dry_run=dry_run)
+    return undo_run(path_of(dst, "dst"), Console(warnings=progress, bars=progress), dry_run=dry_run)
 
 
 def undo_run(root: Path, console: Console, *, dry_run: bool = False) -> Undone:

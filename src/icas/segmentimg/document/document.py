@@ -29,6 +29,7 @@ from icas.segmentimg.labels.labels import (
     Labels,
     bounding_box,
     connected,
+    label_map_of,
     rows_of,
     swept,
     union,
@@ -209,9 +210,7 @@ class PaintDocument:
         history_bytes: int = HISTORY_BYTES,
     ) -> None:
         self.image = as_image(image)
-        if labels.shape != self.image.shape[:2]:
-            raise UsageError(f"shape mismatch: labels {labels.shape}, image {self.image.shape[:2]}")
-        self.first: Labels = labels.astype(np.int32, copy=False)
+        self.first: Labels = label_map_of(labels, self.image)
         self.labels: Labels = self.first
         self._codes = np.zeros(int(self.labels.max(initial=0)) + 1, np.int32)
         self.colors: list[Color] = []
@@ -1010,7 +1009,10 @@ class PaintDocument:
 
     def _class_of(self, color: Color) -> int:
         """Number of the class of a color, a new one if needed."""
-        red, green, blue = (int(part) for part in color)
+        try:
+            red, green, blue = (int(part) for part in color)
+        except (TypeError, ValueError):
+            raise UsageError(f"colour {color!r}: expected red, green and blue, 0 to 255") from None
         wanted = (red, green, blue)
         if not all(0 <= part <= 255 for part in wanted):
             raise UsageError(f"colour {wanted}: red, green and blue must be 0 to 255")

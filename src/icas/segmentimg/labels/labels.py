@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.common.errors import UsageError
 from icas.common.union_find import unions
 from icas.io.reading import Image
 
@@ -15,6 +16,18 @@ Labels = NDArray[np.int32]
 """(h, w) int32: 0 = edge, 1…K = segments, each one connected region."""
 Box = tuple[int, int, int, int]
 """Row and column ranges: first row, end row, first column, end column; ends are exclusive."""
+
+
+def label_map_of(labels: Any, image: Image) -> Labels:
+    """Label map of `image`, an int32 array itself where it is one.
+
+    Raises UsageError: no 2-D array of integers, or of another size.
+    """
+    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise UsageError("labels: expected a 2-D array of integers, as icas.segment returns it")
+    if labels.shape != image.shape[:2]:
+        raise UsageError(f"shape mismatch: labels {labels.shape}, image {image.shape[:2]}")
+    return labels.astype(np.int32, copy=False)
 
 
 def connected(groups: NDArray[np.integer[Any]], *, edges: bool = False) -> Labels:

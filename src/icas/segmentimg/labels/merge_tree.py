@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from icas.common.errors import UsageError
 from icas.io.reading import as_image
-from icas.segmentimg.labels.labels import Labels, borders, count_of, mean_colors, numbered, sizes_of
+from icas.segmentimg.labels.labels import (
+    Labels,
+    borders,
+    count_of,
+    label_map_of,
+    mean_colors,
+    numbered,
+    sizes_of,
+)
 
 
 @dataclass(frozen=True)
@@ -138,9 +146,7 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     12
     """
     picture = as_image(image)
-    if labels.shape != picture.shape[:2]:
-        raise UsageError(f"shape mismatch: labels {labels.shape}, image {picture.shape[:2]}")
-    whole = np.asarray(labels, np.int32)
+    whole = label_map_of(labels, picture)
     return MergeTree(whole, _Merger(picture, whole).run())
 
 

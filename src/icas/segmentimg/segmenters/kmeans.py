@@ -127,6 +127,8 @@ def kmeans_colors(image: NDArray[Any], k: int = 5, seed: int = 0) -> KMeansColor
     >>> labels.shape, centres.shape, picture.shape
     ((400, 600), (5, 3), (400, 600, 3))
     """
+    if not np.issubdtype(type(k), np.integer):
+        raise UsageError(f"k {k!r}: expected an integer")
     if k < 1:
         raise UsageError(f"k {k}: must be at least 1")
     picture = as_image(image)
