@@ -22,7 +22,7 @@ Picker = Callable[[Sample, float], float]
 
 FOUND = 0.5
 """Least share of right links at some threshold by which a folder has groups."""
-LEAST, RISE, MOST = 0.25, 3.0, 0.65
+LEAST, RISE, MOST = 0.25, 3.0, 0.75
 """Share of right links needed at the threshold that is chosen.
 
 `LEAST` if at some threshold all links are right, and the more, by `RISE`, the less sure that is; at
