@@ -91,6 +91,10 @@ def _spread(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).astype(np.int64))]
 
 
+ROWS = 256
+"""Rows of similarities that are ranked at a time."""
+
+
 @dataclass(frozen=True)
 class _Neighborhoods:
     """The other images of each image of a sample, the nearest first, by log distance."""
@@ -182,12 +186,21 @@ def _ranks(values: NDArray[np.float32]) -> Floats:
 
     As ``scipy.stats.rankdata(-values, axis=1)``, whose package takes over a second to load.
     """
-    ranks = np.empty(values.shape)
-    for row, negative in zip(ranks, -values, strict=True):
-        ordered = np.sort(negative)
-        left, right = (np.searchsorted(ordered, negative, side) for side in ("left", "right"))
-        row[:] = left + right
-    return (ranks + 1) / 2
+    count, ranks = values.shape[1], np.empty(values.shape)
+    places = np.arange(count)
+    for start in range(0, len(values), ROWS):
+        rows = -values[start : start + ROWS]
+        order = np.argsort(rows, axis=1)
+        ordered = np.take_along_axis(rows, order, axis=1)
+        ends = np.ones(ordered.shape, bool)  # the last of equal values
+        ends[:, :-1] = ordered[:, 1:] != ordered[:, :-1]
+        starts = np.ones(ordered.shape, bool)
+        starts[:, 1:] = ends[:, :-1]
+        first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+        last = np.where(ends, places, count)[:, ::-1]
+        last = np.minimum.accumulate(last, axis=1)[:, ::-1]
+        np.put_along_axis(ranks[start : start + ROWS], order, (first + last) / 2 + 1, axis=1)
+    return ranks
 
 
 def _likelihood(counts: Floats) -> Floats:
