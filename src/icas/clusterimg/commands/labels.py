@@ -27,7 +27,7 @@ LABEL_WORDS = ("list", "clear")
 EXPORT_TEXT = "Write a data set of the labelled images of a result; clusterimg undo OUT removes it."
 EXPORT_EXAMPLES: Rows = (
     ("clusterimg export photos_clustered dataset --split train=0.8,val=0.1,test=0.1", ""),
-    ("clusterimg export photos_clustered dataset --format coco,hf --transfer hardlink", ""),
+    ("clusterimg export photos_clustered both --format coco,hf --transfer hardlink", ""),
 )
 
 

@@ -110,7 +110,7 @@ def _split(given: dict[str, Any]) -> int:
 
 def _add_parser() -> CommandParser:
     examples = (
-        ("clusterimg add photos_clustered new-photos", ""),
+        ("clusterimg add photos_clustered archive", ""),
         ("clusterimg add photos_clustered photos", "what is new in the source folder"),
     )
     parser = _parser("add", ADD_TEXT, examples)

@@ -21,10 +21,7 @@ them in leaks.csv. The exit code is 1 if there are any."""
 def _audit_parser() -> CommandParser:
     from icas.clusterimg.settings import ClusterSettings
 
-    examples = (
-        ("clusterimg audit train val test", ""),
-        ("clusterimg audit train test --recursive --method imagehash --threshold 0.9", ""),
-    )
+    examples = (("clusterimg audit photos archive  # exit 1 if there are any", ""),)
     parser = CommandParser("clusterimg audit", AUDIT_TEXT, common=AUDIT_COMMON, examples=examples)
     parser.add_value(INPUT, "splits", nargs="+", type=Path, metavar="DIR", help="folders of images")
     parser.add_switch(INPUT, "--recursive", help="include sub-folders, such as those of classes")
@@ -121,8 +118,8 @@ def _best_parser() -> CommandParser:
     from icas.clusterimg.results.best_images import CRITERIA, DEFAULT_BY
 
     examples = (
-        ("clusterimg best duplicates --by sharpest,largest,newest", ""),
-        ("clusterimg best duplicates --move-others others --dry-run", ""),
+        ("clusterimg best photos_clustered --by sharpest,largest,newest", ""),
+        ("clusterimg best photos_clustered --move-others others", ""),
         ("clusterimg undo others", ""),
     )
     tables = {"Criteria": tuple((name, one.help) for name, one in CRITERIA.items())}

@@ -106,7 +106,8 @@ class TemplateMatching(Method):
 
     def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
         """Images that the default threshold links to each plain surface of their mean color."""
-        pixels = features.array.reshape(len(features), -1, features.array.shape[-1])
+        sides = features.array.shape
+        pixels = features.array.reshape(sides[0], sides[1] * sides[2], sides[3])
         values = pixels.astype(np.float64)
         power = np.maximum(np.square(values).mean(axis=1).sum(axis=1), 1e-9)
         varied = values.var(axis=1).sum(axis=1) / power

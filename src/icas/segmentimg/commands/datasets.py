@@ -28,8 +28,8 @@ EXPORT_EXAMPLES = (
 )
 IMPORT_TEXT = "Import a data set as saved paintings, one object per annotation."
 IMPORT_EXAMPLES = (
-    ("segmentimg import dataset/annotations/instances.json --images photos", ""),
-    ("segmentimg import annotations.xml --format cvat --images photos", ""),
+    ("segmentimg import dataset --images photos --out imported", ""),
+    ("segmentimg import yolo --format yolo --images photos --out from-yolo", ""),
 )
 
 
