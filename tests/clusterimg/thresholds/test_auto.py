@@ -144,3 +144,24 @@ def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
     assert report.sample is not None
     model = icas.ImageClusterer(method="orb").fit(photos)
     assert model.threshold_ == report.threshold
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", ["deep", "deep+orb", "orb", "imagehash", "minhash", "ssim", "tm"]
+)
+def test_unrelated_photographs_are_not_clustered(data, tmp_path, torch, method):
+    options = {}
+    if "deep" in method:
+        weights = data / "weights" / "mobilenet_v2_dequantized_fp16.pth"
+        options = {"model": "mobilenet_v2", "weights": weights}
+    report = icas.cluster(
+        data / "strangers" / "images",
+        method=method,
+        threshold="auto",
+        dst=tmp_path / "out",
+        transfer="none",
+        report=False,
+        **options,
+    )
+    assert (report.labels >= 0).mean() <= 0.03

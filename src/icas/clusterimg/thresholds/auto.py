@@ -28,6 +28,11 @@ LEAST, RISE, MOST = 0.25, 3.0, 0.75
 `LEAST` if at some threshold all links are right, and the more, by `RISE`, the less sure that is; at
 most `MOST` of the greatest share.
 """
+MANY, PART, SURE = 150, 0.15, 0.8
+"""Images from which on clusters that hold less than a `PART` of them need a share of `SURE`.
+
+Among many unrelated images, chance finds some pairs that are nearly as similar as related ones.
+"""
 RESOLUTION = 0.01
 """Least expected share of wrong links: smaller ones cannot be estimated."""
 MAJORITY = 0.5
@@ -146,7 +151,11 @@ def best_step(evidence: Evidence, right: Weights, good: Weights) -> int | None:
     share = share_of_right(evidence, right)
     if share.max() < FOUND:
         return None
-    needed = min(LEAST + RISE * (1 - share.max()), MOST * share.max())
+    least = min(LEAST + RISE * (1 - share.max()), MOST * share.max())
+    small = (evidence.part < PART) & (evidence.images >= MANY)
+    needed = np.where(small, max(least, SURE), least)
+    if not (share >= needed).any():
+        return None
     rank = evidence.clusters @ np.array(good)
     return int(np.argmax(np.where(share >= needed, rank, -np.inf)))
 

@@ -36,11 +36,19 @@ class Evidence:
         By which the share of right links is estimated.
     clusters : (k, 6) ndarray
         By which the thresholds of one sample are ranked; relative to each other.
+    images : int
+        Images of the sample.
     """
 
     steps: NDArray[np.int64]
     links: Floats
     clusters: Floats
+    images: int
+
+    @property
+    def part(self) -> Floats:
+        """(k,) part of the images that is in clusters."""
+        return np.asarray(self.clusters[:, 4], np.float64)
 
     @classmethod
     def of(cls, sample: Sample, merges: Merges, default: float) -> Evidence:
@@ -81,7 +89,7 @@ class Evidence:
             clustered / count,
             np.log(linked / pairs),
         ]
-        return cls(steps, np.stack(links, axis=1), np.stack(clusters, axis=1))
+        return cls(steps, np.stack(links, axis=1), np.stack(clusters, axis=1), count)
 
 
 def _spread(steps: NDArray[np.int64]) -> NDArray[np.int64]:
