@@ -77,12 +77,12 @@ def test_best_prints_the_plan_and_moves_the_others(photos, capsys):
     words = ["best", "dup", "--by", "largest,name", "--move-others", "others"]
     assert main([*words, "--dry-run", "-v"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("plan: move 1 images (")
+    assert lines[0].startswith("plan: move 1 image (")
     assert lines[1].endswith(f"small.jpg -> others{os.sep}small.jpg")
     assert lines[-1].endswith("-> dup/best.csv (dry run, nothing written)")
     assert main(words) == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "1 clusters, 1 images to keep, 1 others, 1 moved to others -> dup/best.csv"
+    assert last == "1 cluster, 1 image to keep, 1 other, 1 moved to others -> dup/best.csv"
     assert not (photos / "small.jpg").exists()
     assert main([*words, "--resume", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)

@@ -40,6 +40,7 @@ from icas.clusterimg.transfer.relocation import begin, finish, finish_interrupte
 from icas.common.errors import ConflictError, UnreadableImageError, UsageError
 from icas.io.files import path_of, run_json, within
 from icas.io.reading import QUIET_PILLOW, read_image, resize
+from icas.notebook.html import counted as counted_text
 from icas.parallel.executors import start_workers
 
 WHAT = "best"
@@ -118,7 +119,10 @@ class BestReport:
         str
         """
         kept, others = len(self.kept()), len(self.others())
-        text = f"{kept} clusters, {kept} images to keep, {others} others"
+        count = [
+            counted_text(number, what) for number, what in ((kept, "cluster"), (kept, "image"))
+        ]
+        text = f"{count[0]}, {count[1]} to keep, {counted_text(others, 'other')}"
         if self.moved_to is not None:
             how = "moved to" if self.written else "to move to"
             text += f", {self.moved} {how} {self.moved_to}"
@@ -450,8 +454,8 @@ def _plan(
     plan = Plan(others, tuple(operations))
     check_plan(plan, "move")
     console.line(
-        f"plan: move {len(operations)} images ({plan.bytes() / 1e6:,.1f} MB) to {others}, keep"
-        f" {len(kept_files(images))} of their clusters"
+        f"plan: move {counted_text(len(operations), 'image')} ({plan.bytes() / 1e6:,.1f} MB) to"
+        f" {others}, keep {len(kept_files(images))} of their clusters"
     )
     for operation in operations:
         console.detail(f"plan: move {operation.source} -> {others / operation.target}")

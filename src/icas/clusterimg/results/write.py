@@ -105,8 +105,8 @@ class ResultWriter:
             return
         size = f"{plan.bytes() / 1e6:,.1f} MB, " if transfer == "copy" else ""
         console.line(
-            f"plan: {transfer} {len(plan.operations)} images ({size}{len(plan.folders())}"
-            f" folders) to {destination.root}"
+            f"plan: {transfer} {counted(len(plan.operations), 'image')} ({size}"
+            f"{counted(len(plan.folders()), 'folder')}) to {destination.root}"
         )
         for folder, count in plan.folders().items():
             console.detail(f"plan: {folder}: {count} images")

@@ -128,9 +128,8 @@ def choose(sample: Sample, default: float) -> ThresholdChoice:
         The method's threshold: the scale of its similarities, and the choice for few images.
     """
     if len(sample) < FEW:
-        return ThresholdChoice(
-            default, f"auto: the method's default; {len(sample)} images are too few to choose by"
-        )
+        few = "1 image is" if len(sample) == 1 else f"{len(sample)} images are"
+        return ThresholdChoice(default, f"auto: the method's default; {few} too few to choose by")
     merges = Merges.of(sample.forest)
     evidence = Evidence.of(sample, merges, default)
     best = best_step(evidence, RIGHT, GOOD)
