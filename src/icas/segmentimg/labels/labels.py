@@ -27,7 +27,7 @@ def label_map_of(labels: Any, image: Image) -> Labels:
         raise UsageError("labels: expected a 2-D array of integers, as icas.segment returns it")
     if labels.shape != image.shape[:2]:
         raise UsageError(f"shape mismatch: labels {labels.shape}, image {image.shape[:2]}")
-    return labels.astype(np.int32, copy=False)
+    return np.asarray(labels, np.int32)
 
 
 def connected(groups: NDArray[np.integer[Any]], *, edges: bool = False) -> Labels:
