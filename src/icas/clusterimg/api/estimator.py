@@ -262,7 +262,7 @@ class ImageClusterer:
             features = self._features(method, source, vectors, workers)
             most = self.candidates
             if most is None and is_auto(self.method):
-                most = candidates_for(method, len(features))
+                most = candidates_for(method, len(features) * (len(features) - 1) // 2)
             clusterer = self._clusterer(method, threshold, most)
             if isinstance(threshold, str) and clusterer.threshold is not None:
                 number = auto(sample_of(method, features, None, workers), method).threshold

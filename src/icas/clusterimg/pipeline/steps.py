@@ -161,7 +161,8 @@ def with_candidates(context: RunContext, method: Method, source: Source) -> RunC
         return context
     if settings.candidates is not None or settings.reference is not None:
         return context
-    most = earlier["settings"].get("candidates") if earlier else candidates_for(method, count)
+    pairs = count * (count - 1) // 2
+    most = earlier["settings"].get("candidates") if earlier else candidates_for(method, pairs)
     if most is None:
         return context
     reason = "as in the batch stage"
@@ -171,10 +172,10 @@ def with_candidates(context: RunContext, method: Method, source: Source) -> RunC
     return replace(context, settings=replace(settings, candidates=most))
 
 
-def candidates_for(method: Method, count: int) -> int | None:
-    """Candidates per image where comparing all pairs of `count` images takes over a minute."""
+def candidates_for(method: Method, pairs: int) -> int | None:
+    """Candidates per image where comparing so many pairs takes over a minute."""
     method = method.extractor
-    seconds = method.seconds_per_pair * count * (count - 1) / 2 / CORES
+    seconds = method.seconds_per_pair * pairs / CORES
     return CANDIDATES if seconds > MOST_SECONDS and method.sketched else None
 
 

@@ -22,11 +22,13 @@ from icas.clusterimg.linking.candidates import CandidateStage
 from icas.clusterimg.linking.tiles import count_across, tiles_across
 from icas.clusterimg.methods import is_auto, make_method
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.pipeline.steps import candidates_for
 from icas.clusterimg.quality.registration import Registration
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.files import one_line_errors, shown, table, write_whole
 from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import DECODERS
+from icas.notebook.html import plural
 from icas.parallel.executors import Workers, start_workers
 
 EXACT, NEAR = "exact", "near"
@@ -36,10 +38,6 @@ REGISTERED, REGISTERED_BEST = 0.94, 0.88
 images that are each other's most similar one of two splits."""
 ORB_NEAR = 0.25
 """Similarity by ORB from which two images are nearly the same: also where large parts differ."""
-MOST_SECONDS, CANDIDATES = 60, 50
-"""Seconds of comparisons above which each image is compared with so many candidates only."""
-CORES = 2
-"""Cores of a common machine: the leaks do not depend on those of this one."""
 LISTED = 10
 """Pairs that are printed."""
 
@@ -162,8 +160,8 @@ class AuditReport:
         for first, second in combinations(self.splits, 2):
             _, leaked = self.leaked(first, second)
             if leaked:
-                images = _counted(self.splits[second], "image")
-                yield f"{second}: {leaked} of {images} also in {first}"
+                images = self.splits[second]
+                yield f"{second}: {leaked} of {images} {plural('image', images)} also in {first}"
 
     def summary(self) -> str:
         """Return the last line that the command prints.
@@ -172,12 +170,13 @@ class AuditReport:
         -------
         str
         """
-        images = _counted(sum(self.splits.values()), "image")
+        images, leaks = sum(self.splits.values()), len(self.leaks)
         exact = sum(one.kind == EXACT for one in self.leaks)
-        found = _counted(len(self.leaks), "leak") + (f" ({exact} exact)" if self.leaks else "")
+        found = f"{leaks} {plural('leak', leaks)}" + (f" ({exact} exact)" if leaks else "")
         lost = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
         where = "" if self.out is None else f" -> {self.out}"
-        return f"{images} in {len(self.splits)} splits, {found}{lost}{where}"
+        count = f"{images} {plural('image', images)}"
+        return f"{count} in {len(self.splits)} splits, {found}{lost}{where}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return all values, as the command prints them with ``--json``.
@@ -462,9 +461,9 @@ def _links(
     """Links between images of different parts, numbered through all."""
     lengths = [len(part) for part in parts]
     pairs = (sum(lengths) ** 2 - sum(length**2 for length in lengths)) // 2
-    stage = CandidateStage(CANDIDATES)
-    slow = method.extractor.seconds_per_pair * pairs / CORES > MOST_SECONDS
-    if slow and method.extractor.sketched:
+    most = candidates_for(method, pairs)
+    if most is not None:
+        stage = CandidateStage(most)
         links, _ = stage.across(method, parts, threshold, workers)
         console.line(f"{method.name}: {stage.words()}")
         return links
@@ -475,7 +474,7 @@ def _links(
 def _sure(links: Links, lengths: Sequence[int]) -> Links:
     """Links at or above `REGISTERED`, and those of images that are each other's most similar.
 
-    That is among the images of two splits, of which each pair is taken by itself.
+    Each pair of splits is considered separately.
     """
     split = np.repeat(np.arange(len(lengths)), lengths)
     best: dict[tuple[int, int], float] = {}
@@ -499,7 +498,3 @@ def _leaks(
         kind = EXACT if method == "pixels" else NEAR
         leaks.append(Leak(splits[a], files[a], splits[b], files[b], kind, similarity, method))
     return tuple(sorted(leaks, key=lambda it: (it.kind, -it.similarity, it.split_a, it.a, it.b)))
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.methods.base import Image, Method, digest, settings_of
 from icas.clusterimg.methods.imagehash import ImageHash
 
@@ -74,9 +73,6 @@ class Registration(Method):
         values[rows, columns] = _correlations(a, b, rows, columns)
         values[a.arrays["digest"][:, None] == b.arrays["digest"]] = 1
         return values
-
-    def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
-        return links_in(self.similarity(a, b), threshold, triangle=a is b)
 
     def _likely(self, a: FeatureSet, b: FeatureSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pairs that are registered."""
