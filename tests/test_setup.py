@@ -16,7 +16,8 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parent.parent / "src" / "icas"
 HEAVY = ("torch", "cv2", "matplotlib", "skimage", "scipy", "sklearn", "PIL", "numba", "dask")
-EXTRAS = {"fast", "deep", "onnx", "sam", "dask", "heif", "raw", "all", "test", "bench", "docs"}
+EXTRAS = {"fast", "deep", "onnx", "sam", "dask", "heif", "raw", "web", "parquet"}
+EXTRAS |= {"all", "test", "bench", "docs"}
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-contrib-python",

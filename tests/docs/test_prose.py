@@ -30,9 +30,9 @@ GENERATED = {"clusterimg.md", "segmentimg.md"}
 
 
 def test_the_docs_are_short():
-    assert len(pages(TOP)) <= 45
+    assert len(pages(TOP)) <= 50
     written = [page for page in pages(TOP) if page.name not in GENERATED]
-    assert sum(measure(page.read_text("utf-8")).words for page in written) <= 28_000
+    assert sum(measure(page.read_text("utf-8")).words for page in written) <= 32_000
 
 
 def test_half_of_the_sentences_are_short():

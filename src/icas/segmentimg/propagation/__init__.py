@@ -1,0 +1,1 @@
+"""Masks of painted images carried to similar images."""

@@ -1,0 +1,1 @@
+"""Local web server and its pages."""
