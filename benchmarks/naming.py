@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 import icas
-from icas.clusterimg.api.functions import compared
 from icas.clusterimg.data.images import scan
 from icas.clusterimg.evaluation.scores import match_labels, read_labels
 from icas.clusterimg.features.extraction import Reading
+from icas.clusterimg.linking.tiles import similarities
 from icas.clusterimg.methods import make_method
 from icas.clusterimg.questions import naming
 from icas.parallel.executors import start_workers
@@ -190,7 +190,9 @@ def read(method: str, name: str, network: Path) -> tuple[NDArray[np.float32], li
     refs = tuple(refs[int(matched.clusters[one])] for one in keep)
     with start_workers("threads") as workers:
         features = Reading(chosen, workers).scan_features(refs).features(refs)
-        return compared(chosen, features, features, workers), [matched.truth[one] for one in keep]
+        return similarities(chosen, features, features, workers), [
+            matched.truth[one] for one in keep
+        ]
 
 
 def fitted(cases: Sequence[Case]) -> NDArray[np.float64]:

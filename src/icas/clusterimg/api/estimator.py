@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.api.functions import checked_options, linking, make_method_from
+from icas.clusterimg.api.functions import checked_options, make_method_from
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.clustering.base import Clusterer
 from icas.clusterimg.clustering.batches import (
@@ -26,7 +26,7 @@ from icas.clusterimg.features.embeddings import Vectors, embeddings_in, features
 from icas.clusterimg.features.inputs import Inputs, features_of, image_items
 from icas.clusterimg.graph.forest import Labels, spanning_forest
 from icas.clusterimg.methods import AUTO, is_auto, make_method
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import Method, linking
 from icas.clusterimg.pipeline.steps import candidates_for
 from icas.clusterimg.settings import DEFAULT_METHOD, MERGES, check_scale, threshold_of
 from icas.clusterimg.thresholds.auto import auto, sample_of

@@ -17,9 +17,9 @@ from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.editing.resume import resume
 from icas.clusterimg.features.inputs import features_of, fitted_together, image_items
-from icas.clusterimg.linking.tiles import all_links, tiles
+from icas.clusterimg.linking.tiles import all_links, similarities
 from icas.clusterimg.methods import METHODS, is_auto, make_method, method_class
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import Method, linking
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.results.report import ClusterReport
 from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings, threshold_of
@@ -27,7 +27,7 @@ from icas.clusterimg.training.report import TrainReport
 from icas.clusterimg.training.settings import TrainSettings
 from icas.common.errors import UsageError
 from icas.io.reading import MAX_PIXELS
-from icas.parallel.executors import Workers, start_workers
+from icas.parallel.executors import start_workers
 
 
 def cluster(
@@ -392,14 +392,6 @@ def checked_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def linking(method: Method) -> Method:
-    """`method` in the variant with links, unless clustering models are requested."""
-    try:
-        return method.by_links()
-    except UsageError:
-        return method
-
-
 def features(
     images: str | Path | Iterable[Any],
     method: str = DEFAULT_METHOD,
@@ -619,15 +611,4 @@ def similarity_matrix(
                 f"{first.method} features with different options cannot be compared: compute both"
                 " with the same options"
             )
-        return compared(method_of(first), first, second, workers)
-
-
-def compared(method: Method, a: FeatureSet, b: FeatureSet, workers: Workers) -> NDArray[np.float32]:
-    """(n, m) similarities of features, computed in tiles."""
-    matrix = np.empty((len(a), len(b)), np.float32)
-    blocks = list(tiles(len(a), len(b), method.tile))
-    tasks = ((a[rows], b[columns]) for rows, columns in blocks)
-    parts = workers.ordered(method.similarity, tasks)
-    for (rows, columns), values in zip(blocks, parts, strict=True):
-        matrix[rows, columns] = values
-    return matrix
+        return similarities(method_of(first), first, second, workers)

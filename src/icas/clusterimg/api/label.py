@@ -8,26 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from icas.cli.console import Console
-from icas.clusterimg.api.functions import compared, linking
-from icas.clusterimg.cache.cache import open_cache
-from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.images import ImageRef, sampled
 from icas.clusterimg.decisions.names import shortened
+from icas.clusterimg.editing.compared_images import ComparedImages
 from icas.clusterimg.editing.labels import LabelChanges, LabelledResult, open_result
-from icas.clusterimg.features.extraction import Reading
-from icas.clusterimg.methods.base import Method
-from icas.clusterimg.questions.naming import (
-    NEIGHBOURS,
-    Neighbours,
-    naming_order,
-    nearest,
-    spread_names,
-)
-from icas.clusterimg.results.saved import earlier_run, method_of_run
 from icas.common.errors import UsageError
 from icas.dataset.image_labels import (
     CLUSTER,
@@ -39,18 +23,10 @@ from icas.dataset.image_labels import (
     count_names,
 )
 from icas.io.files import as_typed, path_of
-from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, text
-from icas.parallel.executors import Workers, start_workers
+from icas.parallel.executors import start_workers
 
-MOST_COMPARED = 3000
-"""Images of which all pairs are compared for suggestions; of more, a sample."""
-MOST_SECONDS = 60
-"""CPU time that comparing these pairs may take."""
-MOST_SECONDS_SPREAD = 300
-"""CPU time that comparing images may take to spread names; else a part of the pairs is used."""
-ROWS = 1000
-"""Images whose similarities to all others are in memory at a time."""
+Paths = tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -291,14 +267,15 @@ def change_labels(
     writes = (bool(changes) or spread) and not dry_run
     with open_result(root, cache, console, locking=writes) as result:
         unmatched = changes.apply(result)
-        suggested: tuple[Path, ...] = ()
+        suggested: Paths = ()
         if spread or suggest is not None:
             with start_workers("threads", None) as workers:
-                images = _Compared.read(result, workers, console)
+                images = ComparedImages.read(result.images, workers, console)
                 if spread:
-                    result.spread(images.spread())
+                    result.spread(_spread(images, _named(result, images)))
                 if suggest is not None:
-                    suggested = images.suggestions(suggest)
+                    named = _named(result, images)
+                    suggested = _suggestions(images, named, root, suggest)
         if writes:
             result.write(console)
         return LabelReport(
@@ -314,111 +291,32 @@ def change_labels(
         )
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """The images of a result with their features, by the method of the run."""
-
-    result: LabelledResult
-    method: Method
-    features: FeatureSet
-    paths: Mapping[str, Path]
-    workers: Workers
-    console: Console
-
-    @classmethod
-    def read(cls, result: LabelledResult, workers: Workers, console: Console) -> _Compared:
-        """Features from the cache, or computed: of all images that can be read."""
-        run = earlier_run(result.root)
-        settings, method = run["settings"], linking(method_of_run(run))
-        paths = {file: _existing(result, file) for file in result.images.clusters}
-        refs = [ImageRef.found(path, file) for file, path in paths.items()]
-        with (
-            open_cache(settings.get("cache")) as cache,
-            console.bar(len(refs), "features", "images") as bar,
-        ):
-            most = int(settings.get("max_pixels") or MAX_PIXELS)
-            reading = Reading(method, workers, most, settings.get("scale"), bar, cache=cache)
-            features = reading.scan_features(refs, method.seed).features(refs)
-        return cls(result, method, features, paths, workers, console)
-
-    def named(self) -> dict[int, str]:
-        """The images that a person named, by row of the features."""
-        labels = self.result.labels
-        return {
-            row: labels[file].label
-            for row, file in enumerate(self.features.files)
-            if file in labels and labels[file].source != SPREAD
-        }
-
-    def suggestions(self, count: int) -> tuple[Path, ...]:
-        """The images to name next."""
-        named, total = self.named(), len(self.features)
-        most = _most_compared(self.method)
-        rows = np.arange(total)
-        if total > most:
-            chosen = {*sampled(range(total), most, 0), *sampled(list(named), most, 0)}
-            rows = np.array(sorted(chosen), np.int64)
-            self.console.warn(
-                f"suggestions are chosen from {len(rows)} of {total} images, drawn at random"
-            )
-        features = self.features[rows]
-        similarity = compared(self.method, features, features, self.workers)
-        given = [place for place, row in enumerate(rows.tolist()) if row in named]
-        order = naming_order(similarity, count, given)
-        root = self.result.root
-        return tuple(as_typed(self.paths[features.files[place]], root) for place in order)
-
-    def spread(self) -> dict[str, ImageLabel]:
-        """The names of all other images, with confidence."""
-        named = self.named()
-        if not named:
-            raise UsageError("no image has a name: name at least one cluster or image")
-        if len(named) == len(self.features):
-            return {}
-        whole = spread_names(self._neighbours(np.array(sorted(named), np.int64)), named)
-        return {
-            file: ImageLabel(str(whole.names[row]), SPREAD, float(whole.confidence[row]))
-            for row, file in enumerate(self.features.files)
-            if row not in named
-        }
-
-    def _neighbours(self, named: NDArray[np.int64]) -> Neighbours:
-        """The most similar images of each image, and its most similar named one.
-
-        Where comparing all pairs would take too long, the former are of a sample.
-        """
-        total = len(self.features)
-        pair = max(self.method.extractor.seconds_per_pair, 1e-9)
-        most = max(100, int(MOST_SECONDS_SPREAD / pair / total))
-        others = np.array(sampled(range(total), most, 0), np.int64)
-        if len(others) < total:
-            self.console.warn(
-                f"names spread along similarities to {len(others)} of {total} images, because"
-                " comparing all pairs takes too long"
-            )
-        kept, features = [], self.features
-        chosen, by_name = features[others], features[named]
-        for start in range(0, total, ROWS):
-            rows = features[start : start + ROWS]
-            near = nearest(
-                compared(self.method, rows, chosen, self.workers), others, start, NEIGHBOURS
-            )
-            own = nearest(compared(self.method, rows, by_name, self.workers), named, start, 1)
-            own.similarity[(near.images == own.images).any(axis=1)] = -np.inf
-            kept.append((near, own))
-        return Neighbours(
-            np.vstack([np.hstack([near.images, own.images]) for near, own in kept]),
-            np.vstack([np.hstack([near.similarity, own.similarity]) for near, own in kept]),
-        )
+def _named(result: LabelledResult, images: ComparedImages) -> dict[int, str]:
+    """The images that a person named, by row of the features."""
+    labels = result.labels
+    return {
+        row: labels[file].label
+        for row, file in enumerate(images.features.files)
+        if file in labels and labels[file].source != SPREAD
+    }
 
 
-def _existing(result: LabelledResult, file: str) -> Path:
-    """The source of an image, whose features are cached; else its path in the result."""
-    source = result.images.sources[file]
-    return source if source.exists() else result.images.path(file)
+def _suggestions(images: ComparedImages, named: Mapping[int, str], root: Path, count: int) -> Paths:
+    """The images to name next."""
+    files = images.features.files
+    rows = images.suggestions(count, named)
+    return tuple(as_typed(images.paths[files[row]], root) for row in rows)
 
 
-def _most_compared(method: Method) -> int:
-    """Images of which all pairs can be compared in `MOST_SECONDS`."""
-    pairs = MOST_SECONDS / max(method.extractor.seconds_per_pair, 1e-9)
-    return max(100, min(MOST_COMPARED, int(pairs**0.5)))
+def _spread(images: ComparedImages, named: Mapping[int, str]) -> dict[str, ImageLabel]:
+    """The names of all other images, with confidence."""
+    if not named:
+        raise UsageError("no image has a name: name at least one cluster or image")
+    if len(named) == len(images.features):
+        return {}
+    whole = images.spread(named)
+    return {
+        file: ImageLabel(str(whole.names[row]), SPREAD, float(whole.confidence[row]))
+        for row, file in enumerate(images.features.files)
+        if row not in named
+    }

@@ -21,7 +21,7 @@ from icas.cli.parser import (
     take_source,
 )
 from icas.cli.program import Command
-from icas.clusterimg.api.functions import linking, make_method_from
+from icas.clusterimg.api.functions import make_method_from
 from icas.clusterimg.cache.cache import open_cache
 from icas.clusterimg.commands import flags
 from icas.clusterimg.data.featureset import FeatureSet
@@ -31,7 +31,7 @@ from icas.clusterimg.features.inputs import extract
 from icas.clusterimg.graph.forest import Forest, spanning_forest
 from icas.clusterimg.linking.tiles import links_within, tile_count
 from icas.clusterimg.methods import choose, is_auto
-from icas.clusterimg.methods.base import Method
+from icas.clusterimg.methods.base import Method, linking
 from icas.clusterimg.settings import DEFAULT_METHOD
 from icas.common.errors import IcasError, UsageError
 from icas.io.files import shown, table, write_whole

@@ -35,6 +35,19 @@ def upper_tiles(count: int, side: int) -> Iterator[tuple[slice, slice]]:
             yield rows, columns
 
 
+def similarities(
+    method: Method, a: FeatureSet, b: FeatureSet, workers: Workers
+) -> NDArray[np.float32]:
+    """(n, m) similarities of features, computed in tiles."""
+    matrix = np.empty((len(a), len(b)), np.float32)
+    blocks = list(tiles(len(a), len(b), method.tile))
+    tasks = ((a[rows], b[columns]) for rows, columns in blocks)
+    parts = workers.ordered(method.similarity, tasks)
+    for (rows, columns), values in zip(blocks, parts, strict=True):
+        matrix[rows, columns] = values
+    return matrix
+
+
 def side_of(method: Method, count: int, jobs: int) -> int:
     """Images a side of the tiles of `count` images: as large as fits, but several a worker."""
     shared = -(-count // math.isqrt(8 * jobs + 8))

@@ -185,6 +185,14 @@ class Method(ABC):
         return self
 
 
+def linking(method: Method) -> Method:
+    """`method` in the variant with links, unless clustering models are requested."""
+    try:
+        return method.by_links()
+    except UsageError:
+        return method
+
+
 def unchanged(features: FeatureSet) -> FeatureSet:
     """`features` as they are."""
     return features
