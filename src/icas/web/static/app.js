@@ -1,0 +1,236 @@
+/** Entry of the page: header, navigation, router, theme. */
+
+import { Keys } from "./keys.js";
+import { SCREENS } from "./screens/index.js";
+import { Store } from "./store.js";
+import { button, count, h, icon, plural, toast, toastError } from "./ui.js";
+
+/** @typedef {import("./types.js").Screen} Screen */
+/** @typedef {import("./types.js").Context} Context */
+
+/** @param {string} id */
+function element(id) {
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`the page has no #${id}`);
+  return node;
+}
+
+const store = new Store();
+const main = element("main");
+const rail = element("rail");
+const top_ = element("top");
+const banner = element("banner");
+const spoken = element("spoken");
+
+const refuse = () => toast("This tab is read only: another tab edits the review.");
+const keys = new Keys(() => store.readOnly, refuse);
+
+/** @type {Screen | null} */
+let shown = null;
+/** @type {AbortController | null} */
+let leaving = null;
+
+/** @param {string} path */
+function go(path) {
+  location.hash = `#/${path}`;
+}
+
+/** @param {string} text */
+function say(text) {
+  spoken.textContent = text;
+}
+
+async function route() {
+  if (!store.loaded || !SCREENS.length) return;
+  const [id, ...params] = location.hash.replace(/^#\/?/, "").split("/").map(decode);
+  const screen = SCREENS.find((one) => one.id === id) ?? SCREENS[0];
+  if (screen === shown && screen.update?.(params)) return;
+  leaving?.abort();
+  shown?.unmount?.();
+  keys.clear();
+  leaving = new AbortController();
+  shown = screen;
+  document.title = `${screen.title} · ${runName()} · icas`;
+  document.body.dataset.screen = screen.id;
+  for (const link of rail.querySelectorAll("a")) {
+    const here = link.dataset.screen === screen.id || (screen.hidden && link.dataset.screen === SCREENS[0].id);
+    if (here) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
+  }
+  const root = h("div", { class: `screen ${screen.id}` });
+  main.replaceChildren(root);
+  try {
+    await screen.mount(root, { store, keys, params, go, say, signal: leaving.signal });
+  } catch (error) {
+    if (shown === screen) toastError(error);
+  }
+}
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function runName() {
+  return store.state.run.dst.replace(/[\\/]+$/, "").split(/[\\/]/).pop() || "result";
+}
+
+// --- undo and redo
+
+/** @param {"undo" | "redo"} way */
+async function turn(way) {
+  if (store.loaded && !store.waiting && !store.state[way]) {
+    toast(way === "undo" ? "Nothing to undo." : "Nothing to redo.");
+    return;
+  }
+  try {
+    const answer = await store[way]();
+    if (answer.text) toast(answer.text);
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+const undo = button({ label: "Undo", icon: "undo", key: "z", bare: true, quiet: true, edits: true, run: () => void turn("undo") });
+const redo = button({ label: "Redo", icon: "redo", key: "y", bare: true, quiet: true, edits: true, run: () => void turn("redo") });
+
+// --- theme: the system setting, light, dark
+
+const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
+const themes = { auto: "auto", light: "sun", dark: "moon" };
+
+/** @returns {"auto" | "light" | "dark"} */
+function theme() {
+  const set = document.documentElement.dataset.theme;
+  return set === "light" || set === "dark" ? set : "auto";
+}
+
+/** @param {"auto" | "light" | "dark"} next */
+function setTheme(next) {
+  if (next === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  try {
+    localStorage.setItem("icas-theme", next);
+  } catch {
+    // storage is blocked: the theme holds until the page closes
+  }
+  const name = { auto: "as the system", light: "light", dark: "dark" }[next];
+  themeButton.replaceChildren(icon(themes[next]));
+  themeButton.title = `Theme: ${name}`;
+  themeButton.setAttribute("aria-label", `Theme: ${name}`);
+}
+
+const themeButton = button({
+  label: "Theme",
+  icon: "auto",
+  bare: true,
+  quiet: true,
+  run: () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]),
+});
+
+// --- header
+
+const title = h("div", { class: "run" });
+const bar = h("span", { class: "progress-fill" });
+const progress = h("div", { class: "progress" }, h("span", { class: "progress-text" }), h("span", { class: "progress-bar" }, bar));
+const lock = h("span", { class: "lock", hidden: true }, "Read only");
+
+function drawHeader() {
+  const { state } = store;
+  const name = h("strong", { title: state.run.dst }, runName());
+  const facts = `${plural(state.run.images, "image")} · ${state.run.method} · threshold ${Number(state.threshold.toFixed(4))}`;
+  title.replaceChildren(name, h("span", { class: "run-facts" }, facts));
+  let done = 0;
+  for (const cluster of store.clusters.values()) {
+    if (cluster.state === "named" || cluster.state === "done") done += 1;
+  }
+  const all = store.clusters.size;
+  const text = progress.firstElementChild;
+  if (text) text.textContent = `${count(done)} of ${plural(all, "cluster")} decided`;
+  bar.style.width = `${all ? (100 * done) / all : 0}%`;
+  undo.disabled = !state.undo;
+  redo.disabled = !state.redo;
+  undo.title = state.undo ? `Undo: ${state.undo} (z)` : "Nothing to undo";
+  redo.title = state.redo ? `Redo: ${state.redo} (y)` : "Nothing to redo";
+  lock.hidden = !state.read_only;
+  document.body.toggleAttribute("data-read-only", state.read_only);
+}
+
+function buildHeader() {
+  const brand = h("a", { class: "brand", href: "#/clusters" }, h("img", { src: "static/icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, "icas"));
+  const help = button({ label: "Keys", icon: "help", key: "?", bare: true, quiet: true, run: () => void keys.help() });
+  top_.append(brand, title, lock, progress, h("div", { class: "tools" }, undo, redo, themeButton, help));
+  for (const screen of SCREENS) {
+    if (screen.hidden) continue;
+    rail.append(
+      h(
+        "a",
+        { href: `#/${screen.id}`, title: `${screen.title} (g ${screen.key})`, dataset: { screen: screen.id } },
+        icon(screen.icon ?? screen.id),
+        h("span", {}, screen.title),
+      ),
+    );
+  }
+  setTheme(theme());
+}
+
+// --- connection
+
+function drawConnection() {
+  const lines = {
+    connecting: "",
+    online: "",
+    offline: "No connection to the server. Decisions wait and are sent when it is back.",
+    refused: "The server refused this page. Open the address that clusterimg review printed.",
+  };
+  const line = lines[store.connection];
+  banner.textContent = line;
+  banner.hidden = !line;
+  document.body.dataset.connection = store.connection;
+}
+
+keys.setGlobal([
+  { keys: ["z", "ctrl+z"], text: "undo", edits: true, run: () => void turn("undo") },
+  { keys: ["y", "ctrl+y"], text: "redo", edits: true, run: () => void turn("redo") },
+  {
+    keys: ["/"],
+    text: "search for a class or file name",
+    run: () => {
+      const field = document.querySelector("[data-search]");
+      if (field instanceof HTMLInputElement) {
+        field.focus();
+        field.select();
+      } else go("clusters/search");
+    },
+  },
+  { keys: ["?"], text: "show the keys", run: () => void keys.help() },
+]);
+keys.setPlaces(
+  SCREENS.filter((screen) => !screen.hidden).map((screen) => ({
+    key: screen.key,
+    title: screen.title,
+    run: () => go(screen.id),
+  })),
+);
+
+buildHeader();
+store.on("connection", drawConnection);
+store.on("change", (changed) => {
+  drawHeader();
+  if (changed === null && !shown) void route();
+});
+element("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  const list = main.querySelector(".scroller");
+  if (list instanceof HTMLElement) list.focus();
+  else main.focus();
+});
+addEventListener("hashchange", () => void route());
+addEventListener("pagehide", () => store.stop());
+store.start().catch(toastError);

@@ -1,0 +1,4 @@
+/** The screens, in the order of the navigation. */
+
+/** @type {import("../types.js").Screen[]} */
+export const SCREENS = [];

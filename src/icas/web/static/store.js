@@ -1,0 +1,415 @@
+/** The state of the review in this page, the commands that change it and the connection. */
+
+/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").Cluster} Cluster */
+/** @typedef {import("./types.js").Label} Label */
+/** @typedef {import("./types.js").Detail} Detail */
+/** @typedef {import("./types.js").Images} Images */
+/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
+
+/** An error that the server answered. */
+export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @type {number[]} */
+const NONE = [];
+const RETRY = [300, 700, 1500, 3000];
+
+/** @returns {string} */
+function newId() {
+  // not crypto.randomUUID: it is missing where the page comes by plain HTTP from another machine
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+}
+
+/** @param {number} milliseconds */
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Events: `change` (detail: ids of changed clusters, or null after a full load), `images`,
+ * `connection`, `busy`.
+ */
+export class Store extends EventTarget {
+  /** @type {State | null} */
+  #state = null;
+  /** @type {Map<number, Cluster>} */
+  clusters = new Map();
+  /** @type {Map<number, Label>} */
+  labels = new Map();
+  /** @type {Images} */
+  images = { files: [], width: [], height: [], bytes: [] };
+  /** @type {Connection} */
+  connection = "connecting";
+  /** Commands sent and not answered yet. */
+  waiting = 0;
+  /** @type {Promise<unknown>} */
+  #tail = Promise.resolve();
+  /** @type {Map<number, Promise<Detail>>} */
+  #details = new Map();
+  /** @type {Int32Array | null} */
+  #home = null;
+  #latest = -1;
+  /** @type {EventSource | null} */
+  #events = null;
+  /** @type {Promise<void> | null} */
+  #refreshing = null;
+
+  /** The last state; screens are mounted after it is there. */
+  get state() {
+    if (!this.#state) throw new Error("the state is not loaded");
+    return this.#state;
+  }
+
+  get loaded() {
+    return this.#state !== null;
+  }
+
+  get rev() {
+    return this.#state ? this.#state.rev : -1;
+  }
+
+  get readOnly() {
+    return this.#state ? this.#state.read_only : true;
+  }
+
+  /**
+   * @param {string} type
+   * @param {(detail: any) => void} listener
+   * @param {AbortSignal} [signal]
+   */
+  on(type, listener, signal) {
+    this.addEventListener(
+      type,
+      (event) => listener(/** @type {CustomEvent} */ (event).detail),
+      signal ? { signal } : undefined,
+    );
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} [detail]
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** Load the state, then the table of images, then listen for changes. */
+  async start() {
+    this.#listen();
+    const images = this.get("images").catch(() => null);
+    await this.#persist(async () => this.#apply(await this.get("state")));
+    const table = (await images) ?? (await this.#persist(() => this.get("images")));
+    this.images = table;
+    this.#emit("images");
+  }
+
+  /**
+   * Repeat a request until the server answers.
+   * @template T
+   * @param {() => Promise<T>} request
+   * @returns {Promise<T>}
+   */
+  async #persist(request) {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const value = await request();
+        this.#connect("online");
+        return value;
+      } catch (error) {
+        if (error instanceof Refused) {
+          if (error.status === 403) this.#connect("refused");
+          if (error.status !== 503) throw error;
+        }
+        if (!(error instanceof Refused)) this.#connect("offline");
+        await pause(RETRY[Math.min(attempt, RETRY.length - 1)]);
+      }
+    }
+  }
+
+  /** @param {Connection} connection */
+  #connect(connection) {
+    if (connection === this.connection) return;
+    this.connection = connection;
+    this.#emit("connection", connection);
+  }
+
+  #listen() {
+    const events = new EventSource("api/events");
+    this.#events = events;
+    events.addEventListener("state", (event) => {
+      try {
+        this.#latest = Math.max(this.#latest, Number(JSON.parse(event.data).rev));
+      } catch {
+        return;
+      }
+      if (this.waiting === 0) void this.catchUp();
+    });
+    events.addEventListener("open", () => {
+      if (this.loaded) void this.refresh().catch(() => undefined);
+    });
+    events.addEventListener("error", () => {
+      if (this.connection === "refused") return events.close();
+      this.#connect("offline");
+      // a browser gives up after an answer that is no event stream
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#listen(), 2000);
+    });
+  }
+
+  /** Load what changed if the server is ahead of this page. */
+  async catchUp() {
+    if (this.#latest > this.rev && this.loaded) await this.refresh().catch(() => undefined);
+  }
+
+  /** Load what changed since the state of this page. */
+  refresh() {
+    this.#refreshing ??= this.#persist(async () => {
+      this.#apply(await this.get(this.loaded ? `state?rev=${this.rev}` : "state"));
+    }).finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  /**
+   * @param {string} path below /api/
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
+  async get(path, signal) {
+    const answer = await fetch(`api/${path}`, { signal: signal ?? null });
+    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
+    return answer.json();
+  }
+
+  /**
+   * @param {string} path below /api/
+   * @param {object} body
+   * @returns {Promise<any>}
+   */
+  async post(path, body) {
+    const answer = await fetch(`api/${path}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Icas": "1" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
+    return answer.json();
+  }
+
+  /**
+   * Send a command. Commands go one after another; each waits for the connection.
+   * @param {string} op
+   * @param {Record<string, unknown>} args
+   * @returns {Promise<Answer>}
+   */
+  command(op, args) {
+    const touched = [args.cluster, args.to, ...asList(args.clusters)].filter(
+      (id) => typeof id === "number",
+    );
+    return this.change("commands", { op, args }, /** @type {number[]} */ (touched));
+  }
+
+  undo() {
+    return this.change("undo", {}, null);
+  }
+
+  redo() {
+    return this.change("redo", {}, null);
+  }
+
+  /** @param {number} seq number of the last command that stays */
+  jump(seq) {
+    return this.change("jump", { seq }, null);
+  }
+
+  /**
+   * Post a change with `rev` and `id`.
+   *
+   * Where the state is stale, the page catches up and sends the change again if none of the
+   * touched clusters changed.
+   * @param {string} path
+   * @param {object} body
+   * @param {number[] | null} touched clusters of the change; null: never send it again
+   * @returns {Promise<Answer>}
+   */
+  change(path, body, touched) {
+    if (this.readOnly) {
+      return Promise.reject(new Refused(403, "This tab is read only: another tab edits the review."));
+    }
+    this.waiting += 1;
+    this.#emit("busy", this.waiting);
+    const sent = this.#tail.then(() => this.#send(path, body, touched));
+    this.#tail = sent.catch(() => undefined);
+    return sent.finally(() => {
+      this.waiting -= 1;
+      this.#emit("busy", this.waiting);
+      if (this.waiting === 0) void this.catchUp();
+    });
+  }
+
+  /**
+   * @param {string} path
+   * @param {object} body
+   * @param {number[] | null} touched
+   * @returns {Promise<Answer>}
+   */
+  async #send(path, body, touched) {
+    const id = newId();
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const answer = await this.#persist(() => this.post(path, { rev: this.rev, id, ...body }));
+        if (answer.delta) this.#apply(answer.delta);
+        else if (answer.rev > this.rev) await this.refresh();
+        return answer;
+      } catch (error) {
+        if (!(error instanceof Refused) || error.status !== 409) throw error;
+        const before = touched?.map((cluster) => this.clusters.get(cluster));
+        const rev = this.rev;
+        await this.refresh();
+        const same = touched?.every((cluster, i) => this.clusters.get(cluster) === before?.[i]);
+        if (!same || attempt > 2 || this.rev === rev) {
+          throw new Refused(409, "The review changed elsewhere and was loaded again: repeat the command.");
+        }
+      }
+    }
+  }
+
+  /** @param {State} next */
+  #apply(next) {
+    const full = next.since === undefined || next.since === null || !this.#state;
+    if (!full && next.since !== this.rev) {
+      // a delta of another state: an answer and an event may cross
+      if (next.rev > this.rev) void this.refresh().catch(() => undefined);
+      return;
+    }
+    /** @type {Set<number>} */
+    const changed = new Set();
+    if (full) {
+      this.clusters = new Map(next.clusters.map((cluster) => [cluster.id, cluster]));
+      this.labels = new Map();
+      this.#details.clear();
+    } else {
+      for (const id of next.removed ?? NONE) {
+        this.clusters.delete(id);
+        changed.add(id);
+      }
+      for (const cluster of next.clusters ?? []) {
+        this.clusters.set(cluster.id, cluster);
+        changed.add(cluster.id);
+      }
+      for (const id of changed) this.#details.delete(id);
+    }
+    for (const [image, label] of Object.entries(next.labels ?? {})) {
+      if (label) this.labels.set(Number(image), label);
+      else this.labels.delete(Number(image));
+    }
+    const merged = full ? next : { ...this.#state, ...defined(next) };
+    this.#state = /** @type {State} */ ({ ...merged, clusters: [], labels: {} });
+    this.#latest = Math.max(this.#latest, next.rev);
+    this.#home = null;
+    this.#emit("change", full ? null : changed);
+  }
+
+  /**
+   * Links of a cluster; loaded once and again after it changed.
+   * @param {number} id
+   * @returns {Promise<Detail>}
+   */
+  detail(id) {
+    let detail = this.#details.get(id);
+    if (!detail) {
+      detail = this.get(`cluster/${id}`);
+      this.#details.set(id, detail);
+      detail.catch(() => this.#details.delete(id));
+      if (this.#details.size > 200) {
+        this.#details.delete(/** @type {number} */ (this.#details.keys().next().value));
+      }
+    }
+    return detail;
+  }
+
+  /**
+   * The cluster of an image, or undefined for outliers and rejected images.
+   * @param {number} image
+   */
+  clusterOf(image) {
+    if (!this.#home) {
+      this.#home = new Int32Array(this.state.run.images).fill(-1);
+      for (const cluster of this.clusters.values()) {
+        for (const member of cluster.members) this.#home[member] = cluster.id;
+      }
+    }
+    return this.clusters.get(this.#home[image]);
+  }
+
+  /** @param {number} image */
+  file(image) {
+    return this.images.files[image] ?? `image ${image}`;
+  }
+
+  /**
+   * @param {number} image
+   * @param {128 | 256} [size]
+   */
+  thumb(image, size = 128) {
+    return `api/thumb/${image}?size=${size}`;
+  }
+
+  /** @param {number} image */
+  full(image) {
+    return `api/image/${image}`;
+  }
+
+  /** Class names, the most frequent first; the first nine have the keys 1 to 9. */
+  get classNames() {
+    return this.state.classes.map((one) => one.name);
+  }
+
+  /** Close the event stream. */
+  stop() {
+    this.#events?.close();
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {unknown[]}
+ */
+function asList(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * @template {object} T
+ * @param {T} value
+ * @returns {Partial<T>}
+ */
+function defined(value) {
+  return /** @type {Partial<T>} */ (
+    Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined))
+  );
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<string>}
+ */
+async function reason(answer) {
+  try {
+    const body = await answer.json();
+    if (typeof body.error === "string") return body.error;
+  } catch {
+    // no JSON: the status says it
+  }
+  return `the server answered ${answer.status}`;
+}

@@ -1,0 +1,390 @@
+/** Elements, dialogs, toasts, buttons, the field with completion, icons. */
+
+/** @type {Record<string, string>} paths of icons on a 24 by 24 grid, drawn as strokes */
+const ICONS = {
+  clusters: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",
+  compare: "M3 5h8v14H3zM13 5h8v14h-8z",
+  questions: "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 17.5v.5M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z",
+  threshold: "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5",
+  name: "M3 12V4h8l10 10-8 8zM7.5 8.5h.01",
+  quality: "M12 3l8 3v6c0 4.5-3.4 7.6-8 9-4.6-1.4-8-4.5-8-9V6zM8.5 12l2.5 2.5 4.5-5",
+  export: "M12 15V3M7.5 7.5L12 3l4.5 4.5M4 14v6h16v-6",
+  history: "M3.5 12a8.5 8.5 0 1 0 2.5-6M3 4v4h4M12 7.5V12l3 2",
+  undo: "M8 5L4 9l4 4M4 9h10a6 6 0 0 1 0 12h-3",
+  redo: "M16 5l4 4-4 4M20 9H10a6 6 0 0 0 0 12h3",
+  help: "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 17.5v.5",
+  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M4.9 4.9l1.4 1.4M17.7 17.7l1.4 1.4M2 12h2M20 12h2M4.9 19.1l1.4-1.4M17.7 6.3l1.4-1.4",
+  moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
+  auto: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 3v18M12 8h6M12 12h9M12 16h6",
+  back: "M15 5l-7 7 7 7",
+  next: "M9 5l7 7-7 7",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  cross: "M6 6l12 12M18 6L6 18",
+  search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5L21 21",
+  star: "M12 3.5l2.6 5.5 6 .8-4.4 4.2 1.1 6L12 17.1 6.7 20l1.1-6-4.4-4.2 6-.8z",
+  merge: "M7 4v4c0 4 5 4 5 8v4M17 4v4c0 4-5 4-5 8",
+  split: "M12 4v4c0 4-5 4-5 8v4M12 8c0 4 5 4 5 8v4",
+  doubt: "M12 4l9 16H3zM12 10v4.5M12 17v.5",
+  warn: "M12 4l9 16H3zM12 10v4.5M12 17v.5",
+  move: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  fit: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  difference: "M9 4a6 6 0 1 0 0 12A6 6 0 0 0 9 4zM15 8a6 6 0 1 0 0 12 6 6 0 0 0 0-12z",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+};
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * Make an element. Text always goes in as text, never as HTML.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, unknown>} [props] `class`, `dataset`, `style` (properties), `on` (listeners); else attributes
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "class") node.className = String(value);
+    else if (name === "dataset") Object.assign(node.dataset, value);
+    else if (name === "style") {
+      for (const [property, one] of Object.entries(/** @type {object} */ (value))) {
+        node.style.setProperty(property, String(one));
+      }
+    } else if (name === "on") {
+      for (const [type, listener] of Object.entries(/** @type {object} */ (value))) {
+        node.addEventListener(type, /** @type {EventListener} */ (listener));
+      }
+    } else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.filter(shown).map((child) => (child instanceof Node ? child : String(child))));
+  return node;
+}
+
+/**
+ * @param {Child} child
+ * @returns {child is Node | string | number}
+ */
+function shown(child) {
+  return child !== null && child !== undefined && child !== false;
+}
+
+/**
+ * @param {string} name
+ * @returns {SVGSVGElement}
+ */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name] ?? "");
+  svg.append(path);
+  return svg;
+}
+
+/** @param {string} text */
+export function kbd(text) {
+  return h("kbd", {}, text);
+}
+
+/**
+ * @typedef {object} ButtonOptions
+ * @property {string} label
+ * @property {string} [icon]
+ * @property {string} [key] key shown beside the label
+ * @property {boolean} [quiet] without a frame
+ * @property {boolean} [primary]
+ * @property {boolean} [edits] hidden in a tab that is read only
+ * @property {boolean} [bare] only the icon is seen
+ * @property {string} [class]
+ * @property {(event: MouseEvent) => void} run
+ */
+
+/**
+ * @param {ButtonOptions} options
+ * @returns {HTMLButtonElement}
+ */
+export function button(options) {
+  const look = [
+    "button",
+    options.quiet && "quiet",
+    options.primary && "primary",
+    options.bare && "bare",
+    options.class,
+  ];
+  const title = options.key ? `${options.label} (${options.key})` : options.label;
+  return h(
+    "button",
+    {
+      type: "button",
+      class: look.filter(Boolean).join(" "),
+      title,
+      "aria-label": options.bare ? options.label : undefined,
+      "aria-keyshortcuts": options.key,
+      "data-edits": options.edits,
+      on: { click: options.run },
+    },
+    options.icon && icon(options.icon),
+    !options.bare && h("span", { class: "button-text" }, options.label),
+    options.key && !options.bare && kbd(options.key),
+  );
+}
+
+/**
+ * A modal dialog; the promise gives the value of the button, or "" after Escape.
+ * @param {string} title
+ * @param {Node | string} body
+ * @param {{label: string, value: string, primary?: boolean, danger?: boolean}[]} buttons
+ * @param {string} [look]
+ * @returns {Promise<string> & {node: HTMLDialogElement}}
+ */
+export function dialog(title, body, buttons, look = "") {
+  const node = h("dialog", { class: `dialog ${look}`, "aria-label": title });
+  const row = h("div", { class: "dialog-buttons" });
+  for (const one of buttons) {
+    const type = one.primary ? "primary" : one.danger ? "danger" : "";
+    const pressed = h(
+      "button",
+      { type: "button", class: `button ${type}`, on: { click: () => node.close(one.value) } },
+      one.label,
+    );
+    if (one.primary) pressed.autofocus = true;
+    row.append(pressed);
+  }
+  const close = button({
+    label: "Close",
+    icon: "cross",
+    bare: true,
+    quiet: true,
+    run: () => node.close(""),
+  });
+  node.append(
+    h("header", { class: "dialog-head" }, h("h2", {}, title), close),
+    h("div", { class: "dialog-body" }, body),
+    row,
+  );
+  const before = document.activeElement;
+  document.body.append(node);
+  const answer = /** @type {Promise<string> & {node: HTMLDialogElement}} */ (
+    new Promise((resolve) => {
+      node.addEventListener("close", () => {
+        node.remove();
+        if (before instanceof HTMLElement && before.isConnected) before.focus();
+        resolve(node.returnValue);
+      });
+    })
+  );
+  // a click on the backdrop closes it
+  node.addEventListener("pointerdown", (event) => {
+    if (event.target !== node) return;
+    const box = node.getBoundingClientRect();
+    const inside =
+      event.clientX >= box.left &&
+      event.clientX <= box.right &&
+      event.clientY >= box.top &&
+      event.clientY <= box.bottom;
+    if (!inside) node.close("");
+  });
+  node.showModal();
+  answer.node = node;
+  return answer;
+}
+
+/**
+ * A short message at the edge of the page.
+ * @param {string} text
+ * @param {{error?: boolean, action?: string, run?: () => void}} [options]
+ */
+export function toast(text, options = {}) {
+  const holder = document.getElementById("toasts");
+  if (!holder) return;
+  const node = h("div", { class: options.error ? "toast error" : "toast" }, h("span", {}, text));
+  const remove = () => node.remove();
+  if (options.action) {
+    node.append(
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button quiet",
+          on: {
+            click: () => {
+              remove();
+              options.run?.();
+            },
+          },
+        },
+        options.action,
+      ),
+    );
+  }
+  while (holder.children.length > 2) holder.firstElementChild?.remove();
+  holder.append(node);
+  setTimeout(remove, options.error ? 8000 : 4000);
+}
+
+/** @param {unknown} error */
+export function toastError(error) {
+  if (error instanceof DOMException && error.name === "AbortError") return;
+  toast(error instanceof Error ? error.message : String(error), { error: true });
+}
+
+/**
+ * @typedef {object} Completion
+ * @property {HTMLElement} node
+ * @property {HTMLInputElement} input
+ * @property {(text?: string) => void} open put text in and focus
+ * @property {() => void} close
+ */
+
+/**
+ * A field that completes names: Enter takes it, Tab completes, Escape leaves.
+ * @param {object} options
+ * @param {string} options.label
+ * @param {string} [options.placeholder]
+ * @param {() => string[]} options.items
+ * @param {(value: string) => void} options.pick
+ * @param {() => void} [options.cancel]
+ * @param {boolean} [options.up] list above the field
+ * @returns {Completion}
+ */
+export function completion(options) {
+  const id = `list-${Math.random().toString(36).slice(2)}`;
+  const input = h("input", {
+    type: "text",
+    class: "field",
+    role: "combobox",
+    autocomplete: "off",
+    spellcheck: "false",
+    maxlength: 200,
+    "aria-label": options.label,
+    "aria-expanded": "false",
+    "aria-controls": id,
+    "aria-autocomplete": "list",
+    placeholder: options.placeholder ?? options.label,
+    "data-edits": true,
+  });
+  const list = h("ul", { class: options.up ? "options up" : "options", role: "listbox", id, hidden: true });
+  const node = h("div", { class: "completion" }, input, list);
+  /** @type {string[]} */
+  let matches = [];
+  let at = -1;
+
+  const draw = () => {
+    const typed = input.value.trim().toLowerCase();
+    const all = options.items();
+    const starts = all.filter((item) => item.toLowerCase().startsWith(typed));
+    const inside = typed ? all.filter((item) => item.toLowerCase().indexOf(typed) > 0) : [];
+    matches = [...starts, ...inside].slice(0, 8);
+    at = Math.min(at, matches.length - 1);
+    list.replaceChildren(
+      ...matches.map((item, i) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `${id}-${i}`,
+            class: "option",
+            "aria-selected": i === at ? "true" : "false",
+            on: {
+              pointerdown: (/** @type {Event} */ event) => {
+                event.preventDefault();
+                take(item);
+              },
+            },
+          },
+          item,
+        ),
+      ),
+    );
+    const visible = matches.length > 0 && document.activeElement === input;
+    list.hidden = !visible;
+    input.setAttribute("aria-expanded", String(visible));
+    if (at >= 0) input.setAttribute("aria-activedescendant", `${id}-${at}`);
+    else input.removeAttribute("aria-activedescendant");
+  };
+  const close = () => {
+    list.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    at = -1;
+  };
+  /** @param {string} value */
+  const take = (value) => {
+    input.value = "";
+    close();
+    input.blur();
+    options.pick(value);
+  };
+  input.addEventListener("input", () => {
+    at = -1;
+    draw();
+  });
+  input.addEventListener("focus", draw);
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      at = matches.length ? (at + step + matches.length + (at < 0 && step < 0 ? 1 : 0)) % matches.length : -1;
+      draw();
+    } else if (event.key === "Enter") {
+      const value = at >= 0 ? matches[at] : input.value.trim();
+      if (value) take(value);
+    } else if (event.key === "Tab" && !event.shiftKey && matches.length && input.value.trim()) {
+      const value = matches[Math.max(at, 0)];
+      if (value === input.value) return;
+      input.value = value;
+      draw();
+    } else if (event.key === "Escape") {
+      input.value = "";
+      close();
+      input.blur();
+      options.cancel?.();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return {
+    node,
+    input,
+    open(text = "") {
+      input.value = text;
+      input.focus();
+      draw();
+    },
+    close,
+  };
+}
+
+/** @param {number} value */
+export function count(value) {
+  return value.toLocaleString("en-US");
+}
+
+/**
+ * @param {number} value
+ * @param {string} one
+ * @param {string} [many]
+ */
+export function plural(value, one, many = `${one}s`) {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** @param {number | null | undefined} value */
+export function similarity(value) {
+  return value === null || value === undefined ? "–" : value.toFixed(2);
+}
+
+/** @param {number} value */
+export function bytes(value) {
+  if (value < 1000) return `${value} B`;
+  if (value < 1e6) return `${(value / 1e3).toFixed(value < 1e4 ? 1 : 0)} kB`;
+  return `${(value / 1e6).toFixed(1)} MB`;
+}
