@@ -27,6 +27,7 @@ PROGRAM = Program(
         "decide": Entry(_PACKAGE + "results:DECIDE", "set must-link/cannot-link constraints"),
         "ask": Entry(_PACKAGE + "ask:ASK", "answer yes/no questions about clusters"),
         "label": Entry(_PACKAGE + "labels:LABEL", "name clusters and images"),
+        "review": Entry(_PACKAGE + "review:REVIEW", "review the clusters in the browser"),
         "split": Entry(_PACKAGE + "results:SPLIT", "split one cluster of a result"),
         "best": Entry(_PACKAGE + "selection:BEST", "choose the image to keep of each cluster"),
         "quality": Entry(_PACKAGE + "selection:QUALITY", "find blurred, dark, odd images"),

@@ -336,11 +336,12 @@ def _bridge(tree: Links) -> Bridge | None:
         return None
     part, inner = parts[tree.a[kept]], tree.similarity[kept]
     usual = min(float(np.median(inner[part == number])) for number in (0, 1))
-    if _odds(usual) < FACTOR * _odds(float(weakest)):
+    if odds(usual) < FACTOR * odds(float(weakest)):
         return None
     return int((parts == 0).sum()), int((parts == 1).sum())
 
 
-def _odds(similarity: float) -> float:
+def odds(similarity: float) -> float:
+    """Odds s / (1 - s) of a similarity, bounded by `LEAST` and `MOST`."""
     bounded = min(max(similarity, LEAST), MOST)
     return bounded / (1 - bounded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,25 @@ def thumbnails_of(
     jobs, isolation = settings.get("jobs"), isolation_of(settings)
     with cache_of(settings) as cache:
         return make_thumbnails(paths, max_pixels, jobs, console, isolation, cache)
+
+
+def thumbnail_file(
+    path: Path,
+    side: int,
+    max_pixels: int,
+    isolation: Isolation | None = None,
+    cache: FeatureCache = NO_CACHE,
+) -> bytes | None:
+    """The image in `path` as a JPEG file with no side above `side` pixels; None if unreadable."""
+    store, ref = cache.of_thumbnails(side, max_pixels), ImageRef(path, str(path))
+    lookup, rows = store.look_up_rows([ref])
+    found = _of_row(rows[ref.file]) if ref.file in rows else None
+    if found is None:
+        found = _thumbnail(path, side, max_pixels, isolation)
+        if found is None:
+            return None
+        store.store_rows(lookup, {ref.file: _row_of(found)})
+    return base64.b64decode(found.uri.partition(",")[2])
 
 
 def _row_of(thumbnail: Thumbnail) -> Row:

@@ -25,6 +25,8 @@ PARTS = f"{FOLDER}/parts"
 """Folder of the result in which files are written before they get their names."""
 ADDED = f"{FOLDER}/added"
 """Folder of the result to which images are transferred that are added to a finished run."""
+REVIEW = f"{FOLDER}/review"
+"""Folder of the result with the commands of its review."""
 PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """

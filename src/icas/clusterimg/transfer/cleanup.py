@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from icas.clusterimg.journal.journal import (
     FOLDER,
     PARTS,
+    REVIEW,
     FileRecord,
     Journal,
     being_undone,
@@ -22,6 +23,7 @@ from icas.common.errors import ConflictError
 
 PREPARED = f"{FOLDER}/prepared"
 """Folder of the result in which tables are written before images are transferred."""
+REVIEW_FILES = ("commands.db-wal", "commands.db-shm", "commands.db", "lock")
 SYSTEM_FILES = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
 """Files that file managers create; they are ignored."""
 _NAMED = 3
@@ -129,9 +131,18 @@ def remove_unfinished(root: Path) -> None:
                 remove_if_empty(Path(folder))
 
 
+def remove_review(root: Path) -> None:
+    """Remove the commands of a review of the result."""
+    if not (root / REVIEW).is_symlink():
+        for name in REVIEW_FILES:
+            (root / REVIEW / name).unlink(missing_ok=True)
+        remove_if_empty(root / REVIEW)
+
+
 def remove_record(root: Path) -> None:
     """Remove the journal and its folder."""
     remove_unfinished(root)
+    remove_review(root)
     remove_journal(root)
     remove_if_empty(root / FOLDER)
 

@@ -23,6 +23,7 @@ from icas.clusterimg.transfer.cleanup import (
     check_removable,
     remove_files,
     remove_if_empty,
+    remove_review,
     remove_unfinished,
 )
 from icas.clusterimg.transfer.plan import Operation, Plan, existing
@@ -200,6 +201,7 @@ def record(
         if destination.earlier:
             journal.enter("clearing")
             remove_files(root, destination.earlier)
+            remove_review(root)
         folders = [*source_folders(plan, how), *destination.folders]
         folders += [folder for folder in journal.folders() if folder.created]
         journal.plan(

@@ -1,0 +1,377 @@
+"""A review of a finished run: commands are checked, stored durably, then applied."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icas.clusterimg.editing.constrained_run import current_paths
+from icas.clusterimg.journal.journal import REVIEW
+from icas.clusterimg.results.saved import FinishedRun, check_recorded
+from icas.clusterimg.review.changes import Change
+from icas.clusterimg.review.commands import COMMANDS, Draft, set_threshold
+from icas.clusterimg.review.document import ReviewDocument, Touched
+from icas.clusterimg.review.log import CommandLog, Entry
+from icas.clusterimg.review.result import digest, opening
+from icas.clusterimg.review.tree import Tree
+from icas.common.errors import ConflictError, IcasError, UsageError
+from icas.io.locks import folder_lock
+from icas.notebook.html import counted, visible
+
+UNDO, REDO, JUMP, APPLY, OPEN = "undo", "redo", "jump", "apply", "open"
+LONGEST_ID = 100
+"""Characters of the id of a command."""
+
+
+class StaleError(ConflictError):
+    """A command for an earlier revision of the document; `rev` is the current one."""
+
+    def __init__(self, rev: int) -> None:
+        super().__init__(f"the review is at revision {rev}: get the state and try again")
+        self.rev = rev
+
+
+@dataclass
+class _History:
+    """The commands in effect, and those that were undone and can be redone."""
+
+    done: list[int] = field(default_factory=list)
+    undone: list[int] = field(default_factory=list)  # the next to redo last
+    applied: tuple[int, ...] = ()
+    applied_rev: int = 0
+
+    def steps_to(self, seq: int) -> tuple[str, int]:
+        """UNDO or REDO, and how often, until `seq` is the last command in effect; 0 = none."""
+        if seq == 0 or seq in self.done:
+            place = 0 if seq == 0 else self.done.index(seq) + 1
+            return UNDO, len(self.done) - place
+        if seq in self.undone:
+            return REDO, len(self.undone) - self.undone.index(seq)
+        raise UsageError(f"no command {seq} in the history")
+
+    @property
+    def pending(self) -> int:
+        """Commands since the last apply."""
+        common = 0
+        for one, other in zip(self.done, self.applied, strict=False):
+            if one != other:
+                break
+            common += 1
+        return len(self.done) + len(self.applied) - 2 * common
+
+
+class ReviewSession:
+    """The review of the result in a folder; use `open_review`."""
+
+    def __init__(self, finished: FinishedRun, log: CommandLog, *, read_only: bool) -> None:
+        self.finished, self.log, self.read_only = finished, log, read_only
+        self.tree = Tree(finished.state.forest)
+        self.document = ReviewDocument(len(finished.state.files), self.tree)
+        self.history = _History()
+        self.rev = -1
+        self.lock = threading.RLock()
+        self._entries: dict[int, Entry] = {}
+        self._revs: dict[str, int] = {}
+        self._touched: list[Touched] = []
+        self._listeners: list[Callable[[int], None]] = []
+
+    @property
+    def root(self) -> Path:
+        """The result folder."""
+        return self.finished.root
+
+    def load(self, after: int = -1) -> None:
+        """Apply what is in the log after a revision."""
+        for entry, change in self.log.entries(after):
+            self._replay(entry, change)
+
+    def begin(self) -> None:
+        """Start the log with the result as it is."""
+        change = opening(self.finished, self.tree)
+        entry = Entry(0, OPEN, OPEN, {}, "open the result", _now())
+        self.log.append(entry, change.packed(), {"digest": digest(self.finished)})
+        self.load()
+
+    def on_change(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Call `listener` with each new revision; returns a function that stops it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def refresh(self) -> None:
+        """Read what another process wrote to the log."""
+        if self.read_only:
+            with self.lock:
+                before = self.rev
+                self.load(before)
+                if self.rev != before:
+                    self.notify()
+
+    def notify(self) -> None:
+        for listener in list(self._listeners):
+            listener(self.rev)
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def execute(self, op: str, args: Mapping[str, Any], rev: int, id: str) -> dict[str, Any]:
+        """Carry out a command; the answer of an earlier one with this `id` is repeated."""
+        if op not in COMMANDS and op not in ("threshold", "answer", "spread"):
+            raise UsageError(f"unknown command {op!r}")
+        if not isinstance(args, dict):
+            raise UsageError("args: expected an object")
+        with self.lock:
+            repeated = self._repeated(op, args, id)
+            if repeated is not None:
+                return repeated
+            self._check(rev)
+            draft = Draft(self.document)
+            text = self._run(draft, op, args)
+            return self._store(op, args, id, text, draft.change())
+
+    def _run(self, draft: Draft, op: str, args: Mapping[str, Any]) -> str:
+        if op == "threshold":
+            return set_threshold(draft, self.finished.state.forest, args.get("value"))
+        return COMMANDS[op](draft, args)
+
+    def _store(
+        self, op: str, args: Mapping[str, Any], id: str, text: str, change: Change | None
+    ) -> dict[str, Any]:
+        entry = Entry(self.rev + 1, id, op, args, str(visible(text)), _now())
+        data = None if change is None else change.packed()
+        self.log.append(entry, data)
+        self._replay(entry, data)
+        self.notify()
+        return self._answer(entry)
+
+    def _answer(self, entry: Entry) -> dict[str, Any]:
+        return {"rev": self.rev, "delta": self.state(entry.rev - 1), "text": entry.text}
+
+    def _repeated(self, op: str, args: Mapping[str, Any], id: object) -> dict[str, Any] | None:
+        if not isinstance(id, str) or not 0 < len(id) <= LONGEST_ID or not id.isprintable():
+            raise UsageError(f"id: expected text of up to {LONGEST_ID} characters")
+        if id == OPEN:
+            raise UsageError("id: choose another")
+        rev = self._revs.get(id)
+        if rev is None:
+            return None
+        entry = self._entries[rev]
+        if entry.op != op or dict(entry.args) != dict(args):
+            raise UsageError(f"id {id} was used for another command")
+        return self._answer(entry)
+
+    def _check(self, rev: object) -> None:
+        if self.read_only:
+            raise ConflictError("this page is read only: another process edits the review")
+        if isinstance(rev, bool) or not isinstance(rev, int):
+            raise UsageError("rev: expected a number")
+        if rev != self.rev:
+            raise StaleError(self.rev)
+
+    def undo(self, rev: int, id: str) -> dict[str, Any]:
+        """Undo the last command."""
+        return self._step(UNDO, rev, id)
+
+    def redo(self, rev: int, id: str) -> dict[str, Any]:
+        """Redo the command that was undone last."""
+        return self._step(REDO, rev, id)
+
+    def _step(self, op: str, rev: int, id: str) -> dict[str, Any]:
+        with self.lock:
+            repeated = self._repeated(op, {}, id)
+            if repeated is not None:
+                return repeated
+            self._check(rev)
+            stack = self.history.done if op == UNDO else self.history.undone
+            if not stack:
+                raise UsageError(f"nothing to {op}")
+            return self._store(op, {}, id, f"{op} {self._entries[stack[-1]].text}", None)
+
+    def jump(self, seq: int, rev: int, id: str) -> dict[str, Any]:
+        """Undo or redo until the command `seq` is the last one in effect; 0 = none."""
+        with self.lock:
+            args = {"seq": seq}
+            repeated = self._repeated(JUMP, args, id)
+            if repeated is not None:
+                return repeated
+            self._check(rev)
+            if isinstance(seq, bool) or not isinstance(seq, int):
+                raise UsageError("seq: expected a number")
+            op, count = self.history.steps_to(seq)
+            return self._store(JUMP, args, id, f"{op} {counted(count, 'command')}", None)
+
+    def _replay(self, entry: Entry, data: bytes | None) -> None:
+        """Apply a row of the log."""
+        touched, history = Touched(), self.history
+        if entry.op in (UNDO, REDO):
+            self._walk(entry.op, 1, touched)
+        elif entry.op == JUMP:
+            self._walk(*history.steps_to(entry.args["seq"]), touched)
+        elif entry.op == APPLY:
+            history.applied, history.applied_rev = tuple(history.done), entry.rev
+        else:
+            if data is None:
+                raise IcasError(f"{self.log.path} is damaged: command {entry.rev} has no change")
+            change = Change.unpacked(data)
+            self.document.apply(change)
+            touched.add(change)
+            if entry.op != OPEN:
+                history.done.append(entry.rev)
+                history.undone.clear()
+        self._entries[entry.rev] = entry
+        self._revs[entry.id] = entry.rev
+        self._touched.append(touched)
+        self.rev = entry.rev
+
+    def _walk(self, op: str, count: int, touched: Touched) -> None:
+        history = self.history
+        for _ in range(count):
+            seq = (history.done if op == UNDO else history.undone).pop()
+            change = Change.unpacked(self.log.change(seq))
+            self.document.apply(change.inverse() if op == UNDO else change)
+            touched.add(change)
+            (history.undone if op == UNDO else history.done).append(seq)
+
+    # --- what the page gets -------------------------------------------------------------------
+
+    def state(self, since: int | None = None) -> dict[str, Any]:
+        """The whole document, or what has changed since a revision."""
+        with self.lock:
+            history = self.history
+            touched = None
+            if since is not None and 0 <= since <= self.rev:
+                touched = Touched()
+                for one in self._touched[since + 1 :]:
+                    touched.update(one)
+            last = self._entries[history.done[-1]].text if history.done else None
+            following = self._entries[history.undone[-1]].text if history.undone else None
+            head: dict[str, Any] = {
+                "rev": self.rev,
+                "read_only": self.read_only,
+                "undo": last,
+                "redo": following,
+                "applied_rev": history.applied_rev,
+                "pending": history.pending,
+            }
+            if touched is None:
+                head["run"] = self.about()
+            else:
+                head["since"] = since
+            return head | self.document.shown_state(touched)
+
+    def about(self) -> dict[str, Any]:
+        """The run."""
+        run = self.finished.run
+        return {
+            "dst": visible(str(self.root)),
+            "src": visible(str(run["source"])),
+            "method": run["method"],
+            "threshold": run["threshold"],
+            "images": self.document.count,
+            "unreadable": len(self.finished.tables.unreadable),
+            "linkage": run["settings"].get("linkage") or "single",
+            "floor": self.tree.floor,
+        }
+
+    def cluster(self, number: int) -> dict[str, Any]:
+        """One cluster with its similarities, bridge and links."""
+        with self.lock:
+            self.document.cluster(number)
+            shape, bridge = self.document.shape(number), self.document.shape(number).bridge
+            return {
+                "id": number,
+                "members": list(shape.order),
+                "similarity": list(shape.strength),
+                "bridge": bridge
+                and {
+                    "a": bridge.a,
+                    "b": bridge.b,
+                    "similarity": round(bridge.similarity, 4),
+                    "left": list(bridge.left),
+                    "right": list(bridge.right),
+                    "striking": bridge.striking and not self.document.is_confirmed(number),
+                },
+                "edges": [[a, b, round(value, 4)] for a, b, value in shape.edges],
+            }
+
+    def forest(self) -> bytes:
+        """The spanning forest: count, a, b, similarity, little endian."""
+        forest = self.finished.state.forest
+        return struct.pack("<I", len(forest.a)) + b"".join(
+            np.ascontiguousarray(array, kind).tobytes()
+            for array, kind in ((forest.a, "<i4"), (forest.b, "<i4"), (forest.similarity, "<f4"))
+        )
+
+    def commands(self) -> list[dict[str, Any]]:
+        """Every command that is in effect or can be redone, in order."""
+        with self.lock:
+            history = self.history
+            undone = set(history.undone)
+            rows = [*history.done, *reversed(history.undone)]
+            return [
+                {
+                    "seq": seq,
+                    "op": self._entries[seq].op,
+                    "text": self._entries[seq].text,
+                    "time": self._entries[seq].time,
+                    "undone": seq in undone,
+                }
+                for seq in rows
+            ]
+
+    def paths(self) -> list[Path]:
+        """The path of each image now."""
+        paths = current_paths(self.finished)
+        return [paths[file] for file in self.finished.state.files]
+
+
+@contextmanager
+def open_review(root: Path, *, discard: bool = False) -> Iterator[ReviewSession]:
+    """The review of the result in `root`.
+
+    It is read only where another process reviews the result. With `discard` a review that cannot
+    be continued, because the result was changed by something else, is started again.
+    """
+    check_recorded(root)
+    finished = FinishedRun.read(root)
+    with ExitStack() as stack:
+        read_only = False
+        folder = root / REVIEW
+        folder.mkdir(exist_ok=True)
+        try:
+            stack.enter_context(folder_lock(folder, root))
+        except ConflictError:
+            read_only = True
+        log = stack.enter_context(CommandLog(root, write=not read_only))
+        session = ReviewSession(finished, log, read_only=read_only)
+        session.load()
+        if session.rev < 0:
+            session.begin()
+        elif not read_only and log.fact("digest") != digest(finished):
+            session = _restarted(session, discard)
+        yield session
+
+
+def _restarted(session: ReviewSession, discard: bool) -> ReviewSession:
+    """A new review of a result that was changed; ConflictError if commands would be lost."""
+    pending = session.history.pending
+    if pending and not discard:
+        raise ConflictError(
+            f"{session.root} was changed since its review, which has"
+            f" {counted(pending, 'command')} that {'is' if pending == 1 else 'are'} not applied:"
+            " --discard drops them"
+        )
+    session.log.clear()
+    fresh = ReviewSession(session.finished, session.log, read_only=False)
+    fresh.begin()
+    return fresh
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

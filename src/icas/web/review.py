@@ -1,0 +1,216 @@
+"""The web interface of a review: its routes; images are addressed by number only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from icas.clusterimg.review.images import ReviewImages
+from icas.clusterimg.review.session import ReviewSession, open_review
+from icas.common.errors import UsageError
+from icas.web.server import LocalServer
+from icas.web.tabs import Tabs
+
+HEARTBEAT = 10.0
+"""Seconds between two signs of life of an event stream."""
+POLL = 1.0
+"""Seconds after which a read-only server looks for commands of the other one."""
+_DAY = {"cache-control": "private, max-age=86400"}
+
+
+class Encoded(Response):
+    """An answer as compact JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return self.of(content)
+
+    @staticmethod
+    def of(content: Any) -> bytes:
+        """The bytes of some content."""
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+class ReviewRoutes:
+    """Answers the requests of the page of one review."""
+
+    def __init__(self, session: ReviewSession, images: ReviewImages) -> None:
+        self.session, self.images = session, images
+        self.tabs = Tabs()
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        gets: dict[str, Callable[..., Any]] = {
+            "images": self.get_images,
+            "state": self.get_state,
+            "cluster/{number:int}": self.get_cluster,
+            "thumb/{number:int}": self.get_thumb,
+            "image/{number:int}": self.get_image,
+            "info/{number:int}": self.get_info,
+            "forest": self.get_forest,
+            "history": self.get_history,
+            "events": self.get_events,
+        }
+        posts: dict[str, Callable[..., Any]] = {
+            "commands": self.post_command,
+            "undo": self.post_undo,
+            "redo": self.post_redo,
+            "jump": self.post_jump,
+            "take": self.post_take,
+        }
+        return [
+            *(Route(f"/api/{path}", action, methods=["GET"]) for path, action in gets.items()),
+            *(Route(f"/api/{path}", action, methods=["POST"]) for path, action in posts.items()),
+        ]
+
+    async def get_images(self, _: Request) -> Response:
+        return Encoded(await run_in_threadpool(self.images.table), headers=_DAY)
+
+    async def get_state(self, request: Request) -> Response:
+        since = _number(request.query_params.get("rev"), "rev")
+        tab = request.query_params.get("tab")
+
+        def work() -> bytes:
+            self.session.refresh()
+            state = self.session.state(since)
+            state["read_only"] = state["read_only"] or not self.tabs.may_write(tab)
+            return Encoded.of(state)
+
+        return Response(await run_in_threadpool(work), media_type=Encoded.media_type)
+
+    async def get_cluster(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        return Encoded(await run_in_threadpool(self.session.cluster, number))
+
+    async def get_thumb(self, request: Request) -> Response:
+        size = _number(request.query_params.get("size"), "size") or 128
+        number = request.path_params["number"]
+        data = await run_in_threadpool(self.images.thumb, number, size)
+        return Response(data, media_type="image/jpeg", headers=_DAY)
+
+    async def get_image(self, request: Request) -> Response:
+        data, kind = await run_in_threadpool(self.images.whole, request.path_params["number"])
+        return Response(data, media_type=kind, headers=_DAY)
+
+    async def get_info(self, request: Request) -> Response:
+        return Encoded(await run_in_threadpool(self.images.info, request.path_params["number"]))
+
+    async def get_forest(self, _: Request) -> Response:
+        data = await run_in_threadpool(self.session.forest)
+        return Response(data, media_type="application/octet-stream", headers=_DAY)
+
+    async def get_history(self, _: Request) -> Response:
+        return Encoded(await run_in_threadpool(self.session.commands))
+
+    async def get_events(self, request: Request) -> Response:
+        tab = request.query_params.get("tab")
+        return StreamingResponse(
+            self._events(tab), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        )
+
+    async def _events(self, tab: str | None) -> AsyncIterator[str]:
+        """The revision now and after every change."""
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue[int]()
+
+        def listen(rev: int) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, rev)
+
+        stop = self.session.on_change(listen)
+        self.tabs.opened(tab)
+        wait = POLL if self.session.read_only else HEARTBEAT
+        try:
+            yield _event(self.session.rev)
+            while True:
+                try:
+                    yield _event(await asyncio.wait_for(queue.get(), wait))
+                except asyncio.TimeoutError:
+                    await run_in_threadpool(self.session.refresh)
+                    yield ": alive\n\n"
+        finally:
+            stop()
+            if self.tabs.closed(tab):
+                loop.call_later(self.tabs.grace, self._release, tab)
+
+    def _release(self, tab: str | None) -> None:
+        if self.tabs.release(tab):
+            self.session.notify()
+
+    async def post_command(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._run(
+            self.session.execute, body.get("op"), body.get("args"), body.get("rev"), body.get("id")
+        )
+
+    async def post_undo(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._run(self.session.undo, body.get("rev"), body.get("id"))
+
+    async def post_redo(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._run(self.session.redo, body.get("rev"), body.get("id"))
+
+    async def post_jump(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._run(self.session.jump, body.get("seq"), body.get("rev"), body.get("id"))
+
+    async def post_take(self, request: Request) -> Response:
+        """Make the tab of the request the one that may write."""
+        await self._body(request, writing=False)
+        self.tabs.take(request.headers.get("x-icas-tab"))
+        self.session.notify()
+        return Encoded({"rev": self.session.rev})
+
+    async def _run(self, work: Callable[..., Any], *args: Any) -> Response:
+        return Encoded(await run_in_threadpool(work, *args))
+
+    async def _body(self, request: Request, *, writing: bool = True) -> dict[str, Any]:
+        """The JSON object of a request of the tab that may write."""
+        if writing:
+            self.tabs.check(request.headers.get("x-icas-tab"))
+        try:
+            body = json.loads(await request.body())
+        except ClientDisconnect:
+            raise
+        except (ValueError, RecursionError):
+            raise UsageError("expected JSON") from None
+        if not isinstance(body, dict):
+            raise UsageError("expected a JSON object")
+        return body
+
+
+def _event(rev: int) -> str:
+    return f'event: state\ndata: {{"rev":{rev}}}\n\n'
+
+
+def _number(text: str | None, name: str) -> int | None:
+    if text is None or text == "":
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        raise UsageError(f"{name}: expected a number")
+    return int(text)
+
+
+class ReviewServer(LocalServer):
+    """The server of one review."""
+
+    def __init__(self, session: ReviewSession, images: ReviewImages, **where: Any) -> None:
+        super().__init__(ReviewRoutes(session, images).routes(), "index.html", **where)
+        self.session, self.read_only = session, session.read_only
+
+
+@contextmanager
+def serving(dst: Path, *, discard: bool = False, **where: Any) -> Iterator[ReviewServer]:
+    """The server of the review of a result; it serves once `run` or `start` is called."""
+    with open_review(dst, discard=discard) as session, closing(ReviewImages(session)) as images:
+        yield ReviewServer(session, images, **where)
