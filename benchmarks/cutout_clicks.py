@@ -13,8 +13,8 @@ from skimage.measure import label
 import icas
 from icas.segmentimg.grabcut.annotation import Annotation, Point, point_strokes
 from icas.segmentimg.grabcut.api import GrabCutSession
-from icas.segmentimg.labels.labels import sizes_of
-from icas.segmentimg.labels.merge_tree import Growth
+from icas.segmentimg.labels.growth import Growth
+from icas.segmentimg.labels.merge_tree import segment_graph, tree_of
 
 Click = Callable[[int, int, bool], Mask]
 """Row, column, whether it is the object's -> the mask afterwards."""
@@ -65,16 +65,13 @@ def grabcut_clicks(case: Case) -> Click:
 
 
 def tree_clicks(case: Case) -> Click:
-    """Each click paints that group around the segment, of all levels, which is best."""
+    """Each click paints that group around the segment, of all steps, which is best."""
     labels = icas.segment(case.image)
-    growth = Growth(icas.merge_tree(case.image, labels), sizes_of(labels))
+    graph = segment_graph(case.image, labels)
+    growth = Growth(tree_of(graph, labels), graph)
 
     def groups(segment: int) -> list[NDArray[np.int32]]:
-        level, found = 0, [growth.group(segment, 0)]
-        while (above := growth.grown(segment, level)) != level:
-            level = above
-            found.append(growth.group(segment, level))
-        return found
+        return [growth.group(segment, level) for level in growth.steps(segment).tolist()]
 
     return _painting(case, labels, groups)
 

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 import icas
+from icas.segmentimg.labels.growth import Growth
+from icas.segmentimg.labels.merge_tree import segment_graph, tree_of
 from icas.segmentimg.render.canvas import Viewport
 from icas.segmentimg.windows.panels import WIDTH, class_under
 
@@ -234,10 +236,11 @@ def test_ctrl_and_wheel_take_in_more_of_what_is_alike(sit):
     one.driver.press("s")
     (mask,) = one.saved().values()
     labels = one.document.labels
-    tree = icas.merge_tree(one.document.image, labels)
-    groups = [icas.labels_at(tree, count) for count in range(1, labels.max())]
-    assert any((mask == (group == group[place])).all() for group in groups)
-    assert len(np.unique(labels[mask])) > 3
+    graph = segment_graph(one.document.image, labels)
+    growth = Growth(tree_of(graph, labels), graph)
+    segment = int(labels[place])
+    level = float(growth.steps(segment)[6])
+    assert (mask == np.isin(labels, growth.group(segment, level))).all()
     one.driver.click(place, "wheel down", times=9, hold="ctrl")
     one.driver.click(place, "right")
     one.driver.press("s")

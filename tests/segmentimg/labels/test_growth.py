@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import icas
-from icas.segmentimg.labels.labels import connected, sizes_of
-from icas.segmentimg.labels.merge_tree import STEP, Growth, MergeTree, labels_at, merge_tree
+from icas.segmentimg.labels.growth import STEP, Growth
+from icas.segmentimg.labels.labels import borders, connected
+from icas.segmentimg.labels.merge_tree import MergeTree, labels_at, segment_graph, tree_of
 
 
 def segmented(seed, edges=False):
@@ -22,8 +23,9 @@ def segmented(seed, edges=False):
 
 
 def grown(image, labels):
-    tree = merge_tree(image, labels)
-    return tree, Growth(tree, sizes_of(labels))
+    graph = segment_graph(image, labels)
+    tree = tree_of(graph, labels)
+    return tree, Growth(tree, graph)
 
 
 def size_at(growth, labels, segment, level):
@@ -70,6 +72,46 @@ def test_growing_grows_and_shrinking_shrinks_by_a_step(seed, edges, data):
     assert growth.shrunk(segment, 0) == 0
 
 
+@given(st.integers(0, 200), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_every_step_is_one_connected_group_that_contains_the_step_before(seed, edges):
+    image, labels = segmented(seed, edges)
+    tree, growth = grown(image, labels)
+    touching = borders(image, labels)
+    for segment in range(1, tree.count + 1, 3):
+        before = {segment}
+        for level in growth.steps(segment):
+            group = set(growth.group(segment, float(level)).tolist())
+            assert before <= group
+            reached, ends = {segment}, {segment}
+            while ends:
+                ends = {
+                    b
+                    for pair in zip(touching.a.tolist(), touching.b.tolist(), strict=True)
+                    for a, b in (pair, pair[::-1])
+                    if a in ends and b in group - reached
+                }
+                reached |= ends
+            assert reached == group
+            before = group
+
+
+def test_a_merge_with_a_large_neighbour_has_steps_in_between():
+    rng = np.random.default_rng(0)
+    image = np.full((60, 60, 3), 120, np.uint8) + rng.integers(0, 3, (60, 60, 3), np.uint8)
+    image[25:35, 25:35] = (200, 60, 60)
+    labels = (np.arange(60)[:, None] // 5 * 12 + np.arange(60) // 5 + 1).astype(np.int32)
+    tree, growth = grown(image, labels)
+    segment = int(labels[30, 30])
+    sizes = [size_at(growth, labels, segment, level) for level in growth.steps(segment)]
+    assert sizes[0] == 25
+    assert 100 in sizes  # the red square
+    assert max(after / before for before, after in itertools.pairwise(sizes[2:])) < 1.7
+    assert len(sizes) > 12
+    red = labels_at(tree, 2)
+    assert (np.isin(labels, growth.group(segment, tree.count - 2)) == (red == red[30, 30])).all()
+
+
 @given(st.integers(0, 100), st.data())
 @settings(max_examples=40, deadline=None)
 def test_from_any_level_the_ways_never_cross(seed, data):
@@ -86,8 +128,8 @@ def test_from_any_level_the_ways_never_cross(seed, data):
 def test_a_real_picture(photos):
     image = icas.read_image(photos / "coffee-1.png")
     labels = icas.segment(image, "superpixel")
-    tree = icas.merge_tree(image, labels)
-    growth = Growth(tree, sizes_of(labels))
+    tree, growth = grown(image, labels)
+    assert (tree.merges == icas.merge_tree(image, labels).merges).all()
     for level in (0, 1, tree.count // 2, tree.count - 5, tree.count - 1):
         found = icas.labels_at(tree, tree.count - level)
         for segment in range(1, tree.count + 1, 37):

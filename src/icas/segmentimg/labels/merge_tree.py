@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 from icas.io.reading import as_image
 from icas.segmentimg.labels.labels import (
+    Borders,
     Labels,
     borders,
-    count_of,
     label_map_of,
     mean_colors,
     numbered,
@@ -126,10 +126,10 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
 
     Notes
     -----
-    The cost of a pair, in CIE Lab, is the squared distance of the mean colors plus the squared
-    mean contrast along the common border, times Ward's weight of the sizes, divided by the
-    square root of the border's length. Small segments and segments with a long common border
-    merge early.
+    The cost of a pair, in CIE Lab, is the squared distance of the mean colors plus three times
+    the squared mean contrast along the common border plus 50, times Ward's weight of the sizes,
+    divided by the square root of the border's length. Small segments and segments with a long
+    common border merge early.
 
     References
     ----------
@@ -147,7 +147,7 @@ def merge_tree(image: NDArray[Any], labels: Labels) -> MergeTree:
     """
     picture = as_image(image)
     whole = label_map_of(labels, picture)
-    return MergeTree(whole, _Merger(picture, whole).run())
+    return tree_of(segment_graph(picture, whole), whole)
 
 
 def labels_at(tree: MergeTree, n: int) -> Labels:
@@ -155,19 +155,49 @@ def labels_at(tree: MergeTree, n: int) -> Labels:
     return tree.table(n)[tree.labels]
 
 
+CONTRAST, FLOOR = 3.0, 50.0
+"""Weight of the squared contrast, and the least squared difference of two segments."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentGraph:
+    """Sizes and CIE Lab colors of segments, and the pairs of adjacent ones."""
+
+    sizes: NDArray[np.int64]
+    """(K + 1,) pixels of each."""
+    colors: NDArray[np.float64]
+    """(K + 1, 3) mean color of each."""
+    touching: Borders
+
+    @property
+    def count(self) -> int:
+        """Number of segments."""
+        return len(self.sizes) - 1
+
+
+def segment_graph(image: NDArray[np.uint8], labels: Labels) -> SegmentGraph:
+    """The graph of the segments 1…K of an image."""
+    import cv2
+
+    lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.uint8)
+    lab[..., 0] = np.rint(np.arange(256) / 2.55).astype(np.uint8)[lab[..., 0]]  # 0 to 100
+    return SegmentGraph(sizes_of(labels), mean_colors(lab, labels), borders(lab, labels))
+
+
+def tree_of(graph: SegmentGraph, labels: Labels) -> MergeTree:
+    """The merge tree of a graph of these segments."""
+    return MergeTree(labels, _Merger(graph).run())
+
+
 class _Merger:
     """Pairs of adjacent segments in a heap; a merge updates the costs of the merged segment."""
 
-    def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
-        import cv2
-
-        count = count_of(labels)
-        lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.uint8)
-        self.count = count
-        self.sizes = sizes_of(labels)[1:].astype(float).tolist()
-        self.colors = list(mean_colors(lab, labels)[1:])
-        self.neighbors: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
-        touching = borders(lab, labels)
+    def __init__(self, graph: SegmentGraph) -> None:
+        self.count = graph.count
+        self.sizes = graph.sizes[1:].astype(float).tolist()
+        self.colors = list(graph.colors[1:])
+        self.neighbors: list[dict[int, tuple[float, float]]] = [{} for _ in range(self.count)]
+        touching = graph.touching
         for a, b, length, contrast in zip(
             (touching.a - 1).tolist(),
             (touching.b - 1).tolist(),
@@ -202,7 +232,8 @@ class _Merger:
         weight = self.sizes[a] * self.sizes[b] / (self.sizes[a] + self.sizes[b])
         difference = self.colors[a] - self.colors[b]
         contrast = steps / length
-        return float(weight * (difference @ difference + contrast * contrast) / length**0.5)
+        apart = difference @ difference + CONTRAST * contrast * contrast + FLOOR
+        return float(weight * apart / length**0.5)
 
     def _merge(self, a: int, b: int) -> int:
         new, size = len(self.sizes), self.sizes[a] + self.sizes[b]
@@ -219,66 +250,3 @@ class _Merger:
                 shared = (before[0] + length, before[1] + steps)
                 self.neighbors[new][other] = self.neighbors[other][new] = shared
         return new
-
-
-STEP = 1.4
-"""A step makes the group larger or smaller by at least this factor, in pixels."""
-
-
-class Growth:
-    """Groups of segments at any level of a merge tree; `sizes`: (K + 1,) pixels of segments.
-
-    A level is the number of merges done, cheapest first: at 0 every segment is a group, at K - 1
-    all are one.
-    """
-
-    def __init__(self, tree: MergeTree, sizes: NDArray[np.int64]) -> None:
-        count = tree.count
-        merges = len(tree.merges)
-        self._count = count
-        self._children = tree.merges[:, :2].astype(np.int64)
-        self._parent = np.full(count + merges, -1, np.int64)
-        self._parent[self._children.T] = np.arange(count, count + merges)
-        self._sizes = np.concatenate([sizes[1 : count + 1], tree.merges[:, 3]])
-
-    def group(self, segment: int, level: int) -> NDArray[np.int32]:
-        """Segments in the group of `segment` at a level, sorted."""
-        return self._leaves(self._node(segment, level))
-
-    def grown(self, segment: int, level: int) -> int:
-        """The lowest level at which the group of `segment` is a step larger, or everything."""
-        node = self._node(segment, level)
-        wanted = STEP * self._sizes[node]
-        while self._parent[node] >= 0:
-            node = int(self._parent[node])
-            if self._sizes[node] >= wanted:
-                break
-        return max(level, self._level(node))
-
-    def shrunk(self, segment: int, level: int) -> int:
-        """The level at which the group of `segment` is a step smaller; 0: only the segment."""
-        wanted = self._sizes[self._node(segment, level)] / STEP
-        node, best = segment - 1, 0
-        while node >= 0 and self._sizes[node] <= wanted:
-            best = self._level(node)
-            node = int(self._parent[node])
-        return best
-
-    def _level(self, node: int) -> int:
-        return max(0, node - self._count + 1)
-
-    def _node(self, segment: int, level: int) -> int:
-        node = segment - 1
-        while (parent := int(self._parent[node])) >= 0 and self._level(parent) <= level:
-            node = parent
-        return node
-
-    def _leaves(self, top: int) -> NDArray[np.int32]:
-        stack, leaves = [top], []
-        while stack:
-            node = stack.pop()
-            if node < self._count:
-                leaves.append(node + 1)
-            else:
-                stack.extend(self._children[node - self._count].tolist())
-        return np.array(sorted(leaves), np.int32)

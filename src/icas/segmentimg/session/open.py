@@ -27,8 +27,9 @@ from icas.segmentimg.formats import autosave
 from icas.segmentimg.formats.inputs import ImageFile, Record, digest_of, image_record, method_record
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import save_painting
-from icas.segmentimg.labels.labels import Labels, connected, count_of, sizes_of
-from icas.segmentimg.labels.merge_tree import Growth, MergeTree, merge_tree
+from icas.segmentimg.labels.growth import Growth
+from icas.segmentimg.labels.labels import Labels, connected, count_of
+from icas.segmentimg.labels.merge_tree import MergeTree, segment_graph, tree_of
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.segment import run_segmenter
 
@@ -71,12 +72,15 @@ class OpenImage:
     saved_revision: int = 0
     """Revision of the document in the masks."""
     autosaved_revision: int = 0
+    click_levels: dict[int, float] = field(init=False)
+    """Level of the merge tree of the clicks on each original segment."""
     tree: MergeTree = field(init=False)
     growth: Growth = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tree = merge_tree(self.document.image, self.document.first)
-        self.growth = Growth(self.tree, sizes_of(self.document.first))
+        graph = segment_graph(self.document.image, self.document.first)
+        self.tree = tree_of(graph, self.document.first)
+        self.growth, self.click_levels = Growth(self.tree, graph), {}
         self.document.box_of(1)  # computes the boxes of all segments, so that no click waits
 
     @property

@@ -25,6 +25,9 @@ OPACITIES = (0.5, 0.75, 1.0, 0.0, 0.25)
 OUTLINE = (((0, 0, 0), 3), ((255, 255, 255), 1))
 """Color and width of the strokes that make a line visible on any image."""
 
+PREVIEW_DASHES = (6, 3, 2)
+"""Lengths of the dashes of the outlines: the next larger step, the one after, the smaller one."""
+
 Side = Literal["left", "right"]
 
 
@@ -60,8 +63,8 @@ class PaintingView(ZoomView):
         """Moving the mouse fills (left) or clears (right) the segments it crosses."""
         self.cut_from: tuple[int, int] | None = None
         """Row and column where the next cut begins."""
-        self.level = 0
-        """Level of the merge tree, see `Growth`."""
+        self.level = 0.0
+        """Level of the merge tree of the next click, see `Growth`."""
         self._continued = False
         """An object was picked, to which all clicks add."""
 
@@ -84,7 +87,7 @@ class PaintingView(ZoomView):
         """More lines for the palette window."""
         count = int(np.count_nonzero(self.opened.document.classes))
         segments = f"{counted(count, 'segment')} painted"
-        group = f"{counted(len(self.highlighted), 'segment')} selected" if self.level else ""
+        group = self._step_text()
         opacity = round(100 * self.tool.look.opacity)
         scale = f"zoom {round(100 * self.viewport.scale)} %, opacity {opacity} %"
         return tuple(line for line in (segments, group, scale, "h: help") if line)
@@ -116,6 +119,8 @@ class PaintingView(ZoomView):
         import cv2
 
         shown = self._canvas.picture.copy()
+        for dash, group in zip(PREVIEW_DASHES, self._preview(), strict=False):
+            self._canvas.outline(shown, group, dash)
         if self.cut_from is not None:
             start = self.viewport.to_window(*self.cut_from)
             for color, width in OUTLINE:
@@ -143,7 +148,10 @@ class PaintingView(ZoomView):
         segment = document.segment_at(*self.viewport.to_picture(*self.pointer))
         if segment:
             change = growth.grown if step > 0 else growth.shrunk
-            self.level = change(document.origin_of(segment), self.level)
+            origin = document.origin_of(segment)
+            self.level = change(origin, self._level_of(origin))
+            self.opened.click_levels.pop(origin, None)
+            self.changed = True
             self._highlight()
 
     def stamp(self, stamps: Iterable[tuple[Color, NDArray[np.bool_], tuple[int, int]]]) -> None:
@@ -280,6 +288,7 @@ class PaintingView(ZoomView):
             self._refresh(document.brush(row, col, self.tool.radius, color, start))
         else:
             self._fill([self._group(row, col)], color)
+            self._remember(row, col)
 
     def _fill(self, groups: list[NDArray[np.int32]], color: Color | None) -> None:
         """Assign a color to groups of segments, or clear them.
@@ -295,6 +304,14 @@ class PaintingView(ZoomView):
             if number == 0 or (document.classes[group] != number).any():
                 self._refresh(document.fill_segments(group, color, document.new_object(color)))
 
+    def _remember(self, row: int, col: int) -> None:
+        """Keep the level of a click: another click on the segment selects the same group."""
+        document = self.opened.document
+        segment = document.segment_at(row, col)
+        if segment and self.continuous is None:
+            origin = document.origin_of(segment)
+            self.opened.click_levels.setdefault(origin, self.level)
+
     def _cut_to(self, x: int, y: int) -> None:
         """Cut from the last middle click to this one, where the next cut begins."""
         start, end = self.cut_from, self.pixel(x, y)
@@ -309,11 +326,48 @@ class PaintingView(ZoomView):
         segment = document.segment_at(row, col)
         if segment == 0:
             return NOTHING
-        if self.level:
-            group = self.opened.growth.group(document.origin_of(segment), self.level)
+        origin = document.origin_of(segment)
+        level = self._level_of(origin)
+        if level:
+            group = self.opened.growth.group(origin, level)
             if len(group) > 1:
                 return document.pieces_of(group)
         return np.array([segment], np.int32)
+
+    def _level_of(self, origin: int) -> float:
+        """The level of an earlier click on a segment, else that of the last use of the wheel."""
+        if self._dragging or self.continuous is not None:
+            return self.level
+        return self.opened.click_levels.get(origin, self.level)
+
+    def _pointed(self) -> int:
+        """Original segment under the pointer; 0 if there is none, or nothing to grow."""
+        if self.pointer is None or self.tool.brush:
+            return 0
+        segment = self.opened.document.segment_at(*self.viewport.to_picture(*self.pointer))
+        return self.opened.document.origin_of(segment) if segment else 0
+
+    def _preview(self) -> list[NDArray[np.int32]]:
+        """Groups of the next two larger steps and of the next smaller one, once the wheel grew."""
+        origin = self._pointed()
+        level = self._level_of(origin) if origin else 0.0
+        if not level:
+            return []
+        growth, groups = self.opened.growth, []
+        larger = growth.grown(origin, level)
+        for other in (larger, growth.grown(origin, larger), growth.shrunk(origin, level)):
+            groups.append(self.opened.document.pieces_of(growth.group(origin, other)))
+        return groups
+
+    def _step_text(self) -> str:
+        """Size of the selection and its step, "" for a single segment."""
+        origin = self._pointed()
+        level = self._level_of(origin) if origin else 0.0
+        if not level:
+            return ""
+        steps = self.opened.growth.steps(origin)
+        number = int(np.searchsorted(steps, level, side="right")) - 1
+        return f"{counted(len(self.highlighted), 'segment')}, step {number} of {len(steps) - 1}"
 
     def _crossed(self, start: tuple[int, int], end: tuple[int, int]) -> list[NDArray[np.int32]]:
         """Groups of segments on the visible part of a line between positions (x, y).
