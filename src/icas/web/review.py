@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from icas.clusterimg.review.apply import apply_review, plan_review
 from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
@@ -68,6 +69,8 @@ class ReviewRoutes:
             "redo": self.post_redo,
             "jump": self.post_jump,
             "take": self.post_take,
+            "plan": self.post_plan,
+            "apply": self.post_apply,
         }
         return [
             *(Route(f"/api/{path}", action, methods=["GET"]) for path, action in gets.items()),
@@ -170,6 +173,17 @@ class ReviewRoutes:
         self.tabs.take(request.headers.get("x-icas-tab"))
         self.session.notify()
         return Encoded({"rev": self.session.rev})
+
+    async def post_plan(self, request: Request) -> Response:
+        await self._body(request)
+        plan = await run_in_threadpool(plan_review, self.session)
+        return Encoded(plan.as_dict())
+
+    async def post_apply(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._run(
+            apply_review, self.session, body.get("plan"), body.get("rev"), body.get("id")
+        )
 
     async def _run(self, work: Callable[..., Any], *args: Any) -> Response:
         return Encoded(await run_in_threadpool(work, *args))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.clusterimg.api.functions import similarity_matrix
-from icas.clusterimg.decisions.store import APART, TOGETHER, Constraint
+from icas.clusterimg.editing.changed_clusters import constraints_of_change
 from icas.clusterimg.editing.constraints import decide, folder_of, store_constraints
 from icas.clusterimg.editing.recut import recut
 from icas.clusterimg.editing.result_images import ResultImages
@@ -183,7 +182,8 @@ class AskSession:
         UsageError, ConflictError, IcasError
             As for `icas.recut`.
         """
-        constraints = list(self._constraints())
+        end = self._questions.partition
+        constraints = constraints_of_change(self._images, self._files, self._start, end, "ask")
         if constraints:
             store_constraints(self._folder, "ask", constraints)
         return recut(self.dst, self._threshold)
@@ -197,38 +197,6 @@ class AskSession:
             (len(question.first), len(question.second)),
             question.together,
         )
-
-    def _constraints(self) -> Iterator[Constraint]:
-        """What the changed clusters consist of: the images of each together, split ones apart."""
-        end = self._questions.partition
-        groups = [np.flatnonzero(end == number) for number in range(int(end.max(initial=-1)) + 1)]
-        same = {tuple(np.flatnonzero(self._start == one)) for one in set(self._start) - {-1}}
-        changed = [group for group in groups if tuple(group) not in same]
-        for group in changed:
-            yield self._constraint(TOGETHER, [group])
-        for one in sorted(set(self._start) - {-1}):
-            members = np.flatnonzero(self._start == one)
-            parts = [members[end[members] == label] for label in np.unique(end[members])]
-            sides = [
-                side
-                for part in parts
-                for side in ([part] if end[part[0]] >= 0 else part.reshape(-1, 1))
-            ]
-            if len(sides) > 1:
-                yield self._constraint(APART, sides)
-
-    def _constraint(self, kind: str, sides: Sequence[NDArray[np.int64]]) -> Constraint:
-        contents = tuple(
-            tuple(
-                {
-                    content.key: content
-                    for content in (self._images.content(self._files[image]) for image in side)
-                }.values()
-            )
-            for side in sides
-        )
-        names = " ".join(side[0].name for side in contents)
-        return Constraint(kind, contents, f"ask {names}")
 
 
 def ask(dst: str | Path, *, cache: str | Path | None = None) -> AskSession:

@@ -124,6 +124,13 @@ class LabelledResult:
                 f" {'keeps its' if count == 1 else 'keep their'} own name {name}"
             )
 
+    def replace(self, labels: Mapping[str, ImageLabel | None]) -> None:
+        """Set the label of each of these images; None removes it."""
+        self._clear(file for file, label in labels.items() if label is None)
+        for file, label in labels.items():
+            if label is not None:
+                self.labels[file] = self.changed[file] = label
+
     def spread(self, labels: Mapping[str, ImageLabel]) -> None:
         """Set names that similar images have, in place of all earlier ones of that kind."""
         for file, label in list(self.labels.items()):

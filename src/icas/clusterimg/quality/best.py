@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -44,6 +44,7 @@ from icas.notebook.html import counted as counted_text
 from icas.parallel.executors import start_workers
 
 WHAT = "best"
+CHOSEN = "chosen by a person"
 _NAMED = 3
 """Files that an error names."""
 State = tuple[int, int]
@@ -296,6 +297,31 @@ def best_of_result(
             failed = _move(finished, others, plan, by, console, jobs)
             gone = tuple(Unreadable(file, reason) for file, reason in failed.items())
             report = replace(report, moved=report.moved - len(gone), left=(*report.left, *gone))
+        return report
+
+
+def keep_chosen(
+    root: Path, chosen: Collection[str], console: Console, jobs: int | None = None
+) -> BestReport:
+    """Write ``best.csv`` with the images that a person chose; of other clusters the best one."""
+    with locked(root):
+        finish_interrupted(root, console, False)
+        finished = _finished(root)
+        by = tuple(finished.run.get("best", {}).get("by", ())) or DEFAULT_BY
+        images = _ranked(finished, _paths(finished), by, console, jobs)
+        clusters = {one.cluster for one in images if one.file in chosen}
+        report = BestReport(
+            root,
+            by,
+            tuple(
+                replace(one, keep=one.file in chosen, reason=CHOSEN)
+                if one.cluster in clusters and one.cluster >= 0
+                else one
+                for one in images
+            ),
+            written=True,
+        )
+        _write(finished, report, console)
         return report
 
 

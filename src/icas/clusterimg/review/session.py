@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from icas.cli.console import Console
 from icas.clusterimg.editing.constrained_run import current_paths
 from icas.clusterimg.journal.journal import REVIEW
 from icas.clusterimg.results.saved import FinishedRun, check_recorded
@@ -22,6 +23,8 @@ from icas.clusterimg.review.document import ReviewDocument, Touched
 from icas.clusterimg.review.log import CommandLog, Entry
 from icas.clusterimg.review.result import digest, opening
 from icas.clusterimg.review.tree import Tree
+from icas.clusterimg.transfer.destination import locked
+from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.locks import folder_lock
 from icas.notebook.html import counted, visible
@@ -115,6 +118,7 @@ class ReviewSession:
                     self.notify()
 
     def notify(self) -> None:
+        """Call the listeners with the current revision."""
         for listener in list(self._listeners):
             listener(self.rev)
 
@@ -127,25 +131,32 @@ class ReviewSession:
         if not isinstance(args, dict):
             raise UsageError("args: expected an object")
         with self.lock:
-            repeated = self._repeated(op, args, id)
+            repeated = self.repeated(op, args, id)
             if repeated is not None:
                 return repeated
-            self._check(rev)
+            self.check(rev)
             draft = Draft(self.document)
             text = self._run(draft, op, args)
-            return self._store(op, args, id, text, draft.change())
+            return self.store(op, args, id, text, draft.change())
 
     def _run(self, draft: Draft, op: str, args: Mapping[str, Any]) -> str:
         if op == "threshold":
             return set_threshold(draft, self.finished.state.forest, args.get("value"))
         return COMMANDS[op](draft, args)
 
-    def _store(
-        self, op: str, args: Mapping[str, Any], id: str, text: str, change: Change | None
+    def store(
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        id: str,
+        text: str,
+        change: Change | None,
+        facts: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
+        """Store a command durably, then apply its change; returns the answer."""
         entry = Entry(self.rev + 1, id, op, args, str(visible(text)), _now())
         data = None if change is None else change.packed()
-        self.log.append(entry, data)
+        self.log.append(entry, data, facts)
         self._replay(entry, data)
         self.notify()
         return self._answer(entry)
@@ -153,7 +164,8 @@ class ReviewSession:
     def _answer(self, entry: Entry) -> dict[str, Any]:
         return {"rev": self.rev, "delta": self.state(entry.rev - 1), "text": entry.text}
 
-    def _repeated(self, op: str, args: Mapping[str, Any], id: object) -> dict[str, Any] | None:
+    def repeated(self, op: str, args: Mapping[str, Any], id: object) -> dict[str, Any] | None:
+        """The answer of the command that had this id; None where there was none."""
         if not isinstance(id, str) or not 0 < len(id) <= LONGEST_ID or not id.isprintable():
             raise UsageError(f"id: expected text of up to {LONGEST_ID} characters")
         if id == OPEN:
@@ -166,7 +178,8 @@ class ReviewSession:
             raise UsageError(f"id {id} was used for another command")
         return self._answer(entry)
 
-    def _check(self, rev: object) -> None:
+    def check(self, rev: object) -> None:
+        """Raise ConflictError where nothing may be changed, or `rev` is not the current one."""
         if self.read_only:
             raise ConflictError("this page is read only: another process edits the review")
         if isinstance(rev, bool) or not isinstance(rev, int):
@@ -184,27 +197,27 @@ class ReviewSession:
 
     def _step(self, op: str, rev: int, id: str) -> dict[str, Any]:
         with self.lock:
-            repeated = self._repeated(op, {}, id)
+            repeated = self.repeated(op, {}, id)
             if repeated is not None:
                 return repeated
-            self._check(rev)
+            self.check(rev)
             stack = self.history.done if op == UNDO else self.history.undone
             if not stack:
                 raise UsageError(f"nothing to {op}")
-            return self._store(op, {}, id, f"{op} {self._entries[stack[-1]].text}", None)
+            return self.store(op, {}, id, f"{op} {self._entries[stack[-1]].text}", None)
 
     def jump(self, seq: int, rev: int, id: str) -> dict[str, Any]:
         """Undo or redo until the command `seq` is the last one in effect; 0 = none."""
         with self.lock:
             args = {"seq": seq}
-            repeated = self._repeated(JUMP, args, id)
+            repeated = self.repeated(JUMP, args, id)
             if repeated is not None:
                 return repeated
-            self._check(rev)
+            self.check(rev)
             if isinstance(seq, bool) or not isinstance(seq, int):
                 raise UsageError("seq: expected a number")
             op, count = self.history.steps_to(seq)
-            return self._store(JUMP, args, id, f"{op} {counted(count, 'command')}", None)
+            return self.store(JUMP, args, id, f"{op} {counted(count, 'command')}", None)
 
     def _replay(self, entry: Entry, data: bytes | None) -> None:
         """Apply a row of the log."""
@@ -339,7 +352,6 @@ def open_review(root: Path, *, discard: bool = False) -> Iterator[ReviewSession]
     be continued, because the result was changed by something else, is started again.
     """
     check_recorded(root)
-    finished = FinishedRun.read(root)
     with ExitStack() as stack:
         read_only = False
         folder = root / REVIEW
@@ -348,13 +360,20 @@ def open_review(root: Path, *, discard: bool = False) -> Iterator[ReviewSession]
             stack.enter_context(folder_lock(folder, root))
         except ConflictError:
             read_only = True
+        if not read_only:
+            with locked(root):
+                finish_interrupted(root, Console(), dry_run=False)
+        finished = FinishedRun.read(root)
         log = stack.enter_context(CommandLog(root, write=not read_only))
         session = ReviewSession(finished, log, read_only=read_only)
         session.load()
         if session.rev < 0:
             session.begin()
-        elif not read_only and log.fact("digest") != digest(finished):
-            session = _restarted(session, discard)
+        elif not read_only and log.fact("digest") != (now := digest(finished)):
+            if log.fact("applying"):  # killed while it was applied
+                log.set_facts({"digest": now, "applying": ""})
+            else:
+                session = _restarted(session, discard)
         yield session
 
 
