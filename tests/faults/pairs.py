@@ -30,7 +30,7 @@ from scenarios import FINE, SCENARIOS, World
 from steps import Commands, Done, Strike
 from world import differences, result
 
-HELD = re.compile(r"another clusterimg process uses .*\(process (\d+) on (\S+), since ")
+HELD = re.compile(r"another icas process uses .*\(process (\d+) on (\S+), since ")
 LATE = (
     *("is not empty", "was interrupted", "has no record", "no folder", "is not finished"),
     *("has just undone", "has just removed", "has just changed"),

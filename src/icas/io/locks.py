@@ -73,9 +73,7 @@ def folder_lock(folder: Path, where: Path) -> Iterator[None]:
 
 def removed_meanwhile(folder: Path) -> ConflictError:
     """The error when another process removes `folder` at its end."""
-    return ConflictError(
-        f"another clusterimg process has just removed {folder}: run the command again"
-    )
+    return ConflictError(f"another icas process has just removed {folder}: run the command again")
 
 
 def _acquire(lock: Any, path: Path, where: Path) -> None:
@@ -140,6 +138,6 @@ def _refusal(path: Path, where: Path, holder: dict[str, object] | None) -> Confl
     if holder:
         who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"
     return ConflictError(
-        f"another clusterimg process uses {where} ({who}): wait for it, or choose another"
+        f"another icas process uses {where} ({who}): wait for it, or choose another"
         f" folder; if it no longer runs, remove {path}"
     )

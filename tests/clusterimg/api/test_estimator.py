@@ -107,6 +107,8 @@ def embeddings():
 @pytest.mark.skipif(not hasattr(estimator_checks, "estimator_checks_generator"), reason="sklearn")
 @pytest.mark.parametrize("params", [{}, {"method": "deep", "threshold": 0.9, "linkage": "average"}])
 def test_it_passes_the_checks_of_scikit_learn(params):
+    if "method" in params:
+        pytest.importorskip("torch", reason="torch is not installed: pip install 'icas[deep]'")
     results = estimator_checks.check_estimator(icas.ImageClusterer(**params), on_fail=None)
     assert len(results) > 35  # those of two-dimensional input too
     assert [one for one in results if one["status"] == "failed"] == []

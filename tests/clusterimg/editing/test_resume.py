@@ -246,7 +246,7 @@ def test_a_second_run_is_told_who_is_at_work(own_photos, tmp_path, monkeypatch, 
     icas.cluster(own_photos, method="imagehash", dst=dst, threshold=0.8)
     err = capsys.readouterr().err
     assert "was interrupted" not in err
-    assert err.count(f"another clusterimg process uses {dst} (process {os.getpid()} on") == 2
+    assert err.count(f"another icas process uses {dst} (process {os.getpid()} on") == 2
 
 
 def test_a_finished_run_says_that_auto_changes_nothing(own_photos, tmp_path, capsys):
