@@ -139,7 +139,9 @@ const themeButton = button({
 const title = h("div", { class: "run" });
 const bar = h("span", { class: "progress-fill" });
 const progress = h("div", { class: "progress" }, h("span", { class: "progress-text" }), h("span", { class: "progress-bar" }, bar));
-const lock = h("span", { class: "lock", hidden: true }, "Read only");
+const takeOver = button({ label: "Edit here", quiet: true, run: () => void store.take().catch(toastError) });
+takeOver.title = "Edit in this tab; the other one becomes read only";
+const lock = h("span", { class: "lock", hidden: true, role: "status" }, "Read only", takeOver);
 
 function drawHeader() {
   const { state } = store;
@@ -233,4 +235,7 @@ element("skip").addEventListener("click", (event) => {
 });
 addEventListener("hashchange", () => void route());
 addEventListener("pagehide", () => store.stop());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
 store.start().catch(toastError);

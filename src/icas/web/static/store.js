@@ -6,6 +6,8 @@
 /** @typedef {import("./types.js").Detail} Detail */
 /** @typedef {import("./types.js").Images} Images */
 /** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./types.js").Forest} Forest */
+/** @typedef {import("./types.js").Info} Info */
 /** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
 
 /** An error that the server answered. */
@@ -30,6 +32,22 @@ function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
     byte.toString(16).padStart(2, "0"),
   ).join("");
+}
+
+/**
+ * The name of this tab: kept when the page is loaded again, but not in a copy of the tab.
+ * @returns {string}
+ */
+function tabId() {
+  const place = "icas-tab";
+  try {
+    const id = sessionStorage.getItem(place) ?? newId();
+    sessionStorage.removeItem(place);
+    addEventListener("pagehide", () => sessionStorage.setItem(place, id));
+    return id;
+  } catch {
+    return newId();
+  }
 }
 
 /** @param {number} milliseconds */
@@ -59,6 +77,11 @@ export class Store extends EventTarget {
   /** @type {Int32Array | null} */
   #home = null;
   #latest = -1;
+  /** Revisions that commands of this page made. */
+  #own = new Set();
+  #tab = tabId();
+  /** @type {Promise<Forest> | null} */
+  #forest = null;
   /** @type {EventSource | null} */
   #events = null;
   /** @type {Promise<void> | null} */
@@ -107,7 +130,7 @@ export class Store extends EventTarget {
   async start() {
     this.#listen();
     const images = this.get("images").catch(() => null);
-    await this.#persist(async () => this.#apply(await this.get("state")));
+    await this.#persist(async () => this.#apply(await this.get(this.#statePath())));
     const table = (await images) ?? (await this.#persist(() => this.get("images")));
     this.images = table;
     this.#emit("images");
@@ -144,18 +167,19 @@ export class Store extends EventTarget {
   }
 
   #listen() {
-    const events = new EventSource("api/events");
+    const events = new EventSource(`api/events?tab=${this.#tab}`);
     this.#events = events;
     events.addEventListener("state", (event) => {
-      try {
-        this.#latest = Math.max(this.#latest, Number(JSON.parse(event.data).rev));
-      } catch {
-        return;
-      }
-      if (this.waiting === 0) void this.catchUp();
+      const rev = Number(JSON.parse(event.data).rev);
+      this.#latest = Math.max(this.#latest, rev);
+      if (this.waiting > 0 || !this.loaded || this.#own.delete(rev)) return;
+      // also where the revision is the same: another tab may write now
+      void this.refresh().catch(() => undefined);
     });
     events.addEventListener("open", () => {
-      if (this.loaded) void this.refresh().catch(() => undefined);
+      if (this.connection === "offline" && this.loaded) {
+        void this.refresh().catch(() => undefined);
+      }
     });
     events.addEventListener("error", () => {
       if (this.connection === "refused") return events.close();
@@ -173,11 +197,15 @@ export class Store extends EventTarget {
   /** Load what changed since the state of this page. */
   refresh() {
     this.#refreshing ??= this.#persist(async () => {
-      this.#apply(await this.get(this.loaded ? `state?rev=${this.rev}` : "state"));
+      this.#apply(await this.get(this.#statePath()));
     }).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
+  }
+
+  #statePath() {
+    return `state?tab=${this.#tab}${this.loaded ? `&rev=${this.rev}` : ""}`;
   }
 
   /**
@@ -199,7 +227,7 @@ export class Store extends EventTarget {
   async post(path, body) {
     const answer = await fetch(`api/${path}`, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Icas": "1" },
+      headers: { "Content-Type": "application/json", "X-Icas": "1", "X-Icas-Tab": this.#tab },
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Refused(answer.status, await reason(answer));
@@ -230,6 +258,12 @@ export class Store extends EventTarget {
   /** @param {number} seq number of the last command that stays */
   jump(seq) {
     return this.change("jump", { seq }, null);
+  }
+
+  /** Make this tab the one that may write. */
+  async take() {
+    await this.post("take", {});
+    await this.refresh();
   }
 
   /**
@@ -268,6 +302,8 @@ export class Store extends EventTarget {
     for (let attempt = 0; ; attempt++) {
       try {
         const answer = await this.#persist(() => this.post(path, { rev: this.rev, id, ...body }));
+        this.#own.add(answer.rev);
+        if (this.#own.size > 50) this.#own.clear();
         if (answer.delta) this.#apply(answer.delta);
         else if (answer.rev > this.rev) await this.refresh();
         return answer;
@@ -339,6 +375,38 @@ export class Store extends EventTarget {
   }
 
   /**
+   * Size, bytes, path and sharpness of an image.
+   * @param {number} image
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Info>}
+   */
+  info(image, signal) {
+    return this.get(`info/${image}`, signal);
+  }
+
+  /** The spanning forest of the run: links by falling similarity. */
+  forest() {
+    this.#forest ??= this.#loadForest().catch((error) => {
+      this.#forest = null;
+      throw error;
+    });
+    return this.#forest;
+  }
+
+  /** @returns {Promise<Forest>} */
+  async #loadForest() {
+    const answer = await fetch("api/forest");
+    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
+    const buffer = await answer.arrayBuffer();
+    const length = new DataView(buffer).getUint32(0, true);
+    return {
+      a: new Int32Array(buffer, 4, length),
+      b: new Int32Array(buffer, 4 + 4 * length, length),
+      similarity: new Float32Array(buffer, 4 + 8 * length, length),
+    };
+  }
+
+  /**
    * The cluster of an image, or undefined for outliers and rejected images.
    * @param {number} image
    */
@@ -370,7 +438,7 @@ export class Store extends EventTarget {
     return `api/image/${image}`;
   }
 
-  /** Class names, the most frequent first; the first nine have the keys 1 to 9. */
+  /** Class names in the order of first use; the first nine have the keys 1 to 9. */
   get classNames() {
     return this.state.classes.map((one) => one.name);
   }
@@ -389,15 +457,19 @@ function asList(value) {
   return Array.isArray(value) ? value : [];
 }
 
+/** Lists that are null in a delta where they did not change. */
+const LISTS = ["outliers", "held", "rejected", "run"];
+
 /**
  * @template {object} T
  * @param {T} value
  * @returns {Partial<T>}
  */
 function defined(value) {
-  return /** @type {Partial<T>} */ (
-    Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined))
+  const kept = Object.entries(value).filter(
+    ([name, one]) => one !== undefined && !(one === null && LISTS.includes(name)),
   );
+  return /** @type {Partial<T>} */ (Object.fromEntries(kept));
 }
 
 /**

@@ -7,6 +7,7 @@
  * @property {number} similarity
  * @property {number[]} left images on the side of `a`
  * @property {number[]} right images on the side of `b`
+ * @property {boolean} [striking] whether it is much weaker than the links around it
  *
  * @typedef {"untouched" | "named" | "doubtful" | "done"} ClusterState
  *
@@ -17,6 +18,8 @@
  * @property {number | null} weakest similarity of the weakest link
  * @property {number} doubt 0 (sure) to 1
  * @property {ClusterState} state
+ * @property {boolean} bridge whether a weak bridge joins two groups in it
+ * @property {boolean} [fixed] whether a person worked on it
  *
  * @typedef {object} Detail a cluster with its links
  * @property {number} id
@@ -44,6 +47,7 @@
  * @property {Cluster[]} clusters
  * @property {number[]} [removed] ids of clusters that are gone
  * @property {number[]} outliers
+ * @property {number[]} [held] outliers that a person made
  * @property {number[]} rejected
  * @property {Record<string, Label | null>} labels
  * @property {{name: string, count: number}[]} classes
@@ -56,9 +60,24 @@
  *
  * @typedef {object} Images
  * @property {string[]} files
- * @property {number[]} width
- * @property {number[]} height
+ * @property {(number | null)[] | null} width
+ * @property {(number | null)[] | null} height
  * @property {number[]} bytes
+ *
+ * @typedef {object} Info
+ * @property {string} file
+ * @property {string} path
+ * @property {number} width
+ * @property {number} height
+ * @property {number} bytes
+ * @property {boolean} lossless
+ * @property {number} mtime seconds since 1970
+ * @property {number} sharpness variance of the Laplacian
+ *
+ * @typedef {object} Forest links by falling similarity
+ * @property {Int32Array} a
+ * @property {Int32Array} b
+ * @property {Float32Array} similarity
  *
  * @typedef {object} Answer what a command answers
  * @property {number} rev
