@@ -89,7 +89,9 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished(run_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the run that a test may change; its cache folder is the run's."""
+    """A copy of the run that a test may change; constraints and names of other tests are gone."""
+    for path in (run_folder / "cache").glob("decisions.db*"):
+        path.unlink()
     folder = tmp_path / "sorted"
     shutil.copytree(run_folder / "sorted", folder)
     return folder

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from icas.clusterimg.review.apply import apply_review, plan_review
+from icas.clusterimg.review.exporting import export_review
 from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
@@ -25,6 +26,8 @@ HEARTBEAT = 10.0
 """Seconds between two signs of life of an event stream."""
 POLL = 1.0
 """Seconds after which a read-only server looks for commands of the other one."""
+MOST_NAMED = 500
+"""Images that the naming order gives at once."""
 _DAY = {"cache-control": "private, max-age=86400"}
 
 
@@ -62,6 +65,10 @@ class ReviewRoutes:
             "forest": self.get_forest,
             "history": self.get_history,
             "events": self.get_events,
+            "questions/next": self.get_question,
+            "naming": self.get_naming,
+            "quality": self.get_quality,
+            "duplicates": self.get_duplicates,
         }
         posts: dict[str, Callable[..., Any]] = {
             "commands": self.post_command,
@@ -71,6 +78,7 @@ class ReviewRoutes:
             "take": self.post_take,
             "plan": self.post_plan,
             "apply": self.post_apply,
+            "export": self.post_export,
         }
         return [
             *(Route(f"/api/{path}", action, methods=["GET"]) for path, action in gets.items()),
@@ -115,6 +123,20 @@ class ReviewRoutes:
 
     async def get_history(self, _: Request) -> Response:
         return Encoded(await run_in_threadpool(self.session.commands))
+
+    async def get_question(self, request: Request) -> Response:
+        skip = _pairs(request.query_params.get("skip", ""))
+        return Encoded(await run_in_threadpool(self.session.question, skip))
+
+    async def get_naming(self, request: Request) -> Response:
+        count = _number(request.query_params.get("count"), "count") or 24
+        return Encoded(await run_in_threadpool(self.session.naming, min(count, MOST_NAMED)))
+
+    async def get_quality(self, _: Request) -> Response:
+        return Encoded(await run_in_threadpool(self.session.quality))
+
+    async def get_duplicates(self, _: Request) -> Response:
+        return Encoded(await run_in_threadpool(self.session.duplicates))
 
     async def get_events(self, request: Request) -> Response:
         tab = request.query_params.get("tab")
@@ -185,6 +207,9 @@ class ReviewRoutes:
             apply_review, self.session, body.get("plan"), body.get("rev"), body.get("id")
         )
 
+    async def post_export(self, request: Request) -> Response:
+        return await self._run(export_review, self.session, await self._body(request))
+
     async def _run(self, work: Callable[..., Any], *args: Any) -> Response:
         return Encoded(await run_in_threadpool(work, *args))
 
@@ -205,6 +230,18 @@ class ReviewRoutes:
 
 def _event(rev: int) -> str:
     return f'event: state\ndata: {{"rev":{rev}}}\n\n'
+
+
+def _pairs(text: str) -> set[tuple[int, int]]:
+    """The pairs in ``3-7,1-2``."""
+    pairs = set()
+    for pair in filter(None, text.split(",")):
+        first, _, second = pair.partition("-")
+        a, b = _number(first, "skip"), _number(second, "skip")
+        if a is None or b is None:
+            raise UsageError("skip: expected pairs such as 3-7,1-2")
+        pairs.add((min(a, b), max(a, b)))
+    return pairs
 
 
 def _number(text: str | None, name: str) -> int | None:

@@ -39,7 +39,7 @@ from icas.clusterimg.transfer.plan import Operation, Plan, check_plan
 from icas.clusterimg.transfer.relocation import begin, finish, finish_interrupted
 from icas.common.errors import ConflictError, UnreadableImageError, UsageError
 from icas.io.files import path_of, run_json, within
-from icas.io.reading import QUIET_PILLOW, read_image, resize
+from icas.io.reading import MAX_PIXELS, QUIET_PILLOW, read_image, resize
 from icas.notebook.html import counted as counted_text
 from icas.parallel.executors import start_workers
 
@@ -298,6 +298,19 @@ def best_of_result(
             gone = tuple(Unreadable(file, reason) for file, reason in failed.items())
             report = replace(report, moved=report.moved - len(gone), left=(*report.left, *gone))
         return report
+
+
+def best_of_images(
+    paths: Mapping[str, Path], by: tuple[str, ...], max_pixels: int = MAX_PIXELS
+) -> str:
+    """The best one of some images, by name; those that cannot be read come last."""
+    columns = {column for name in by for column in CRITERIA[name].columns}
+    with start_workers("threads", None) as workers, QUIET_PILLOW:
+        tasks = ((file, path, columns, max_pixels) for file, path in paths.items())
+        measured = dict(zip(paths, workers.ordered(_measure, tasks), strict=True))
+    values = {file: one for file, one in measured.items() if not isinstance(one, str)}
+    images = ranked(tuple(paths), np.zeros(len(paths), np.int64), values, by)
+    return next(one.file for one in images if one.keep)
 
 
 def keep_chosen(

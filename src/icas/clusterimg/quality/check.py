@@ -155,17 +155,29 @@ def check_folder(
     if not scanned.images:
         hint = "" if recursive else " (use --recursive to include sub-folders)"
         raise IcasError(f"no images in {source}{hint}")
-    with start_workers("threads", jobs) as workers, QUIET_PILLOW:
-        found, unreadable = _measured(scanned.images, workers, max_pixels, console)
-        if not found:
-            raise IcasError(f"no images in {source} could be read")
-        same = _duplicates(found, workers, max_pixels)
-    result = _report(source, found, same, (*unreadable, *scanned.unreadable))
+    checked = check_images(source, scanned.images, console, max_pixels, jobs)
+    result = replace(checked, unreadable=(*checked.unreadable, *scanned.unreadable))
     _warn_of_unreadable(result, console)
     if out is None:
         return result
     refs = {ref.file: ref.path for ref in scanned.images}
     return _written(result, refs, out, report, max_pixels, jobs, console)
+
+
+def check_images(
+    source: Path,
+    images: Sequence[ImageRef],
+    console: Console,
+    max_pixels: int = MAX_PIXELS,
+    jobs: int | None = None,
+) -> QualityReport:
+    """The issues of some images; `source` is named where none can be read."""
+    with start_workers("threads", jobs) as workers, QUIET_PILLOW:
+        found, unreadable = _measured(images, workers, max_pixels, console)
+        if not found:
+            raise IcasError(f"no images in {source} could be read")
+        same = _duplicates(found, workers, max_pixels)
+    return _report(source, found, same, tuple(unreadable))
 
 
 def default_out(source: Path) -> Path:

@@ -64,40 +64,60 @@ def naming_order(
     list of int
         Different images; without named ones the first is the medoid of all.
     """
-    from scipy.cluster.hierarchy import linkage, to_tree
-    from scipy.spatial.distance import squareform
+    return NamingTree(similarity).order(count, named)
 
-    total, given = len(similarity), set(named)
-    wanted = total - len(given) if count is None else min(count, total - len(given))
-    if wanted <= 0:
-        return []
-    if total == 1:
-        return [0]
-    distance = np.maximum(1 - np.asarray(similarity, np.float64), 0)
-    distance = (distance + distance.T) / 2
-    np.fill_diagonal(distance, 0)
-    root = to_tree(linkage(squareform(distance, checks=False), "average"))
 
-    def medoid(members: list[int]) -> int:
-        within = similarity[np.ix_(members, members)].sum(axis=1, dtype=np.float64)
+class NamingTree:
+    """The average-linkage tree of images, for `naming_order` with changing names.
+
+    Parameters
+    ----------
+    similarity : (n, n) float array
+        Symmetric similarities, at most 1.
+    """
+
+    def __init__(self, similarity: NDArray[np.float32]) -> None:
+        self._similarity = similarity
+        self._root: Any = None
+        if len(similarity) > 1:
+            from scipy.cluster.hierarchy import linkage, to_tree
+            from scipy.spatial.distance import squareform
+
+            distance = np.maximum(1 - np.asarray(similarity, np.float64), 0)
+            distance = (distance + distance.T) / 2
+            np.fill_diagonal(distance, 0)
+            self._root = to_tree(linkage(squareform(distance, checks=False), "average"))
+
+    def _medoid(self, members: list[int]) -> int:
+        within = self._similarity[np.ix_(members, members)].sum(axis=1, dtype=np.float64)
         return members[int(within.argmax())]
 
-    def entry(node: object) -> tuple[float, int, object]:
-        return -node.dist * node.count**0.5, node.id, node  # type: ignore[attr-defined]
+    def order(self, count: int | None = None, named: Collection[int] = ()) -> list[int]:
+        """As `naming_order`."""
+        total, given = len(self._similarity), set(named)
+        wanted = total - len(given) if count is None else min(count, total - len(given))
+        if wanted <= 0:
+            return []
+        if total == 1:
+            return [0]
+        order = [] if given else [self._medoid(sorted(self._root.pre_order()))]
+        given.update(order)
+        heap = [_entry(self._root)]
+        while len(order) < wanted:
+            _, _, node = heapq.heappop(heap)
+            for branch in (node.left, node.right):
+                members = sorted(branch.pre_order())
+                if given.isdisjoint(members):
+                    order.append(self._medoid(members))
+                    given.add(order[-1])
+                if not branch.is_leaf():
+                    heapq.heappush(heap, _entry(branch))
+        return order[:wanted]
 
-    order = [] if given else [medoid(sorted(root.pre_order()))]
-    given.update(order)
-    heap = [entry(root)]
-    while len(order) < wanted:
-        _, _, node = heapq.heappop(heap)
-        for branch in (node.left, node.right):  # type: ignore[attr-defined]
-            members = sorted(branch.pre_order())
-            if given.isdisjoint(members):
-                order.append(medoid(members))
-                given.add(order[-1])
-            if not branch.is_leaf():
-                heapq.heappush(heap, entry(branch))
-    return order[:wanted]
+
+def _entry(node: Any) -> tuple[float, int, Any]:
+    """The node of a tree in the heap: the one that is split next is least."""
+    return -node.dist * node.count**0.5, node.id, node
 
 
 class Neighbours(NamedTuple):

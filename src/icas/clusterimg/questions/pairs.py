@@ -10,7 +10,7 @@ and, with more weight, to the answers. The question with the greatest expected c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +99,8 @@ class PairQuestions:
     similarity: NDArray[np.float32]
     labels: NDArray[np.int64]
     asked: int = 0
-    _answers: list[tuple[float, bool]] = field(default_factory=list)
-    _closed: set[tuple[int, int]] = field(default_factory=set)
+    _answers: list[tuple[float, bool]] = field(default_factory=list, init=False)
+    _closed: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -137,10 +137,23 @@ class PairQuestions:
 
     def next(self) -> Question | None:
         """The best question; None when nothing is left to ask."""
-        questions = list(self._questions())
-        if not questions:
-            return None
-        return max(questions, key=lambda question: question.gain)
+        return max(self._questions(), key=lambda question: question.gain, default=None)
+
+    def open(self) -> list[Question]:
+        """Every question that is left, in no particular order."""
+        return list(self._questions())
+
+    def restarted(self, labels: NDArray[np.int64]) -> PairQuestions:
+        """Questions about another partition of the same images; answers are kept."""
+        fresh = replace(self, labels=labels)
+        fresh._answers, fresh._closed = list(self._answers), set(self._closed)
+        return fresh
+
+    def know(self, a: int, b: int, same: bool | None) -> None:
+        """Take an earlier answer into account; the partition is not changed."""
+        self._closed.add(_key(a, b))
+        if same is not None:
+            self._answers.append((float(self._evidence[a, b]), same))
 
     def answer(self, question: Question, same: bool | None) -> None:
         """Apply the answer: True = same, False = not the same, None = unsure (never asked again).

@@ -25,7 +25,8 @@ from icas.clusterimg.graph.forest import Labels, number_clusters
 from icas.clusterimg.quality.best import keep_chosen
 from icas.clusterimg.results.best_images import kept_files, read_best
 from icas.clusterimg.results.saved import FinishedRun
-from icas.clusterimg.review.document import ReviewDocument
+from icas.clusterimg.review.analysis.background import Collected
+from icas.clusterimg.review.document.document import ReviewDocument
 from icas.clusterimg.review.result import digest
 from icas.clusterimg.review.session import APPLY, ReviewSession
 from icas.clusterimg.transfer.destination import locked
@@ -37,24 +38,6 @@ from icas.notebook.html import counted, visible
 WHAT = "review"
 _NAMED = 12
 """Classes that a plan names."""
-
-
-class _Collected(Console):
-    """Keeps the lines instead of printing them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        object.__setattr__(self, "lines", [])
-        object.__setattr__(self, "warned", [])
-
-    lines: list[str]
-    warned: list[str]
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warned.append(text)
 
 
 @dataclass(frozen=True)
@@ -117,7 +100,7 @@ def apply_review(session: ReviewSession, plan: object, rev: int, id: str) -> dic
         if repeated is not None:
             return repeated
         session.check(rev)
-        root, console = session.root, _Collected()
+        root, console = session.root, Collected()
         with locked(root):
             finish_interrupted(root, console, dry_run=False)
             finished = FinishedRun.read(root)
@@ -182,7 +165,7 @@ def _lines(
     """The plan for people, and how many files move."""
     lines, moves = [], 0
     if difference.regrouped:
-        console = _Collected()
+        console = Collected()
         report = recluster(finished, _change(finished, difference), console, dry_run=True)
         moves = _count_moves(console.lines)
         lines += [str(visible(line.removeprefix("plan: "))) for line in console.lines]

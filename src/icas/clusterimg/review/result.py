@@ -8,8 +8,8 @@ import os
 from icas.clusterimg.graph.forest import members_of, number_clusters
 from icas.clusterimg.results.best_images import kept_files, read_best
 from icas.clusterimg.results.saved import FinishedRun
-from icas.clusterimg.review.changes import IN_CLUSTER, OUTLIER, Change, Cluster, Label
-from icas.clusterimg.review.tree import Tree
+from icas.clusterimg.review.document.changes import IN_CLUSTER, OUTLIER, Change, Cluster, Label
+from icas.clusterimg.review.document.tree import Tree
 from icas.dataset.image_labels import CLUSTER, IMAGE, ImageLabel, read_image_labels
 
 

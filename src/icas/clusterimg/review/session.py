@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,16 +16,29 @@ import numpy as np
 from icas.cli.console import Console
 from icas.clusterimg.editing.constrained_run import current_paths
 from icas.clusterimg.journal.journal import REVIEW
+from icas.clusterimg.quality.best import best_of_images, criteria
+from icas.clusterimg.results.best_images import DEFAULT_BY
 from icas.clusterimg.results.saved import FinishedRun, check_recorded
-from icas.clusterimg.review.changes import Change
-from icas.clusterimg.review.commands import COMMANDS, Draft, set_threshold
-from icas.clusterimg.review.document import ReviewDocument, Touched
+from icas.clusterimg.review.analysis.background import Background
+from icas.clusterimg.review.analysis.checks import ReviewChecks, leaks
+from icas.clusterimg.review.analysis.questions import ReviewQuestions
+from icas.clusterimg.review.analysis.similar import SimilarImages
+from icas.clusterimg.review.document.changes import REJECTED, Change, Label, Pair
+from icas.clusterimg.review.document.commands import (
+    COMMANDS,
+    Args,
+    Draft,
+    set_spread,
+    set_threshold,
+)
+from icas.clusterimg.review.document.document import ReviewDocument, Touched
+from icas.clusterimg.review.document.tree import Tree
 from icas.clusterimg.review.log import CommandLog, Entry
 from icas.clusterimg.review.result import digest, opening
-from icas.clusterimg.review.tree import Tree
 from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, IcasError, UsageError
+from icas.dataset.image_labels import SPREAD
 from icas.io.locks import folder_lock
 from icas.notebook.html import counted, visible
 
@@ -81,6 +94,15 @@ class ReviewSession:
         self.history = _History()
         self.rev = -1
         self.lock = threading.RLock()
+        self.similar = Background(lambda console: SimilarImages.read(finished.root, console))
+        self.checks = Background(lambda console: ReviewChecks.read(self.finished, console))
+        self.questions = ReviewQuestions(self.document)
+        self._own: dict[str, Callable[[Draft, Args], str]] = {
+            "threshold": self._set_threshold,
+            "answer": self.questions.answer,
+            "keep_best": self._keep_best,
+            "spread": self._spread,
+        }
         self._entries: dict[int, Entry] = {}
         self._revs: dict[str, int] = {}
         self._touched: list[Touched] = []
@@ -126,7 +148,7 @@ class ReviewSession:
 
     def execute(self, op: str, args: Mapping[str, Any], rev: int, id: str) -> dict[str, Any]:
         """Carry out a command; the answer of an earlier one with this `id` is repeated."""
-        if op not in COMMANDS and op not in ("threshold", "answer", "spread"):
+        if op not in COMMANDS and op not in self._own:
             raise UsageError(f"unknown command {op!r}")
         if not isinstance(args, dict):
             raise UsageError("args: expected an object")
@@ -140,9 +162,46 @@ class ReviewSession:
             return self.store(op, args, id, text, draft.change())
 
     def _run(self, draft: Draft, op: str, args: Mapping[str, Any]) -> str:
-        if op == "threshold":
-            return set_threshold(draft, self.finished.state.forest, args.get("value"))
-        return COMMANDS[op](draft, args)
+        return {**COMMANDS, **self._own}[op](draft, args)
+
+    def _set_threshold(self, draft: Draft, args: Mapping[str, Any]) -> str:
+        return set_threshold(draft, self.finished.state.forest, args.get("value"))
+
+    def _keep_best(self, draft: Draft, args: Mapping[str, Any]) -> str:
+        """The image that is given, or the best one by ``by``."""
+        if "image" in args:
+            return COMMANDS["keep_best"](draft, args)
+        by = args.get("by") or DEFAULT_BY
+        if not isinstance(by, (str, tuple)):
+            raise UsageError("by: expected names of criteria")
+        files, paths = self.finished.state.files, self.paths()
+        members = self.document.cluster(args.get("cluster")).members
+        file = best_of_images({files[image]: paths[image] for image in members}, criteria(by))
+        image = next(image for image in members if files[image] == file)
+        return COMMANDS["keep_best"](draft, {**args, "image": image})
+
+    def _spread(self, draft: Draft, args: Mapping[str, Any]) -> str:
+        """Names of similar images for the others, from a confidence on."""
+        least = args.get("least", 0.0)
+        if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 <= least <= 1:
+            raise UsageError("least: expected a confidence from 0 to 1")
+        similar = self.similar.get()
+        if similar is None:
+            raise ConflictError("the images are still being compared: try again")
+        names = {
+            image: Label(name, SPREAD, round(confidence, 4))
+            for image, (name, confidence) in similar.spread(self.named()).items()
+            if confidence >= least and self.document.place[image] != REJECTED
+        }
+        return set_spread(draft, names)
+
+    def named(self) -> dict[int, str]:
+        """The images whose class is from a person."""
+        return {
+            image: label.name
+            for image, label in self.document.all_labels().items()
+            if label.source != SPREAD
+        }
 
     def store(
         self,
@@ -312,6 +371,54 @@ class ReviewSession:
                 },
                 "edges": [[a, b, round(value, 4)] for a, b, value in shape.edges],
             }
+
+    def question(self, skip: Collection[Pair]) -> dict[str, Any]:
+        """The next question; until all pairs are compared, whether a bridge is right."""
+        try:
+            similar = self.similar.get()
+        except IcasError:  # such as images that were removed
+            similar = None
+        with self.lock:
+            return self.questions.next(similar, skip)
+
+    def naming(self, count: int) -> dict[str, Any]:
+        """Images to name next, the unsure ones, and names of similar images."""
+        similar = self.similar.get()
+        if similar is None:
+            return {"order": [], "unsure": [], "spread": {}, **self.similar.waiting()}
+        with self.lock:
+            named, place = self.named(), list(self.document.place)
+        spread = {
+            image: one for image, one in similar.spread(named).items() if place[image] != REJECTED
+        }
+        unsure = sorted(spread, key=lambda image: (spread[image][1], image))
+        order = similar.naming_order(named, count)
+        return {
+            "order": [image for image in order if place[image] != REJECTED],
+            "unsure": unsure[:count],
+            "spread": {
+                str(image): [name, round(confidence, 4)]
+                for image, (name, confidence) in spread.items()
+            },
+            "wait": False,
+            "progress": 1.0,
+        }
+
+    def quality(self) -> dict[str, Any]:
+        """The issues of single images, and clusters across given splits."""
+        checks = self.checks.get()
+        with self.lock:
+            found = leaks(self.document, self.finished.state.files)
+        if checks is None:
+            return {"rows": [], "leaks": found, **self.checks.waiting()}
+        return {"rows": checks.rows(), "leaks": found, "wait": False, "progress": 1.0}
+
+    def duplicates(self) -> dict[str, Any]:
+        """Groups of images with the same pixels."""
+        checks = self.checks.get()
+        if checks is None:
+            return {"groups": [], **self.checks.waiting()}
+        return {"groups": checks.duplicates(), "wait": False, "progress": 1.0}
 
     def forest(self) -> bytes:
         """The spanning forest: count, a, b, similarity, little endian."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from icas.clusterimg.graph.forest import Forest, labels_at, members_of
-from icas.clusterimg.review.changes import (
+from icas.clusterimg.review.document.changes import (
     DONE,
     DOUBTFUL,
     HELD,
@@ -22,7 +22,7 @@ from icas.clusterimg.review.changes import (
     Label,
     Pair,
 )
-from icas.clusterimg.review.document import ReviewDocument
+from icas.clusterimg.review.document.document import ReviewDocument
 from icas.common.errors import UsageError
 from icas.dataset.image_labels import CLUSTER, IMAGE, SPREAD, class_name
 from icas.notebook.html import counted
@@ -69,6 +69,12 @@ class Draft:
         self._next += 1
         self.put(number, cluster)
         return number
+
+    def add(self, images: Sequence[int], *, fixed: bool = True) -> int:
+        """Add a cluster of these images without a name; its id."""
+        medoid = self.document.tree.medoid(images)
+        members = (medoid, *(image for image in images if image != medoid))
+        return self.new(Cluster(members, fixed=fixed))
 
     def remove(self, number: int) -> None:
         """Remove a cluster, whose images go elsewhere."""
@@ -165,11 +171,12 @@ def _images(document: ReviewDocument, given: object) -> list[int]:
     if not isinstance(given, list) or not given:
         raise UsageError("images: expected a list of numbers")
     for image in given:
-        _image(document, image)
+        checked_image(document, image)
     return list(dict.fromkeys(given))
 
 
-def _image(document: ReviewDocument, image: object) -> int:
+def checked_image(document: ReviewDocument, image: object) -> int:
+    """The number of an image; UsageError where there is none."""
     valid = isinstance(image, int) and not isinstance(image, bool)
     if not isinstance(image, int) or not valid or not 0 <= image < document.count:
         raise UsageError(f"no image {image!r}")
@@ -202,6 +209,12 @@ def _merge(draft: Draft, args: Args) -> str:
     numbers = _clusters(draft.document, args)
     if len(numbers) < 2:
         raise UsageError("merge: expected two clusters or more")
+    merged(draft, numbers)
+    return f"merge {len(numbers)} clusters"
+
+
+def merged(draft: Draft, numbers: Sequence[int]) -> None:
+    """Merge clusters into the first one."""
     ones = [draft.document.clusters[number] for number in numbers]
     members = tuple(image for one in ones for image in one.members)
     name = next((one.name for one in ones if one.name is not None), None)
@@ -209,7 +222,6 @@ def _merge(draft: Draft, args: Args) -> str:
     for number in numbers[1:]:
         draft.remove(number)
     draft.put(numbers[0], Cluster(members, name, ones[0].mark, True, best))
-    return f"merge {len(numbers)} clusters"
 
 
 def _split(draft: Draft, args: Args) -> str:
@@ -257,9 +269,7 @@ def separate(draft: Draft, number: int, rest: Sequence[int], groups: Sequence[li
     one = draft.document.clusters[number]
     draft.put(number, draft.with_members(one, rest))
     for group in groups:
-        medoid = draft.document.tree.medoid(group)
-        ordered = (medoid, *(image for image in group if image != medoid))
-        draft.new(Cluster(ordered, fixed=True))
+        draft.add(group)
 
 
 def _move(draft: Draft, args: Args) -> str:
@@ -272,8 +282,7 @@ def _move(draft: Draft, args: Args) -> str:
         return f"move {what} to the outliers"
     if goal == "new":
         draft.take(images)
-        medoid = document.tree.medoid(images)
-        draft.new(Cluster((medoid, *(one for one in images if one != medoid)), fixed=True))
+        draft.add(images)
         return f"move {what} to a new cluster"
     document.cluster(goal)
     assert isinstance(goal, int)
@@ -303,7 +312,7 @@ def _reject(draft: Draft, args: Args) -> str:
 def _keep_best(draft: Draft, args: Args) -> str:
     [number] = _clusters(draft.document, {"cluster": args.get("cluster")})
     one, image = draft.document.clusters[number], args.get("image")
-    if image is not None and _image(draft.document, image) not in one.members:
+    if image is not None and checked_image(draft.document, image) not in one.members:
         raise UsageError(f"image {image} is not in cluster {number}")
     draft.put(number, Cluster(one.members, one.name, one.mark, one.fixed, image))
     return "keep no image of a cluster as best" if image is None else "keep the best image"
@@ -368,8 +377,7 @@ def set_threshold(draft: Draft, forest: Forest, value: object) -> str:
     draft.place(np.flatnonzero(free & (labels < 0)).tolist(), OUTLIER)
     for group in groups:
         if tuple(group) not in current:
-            medoid = document.tree.medoid(group)
-            draft.new(Cluster((medoid, *(image for image in group if image != medoid))))
+            draft.add(group, fixed=False)
     draft.set_threshold(float(value))
     return f"threshold {value:g}"
 

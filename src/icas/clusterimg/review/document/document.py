@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from icas.clusterimg.graph.forest import Labels, number_clusters
-from icas.clusterimg.review.changes import (
+from icas.clusterimg.review.document.changes import (
     DONE,
     DOUBTFUL,
     HELD,
@@ -23,7 +23,7 @@ from icas.clusterimg.review.changes import (
     Label,
     Pair,
 )
-from icas.clusterimg.review.tree import Shape, Tree
+from icas.clusterimg.review.document.tree import Shape, Tree
 from icas.common.errors import UsageError
 from icas.dataset.image_labels import CLUSTER, IMAGE
 

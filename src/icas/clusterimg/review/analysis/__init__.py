@@ -1,0 +1,1 @@
+"""What helps to review: similarities, questions, quality; computed in the background."""
