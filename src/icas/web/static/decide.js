@@ -16,6 +16,7 @@ import { button, completion, count, dialog, h, kbd, plural, similarity, toast, t
  * @property {string} label
  * @property {string} icon
  * @property {string} text what it does, for the help
+ * @property {boolean} [inside] only for clusters, not for outliers and rejected images
  * @property {() => unknown} run
  *
  * @typedef {object} Bar
@@ -51,7 +52,7 @@ export function decisionBar(context, { name, actions, leave }) {
   const tools = h("div", { class: "bar-actions", role: "group", "aria-label": "Actions" });
   for (const one of actions) {
     tools.append(
-      button({ label: one.label, icon: one.icon, key: one.key, edits: true, run: () => one.run() }),
+      button({ label: one.label, icon: one.icon, key: one.key, edits: true, class: one.inside ? "inside" : "", run: () => one.run() }),
     );
   }
   const node = h("div", { class: "bar" }, h("div", { class: "bar-name", "data-edits": true }, target, field.node), classes, tools);

@@ -11,6 +11,7 @@
  * @property {(node: HTMLElement, index: number) => void} render fill a cell
  * @property {number} height of a cell, in pixels
  * @property {number} [width] least width of a cell; missing: one column
+ * @property {boolean} [square] the height is added to the width that a cell gets
  * @property {number} [gap]
  * @property {number} [pad] room around the cells
  * @property {(section: number) => HTMLElement} [head] heading of a section
@@ -65,7 +66,7 @@ export class VirtualGrid {
   #lazy = new Map();
   #columns = 1;
   #cellWidth = 0;
-  #cellHeight = 0;
+  #cellHeight = 1;
   #frame = 0;
   #flush = 0;
   #lastTop = 0;
@@ -84,7 +85,6 @@ export class VirtualGrid {
   constructor(scroller, options) {
     this.scroller = scroller;
     this.options = options;
-    this.#cellHeight = options.height;
     this.sheet = document.createElement("div");
     this.sheet.className = "sheet";
     this.sheet.setAttribute("role", "presentation");
@@ -137,7 +137,7 @@ export class VirtualGrid {
    */
   setSize(width, height) {
     this.options.width = width;
-    this.#cellHeight = height;
+    this.options.height = height;
     this.#layout();
   }
 
@@ -146,7 +146,8 @@ export class VirtualGrid {
     const room = this.scroller.clientWidth - 2 * pad;
     if (room <= 0) return;
     this.#columns = width ? Math.max(1, Math.floor((room + gap) / (width + gap))) : 1;
-    this.#cellWidth = (room - gap * (this.#columns - 1)) / this.#columns;
+    this.#cellWidth = Math.floor((room - gap * (this.#columns - 1)) / this.#columns);
+    this.#cellHeight = this.options.square ? this.#cellWidth + this.options.height : this.options.height;
     this.#rows = [];
     let top = pad;
     let index = 0;

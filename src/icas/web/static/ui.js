@@ -30,6 +30,7 @@ const ICONS = {
   plus: "M12 5v14M5 12h14",
   minus: "M5 12h14",
   fit: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  pixels: "M4 4h16v16H4zM4 12h16M12 4v16",
   difference: "M9 4a6 6 0 1 0 0 12A6 6 0 0 0 9 4zM15 8a6 6 0 1 0 0 12 6 6 0 0 0 0-12z",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
 };

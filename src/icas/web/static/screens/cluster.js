@@ -11,7 +11,7 @@ import { stateChip } from "./clusters.js";
 /** @typedef {import("../types.js").Context} Context */
 /** @typedef {import("../types.js").Detail} Detail */
 
-const CAPTION = 26;
+const CAPTION = 28; // pixels below the square, with the frame
 const DRAG = 6; // pixels before a press becomes a drag
 const COMPARED = 4;
 
@@ -90,9 +90,9 @@ function build(root, context) {
     actions: [
       { key: "m", label: "Merge", icon: "merge", text: "merge with another cluster; with a selection: move it to another cluster", run: () => merge() },
       { key: "s", label: "Split", icon: "split", text: "split at the bridge; with a selection: split it off", run: () => split() },
-      { key: "b", label: "Best", icon: "star", text: "keep the sharpest image as the best; with one image selected: keep that one", run: () => best() },
-      { key: "u", label: "Unsure", icon: "doubt", text: "mark the cluster as doubtful", run: () => mark("doubtful") },
-      { key: ".", label: "Done", icon: "check", text: "mark the cluster as done", run: () => mark("done") },
+      { key: "b", label: "Best", inside: true, icon: "star", text: "keep the sharpest image as the best; with one image selected: keep that one", run: () => best() },
+      { key: "u", label: "Unsure", inside: true, icon: "doubt", text: "mark the cluster as doubtful", run: () => mark("doubtful") },
+      { key: ".", label: "Done", inside: true, icon: "check", text: "mark the cluster as done", run: () => mark("done") },
       { key: "x", label: "Reject", icon: "cross", text: "reject the selected images, or the current one; among rejected images: restore them", run: () => reject() },
     ],
   });
@@ -104,7 +104,8 @@ function build(root, context) {
     gap: 10,
     pad: 12,
     width: view.size,
-    height: view.size + CAPTION,
+    height: CAPTION,
+    square: true,
     create: () =>
       h(
         "div",
@@ -640,7 +641,7 @@ function build(root, context) {
   size.addEventListener("input", () => {
     view.size = Number(size.value);
     keepView();
-    grid.setSize(view.size, view.size + CAPTION);
+    grid.setSize(view.size, CAPTION);
     if (grid.current >= 0) grid.reveal(grid.current);
   });
   size.addEventListener("change", () => scroller.focus({ preventScroll: true }));

@@ -371,13 +371,15 @@ export const clusters = {
       }
     });
     let width = scroller.clientWidth;
-    new ResizeObserver(() => {
+    const observer = new ResizeObserver(() => {
       if (scroller.clientWidth === width) return;
       width = scroller.clientWidth;
       rows.options.pad = phone.matches ? 8 : 12;
       scroller.style.setProperty("--side", `${side()}px`);
       rows.setSize(0, height());
-    }).observe(scroller);
+    });
+    observer.observe(scroller);
+    signal.addEventListener("abort", () => observer.disconnect());
     scroller.addEventListener("click", (event) => {
       const index = rows.indexOf(event);
       if (index < 0 || !(event.target instanceof Element)) return;
