@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 TOP = Path(__file__).resolve().parent.parent
 COMMANDS = ("clusterimg", "segmentimg")
-SHIPPED = {".py", ".pyi", ".typed", ".html", ".css", ".js"}
+SHIPPED = {".py", ".pyi", ".typed", ".html", ".css", ".js", ".json", ".svg"}
 COMPLETIONS = {
     "{}.bash": "share/bash-completion/completions/{}",
     "_{}": "share/zsh/site-functions/_{}",

@@ -2,9 +2,9 @@
 
 Run before pip, as ``python3 scripts/system_libraries.py`` with the system's own Python alone. Where
 apt can be used (as root, or by sudo without a password) the packages are installed; anywhere else
-the one line to type is printed. ``--windows`` asks for what the window tests use too; that is never
-fatal, the tests are skipped then. ``--check PYTHON`` instead asks an environment's interpreter to
-import cv2, and says what is missing if it cannot.
+the one line to type is printed. ``--windows`` asks for what the tests of windows and pages use too;
+that is never fatal, the tests are skipped then. ``--check PYTHON`` instead asks an environment's
+interpreter to import cv2, and says what is missing if it cannot.
 """
 
 import argparse
@@ -60,12 +60,25 @@ WINDOW_PROGRAMS = {
 WINDOW_MODULES = {
     "_tkinter": {APT: "python3-tk", DNF: "python3-tkinter", PACMAN: "tk", ZYPPER: "python3-tk"},
 }
-PACKAGES = {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES, **WINDOW_PROGRAMS, **WINDOW_MODULES}
+# for the tests of the pages: a browser, and the checker of types of their scripts
+PAGE_PROGRAMS = {
+    "chromium": {APT: "chromium", DNF: "chromium", PACMAN: "chromium", ZYPPER: "chromium"},
+    "tsc": {APT: "node-typescript", DNF: "typescript", PACMAN: "typescript", ZYPPER: "typescript"},
+}
+PACKAGES = {
+    **IMPORT_LIBRARIES,
+    **WINDOW_LIBRARIES,
+    **WINDOW_PROGRAMS,
+    **WINDOW_MODULES,
+    **PAGE_PROGRAMS,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--windows", action="store_true", help="also Xvfb and xdotool")
+    parser.add_argument(
+        "--windows", action="store_true", help="also Xvfb, xdotool, chromium and tsc"
+    )
     parser.add_argument(
         "--no-install", action="store_true", help="print what is missing, install nothing"
     )
@@ -90,7 +103,8 @@ def main():
 def find_missing(windows):
     """Names of the libraries and programs that are not here."""
     libraries = [name for name in {**IMPORT_LIBRARIES, **WINDOW_LIBRARIES} if not loads(name)]
-    programs = [name for name in WINDOW_PROGRAMS if windows and not shutil.which(name)]
+    wanted = [*WINDOW_PROGRAMS, *PAGE_PROGRAMS] if windows else []
+    programs = [name for name in wanted if not shutil.which(name)]
     modules = [name for name in WINDOW_MODULES if windows and lacks(name)]
     return libraries + programs + modules
 
@@ -159,6 +173,8 @@ def report(missing, manager):
         outcome = "OpenCV cannot be imported"
     elif any(name in WINDOW_LIBRARIES for name in missing):
         outcome = "no window can be opened"
+    elif all(name in PAGE_PROGRAMS for name in missing):
+        outcome = "the tests of the pages are skipped"
     else:
         outcome = "the window tests are skipped"
     say("missing: {}; without {} {}".format(", ".join(missing), it_or_them(missing), outcome))

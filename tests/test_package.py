@@ -84,6 +84,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(contents: ModuleType, whee
     assert contents.wheel_faults(wheel) == []
     assert wheel.name == f"icas-{icas.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"icas/web/static/index.html", "icas/web/static/app.js"} <= names
     assert {"icas/py.typed", "icas/clusterimg/html/templates/page.html"} <= names
 
 

@@ -103,6 +103,7 @@ def test_every_library_has_a_package_everywhere(libraries: ModuleType) -> None:
         (["libxcb.so.1", "xdotool"], "without them OpenCV cannot be imported", 1),
         (["libSM.so.6"], "without it no window can be opened", 0),
         (["Xvfb", "xdotool"], "the window tests are skipped", 0),
+        (["chromium", "tsc"], "the tests of the pages are skipped", 0),
     ],
 )
 def test_missing_library_comes_with_the_line_to_type(

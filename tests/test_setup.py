@@ -82,8 +82,8 @@ def test_public_names_can_all_be_had() -> None:
 OF_NOTEBOOKS = {"pandas", "IPython", "ipywidgets", "ipympl"}
 """Packages that are there where a notebook is; asked for before they are used."""
 EXTRA_PACKAGES = {
-    "dask", "distributed", "llvmlite", "numba", "segment_anything", "sklearn", "torch",
-    "torchvision",
+    "anywidget", "dask", "distributed", "llvmlite", "numba", "segment_anything", "sklearn",
+    "starlette", "torch", "torchvision", "uvicorn",
 }  # fmt: skip
 
 
