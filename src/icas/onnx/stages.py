@@ -142,6 +142,48 @@ def _kind(shape: tuple[int, ...]) -> tuple[str, int]:
     return "", 0
 
 
+def maps_by_stride(model: ModelFile) -> dict[int, Stage]:
+    """The deepest map of the trunk at each stride: 4, 8, 16, 32.
+
+    Of maps of equal stride, those with the fewest channels among their neighbours are taken: of a
+    network of inverted residuals the bottlenecks. Of them, the last one. Networks without maps give
+    an empty dict.
+
+    Raises
+    ------
+    UsageError
+        The network cannot be run.
+    """
+    output = model.outputs[0].name
+    makers = {name: node for node in model.nodes for name in node.outputs}
+    path = [name for name in _dominators(model, output) if makers[name].op not in _POOLS]
+    blank_image = blank(model)
+    side = max(blank_image.shape)
+    arrays = Network(model, path)(**{model.inputs[0].name: blank_image})
+    runs: dict[int, list[tuple[int, Stage]]] = {}
+    for name, array in zip(path, arrays, strict=True):
+        kind, channels = _kind(array.shape)
+        if not kind.startswith("maps"):
+            continue
+        stride = side // array.shape[2]
+        run = runs.setdefault(stride, [])
+        if run and run[-1][0] == channels:
+            run.pop()
+        run.append((channels, Stage(name, kind)))
+    return {stride: _last_bottleneck(run) for stride, run in runs.items() if stride > 2}
+
+
+def _last_bottleneck(run: list[tuple[int, Stage]]) -> Stage:
+    """The last map with no more channels than the maps before and after it."""
+    widths = [channels for channels, _ in run]
+    least = [
+        stage
+        for place, (channels, stage) in enumerate(run)
+        if channels <= min(widths[max(0, place - 1) : place + 2])
+    ]
+    return least[-1]
+
+
 def is_channels_last(model: ModelFile) -> bool:
     """Whether images are (n, h, w, 3), not (n, 3, h, w)."""
     shape = model.inputs[0].shape

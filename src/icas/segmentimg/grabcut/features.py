@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,8 @@ class SuperpixelGraph:
         shape = (self.count, self.count)
         return coo_matrix((np.r_[weights, weights], (rows, columns)), shape).tocsr()
 
-    def share(self, mask: Flags) -> Floats:
-        """(n,) share of the pixels of each superpixel in `mask`."""
+    def share(self, mask: NDArray[Any]) -> Floats:
+        """(n,) share of the pixels of each superpixel in `mask`; of shares, the mean."""
         flat = self.labels.ravel()
         inside = np.bincount(flat, mask.ravel(), self.count)
         return np.asarray(inside / np.bincount(flat, minlength=self.count), np.float64)

@@ -1,0 +1,231 @@
+"""Masks warped from one image to another: SIFT with a robust homography, and dense optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.segmentimg.propagation.features import ImageFeatures
+
+Floats = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+_RATIO = 0.8
+_REACH_PIXELS = 3.0
+"""Residual of an inlier."""
+_FEWEST = 6
+_FEW_ON_OBJECT = 10
+_ON_SCENE = 15
+_MIN_WARP, MIN_INLIERS = 8, 12
+"""Inliers with which a homography replaces stretching, and with which flow starts from it."""
+_MARGIN_PIXELS = 9
+_BRIGHTNESS = 25.0
+_COPY_INLIERS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Keypoints of two images that match mutually: x and y, (k, 2) each."""
+
+    source: Floats
+    target: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """A homography from the source to the target.
+
+    Attributes
+    ----------
+    matrix : (3, 3) float64 ndarray or None
+    inliers : int
+    on_object : bool
+        Whether it was fitted to the object alone.
+    """
+
+    matrix: Matrix | None
+    inliers: int
+    on_object: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Where the pixels of the target are in the source, after a homography.
+
+    Attributes
+    ----------
+    matrix : (3, 3) float64 ndarray
+        From the source to the target.
+    places : (h, w, 2) float32 ndarray
+        x and y in the warped source.
+    consistency : (h, w) float32 ndarray
+        0 to 1: agreement of the flow with the flow back, and of the brightness.
+    """
+
+    matrix: Matrix
+    places: Floats
+    consistency: Floats
+
+    def carried(self, plane: Floats) -> Floats:
+        """(h, w) values of the source seen from the target."""
+        height, width = self.consistency.shape
+        warped = cv2.warpPerspective(plane, self.matrix, (width, height))
+        return np.asarray(_sampled(warped, self.places), np.float32)
+
+    def support(self, carried: Floats) -> float:
+        """Mean consistency under carried values."""
+        return float((carried * self.consistency).sum() / (carried.sum() + 1e-3))
+
+
+def match(source: ImageFeatures, target: ImageFeatures) -> Matches:
+    """Mutual nearest SIFT keypoints that pass the ratio test."""
+    none = np.zeros((0, 2), np.float32)
+    if min(len(source.points), len(target.points)) < 8:
+        return Matches(none, none)
+    a, b = (one.descriptors.astype(np.float32) for one in (source, target))
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    two = np.argpartition(squares, 1, axis=1)[:, :2]
+    rows = np.arange(len(squares))
+    distances = np.sqrt(np.maximum(np.take_along_axis(squares, two, axis=1), 0))
+    nearest = two[rows, distances.argmin(axis=1)]
+    distinct = distances.min(axis=1) < _RATIO * distances.max(axis=1)
+    kept = np.flatnonzero(distinct & (squares.argmin(axis=0)[nearest] == rows))
+    return Matches(source.points[kept], target.points[nearest[kept]])
+
+
+def fit_warp(matches: Matches, mask: NDArray[np.bool_]) -> Warp:
+    """A homography by the matches on the object, else by those of the whole scene."""
+    if len(matches.source) < _FEWEST:
+        return Warp(None, 0, False)
+    square = np.ones((_MARGIN_PIXELS, _MARGIN_PIXELS), np.uint8)
+    near = cv2.dilate(mask.astype(np.uint8), square)
+    columns, rows = matches.source.astype(int).T
+    height, width = mask.shape
+    inside = near[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)] > 0
+    matrix, inliers = _homography(matches.source[inside], matches.target[inside])
+    if inliers >= _FEW_ON_OBJECT:
+        return Warp(matrix, inliers, True)
+    scene, more = _homography(matches.source, matches.target)
+    if more >= max(_ON_SCENE, inliers):
+        return Warp(scene, more, False)
+    return Warp(matrix, inliers, True)
+
+
+def _homography(source: Floats, target: Floats) -> tuple[Matrix | None, int]:
+    if len(source) < _FEWEST:
+        return None, 0
+    cv2.setRNGSeed(0)
+    matrix, inliers = cv2.findHomography(source, target, cv2.USAC_MAGSAC, _REACH_PIXELS)
+    if matrix is None or not 0.1 < np.linalg.det(matrix[:2, :2]) < 10:
+        return None, 0
+    return np.asarray(matrix, np.float64), int(inliers.sum())
+
+
+def stretch(source: ImageFeatures, target: ImageFeatures) -> Matrix:
+    """The homography that stretches one image to the size of the other."""
+    (height, width), (rows, columns) = source.shape, target.shape
+    return np.diag([columns / width, rows / height, 1.0])
+
+
+def find_flow(source: ImageFeatures, target: ImageFeatures, matrix: Matrix) -> Flow:
+    """DIS optical flow from the target to the warped source, and its consistency."""
+    height, width = target.shape
+    gray = cv2.warpPerspective(
+        source.gray, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    there = dis.calc(target.gray, gray, None)
+    back = dis.calc(gray, target.gray, None)
+    right, down = np.meshgrid(np.arange(width, dtype="f4"), np.arange(height, dtype="f4"))
+    places = np.stack([right, down], axis=-1) + there
+    error = np.linalg.norm(there + _sampled(back, places, replicate=True), axis=-1)
+    consistency = np.exp(-error / (1 + 0.1 * np.linalg.norm(there, axis=-1)))
+    x, y = places[..., 0], places[..., 1]
+    consistency[(x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)] = 0
+    seen = _smooth(_sampled(gray, places, replicate=True))
+    consistency *= np.exp(-np.abs(seen - _smooth(target.gray)) / _BRIGHTNESS)
+    return Flow(matrix, places, consistency.astype(np.float32))
+
+
+def _smooth(gray: NDArray[np.uint8]) -> Floats:
+    return cv2.GaussianBlur(gray, (0, 0), 1.5).astype(np.float32)
+
+
+def _sampled(plane: NDArray[Any], places: Floats, replicate: bool = False) -> NDArray[Any]:
+    border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
+    return np.asarray(cv2.remap(plane, places, None, cv2.INTER_LINEAR, borderMode=border))
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """A mask of the source seen from the target in three ways, (h, w) float32 each."""
+
+    flow: Floats
+    flow_consistency: Floats
+    warped_flow: Floats
+    warped_consistency: Floats
+    homography: Floats
+    warp: Warp
+    support: float
+    """Mean consistency of `flow` under the mask, 0 to 1."""
+    warped_support: float
+
+    @property
+    def starts_from_warp(self) -> bool:
+        return self.warp.matrix is not None and self.warp.inliers >= MIN_INLIERS
+
+    @property
+    def evidence(self) -> float:
+        """Consistency of the better flow under the mask, 0 to 1."""
+        return max(self.support, self.warped_support if self.starts_from_warp else 0.0)
+
+    @property
+    def best(self) -> Floats:
+        """(h, w) the mask by the flow with the better consistency."""
+        warped = self.starts_from_warp and self.warped_support >= self.support
+        return self.warped_flow if warped else self.flow
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether many keypoints on the object agree, and the flow as well."""
+        return self.warp.on_object and self.warp.inliers >= _COPY_INLIERS and self.evidence > 0.2
+
+
+class Correspondence:
+    """Matches and flow of two images; flow by homographies is kept."""
+
+    def __init__(self, source: ImageFeatures, target: ImageFeatures, keypoints: bool = True):
+        self.source, self.target = source, target
+        none = np.zeros((0, 2), np.float32)
+        self._matches = match(source, target) if keypoints else Matches(none, none)
+        self._stretch = stretch(source, target)
+        self._plain = find_flow(source, target, self._stretch)
+
+    def carry(self, share: Floats) -> Carried:
+        """A mask of the source, (h, w) float32 shares, seen from the target."""
+        warp = fit_warp(self._matches, share > 0.5)
+        flow = self._plain
+        plain = flow.carried(share)
+        warped, by_warp = flow, plain
+        if warp.matrix is not None and warp.inliers >= MIN_INLIERS:
+            warped = find_flow(self.source, self.target, warp.matrix)
+            by_warp = warped.carried(share)
+        height, width = self.target.shape
+        matrix = warp.matrix if warp.inliers >= _MIN_WARP else None
+        straight = cv2.warpPerspective(
+            share, self._stretch if matrix is None else matrix, (width, height)
+        )
+        return Carried(
+            plain,
+            flow.consistency,
+            by_warp,
+            warped.consistency,
+            np.asarray(straight, np.float32),
+            warp,
+            flow.support(plain),
+            warped.support(by_warp),
+        )
