@@ -9,9 +9,15 @@ import icas
 from icas.segmentimg.grabcut.annotation import Annotation
 from icas.segmentimg.grabcut.api import GrabCutSession
 from icas.segmentimg.labels.labels import connected
+from icas.segmentimg.sam.predictor import Prompts, Refinement
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.windows.annotation import AnnotationLayer, Stroke
-from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH_SIZE, SEGMENTS
+from icas.segmentimg.windows.annotation_views import (
+    ANNOTATIONS,
+    BOX_ROUNDS,
+    BRUSH_SIZE,
+    SEGMENTS,
+)
 
 pytestmark = pytest.mark.gui
 
@@ -45,16 +51,15 @@ def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     path = pictures / "coffee.png"
     driver = start(path, "--method", "grabcut", "--out", out)
     marked(driver)
-    driver.drag([(30, 50), (90, 120), (139, 209)], "middle", window=ANNOTATIONS)
+    driver.until("the windows are there", lambda: still(driver))
     before = driver.shown(SEGMENTS)
-    driver.press("space", window=ANNOTATIONS)
+    driver.drag([(30, 50), (90, 120), (139, 209)], "middle", window=ANNOTATIONS)
     driver.until("a round shows", lambda: (driver.shown(SEGMENTS) != before).any())
     driver.until("a round ends", lambda: (driver.shown(SEGMENTS)[5, 5] < before[5, 5]).any())
     driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
     driver.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
     driver.drag([(35, 60), (35, 70)], "right", hold="ctrl", window=ANNOTATIONS)
-    driver.press("z", window=ANNOTATIONS)
-    driver.press("space", window=ANNOTATIONS, shows=False)
+    driver.press("z", window=ANNOTATIONS)  # starts again with the box and two strokes
     driver.until("no round is under way", lambda: still(driver))
     ended = painted(driver, (70, 110))
     assert (ended.code, ended.err) == (0, "")
@@ -62,20 +67,21 @@ def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     image = icas.read_image(path)
     sketch, cut = AnnotationLayer(image.shape[:2]), GrabCutSession(image)
     sketch.add((30, 140, 50, 210))
-    cut.round(Annotation(sketch.boxes, sketch.strokes.copy()))
     sketch.add(Stroke(1, BRUSH_SIZE, ((60, 100), (70, 110), (80, 130))))
     sketch.add(Stroke(2, BRUSH_SIZE, ((150, 20), (150, 60))))
-    labels = connected(cut.round(Annotation(sketch.boxes, sketch.strokes)).astype(np.int32))
+    mask = cut.run(Annotation(sketch.boxes, sketch.strokes), BOX_ROUNDS)
+    labels = connected(mask.astype(np.int32))
     assert (mask_of(out, "coffee") == (labels == labels[70, 110])).all()
 
 
-def still(driver):
-    """Whether the segments' window has stood still for longer than the clock of a round ticks."""
+def still(driver, window=SEGMENTS):
+    """Whether a window has stood still for longer than the clock of a round ticks."""
     import time
 
-    before = driver.shown(SEGMENTS)
+    before = driver.shown(window)
     time.sleep(0.6)
-    return (driver.shown(SEGMENTS) == before).all()
+    after = driver.shown(window)
+    return after.shape == before.shape and (after == before).all()
 
 
 def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, monkeypatch):
@@ -85,14 +91,14 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
     words = ["--method", "sam", "--sam-checkpoint", checkpoint, "--out", out]
     driver = start(path, *words)
     marked(driver)
+    before = driver.shown(ANNOTATIONS)
     driver.drag([(30, 50), (139, 209)], "middle", window=ANNOTATIONS)
     driver.click((70, 110), window=ANNOTATIONS)
     driver.click((40, 60), "right", window=ANNOTATIONS)
-    before = driver.shown(ANNOTATIONS)
-    driver.press("space", window=ANNOTATIONS)
     driver.until(
         "a mask shows", lambda: (driver.shown(ANNOTATIONS)[:100] != before[:100]).mean() > 0.1
     )
+    driver.until("all points count", lambda: still(driver, ANNOTATIONS))
     first = driver.shown(ANNOTATIONS)
     driver.press("m", window=ANNOTATIONS)
     driver.until("another mask shows", lambda: (driver.shown(ANNOTATIONS) != first).any())
@@ -100,8 +106,34 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
     assert (ended.code, ended.err) == (0, "")
 
     image = icas.read_image(path)
-    options = {"boxes": [(50, 30, 210, 140)], "points": [(110, 70, 1), (60, 40, 0)]}
-    segmenter = make_segmenter("sam", checkpoint=checkpoint, cache="none", **options)
-    mask = segmenter.annotator(image).predict(segmenter.prompts).candidate(1)
+    box, points = (50, 30, 210, 140), ((110, 70, 1), (60, 40, 0))
+    segmenter = make_segmenter("sam", checkpoint=checkpoint, cache="none", mode="prompt")
+    steps = [(Prompts((box,), points[:count]), 0) for count in range(3)]
+    mask = Refinement(segmenter.annotator(image)).predict(steps).candidate(1)
     labels = connected(mask.astype(np.int32))
     assert (mask_of(out, "coffee") == (labels == labels[70, 110])).all()
+
+
+def test_strokes_show_at_once_and_enter_paints(start, pictures, tmp_path):
+    out = tmp_path / "out"
+    path = pictures / "coffee.png"
+    driver = start(path, "--method", "grabcut", "--out", out)
+    marked(driver)
+    driver.until("the windows are there", lambda: still(driver))
+    before = driver.shown(SEGMENTS)
+    driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
+    driver.until("the object shows", lambda: (driver.shown(SEGMENTS) != before).mean() > 0.1)
+    driver.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
+    driver.press("Return", window=ANNOTATIONS)  # accepted as soon as it is computed
+    driver.until("the colours are there", lambda: driver.find("Colours"))
+    assert not driver.find(ANNOTATIONS)
+    driver.press("s")
+    ended = driver.end("q")
+    assert (ended.code, ended.err) == (0, "")
+
+    image = icas.read_image(path)
+    sketch = AnnotationLayer(image.shape[:2])
+    sketch.add(Stroke(1, BRUSH_SIZE, ((60, 100), (70, 110), (80, 130))))
+    sketch.add(Stroke(2, BRUSH_SIZE, ((150, 20), (150, 60))))
+    wanted = GrabCutSession(image).round(Annotation((), sketch.strokes))
+    assert (mask_of(out, "coffee") == wanted).all()

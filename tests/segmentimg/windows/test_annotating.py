@@ -156,6 +156,8 @@ def test_boxes_and_strokes_become_segments_to_be_painted(make_table):
         yield Key("space")
         yield from settled(table)
         assert (table.shown[SEGMENTS] != before).any()
+        yield Key("space")  # one more round of the same
+        yield from settled(table)
         yield Key("f")
         yield None
         assert set(table.shown) == {PAINTING, COLORS}
@@ -165,7 +167,7 @@ def test_boxes_and_strokes_become_segments_to_be_painted(make_table):
 
     summary = table.play(script)
     assert (summary.saved, summary.failed) == (1, {})
-    [annotation] = segmenter.made[0].rounds
+    annotation = segmenter.made[0].rounds[-1]
     assert annotation.boxes == ((4, 16, 4, 20),)
     assert (annotation.strokes == 2).sum() == 5
     assert (annotation.strokes[20, 20:25] == 3).all()
@@ -206,7 +208,7 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, f
 def test_undo_reset_and_what_is_missing(make_table):
     segmenter = ByHand()
     table = make_table(opener=opener_of(segmenter))
-    marks = []
+    marks, resets = [], []
 
     def script(table):
         plain = table.shown[ANNOTATIONS]
@@ -223,6 +225,7 @@ def test_undo_reset_and_what_is_missing(make_table):
         yield Key("space")
         yield from settled(table)
         assert segmenter.made[0].rounds[-1].strokes.any()
+        resets.append(segmenter.made[0].resets)
         yield Key("r")
         marks.append(set(np.unique(sketch.strokes)))
         yield Key("h")
@@ -235,7 +238,7 @@ def test_undo_reset_and_what_is_missing(make_table):
 
     table.play(script)
     assert marks == [{0, 1, 2}, {0, 1}, {0}]
-    assert segmenter.made[0].resets == 1
+    assert segmenter.made[0].resets > resets[0] > 0
 
 
 def test_a_round_runs_in_the_background_and_one_at_a_time(make_table):
@@ -245,17 +248,15 @@ def test_a_round_runs_in_the_background_and_one_at_a_time(make_table):
     def script(table):
         marks = segmenter.made[0]
         marks.hold = threading.Event()
-        yield drag((4, 4), (15, 19), "middle")
-        yield Key("space")
+        yield drag((4, 4), (15, 19), "left")
         yield None
         busy = table.shown[SEGMENTS]
         yield Key("space")
-        yield Key("f")
-        assert set(table.shown) == {ANNOTATIONS, SEGMENTS}
-        yield drag((2, 2), (3, 3), "left")  # the window is alive
+        for _ in range(3):
+            yield drag((2, 2), (3, 3), "left")  # the window is alive
         marks.hold.set()
         yield from settled(table)
-        assert len(marks.rounds) == 1
+        assert len(marks.rounds) == 2  # the first and the newest
         assert (table.shown[SEGMENTS] != busy).any()
         yield Key("q")
 
@@ -284,10 +285,10 @@ def test_points_and_boxes_candidates_and_refining(make_table):
 
     table.play(script)
     guide = segmenter.made[0]
-    first, second = guide.asked
+    first = next(asked for asked in guide.asked if len(asked[0].points) == 2)
+    second = guide.asked[-1]
     assert first[0].boxes == ((4, 4, 20, 16),)
     assert first[0].points == ((3, 20, 1), (6, 6, 0))
-    assert first[1] is None
     assert isinstance(second[1], Answer)
     assert second[2] == 1  # the candidate that was looked at goes in again
     wanted = guide.predict(second[0]).candidate(1)

@@ -244,3 +244,44 @@ class Predictor:
         )
         order = np.argsort(-quality, kind="stable")
         return PromptResult(prompt, masks[order], quality[order], logits[order])
+
+
+Step = tuple[Prompts, int]
+"""Prompts after an annotation, and the candidate of the prediction before that is refined."""
+
+_KEPT = 4
+"""Predictions kept by `Refinement`: they hold masks at the size of the image."""
+
+
+class Refinement:
+    """Predictions after one annotation after the other, each of which refines the one before.
+
+    The result depends on the steps only, not on which of them were predicted before.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._steps: list[Step] = []
+        self._predictions: list[Prediction | None] = []
+
+    def predict(self, steps: Sequence[Step]) -> Prediction:
+        """The prediction after the last of these steps, at least one."""
+        same = 0
+        while same < min(len(steps), len(self._steps)) and steps[same] == self._steps[same]:
+            same += 1
+        if same and self._predictions[same - 1] is None:
+            same = 0
+        del self._steps[same:], self._predictions[same:]
+        last = self._predictions[-1] if same else None
+        for prompts, candidate in steps[same:]:
+            if last is None:
+                last = self._predictor.predict(prompts)
+            else:
+                last = self._predictor.refine(prompts, last, candidate)
+            self._steps.append((prompts, candidate))
+            self._predictions.append(last)
+            if len(self._predictions) > _KEPT:
+                self._predictions[-_KEPT - 1] = None
+        if last is None:
+            raise ValueError("no steps")
+        return last

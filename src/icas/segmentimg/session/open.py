@@ -146,6 +146,14 @@ class OpenImage:
         self.saved_revision = NEVER_SAVED if unsaved else self.document.revision
         self.autosaved_revision = NEVER_SAVED
 
+    def use_mask(self, mask: NDArray[np.bool_], color: Color | None = None) -> None:
+        """Continue on the connected regions of a mask; with a color, paint it as a new object."""
+        self.replace_segments(connected(mask.astype(np.int32) + 1))
+        if color is not None:
+            segments = np.unique(self.document.labels[mask])
+            number = self.document.new_object(color)
+            self.document.fill_segments(segments, color, number)
+
     def save(
         self, saves: Sequence[str], portable_names: bool = False, polygons: bool = False
     ) -> list[Path]:

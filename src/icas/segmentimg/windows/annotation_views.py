@@ -13,9 +13,9 @@ from icas.common.errors import IcasError
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.grabcut import annotation as strokes
-from icas.segmentimg.labels.labels import Box, connected
+from icas.segmentimg.labels.labels import Box
 from icas.segmentimg.render.canvas import Pyramid, Shape
-from icas.segmentimg.sam.predictor import Prompts
+from icas.segmentimg.sam.predictor import Prompts, Refinement, Step
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
 from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows
@@ -26,6 +26,8 @@ ANNOTATIONS, SEGMENTS, BRUSH = "Annotations", "Segments", "brush"
 BOX_OUTLINE = (((0, 0, 0), 3), ((255, 214, 0), 1))
 MESSAGE_SECONDS = 8.0
 BRUSH_SIZE, MAX_BRUSH_SIZE = 5, 60
+BOX_ROUNDS = 5
+"""Rounds of GrabCut after a box was drawn, unless one changes nothing."""
 STROKE_COLORS = {
     strokes.FOREGROUND: (0, 200, 0),
     strokes.BACKGROUND: (230, 0, 0),
@@ -58,6 +60,8 @@ class AnnotationView(ZoomView, ABC):
         self._box_from: tuple[int, int] | None = None
         self._help = False
         self._drawn: tuple[object, ...] = ()
+        self.leaving = ""
+        """The action, finish or accept, that is carried out once nothing is computed any more."""
         self.say(self.hint)
 
     @abstractmethod
@@ -72,15 +76,33 @@ class AnnotationView(ZoomView, ABC):
     def compute(self) -> None:
         """Start to compute the mask from the annotations."""
 
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether the annotations select an object."""
+
+    def update(self) -> None:
+        """Compute the mask after annotations have changed; there is none without annotations."""
+        self.changed = True
+        if self.ready:
+            self.compute()
+        else:
+            self.clear()
+
     def receive(self, result: Any) -> None:
         """Take what was computed."""
         self.mask, self.changed = result, True
 
+    def clear(self) -> None:
+        """Forget the mask and what is being computed."""
+        self.task.discard()
+        self.mask, self.leaving = None, ""
+
     def reset(self) -> None:
         """Remove all annotations and the mask."""
-        self.task.discard()
         self.layer.reset()
-        self.mask = None
+        self.clear()
+        self.restart()
 
     def slider(self, event: Slider) -> None:
         """Handle a slider."""
@@ -94,6 +116,7 @@ class AnnotationView(ZoomView, ABC):
         try:
             result = self.task.collect()
         except IcasError as error:
+            self.mask, self.changed = None, True
             self.say(str(error))
         else:
             if result is not None:
@@ -121,22 +144,34 @@ class AnnotationView(ZoomView, ABC):
             self._help = not self._help
         elif action == "compute" and not self.task.busy:
             self.compute()
-        elif action == "undo" and not self.layer.undo():
-            self.say("nothing to undo")
+        elif action == "undo":
+            self.undo()
         elif action == "reset":
             self.reset()
         else:
             self.navigate(action)
         self.changed = True
 
-    def finish(self) -> bool:
-        """Make segments of the connected regions of the mask; False if there is none yet."""
+    def undo(self) -> None:
+        """Remove the last annotation."""
+        if self.layer.undo():
+            self.restart()
+            self.update()
+        else:
+            self.say("nothing to undo")
+
+    def restart(self) -> None:
+        """Let the next computation not continue from those before."""
+
+    def finish(self, color: Color | None = None) -> bool:
+        """Make segments of the mask, and paint it; False if there is none or not yet."""
         if self.task.busy:
             self.say(self.busy_message)
         elif self.mask is None:
+            self.leaving = ""
             self.say(self.no_mask_message)
         else:
-            self.opened.replace_segments(connected(self.mask.astype(np.int32) + 1))
+            self.opened.use_mask(self.mask, color)
             return True
         return False
 
@@ -185,6 +220,7 @@ class AnnotationView(ZoomView, ABC):
             self._box_from = None
             if box[1] - box[0] > 2 and box[3] - box[2] > 2:
                 self.layer.add(box)
+                self.update()
 
     def _outline(self, shown: Image, box: Box) -> None:
         import cv2
@@ -199,14 +235,15 @@ class GrabCutView(AnnotationView):
     """Boxes and strokes; rounds of GrabCut run in the background, one at a time."""
 
     keymap = GRABCUT_KEYS
-    hint = "drag left: object, right: background, middle: box; space: run GrabCut, h: help"
-    busy_message = "GrabCut is running"
-    no_mask_message = "no mask yet: draw a box or strokes, then press space"
+    hint = "drag left: object, right: background, middle: box; Enter: paint the object, h: help"
+    busy_message = "GrabCut is running: continues when it is done"
+    no_mask_message = "no mask yet: draw a box or strokes"
     sliders = ((ANNOTATIONS, BRUSH, BRUSH_SIZE, MAX_BRUSH_SIZE),)
 
     def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
         super().__init__(opened, (max_size[0], max(320, max_size[1] // 2)), clock)
-        self._brush_size, self._drawing = BRUSH_SIZE, False
+        self._brush_size, self._drawing, self._rounds_left = BRUSH_SIZE, False, 0
+        self.restart()
         self._segments_drawn: tuple[Any, Any, int] = (None, None, 0)
 
     def annotate(self, event: Mouse) -> None:
@@ -223,22 +260,40 @@ class GrabCutView(AnnotationView):
         elif event.kind == "move" and self._drawing and pressed:
             self.layer.extend(pixel)
             self.changed = True
-        elif event.kind == "up":
+        elif event.kind == "up" and self._drawing:
             self._drawing = False
+            self.update()
 
     def slider(self, event: Slider) -> None:
         """The size of the brush, in pixels of the window."""
         self._brush_size = event.value
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are boxes or strokes."""
+        return bool(self.layer.boxes or self.layer.strokes.any())
+
+    def update(self) -> None:
+        """Run the first rounds after annotations have changed."""
+        self._rounds_left = BOX_ROUNDS - 1 if self.layer.boxes else 0
+        super().update()
 
     def compute(self) -> None:
         """Start a round."""
         annotation = strokes.Annotation(self.layer.boxes, self.layer.strokes.copy())
         self.task.start(lambda: self.guide.round(annotation).copy())
 
-    def reset(self) -> None:
-        """Remove all strokes and boxes, and the mask."""
-        super().reset()
-        self.guide.reset()
+    def receive(self, result: Any) -> None:
+        """Show the mask; with boxes, go on as long as rounds change it."""
+        same = self.mask is not None and np.array_equal(self.mask, result)
+        super().receive(result)
+        if self._rounds_left and not same:
+            self._rounds_left -= 1
+            self.compute()
+
+    def restart(self) -> None:
+        """Forget the rounds so far, in the thread of the rounds."""
+        self.task.run_between(self.guide.reset)
 
     def draw(self, shown: Image) -> None:
         """Draw the strokes."""
@@ -269,7 +324,7 @@ class GrabCutView(AnnotationView):
         if self.task.busy:
             notice(shown, f"running GrabCut … {self.task.seconds:.1f} s")
         elif self.mask is None:
-            notice(shown, "space: run GrabCut, f: continue to painting")
+            notice(shown, "the object appears here while you draw")
         return shown
 
 
@@ -277,18 +332,26 @@ class SamView(AnnotationView):
     """Boxes and points; masks are predicted in the background, one at a time."""
 
     keymap = SAM_KEYS
-    hint = "click left: object, right: background; drag middle: box; space: predict, h: help"
-    busy_message = "prediction is running"
-    no_mask_message = "no mask yet: add a point or a box, then press space"
-    _prediction: Any = None
-    _candidate = 0
+    hint = (
+        "click left: object, right: background; drag middle: box; Enter: paint the object, h: help"
+    )
+    busy_message = "prediction is running: continues when it is done"
+    no_mask_message = "no mask yet: add a point on the object, or a box"
+
+    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
+        super().__init__(opened, max_size, clock)
+        self._prediction: Any = None
+        self._candidate = 0
+        self._refinement = Refinement(self.guide)
+        self._steps: list[Step | None] = []
+        """One for each annotation; None where there is no object yet."""
 
     def annotate(self, event: Mouse) -> None:
         """Points with the left and right button."""
         if event.kind in ("down", "double") and event.button in ("left", "right"):
             row, col = self.pixel(event.x, event.y)
             self.layer.add(Click(row, col, int(event.button == "left")))
-            self.changed = True
+            self.update()
 
     def act(self, action: str) -> None:
         """Carry out the action of a key."""
@@ -299,28 +362,47 @@ class SamView(AnnotationView):
         else:
             self._show_candidate((self._candidate + 1) % len(self._prediction.quality))
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a box or a point on the object."""
+        return bool(self.layer.boxes or any(click.label for click in self.layer.clicks))
+
+    def update(self) -> None:
+        """Predict a mask after prompts have changed."""
+        del self._steps[len(self.layer) :]
+        if len(self._steps) < len(self.layer):
+            self._steps.append((self._prompts(), self._candidate) if self.ready else None)
+            self._candidate = 0
+        super().update()
+
     def compute(self) -> None:
-        """Predict a mask from the prompts, refining the present candidate."""
+        """Predict the mask of the prompts, each refining the candidate shown before."""
+        steps = [step for step in self._steps if step is not None]
+        prompts = self._prompts()  # raises for wrong ones
+        if steps:
+            self.task.start(lambda: self._refinement.predict(steps))
+        else:
+            self.task.start(lambda: self.guide.predict(prompts))
+
+    def _prompts(self) -> Prompts:
         boxes = tuple((left, top, right, bottom) for top, bottom, left, right in self.layer.boxes)
         points = tuple((click.col, click.row, click.label) for click in self.layer.clicks)
-        prompts, last, candidate = Prompts(boxes, points), self._prediction, self._candidate
-
-        def predict() -> Any:
-            if last is None:
-                return self.guide.predict(prompts)
-            return self.guide.refine(prompts, last, candidate)
-
-        self.task.start(predict)
+        return Prompts(boxes, points)
 
     def receive(self, result: Any) -> None:
         """Show the best candidate."""
         self._prediction = result
         self._show_candidate(0)
 
-    def reset(self) -> None:
-        """Remove all points and boxes, and the mask."""
-        super().reset()
+    def clear(self) -> None:
+        """Forget the mask, its candidates and what is being computed."""
+        super().clear()
         self._prediction, self._candidate = None, 0
+
+    def restart(self) -> None:
+        """Refine the best candidate after an undo."""
+        self._candidate = 0
+        del self._steps[len(self.layer) :]
 
     def draw(self, shown: Image) -> None:
         """Draw the mask and the points."""

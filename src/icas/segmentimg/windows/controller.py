@@ -85,9 +85,11 @@ class Controller:
 
     def tick(self) -> None:
         """Do periodic work: autosave, results of background tasks."""
-        self._update_view()
         if isinstance(self._view, AnnotationView):
             self._view.tick()
+            if self._view.leaving and not self._view.task.busy:
+                self._leave_annotation(self._view)
+        self._update_view()
         failure = self._session.tick()
         if failure:
             self.say(failure, warn=True)
@@ -166,9 +168,12 @@ class Controller:
         if isinstance(event, Key):
             action = action_of(event.name, view.keymap)
             self._quit_asked &= action == "quit"
-            if action == "finish":
-                if view.finish():
-                    self._close_view()
+            if action in ("finish", "accept"):
+                view.leaving = action
+                self._leave_annotation(view)
+            elif action == "color":
+                self._act(action, event.name)
+                view.say(f"class: {view.opened.name_of(self._tool.color)}")
             elif action in ("next", "previous", "quit"):
                 _COMMANDS[action](self)
             elif action is not None:
@@ -179,6 +184,19 @@ class Controller:
             view.slider(event)
         else:
             view.mouse(event)
+
+    def _leave_annotation(self, view: AnnotationView) -> None:
+        """Continue to painting if the mask is computed; accepting paints it."""
+        accepted = view.leaving == "accept"
+        opened, color = view.opened, self._tool.color
+        if accepted and color not in {entry.color for entry in opened.classes}:
+            color = self._tool.color = opened.classes[0].color
+        if not view.finish(color if accepted else None):
+            return
+        self._close_view()
+        if accepted:
+            number = opened.document.current_object(color)
+            self.say(f"painted {opened.name_of(color)}, object {number}; a: annotate the next one")
 
     def _handle_closed(self, window: str) -> None:
         if window == PAINTING:

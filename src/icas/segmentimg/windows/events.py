@@ -99,7 +99,9 @@ PAINTING_KEYS = (
     Binding("escape", ("escape",), "stop drawing edges or continuous filling, close this help"),
 )
 _ANNOTATION_KEYS = (
-    Binding("finish", ("f",), "continue to painting"),
+    Binding("accept", ("enter",), "paint the object with the class, and continue to painting"),
+    Binding("color", tuple("123456789"), "class 1 to 9"),
+    Binding("finish", ("f",), "continue to painting without paint"),
     Binding("undo", ("z",), "undo"),
     Binding("reset", ("r",), "clear all annotations"),
     Binding("next", ("n",), "next image"),
@@ -108,9 +110,12 @@ _ANNOTATION_KEYS = (
     Binding("help", ("h",), "toggle this help"),
     *(row for row in PAINTING_KEYS if row.action.startswith(("zoom", "whole", "pan"))),
 )
-GRABCUT_KEYS = (Binding("compute", ("space",), "run one round of GrabCut"), *_ANNOTATION_KEYS)
+GRABCUT_KEYS = (
+    Binding("compute", ("space",), "one more round of GrabCut (one runs after every stroke)"),
+    *_ANNOTATION_KEYS,
+)
 SAM_KEYS = (
-    Binding("compute", ("space",), "predict a mask"),
+    Binding("compute", ("space",), "predict the mask (done after every click)"),
     Binding("candidate", ("m",), "show the next candidate mask"),
     *_ANNOTATION_KEYS,
 )
