@@ -42,6 +42,8 @@ def export_review(session: ReviewSession, given: Mapping[str, Any]) -> dict[str,
         "lines": [str(visible(line)) for line in lines],
         "tree": [str(visible(path)) for path in paths[:_MOST_PATHS]],
         "files": len(paths),
+        "counts": {str(visible(name)): dict(by) for name, by in report.counts.items()},
+        "contradictions": [str(visible(line)) for line in report.contradictions],
         "text": str(visible(report.summary())),
     }
 

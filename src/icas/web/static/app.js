@@ -1,6 +1,7 @@
 /** Entry of the page: header, navigation, router, theme. */
 
 import { Keys } from "./keys.js";
+import { openApply } from "./screens/apply.js";
 import { SCREENS } from "./screens/index.js";
 import { Store } from "./store.js";
 import { button, count, h, icon, plural, toast, toastError } from "./ui.js";
@@ -100,6 +101,8 @@ async function turn(way) {
 const undo = button({ label: "Undo", icon: "undo", key: "z", bare: true, quiet: true, edits: true, run: () => void turn("undo") });
 const redo = button({ label: "Redo", icon: "redo", key: "y", bare: true, quiet: true, edits: true, run: () => void turn("redo") });
 
+const apply = button({ label: "Apply", key: "ctrl+s", edits: true, class: "apply", run: () => void openApply(store) });
+
 // --- theme: the system setting, light, dark
 
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
@@ -160,6 +163,10 @@ function drawHeader() {
   redo.disabled = !state.redo;
   undo.title = state.undo ? `Undo: ${state.undo} (z)` : "Nothing to undo";
   redo.title = state.redo ? `Redo: ${state.redo} (y)` : "Nothing to redo";
+  const label = apply.firstElementChild;
+  if (label) label.textContent = `Apply ${count(state.pending)}`;
+  apply.title = `Apply ${plural(state.pending, "command")} (ctrl+s)`;
+  apply.hidden = !state.pending;
   lock.hidden = !state.read_only;
   document.body.toggleAttribute("data-read-only", state.read_only);
 }
@@ -167,7 +174,7 @@ function drawHeader() {
 function buildHeader() {
   const brand = h("a", { class: "brand", href: "#/clusters" }, h("img", { src: "static/icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, "icas"));
   const help = button({ label: "Keys", icon: "help", key: "?", bare: true, quiet: true, run: () => void keys.help() });
-  top_.append(brand, title, lock, progress, h("div", { class: "tools" }, undo, redo, themeButton, help));
+  top_.append(brand, title, lock, progress, apply, h("div", { class: "tools" }, undo, redo, themeButton, help));
   for (const screen of SCREENS) {
     if (screen.hidden) continue;
     rail.append(
@@ -211,6 +218,7 @@ keys.setGlobal([
       } else go("clusters/search");
     },
   },
+  { keys: ["ctrl+s"], text: "apply the decisions: the plan is shown first", edits: true, run: () => void openApply(store) },
   { keys: ["?"], text: "show the keys", run: () => void keys.help() },
 ]);
 keys.setPlaces(

@@ -18,6 +18,8 @@ from icas.common.errors import UsageError
 
 SURE = 0.5
 """Expected number of wrong pairs, to the power of 1/2, below which a question is not asked."""
+SHOWN = 12
+"""Images of each group that the page gets."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ class ReviewQuestions:
         answer: dict[str, Any] = {
             "a": None,
             "b": None,
+            "first": [],
+            "second": [],
             "settles": 0,
             "p": None,
             "together": None,
             "answered": sum(one != (None,) for one in document.answers.values()),
             "settled": round(1 - doubt / self._most, 4) if self._most else 1.0,
+            "left": sum(one.gain >= SURE for one in left),
             "done": not asking,
         }
         if asking:
@@ -77,6 +82,8 @@ class ReviewQuestions:
             answer |= {
                 "a": best.a,
                 "b": best.b,
+                "first": best.first[:SHOWN],
+                "second": best.second[:SHOWN],
                 "settles": len(best.first) * len(best.second),
                 "p": round(best.same, 4),
                 "together": best.together,
