@@ -28,7 +28,7 @@ from icas.segmentimg.session.session import Session
 from icas.segmentimg.windows.app import run
 from icas.segmentimg.windows.controller import PAINTING, Controller
 from icas.segmentimg.windows.events import Event, Key, Mouse
-from icas.segmentimg.windows.highgui import HighGui
+from icas.segmentimg.windows.screen.highgui import HighGui
 
 SIZE = (4000, 3000)
 SCREEN = (780, 1000)
@@ -88,7 +88,7 @@ def measure(path: Path, out: Path) -> None:
     work = session.current
     told("open: read, cut, merge tree", time.perf_counter() - start, "s")
     told("segments", len(work.document.classes) - 1, "")
-    controller = Controller(session, default_palette(), max_size=SCREEN)
+    controller = Controller(session, default_palette(), size=SCREEN)
     screen, rng = Blind(), random_places()
     show(controller, screen)
     before = work.document.history_nbytes
@@ -120,7 +120,7 @@ def idle(path: Path, out: Path, opener: ImageOpener) -> None:
     while session.current is None:
         time.sleep(0.01)
     screen = Lazy(IDLE_SECONDS)
-    run(Controller(session, default_palette(), max_size=SCREEN), screen)
+    run(Controller(session, default_palette(), size=SCREEN), screen)
     session.close()
     told("idle, share of a core", 100 * screen.share, "% (10)")
 

@@ -36,9 +36,10 @@ Point = tuple[int, int]
 class Display:
     """An X server without a screen, whose picture can be read from a file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, screen: str = "1280x900") -> None:
+        self.screen = screen
         self._pipe, its_end = os.pipe()
-        words = ["-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset", "-nocursor"]
+        words = ["-screen", "0", f"{screen}x24", "-nolisten", "tcp", "-noreset", "-nocursor"]
         with (folder / "Xvfb.log").open("wb") as log:
             self._server = subprocess.Popen(
                 ["Xvfb", "-displayfd", str(its_end), *words, "-fbdir", str(folder)],
@@ -108,8 +109,8 @@ def start(display: Display) -> Iterator[Callable[..., Any]]:
     """Starts ``segmentimg`` with the words given; what still runs in the end is killed."""
     begun: list[Any] = []
 
-    def begin(*words: str | Path) -> Any:
-        begun.append(window_driver.WindowDriver(display, words))
+    def begin(*words: str | Path, places: dict[str, Any] | None = None) -> Any:
+        begun.append(window_driver.WindowDriver(display, words, places))
         return begun[-1]
 
     yield begin
@@ -120,7 +121,7 @@ def start(display: Display) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Three small pictures, which windows show at their own size; in order, and by `SIZES`."""
+    """Three small pictures, by `SIZES`."""
     from PIL import Image as Pictures
     from skimage import data as samples
 
@@ -198,7 +199,10 @@ def sit(start: Callable[..., Any], pictures: Path, tmp_path: Path) -> Callable[.
     def open_(name: str = "coffee", *words: str | Path, method: str = "superpixel") -> Sitting:
         first = pictures / f"{name or sorted(SIZES)[0]}.png"
         out = tmp_path / "out"
-        driver = start(first if name else pictures, "--out", out, "--method", method, *words)
+        words = ("--out", out, "--method", method, *words)
+        # windows as large as the pictures, so that pixels are where they are in the picture
+        places = {"Painting": (270, 40, *SIZES[first.stem])}
+        driver = start(first if name else pictures, *words, places=places)
         return Sitting(driver, first, out, method)
 
     return open_

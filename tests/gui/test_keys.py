@@ -96,9 +96,9 @@ def test_zoom_and_arrows(sit):
     assert (whole == one.document.image).all()
     for key in PRESSED["zoom_in"]:
         one.driver.press(key)
-    assert one.driver.shown().shape == (250, 375, 3)
+    assert one.driver.shown().shape == whole.shape
+    assert (one.driver.shown() != whole).any()
     one.driver.press(*PRESSED["zoom_out"])
-    assert one.driver.shown().shape == (200, 300, 3)
     one.driver.press(*PRESSED["whole"])
     assert (one.driver.shown() == whole).all()
     for _ in range(9):
@@ -146,12 +146,13 @@ def test_help_takes_a_click_and_paints_nothing(sit):
     one = sit()
     before = one.driver.shown()
     one.driver.press(*PRESSED["help"])
-    assert one.driver.shown().shape != before.shape
+    assert (one.driver.shown() != before).any()
     one.driver.press(*PRESSED["help"])
     assert (one.driver.shown() == before).all()
     one.driver.press(*PRESSED["help"])
     one.driver.click(one.places(1)[0])
-    assert one.driver.shown().shape == before.shape
+    one.driver.move((159, 239))
+    assert not one.driver.title().endswith("…")
     assert one.driver.end("q").code == 0
     assert not one.out.exists()
 
@@ -177,5 +178,5 @@ def test_no_key_of_the_table_is_left_out():
     here = "undo redo reset escape color grow shrink brush thinner thicker zoom_in zoom_out whole"
     here += " pan_left pan_right pan_up pan_down opacity borders help debug colors save"
     elsewhere = "save_next next previous quit templates annotate new_object pick"
-    elsewhere += " add_class edit_class"
+    elsewhere += " add_class edit_class smooth"
     assert set(PRESSED) <= {*here.split(), *elsewhere.split()}

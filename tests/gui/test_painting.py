@@ -13,14 +13,12 @@ import icas
 from icas.segmentimg.labels.growth import Growth
 from icas.segmentimg.labels.merge_tree import segment_graph, tree_of
 from icas.segmentimg.render.canvas import Viewport
-from icas.segmentimg.windows.panels import WIDTH, class_under
+from icas.segmentimg.windows.panels import BAR, WIDTH, class_under
 
 pytestmark = pytest.mark.gui
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)
 MIDDLE = (80, 120)
-ROOM = (900 - 120, 1280 - 312)
-"""Height and width that the painting window has at most on the display of the tests."""
 
 
 def cell(place, classes, first_row=0):
@@ -179,7 +177,7 @@ def test_colours_are_chosen_in_their_window(sit, tmp_path):
 
 def zoomed(one, steps):
     """Turn the wheel over the middle of the picture; the part of it that has to be seen then."""
-    viewport = Viewport.whole((160, 240), ROOM)
+    viewport = Viewport.fitted((160, 240), (160, 240))
     for _ in range(abs(steps)):
         one.driver.click(MIDDLE, "wheel up" if steps > 0 else "wheel down")
         viewport = viewport.zoomed(1.25 if steps > 0 else 0.8, MIDDLE[1], MIDDLE[0])
@@ -199,11 +197,14 @@ def check_window(one, viewport, pointer=MIDDLE):
     one.driver.press("e")
 
 
-def test_the_wheel_enlarges_the_window_and_then_the_picture(sit):
+def test_the_wheel_enlarges_the_picture(sit):
     one = sit()
-    check_window(one, zoomed(one, 3))
-    one.driver.click((200, 301))
-    one.document.fill(int(200.5 / 1.25**3), int(301.5 / 1.25**3), RED)
+    one.driver.press("x")  # sharp pixels
+    one.driver.press("x")
+    viewport = zoomed(one, 3)
+    check_window(one, viewport)
+    one.driver.click((140, 200))
+    one.document.fill(*viewport.to_picture(200, 140), RED)
     one.save()
     zoomed(one, -3)
     one.driver.press("2")
@@ -216,10 +217,10 @@ def test_far_zoomed_in_a_click_fills_what_is_under_it(sit):
     one = sit()
     viewport = zoomed(one, 10)
     check_window(one, viewport)
-    one.driver.click((700, 900))
-    one.document.fill(*viewport.to_picture(900, 700), RED)
-    one.driver.drag([(300, 300), (320, 330), (350, 420)], hold="shift")
-    viewport = viewport.panned(300 - 420, 300 - 350)
+    one.driver.click((120, 200))
+    one.document.fill(*viewport.to_picture(200, 120), RED)
+    one.driver.drag([(60, 50), (75, 80), (90, 140)], hold="shift")
+    viewport = viewport.panned(50 - 140, 60 - 90)
     one.driver.press("2")
     one.driver.click((20, 30))
     one.document.fill(*viewport.to_picture(30, 20), BLUE)
@@ -287,9 +288,10 @@ def test_a_large_picture_is_shown_smaller_and_painted_at_its_own_size(start, tmp
     image = Image.fromarray(samples.astronaut()).resize((2000, 2100))
     image.save(tmp_path / "large.png")
     driver = start(tmp_path / "large.png", "--out", tmp_path / "out", "--work-size", "200000")
-    driver.open((743, 780))
+    driver.open((1026, 900 - BAR))
     driver.until("it is cut", lambda: driver.shown().mean() > 0.8 * np.asarray(image).mean())
-    driver.click((390, 371))
+    view = Viewport.fitted((2100, 2000), (900 - BAR, 1026))
+    driver.click(view.to_window(1051, 1000)[::-1])
     driver.press("s")
     document = icas.PaintDocument(
         np.asarray(image), icas.segment(np.asarray(image), work_size=200000)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +17,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from icas.segmentimg.windows.panels import BAR
+
 DEADLINE = 30.0
 """Seconds after which a thing that is waited for will not come any more."""
 STILL = 0.05
 """Seconds without a change on the screen after which a program has done what it was output."""
 BUTTONS = {"left": "1", "middle": "2", "right": "3", "wheel up": "4", "wheel down": "5"}
+WITH_BAR = ("Painting", "Annotations", "Segments")
 CLOSE_WINDOW = Path(__file__).with_name("close_window.py")
 
 Point = tuple[int, int]
@@ -51,8 +56,20 @@ class WindowDriver:
     only the last of several keys and moves that come while the program is busy.
     """
 
-    def __init__(self, display: Any, words: Sequence[str | Path]) -> None:
-        self._display, self._env = display, display.env
+    def __init__(
+        self,
+        display: Any,
+        words: Sequence[str | Path],
+        places: dict[str, Sequence[int]] | None = None,
+    ) -> None:
+        """`places`: left, top, width and height of image areas, as windows had them before."""
+        self._display = display
+        self._state = tempfile.TemporaryDirectory(prefix="icas-state-")
+        self._env = {**display.env, "ICAS_STATE": self._state.name}
+        self.state = Path(self._state.name) / "windows.json"
+        if places:
+            known = {name: [*box[:3], box[3] + BAR] for name, box in places.items()}
+            self.state.write_text(json.dumps({display.screen: known}))
         self._xdotool("mousemove", "1275", "895")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "icas.segmentimg", *map(str, words)],
@@ -79,9 +96,17 @@ class WindowDriver:
         return "".join(self._output["err"])
 
     def open(self, size: tuple[int, int]) -> WindowDriver:
-        """Wait until the painting window shows a picture of a size (width, height)."""
+        """Wait until the painting window shows a picture in an area of a size (width, height)."""
+        size = size[0], size[1] + BAR
         self.until("the picture is open", lambda: self.box("Painting")[2:] == size)
+        self.until("it is segmented", lambda: ":" in (t := self.title()) and "…" not in t)
         self.until("the colours are there", lambda: self.find("Colours"))
+        self._settle()
+        return self
+
+    def image(self, name: str) -> WindowDriver:
+        """Wait until the painting window shows an image, by its file name."""
+        self.until(f"{name} is open", lambda: name in (t := self.title()) and "…" not in t)
         self._settle()
         return self
 
@@ -110,9 +135,19 @@ class WindowDriver:
         return left, top, width, height
 
     def shown(self, window: str = "Painting") -> Image:
-        """(h, w, 3): what a window shows."""
+        """(h, w, 3): what a window shows, without its message bar."""
         left, top, width, height = self.box(window)
+        height -= BAR if window in WITH_BAR else 0
         return self._display.picture()[top : top + height, left : left + width]
+
+    def bar(self, window: str = "Painting") -> Image:
+        """(h, w, 3): the message bar of a window."""
+        left, top, width, height = self.box(window)
+        return self._display.picture()[top + height - BAR : top + height, left : left + width]
+
+    def title(self, window: str = "Painting") -> str:
+        """The title of a window."""
+        return self._xdotool("getwindowname", self.find(window)).strip()
 
     def move(self, place: Point, window: str = "Painting") -> None:
         """Put the pointer on a pixel of a window, (row, column)."""
@@ -224,4 +259,4 @@ class WindowDriver:
 
 def _found(window: str) -> list[str]:
     """Words of xdotool after which %1 is a window."""
-    return ["search", "--onlyvisible", "--name", f"^{window}$"]
+    return ["search", "--onlyvisible", "--name", f"^{window}(:|$)"]

@@ -1,4 +1,4 @@
-"""The user's cache folder, and scratch folders of running processes."""
+"""The user's cache and state folders, and scratch folders of running processes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,30 @@ def cache_folder() -> Path:
     except RuntimeError:
         pass
     raise IcasError(f"this user has no home folder: set {VARIABLE} to a folder for the cache")
+
+
+STATE_VARIABLE = "ICAS_STATE"
+"""Environment variable that overrides the state folder."""
+
+
+def state_folder() -> Path:
+    """Folder for what is remembered between runs, such as window positions; maybe not there yet.
+
+    The environment variable ICAS_STATE, else ``icas`` in the user's state folder: XDG_STATE_HOME,
+    ``~/.local/state``, ``~/Library/Application Support`` on macOS, LOCALAPPDATA on Windows.
+    """
+    override = os.environ.get(STATE_VARIABLE)
+    if override:
+        return Path(override)
+    import platformdirs
+
+    try:
+        folder = platformdirs.user_state_path("icas", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    except RuntimeError:
+        pass
+    raise IcasError(f"this user has no home folder: set {STATE_VARIABLE} to a folder")
 
 
 PREFIX = "icas-"

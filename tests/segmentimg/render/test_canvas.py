@@ -68,7 +68,7 @@ def redrawn(canvas, doc):
 @settings(max_examples=100, deadline=None)
 def test_refreshed_piece_by_piece_it_is_as_if_redrawn(script, seed, look, most):
     doc = document(seed)
-    canvas = Canvas(doc, Viewport.whole((HEIGHT, WIDTH), most), look)
+    canvas = Canvas(doc, Viewport.fitted((HEIGHT, WIDTH), most), look)
     for step in script:
         play(canvas, doc, step)
         assert (canvas.picture == redrawn(canvas, doc)).all(), step
@@ -78,7 +78,9 @@ def test_refreshed_piece_by_piece_it_is_as_if_redrawn(script, seed, look, most):
 @settings(max_examples=50, deadline=None)
 def test_at_its_own_size_unlit_pixels_are_picture_or_paint(script, seed):
     doc = document(seed)
-    canvas = Canvas(doc, Viewport((HEIGHT, WIDTH), (99, 99), 1.0), CanvasStyle(1.0, borders=False))
+    canvas = Canvas(
+        doc, Viewport((HEIGHT, WIDTH), (HEIGHT, WIDTH), 1.0), CanvasStyle(1.0, borders=False)
+    )
     for step in script:
         if step[0] not in ("zoom", "light"):
             play(canvas, doc, step)
@@ -91,7 +93,7 @@ def test_at_its_own_size_unlit_pixels_are_picture_or_paint(script, seed):
 def test_light_and_borders_are_seen_where_segments_are():
     labels = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2]], 6, axis=0)
     doc = icas.PaintDocument(np.full((6, 8, 3), 90, np.uint8), labels)
-    canvas = Canvas(doc, Viewport((6, 8), (99, 99), 1.0), CanvasStyle())
+    canvas = Canvas(doc, Viewport((6, 8), (6, 8), 1.0), CanvasStyle())
     plain = canvas.picture.copy()
     assert (plain[:, 3] != 90).any(axis=1).all()  # the border
     assert (plain[:, [0, 1, 2, 4, 5, 6, 7]] == 90).all()

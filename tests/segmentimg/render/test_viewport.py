@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from icas.segmentimg.render.canvas import LARGEST_PIXEL, Viewport
@@ -20,7 +19,8 @@ steps = st.lists(
 @st.composite
 def viewports(draw):
     """What a person can reach by zooming and moving."""
-    found = Viewport.whole(draw(sides), draw(rooms))
+    how = draw(st.sampled_from([Viewport.whole, Viewport.fitted]))
+    found = how(draw(sides), draw(rooms))
     for factor, down, right in draw(steps):
         height, width = found.size
         found = found.zoomed(factor, int(right * (width - 1)), int(down * (height - 1)))
@@ -33,11 +33,15 @@ def viewports(draw):
 def test_what_a_place_shows_is_what_a_click_there_hits(view):
     height, width = view.size
     rows, columns = view.rows(0, height), view.columns(0, width)
-    hits = [[view.to_picture(x, y) for x in (0, width // 2, width - 1)] for y in range(height)]
-    assert [line[0][0] for line in hits] == rows.tolist()
-    assert {line[2][1] for line in hits} == {columns[-1]}
-    across = [view.to_picture(x, height - 1)[1] for x in range(width)]
-    assert across == columns.tolist()
+    top, bottom, left, right = view.inside
+    assert 0 <= top < bottom <= height
+    assert 0 <= left < right <= width
+    for y in range(height):
+        row = view.to_picture(left, y)[0]
+        assert row == rows[y] if top <= y < bottom else not 0 <= row < view.shape[0]
+    for x in range(width):
+        col = view.to_picture(x, top)[1]
+        assert col == columns[x] if left <= x < right else not 0 <= col < view.shape[1]
     assert 0 <= rows.min() <= rows.max() < view.shape[0]
     assert 0 <= columns.min() <= columns.max() < view.shape[1]
 
@@ -73,6 +77,10 @@ def test_all_that_shows_a_rectangle_lies_in_its_box(view, data):
     near = shown.copy()
     near[:-1] |= shown[1:]
     near[:, :-1] |= shown[:, 1:]
+    outside = np.ones(shown.shape, bool)
+    inside = view.inside
+    outside[inside[0] : inside[1], inside[2] : inside[3]] = False
+    near[outside] = False
     box = view.box_in_window((top, bottom, left, right))
     near[box[0] : box[1], box[2] : box[3]] = False
     assert not near.any()
@@ -82,36 +90,41 @@ def test_all_that_shows_a_rectangle_lies_in_its_box(view, data):
 
 @given(viewports(), st.floats(0, 1), st.floats(0, 1), st.sampled_from([1.25, 2.0, 0.8, 0.5]))
 @settings(max_examples=100, deadline=None)
-def test_zooming_keeps_what_is_under_the_pointer_where_the_edges_allow(view, down, right, factor):
-    height, width = view.size
-    x, y = int(right * (width - 1)), int(down * (height - 1))
+def test_zooming_keeps_what_is_under_the_pointer(view, down, right, factor):
+    """Zooming in always does; out, unless the image would leave the place that it fills least."""
+    top, bottom, left, right_end = view.inside
+    x = left + int(right * (right_end - 1 - left))
+    y = top + int(down * (bottom - 1 - top))
     new = view.zoomed(factor, x, y)
+    assert new.size == view.size
+    assert view.least <= new.scale <= max(LARGEST_PIXEL, view.least)
     for first, old_first, place, side, room in (
         (new.top, view.top, y, view.shape[0], new.size[0]),
         (new.left, view.left, x, view.shape[1], new.size[1]),
     ):
         wanted = old_first + (place + 0.5) / view.scale - (place + 0.5) / new.scale
-        most = max(0.0, side - room / new.scale)
-        assert abs(first - min(max(wanted, 0.0), most)) < 1e-6
-        if 0 < wanted < most:
-            before = old_first + (place + 0.5) / view.scale
-            assert abs(first + (place + 0.5) / new.scale - before) < 1e-6
-    least = Viewport.whole(view.shape, view.most).scale
-    assert least <= new.scale <= max(LARGEST_PIXEL, least)
-    assert new.size[0] <= view.most[0]
-    assert new.size[1] <= view.most[1]
+        margin = (room - side * view.least) / 2
+        low, high = -margin / new.scale, side - (room - margin) / new.scale
+        assert abs(first - max(min(wanted, high), low)) < 1e-6
+        over = -0.5 <= (place + 0.5) / view.scale + old_first <= side + 0.5
+        if factor > 1 and over and view.scale >= 1:
+            assert abs(first - wanted) < 1
 
 
 @given(sides, rooms, st.floats(0, 1), st.floats(0, 1), st.integers(1, 8))
 @settings(max_examples=100, deadline=None)
-def test_out_as_often_as_in_shows_the_whole_picture_again(shape, most, right, down, times):
-    first = found = Viewport.whole(shape, most)
-    for factor in [1.25] * times + [0.8] * (times + 1):
-        height, width = found.size
-        found = found.zoomed(factor, int(right * (width - 1)), int(down * (height - 1)))
-    assert found.size == first.size
-    assert found.scale == first.scale
-    assert max(abs(found.top - first.top), abs(found.left - first.left)) * first.scale <= 0.51
+def test_in_and_out_again_shows_the_same(shape, size, right, down, times):
+    first = found = Viewport.fitted(shape, size)
+    top, bottom, left, right_end = first.inside
+    x, y = left + int(right * (right_end - 1 - left)), top + int(down * (bottom - 1 - top))
+    place = first.top + (y + 0.5) / first.scale, first.left + (x + 0.5) / first.scale
+    for factor in [1.25] * times:
+        if found.scale * factor <= LARGEST_PIXEL:
+            found = found.zoomed(factor, x, y)
+            now = found.top + (y + 0.5) / found.scale, found.left + (x + 0.5) / found.scale
+            assert now == pytest.approx(place, abs=0.5 / first.scale)
+    back = found.zoomed(first.scale / found.scale, x, y)
+    assert max(abs(back.top - first.top), abs(back.left - first.left)) * first.scale <= 1
 
 
 @given(viewports(), st.floats(-90, 90), st.floats(-90, 90))
@@ -119,23 +132,33 @@ def test_out_as_often_as_in_shows_the_whole_picture_again(shape, most, right, do
 def test_moving_stops_at_the_edges(view, right, down):
     new = view.panned(right, down)
     assert (new.scale, new.size) == (view.scale, view.size)
+    covered = Viewport(view.shape, view.size, view.least)
     for first, side, room in zip((new.top, new.left), view.shape, new.size, strict=True):
-        assert 0 <= first <= max(0.0, side - room / new.scale)
-    height, width = view.size
-    back = new.panned(-right, -down)
-    if 0 < new.top < view.shape[0] - height / view.scale:
-        assert abs(back.top - view.top) < 1e-9
-    if 0 < new.left < view.shape[1] - width / view.scale:
-        assert abs(back.left - view.left) < 1e-9
+        margin = (room - side * covered.scale) / 2
+        assert -margin - 1e-6 <= first * view.scale
+        assert (side - first) * view.scale >= room - margin - 1e-6
+
+
+@given(viewports(), rooms)
+@settings(max_examples=100, deadline=None)
+def test_another_size_keeps_the_middle(view, size):
+    new = view.resized(size)
+    assert new.size == size
+    assert new.scale == max(view.scale, new.least)
 
 
 def test_how_a_picture_is_shown_first():
     assert Viewport.whole((300, 400), (700, 900)).scale == 1
-    assert Viewport.whole((24, 32), (700, 900)).scale == 15
-    assert Viewport.whole((24, 32), (48, 900)).scale == 2
     assert Viewport.whole((1400, 900), (700, 900)).scale == 0.5
     assert Viewport.whole((3000, 4000), (700, 900)).size == (675, 900)
     thin = Viewport.whole((1, 4000), (700, 900))
     assert thin.size == (1, 900)
     assert thin.to_picture(450, 0)[0] == 0
-    assert replace(thin, scale=1.0).size == (1, 900)
+    sharp = Viewport.fitted((100, 150), (700, 900))
+    assert (sharp.scale, sharp.inside) == (6, (50, 650, 0, 900))
+    assert Viewport.fitted((100, 150), (700, 990)).scale == 6
+    assert Viewport.fitted((400, 600), (700, 900)).scale == 1.5
+    assert Viewport.fitted((400, 600), (700, 900), smooth=False).scale == 1
+    assert Viewport.fitted((100, 150), (700, 990), smooth=True).scale == 6.6
+    assert Viewport.fitted((3000, 4000), (700, 900)).inside == (12, 687, 0, 900)
+    assert Viewport.fitted((2, 2), (700, 900)).scale == LARGEST_PIXEL

@@ -22,10 +22,14 @@ from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.windows.app import run
 from icas.segmentimg.windows.controller import PAINTING, Controller
 from icas.segmentimg.windows.events import Button, Closed, Event, Key, Mouse
+from icas.segmentimg.windows.panels import BAR
 
 HEIGHT, WIDTH, SIDE = 24, 32, 8
 SCALE = 15
-"""Window pixels to a pixel of the small picture: 480 // 32."""
+"""Window pixels to a pixel of the small picture, which fills the window."""
+OPTIONS = ("clock", "console", "annotation_size")
+"""Arguments of the controller."""
+SIZE = (HEIGHT * SCALE + BAR, WIDTH * SCALE)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Playing:
         self._script = script
         self.shown: dict[str, Image] = {}
         self.hidden: list[str] = []
+        self.titles: dict[str, str] = {}
         self.sliders: dict[tuple[str, str], int] = {}
         self.frames = 0
         self.closed = False
@@ -99,6 +104,9 @@ class Playing:
         assert picture.ndim == 3
         self.shown[window] = picture.copy()
         self.frames += 1
+
+    def title(self, window: str, text: str) -> None:
+        self.titles[window] = text
 
     def slider(self, window: str, name: str, value: int, most: int) -> None:
         assert window in self.shown
@@ -214,12 +222,12 @@ def make_table(folder: Path, squares: ImageOpener) -> Callable[..., Table]:
         templates: Any = None,
         **given: Any,
     ) -> Table:
-        options = {name: given.pop(name) for name in ("clock", "console") if name in given}
+        options = {name: given.pop(name) for name in OPTIONS if name in given}
         if "clock" in options:
             given["clock"] = options["clock"]
         session = Session(find_image_files(list(paths) or [folder]), opener, **given)
         options.setdefault("console", Console(warnings=True))
-        controller = Controller(session, opener.palette, templates, max_size=(700, 900), **options)
+        controller = Controller(session, opener.palette, templates, size=SIZE, **options)
         table = Table(session, controller)
         made.append(table)
         return table

@@ -15,7 +15,7 @@ from icas.segmentimg.document.palette import default_palette
 from icas.segmentimg.formats.autosave import autosave_path
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.session.open import ImageOpener
-from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH, SEGMENTS
+from icas.segmentimg.windows.annotation_views import ANNOTATIONS, BRUSH, GAP, SEGMENTS
 from icas.segmentimg.windows.controller import COLORS, PAINTING
 from icas.segmentimg.windows.events import Closed, Key, Mouse, Slider
 
@@ -112,15 +112,17 @@ def plain_options(monkeypatch):
     monkeypatch.setattr(records, "asdict", lambda segmenter: {})
 
 
-WHOLE, HALF = 15.0, 450 / 32
-"""Window pixels to a pixel of the picture: one window has the screen, or two share it."""
+SCALE = 15
+"""Window pixels to a pixel of the picture."""
+TWO = (388, 2 * (480 + GAP))
+"""Height and width of both windows of GrabCut together."""
 
 
-def at(row, col, scale=WHOLE):
+def at(row, col, scale=SCALE):
     return int((col + 0.5) * scale), int((row + 0.5) * scale)
 
 
-def drag(start, end, button, scale=HALF, **held):
+def drag(start, end, button, scale=SCALE, **held):
     place = [at(*start, scale), at(*end, scale)]
     return [
         Mouse(ANNOTATIONS, "down", *place[0], button, **held),
@@ -144,7 +146,7 @@ def settled(table):
 
 def test_boxes_and_strokes_become_segments_to_be_painted(make_table):
     segmenter = ByHand()
-    table = make_table(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter), annotation_size=TWO)
 
     def script(table):
         assert set(table.shown) == {ANNOTATIONS, SEGMENTS}
@@ -180,7 +182,7 @@ def test_boxes_and_strokes_become_segments_to_be_painted(make_table):
 
 def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, folder):
     segmenter = ByHand()
-    table = make_table([folder / "a.png"], opener=opener_of(segmenter))
+    table = make_table([folder / "a.png"], opener=opener_of(segmenter), annotation_size=TWO)
 
     def script(table):
         yield drag((4, 4), (15, 19), "middle")
@@ -192,7 +194,7 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, f
 
     table.play(script)
     assert autosave_path(table.session.pictures[0]).exists()
-    again = make_table([folder / "a.png"], opener=opener_of(ByHand()))
+    again = make_table([folder / "a.png"], opener=opener_of(ByHand()), annotation_size=TWO)
 
     def later(table):
         assert PAINTING in table.shown
@@ -207,7 +209,7 @@ def test_the_cut_is_kept_and_painting_goes_on_without_asking_again(make_table, f
 
 def test_undo_reset_and_what_is_missing(make_table):
     segmenter = ByHand()
-    table = make_table(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter), annotation_size=TWO)
     marks, resets = [], []
 
     def script(table):
@@ -243,7 +245,7 @@ def test_undo_reset_and_what_is_missing(make_table):
 
 def test_a_round_runs_in_the_background_and_one_at_a_time(make_table):
     segmenter = ByHand()
-    table = make_table(opener=opener_of(segmenter))
+    table = make_table(opener=opener_of(segmenter), annotation_size=TWO)
 
     def script(table):
         marks = segmenter.made[0]
@@ -269,7 +271,7 @@ def test_points_and_boxes_candidates_and_refining(make_table):
 
     def script(table):
         assert set(table.shown) == {ANNOTATIONS}
-        yield drag((4, 4), (15, 19), "middle", WHOLE)
+        yield drag((4, 4), (15, 19), "middle")
         yield click(20, 3, "left")
         yield click(6, 6, "right")
         yield Key("space")
@@ -331,7 +333,7 @@ def test_next_asks_again_and_painting_from_before_stays(make_table):
 
 
 def test_closing_the_annotations_leaves(make_table):
-    table = make_table(opener=opener_of(ByHand()))
+    table = make_table(opener=opener_of(ByHand()), annotation_size=TWO)
 
     def script(table):
         yield Closed(SEGMENTS)

@@ -21,7 +21,7 @@ def viewed(opened, **given):
     one = opened()
     for name, value in given.items():
         setattr(one, name, value)
-    view = PaintingView(one, (700, 900), Tool(RED))
+    view = PaintingView(one, (388, 480), Tool(RED))
     return view, view.opened.document
 
 

@@ -18,7 +18,7 @@ ORDERS = ("double down up", "double up", "down double up")
 
 @pytest.fixture
 def view(opened):
-    return PaintingView(opened(), (700, 900), Tool(RED))
+    return PaintingView(opened(), (388, 480), Tool(RED))
 
 
 def do(view, *events):
@@ -168,7 +168,7 @@ def test_the_line_vanishes_with_the_click_that_ends_it(view, user):
 
 
 def test_the_wheel_zooms_and_clicks_hit_what_is_seen(opened, user):
-    view = PaintingView(opened(), (360, 480), Tool(RED))  # no room for the window to grow
+    view = PaintingView(opened(), (388, 480), Tool(RED))  # no room for the window to grow
     document = view.opened.document
     place = user.at(13, 21)
     for steps in (3, 1, 2):
@@ -192,7 +192,7 @@ def test_the_wheel_zooms_and_clicks_hit_what_is_seen(opened, user):
 
 
 def test_shift_and_drag_moves_the_picture_and_paints_nothing(opened, user):
-    view = PaintingView(opened(), (360, 480), Tool(RED))
+    view = PaintingView(opened(), (388, 480), Tool(RED))
     do(view, user.wheel((240, 180), 4))
     before = view.viewport
     do(view, user.drag((300, 200), (270, 190), (250, 220), shift=True))
@@ -214,7 +214,7 @@ def test_shift_and_drag_moves_the_picture_and_paints_nothing(opened, user):
 def test_what_is_lit_is_what_a_click_paints_at_any_level(opened, user, squares, photos):
     opener = dataclasses.replace(squares, segmenter=make_segmenter("graph"))
     work = opener.open(find_image_files([photos / "coffee-1.png"])[0])
-    view, document = PaintingView(work, (700, 900), Tool(RED)), work.document
+    view, document = PaintingView(work, (388, 480), Tool(RED)), work.document
     spot, sizes = (120, 90), []
     for event in [*[user.wheel(spot, 1, ctrl=True)] * 4, user.wheel(spot, -1, ctrl=True)]:
         do(view, event)

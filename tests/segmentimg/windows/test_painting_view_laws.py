@@ -58,7 +58,7 @@ def small(squares_of):
 @settings(max_examples=80, deadline=None)
 def test_whatever_is_done_the_window_is_up_to_date_and_undo_takes_all_back(small, user, script):
     document = icas.PaintDocument(small.document.image, small.document.first)
-    view = PaintingView(replace(small, document=document), (72, 96), Tool(RED, size=2))
+    view = PaintingView(replace(small, document=document), (100, 96), Tool(RED, size=2))
     first = document.labels.copy()
     shown = view.render()
     for act in script:

@@ -139,7 +139,7 @@ def test_leaving_does_not_wait_for_a_search(make_table, crops):
 def test_a_stamp_in_the_middle_of_a_stroke_is_an_entry_of_its_own(opened, user):
     from icas.segmentimg.windows.painting_view import PaintingView, Tool
 
-    view = PaintingView(opened(), (700, 900), Tool((204, 0, 0)))
+    view = PaintingView(opened(), (388, 480), Tool((204, 0, 0)))
     document = view.opened.document
     for event in user.double(user.at(4, 4)) + user.move(user.at(4, 12)):
         view.mouse(event)

@@ -17,54 +17,96 @@ from icas.segmentimg.labels.labels import Box, Labels, rows_of, union
 Shape = tuple[int, int]
 """Height and width in pixels."""
 
-TINY = 160
-"""Images with no side above this start enlarged, by a whole factor."""
-TINY_SHOWN = 480
 LARGEST_PIXEL = 40.0
 """Maximum scale: window pixels per image pixel."""
+MOST_OF_WINDOW = 0.8
+MANY_PIXELS = 4.0
+"""Scale from which enlarged pixels are shown as squares."""
+MARGIN_COLOR = (24, 25, 27)
+"""Around an image that does not fill its window."""
 
 
 @dataclass(frozen=True)
 class Viewport:
-    """The visible part of an image.
+    """A window that shows an image, or a part of it.
 
-    `shape` is that of the image, `most` the maximum height and width of the window, `scale` the
-    window pixels per image pixel; `top` and `left` are the image coordinates of the window's
-    upper left corner.
+    `shape` is that of the image, `size` the height and width of the window, `scale` the window
+    pixels per image pixel; `top` and `left` are the image coordinates of the window's upper left
+    corner, negative where there is a margin.
     """
 
     shape: Shape
-    most: Shape
+    size: Shape
     scale: float
     top: float = 0.0
     left: float = 0.0
+    smallest: float | None = None
+    """Minimum scale; None to zoom out until the image fits or has its own size."""
 
     @classmethod
     def whole(cls, shape: Shape, most: Shape) -> Viewport:
-        """The whole image: at its own size if it fits, tiny images enlarged."""
-        fitting = min(most[0] / shape[0], most[1] / shape[1])
-        factor = TINY_SHOWN // max(shape) if max(shape) <= TINY else 1
-        return cls(shape, most, min(fitting, float(factor)))
+        """The whole image without margins: at its own size if it fits, else smaller."""
+        scale = min(1.0, most[0] / shape[0], most[1] / shape[1])
+        height, width = (
+            min(room, max(1, math.ceil(side * scale - 0.5)))
+            for side, room in zip(shape, most, strict=True)
+        )
+        return cls(shape, (height, width), scale)
+
+    @classmethod
+    def fitted(cls, shape: Shape, size: Shape, smooth: bool | None = None) -> Viewport:
+        """The whole image, as large as the window allows, in its middle.
+
+        Images that are smaller than the window are enlarged to fill it if `smooth`, and by a whole
+        factor if not; by default by a whole factor where that uses nearly all of the window.
+        """
+        scale = min(size[0] / shape[0], size[1] / shape[1], LARGEST_PIXEL)
+        whole = float(int(scale))
+        if scale > 1 and not (smooth or (smooth is None and whole < MOST_OF_WINDOW * scale)):
+            scale = whole
+        top, left = ((side - room / scale) / 2 for side, room in zip(shape, size, strict=True))
+        return cls(shape, size, scale, top, left, scale)
+
+    def is_interpolated(self, smooth: bool | None) -> bool:
+        """Whether enlarged pixels are interpolated; by default where they are few, and uneven."""
+        uneven = self.scale < MANY_PIXELS and self.scale != int(self.scale)
+        return self.scale > 1 and (uneven if smooth is None else smooth)
 
     @property
-    def size(self) -> Shape:
-        """Height and width of the window."""
-        height, width = (
-            min(most, max(1, round(side * self.scale)))
-            for side, most in zip(self.shape, self.most, strict=True)
-        )
-        return height, width
+    def least(self) -> float:
+        """Minimum scale."""
+        return self.smallest or min(1.0, self.size[0] / self.shape[0], self.size[1] / self.shape[1])
+
+    @property
+    def inside(self) -> Box:
+        """The part of the window that shows the image."""
+        top, bottom = self._span(self.top, self.shape[0], self.size[0])
+        left, right = self._span(self.left, self.shape[1], self.size[1])
+        return top, bottom, left, right
+
+    def _span(self, first: float, side: int, room: int) -> tuple[int, int]:
+        start, end = self._ends(first, side)
+        return min(max(0, start), room - 1), max(1, min(room, end))
 
     def to_picture(self, x: int, y: int) -> tuple[int, int]:
-        """Row and column of the image pixel at a window pixel; outside the window maybe beyond."""
-        height, width = self.size
-        row = math.floor(self.top + (y + 0.5) / self.scale)
-        col = math.floor(self.left + (x + 0.5) / self.scale)
-        # the window's last pixels may reach a little beyond the image
+        """Row and column of the image pixel at a window pixel; beyond the image in a margin."""
         return (
-            min(row, self.shape[0] - 1) if y < height else row,
-            min(col, self.shape[1] - 1) if x < width else col,
+            self._index(y, self.top, self.shape[0]),
+            self._index(x, self.left, self.shape[1]),
         )
+
+    def _index(self, place: int, first: float, side: int) -> int:
+        """Row or column at a place, without rounding errors at the borders of the image."""
+        index = math.floor(first + (place + 0.5) / self.scale)
+        start, end = self._ends(first, side)
+        if place < start:
+            return min(index, -1)
+        return max(index, side) if place >= end else min(max(index, 0), side - 1)
+
+    def _ends(self, first: float, side: int) -> tuple[int, int]:
+        """Places where the image begins and ends, maybe outside the window."""
+        start = math.ceil(-first * self.scale - 0.5)
+        return start, max(start + 1, math.ceil((side - first) * self.scale - 0.5))
 
     def to_window(self, row: int, col: int) -> tuple[int, int]:
         """Window coordinates (x, y) of the center of an image pixel; maybe outside."""
@@ -75,18 +117,18 @@ class Viewport:
 
     def box_in_window(self, box: Box) -> Box:
         """A rectangle of the image in window coordinates, with a margin of one pixel."""
-        height, width = self.size
+        inside = self.inside
         top, bottom = ((edge - self.top) * self.scale for edge in box[:2])
         left, right = ((edge - self.left) * self.scale for edge in box[2:])
         return (
-            min(height, max(0, math.floor(top) - 1)),
-            min(height, max(0, math.ceil(bottom) + 1)),
-            min(width, max(0, math.floor(left) - 1)),
-            min(width, max(0, math.ceil(right) + 1)),
+            min(inside[1], max(inside[0], math.floor(top) - 1)),
+            min(inside[1], max(inside[0], math.ceil(bottom) + 1)),
+            min(inside[3], max(inside[2], math.floor(left) - 1)),
+            min(inside[3], max(inside[2], math.ceil(right) + 1)),
         )
 
     def rows(self, start: int, stop: int) -> NDArray[np.intp]:
-        """Image rows of the window rows from `start` to before `stop`."""
+        """Image rows of the window rows from `start` to before `stop`; the nearest in a margin."""
         return _indices(start, stop, self.top, self.scale, self.shape[0])
 
     def columns(self, start: int, stop: int) -> NDArray[np.intp]:
@@ -94,9 +136,11 @@ class Viewport:
         return _indices(start, stop, self.left, self.scale, self.shape[1])
 
     def zoomed(self, factor: float, x: int, y: int) -> Viewport:
-        """Zoomed by a factor; the image under (x, y) stays there if the edges allow."""
-        least = Viewport.whole(self.shape, self.most).scale
-        scale = min(max(self.scale * factor, least), max(LARGEST_PIXEL, least))
+        """Zoomed by a factor; the image under (x, y) stays there.
+
+        Zooming out, the image moves where it would leave the place that it fills at least.
+        """
+        scale = min(max(self.scale * factor, self.least), max(LARGEST_PIXEL, self.least))
         row, col = self.top + (y + 0.5) / self.scale, self.left + (x + 0.5) / self.scale
         moved = replace(
             self, scale=scale, top=row - (y + 0.5) / scale, left=col - (x + 0.5) / scale
@@ -108,11 +152,27 @@ class Viewport:
         top, left = self.top + down / self.scale, self.left + right / self.scale
         return replace(self, top=top, left=left)._inside()
 
+    def resized(self, size: Shape) -> Viewport:
+        """In a window of another size, with the same pixel in the middle."""
+        rows, columns = (
+            (before - now) / 2 / self.scale for before, now in zip(self.size, size, strict=True)
+        )
+        smallest = self.smallest and Viewport.fitted(self.shape, size).scale
+        moved = Viewport(
+            self.shape, size, self.scale, self.top + rows, self.left + columns, smallest
+        )
+        return replace(moved, scale=max(self.scale, moved.least))._inside()
+
     def _inside(self) -> Viewport:
-        height, width = self.size
-        top = min(self.top, self.shape[0] - height / self.scale)
-        left = min(self.left, self.shape[1] - width / self.scale)
-        return replace(self, top=max(0.0, top), left=max(0.0, left))
+        """Cover at least the place in the window that the image fills at its minimum scale."""
+        corner = [
+            max(
+                min(first, side - (room + side * self.least) / 2 / self.scale),
+                -(room - side * self.least) / 2 / self.scale,
+            )
+            for first, side, room in zip((self.top, self.left), self.shape, self.size, strict=True)
+        ]
+        return replace(self, top=corner[0], left=corner[1])
 
 
 def _indices(start: int, stop: int, first: float, scale: float, count: int) -> NDArray[np.intp]:
@@ -126,15 +186,27 @@ class Pyramid:
     def __init__(self, image: Image) -> None:
         self._levels = [image]
 
-    def seen(self, viewport: Viewport) -> Image:
-        """(h, w, 3): the visible part of the image; enlarged pixels stay sharp squares."""
+    def seen(self, viewport: Viewport, smooth: bool | None = None) -> Image:
+        """(h, w, 3): the visible part of the image; `smooth` as for `Viewport.fitted`."""
+        shown = np.empty((*viewport.size, 3), np.uint8)
+        shown[:] = MARGIN_COLOR
+        top, bottom, left, right = viewport.inside
+        if viewport.scale >= 1 and not viewport.is_interpolated(smooth):
+            rows, columns = viewport.rows(top, bottom), viewport.columns(left, right)
+            part = self._levels[0][rows][:, columns]
+        else:
+            corner = viewport.top + top / viewport.scale, viewport.left + left / viewport.scale
+            part = self._interpolated(
+                replace(viewport, size=(bottom - top, right - left), top=corner[0], left=corner[1])
+            )
+        shown[rows_of(viewport.inside)] = part
+        return shown
+
+    def _interpolated(self, viewport: Viewport) -> Image:
         import cv2
 
         height, width = viewport.size
-        if viewport.scale >= 1:
-            rows, columns = viewport.rows(0, height), viewport.columns(0, width)
-            return np.ascontiguousarray(self._levels[0][rows][:, columns])
-        level = self._level(int(np.floor(-np.log2(viewport.scale))))
+        level = self._level(max(0, int(np.floor(-np.log2(viewport.scale)))))
         down = level.shape[0] / viewport.shape[0]
         right = level.shape[1] / viewport.shape[1]
         # window pixel -> pixel of the level, from center to center
@@ -144,7 +216,8 @@ class Pyramid:
                 [0, down / viewport.scale, down * (viewport.top + 0.5 / viewport.scale) - 0.5],
             ]
         )
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        enlarged = cv2.INTER_CUBIC if viewport.scale > 1 else cv2.INTER_LINEAR
+        how = enlarged | cv2.WARP_INVERSE_MAP
         shown = cv2.warpAffine(
             level, to_level, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
         )
@@ -177,6 +250,8 @@ class CanvasStyle:
 
     opacity: float = 0.5
     borders: bool = True
+    smooth: bool | None = None
+    """Interpolate enlarged pixels; None to decide by their size."""
 
 
 class Canvas:
@@ -197,12 +272,12 @@ class Canvas:
     def show(self, viewport: Viewport, style: CanvasStyle) -> None:
         """Redraw everything, with another viewport or style."""
         self.viewport, self.style = viewport, style
-        self._base = self._pyramid.seen(viewport)
+        self._base = self._pyramid.seen(viewport, style.smooth)
         height, width = viewport.size
         self._labels = self._sampled(self._document.labels, (0, height, 0, width))
         self._cuts = self._document.cuts
-        self.picture = np.empty_like(self._base)
-        self._draw((0, height, 0, width))
+        self.picture = self._base.copy()
+        self._draw(viewport.inside)
 
     def refresh(self, box: Box) -> None:
         """Redraw a rectangle of the document, after a command."""
@@ -276,9 +351,9 @@ class Canvas:
 
         Those are next to another object of their class below or to the right.
         """
-        height, width = self.viewport.size
-        rows = self.viewport.rows(box[0], min(height, box[1] + 1))
-        columns = self.viewport.columns(box[2], min(width, box[3] + 1))
+        _, bottom, _, right = self.viewport.inside
+        rows = self.viewport.rows(box[0], min(bottom, box[1] + 1))
+        columns = self.viewport.columns(box[2], min(right, box[3] + 1))
         codes = self._document.codes_of(np.ix_(rows, columns))
         classes, numbers = classes_in(codes), numbers_in(codes)
         between = np.zeros(codes.shape, bool)
@@ -293,17 +368,19 @@ class Canvas:
 
     def _highlight(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Pixels of the highlighted segments, and those of them at the border."""
-        top, left = max(0, box[0] - 1), max(0, box[2] - 1)
+        inside = self.viewport.inside
+        top, left = max(inside[0], box[0] - 1), max(inside[2], box[2] - 1)
+        bottom, right = min(inside[1], box[1] + 1), min(inside[3], box[3] + 1)
         # with a margin of one pixel, which the border depends on
-        highlighted = segments_mask(
-            self._labels[top : box[1] + 1, left : box[3] + 1], self.highlighted
-        )
-        inside = rows_of((box[0] - top, box[1] - top, box[2] - left, box[3] - left))
-        return highlighted[inside], (highlighted & _rim(highlighted))[inside]
+        highlighted = segments_mask(self._labels[top:bottom, left:right], self.highlighted)
+        within = rows_of((box[0] - top, box[1] - top, box[2] - left, box[3] - left))
+        return highlighted[within], (highlighted & _rim(highlighted))[within]
 
     def _borders(self, box: Box) -> NDArray[np.bool_]:
         """Pixels next to another segment below or to the right, and edges."""
-        below = self._labels[box[0] : box[1] + 1, box[2] : box[3] + 1]
+        inside = self.viewport.inside
+        bottom, right = min(inside[1], box[1] + 1), min(inside[3], box[3] + 1)
+        below = self._labels[box[0] : bottom, box[2] : right]
         labels = self._labels[rows_of(box)]
         height, width = labels.shape
         found: NDArray[np.bool_] = labels == 0

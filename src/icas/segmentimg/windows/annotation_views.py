@@ -13,16 +13,18 @@ from icas.common.errors import IcasError
 from icas.io.reading import Image
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.grabcut import annotation as strokes
-from icas.segmentimg.labels.labels import Box
+from icas.segmentimg.labels.labels import Box, rows_of
 from icas.segmentimg.render.canvas import Pyramid, Shape
 from icas.segmentimg.sam.predictor import Prompts, Refinement, Step
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
 from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows
-from icas.segmentimg.windows.panels import help_over, notice
+from icas.segmentimg.windows.panels import help_over, notice, with_bar
 from icas.segmentimg.windows.view import Message, ZoomView
 
 ANNOTATIONS, SEGMENTS, BRUSH = "Annotations", "Segments", "brush"
+GAP = 6
+"""Half the width of what is between the two windows of GrabCut: their frames."""
 BOX_OUTLINE = (((0, 0, 0), 3), ((255, 214, 0), 1))
 MESSAGE_SECONDS = 8.0
 BRUSH_SIZE, MAX_BRUSH_SIZE = 5, 60
@@ -48,9 +50,9 @@ class AnnotationView(ZoomView, ABC):
     windows: ClassVar[tuple[str, ...]] = (ANNOTATIONS, SEGMENTS)
     sliders: ClassVar[tuple[tuple[str, str, int, int], ...]] = ()
 
-    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
+    def __init__(self, opened: OpenImage, size: Shape, clock: Callable[[], float]) -> None:
         shape = opened.document.labels.shape
-        super().__init__(shape, max_size)
+        super().__init__(shape, size)
         self.opened, self.guide = opened, opened.guide
         self.layer = AnnotationLayer(shape)
         self.task = BackgroundTask(clock)
@@ -188,9 +190,9 @@ class AnnotationView(ZoomView, ABC):
             boxes.append(_box_between(self._box_from, self.pixel(*self.pointer)))
         for box in boxes:
             self._outline(shown, box)
-        if self._message.text:
-            notice(shown, self._message.text)
-        return {ANNOTATIONS: help_over(shown, help_rows(self.keymap)) if self._help else shown}
+        if self._help:
+            shown = help_over(shown, help_rows(self.keymap))
+        return {ANNOTATIONS: with_bar(shown, self._message.text, self.hint)}
 
     @property
     def progress(self) -> int:
@@ -205,7 +207,10 @@ class AnnotationView(ZoomView, ABC):
         """A map of the image through the viewport."""
         height, width = self.viewport.size
         rows, columns = self.viewport.rows(0, height), self.viewport.columns(0, width)
-        return np.asarray(whole[rows][:, columns])
+        shown = np.zeros(self.viewport.size, whole.dtype)
+        inside = rows_of(self.viewport.inside)
+        shown[inside] = whole[rows][:, columns][inside]
+        return shown
 
     def close(self) -> None:
         """Start no more computations."""
@@ -240,8 +245,8 @@ class GrabCutView(AnnotationView):
     no_mask_message = "no mask yet: draw a box or strokes"
     sliders = ((ANNOTATIONS, BRUSH, BRUSH_SIZE, MAX_BRUSH_SIZE),)
 
-    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
-        super().__init__(opened, (max_size[0], max(320, max_size[1] // 2)), clock)
+    def __init__(self, opened: OpenImage, size: Shape, clock: Callable[[], float]) -> None:
+        super().__init__(opened, (size[0], max(320, size[1] // 2 - GAP)), clock)
         self._brush_size, self._drawing, self._rounds_left = BRUSH_SIZE, False, 0
         self.restart()
         self._segments_drawn: tuple[Any, Any, int] = (None, None, 0)
@@ -321,11 +326,8 @@ class GrabCutView(AnnotationView):
                 visible.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)
             )
             shown[outline > 0] = (255, 214, 0)
-        if self.task.busy:
-            notice(shown, f"running GrabCut … {self.task.seconds:.1f} s")
-        elif self.mask is None:
-            notice(shown, "the object appears here while you draw")
-        return shown
+        running = f"running GrabCut … {self.task.seconds:.1f} s" if self.task.busy else ""
+        return with_bar(shown, running, "the object appears here while you draw")
 
 
 class SamView(AnnotationView):
@@ -338,8 +340,8 @@ class SamView(AnnotationView):
     busy_message = "prediction is running: continues when it is done"
     no_mask_message = "no mask yet: add a point on the object, or a box"
 
-    def __init__(self, opened: OpenImage, max_size: Shape, clock: Callable[[], float]) -> None:
-        super().__init__(opened, max_size, clock)
+    def __init__(self, opened: OpenImage, size: Shape, clock: Callable[[], float]) -> None:
+        super().__init__(opened, size, clock)
         self._prediction: Any = None
         self._candidate = 0
         self._refinement = Refinement(self.guide)

@@ -8,21 +8,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from icas.cli.console import Console
-from icas.cli.display import require_windows, screen_size
+from icas.cli.display import require_windows
 from icas.common.errors import UsageError
 from icas.parallel.executors import core_count
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
-from icas.segmentimg.windows.controller import Controller
-from icas.segmentimg.windows.highgui import HighGui
-from icas.segmentimg.windows.panels import WIDTH as PALETTE_WIDTH
+from icas.segmentimg.windows.controller import PAINTING, Controller
+from icas.segmentimg.windows.screen.highgui import HighGui
 
 WITHOUT_WINDOWS = "use --no-gui to segment without windows"
-RESERVED = (PALETTE_WIDTH + 60, 120)
-"""Width and height of the screen taken by the palette window, bars and frames."""
-MIN_SIZE = (480, 360)
 ACTIVE_SECONDS, IDLE_SECONDS = 0.008, 0.03
 """Seconds to wait for events while there are some, and after a second without."""
 
@@ -44,8 +40,6 @@ def paint_files(
     opener = settings.make_opener(interactive=True, classes=classes)
     _require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
-    width, height = screen_size()
-    max_size = max(MIN_SIZE[1], height - RESERVED[1]), max(MIN_SIZE[0], width - RESERVED[0])
     session = Session(
         pictures,
         opener,
@@ -55,9 +49,17 @@ def paint_files(
         ahead=settings.ahead,
         jobs=settings.jobs or max(1, core_count() - 1),
     )
-    controller = Controller(session, opener.palette, templates, max_size=max_size, console=console)
     try:
-        run(controller, HighGui())
+        screen = HighGui()
+        controller = Controller(
+            session,
+            opener.palette,
+            templates,
+            size=screen.size(PAINTING, screen.layout.painting),
+            annotation_size=screen.layout.annotations,
+            console=console,
+        )
+        run(controller, screen)
     finally:
         summary = session.close()
     return summary
@@ -86,6 +88,8 @@ def run(controller: Controller, screen: HighGui) -> None:
                     screen.hide(window)
                 else:
                     screen.show(window, image)
+            for window, text in controller.titles().items():
+                screen.title(window, text)
             for window, name, value, maximum in controller.sliders():
                 screen.slider(window, name, value, maximum)
             idle = time.monotonic() - last_event >= 1.0

@@ -17,15 +17,31 @@ from icas.segmentimg.session.session import Session
 from icas.segmentimg.templates.files import TemplateSet
 from icas.segmentimg.templates.paint import TemplatePaint
 from icas.segmentimg.windows import panels
-from icas.segmentimg.windows.annotation_views import ANNOTATION_VIEWS, ANNOTATIONS, AnnotationView
+from icas.segmentimg.windows.annotation_views import (
+    ANNOTATION_VIEWS,
+    ANNOTATIONS,
+    SEGMENTS,
+    AnnotationView,
+)
 from icas.segmentimg.windows.class_entry import ClassEntry, moved
-from icas.segmentimg.windows.events import Closed, Event, Key, Mouse, Slider, action_of, help_rows
+from icas.segmentimg.windows.events import (
+    Closed,
+    Event,
+    Key,
+    Mouse,
+    Resized,
+    Slider,
+    action_of,
+    help_rows,
+)
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
-from icas.segmentimg.windows.panels import help_over, notice
-from icas.segmentimg.windows.view import Message
+from icas.segmentimg.windows.panels import help_over, with_bar
+from icas.segmentimg.windows.view import Message, above_bar
 
 PAINTING, COLORS, DEBUG = "Painting", "Colours", "Debug"
 MESSAGE_SECONDS = 6.0
+WAITING = "segmenting …"
+HINT = "left click: fill, right click: clear, wheel: zoom, h: all keys"
 
 
 class Controller:
@@ -37,11 +53,13 @@ class Controller:
         palette: Palette,
         templates: TemplateSet | None = None,
         *,
-        max_size: Shape,
+        size: Shape,
+        annotation_size: Shape | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._palette, self._max_size = session, palette, max_size
+        self._session, self._palette = session, palette
+        self._size, self._annotation_size = size, annotation_size or size
         self._templates = templates or TemplateSet()
         self._console, self._clock = console or Console(), clock
         self._message = Message(MESSAGE_SECONDS, clock)
@@ -65,6 +83,8 @@ class Controller:
             self._handle_annotation(self._view, event)
         elif isinstance(event, Closed):
             self._handle_closed(event.window)
+        elif isinstance(event, Resized):
+            self._resize(event)
         elif isinstance(event, Key) and self._entry is not None:
             self._type(self._entry, event.name)
         elif isinstance(event, Key):
@@ -117,8 +137,22 @@ class Controller:
             self._drawn[DEBUG] = self._debug
             frames[DEBUG] = None
             if self._debug and view is not None:
-                frames[DEBUG] = panels.debug_image(view.opened, self._max_size)
+                frames[DEBUG] = panels.debug_image(view.opened, self._size)
         return frames
+
+    def titles(self) -> dict[str, str]:
+        """Title of each window."""
+        session = self._session
+        image = f"{session.picture.path.name}, {session.index + 1} of {len(session.pictures)}"
+        chosen = [entry.name for entry in self._classes if entry.color == self._tool.color]
+        state = chosen if self._view is not None else ["cannot open" if session.error else WAITING]
+        return {
+            PAINTING: f"{PAINTING}: {', '.join([image, *state])}",
+            COLORS: f"{COLORS}: {', '.join(chosen)}",
+            DEBUG: f"{DEBUG}: {image}",
+            ANNOTATIONS: f"{ANNOTATIONS}: {image}",
+            SEGMENTS: f"{SEGMENTS}: {image}",
+        }
 
     def sliders(self) -> tuple[tuple[str, str, int, int], ...]:
         """Window, name, value and maximum of each slider."""
@@ -147,11 +181,11 @@ class Controller:
             return
         if opened.needs_annotation:
             view = ANNOTATION_VIEWS[segmenter_class(opened.record["method"]).annotation]
-            self._view = view(opened, self._max_size, self._clock)
+            self._view = view(opened, self._annotation_size, self._clock)
             self._to_close |= {PAINTING, COLORS, DEBUG}
             self._drawn.clear()
             return
-        self._view = PaintingView(opened, self._max_size, self._tool)
+        self._view = PaintingView(opened, self._size, self._tool)
         if self._tool.color not in {entry.color for entry in opened.classes}:
             self._tool.color = opened.classes[0].color
         if opened.note:
@@ -182,6 +216,9 @@ class Controller:
             self.finished |= event.window == ANNOTATIONS
         elif isinstance(event, Slider):
             view.slider(event)
+        elif isinstance(event, Resized):
+            if event.window == ANNOTATIONS:
+                view.resize((event.height, event.width))
         else:
             view.mouse(event)
 
@@ -197,6 +234,13 @@ class Controller:
         if accepted:
             number = opened.document.current_object(color)
             self.say(f"painted {opened.name_of(color)}, object {number}; a: annotate the next one")
+
+    def _resize(self, event: Resized) -> None:
+        if event.window == PAINTING:
+            self._size = event.height, event.width
+            self._drawn.pop(PAINTING, None)
+            if isinstance(self._view, PaintingView):
+                self._view.resize(self._size)
 
     def _handle_closed(self, window: str) -> None:
         if window == PAINTING:
@@ -387,15 +431,16 @@ class Controller:
         if isinstance(view, PaintingView):
             image = view.render()
         else:
-            image = panels.waiting_image(session.picture.path, session.error, self._max_size)
-        if self._message.text:
-            notice(image, self._message.text)
-        return help_over(image, help_rows()) if self._help else image
+            size, smooth = above_bar(self._size), self._tool.look.smooth
+            image = panels.waiting_image(session.picture.path, session.error, size, smooth)
+        if self._help:
+            image = help_over(image, help_rows())
+        return with_bar(image, self._message.text, HINT)
 
     def _status(self) -> panels.PaletteStatus:
         session, view = self._session, self._view
         colors = [entry.color for entry in self._classes]
-        mode = "cannot open" if session.error else "segmenting …"
+        mode = "cannot open" if session.error else WAITING
         details: tuple[str, ...] = ()
         if isinstance(view, PaintingView):
             mode, details = view.mode, view.details

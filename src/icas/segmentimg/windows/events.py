@@ -51,7 +51,16 @@ class Slider:
     value: int
 
 
-Event = Mouse | Key | Closed | Slider
+@dataclass(frozen=True)
+class Resized:
+    """A window has another size now: height and width of the image that it shows."""
+
+    window: str
+    height: int
+    width: int
+
+
+Event = Mouse | Key | Closed | Slider | Resized
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ PAINTING_KEYS = (
     Binding("zoom_in", ("+", "="), "zoom in (also mouse wheel)"),
     Binding("zoom_out", ("-",), "zoom out"),
     Binding("whole", ("0",), "show the whole image"),
+    Binding("smooth", ("x",), "enlarge small images smoothly, or by whole factors"),
     Binding("pan_left", ("left",), "move the view (also Shift+drag)"),
     Binding("pan_right", ("right",), ""),
     Binding("pan_up", ("up",), ""),

@@ -51,8 +51,8 @@ class Tool:
 class PaintingView(ZoomView):
     """An image in the painting window."""
 
-    def __init__(self, opened: OpenImage, max_size: Shape, tool: Tool) -> None:
-        super().__init__(opened.document.labels.shape, max_size)
+    def __init__(self, opened: OpenImage, size: Shape, tool: Tool) -> None:
+        super().__init__(opened.document.labels.shape, size, tool.look.smooth)
         self.opened, self.tool = opened, tool
         self._canvas = Canvas(opened.document, self.viewport, tool.look)
         self._pressed: Side | None = None
@@ -72,6 +72,11 @@ class PaintingView(ZoomView):
     def highlighted(self) -> NDArray[np.int32]:
         """Segments that a click would fill."""
         return self._canvas.highlighted
+
+    @property
+    def smooth(self) -> bool | None:
+        """Whether small images are enlarged smoothly, see `Viewport.fitted`."""
+        return self.tool.look.smooth
 
     @property
     def mode(self) -> str:
@@ -217,6 +222,14 @@ class PaintingView(ZoomView):
         """Show or hide the borders of segments."""
         self.tool.look = replace(self.tool.look, borders=not self.tool.look.borders)
         self.show(self.viewport)
+
+    def toggle_smooth(self) -> str:
+        """Enlarge small images by whole factors, or by any with interpolation; as a message."""
+        now = self.viewport.is_interpolated(None) if self.smooth is None else self.smooth
+        smooth = not now
+        self.tool.look = replace(self.tool.look, smooth=smooth)
+        self.show_whole()
+        return f"enlarged images: {'smooth' if smooth else 'sharp pixels, whole factors'}"
 
     def next_opacity(self) -> str:
         """The next opacity of the paint, as a message."""
@@ -376,8 +389,9 @@ class PaintingView(ZoomView):
         """
         count = max(abs(end[0] - start[0]), abs(end[1] - start[1])) + 1
         x, y = (np.rint(np.linspace(*ends, count)) for ends in zip(start, end, strict=True))
+        top, bottom, left, right = self.viewport.inside
         height, width = self.viewport.size
-        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
         rows = self.viewport.rows(0, height)[y[inside].astype(np.intp)]
         columns = self.viewport.columns(0, width)[x[inside].astype(np.intp)]
         _, first = np.unique(self.opened.document.labels[rows, columns], return_index=True)
@@ -408,4 +422,5 @@ _COMMANDS: dict[str, Callable[[PaintingView], str | None]] = {
     "pick": PaintingView.pick,
     "opacity": PaintingView.next_opacity,
     "borders": PaintingView.toggle_borders,
+    "smooth": PaintingView.toggle_smooth,
 }

@@ -19,7 +19,7 @@ from icas.segmentimg.document.palette import Color, Palette
 from icas.segmentimg.labels.label_map import cell_size, contact_sheet, overlay
 from icas.segmentimg.labels.labels import count_of
 from icas.segmentimg.labels.merge_tree import labels_at
-from icas.segmentimg.render.canvas import Shape, Viewport
+from icas.segmentimg.render.canvas import Pyramid, Shape, Viewport
 from icas.segmentimg.segmenters.segment import enlarge
 from icas.segmentimg.session.open import OpenImage
 
@@ -81,6 +81,30 @@ def notice(image: Image, text: str, size: int = 15) -> None:
         write(image, (8, image.shape[0] - height + 5 + number * step), line, size)
 
 
+BAR = 28
+"""Height of the bar below an image."""
+BAR_FONT_SIZES = (14, 13, 12, 11)
+
+
+def with_bar(image: Image, text: str, hint: str = "") -> Image:
+    """(h + `BAR`, w, 3): an image with a message below it, or else a dim hint."""
+    height, width = image.shape[:2]
+    whole = np.empty((height + BAR, width, 3), np.uint8)
+    whole[:height] = image
+    bar = whole[height:]
+    bar[:] = BACKGROUND
+    words, color = (text, FOREGROUND) if text else (hint, DIM)
+    room = width - 16
+    size = next((s for s in BAR_FONT_SIZES if font_of(s).getlength(words) <= room), 10)
+    lines = [words]
+    if font_of(size).getlength(words) > room:
+        lines = wrapped(words, room, size)[:2]
+    step = BAR // len(lines)
+    for number, line in enumerate(lines):
+        write(bar, (8, number * step + (step - size) // 2 - 1), line, size, color)
+    return whole
+
+
 def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
     """(h, w, 3): a darkened image, enlarged where needed, with a table of keys over it."""
     size = 14
@@ -106,7 +130,6 @@ COLUMNS, MAX_ROWS = 2, 14
 FONT_SIZE = 13
 CELL_WIDTH = (WIDTH - 2 * MARGIN) // COLUMNS
 FEW_SEGMENTS = 30
-MIN_SIZE = (240, 420)
 WAITING_FONT_SIZE = 17
 ADD = "+"
 """Cell after those of the classes, which adds a class."""
@@ -226,12 +249,10 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
     return resize(sheet, (round(share * sheet.shape[1]), round(share * sheet.shape[0])))
 
 
-def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
+def waiting_image(path: Path, error: str, size: Shape, smooth: bool | None = None) -> Image:
     """(h, w, 3): the darkened image with a message while it is not open."""
-    dark = _darkened(path, max_size)
-    height, width = max(dark.shape[0], MIN_SIZE[0]), max(dark.shape[1], MIN_SIZE[1])
-    image = blank(width, height)
-    image[: dark.shape[0], : dark.shape[1]] = dark
+    image = _darkened(path, size, smooth)
+    height, width = size
     status = f"cannot open: {error}" if error else "segmenting …"
     y = height // 2 - 2 * WAITING_FONT_SIZE
     for line in (path.name, status, "n: next, p: previous, q: quit"):
@@ -242,14 +263,11 @@ def waiting_image(path: Path, error: str, max_size: Shape) -> Image:
     return image
 
 
-def _darkened(path: Path, max_size: Shape) -> Image:
-    """The image as large as it will be; an empty panel if it cannot be read."""
-    import cv2
-
+def _darkened(path: Path, size: Shape, smooth: bool | None) -> Image:
+    """The image where it will be; an empty panel if it cannot be read."""
     try:
-        small = thumbnail(path, max(max_size))
+        small = thumbnail(path, max(size))
     except IcasError:
-        return blank(MIN_SIZE[1], MIN_SIZE[0])
-    size = Viewport.whole((small.shape[0], small.shape[1]), max_size).size
-    shown = cv2.resize(small, size[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(shown // 3, np.uint8)
+        return blank(size[1], size[0])
+    view = Viewport.fitted((small.shape[0], small.shape[1]), size, smooth)
+    return np.asarray(Pyramid(small).seen(view, smooth) // 3, np.uint8)

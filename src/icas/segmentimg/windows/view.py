@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from icas.segmentimg.render.canvas import Shape, Viewport
 from icas.segmentimg.windows.events import Mouse
+from icas.segmentimg.windows.panels import BAR
 
 ZOOM = 1.25
 PAN = 80
@@ -30,19 +31,36 @@ class Message:
 
 
 class ZoomView:
-    """An image seen through a viewport; wheel, Shift+drag and keys move it."""
+    """An image seen through a viewport above a message bar; wheel, Shift+drag and keys move it."""
 
-    def __init__(self, shape: Shape, max_size: Shape) -> None:
-        self.viewport = Viewport.whole(shape, max_size)
+    def __init__(self, shape: Shape, size: Shape, smooth: bool | None = None) -> None:
+        self.viewport = Viewport.fitted(shape, above_bar(size), smooth)
         self.pointer: tuple[int, int] | None = None
         """Last position (x, y) of the mouse in the window."""
         self.changed = True
         """The window has to be redrawn."""
         self._pan_from: tuple[int, int] | None = None
 
+    @property
+    def smooth(self) -> bool | None:
+        """Whether small images are enlarged smoothly, see `Viewport.fitted`."""
+        return None
+
     def show(self, viewport: Viewport) -> None:
         """Look through another viewport."""
         self.viewport, self.changed = viewport, True
+
+    def show_whole(self) -> None:
+        """Show the whole image in the middle of the window."""
+        self.show(Viewport.fitted(self.viewport.shape, self.viewport.size, self.smooth))
+
+    def resize(self, size: Shape) -> None:
+        """Continue in a window of another size."""
+        view, size = self.viewport, above_bar(size)
+        if view == Viewport.fitted(view.shape, view.size, self.smooth):
+            self.show(Viewport.fitted(view.shape, size, self.smooth))
+        else:
+            self.show(view.resized(size))
 
     def navigate(self, action: str) -> bool:
         """Zoom or pan if the action of a key is that; whether it is."""
@@ -51,7 +69,7 @@ class ZoomView:
         if action in ("zoom_in", "zoom_out"):
             self.show(self.viewport.zoomed(ZOOM if action == "zoom_in" else 1 / ZOOM, *center))
         elif action == "whole":
-            self.show(Viewport.whole(self.viewport.shape, self.viewport.most))
+            self.show_whole()
         elif action in _PANS:
             self.show(self.viewport.panned(*_PANS[action]))
         else:
@@ -80,3 +98,8 @@ class ZoomView:
         height, width = self.viewport.shape
         row, col = self.viewport.to_picture(x, y)
         return min(max(row, 0), height - 1), min(max(col, 0), width - 1)
+
+
+def above_bar(size: Shape) -> Shape:
+    """Height and width of a window without its message bar."""
+    return max(1, size[0] - BAR), size[1]

@@ -1,0 +1,1 @@
+"""The screen: windows of OpenCV, their places, and the wheel under X11."""
