@@ -24,9 +24,19 @@ pytestmark = pytest.mark.gui
 RED = (204, 0, 0)
 
 
-def marked(driver):
+PLACES = {"Annotations": (6, 40, 240, 160), "Painting": (270, 40, 240, 160)}
+HIGHER = {name: (x, y, 240, 230) for name, (x, y, *_) in PLACES.items()}
+"""With space for the slider."""
+
+
+def marked(driver, image=None):
     driver.until("the annotations are there", lambda: driver.box(ANNOTATIONS)[2] > 1)
     driver.until("the message shows", lambda: driver.shown(ANNOTATIONS).any())
+    if image is not None:
+        driver.until("the slider is there", lambda: still(driver, ANNOTATIONS))
+        shown = driver.shown(ANNOTATIONS)
+        rows = [row for row in range(len(shown)) if (shown[row, :240] == image[0]).all()]
+        driver.origins[ANNOTATIONS] = rows[0], 0
 
 
 def painted(driver, place):
@@ -49,13 +59,14 @@ def mask_of(out, name):
 def test_a_box_and_strokes_cut_an_object_out(start, pictures, tmp_path):
     out = tmp_path / "out"
     path = pictures / "coffee.png"
-    driver = start(path, "--method", "grabcut", "--out", out)
-    marked(driver)
+    places = {**HIGHER, "Painting": PLACES["Painting"]}
+    driver = start(path, "--method", "grabcut", "--out", out, places=places)
+    marked(driver, icas.read_image(path))
     driver.until("the windows are there", lambda: still(driver))
     before = driver.shown(SEGMENTS)
     driver.drag([(30, 50), (90, 120), (139, 209)], "middle", window=ANNOTATIONS)
     driver.until("a round shows", lambda: (driver.shown(SEGMENTS) != before).any())
-    driver.until("a round ends", lambda: (driver.shown(SEGMENTS)[5, 5] < before[5, 5]).any())
+    driver.until("a round ends", lambda: (driver.shown(SEGMENTS)[20:60] < before[20:60]).any())
     driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
     driver.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
     driver.drag([(35, 60), (35, 70)], "right", hold="ctrl", window=ANNOTATIONS)
@@ -89,7 +100,7 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
     out = tmp_path / "out"
     path = pictures / "coffee.png"
     words = ["--method", "sam", "--sam-checkpoint", checkpoint, "--out", out]
-    driver = start(path, *words)
+    driver = start(path, *words, places=PLACES)
     marked(driver)
     before = driver.shown(ANNOTATIONS)
     driver.drag([(30, 50), (139, 209)], "middle", window=ANNOTATIONS)
@@ -117,8 +128,9 @@ def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, m
 def test_strokes_show_at_once_and_enter_paints(start, pictures, tmp_path):
     out = tmp_path / "out"
     path = pictures / "coffee.png"
-    driver = start(path, "--method", "grabcut", "--out", out)
-    marked(driver)
+    places = {**HIGHER, "Painting": PLACES["Painting"]}
+    driver = start(path, "--method", "grabcut", "--out", out, places=places)
+    marked(driver, icas.read_image(path))
     driver.until("the windows are there", lambda: still(driver))
     before = driver.shown(SEGMENTS)
     driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)

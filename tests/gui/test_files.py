@@ -32,7 +32,7 @@ def test_through_a_folder_and_back(sit):
     driver.press("n")
     driver.image("coffee.png")
     driver.press("n")  # there is no further one
-    driver.click((10, 10))
+    driver.click((100, 100))
     driver.press("p")
     driver.image("chelsea.png")
     driver.press("p")

@@ -64,6 +64,8 @@ class WindowDriver:
     ) -> None:
         """`places`: left, top, width and height of image areas, as windows had them before."""
         self._display = display
+        self.origins: dict[str, Point] = {}
+        """Row and column in a window of the picture's first pixel, where they are not 0, 0."""
         self._state = tempfile.TemporaryDirectory(prefix="icas-state-")
         self._env = {**display.env, "ICAS_STATE": self._state.name}
         self.state = Path(self._state.name) / "windows.json"
@@ -151,7 +153,8 @@ class WindowDriver:
 
     def move(self, place: Point, window: str = "Painting") -> None:
         """Put the pointer on a pixel of a window, (row, column)."""
-        row, col = place
+        origin = self.origins.get(window, (0, 0))
+        row, col = place[0] + origin[0], place[1] + origin[1]
         self._xdotool(*_found(window), "mousemove", "--window", "%1", str(col), str(row))
         self._settle()
 
