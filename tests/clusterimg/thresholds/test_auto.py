@@ -138,6 +138,25 @@ def test_plain_surfaces_are_no_group_among_different_images():
     assert (sample.labels_at(found.threshold) == -1).all()
 
 
+@pytest.mark.parametrize("method", ["imagehash", "minhash", "ssim", "orb"])
+def test_flat_dark_and_clipped_images_do_not_join_photographs(data, method):
+    rng = np.random.default_rng(0)
+    paths = sorted((data / "strangers" / "images").iterdir())[:30]
+    photographs = [icas.read_image(path) for path in paths]
+    slope = np.linspace(0, 60, 120)[:, None, None] * np.ones((1, 160, 3))
+    plain = [np.full((120, 160, 3), value) for value in (0, 70, 140, 255)]
+    plain += [rng.integers(0, 4, (120, 160, 3)), 255 - rng.integers(0, 4, (120, 160, 3))]
+    plain += [slope, 200 - slope]
+    images = photographs + [image.astype(np.uint8) for image in plain]
+    chosen = make_method(method)
+    features = features_of(chosen, images)
+    if method != "minhash":  # its plain images have no corners, so they are not similar
+        assert chosen.plain(features).tolist() == [False] * 30 + [True] * 8
+    sample = sample_of(chosen, features)
+    labels = sample.labels_at(auto(sample, chosen).threshold)
+    assert (labels[:30] == -1).all()
+
+
 def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
     report = icas.cluster(photos, method="orb", threshold="auto", dst=tmp_path / "out")
     assert report.threshold_reason.startswith("auto")

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.options import check_options, option, options_of
 from icas.clusterimg.data.featureset import FeatureSet
@@ -157,6 +158,12 @@ class Fusion(Method):
             )
         values = self._values(self._split(a), self._split(b))
         return Scale.unpacked(first).fused(values, a.arrays[CURVES], b.arrays[CURVES])
+
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """Images that are plain for one of the parts."""
+        parts = zip(self.parts, self._split(features), strict=True)
+        found = [part.plain(one) for part, one in parts]
+        return np.asarray(np.logical_or.reduce(found), np.bool_)
 
     def sketch(self, sample: FeatureSet, seed: int) -> Describe | None:
         """Sketches of the parts side by side: of those that agree with the first on angles."""

@@ -8,12 +8,20 @@ from itertools import islice
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.kernels import Bytes, Floats
-from icas.clusterimg.methods.base import Image, Method, enlarged, require_same_shape, settings_of
+from icas.clusterimg.kernels import Bytes, Doubles, Floats
+from icas.clusterimg.kernels.letterbox import inside_bars
+from icas.clusterimg.methods.base import (
+    Image,
+    Method,
+    enlarged,
+    require_same_shape,
+    settings_of,
+)
 from icas.clusterimg.methods.hamming import links_of, shares_by_distance, shares_of
 from icas.io.reading import resize
 
@@ -23,6 +31,9 @@ BAND_PIXELS = 1 << 16
 """Pixels that become gray at a time."""
 STACK_BYTES = 1 << 20
 """Memory of the frequencies of images that are transformed together: it stays in the cache."""
+NOISE = 0.05
+"""Amplitude in gray levels below which noise of JPEG and rounding decide: they reach 0.03, dark
+photographs have 0.07 and more."""
 
 
 def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> Bytes:
@@ -31,11 +42,20 @@ def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> By
     Gives (n, ceil(hash_size squared / 8)) uint8, the hash row by row, the first bit highest, filled
     with zeros to whole bytes.
     """
+    return hashes_and_contrast(images, hash_size, highfreq_factor)[0]
+
+
+def hashes_and_contrast(
+    images: Iterable[Image], hash_size: int, highfreq_factor: int
+) -> tuple[Bytes, Floats]:
+    """`phashes`, and (n,) the median amplitude of the frequencies of each image, in gray levels."""
     side = hash_size * highfreq_factor
     small = (_small_gray(image, side) for image in images)
-    result = [_hashes(stack, hash_size) for stack in _stacks(small, side)]
+    low = [_frequencies(stack, hash_size) for stack in _stacks(small, side)]
     width = -(-(hash_size**2) // 8)
-    return np.concatenate([np.empty((0, width), np.uint8), *result])
+    bits = np.concatenate([np.empty((0, width), np.uint8), *map(_hashes, low)])
+    contrast = [np.median(np.abs(values[:, 1:]), axis=1) / side**2 for values in low]
+    return bits, np.concatenate([np.empty(0), *contrast]).astype(np.float32)
 
 
 def _small_gray(image: Image, side: int) -> Bytes:
@@ -70,14 +90,18 @@ def _stacks(small: Iterable[Bytes], side: int) -> Iterator[Bytes]:
         yield np.stack(some)
 
 
-def _hashes(stack: Bytes, hash_size: int) -> Bytes:
+def _frequencies(stack: Bytes, hash_size: int) -> Doubles:
+    """(n, hash_size squared) the lowest frequencies, the mean first."""
     from scipy.fft import dct
 
     # Columns as rows: transforms along the last axis are far faster. Of the first transform only
     # the low frequencies go through the second.
     columns = np.ascontiguousarray(stack.transpose(0, 2, 1))
     low = dct(dct(columns, axis=2)[:, :, :hash_size], axis=1)[:, :hash_size]
-    low = low.transpose(0, 2, 1).reshape(len(stack), -1)
+    return np.asarray(low.transpose(0, 2, 1).reshape(len(stack), -1), np.float64)
+
+
+def _hashes(low: Doubles) -> Bytes:
     above = low > np.median(low, axis=1, keepdims=True)
     return np.packbits(above, axis=1)
 
@@ -88,6 +112,7 @@ class ImageHash(Method):
 
     The hash has one bit for each of the `hash_size` squared lowest frequencies of the gray image:
     whether it is above their median. Bits are those of the package ImageHash with the same options.
+    Letterbox bars are left out.
 
     References: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010;
     J. Buchner, ImageHash.
@@ -107,7 +132,7 @@ class ImageHash(Method):
     )
 
     name: ClassVar[str] = "imagehash"
-    features_version: ClassVar[int] = 1
+    features_version: ClassVar[int] = 2
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
     links_tile: ClassVar[int] = 32768
@@ -117,14 +142,16 @@ class ImageHash(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Hashes: bits, (n, ceil(`hash_size` squared / 8)) uint8.
+        """Hashes: bits, (n, ceil(`hash_size` squared / 8)) uint8; contrast, (n,) float32.
 
-        The hash row by row, the first bit highest, filled up with zeros (`numpy.packbits`).
+        The hash row by row, the first bit highest, filled up with zeros (`numpy.packbits`). The
+        contrast is the median amplitude of the frequencies that the bits stand for.
         """
+        images = map(inside_bars, images)
         if self.size is not None:
             images = (resize(image, self.size) for image in images)
-        bits = phashes(images, self.hash_size, self.highfreq_factor)
-        return FeatureSet(self.name, {"bits": bits}, settings_of(self))
+        bits, contrast = hashes_and_contrast(images, self.hash_size, self.highfreq_factor)
+        return FeatureSet(self.name, {"bits": bits, "contrast": contrast}, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Share of equal bits.
@@ -141,6 +168,13 @@ class ImageHash(Method):
         from icas.clusterimg.kernels import torch_tiles
 
         return np.asarray(self.shares(a, b)[torch_tiles.hamming(a.array, b.array, device)])
+
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """Images whose bits are decided by noise and rounding."""
+        contrast = features.arrays.get("contrast")  # codes of other programs have none
+        if contrast is None:
+            return super().plain(features)
+        return np.asarray(contrast < NOISE, np.bool_)
 
     def decode_size(self, size: Size | None = None) -> Size:
         side = self.hash_size * self.highfreq_factor

@@ -18,6 +18,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import NONE, Links, links_in
 from icas.clusterimg.kernels import Floats, Longs, Words
+from icas.clusterimg.kernels.letterbox import inside_bars
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods import jaccard
 from icas.clusterimg.methods.base import (
@@ -164,8 +165,8 @@ WINDOW = 3
 """Side of the window over which a corner gathers gradients (blockSize of cornerHarris)."""
 APERTURE = 3
 HARRIS_K = 0.04
-FAINTEST = 1e-14
-"""Least response of a corner; rounding alone makes some 1e-28 of a flat image."""
+FAINTEST = 1e-10
+"""Least response of a corner. Noise of one gray level makes some 1e-11, a dark photograph 1e-9."""
 APART = 3
 """A corner is the strongest pixel of a square of this side."""
 GRAY_SMOOTHING = 2.0
@@ -189,7 +190,8 @@ class MinHash(Method):
     the corner in each of four grids, with a brightness class. The grids are shifted by half a
     cell down, to the right, or both, so that corners half a cell apart share some cells. The
     brightness is one of five classes relative to the mean of the image. The set of an image without
-    corners is a digest of its pixels, so it is similar to identical images only.
+    corners is a digest of its pixels, so it is similar to identical images only. Letterbox bars are
+    left out.
 
     The similarity is the Jaccard similarity J of the two sets, intersection over union, computed
     from bitmaps. With `permutations`, or without `exact`, it is the share of equal components of
@@ -231,7 +233,7 @@ class MinHash(Method):
     )
 
     name: ClassVar[str] = "minhash"
-    features_version: ClassVar[int] = 1
+    features_version: ClassVar[int] = 2
     default_threshold: ClassVar[float] = 0.5
     tile: ClassVar[int] = 512
     links_tile: ClassVar[int] = 16384
@@ -262,7 +264,7 @@ class MinHash(Method):
         bitmaps (n, words) uint64, sizes (n,) int64, and digests (n,) uint64, 0 where an image has
         corners; or signatures (n, `permutations`) uint32.
         """
-        sets = [self.places(image) for image in images]
+        sets = [self.places(inside_bars(image)) for image in images]
         if self.by_sets:
             return FeatureSet(self.name, self._bitmaps(sets)._asdict(), settings_of(self))
         keys = permutation_keys(self.permutations or COMPONENTS, self.seed)

@@ -17,6 +17,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, links_in
 from icas.clusterimg.kernels import Bytes, Doubles, Floats, Ints, Longs
+from icas.clusterimg.kernels.letterbox import inside_bars
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.methods.base import Describe, Image, Method, digest, enlarged, settings_of
 from icas.clusterimg.methods.orb_matching import (
@@ -345,7 +346,7 @@ class Orb(Method):
     differ. The match belongs to the heaviest set of matches that agree with the rotation, scale and
     shift of one of them. The weight of a match is 1 up to 32 differing bits, then decreases.
     Images with the same pixels have similarity 1, even without features. An image without features
-    has similarity 0 with any other image.
+    has similarity 0 with any other image. Letterbox bars are left out.
 
     References: E. Rublee, V. Rabaud, K. Konolige, G. Bradski, ORB: an efficient alternative to
     SIFT or SURF, ICCV 2011; the features are OpenCV's. The vote for a common transform follows
@@ -378,7 +379,7 @@ class Orb(Method):
     )
 
     name: ClassVar[str] = "orb"
-    features_version: ClassVar[int] = 1
+    features_version: ClassVar[int] = 2
     only_compared: ClassVar[frozenset[str]] = frozenset({"match_bits"})
     default_threshold: ClassVar[float] = 0.15
     tile: ClassVar[int] = 64
@@ -403,7 +404,7 @@ class Orb(Method):
         """
         result: list[Features] = []
         digests: list[int] = []
-        for image in images:
+        for image in map(inside_bars, images):
             result.append(self._features(image))
             digests.append(digest(image))
         arrays = _packed(result, self.keypoints)._asdict()
@@ -421,6 +422,10 @@ class Orb(Method):
     def decode_size(self, size: Size | None = None) -> Size | int:
         size = size or self.size
         return enlarged(size, 4) if size else 4 * SIDE
+
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """Images without features."""
+        return np.asarray(features.arrays["counts"] == 0, np.bool_)
 
     def sketch(self, sample: FeatureSet, seed: int) -> Describe:
         return VisualWords.fitted(sample, seed)

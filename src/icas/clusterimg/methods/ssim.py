@@ -16,6 +16,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.kernels import Bytes, Floats, Longs
+from icas.clusterimg.kernels.letterbox import inside_bars
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.ssim import block_bounds as ssim_blocks, windows as ssim_windows
 from icas.clusterimg.kernels.ssim.windows import NONE, WINDOW, least_total, similarity_of
@@ -41,6 +42,8 @@ CELLS = 8
 """Cells a side in which a sketch takes the brightness and the slope of an image."""
 STEADY = (0.03 * 255) ** 2 / 2
 """Half of the constant C2 of SSIM: a variance below it counts as none."""
+PLAIN = 0.97
+"""Mean similarity of the windows of an image and of flat ones from which on it is plain."""
 DARK = 10.0
 """Gray levels added before the logarithm of a brightness, so that black ones count little."""
 
@@ -52,6 +55,8 @@ class Ssim(Method):
     Uniform 7x7 windows, data range 255, sample covariance, mean over all windows within the image.
     Gray is 0.299 R + 0.587 G + 0.114 B, as in OpenCV. Images of another size are converted to gray,
     resized and, if they became smaller, smoothed.
+
+    Letterbox bars are left out.
 
     Reference: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, Image quality assessment: from
     error visibility to structural similarity, IEEE Transactions on Image Processing 13, 2004.
@@ -69,7 +74,7 @@ class Ssim(Method):
     )
 
     name: ClassVar[str] = "ssim"
-    features_version: ClassVar[int] = 1
+    features_version: ClassVar[int] = 2
     default_threshold: ClassVar[float] = 0.62
     tile: ClassVar[int] = 128
     links_tile: ClassVar[int] = 512
@@ -83,7 +88,7 @@ class Ssim(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Gray images at the common size: gray, (n, height, width) uint8."""
         width, height = self.size
-        brought = [gray_at(image, self.size) for image in images]
+        brought = [gray_at(inside_bars(image), self.size) for image in images]
         gray = np.array(brought, np.uint8).reshape(len(brought), height, width)
         return FeatureSet(self.name, {"gray": gray}, settings_of(self))
 
@@ -121,6 +126,12 @@ class Ssim(Method):
 
         return torch_tiles.ssim(a.array, b.array, device)
 
+    def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
+        """Images that are as similar as `PLAIN` to themselves without any structure."""
+        shares = [2 * STEADY / (_variances(gray) + 2 * STEADY) for gray in features.array]
+        means = np.array([share.mean() for share in shares], np.float64)
+        return np.asarray(means >= PLAIN, np.bool_)
+
     def decode_size(self, size: Size | None = None) -> Size:
         return enlarged(size or self.size, 4)
 
@@ -154,10 +165,17 @@ def ssim_vectors(features: FeatureSet) -> Floats:
     return np.array(result, np.float32).reshape(len(result), 6 * CELLS**2)
 
 
+def _variances(gray: Bytes) -> Floats:
+    """Variance in the window around each pixel."""
+    pixels = gray.astype(np.float32)
+    means = cv2.blur(pixels, (WINDOW, WINDOW))
+    squares = cv2.blur(pixels * pixels, (WINDOW, WINDOW))
+    return np.asarray(np.maximum(squares - means * means, 0), np.float32)
+
+
 def _cells(gray: Bytes) -> Floats:
     pixels = gray.astype(np.float32)
-    means = cv2.blur(pixels, (7, 7))
-    variances = np.maximum(cv2.blur(pixels * pixels, (7, 7)) - means * means, 0)
+    variances = _variances(gray)
     area = cv2.INTER_AREA
     quarters = cv2.resize(pixels, (2 * CELLS, 2 * CELLS), interpolation=area)
     upper_left, upper_right, lower_left, lower_right = (

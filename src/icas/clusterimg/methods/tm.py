@@ -16,6 +16,7 @@ from icas.cli.options import Size, check_options, option, parse_size
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links, links_in
 from icas.clusterimg.kernels import Bytes, Floats
+from icas.clusterimg.kernels.letterbox import inside_bars
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.tm import norms_of, pair_similarities, sides_of, similarities
 from icas.clusterimg.methods.base import (
@@ -47,6 +48,7 @@ class TemplateMatching(Method):
     At the common size there is one position, so one value: the sum of squared differences divided
     by the root of the product of both sums of squares, at most 1. Identical images have similarity
     1, also black ones, where OpenCV divides by zero. Black and any other image have similarity 0.
+    Letterbox bars are left out.
 
     Reference: OpenCV's matchTemplate, method TM_SQDIFF_NORMED.
 
@@ -63,7 +65,7 @@ class TemplateMatching(Method):
     )
 
     name: ClassVar[str] = "tm"
-    features_version: ClassVar[int] = 1
+    features_version: ClassVar[int] = 2
     default_threshold: ClassVar[float] = 0.97
     tile: ClassVar[int] = 1024
     links_tile: ClassVar[int] = 1024
@@ -76,7 +78,7 @@ class TemplateMatching(Method):
     def extract(self, images: Iterable[Image]) -> FeatureSet:
         """Images at the common size: pixels, (n, height, width, 3) uint8 RGB."""
         width, height = self.size
-        brought = [resize(image, self.size) for image in images]
+        brought = [resize(inside_bars(image), self.size) for image in images]
         pixels = np.array(brought, np.uint8).reshape(len(brought), height, width, 3)
         return FeatureSet(self.name, {"pixels": pixels}, settings_of(self))
 

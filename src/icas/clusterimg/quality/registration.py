@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.kernels.letterbox import inside_bars
 from icas.clusterimg.methods.base import Image, Method, digest, settings_of
 from icas.clusterimg.methods.imagehash import ImageHash
 
@@ -57,7 +58,8 @@ class Registration(Method):
         bits: list[Any] = []
         digests: list[int] = []
         for image in images:
-            small.append(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+            inside = inside_bars(image)
+            small.append(cv2.resize(inside, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
             bits.append(ImageHash().extract([image]).array[0])
             digests.append(digest(image))
         arrays: dict[str, NDArray[Any]] = {

@@ -39,6 +39,8 @@ MAJORITY = 0.5
 """Least share of images with content by which plain ones are judged."""
 WEAK = 0.1
 """Expected share of wrong links above which the clusters are badly separated."""
+HELP = ("clusterimg label", "clusterimg ask")
+"""Commands that bring in what a person knows: names of images, answers."""
 TAIL = 0.01
 """Share of the most similar pairs between clusters to which their tail is fitted."""
 
@@ -74,9 +76,8 @@ def auto(sample: Sample, method: Method) -> ThresholdChoice:
     if len(sample) < FEW or choice.wrong_share <= WEAK:
         return choice
     others = [name for name in ("orb", "deep") if name not in method.name.split("+")]
-    options = [f"--method {name}" for name in others[:1]]
-    options.append("--threshold pick" if np.isnan(choice.wrong_share) else "clusterimg ask")
-    return replace(choice, reason=f"{choice.reason}; try {' or '.join(options)}")
+    options = [*(f"--method {name}" for name in others[:1]), *HELP]
+    return replace(choice, reason=f"{choice.reason}; try {', '.join(options[:-1])} or {options[-1]}")
 
 
 def choose_threshold(
