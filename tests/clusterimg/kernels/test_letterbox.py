@@ -31,7 +31,7 @@ def photo():
     return samples.coffee()[100:300, 100:400]
 
 
-@pytest.mark.parametrize("above, beside", [(40, 0), (0, 60), (30, 45)])
+@pytest.mark.parametrize(("above", "beside"), [(40, 0), (0, 60), (30, 45)])
 @pytest.mark.parametrize("color", [0, 128, 255])
 def test_bars_of_one_color_are_left_out(photo, above, beside, color):
     inside = inside_bars(boxed(photo, above, beside, color))

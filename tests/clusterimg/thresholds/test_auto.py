@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from icas.clusterimg.data.links import Links
 from icas.clusterimg.evaluation.scores import curve, evaluate, match_labels, read_labels
 from icas.clusterimg.features.inputs import features_of
 from icas.clusterimg.methods import make_method
+from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.auto import auto, choose, sample_of
 from icas.clusterimg.thresholds.sample import Sample
 
@@ -26,6 +29,19 @@ def points_sample(points, images=None):
     links = Links(a[order], b[order], similarities[a, b][order])
     features = FeatureSet("points", {"points": points})
     return Sample(features, len(points) if images is None else images, links)
+
+
+@dataclass(frozen=True)
+class Points(Method):
+    """Similarity that falls with the distance of points."""
+
+    name: str = "points"
+
+    def extract(self, images):
+        raise NotImplementedError
+
+    def similarity(self, a, b):
+        return np.exp(-np.linalg.norm(a.array[:, None] - b.array, axis=2)).astype(np.float32)
 
 
 def groups(seed, count=8, each=10, spread=0.05, width=10):
@@ -163,6 +179,65 @@ def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
     assert report.sample is not None
     model = icas.ImageClusterer(method="orb").fit(photos)
     assert model.threshold_ == report.threshold
+
+
+@dataclass(frozen=True)
+class Both(Method):
+    """Points in two spaces; the fused similarity is the mean."""
+
+    name = "both"
+    parts = (Points("first"), Points("second"))
+
+    def split(self, features):
+        return tuple(FeatureSet(name, {"x": features.arrays[name]}) for name in ("first", "second"))
+
+    def extract(self, images):
+        raise NotImplementedError
+
+    def similarity(self, a, b):
+        raise NotImplementedError
+
+    def fused(self, features, values):
+        return np.mean(values, axis=0, dtype=np.float32)
+
+
+def fused_sample(first, second):
+    return sample_of(Both(), FeatureSet("both", {"first": first, "second": second}))
+
+
+def test_a_fusion_finds_no_groups_where_its_parts_find_none():
+    rng = np.random.default_rng(2)
+    sample = fused_sample(rng.normal(0, 1, (60, 12)), rng.normal(0, 1, (60, 12)))
+    found = auto(sample, Both())
+    assert "no groups of similar images found" in found.reason
+    assert (sample.labels_at(found.threshold) == -1).all()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_fusion_follows_the_part_that_is_surest(seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(0, 1, (200, 6)), rng.normal(0, 1, (200, 12))
+    first = np.concatenate([first, first[:10] + rng.normal(0, 0.3, (10, 6))])
+    second = np.concatenate([second, second[:10] + rng.normal(0, 0.01, (10, 12))])
+    sample = fused_sample(first, second)
+    found = auto(sample, Both())
+    truth = np.concatenate([np.arange(200), np.arange(10)])
+    assert evaluate(sample.labels_at(found.threshold), truth).f1 >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("copied", [1, 3, 10])
+def test_few_copies_among_photographs_are_found_by_a_fusion(data, torch, copied):
+    rng = np.random.default_rng(copied)
+    paths = sorted((data / "strangers" / "images").iterdir())
+    images = [icas.read_image(paths[row]) for row in rng.permutation(len(paths))[:50]]
+    shrunk = [image[8:-4, 4:-12] for image in images[:copied]]
+    weights = data / "weights" / "mobilenet_v2_dequantized_fp16.pth"
+    model = icas.ImageClusterer(
+        method="deep+orb", threshold="auto", model="mobilenet_v2", weights=weights
+    )
+    labels = model.fit(images + shrunk).labels_
+    assert evaluate(labels, [*range(50), *range(copied)]).f1 >= 0.8
 
 
 @pytest.mark.slow

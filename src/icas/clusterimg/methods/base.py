@@ -172,6 +172,16 @@ class Method(ABC):
         """Raw features, given those of each of `parts`."""
         raise TypeError(f"method {self.name!r} has no parts")
 
+    def split(self, features: FeatureSet) -> tuple[FeatureSet, ...]:
+        """The features of each of `parts`."""
+        return ()
+
+    def fused(
+        self, features: FeatureSet, values: Sequence[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """`similarity` of `features` with themselves, given that of each of `parts`."""
+        raise TypeError(f"method {self.name!r} has no parts")
+
     def with_installed_weights(self) -> Method:
         """The same with an installed network, if it needs one and none is given."""
         return self

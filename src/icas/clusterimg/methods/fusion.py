@@ -25,6 +25,9 @@ ANCHORS = 512
 SCALE, CURVES = "scale", "curves"
 """Arrays of fitted features, beside those of the parts: `Scale.packed` and `curves`."""
 
+FITTED, MARK = "fitted", "/"
+"""Setting of fitted features: a fingerprint, followed by the one of each part."""
+
 Transform = Callable[[FeatureSet], FeatureSet]
 
 
@@ -133,10 +136,10 @@ class Fusion(Method):
     def fit(self, features: FeatureSet) -> Transform:
         """Scale and ranks fitted to raw `features` of a folder, or of a sample of it."""
         transforms = tuple(
-            part.fit(one) for part, one in zip(self.parts, self._split(features), strict=True)
+            part.fit(one) for part, one in zip(self.parts, self.split(features), strict=True)
         )
         rows = np.array(sampled(range(len(features)), ANCHORS, self.seed), np.int64)
-        anchors = _transformed(transforms, self._split(features[rows]))
+        anchors = _transformed(transforms, self.split(features[rows]))
         return FittedFusion(self, transforms, anchors, Scale.fit(self._values(anchors, anchors)))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
@@ -156,12 +159,16 @@ class Fusion(Method):
                 f"{self.name} features fitted to different images cannot be compared:"
                 " compute both in one call"
             )
-        values = self._values(self._split(a), self._split(b))
+        values = self._values(self.split(a), self.split(b))
         return Scale.unpacked(first).fused(values, a.arrays[CURVES], b.arrays[CURVES])
+
+    def fused(self, features: FeatureSet, values: Sequence[Floats]) -> Floats:
+        curves_of = features.arrays[CURVES]
+        return Scale.unpacked(features.arrays[SCALE][0]).fused(values, curves_of, curves_of)
 
     def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
         """Images that are plain for one of the parts."""
-        parts = zip(self.parts, self._split(features), strict=True)
+        parts = zip(self.parts, self.split(features), strict=True)
         found = [part.plain(one) for part, one in parts]
         return np.asarray(np.logical_or.reduce(found), np.bool_)
 
@@ -169,7 +176,7 @@ class Fusion(Method):
         """Sketches of the parts side by side: of those that agree with the first on angles."""
         described = [
             (number, part.sketch(one, seed))
-            for number, (part, one) in enumerate(zip(self.parts, self._split(sample), strict=True))
+            for number, (part, one) in enumerate(zip(self.parts, self.split(sample), strict=True))
             if part.sketch_by_angle == self.sketch_by_angle
         ]
         return Described(self, tuple((number, one) for number, one in described if one))
@@ -177,9 +184,9 @@ class Fusion(Method):
     def _values(self, a: Sequence[FeatureSet], b: Sequence[FeatureSet]) -> list[Floats]:
         return [part.similarity(*sides) for part, *sides in zip(self.parts, a, b, strict=True)]
 
-    def _split(self, features: FeatureSet) -> tuple[FeatureSet, ...]:
-        """The features of each part."""
+    def split(self, features: FeatureSet) -> tuple[FeatureSet, ...]:
         settings, result = features.settings, []
+        marks = settings[FITTED].split(MARK) if settings.get(FITTED) else []
         for number, part in enumerate(self.parts):
             before = f"{number}."
             arrays = {
@@ -188,6 +195,8 @@ class Fusion(Method):
                 if name.startswith(before)
             }
             own = {one.name: settings[one.name] for one in fields(part) if one.name in settings}
+            if marks and FITTED in own:
+                own[FITTED] = marks[1 + number]
             result.append(FeatureSet(part.name, arrays, own, features.files))
         return tuple(result)
 
@@ -204,7 +213,7 @@ class FittedFusion:
     def __call__(self, features: FeatureSet) -> FeatureSet:
         """`features` of the folder, with the scale and the ranks."""
         method = self.method
-        parts = _transformed(self.transforms, method._split(features))
+        parts = _transformed(self.transforms, method.split(features))
         arrays = {
             f"{number}.{name}": array
             for number, part in enumerate(parts)
@@ -214,9 +223,10 @@ class FittedFusion:
         packed = self.scale.packed()
         arrays[SCALE] = np.tile(packed, (len(features), 1))
         state = hashlib.blake2b(packed.tobytes(), digest_size=8)
-        for part in parts:
-            state.update(str(part.settings.get("fitted", "")).encode())
-        settings = {**features.settings, "fitted": state.hexdigest()}
+        marks = [str(part.settings.get(FITTED, "")) for part in parts]
+        for mark in marks:
+            state.update(mark.encode())
+        settings = {**features.settings, FITTED: MARK.join([state.hexdigest(), *marks])}
         return replace(features, arrays=arrays, settings=settings)
 
     def _curves(self, parts: Sequence[FeatureSet], count: int) -> Floats:
@@ -237,7 +247,7 @@ class Described:
     parts: tuple[tuple[int, Describe], ...]
 
     def __call__(self, features: FeatureSet) -> Floats:
-        split = self.method._split(features)
+        split = self.method.split(features)
         return np.concatenate([describe(split[number]) for number, describe in self.parts], axis=1)
 
 

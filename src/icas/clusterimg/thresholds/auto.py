@@ -9,7 +9,7 @@ import numpy as np
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled
-from icas.clusterimg.graph.forest import Merges
+from icas.clusterimg.graph.forest import Labels, Merges, labels_at
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.thresholds.evidence import FEW, Evidence, Floats
 from icas.clusterimg.thresholds.sample import Sample
@@ -35,6 +35,8 @@ Among many unrelated images, chance finds some pairs that are nearly as similar 
 """
 RESOLUTION = 0.01
 """Least expected share of wrong links: smaller ones cannot be estimated."""
+SURER = 2.0
+"""Times that a part expects fewer wrong links than a fusion from which on it is far surer."""
 MAJORITY = 0.5
 """Least share of images with content by which plain ones are judged."""
 WEAK = 0.1
@@ -65,10 +67,10 @@ def auto(sample: Sample, method: Method) -> ThresholdChoice:
 
     A few plain images do not make groups: the images with content need groups at it, too.
     """
-    choice = choose(sample, method.default_threshold)
+    choice = _chosen(sample, method)
     varied = ~method.plain(sample.features)
     if MAJORITY * len(sample) <= varied.sum() < len(sample) and varied.sum() >= FEW:
-        without = choose(sample.of_rows(np.flatnonzero(varied)), method.default_threshold)
+        without = _chosen(sample.of_rows(np.flatnonzero(varied)), method)
         if np.isnan(without.wrong_share):
             choice = replace(without, threshold=max(choice.threshold, _above_all(sample)))
         elif without.threshold > choice.threshold:
@@ -77,7 +79,53 @@ def auto(sample: Sample, method: Method) -> ThresholdChoice:
         return choice
     others = [name for name in ("orb", "deep") if name not in method.name.split("+")]
     options = [*(f"--method {name}" for name in others[:1]), *HELP]
-    return replace(choice, reason=f"{choice.reason}; try {', '.join(options[:-1])} or {options[-1]}")
+    return replace(
+        choice, reason=f"{choice.reason}; try {', '.join(options[:-1])} or {options[-1]}"
+    )
+
+
+def _chosen(sample: Sample, method: Method) -> ThresholdChoice:
+    """The threshold by the similarities of the method, and of its parts if it has any.
+
+    The fused similarities of unrelated images look more like groups than those of each part. So
+    where no part finds groups, or one finds weak ones only, there are none. If one part is far
+    surer than the others and the fused similarities, its clusters are taken: the threshold is the
+    one at which the fused similarities give most of them.
+    """
+    choice = choose(sample, method.default_threshold)
+    if not sample.parts or len(sample) < FEW:
+        return choice
+    each = zip(sample.parts, method.parts, strict=True)
+    parts = [choose(part, one.default_threshold) for part, one in each]
+    wrong = [one.wrong_share for one in parts if not np.isnan(one.wrong_share)]
+    if not wrong or (len(wrong) < len(parts) and min(wrong) > WEAK):
+        return _no_groups(sample)
+    agreed = len(wrong) == len(parts) and max(wrong) <= SURER * min(wrong)
+    if choice.wrong_share <= (1 if agreed else max(RESOLUTION, SURER * min(wrong))):
+        return choice
+    surest = next(number for number, one in enumerate(parts) if one.wrong_share == min(wrong))
+    labels = sample.parts[surest].labels_at(parts[surest].threshold)
+    merges = Merges.of(sample.forest)
+    return _found(sample, merges, _nearest_step(sample, merges, labels), min(wrong))
+
+
+def _nearest_step(sample: Sample, merges: Merges, labels: Labels) -> int:
+    """The merge after which the clusters have most pairs in common with `labels` (F1)."""
+    steps = np.flatnonzero(merges.distinct)
+    clustered, wanted = labels >= 0, _pairs(labels[labels >= 0])
+    scores = []
+    for step in steps:
+        found = labels_at(sample.forest, merges.similarity[step])
+        both = clustered & (found >= 0)
+        common = _pairs(labels[both] * (len(labels) + 1) + found[both])
+        scores.append(2 * common / (wanted + _pairs(found[found >= 0])))
+    return int(steps[int(np.argmax(scores))])
+
+
+def _pairs(groups: Labels) -> int:
+    """Pairs of equal entries."""
+    sizes = np.unique(groups, return_counts=True)[1]
+    return int((sizes * (sizes - 1) // 2).sum())
 
 
 def choose_threshold(
@@ -135,12 +183,21 @@ def choose(sample: Sample, default: float) -> ThresholdChoice:
     evidence = Evidence.of(sample, merges, default)
     best = best_step(evidence, RIGHT, GOOD)
     if best is None:
-        return ThresholdChoice(_above_all(sample), "auto: no groups of similar images found")
+        return _no_groups(sample)
     wrong = max(RESOLUTION, float(1 - share_of_right(evidence, RIGHT)[best]) ** 2)
+    return _found(sample, merges, int(evidence.steps[best]), wrong)
+
+
+def _no_groups(sample: Sample) -> ThresholdChoice:
+    return ThresholdChoice(_above_all(sample), "auto: no groups of similar images found")
+
+
+def _found(sample: Sample, merges: Merges, step: int, wrong: float) -> ThresholdChoice:
+    """The choice of a merge with the expected share of wrong links."""
     words = "best" if wrong <= WEAK else "weak"
     share = "1 % or less" if wrong <= RESOLUTION else f"{100 * wrong:.0f} %"
     return ThresholdChoice(
-        _threshold(sample, merges, int(evidence.steps[best])),
+        _threshold(sample, merges, step),
         f"auto: {words} cluster separation; expected wrong links: {share}",
         wrong,
     )

@@ -116,9 +116,7 @@ class _Neighborhoods:
 
     @classmethod
     def of(cls, sample: Sample) -> _Neighborhoods:
-        count, links = len(sample), sample.links
-        values = np.full((count, count), -np.inf, np.float32)
-        values[links.a, links.b] = values[links.b, links.a] = links.similarity
+        count, values = len(sample), sample.matrix(-np.inf)
         blur = max(1e-4, BLUR * float(1 - np.median(sample.similarities)))
         distances = np.log(1 - values + np.float32(blur))
         middle, eighth = max(2, count // 2), max(1, count // 8)

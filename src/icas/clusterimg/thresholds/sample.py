@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.data.links import Links, join_links, links_in
 from icas.clusterimg.graph.forest import Forest, Labels, labels_at, spanning_forest
 from icas.clusterimg.linking.tiles import links_within
 from icas.clusterimg.methods.base import Method
@@ -41,20 +41,29 @@ class Sample:
         In the whole folder, at least n.
     links : Links
         All n (n - 1) / 2 pairs, the most similar first.
+    parts : tuple of Sample
+        The same images, compared by each part of a method that has parts.
     """
 
     features: FeatureSet
     images: int
     links: Links
+    parts: tuple[Sample, ...] = ()
 
     @classmethod
     def of(
         cls, method: Method, features: FeatureSet, images: int, workers: Workers = ALONE
     ) -> Sample:
         """Compare all pairs of `features`, which were drawn from a folder of `images`."""
-        pairs = join_links(links_within(method, features, -np.inf, workers))
+        each = zip(method.parts, method.split(features), strict=True)
+        parts = tuple(cls.of(part, one, images, workers) for part, one in each)
+        if parts:
+            values = method.fused(features, [part.matrix() for part in parts])
+            pairs = links_in(values, -np.inf, triangle=True)
+        else:
+            pairs = join_links(links_within(method, features, -np.inf, workers))
         links = pairs.select(np.argsort(-pairs.similarity, kind="stable"))
-        return cls(features, max(images, len(features)), links)
+        return cls(features, max(images, len(features)), links, parts)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -67,7 +76,16 @@ class Sample:
         kept = (a >= 0) & (b >= 0)
         links = Links(a[kept], b[kept], self.links.similarity[kept])
         images = max(len(rows), round(self.images * len(rows) / max(1, len(self))))
-        return Sample(self.features[rows], images, links)
+        parts = tuple(part.of_rows(rows) for part in self.parts)
+        return Sample(self.features[rows], images, links, parts)
+
+    def matrix(self, diagonal: float = 1) -> NDArray[np.float32]:
+        """(n, n) similarities."""
+        values = np.full((len(self), len(self)), diagonal, np.float32)
+        values[self.links.a, self.links.b] = values[self.links.b, self.links.a] = (
+            self.links.similarity
+        )
+        return values
 
     def is_all_of(self, features: FeatureSet) -> bool:
         """Whether the sample consists of the very files of `features`."""
