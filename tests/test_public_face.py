@@ -297,6 +297,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     ),
     "add": lambda: icas.add("no such folder", "new"),
     "ask": lambda: icas.ask("no such folder"),
+    "review": lambda: icas.review("no such folder"),
     "audit": lambda: icas.audit("no such folder"),
     "MergeTree.table": lambda: icas.merge_tree(RGB, ONE).table(0),
     "PaintDocument": lambda: icas.PaintDocument(RGB, ONE[1:]),

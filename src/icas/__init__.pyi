@@ -13,6 +13,7 @@ from .clusterimg.api.functions import (
 )
 from .clusterimg.api.label import LabelReport as LabelReport, label as label
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
+from .clusterimg.api.review import ReviewServer as ReviewServer, review as review
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
 from .clusterimg.editing.add import add as add
 from .clusterimg.editing.constraints import (

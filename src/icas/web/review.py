@@ -22,10 +22,10 @@ from icas.common.errors import UsageError
 from icas.web.server import LocalServer
 from icas.web.tabs import Tabs
 
-HEARTBEAT = 10.0
-"""Seconds between two signs of life of an event stream."""
 POLL = 1.0
 """Seconds after which a read-only server looks for commands of the other one."""
+QUIET = 10
+"""Such rounds between two signs of life of an event stream."""
 MOST_NAMED = 500
 """Images that the naming order gives at once."""
 _DAY = {"cache-control": "private, max-age=86400"}
@@ -140,9 +140,7 @@ class ReviewRoutes:
 
     async def get_events(self, request: Request) -> Response:
         tab = request.query_params.get("tab")
-        return StreamingResponse(
-            self._events(tab), media_type="text/event-stream", headers={"cache-control": "no-store"}
-        )
+        return StreamingResponse(self._events(tab), media_type="text/event-stream")
 
     async def _events(self, tab: str | None) -> AsyncIterator[str]:
         """The revision now and after every change."""
@@ -153,15 +151,17 @@ class ReviewRoutes:
 
         stop = self.session.on_change(listen)
         self.tabs.opened(tab)
-        wait = POLL if self.session.read_only else HEARTBEAT
+        rounds = 0
         try:
             yield _event(self.session.rev)
             while True:
                 try:
-                    yield _event(await asyncio.wait_for(queue.get(), wait))
+                    yield _event(await asyncio.wait_for(queue.get(), POLL))
                 except asyncio.TimeoutError:
                     await run_in_threadpool(self.session.refresh)
-                    yield ": alive\n\n"
+                    rounds += 1
+                    if rounds % QUIET == 0:
+                        yield ": alive\n\n"
         finally:
             stop()
             if self.tabs.closed(tab):

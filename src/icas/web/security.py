@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,10 +28,6 @@ _POLICY = {
     "form-action": "'none'",
 }
 _NOTEBOOKS = " ".join(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in LOOPBACK)
-
-
-class TooLargeError(Exception):
-    """The body of a request is longer than `MOST_BYTES`."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +82,7 @@ class Security:
         if response is not None:
             await response(scope, receive, sending)
             return
-        try:
-            await self.app(scope, _limited(receive), sending)
-        except TooLargeError:
-            await _error(413, "the request is too large")(scope, receive, sending)
+        await self.app(scope, _limited(receive), sending)
 
     def _with_headers(self, send: Send) -> Send:
         async def sending(message: Message) -> None:
@@ -167,7 +161,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MOST_BYTES:
-            raise TooLargeError
+            raise HTTPException(413, "the request is too large")
         return message
 
     return receiving

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from getpass import getuser
@@ -64,8 +64,6 @@ class LocalServer:
         0: any free one.
     embedded : bool
         Whether a notebook on this machine may show the page in a frame.
-    on_stop : callable, optional
-        Called when the server is about to stop, in its event loop.
     """
 
     def __init__(
@@ -76,7 +74,6 @@ class LocalServer:
         host: str = "127.0.0.1",
         port: int = 0,
         embedded: bool = False,
-        on_stop: Callable[[], None] | None = None,
     ) -> None:
         self._socket = _bind(host, port)
         access = Access(self._socket.getsockname()[1], host, embedded=embedded)
@@ -93,7 +90,6 @@ class LocalServer:
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
-        self._on_stop = on_stop
         self._thread: threading.Thread | None = None
 
     @property
@@ -111,6 +107,7 @@ class LocalServer:
 
     def start(self) -> None:
         """Serve in a thread of its own."""
+        self._socket.listen()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 

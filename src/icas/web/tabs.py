@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from starlette.exceptions import HTTPException
@@ -22,14 +23,20 @@ class Tabs:
         self.grace = grace
         self._writer: str | None = None
         self._streams: Counter[str] = Counter()
+        self._seen = 0.0
 
     def may_write(self, tab: str | None) -> bool:
         """Whether a tab may write; the first one that asks may."""
         if tab is None:
             return True
-        if self._writer is None:
+        now = time.monotonic()
+        gone = not self._streams[self._writer or ""] and now - self._seen > self.grace
+        if self._writer is None or gone:
             self._writer = tab[:LONGEST]
-        return self._writer == tab[:LONGEST]
+        if self._writer == tab[:LONGEST]:
+            self._seen = now
+            return True
+        return False
 
     def check(self, tab: str | None) -> None:
         """Refuse a tab that may not write."""
@@ -38,7 +45,7 @@ class Tabs:
 
     def take(self, tab: str | None) -> None:
         """Make `tab` the one that may write."""
-        self._writer = None if tab is None else tab[:LONGEST]
+        self._writer, self._seen = None if tab is None else tab[:LONGEST], time.monotonic()
 
     def opened(self, tab: str | None) -> None:
         """A tab has opened an event stream."""

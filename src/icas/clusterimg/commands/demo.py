@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,9 @@ def _parser() -> CommandParser:
 
 def _demo(given: dict[str, Any]) -> int:
     console, _ = take_console(given)
-    run_demo(given.get("dst") or free_folder(), given.get("method", DEFAULT_METHOD), console)
+    folder = given.get("dst") or free_folder()
+    run_demo(folder, given.get("method", DEFAULT_METHOD), console)
+    console.line(f"review it in the browser: clusterimg review {quote(str(folder / 'sorted'))}")
     return 0
 
 
