@@ -16,6 +16,7 @@
  * @typedef {object} Move
  * @property {"step"} type
  * @property {number} value
+ * @property {number} turn sent back: the answer to an earlier choice does not count
  * @property {number} steps
  *
  * @typedef {[a: number, b: number, similarity: number, sizeA: number, sizeB: number]} Pair
@@ -222,7 +223,7 @@ if (typeof window === "undefined" && typeof postMessage === "function") {
     } else if (message.type === "at" && forest) {
       send({ type: "at", ticket: message.ticket, value: message.value, ...forest.view(before, message.value) });
     } else if (message.type === "step" && forest) {
-      send({ type: "step", value: forest.step(message.value, message.steps, floor) });
+      send({ type: "step", turn: message.turn, value: forest.step(message.value, message.steps, floor) });
     }
   });
 }

@@ -254,6 +254,7 @@ export function toastError(error) {
  * @param {(value: string) => void} options.pick
  * @param {() => void} [options.cancel]
  * @param {boolean} [options.up] list above the field
+ * @param {boolean} [options.late] no list before something is typed
  * @returns {Completion}
  */
 export function completion(options) {
@@ -305,7 +306,8 @@ export function completion(options) {
         ),
       ),
     );
-    const visible = matches.length > 0 && document.activeElement === input;
+    const wanted = typed !== "" || !options.late;
+    const visible = wanted && matches.length > 0 && document.activeElement === input;
     list.hidden = !visible;
     input.setAttribute("aria-expanded", String(visible));
     if (at >= 0) input.setAttribute("aria-activedescendant", `${id}-${at}`);

@@ -92,7 +92,7 @@ export const exporting = {
   mount(root, context) {
     const { store, keys, signal, say } = context;
     const body = h("div", { class: "export-body" });
-    root.append(h("header", { class: "screen-head task-head" }, h("h1", {}, "Export"), h("span", { class: "quiet-text" }, "A data set of the labelled images. A cluster is never in two splits.")), body);
+    root.append(h("header", { class: "screen-head task-head" }, h("h1", {}, "Export"), h("span", { class: "quiet-text head-note" }, "A data set of the labelled images. A cluster is never in two splits.")), body);
     const parts = store.state.run.dst.replace(/[\\/]+$/, "").split(/[\\/]/);
     const result = parts.pop() || "result";
     const folder = parts.join("/");

@@ -1,8 +1,7 @@
 /** History: every command; jump back to any of them. */
 
 import { empty } from "../tasks.js";
-import { button, h, icon, plural, toast, toastError } from "../ui.js";
-import { openApply } from "./apply.js";
+import { h, icon, plural, toast, toastError } from "../ui.js";
 
 /**
  * @typedef {object} Entry
@@ -48,8 +47,6 @@ export const historyScreen = {
         { class: "screen-head task-head" },
         h("h1", {}, "History"),
         facts,
-        h("span", { class: "grow" }),
-        button({ label: "Apply…", icon: "check", primary: true, edits: true, run: () => void openApply(store) }),
       ),
       h("div", { class: "scroller task-scroll" }, list),
     );

@@ -13,6 +13,8 @@ import { button, completion, count, h, kbd, plural, toast, toastError } from "..
  */
 
 const SHOWN = 60;
+/** Confidence from which Enter takes the proposed class. */
+const LIKELY = 0.5;
 
 /** @type {import("../types.js").Screen} */
 export const nameScreen = {
@@ -46,6 +48,7 @@ export const nameScreen = {
       items: () => store.classNames,
       pick: (name) => void give(name, true),
       up: true,
+      late: true,
     });
     const chips = h("div", { class: "name-keys" });
     const effect = h("p", { class: "quiet-text name-effect" });
@@ -73,6 +76,11 @@ export const nameScreen = {
     body.append(waiting("Comparing the images…"));
 
     const cluster = () => store.clusterOf(current);
+    /** The class that Enter takes. */
+    const guessed = () => {
+      const guess = proposed.get(current);
+      return guess && guess[1] >= LIKELY ? guess : null;
+    };
     /** Whether Enter names the whole cluster: it has no name and no doubt. */
     const whole = () => {
       const one = cluster();
@@ -103,7 +111,7 @@ export const nameScreen = {
       if (!stage.isConnected) body.replaceChildren(stage, side);
       large.show(image);
       large.note.replaceChildren(homeChip(store, image));
-      const guess = proposed.get(image);
+      const guess = guessed();
       proposal.replaceChildren();
       if (guess) {
         proposal.append(
@@ -136,32 +144,6 @@ export const nameScreen = {
         );
         return;
       }
-      const named = new Map(store.state.classes.map((one) => [one.name, one.count]));
-      /** @type {Map<string, number>} */
-      const more = new Map();
-      for (const [name] of proposed.values()) more.set(name, (more.get(name) ?? 0) + 1);
-      const rows = [...new Set([...store.classNames, ...more.keys()])].map((name) => ({
-        name,
-        own: named.get(name) ?? 0,
-        more: more.get(name) ?? 0,
-      }));
-      const most = Math.max(1, ...rows.map((row) => row.own + row.more));
-      classes.replaceChildren(
-        ...rows.map((row) =>
-          h(
-            "li",
-            { class: "class-row" },
-            h("span", { class: "class-name", title: row.name }, row.name),
-            h(
-              "span",
-              { class: "class-bar", "aria-hidden": "true" },
-              h("span", { class: "own", style: { width: `${(100 * row.own) / most}%` } }),
-              h("span", { class: "more", style: { width: `${(100 * row.more) / most}%` } }),
-            ),
-            h("span", { class: "class-count" }, count(row.own), h("span", { class: "quiet-text" }, row.more ? ` + ${count(row.more)}` : "")),
-          ),
-        ),
-      );
       drawSure();
       grid.replaceChildren(
         ...naming.unsure.slice(0, SHOWN).map((image) => {
@@ -204,6 +186,34 @@ export const nameScreen = {
     };
 
     const drawSure = () => {
+      const named = new Map(store.state.classes.map((one) => [one.name, one.count]));
+      /** @type {Map<string, number>} */
+      const more = new Map();
+      for (const [name, confidence] of proposed.values()) {
+        if (confidence >= least) more.set(name, (more.get(name) ?? 0) + 1);
+      }
+      const rows = [...new Set([...store.classNames, ...more.keys()])].map((name) => ({
+        name,
+        own: named.get(name) ?? 0,
+        more: more.get(name) ?? 0,
+      }));
+      const most = Math.max(1, ...rows.map((row) => row.own + row.more));
+      classes.replaceChildren(
+        ...rows.map((row) =>
+          h(
+            "li",
+            { class: "class-row" },
+            h("span", { class: "class-name", title: row.name }, row.name),
+            h(
+              "span",
+              { class: "class-bar", "aria-hidden": "true" },
+              h("span", { class: "own", style: { width: `${(100 * row.own) / most}%` } }),
+              h("span", { class: "more", style: { width: `${(100 * row.more) / most}%` } }),
+            ),
+            h("span", { class: "class-count" }, count(row.own), h("span", { class: "quiet-text" }, row.more ? ` + ${count(row.more)}` : "")),
+          ),
+        ),
+      );
       const total = proposed.size;
       let sure = 0;
       for (const [, confidence] of proposed.values()) if (confidence >= least) sure += 1;
@@ -311,7 +321,7 @@ export const nameScreen = {
           void give(typed, false);
         } else if (typed || event.isComposing) return;
         else if (/^[1-9]$/.test(key) && store.classNames[Number(key) - 1]) void give(store.classNames[Number(key) - 1], true);
-        else if (key === "Enter" && proposed.has(current)) void give(proposed.get(current)?.[0] ?? "", !(event.ctrlKey || event.metaKey));
+        else if (key === "Enter" && guessed()) void give(guessed()?.[0] ?? "", !(event.ctrlKey || event.metaKey));
         else if (key === "ArrowRight") skip();
         else if (key === "ArrowLeft") previous();
         else if ((event.ctrlKey || event.metaKey) && key === "z") void store.undo().catch(toastError);
@@ -338,7 +348,7 @@ export const nameScreen = {
           text: "take the class that is proposed, or type one",
           edits: true,
           run: () => {
-            const guess = proposed.get(current);
+            const guess = guessed();
             if (guess) void give(guess[0], true);
             else field.input.focus();
           },

@@ -26,6 +26,18 @@ const HELP = {
   grayscale: "gray, while most images are in color",
 };
 
+/** @type {Record<string, (value: string) => string>} what the number is */
+const VALUES = {
+  blurred: (value) => `blur ${value}`,
+  dark: (value) => `brightest ${value} of 255`,
+  bright: (value) => `${value} clipped`,
+  low_contrast: (value) => `gray range ${value}`,
+  low_information: (value) => `${value} bits`,
+};
+
+/** @param {Row} row */
+const measured = (row) => VALUES[row.issue]?.(row.value) ?? row.value;
+
 /** @param {string} name */
 const words = (name) => name.replace("_", " ");
 
@@ -154,9 +166,9 @@ export const quality = {
           cells.image(img, store.thumb(image, 256));
           const first = rows[0];
           issue.textContent = rows.map((row) => words(row.issue)).join(", ");
-          value.textContent = first.value;
+          value.textContent = measured(first);
           node.title = store.file(image);
-          node.setAttribute("aria-label", `${store.file(image)}: ${issue.textContent} ${first.value}`);
+          node.setAttribute("aria-label", `${store.file(image)}: ${issue.textContent}, ${measured(first)}`);
           node.setAttribute("aria-selected", String(picked.has(image)));
           node.classList.toggle("picked", picked.has(image));
         },
@@ -292,7 +304,9 @@ export const quality = {
       let groups = [];
       const keeps = (/** @type {number[]} */ group) => {
         const one = kept.get(group[0]);
-        return one !== undefined && group.includes(one) ? one : group[0];
+        if (one !== undefined && group.includes(one)) return one;
+        // copies often have the longer name
+        return group.reduce((best, image) => (store.file(image).length < store.file(best).length ? image : best));
       };
       const others = (/** @type {number[]} */ group) => group.filter((image) => image !== keeps(group));
       const draw = () => {

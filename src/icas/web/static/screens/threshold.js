@@ -43,6 +43,7 @@ export const threshold = {
     /** @type {Float32Array} */
     let curve = new Float32Array();
     let ticket = 0;
+    let turn = 0;
     let frame = 0;
     let waits = false;
     let fixedClusters = 0;
@@ -51,7 +52,7 @@ export const threshold = {
     let plotted = "clusters";
 
     root.append(
-      h("header", { class: "screen-head task-head" }, h("h1", {}, "Threshold"), h("span", { class: "quiet-text" }, "Images with a similarity at or above it are linked.")),
+      h("header", { class: "screen-head task-head" }, h("h1", {}, "Threshold"), h("span", { class: "quiet-text head-note" }, "Images with a similarity at or above it are linked.")),
     );
     const body = h("div", { class: "threshold-body task-scroll scroller" }, waiting("Loading the spanning forest…"));
     root.append(body);
@@ -178,8 +179,9 @@ export const threshold = {
       const style = getComputedStyle(root);
       const ink = (/** @type {string} */ name) => style.getPropertyValue(name);
       const at = plotted === "clusters" ? 1 : 2;
+      const base = plotted === "clusters" ? fixedClusters : fixedImages;
       let most = 1;
-      for (let i = at; i < curve.length; i += 3) most = Math.max(most, curve[i]);
+      for (let i = at; i < curve.length; i += 3) most = Math.max(most, base + curve[i]);
       const inner = { width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom };
       const x = (/** @type {number} */ t) => PAD.left + (inner.width * (t - low)) / (1 - low || 1);
       const y = (/** @type {number} */ n) => PAD.top + inner.height * (1 - n / most);
@@ -208,14 +210,14 @@ export const threshold = {
       }
       pen.beginPath();
       pen.moveTo(x(curve[0]), y(0));
-      for (let i = 0; i < curve.length; i += 3) pen.lineTo(x(curve[i]), y(curve[i + at]));
+      for (let i = 0; i < curve.length; i += 3) pen.lineTo(x(curve[i]), y(base + curve[i + at]));
       pen.lineTo(x(1), y(0));
       pen.globalAlpha = 0.14;
       pen.fillStyle = ink("--accent");
       pen.fill();
       pen.globalAlpha = 1;
       pen.beginPath();
-      for (let i = 0; i < curve.length; i += 3) pen.lineTo(x(curve[i]), y(curve[i + at]));
+      for (let i = 0; i < curve.length; i += 3) pen.lineTo(x(curve[i]), y(base + curve[i + at]));
       pen.strokeStyle = ink("--accent");
       pen.lineWidth = 2;
       pen.lineJoin = "round";
@@ -232,7 +234,7 @@ export const threshold = {
       };
       line(Math.max(low, store.state.threshold), ink("--quiet"), [4, 4]);
       line(value, ink("--ink"), []);
-      const current = view ? (plotted === "clusters" ? view.clusters : view.clustered) : 0;
+      const current = base + (view ? (plotted === "clusters" ? view.clusters : view.clustered) : 0);
       pen.beginPath();
       pen.arc(x(value), y(current), 5, 0, 7);
       pen.fillStyle = ink("--ink");
@@ -248,6 +250,7 @@ export const threshold = {
 
     /** @param {number} next */
     const choose = (next) => {
+      turn += 1;
       value = Math.min(1, Math.max(low, next));
       slider.value = String(Math.round((STEPS * (value - low)) / (1 - low || 1)));
       number.value = value.toFixed(3);
@@ -302,7 +305,9 @@ export const threshold = {
           }
           if (!canvas.isConnected) body.replaceChildren(...layout());
           choose(value);
-        } else if (message.type === "step") choose(message.value);
+        } else if (message.type === "step") {
+          if (message.turn === turn) choose(message.value);
+        }
         else if (message.type === "at" && message.ticket === ticket) {
           waits = false;
           view = message;
@@ -365,7 +370,7 @@ export const threshold = {
     signal.addEventListener("abort", () => theme.disconnect());
 
     /** @param {number} steps */
-    const step = (steps) => worker?.postMessage({ type: "step", value, steps });
+    const step = (steps) => worker?.postMessage({ type: "step", value, steps, turn });
     const right = ["ArrowRight", "l"];
     const left = ["ArrowLeft", "h"];
     keys.bind("Threshold", [
