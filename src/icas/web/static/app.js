@@ -144,6 +144,7 @@ const bar = h("span", { class: "progress-fill" });
 const progress = h("div", { class: "progress" }, h("span", { class: "progress-text" }), h("span", { class: "progress-bar" }, bar));
 const takeOver = button({ label: "Edit here", quiet: true, run: () => void store.take().catch(toastError) });
 takeOver.title = "Edit in this tab; the other one becomes read only";
+const saving = h("span", { class: "saving" }, "Saving…");
 const lock = h("span", { class: "lock", hidden: true, role: "status" }, "Read only", takeOver);
 
 function drawHeader() {
@@ -174,7 +175,7 @@ function drawHeader() {
 function buildHeader() {
   const brand = h("a", { class: "brand", href: "#/clusters" }, h("img", { src: "static/icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, "icas"));
   const help = button({ label: "Keys", icon: "help", key: "?", bare: true, quiet: true, run: () => void keys.help() });
-  top_.append(brand, title, lock, progress, apply, h("div", { class: "tools" }, undo, redo, themeButton, help));
+  top_.append(brand, title, saving, lock, progress, apply, h("div", { class: "tools" }, undo, redo, themeButton, help));
   for (const screen of SCREENS) {
     if (screen.hidden) continue;
     rail.append(
@@ -231,6 +232,10 @@ keys.setPlaces(
 
 buildHeader();
 store.on("connection", drawConnection);
+store.on("busy", (waiting) => {
+  if (waiting) document.body.dataset.waiting = waiting;
+  else delete document.body.dataset.waiting;
+});
 store.on("change", (changed) => {
   drawHeader();
   if (changed === null && !shown) void route();

@@ -144,11 +144,14 @@ export class VirtualGrid {
   #layout() {
     const { gap = 0, pad = 0, width } = this.options;
     const room = this.scroller.clientWidth - 2 * pad;
-    if (room <= 0) return;
+    this.#rows = [];
+    if (room <= 0) {
+      this.refresh(); // hidden: no cells until it has a size
+      return;
+    }
     this.#columns = width ? Math.max(1, Math.floor((room + gap) / (width + gap))) : 1;
     this.#cellWidth = Math.floor((room - gap * (this.#columns - 1)) / this.#columns);
     this.#cellHeight = this.options.square ? this.#cellWidth + this.options.height : this.options.height;
-    this.#rows = [];
     let top = pad;
     let index = 0;
     this.#sections.forEach((section, number) => {

@@ -172,7 +172,8 @@ export class Store extends EventTarget {
     events.addEventListener("state", (event) => {
       const rev = Number(JSON.parse(event.data).rev);
       this.#latest = Math.max(this.#latest, rev);
-      if (this.waiting > 0 || !this.loaded || this.#own.delete(rev)) return;
+      const own = this.#own.delete(rev);
+      if (own || this.waiting > 0 || !this.loaded) return;
       // also where the revision is the same: another tab may write now
       void this.refresh().catch(() => undefined);
     });
@@ -302,8 +303,7 @@ export class Store extends EventTarget {
     for (let attempt = 0; ; attempt++) {
       try {
         const answer = await this.#persist(() => this.post(path, { rev: this.rev, id, ...body }));
-        this.#own.add(answer.rev);
-        if (this.#own.size > 50) this.#own.clear();
+        if (this.#latest < answer.rev) this.#own.add(answer.rev); // its event is still to come
         if (answer.delta) this.#apply(answer.delta);
         else if (answer.rev > this.rev) await this.refresh();
         return answer;

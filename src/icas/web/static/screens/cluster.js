@@ -286,14 +286,14 @@ function build(root, context) {
     before.hidden = after.hidden = where.hidden = typeof place !== "number";
     root.classList.toggle("loose", !one);
 
+    scroller.hidden = images.length === 0;
+    empty.hidden = images.length > 0;
     if (bridge) {
       grid.setSections([
         { count: bridge.left.length, head: 40 },
         { count: bridge.right.length, head: innerWidth < 640 ? 128 : 84 },
       ]);
     } else grid.setCount(images.length);
-    scroller.hidden = images.length === 0;
-    empty.hidden = images.length > 0;
     if (!images.length) {
       const words =
         place === "outliers"

@@ -227,10 +227,10 @@ export const clusters = {
     }
 
     function drawRows() {
-      rows.setCount(order.ids.length);
       const none = order.ids.length === 0;
       scroller.hidden = none;
       empty.hidden = !none;
+      rows.setCount(order.ids.length);
       if (none) {
         const filtered = view.filter !== "all" || view.search;
         empty.replaceChildren(
