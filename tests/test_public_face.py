@@ -291,6 +291,9 @@ WRONG: dict[str, Callable[[], Any]] = {
     "AskSession.apply": lambda: icas.ask("no such folder").apply(),
     "FeatureSet": lambda: icas.FeatureSet("tm", {"a": GRAY, "b": GRAY[1:]}),
     "FeatureSet.from_bits": lambda: icas.FeatureSet.from_bits(np.zeros(4, np.uint8)),
+    "FeatureSet.from_parquet": lambda: icas.FeatureSet.from_parquet("no such file"),
+    "FeatureSet.to_parquet": lambda: icas.features([RGB], method="tm").to_parquet("."),
+    "Forest.from_parquet": lambda: icas.Forest.from_parquet("no such file"),
     "ImageClusterer.fit": lambda: icas.ImageClusterer(merge="none").fit([RGB, RGB]),
     "ImageClusterer.fit_predict": lambda: icas.ImageClusterer("tm", batch_size=1).fit_predict(
         [RGB]
@@ -341,6 +344,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "segment": lambda: icas.segment(RGB.astype(int)),
     "similarity_matrix": lambda: icas.similarity_matrix([RGB], method="none"),
     "split": lambda: icas.split("nowhere", "seven"),
+    "to_parquet": lambda: icas.to_parquet("no such folder", "out"),
     "train": lambda: icas.train("nowhere", epochs=0),
     "undo": lambda: icas.undo("nowhere"),
 }

@@ -27,6 +27,7 @@ from .clusterimg.editing.recut import recut as recut
 from .clusterimg.editing.split import split as split
 from .clusterimg.evaluation.cost_model import Estimate as Estimate, estimate as estimate
 from .clusterimg.evaluation.scores import Evaluation as Evaluation, evaluate as evaluate
+from .clusterimg.export.columns import to_parquet as to_parquet
 from .clusterimg.export.export import export as export
 from .clusterimg.export.report import ExportReport as ExportReport
 from .clusterimg.graph.forest import Forest as Forest

@@ -22,8 +22,8 @@ SECONDS = 30
 needs_terminals = pytest.mark.skipif(os.name == "nt", reason="no terminals of this kind here")
 COMMANDS = {
     "cluster", "demo", "thresholds", "evaluate", "estimate", "decide", "ask", "label", "review",
-    "split", "best", "quality", "export", "add", "undo", "audit", "train", "weights", "cache",
-    "help", "completion",
+    "split", "best", "quality", "export", "add", "undo", "audit", "parquet", "train",
+    "weights", "cache", "help", "completion",
 }  # fmt: skip
 COMPLETIONS = [
     ("clusterimg thr", {"thresholds"}),

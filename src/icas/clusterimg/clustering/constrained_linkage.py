@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.clustering.base import Partition
 from icas.clusterimg.data.featureset import FeatureSet
-from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.data.links import NONE, Links, each_once, join_links
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, number_clusters, spanning_forest
 from icas.clusterimg.linking.tiles import links_within
@@ -203,14 +203,6 @@ def _together(codes: NDArray[np.uint8], groups: Numbers, count: int) -> NDArray[
 def inside(links: Links, labels: Labels) -> Links:
     """The links inside clusters."""
     return links.select((labels[links.a] == labels[links.b]) & (labels[links.a] >= 0))
-
-
-def each_once(links: Links) -> Links:
-    """Every pair once, sorted by a, then b."""
-    ordered = join_links([links])
-    fresh = np.ones(len(ordered), bool)
-    fresh[1:] = (ordered.a[1:] != ordered.a[:-1]) | (ordered.b[1:] != ordered.b[:-1])
-    return ordered if fresh.all() else ordered.select(fresh)
 
 
 def constrained(

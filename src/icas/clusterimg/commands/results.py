@@ -1,4 +1,4 @@
-"""Commands of ``clusterimg`` that change a finished result: add, decide, split, undo."""
+"""Commands of ``clusterimg`` for a finished result: add, decide, parquet, split, undo."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ SPLIT_TEXT = "Split one cluster of a finished result, and move its files into ne
 ADD_TEXT = """\
 Add new images to a finished result. Only pairs with a new image are compared; clusters are joined \
 where a new image links them."""
+PARQUET_TEXT = (
+    "Write the links and clusters of a result as links.parquet and clusters.parquet, for programs"
+    " that read columns."
+)
 UNDO_TEXT = (
     "Undo a finished or interrupted run: move images back, and remove the files that the run"
     " created. Files that were changed since are kept and listed."
@@ -131,6 +135,21 @@ def _add(given: dict[str, Any]) -> int:
     return flags.SOME_UNREADABLE if unreadable else 0
 
 
+def _parquet_parser() -> CommandParser:
+    examples = (("clusterimg parquet photos_clustered tables", ""),)
+    parser = CommandParser("clusterimg parquet", PARQUET_TEXT, examples=examples)
+    parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
+    parser.add_value(OUTPUT, "out", type=Path, metavar="OUT", help="folder for the files")
+    return parser
+
+
+def _parquet(given: dict[str, Any]) -> int:
+    from icas.clusterimg.export.columns import write_parquet
+
+    write_parquet(given["dst"], given["out"], Console(results=True, warnings=True))
+    return 0
+
+
 def _undo_parser() -> CommandParser:
     return _parser("undo", UNDO_TEXT, (("clusterimg undo near-copies --dry-run", ""),))
 
@@ -149,4 +168,5 @@ def _undo(given: dict[str, Any]) -> int:
 ADD = Command(_add_parser, _add)
 DECIDE = Command(_decide_parser, _decide)
 SPLIT = Command(_split_parser, _split)
+PARQUET = Command(_parquet_parser, _parquet)
 UNDO = Command(_undo_parser, _undo)

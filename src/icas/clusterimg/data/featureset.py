@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -163,6 +164,88 @@ class FeatureSet:
         if method.casefold() != "imagehash":
             raise UsageError(f"from_bits supports method 'imagehash' only, not {method!r}")
         return cls("imagehash", {"bits": codes})
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the features to a new Parquet file.
+
+        One row per image: the column ``file``, if the images are files, and a column for each
+        array. Rows of bytes are fixed-size binary, other rows are lists of one length. Method and
+        settings are metadata of the schema, under ``icas``, as JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that does not exist.
+
+        Raises
+        ------
+        UsageError
+            The file exists.
+        IcasError
+            The file cannot be written.
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import icas
+        >>> from skimage import data
+        >>> features = icas.features([data.coffee(), data.camera()], method="imagehash")
+        >>> features.to_parquet("features.parquet")
+        >>> len(icas.FeatureSet.from_parquet("features.parquet"))
+        2
+        """
+        from icas.clusterimg.data.parquet import Features, write_features
+
+        parts = Features(self.method, self.arrays, self.settings, self.files, self.unreadable)
+        write_features(parts, path)
+
+    @classmethod
+    def from_parquet(
+        cls, path: str | os.PathLike[str], *, column: str | None = None, files: str = "file"
+    ) -> FeatureSet:
+        """Read features from a Parquet file: of `to_parquet`, or of another program.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        column : str, optional
+            Column with one row of values per image: binary for hash codes of imagehash, compared
+            by Hamming distance; a list of numbers for embeddings, compared by cosine. Default: all
+            columns of `to_parquet`, or the only such column.
+        files : str, default "file"
+            Column of the file names.
+
+        Returns
+        -------
+        FeatureSet
+            With the method ``imagehash`` for codes, ``deep`` for embeddings.
+
+        Raises
+        ------
+        UsageError
+            No such file or column, rows of different lengths, or values that are not finite
+            numbers.
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        Embeddings that another program computed:
+
+        >>> import icas, pandas
+        >>> rows = {"file": ["a.jpg", "b.jpg"], "vector": [[0.0, 1.0], [0.6, 0.8]]}
+        >>> pandas.DataFrame(rows).to_parquet("vectors.parquet")
+        >>> features = icas.FeatureSet.from_parquet("vectors.parquet")
+        >>> features.method, features.files
+        ('deep', ('a.jpg', 'b.jpg'))
+        >>> len(icas.links(features, threshold=0.7)), len(icas.links(features, threshold=0.9))
+        (1, 0)
+        """
+        from icas.clusterimg.data.parquet import read_features
+
+        return cls(*read_features(path, column, files))
 
 
 def _received(

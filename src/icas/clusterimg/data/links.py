@@ -85,6 +85,14 @@ def join_links(parts: Iterable[Links]) -> Links:
     return Links(a[order], b[order], links.similarity[order])
 
 
+def each_once(links: Links) -> Links:
+    """Every pair once, sorted by a, then b."""
+    ordered = join_links([links])
+    fresh = np.ones(len(ordered), bool)
+    fresh[1:] = (ordered.a[1:] != ordered.a[:-1]) | (ordered.b[1:] != ordered.b[:-1])
+    return ordered if fresh.all() else ordered.select(fresh)
+
+
 def links_in(values: NDArray[np.float32], threshold: float, *, triangle: bool = False) -> Links:
     """Links in a matrix of similarities, sorted by row, then column.
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from icas.cli.console import Console, counted
 from icas.clusterimg.cache.cache import cache_of
-from icas.clusterimg.clustering.constrained_linkage import each_once, join_apart
+from icas.clusterimg.clustering.constrained_linkage import join_apart
 from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, Unreadable, scan
-from icas.clusterimg.data.links import Links, join_links
+from icas.clusterimg.data.links import Links, each_once, join_links
 from icas.clusterimg.decisions.names import names_of_run, stored_labels
 from icas.clusterimg.editing.constrained_run import ConstrainedRun, current_paths
 from icas.clusterimg.editing.recut import Added, Reclustering, check_linked, recluster, report_of

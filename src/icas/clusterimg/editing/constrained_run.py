@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.clustering.constrained_linkage import Joined, each_once, inside, join_apart
-from icas.clusterimg.data.links import NONE, Links, join_links
+from icas.clusterimg.clustering.constrained_linkage import Joined, inside, join_apart
+from icas.clusterimg.data.links import NONE, Links, each_once, join_links
 from icas.clusterimg.decisions.apply import Applied, stored_constraints
 from icas.clusterimg.decisions.constraints import ConstraintArrays
 from icas.clusterimg.graph.forest import Labels, components, labels_at, spanning_forest
@@ -89,9 +89,14 @@ class ConstrainedRun:
     @cached_property
     def _links(self) -> Links:
         """All links of the run, from its tables."""
-        numbers = {file: image for image, file in enumerate(self.finished.state.files)}
-        tables = sorted((self.finished.root / "similarities").glob("*.csv"))
-        return join_links([*(_read_links(path, numbers) for path in tables), self.more])
+        return join_links([links_of(self.finished), self.more])
+
+
+def links_of(finished: FinishedRun) -> Links:
+    """The links in the tables of a run."""
+    numbers = {file: image for image, file in enumerate(finished.state.files)}
+    tables = sorted((finished.root / "similarities").glob("*.csv"))
+    return join_links(_read_links(path, numbers) for path in tables)
 
 
 def current_paths(finished: FinishedRun) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -115,6 +116,44 @@ class Forest:
             With ``.a``, ``.b``, ``.similarity``; ``.structured()`` is one structured array.
         """
         return Links(self.a, self.b, self.similarity)
+
+    @classmethod
+    def from_parquet(cls, path: str | os.PathLike[str], count: int | None = None) -> Forest:
+        """Compute the forest of links in a Parquet file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File with the columns ``a`` and ``b``, image numbers from 0 on, and ``similarity``, as
+            `icas.to_parquet` and other programs write it, in any order. Of repeated pairs the
+            greatest similarity counts.
+        count : int, optional
+            Number of images. Default: the greatest image number + 1.
+
+        Returns
+        -------
+        Forest
+            `floor` is the threshold of the run that the links are from, or the smallest similarity.
+
+        Raises
+        ------
+        UsageError
+            No such file or column, negative image numbers, or a number beyond `count`.
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import icas, pandas
+        >>> links = pandas.DataFrame({"a": [0, 1], "b": [1, 2], "similarity": [0.9, 0.6]})
+        >>> links.to_parquet("links.parquet")
+        >>> icas.labels_at(icas.Forest.from_parquet("links.parquet", count=4), 0.8)
+        array([ 0,  0, -1, -1])
+        """
+        from icas.clusterimg.data.parquet import read_links
+
+        links, images, floor = read_links(path, count)
+        return spanning_forest(images, [links], floor)
 
 
 class GrowingForest:
