@@ -133,6 +133,39 @@ def save_painting(
     return [*(picture.out / name for name in files), picture.record_file]
 
 
+def update_record(picture: ImageFile, entries: dict[str, Any]) -> None:
+    """Change entries of NAME.json, which exists; its other entries are kept."""
+    record = {**(saved_record(picture) or {}), **entries}
+    try:
+        write_whole(picture.record_file, _json_bytes(record))
+    except OSError as error:
+        raise _disk_error(picture.out, error) from error
+
+
+def remove_painting(picture: ImageFile, before: dict[str, Any] | None) -> None:
+    """Remove the saved files of a painting, and put the record `before` in place of NAME.json.
+
+    None: there was none. Killed at any instruction, it can be called again; until it ends, the
+    image counts as painted with nothing. COCO files are not changed.
+    """
+    record = saved_record(picture) or {}
+    recorded = {*strings(record.get("painted_files")), *strings(pending_of(record).get("stale"))}
+    stale = sorted(name for name in recorded if is_paint(name, picture.name))
+    parts = list(parts_of(pending_of(record)).values())
+    emptied = {**record, "classes": [], "painted_files": []}
+    try:
+        write_whole(
+            picture.record_file, _json_bytes({**emptied, PENDING: {"parts": {}, "stale": stale}})
+        )
+        _remove(picture.out / name for name in [*stale, *parts])
+        if before is None:
+            picture.record_file.unlink(missing_ok=True)
+        else:
+            write_whole(picture.record_file, _json_bytes(before))
+    except OSError as error:
+        raise _disk_error(picture.out, error) from error
+
+
 def _formats(saves: Iterable[str], painting: Painting) -> list[PaintFormat]:
     names = list(dict.fromkeys(saves))
     formats: list[PaintFormat] = [FORMATS[name].load()() for name in names]

@@ -1,0 +1,1 @@
+"""Propagation of saved paintings over image files: clusters, runs, corrections, undo."""

@@ -1,0 +1,242 @@
+"""What a worker does: features, sources, and the painting of one image carried and saved."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from icas.common.errors import IcasError
+from icas.io.files import write_whole
+from icas.io.reading import Image, read_image
+from icas.segmentimg.datasets.saved import recorded
+from icas.segmentimg.document.palette import Painting, Palette
+from icas.segmentimg.formats.inputs import ImageFile, digest_of, image_record
+from icas.segmentimg.formats.masks import save_painting, update_record
+from icas.segmentimg.propagation.carry import Carried, Painted, carry
+from icas.segmentimg.propagation.features import (
+    ImageFeatures,
+    from_bytes,
+    image_features,
+    to_bytes,
+)
+from icas.segmentimg.propagation.network import FeatureNetwork
+from icas.segmentimg.propagation.queue import accepted
+from icas.segmentimg.propagation_run.history import run_folder, write_backup
+from icas.segmentimg.propagation_run.images import (
+    ACCEPTED,
+    CARRIED,
+    LEVEL,
+    MARK,
+    CarriedObject,
+    ImageState,
+    Mark,
+    keyed_masks,
+    painting_digest,
+    saved_painting,
+)
+
+METHOD = "propagate"
+"""Method in NAME.json of a carried image."""
+ABSENT = "absent"
+FEATURES_ENDING = ".features"
+
+
+@dataclass(frozen=True)
+class CarrySettings:
+    """What all images of a run have in common; small, as it travels with every task."""
+
+    run: int
+    network: FeatureNetwork
+    sam_checkpoint: str | None
+    accept: float
+    palette: Palette
+    saves: tuple[str, ...]
+    portable_names: bool
+    max_pixels: int
+    record: dict[str, Any]
+    """Options in NAME.json."""
+
+
+def features_file(picture: ImageFile) -> Any:
+    """Where the features of an image are kept between runs."""
+    return run_folder(picture.out) / f"{picture.name}{FEATURES_ENDING}"
+
+
+def load_features(
+    picture: ImageFile, network: FeatureNetwork, max_pixels: int, image: Image | None = None
+) -> ImageFeatures:
+    """The features of an image, from its file of an earlier run if it fits."""
+    key = hashlib.sha256(f"{digest_of(picture.path)} {network.identity}".encode()).digest()
+    path = features_file(picture)
+    try:
+        data = path.read_bytes()
+        if data[: len(key)] == key:
+            return from_bytes(data[len(key) :])
+    except (OSError, ValueError):
+        pass  # computed again
+    if image is None:
+        image = read_image(picture.path, max_pixels=max_pixels)
+    features = image_features(image, network)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, key + to_bytes(features))
+    except OSError:
+        pass  # only costs time
+    return features
+
+
+def features_of(state: ImageState, network: FeatureNetwork, max_pixels: int) -> Any:
+    """The features of an image; the reason where it cannot be read."""
+    try:
+        return load_features(state.picture, network, max_pixels)
+    except IcasError as error:
+        return str(error)
+
+
+def painted_of(state: ImageState, network: FeatureNetwork, max_pixels: int) -> Any:
+    """A source with its saved painting; the reason where it cannot be read."""
+    try:
+        features = load_features(state.picture, network, max_pixels)
+        return Painted.of(features, keyed_masks(saved_painting(state, max_pixels)))
+    except IcasError as error:
+        return str(error)
+
+
+def carry_image(
+    state: ImageState,
+    origin: str,
+    files: Sequence[str],
+    chained_file: str,
+    settings: CarrySettings,
+    painted: Sequence[Painted],
+    chained: Sequence[Painted],
+) -> ImageState:
+    """Carry the sources to an image and save the painting.
+
+    Parameters
+    ----------
+    origin : str
+        Digest of the sources and settings, for the mark.
+    files : sequence of str
+        File of each source.
+    chained_file : str
+        The carried image that `chained` holds; "" for none.
+
+    Returns
+    -------
+    ImageState
+        As saved; with a `reason` where the image could not be read or saved.
+    """
+    picture = state.picture
+    start = time.perf_counter()
+    try:
+        digest = digest_of(picture.path)
+        image = read_image(picture.path, max_pixels=settings.max_pixels)
+        features = load_features(picture, settings.network, settings.max_pixels, image)
+        sam = None if settings.sam_checkpoint is None else _refinement(settings.sam_checkpoint)
+        if chained:
+            carried = carry(features, painted, sam=sam, chained=chained)
+        else:
+            carried = carry(features, painted, sam=sam)
+        painting = painting_of(carried, image, settings.palette)
+        mark = _mark(state, carried, painting, origin, files, chained_file, settings)
+        options = {"options": settings.record, "work_size": int(np.prod(features.shape))}
+        seconds = time.perf_counter() - start
+        about = image_record(picture.path, image, digest, {"method": METHOD, **options}, 0, seconds)
+        if state.digest:
+            before = recorded(picture)
+            write_backup(picture, settings.run, saved_painting(state, settings.max_pixels), before)
+        about.update(mark.entry())
+        save_painting(picture, painting, about, settings.saves, settings.portable_names)
+    except IcasError as error:
+        return replace(state, reason=str(error))
+    used = painting.painted()
+    classes = tuple(painting.classes[number - 1] for number in used)
+    return replace(state, state=mark.state, digest=mark.painting, mark=mark, classes=classes)
+
+
+def painting_of(carried: Carried, image: Image, palette: Palette) -> Painting:
+    """The painting of a result, at the size of the image."""
+    shape = image.shape[:2]
+    class_map, numbers = np.zeros(shape, np.int16), np.zeros(shape, np.uint16)
+    places = {entry.name: number for number, entry in enumerate(palette, start=1)}
+    for (name, number), mask in carried.full_size(image).items():
+        class_map[mask], numbers[mask] = places[str(name)], number
+    return Painting(class_map, palette, numbers)
+
+
+def _mark(
+    state: ImageState,
+    carried: Carried,
+    painting: Painting,
+    origin: str,
+    files: Sequence[str],
+    chained_file: str,
+    settings: CarrySettings,
+) -> Mark:
+    source = files[carried.source]
+    via = f" via {chained_file}" if chained_file else ""
+    present = set(painting.painted())
+    names = {painting.classes[number - 1].name for number in present}
+    objects = tuple(
+        CarriedObject(
+            str(name),
+            number,
+            source,
+            ABSENT if (name, number) in carried.absent else carried.route + via,
+            float(confidence),
+        )
+        for (name, number), confidence in sorted(carried.confidences.items())
+        if (name, number) in carried.absent or name in names
+    )
+    if not objects:
+        objects = (CarriedObject("", 0, source, ABSENT, float(carried.confidence)),)
+    good = accepted(carried.confidence, settings.accept)
+    before = state.mark.before if state.mark is not None else recorded(state.picture) or None
+    return Mark(
+        settings.run,
+        ACCEPTED if good else CARRIED,
+        LEVEL if good else "",
+        float(carried.confidence),
+        objects,
+        origin,
+        painting_digest(painting),
+        before,
+    )
+
+
+def accept_by_level(state: ImageState, level: float) -> ImageState:
+    """Accept a carried image that an earlier, higher level did not."""
+    mark = state.mark
+    if state.state != CARRIED or mark is None or not accepted(mark.confidence, level):
+        return state
+    mark = replace(mark, state=ACCEPTED, by=LEVEL)
+    update_record(state.picture, mark.entry())
+    return replace(state, state=ACCEPTED, mark=mark)
+
+
+@lru_cache(maxsize=1)
+def _refinement(checkpoint: str) -> Any:
+    from icas.segmentimg.propagation.sam import SamRefinement
+    from icas.segmentimg.segmenters.sam import SamSegmenter
+
+    return SamRefinement(SamSegmenter(checkpoint=checkpoint).embedder())
+
+
+__all__ = [
+    "MARK",
+    "CarrySettings",
+    "accept_by_level",
+    "carry_image",
+    "features_file",
+    "features_of",
+    "load_features",
+    "painted_of",
+    "painting_of",
+]

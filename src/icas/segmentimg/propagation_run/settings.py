@@ -1,0 +1,119 @@
+"""Settings of a propagation; flags, help, defaults and checks are made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from icas.cli.options import check_options, option
+from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE, UNTRUSTED
+from icas.common.errors import UsageError
+from icas.io.reading import MAX_PIXELS
+from icas.segmentimg.propagation.queue import ACCEPT
+
+CHAINS = ("off", "forest")
+SAVES = ("masks", "labels", "labelme", "instances")
+"""What can be written of a carried painting; a COCO file is written by ``segmentimg export``."""
+ONE_CLUSTER = "one"
+"""Value of ``--clusters``: all images are one cluster."""
+
+
+def parse_saves(text: str) -> tuple[str, ...]:
+    """``"masks,labels"`` -> ``("masks", "labels")``.
+
+    Raises
+    ------
+    ValueError
+        Something that cannot be saved.
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or not set(names) <= set(SAVES):
+        raise ValueError(f"a comma-separated list of {', '.join(SAVES)}")
+    return names
+
+
+@dataclass(frozen=True)
+class PropagateSettings:
+    """Settings of a run.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its limits.
+    """
+
+    recursive: bool = option(False, "include sub-folders", group=INPUT)
+    clusters: str | None = option(
+        None,
+        "clusters.csv of clusterimg, or its folder; one: all images are one cluster",
+        metavar="CSV",
+        default_text="found with clusterimg's default method",
+        group=CLUSTERS,
+    )
+    accept: float = option(
+        ACCEPT,
+        "confidence from which a mask is accepted; masks below are queued for review",
+        minimum=0.0,
+        maximum=1.0,
+        metavar="F",
+        group=METHOD,
+    )
+    chain: str = option(
+        "off",
+        "forest: carry on from carried masks of similar images",
+        choices=CHAINS,
+        metavar="off|forest",
+        group=METHOD,
+    )
+    weights: str | None = option(
+        None,
+        "ONNX file of a network, or name of installed weights",
+        metavar="FILE",
+        default_text="the installed mobilenet_v2, else no network",
+        group=METHOD,
+    )
+    sam_checkpoint: str | None = option(
+        None,
+        "refine borders with ENCODER.onnx,DECODER.onnx or a checkpoint",
+        metavar="FILE",
+        group=METHOD,
+    )
+    out: Path | None = option(
+        None,
+        "folder of the paintings",
+        metavar="DIR",
+        default_text="<folder>_segmented",
+        group=OUTPUT,
+    )
+    save: tuple[str, ...] = option(
+        ("masks", "labels"),
+        "files to write: masks, labels, labelme, instances",
+        parse=parse_saves,
+        metavar="LIST",
+        default_text="masks,labels",
+        group=OUTPUT,
+        words=SAVES,
+        listed=True,
+    )
+    portable_names: bool = option(
+        False,
+        "mask names without colons: NAME_mask_(R=204,G=0,B=0).png",
+        default_text="off; on under Windows",
+        group=OUTPUT,
+    )
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "skip larger images; they are listed as unreadable",
+        unit="pixels",
+        minimum=1,
+        group=UNTRUSTED,
+    )
+    jobs: int | None = option(
+        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        wrong = [name for name in self.save if name not in SAVES]
+        if wrong or not self.save:
+            raise UsageError(f"--save {','.join(self.save)}: choose from {', '.join(SAVES)}")
