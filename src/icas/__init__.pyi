@@ -59,6 +59,10 @@ from .segmentimg.datasets.importing import (
 from .segmentimg.document.document import PaintDocument as PaintDocument
 from .segmentimg.grabcut.api import grabcut as grabcut
 from .segmentimg.labels.merge_tree import MergeTree as MergeTree, merge_tree as merge_tree
+from .segmentimg.propagation_run.api import (
+    Propagation as Propagation,
+    propagate as propagate,
+)
 from .segmentimg.segmenters.kmeans import (
     KMeansColors as KMeansColors,
     kmeans_colors as kmeans_colors,

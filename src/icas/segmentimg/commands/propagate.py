@@ -77,10 +77,13 @@ def _carry(given: dict[str, Any], settings: Any, console: Console) -> int:
     if review:
         from icas.segmentimg.windows.review import review_queue
 
-        reviewed = review_queue(run.queue, settings, console)
+        try:
+            reviewed = review_queue(run.queue, run.palette, settings, console)
+        finally:
+            run = PropagationRun(given["paths"], settings, console)
+            run.write_table()
         console.line(reviewed.line())
         if reviewed.fixed:
-            run = PropagationRun(given["paths"], settings, console)
             report = run.carry()
             console.line(report.lines()[-1])
     return SOME_UNREADABLE if report.left_out else 0

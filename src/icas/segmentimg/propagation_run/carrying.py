@@ -32,7 +32,6 @@ from icas.segmentimg.propagation_run.images import (
     ACCEPTED,
     CARRIED,
     LEVEL,
-    MARK,
     CarriedObject,
     ImageState,
     Mark,
@@ -52,7 +51,7 @@ class CarrySettings:
     """What all images of a run have in common; small, as it travels with every task."""
 
     run: int
-    network: FeatureNetwork
+    network: FeatureNetwork | None
     sam_checkpoint: str | None
     accept: float
     palette: Palette
@@ -68,11 +67,16 @@ def features_file(picture: ImageFile) -> Any:
     return run_folder(picture.out) / f"{picture.name}{FEATURES_ENDING}"
 
 
+def identity_of(network: FeatureNetwork | None) -> str:
+    """Identifies a network; "" for none."""
+    return "" if network is None else network.identity
+
+
 def load_features(
-    picture: ImageFile, network: FeatureNetwork, max_pixels: int, image: Image | None = None
+    picture: ImageFile, network: FeatureNetwork | None, max_pixels: int, image: Image | None = None
 ) -> ImageFeatures:
     """The features of an image, from its file of an earlier run if it fits."""
-    key = hashlib.sha256(f"{digest_of(picture.path)} {network.identity}".encode()).digest()
+    key = hashlib.sha256(f"{digest_of(picture.path)} {identity_of(network)}".encode()).digest()
     path = features_file(picture)
     try:
         data = path.read_bytes()
@@ -91,7 +95,7 @@ def load_features(
     return features
 
 
-def features_of(state: ImageState, network: FeatureNetwork, max_pixels: int) -> Any:
+def features_of(state: ImageState, network: FeatureNetwork | None, max_pixels: int) -> Any:
     """The features of an image; the reason where it cannot be read."""
     try:
         return load_features(state.picture, network, max_pixels)
@@ -99,7 +103,7 @@ def features_of(state: ImageState, network: FeatureNetwork, max_pixels: int) -> 
         return str(error)
 
 
-def painted_of(state: ImageState, network: FeatureNetwork, max_pixels: int) -> Any:
+def painted_of(state: ImageState, network: FeatureNetwork | None, max_pixels: int) -> Any:
     """A source with its saved painting; the reason where it cannot be read."""
     try:
         features = load_features(state.picture, network, max_pixels)
@@ -139,11 +143,7 @@ def carry_image(
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
         features = load_features(picture, settings.network, settings.max_pixels, image)
-        sam = None if settings.sam_checkpoint is None else _refinement(settings.sam_checkpoint)
-        if chained:
-            carried = carry(features, painted, sam=sam, chained=chained)
-        else:
-            carried = carry(features, painted, sam=sam)
+        carried = carry_masks(features, painted, chained, settings.sam_checkpoint)
         painting = painting_of(carried, image, settings.palette)
         mark = _mark(state, carried, painting, origin, files, chained_file, settings)
         options = {"options": settings.record, "work_size": int(np.prod(features.shape))}
@@ -159,6 +159,18 @@ def carry_image(
     used = painting.painted()
     classes = tuple(painting.classes[number - 1] for number in used)
     return replace(state, state=mark.state, digest=mark.painting, mark=mark, classes=classes)
+
+
+def carry_masks(
+    features: ImageFeatures,
+    painted: Sequence[Painted],
+    chained: Sequence[Painted],
+    sam_checkpoint: str | None,
+) -> Carried:
+    """Carry masks to an image, with borders refined if there is a checkpoint."""
+    if sam_checkpoint is None:
+        return carry(features, painted, chained=chained)
+    return carry(features, painted, chained=chained, sam=refinement(sam_checkpoint))
 
 
 def painting_of(carried: Carried, image: Image, palette: Palette) -> Painting:
@@ -222,21 +234,9 @@ def accept_by_level(state: ImageState, level: float) -> ImageState:
 
 
 @lru_cache(maxsize=1)
-def _refinement(checkpoint: str) -> Any:
+def refinement(checkpoint: str) -> Any:
+    """The refinement of borders with a checkpoint; UsageError for a wrong one."""
     from icas.segmentimg.propagation.sam import SamRefinement
     from icas.segmentimg.segmenters.sam import SamSegmenter
 
     return SamRefinement(SamSegmenter(checkpoint=checkpoint).embedder())
-
-
-__all__ = [
-    "MARK",
-    "CarrySettings",
-    "accept_by_level",
-    "carry_image",
-    "features_file",
-    "features_of",
-    "load_features",
-    "painted_of",
-    "painting_of",
-]

@@ -127,7 +127,7 @@ def write_backup(picture: ImageFile, run: int, painting: Painting, record: dict[
         "classes": [[entry.name, list(entry.color)] for entry in painting.classes],
     }
     buffer = io.BytesIO()
-    arrays = {"class_map": painting.class_map}
+    arrays: dict[str, Any] = {"class_map": painting.class_map}
     if painting.instance_map is not None:
         arrays["instance_map"] = painting.instance_map.astype(np.int16)
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)

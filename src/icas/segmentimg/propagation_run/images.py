@@ -25,6 +25,7 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.load import load_painting
+from icas.segmentimg.propagation.carry import Key
 
 MARK = "propagated"
 """Key of NAME.json: what a run has written there, a `Mark`."""
@@ -99,9 +100,8 @@ class ImageState:
 
     @property
     def is_source(self) -> bool:
-        """Whether a person painted or checked it, and something is painted."""
-        checked = self.state == ACCEPTED and self.mark is not None and self.mark.by == PERSON
-        return bool(self.classes) and (checked or self.state in (PAINTED, FIXED))
+        """Whether a person painted or fixed it, and something is painted."""
+        return bool(self.classes) and self.state in (PAINTED, FIXED)
 
     def is_target(self, origin: str) -> bool:
         """Whether it is to be carried from sources with the digest `origin`."""
@@ -234,7 +234,7 @@ def _filler(number: int, spare: list[PaintClass], used: set[Color]) -> PaintClas
     return PaintClass(f"class {number}", free_color(used))
 
 
-def keyed_masks(painting: Painting) -> dict[tuple[str, int], Any]:
+def keyed_masks(painting: Painting) -> dict[Key, Any]:
     """(h, w) bool masks by class name and object number."""
     shape = painting.class_map.shape
     return {

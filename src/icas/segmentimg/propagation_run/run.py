@@ -16,6 +16,7 @@ from icas.cli.console import Console
 from icas.common.errors import UsageError
 from icas.notebook.html import counted
 from icas.parallel.executors import Workers, core_count, start_workers
+from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.propagation.network import load_network
 from icas.segmentimg.propagation.queue import review_order
@@ -26,9 +27,11 @@ from icas.segmentimg.propagation_run.carrying import (
     carry_image,
     features_file,
     features_of,
+    identity_of,
     painted_of,
 )
 from icas.segmentimg.propagation_run.clusters import Cluster, Clusters, find_clusters
+from icas.segmentimg.propagation_run.forest import forest_parents
 from icas.segmentimg.propagation_run.history import (
     begin_run,
     locked,
@@ -153,6 +156,11 @@ class PropagationRun:
         }
         return [self.states[index] for index in review_order(waiting)]
 
+    @property
+    def palette(self) -> Palette:
+        """The classes of all sources."""
+        return joint_palette(state for state in self.states if state.is_source)
+
     def carry(self, *, resume: bool = False, dry_run: bool = False) -> PropagateReport:
         """Carry to all images that need it."""
         start = time.perf_counter()
@@ -162,7 +170,7 @@ class PropagationRun:
                 stack.enter_context(locked(self.outs))
             groups = self._clusters(keep=not dry_run)
             report.clusters = f"clusters: {groups.note}"
-            palette = joint_palette(state for state in self.states if state.is_source)
+            palette = self.palette
             if not palette:
                 raise UsageError(self._nothing_painted())
             plan = self._plan(groups, report)
@@ -174,6 +182,10 @@ class PropagationRun:
         self._describe(groups, report)
         report.seconds = round(time.perf_counter() - start, 3)
         return report
+
+    def write_table(self) -> None:
+        """Write propagated.csv, for decisions made since the run."""
+        write_tables(self.states)
 
     def suggestions(self, count: int) -> list[Suggestion]:
         """The images whose painting would help most, best first."""
@@ -256,13 +268,13 @@ class PropagationRun:
     def _decisive(self) -> dict[str, Any]:
         """Settings that masks depend on."""
         return {
-            "weights": self._network.identity,
+            "weights": identity_of(self._network),
             "chain": self._settings.chain,
             "sam_checkpoint": self._settings.sam_checkpoint,
         }
 
     def _execute(
-        self, plan: list[_ClusterPlan], palette: Any, report: PropagateReport, resume: bool
+        self, plan: list[_ClusterPlan], palette: Palette, report: PropagateReport, resume: bool
     ) -> None:
         settings = self._settings
         recorded = {**self._decisive(), "accept": settings.accept}
@@ -348,27 +360,12 @@ class PropagationRun:
             shared.release()
 
     def _parents(self, plan: _ClusterPlan, workers: Workers) -> dict[int, int]:
-        """For each target, the image before it in the similarity forest, if that is carried too.
-
-        The forest grows from the sources: always the most similar pair of an image inside and one
-        outside comes next (ties: the earlier files).
-        """
+        """The carried image before each target in the similarity forest."""
         members = sorted({*plan.sources, *self._carriers(plan)})
         features = self._features(members, workers)
-        members = [i for i in members if i in features]
-        matrix = similarities([features[i] for i in members])
-        place = {index: number for number, index in enumerate(members)}
-        inside = [place[i] for i in plan.sources if i in place]
-        outside = [number for number in range(len(members)) if number not in set(inside)]
-        best = {j: max((matrix[j, i], -i) for i in inside) for j in outside} if inside else {}
-        parents: dict[int, int] = {}
-        while best:
-            j = max(best, key=lambda one: (best[one][0], -one))
-            parents[members[j]] = members[-best.pop(j)[1]]
-            for other in best:
-                best[other] = max(best[other], (matrix[other, j], -j))
-        sources = set(plan.sources)
-        return {child: parent for child, parent in parents.items() if parent not in sources}
+        sources = [i for i in plan.sources if i in features]
+        others = [i for i in members if i in features and i not in set(sources)]
+        return forest_parents(features, sources, others)
 
     def _carriers(self, plan: _ClusterPlan) -> list[int]:
         """Images of the cluster with a mask, or that get one."""

@@ -154,14 +154,18 @@ class OpenImage:
             number = self.document.new_object(color)
             self.document.fill_segments(segments, color, number)
 
+    def painting(self) -> Painting:
+        """What is painted now, with the names of its classes."""
+        self._name_colors()
+        return _painting_of(self.document, self.classes)
+
     def save(
         self, saves: Sequence[str], portable_names: bool = False, polygons: bool = False
     ) -> list[Path]:
         """Write the requested files."""
-        self._name_colors()
         files = save_painting(
             self.picture,
-            _painting_of(self.document, self.classes),
+            self.painting(),
             self.record,
             saves,
             portable_names,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from icas.cli.console import Console
@@ -38,7 +39,7 @@ def paint_files(
     if settings.resume is not False:
         classes = folder_classes(pictures, classes)
     opener = settings.make_opener(interactive=True, classes=classes)
-    _require_writable({picture.out for picture in pictures})
+    require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
     session = Session(
         pictures,
@@ -49,15 +50,21 @@ def paint_files(
         ahead=settings.ahead,
         jobs=settings.jobs or max(1, core_count() - 1),
     )
+    return run_session(
+        session, partial(Controller, session, opener.palette, templates, console=console)
+    )
+
+
+def run_session(session: Session, make_controller: Callable[..., Controller]) -> SessionSummary:
+    """Open the windows of a session, and close it after them.
+
+    `make_controller` takes the sizes ``size`` and ``annotation_size``.
+    """
     try:
         screen = HighGui()
-        controller = Controller(
-            session,
-            opener.palette,
-            templates,
+        controller = make_controller(
             size=screen.size(PAINTING, screen.layout.painting),
             annotation_size=screen.layout.annotations,
-            console=console,
         )
         run(controller, screen)
     finally:
@@ -65,7 +72,7 @@ def paint_files(
     return summary
 
 
-def _require_writable(folders: Iterable[Path]) -> None:
+def require_writable(folders: Iterable[Path]) -> None:
     """Refuse folders that cannot be made or written into."""
     for folder in sorted(folders):
         whole = folder.resolve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ClassVar
 
 from icas.cli.console import Console
 from icas.common.errors import IcasError, UsageError
@@ -25,6 +26,8 @@ from icas.segmentimg.windows.annotation_views import (
 )
 from icas.segmentimg.windows.class_entry import ClassEntry, moved
 from icas.segmentimg.windows.events import (
+    PAINTING_KEYS,
+    Binding,
     Closed,
     Event,
     Key,
@@ -46,6 +49,9 @@ HINT = "left click: fill, right click: clear, wheel: zoom, h: all keys"
 
 class Controller:
     """Handles events until `finished`, and renders the windows."""
+
+    keymap: ClassVar[tuple[Binding, ...]] = PAINTING_KEYS
+    hint: ClassVar[str] = HINT
 
     def __init__(
         self,
@@ -88,7 +94,7 @@ class Controller:
         elif isinstance(event, Key) and self._entry is not None:
             self._type(self._entry, event.name)
         elif isinstance(event, Key):
-            action = action_of(event.name)
+            action = action_of(event.name, self.keymap)
             if action is not None:
                 self._quit_asked &= action == "quit"
                 self._act(action, event.name)
@@ -434,8 +440,8 @@ class Controller:
             size, smooth = above_bar(self._size), self._tool.look.smooth
             image = panels.waiting_image(session.picture.path, session.error, size, smooth)
         if self._help:
-            image = help_over(image, help_rows())
-        return with_bar(image, self._message.text, HINT)
+            image = help_over(image, help_rows(self.keymap))
+        return with_bar(image, self._message.text, self.hint)
 
     def _status(self) -> panels.PaletteStatus:
         session, view = self._session, self._view

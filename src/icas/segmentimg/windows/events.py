@@ -129,13 +129,31 @@ SAM_KEYS = (
     Binding("candidate", ("m",), "show the next candidate mask"),
     *_ANNOTATION_KEYS,
 )
-MOUSE = {
-    PAINTING_KEYS: (
-        ("left click", "fill the segment (drag: all segments crossed)"),
-        ("right click", "clear the segment (drag: all segments crossed)"),
-        ("double click", "toggle continuous filling (left) or clearing (right)"),
-        ("middle click", "draw an edge from the last middle click to this one"),
+_REVIEW = (
+    Binding("accept", ("space",), "accept the mask as it is painted now, then next"),
+    Binding("absent", ("x",), "the object is not in the image, then next"),
+    Binding("undo", ("z",), "undo; without changes in the image: undo the last decision"),
+    Binding("next", ("n",), "next image, without a decision"),
+    Binding("previous", ("p",), "previous image, without a decision"),
+    Binding("annotate", ("a",), "draw the object again with GrabCut"),
+)
+REVIEW_KEYS = (
+    *_REVIEW,
+    *(
+        row
+        for row in PAINTING_KEYS
+        if row.action not in {"save_next", "save", "templates", *(new.action for new in _REVIEW)}
     ),
+)
+_PAINTING_MOUSE = (
+    ("left click", "fill the segment (drag: all segments crossed)"),
+    ("right click", "clear the segment (drag: all segments crossed)"),
+    ("double click", "toggle continuous filling (left) or clearing (right)"),
+    ("middle click", "draw an edge from the last middle click to this one"),
+)
+MOUSE = {
+    PAINTING_KEYS: _PAINTING_MOUSE,
+    REVIEW_KEYS: _PAINTING_MOUSE,
     GRABCUT_KEYS: (
         ("left drag", "stroke on the object (Ctrl: probable object)"),
         ("right drag", "stroke on the background (Ctrl: probable background)"),
