@@ -12,7 +12,16 @@ CHECKPOINTS = re.compile(
 )
 DASK = re.compile(r"""--executor dask|executor=["']dask|import dask""")
 WITHOUT_WINDOWS = {"--no-gui", "--preview", "--help", "--version"}
-COMMANDS = {"completion", "evaluate", "export", "help", "import", "man", "weights"}
+COMMANDS = {
+    "completion",
+    "evaluate",
+    "export",
+    "help",
+    "import",
+    "man",
+    "propagate",
+    "weights",
+}
 
 
 def networks(text: str) -> bool:

@@ -19,6 +19,21 @@ EXAMPLES = (
     ("segmentimg propagate photos", "after painting one image per cluster"),
     ("segmentimg propagate photos --clusters photos_clustered --review", ""),
 )
+COMMON = (
+    "--recursive",
+    "--clusters",
+    "--accept",
+    "--weights",
+    "--sam-checkpoint",
+    "--out",
+    "--suggest",
+    "--review",
+    "--resume",
+    "--undo",
+    "--dry-run",
+    "--jobs",
+    "--quiet",
+)
 SOME_UNREADABLE = 3
 _ACTIONS = ("suggest", "review", "undo")
 
@@ -26,10 +41,10 @@ _ACTIONS = ("suggest", "review", "undo")
 def _parser() -> CommandParser:
     from icas.segmentimg.propagation_run.settings import PropagateSettings
 
-    parser = CommandParser("segmentimg propagate", TEXT, examples=EXAMPLES)
+    parser = CommandParser("segmentimg propagate", TEXT, common=COMMON, examples=EXAMPLES)
     parser.add_value(INPUT, "paths", nargs="+", metavar="IMAGES", help="images or folders")
     add_flags(parser, PropagateSettings)
-    suggest = "print the N images to paint next, and stop"
+    suggest = "only print the N images to paint next (default: none)"
     parser.add_value(OUTPUT, "--suggest", type=int, metavar="N", help=suggest)
     parser.add_switch(OUTPUT, "--review", help="then check the masks in windows")
     parser.add_switch(OUTPUT, "--resume", help="continue an unfinished run")

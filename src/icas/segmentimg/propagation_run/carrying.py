@@ -233,6 +233,13 @@ def accept_by_level(state: ImageState, level: float) -> ImageState:
     return replace(state, state=ACCEPTED, mark=mark)
 
 
+def complete_save(state: ImageState, settings: CarrySettings) -> ImageState:
+    """Save the painting of an image again whose last save was interrupted."""
+    painting = saved_painting(state, settings.max_pixels)
+    save_painting(state.picture, painting, {}, settings.saves, settings.portable_names)
+    return replace(state, interrupted=False)
+
+
 @lru_cache(maxsize=1)
 def refinement(checkpoint: str) -> Any:
     """The refinement of borders with a checkpoint; UsageError for a wrong one."""

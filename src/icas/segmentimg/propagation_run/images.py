@@ -25,6 +25,7 @@ from icas.segmentimg.document.palette import (
 )
 from icas.segmentimg.formats.inputs import ImageFile, saved_record
 from icas.segmentimg.formats.load import load_painting
+from icas.segmentimg.formats.masks import pending_of
 from icas.segmentimg.propagation.carry import Key
 
 MARK = "propagated"
@@ -97,6 +98,8 @@ class ImageState:
     reason: str = ""
     """Why the image cannot be read."""
     notes: tuple[str, ...] = field(default=(), compare=False)
+    interrupted: bool = False
+    """The last save was interrupted, and some files still have hidden names."""
 
     @property
     def is_source(self) -> bool:
@@ -142,7 +145,8 @@ def read_state(picture: ImageFile, file: str, max_pixels: int) -> ImageState:
     """The state of an image; `UNREADABLE` for one whose painting cannot be read either."""
     try:
         width, height = image_size(picture.path, max_pixels=max_pixels)
-        mark = Mark.of(saved_record(picture) or {})
+        record = saved_record(picture) or {}
+        mark = Mark.of(record)
         unsaved = has_unsaved_paint(picture)
         loaded = load_painting(picture, (height, width))
     except IcasError as error:
@@ -160,7 +164,10 @@ def read_state(picture: ImageFile, file: str, max_pixels: int) -> ImageState:
     if unsaved and state == CARRIED:
         state = UNSAVED
     lines = (*loaded.notes, *loaded.left_out)
-    return ImageState(picture, file, state, digest, mark, classes, notes=lines)
+    interrupted = mark is not None and bool(pending_of(record))
+    return ImageState(
+        picture, file, state, digest, mark, classes, notes=lines, interrupted=interrupted
+    )
 
 
 def saved_painting(state: ImageState, max_pixels: int) -> Painting:

@@ -25,6 +25,7 @@ from icas.segmentimg.propagation_run.carrying import (
     CarrySettings,
     accept_by_level,
     carry_image,
+    complete_save,
     features_file,
     features_of,
     identity_of,
@@ -290,7 +291,12 @@ class PropagationRun:
             settings.max_pixels,
             recorded,
         )
-        self.states = [accept_by_level(state, settings.accept) for state in self.states]
+        self.states = [
+            accept_by_level(
+                complete_save(state, work) if state.interrupted else state, settings.accept
+            )
+            for state in self.states
+        ]
         total = sum(len(one.targets) for one in plan)
         if total:
             write_run(self.outs, run)
