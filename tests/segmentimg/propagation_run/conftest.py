@@ -11,10 +11,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules share carrying_images
 
-from carrying_images import copied, mask_of, paint, picture_of  # noqa: E402
+from carrying_images import copied, mask_of, paint, picture_of
 
-from icas.io.reading import write_image  # noqa: E402
-from icas.segmentimg.propagation_run import api, carrying  # noqa: E402
+from icas.io.reading import write_image
+from icas.segmentimg.propagation_run import api, carrying
 
 
 @pytest.fixture

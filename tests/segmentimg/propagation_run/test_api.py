@@ -98,7 +98,9 @@ def test_misuse_is_one_line(painted, options, text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [None, 3, b"x", picture_of(0), Image.new("RGB", (8, 8)), [], "no"])
+@pytest.mark.parametrize(
+    "given", [None, 3, b"x", picture_of(0), Image.new("RGB", (8, 8)), [], "no"]
+)
 def test_what_is_no_list_of_images_is_refused(given):
     with pytest.raises(icas.UsageError, match="images: "):
         icas.propagate(given, {0: mask()})

@@ -133,8 +133,8 @@ def test_undo_of_the_only_run_leaves_the_folder_as_it_was(photos):
 
 @pytest.mark.usefixtures("copying")
 def test_images_with_unsaved_painting_are_left_alone(photos):
-    from icas.segmentimg.formats.autosave import Autosave, autosave_path, write_autosave
     from icas.segmentimg.document.document import PaintDocument
+    from icas.segmentimg.formats.autosave import Autosave, autosave_path, write_autosave
 
     document = PaintDocument(picture_of(1), np.ones((60, 80), np.int32))
     picture = find_image_files([photos / "b.png"])[0]

@@ -140,17 +140,17 @@ class ReviewController(Controller):
             opened.record.update(method_record(grabcut, WORK_SIZE))
         super()._annotate_again()
 
-    def _handle_annotation(self, view: AnnotationView, event: Any) -> None:
-        super()._handle_annotation(view, event)
-        opened = view.opened
-        if self._view is view or opened.needs_annotation or view.mask is None:
+    def _leave_annotation(self, view: AnnotationView) -> None:
+        """The mask replaces the paint of its class, if that is one object."""
+        accepted, mask, color = view.leaving == "accept", view.mask, self._tool.color
+        before = [one.number for one in view.opened.document.objects() if one.color == color]
+        super()._leave_annotation(view)
+        if self._view is view or not accepted or mask is None or len(before) != 1:
             return
-        color = self._tool.color  # the mask replaces the paint of this class
-        document = opened.document
+        document = view.opened.document
         with document.stroke():
-            if color in document.masks():
-                document.stamp(document.masks()[color], None)
-            document.fill_segments(np.unique(document.labels[view.mask]), color)
+            document.stamp(document.masks()[color], None)
+            document.fill_segments(np.unique(document.labels[mask]), color, before[0])
 
     def _status(self) -> panels.PaletteStatus:
         status = super()._status()
