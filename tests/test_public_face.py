@@ -338,6 +338,10 @@ WRONG: dict[str, Callable[[], Any]] = {
     "paint_templates": lambda: icas.paint_templates(RGB, []),
     "pick_threshold": lambda: icas.pick_threshold("nowhere"),
     "best": lambda: icas.best("nowhere"),
+    "Propagation.accept": lambda: _propagated().accept(2),
+    "Propagation.correct": lambda: _propagated().correct(0, ONE[1:] > 0),
+    "Propagation.reject": lambda: _propagated().reject(-1),
+    "propagate": lambda: icas.propagate([RGB], {}),
     "quality": lambda: icas.quality("nowhere"),
     "recut": lambda: icas.recut("nowhere", 1.5),
     "reject": lambda: icas.reject("nowhere", 0),
@@ -349,6 +353,10 @@ WRONG: dict[str, Callable[[], Any]] = {
     "undo": lambda: icas.undo("nowhere"),
 }
 """A call for each docstring that says ``UsageError``."""
+
+
+def _propagated() -> icas.Propagation:
+    return icas.propagate([RGB, RGB], {0: ONE > 0})
 
 
 def _document() -> icas.PaintDocument:

@@ -41,7 +41,7 @@ def paint(path: Path, class_map: NDArray[np.int16], instances: Any = None) -> No
         save_painting(picture, painting, {"image": path.name})
 
 
-def copied(features: Any, painted: Sequence[Any], chained: Any, checkpoint: Any) -> Carried:
+def copied(features: Any, painted: Sequence[Any], chained: Any, *_: Any) -> Carried:
     """The masks of the first source; the darker the image, the surer."""
     shares = painted[0].shares
     masks = {key: share > 0.5 for key, share in shares.items()}

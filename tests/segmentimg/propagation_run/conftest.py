@@ -38,6 +38,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def table_of() -> Callable[[Path], list[dict[str, str]]]:
     """Reads propagated.csv."""
+
     def read(out: Path) -> list[dict[str, str]]:
         with (out / "propagated.csv").open(newline="") as file:
             return list(csv.DictReader(file))

@@ -24,7 +24,6 @@ COMMON = (
     "--clusters",
     "--accept",
     "--weights",
-    "--sam-checkpoint",
     "--out",
     "--suggest",
     "--review",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from icas.segmentimg.propagation.features import ImageFeatures, image_features
 from icas.segmentimg.propagation.network import FeatureNetwork, load_network
 from icas.segmentimg.propagation.queue import ACCEPT, accepted, review_order
 from icas.segmentimg.propagation.sources import similarities, suggest
-from icas.segmentimg.propagation_run.carrying import carry_masks, refinement
+from icas.segmentimg.propagation_run.carrying import carry_masks
 from icas.segmentimg.propagation_run.forest import forest_parents
 
 OUTLIER = -1
@@ -121,13 +120,13 @@ class Propagation:
 
     @property
     def masks(self) -> list[NDArray[Any]]:
-        """Mask of each image."""
+        """list of (h, w) bool or int16 ndarray: mask of each image."""
         maps = [self._map(index) for index in range(len(self._entries))]
         return [one > 0 for one in maps] if self._boolean else list(maps)
 
     @property
     def instances(self) -> list[NDArray[np.uint16]]:
-        """Object numbers of each image."""
+        """list of (h, w) uint16 ndarray: object numbers of each image."""
         maps = []
         for index, entry in enumerate(self._entries):
             painted = (self._map(index) > 0).astype(np.uint16)
@@ -136,27 +135,27 @@ class Propagation:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """Estimated IoU of each mask."""
+        """(n,) float64 ndarray: estimated IoU of each mask, 0 to 1."""
         return np.array([entry.confidence for entry in self._entries], np.float64)
 
     @property
     def states(self) -> list[str]:
-        """State of each image."""
+        """list of str: state of each image."""
         return [entry.state for entry in self._entries]
 
     @property
     def sources(self) -> NDArray[np.int64]:
-        """Image that each mask was carried from."""
+        """(n,) int64 ndarray: image that each mask was carried from, -1 for none."""
         return np.array([entry.source for entry in self._entries], np.int64)
 
     @property
     def routes(self) -> list[str]:
-        """How each mask was carried."""
+        """list of str: how each mask was carried."""
         return [entry.route for entry in self._entries]
 
     @property
     def absent(self) -> NDArray[np.bool_]:
-        """Images in which nothing was found."""
+        """(n,) bool ndarray: images in which nothing was found."""
         return np.array(
             [entry.class_map is not None and not entry.class_map.any() for entry in self._entries]
         )
@@ -335,7 +334,7 @@ class Propagation:
             chained = [self._source(parent)]
         image = as_image(self._images[index])
         given = [painted[i] for i in own]
-        result = carry_masks(self._features[index], given, chained, self._options["sam_checkpoint"])
+        result = carry_masks(self._features[index], given, chained)
         class_map = np.zeros(image.shape[:2], np.int16)
         numbers = np.zeros(image.shape[:2], np.uint16)
         for (name, number), mask in result.full_size(image).items():
@@ -375,7 +374,6 @@ def propagate(
     instances: Mapping[int, Any] | None = None,
     clusters: Iterable[int] | None = None,
     weights: str | Path | None = None,
-    sam_checkpoint: str | Path | None = None,
     accept: float = ACCEPT,
     chain: str = "off",
     jobs: int | None = None,
@@ -400,8 +398,6 @@ def propagate(
     weights : str or Path, optional
         ONNX file of a network, or the name of installed weights. Default: the installed
         mobilenet_v2, else no network.
-    sam_checkpoint : str or Path, optional
-        ``ENCODER.onnx,DECODER.onnx`` or a checkpoint, to refine borders with.
     accept : float, default 0.95
         Confidence from which a mask is accepted, 0 to 1.
     chain : {"off", "forest"}
@@ -444,11 +440,8 @@ def propagate(
     if not 0 <= accept <= 1:
         raise UsageError(f"accept {accept}: must be 0 to 1")
     network = load_network(weights)
-    checkpoint = None if sam_checkpoint is None else os.fspath(sam_checkpoint)
-    if checkpoint is not None:
-        refinement(checkpoint)  # a wrong file raises before any work
     labels = _labels(clusters, len(items))
-    options = {"accept": accept, "chain": chain, "jobs": jobs, "sam_checkpoint": checkpoint}
+    options = {"accept": accept, "chain": chain, "jobs": jobs}
     boolean = all(np.asarray(mask).dtype == bool for mask in painted.values())
     with start_workers("threads", jobs) as workers:
         tasks = ((item, f"image {index}", network) for index, item in enumerate(items))

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,6 @@ class CarrySettings:
 
     run: int
     network: FeatureNetwork | None
-    sam_checkpoint: str | None
     accept: float
     palette: Palette
     saves: tuple[str, ...]
@@ -143,7 +141,7 @@ def carry_image(
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
         features = load_features(picture, settings.network, settings.max_pixels, image)
-        carried = carry_masks(features, painted, chained, settings.sam_checkpoint)
+        carried = carry_masks(features, painted, chained)
         painting = painting_of(carried, image, settings.palette)
         mark = _mark(state, carried, painting, origin, files, chained_file, settings)
         options = {"options": settings.record, "work_size": int(np.prod(features.shape))}
@@ -165,12 +163,9 @@ def carry_masks(
     features: ImageFeatures,
     painted: Sequence[Painted],
     chained: Sequence[Painted],
-    sam_checkpoint: str | None,
 ) -> Carried:
-    """Carry masks to an image, with borders refined if there is a checkpoint."""
-    if sam_checkpoint is None:
-        return carry(features, painted, chained=chained)
-    return carry(features, painted, chained=chained, sam=refinement(sam_checkpoint))
+    """Carry masks to an image."""
+    return carry(features, painted, chained=chained)
 
 
 def painting_of(carried: Carried, image: Image, palette: Palette) -> Painting:
@@ -238,12 +233,3 @@ def complete_save(state: ImageState, settings: CarrySettings) -> ImageState:
     painting = saved_painting(state, settings.max_pixels)
     save_painting(state.picture, painting, {}, settings.saves, settings.portable_names)
     return replace(state, interrupted=False)
-
-
-@lru_cache(maxsize=1)
-def refinement(checkpoint: str) -> Any:
-    """The refinement of borders with a checkpoint; UsageError for a wrong one."""
-    from icas.segmentimg.propagation.sam import SamRefinement
-    from icas.segmentimg.segmenters.sam import SamSegmenter
-
-    return SamRefinement(SamSegmenter(checkpoint=checkpoint).embedder())

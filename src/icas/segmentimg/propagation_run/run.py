@@ -136,10 +136,6 @@ class PropagationRun:
     ) -> None:
         self._settings, self._console = settings, console
         self._network = load_network(settings.weights)
-        if settings.sam_checkpoint is not None:
-            from icas.segmentimg.segmenters.sam import SamSegmenter
-
-            SamSegmenter(checkpoint=settings.sam_checkpoint)  # raises before any work
         pictures = find_image_files(paths, settings.out, settings.recursive)
         self.outs = tuple(sorted({picture.out for picture in pictures}))
         for out in self.outs:
@@ -271,7 +267,6 @@ class PropagationRun:
         return {
             "weights": identity_of(self._network),
             "chain": self._settings.chain,
-            "sam_checkpoint": self._settings.sam_checkpoint,
         }
 
     def _execute(
@@ -283,7 +278,6 @@ class PropagationRun:
         work = CarrySettings(
             run.number,
             self._network,
-            settings.sam_checkpoint,
             settings.accept,
             palette,
             tuple(settings.save),
