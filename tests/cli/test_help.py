@@ -39,7 +39,8 @@ def test_every_command_has_a_parser_of_its_name():
         "segmentimg",
         "segmentimg export",
         "segmentimg import",
-        *(f"segmentimg {name}" for name in ("evaluate", "propagate", "weights", "help", "completion")),
+        "segmentimg propagate",
+        *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion")),
     }  # fmt: skip
 
 

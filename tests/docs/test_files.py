@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -131,7 +132,7 @@ def test_what_segmentimg_writes_is_documented(in_workspace):
     names = documented("NAME.json")
     icas.import_instances("painted", "img.png", "coco", out="imported")
     imported = json.loads((in_workspace / "imported/img.json").read_text())
-    found = {*cut, *painted, *imported}
+    found = {*cut, *painted, *imported, *carried(in_workspace)}
     assert found == set(names) - {"set_aside", "unfinished_save"}
     assert set(cut) & set(painted) - {"unattended"} == always("NAME.json")
     for heading, file in (("coco.json", "coco.json"), ("NAME_labelme.json", "img_labelme.json")):
@@ -142,6 +143,17 @@ def test_what_segmentimg_writes_is_documented(in_workspace):
         shown = {name.replace("NAME", "img") for name in documented(heading)}
         found = {path.name.replace("=", ":") for path in (in_workspace / folder).iterdir()}
         assert found <= shown, found - shown
+
+
+def carried(folder):
+    """The record of an image that masks were carried to; its table is compared too."""
+    shutil.copy("img.png", "photos/img.png")
+    shutil.copy("img.png", "photos/twin.png")
+    run("segmentimg", "photos/img.png", "--no-gui", "--out", "both", "--templates", "coins")
+    words = ("photos/img.png", "photos/twin.png", "--out", "both", "--clusters", "one", "-q")
+    run("segmentimg", "propagate", *words, "--jobs", "1")
+    assert documented("propagated.csv") == columns(folder / "both" / "propagated.csv")
+    return json.loads((folder / "both" / "twin.json").read_text())
 
 
 def test_a_table_survives_names_that_are_no_text(in_workspace):
