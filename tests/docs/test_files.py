@@ -15,6 +15,8 @@ from running import main_of
 
 import icas
 from icas.clusterimg.results.best_images import CRITERIA
+from icas.clusterimg.review.apply import apply_review, plan_review
+from icas.clusterimg.review.session import open_review
 
 PAGE = "docs/files.md"
 ITEM = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)( \()?", re.MULTILINE)
@@ -65,6 +67,9 @@ def results(in_workspace):
     run("clusterimg", *levels, "0.8", "--resume")
     run("clusterimg", "split", "levels", "cluster_0")
     run("clusterimg", "best", "levels", "--by", ",".join(CRITERIA))
+    with open_review(in_workspace / "levels") as session:
+        session.execute("merge", {"clusters": [0, 1]}, 0, "merge")
+        apply_review(session, plan_review(session).key, 1, "apply")
     return in_workspace
 
 

@@ -170,6 +170,12 @@ def test_works_without_a_network(finished):
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_every_address_at_once_is_refused(finished, host):
+    with pytest.raises(icas.UsageError, match="give the name or address"):
+        icas.review(finished, host=host)
+
+
 def test_missing_extra_is_one_line():
     code = (
         "import sys; sys.modules['uvicorn'] = None; import importlib.util as u; real = u.find_spec;"

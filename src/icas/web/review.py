@@ -28,7 +28,8 @@ QUIET = 10
 """Such rounds between two signs of life of an event stream."""
 MOST_NAMED = 500
 """Images that the naming order gives at once."""
-_DAY = {"cache-control": "private, max-age=86400"}
+_DAY = {"cache-control": "private, max-age=86400", "vary": "Cookie"}
+"""Another start of the server has another token: nothing of this one is shown there."""
 
 
 class Encoded(Response):

@@ -39,8 +39,7 @@ class Address:
     def url(self) -> str:
         """The address with the token, for one browser."""
         host = self.access.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        shown = f"[{shown}]" if ":" in shown else shown
+        shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self.access.port}/?token={self.access.token}"
 
     def tunnel(self) -> str:
@@ -93,6 +92,12 @@ class LocalServer:
         self._thread: threading.Thread | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach it."""
+        name: str = self._socket.getsockname()[0]
+        return not (name.startswith("127.") or name == "::1")
+
+    @property
     def is_remote(self) -> bool:
         """Whether the person is at another machine, or there is no display for a browser."""
         return is_remote()
@@ -125,6 +130,11 @@ class LocalServer:
 def _bind(host: str, port: int) -> socket.socket:
     if not 0 <= port < 1 << 16:
         raise UsageError(f"--port {port}: expected 0 to 65535")
+    if host in ("", "0.0.0.0", "::"):
+        raise UsageError(
+            f"--host {host}: give the name or address by which this machine is reached, such as"
+            f" {socket.gethostname()}"
+        )
     try:
         family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)

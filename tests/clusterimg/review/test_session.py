@@ -225,6 +225,26 @@ def test_apply_of_another_threshold(person, session, result):
     assert icas.decide(result, "list").decisions == ()
 
 
+def test_clusters_of_another_linkage(photos, tmp_path):
+    icas.cluster(
+        photos,
+        method="imagehash",
+        threshold=0.8,
+        linkage="average",
+        dst=tmp_path / "sorted",
+        cache=tmp_path / "cache",
+        transfer="none",
+        jobs=1,
+    )
+    with open_review(tmp_path / "sorted") as session:
+        person = Person(session)
+        with pytest.raises(icas.UsageError, match="linkage average"):
+            person.threshold(value=0.9)
+        person.merge(clusters=[0, 1])
+        applied(session)
+        assert table(tmp_path / "sorted" / "clusters.csv", "cluster")["coffee-1.png"] == "0"
+
+
 def test_apply_refuses_an_old_plan_and_changed_files(person, session, result):
     person.merge(clusters=[0, 1])
     old = plan_review(session).key

@@ -44,6 +44,8 @@ def _review(given: dict[str, Any]) -> int:
         if server.read_only:
             warn(f"another process reviews {given['dst']}: this one is read only")
         print_line(f"review: {server.address.url}")
+        if server.is_open:
+            warn("other machines can reach it: who has this address can change the review")
         if server.is_remote and "host" not in given:
             print_line(f"from another machine, run there first: {server.address.tunnel()}")
         print_line("Ctrl+C stops the server; every change is saved at once")

@@ -15,6 +15,7 @@ import numpy as np
 
 from icas.cli.console import Console
 from icas.clusterimg.editing.constrained_run import current_paths
+from icas.clusterimg.editing.recut import check_linked
 from icas.clusterimg.journal.journal import REVIEW
 from icas.clusterimg.quality.best import best_of_images, criteria
 from icas.clusterimg.results.best_images import DEFAULT_BY
@@ -39,6 +40,7 @@ from icas.clusterimg.transfer.destination import locked
 from icas.clusterimg.transfer.relocation import finish_interrupted
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.dataset.image_labels import SPREAD
+from icas.io.files import one_line_errors
 from icas.io.locks import folder_lock
 from icas.notebook.html import counted, visible
 
@@ -165,6 +167,7 @@ class ReviewSession:
         return {**COMMANDS, **self._own}[op](draft, args)
 
     def _set_threshold(self, draft: Draft, args: Mapping[str, Any]) -> str:
+        check_linked(self.finished, "cannot get another threshold")
         return set_threshold(draft, self.finished.state.forest, args.get("value"))
 
     def _keep_best(self, draft: Draft, args: Mapping[str, Any]) -> str:
@@ -462,7 +465,8 @@ def open_review(root: Path, *, discard: bool = False) -> Iterator[ReviewSession]
     with ExitStack() as stack:
         read_only = False
         folder = root / REVIEW
-        folder.mkdir(exist_ok=True)
+        with one_line_errors(f"cannot review {root}"):
+            folder.mkdir(exist_ok=True)
         try:
             stack.enter_context(folder_lock(folder, root))
         except ConflictError:
