@@ -150,6 +150,32 @@ def test_m_without_a_selection_asks_for_a_cluster(rows, client):
     assert len(clusters_of(client)) == 5
 
 
+def test_m_offers_the_most_similar_clusters(rows, client):
+    state = client.state()
+    one = next(one for one in state["clusters"] if f"Cluster {one['id']}" == current(rows))
+    images = ",".join(map(str, one["members"]))
+    for _ in range(200):
+        near = client.get(f"near?images={images}&count=20")
+        if not near["wait"]:
+            break
+        rows.wait_for_timeout(50)
+    values = [row["similarity"] for row in near["rows"]]
+    assert values == sorted(values, reverse=True)
+    assert not set(one["members"]) & {row["image"] for row in near["rows"]}
+    home = {image: other["id"] for other in state["clusters"] for image in other["members"]}
+    first = near["rows"][0]["image"]
+    press(rows, "m")
+    rows.wait_for_selector("dialog .near-row")
+    expected = f"Cluster {home[first]}" if first in home else client.get("images")["files"][first]
+    assert rows.text_content("dialog .near-row b") == expected
+    press(rows, "1")
+    rows.wait_for_selector("dialog", state="detached")
+    settle(rows)
+    members = client.get(f"cluster/{one['id']}")["members"]
+    assert first in members
+    assert len(members) in (7, 12)
+
+
 def test_s_splits_and_z_and_y_undo_and_redo(rows, client):
     press(rows, "s")
     after = client.state()

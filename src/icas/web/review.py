@@ -68,6 +68,7 @@ class ReviewRoutes:
             "events": self.get_events,
             "questions/next": self.get_question,
             "naming": self.get_naming,
+            "near": self.get_near,
             "quality": self.get_quality,
             "duplicates": self.get_duplicates,
         }
@@ -132,6 +133,12 @@ class ReviewRoutes:
     async def get_naming(self, request: Request) -> Response:
         count = _number(request.query_params.get("count"), "count") or 24
         return Encoded(await run_in_threadpool(self.session.naming, min(count, MOST_NAMED)))
+
+    async def get_near(self, request: Request) -> Response:
+        texts = request.query_params.get("images", "").split(",")[:MOST_NAMED]
+        images = [number for text in texts if (number := _number(text, "images")) is not None]
+        count = _number(request.query_params.get("count"), "count") or 9
+        return Encoded(await run_in_threadpool(self.session.near, images, min(count, MOST_NAMED)))
 
     async def get_quality(self, _: Request) -> Response:
         return Encoded(await run_in_threadpool(self.session.quality))

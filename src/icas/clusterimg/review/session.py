@@ -407,6 +407,27 @@ class ReviewSession:
             "progress": 1.0,
         }
 
+    def near(self, images: Collection[int], count: int) -> dict[str, Any]:
+        """The clusters and outliers most similar to some images, each by its most similar image."""
+        if not all(0 <= image < self.document.count for image in images):
+            raise UsageError("images: expected numbers of images")
+        similar = self.similar.get()
+        if similar is None:
+            return {"rows": [], **self.similar.waiting()}
+        with self.lock:
+            place = list(self.document.place)
+        seen = {place[image] for image in images}
+        rows: list[dict[str, Any]] = []
+        for image, similarity in similar.near(images):
+            number = place[image]
+            if number == REJECTED or (number >= 0 and number in seen):
+                continue
+            seen.add(number)
+            rows.append({"image": image, "similarity": round(similarity, 4)})
+            if len(rows) == count:
+                break
+        return {"rows": rows, "wait": False, "progress": 1.0}
+
     def quality(self) -> dict[str, Any]:
         """The issues of single images, and clusters across given splits."""
         checks = self.checks.get()

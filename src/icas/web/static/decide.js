@@ -8,7 +8,7 @@ import { button, completion, count, dialog, h, kbd, plural, similarity, toast, t
 /** @typedef {import("./types.js").Binding} Binding */
 /** @typedef {import("./types.js").Cluster} Cluster */
 /** @typedef {import("./types.js").Context} Context */
-/** @typedef {{cluster: Cluster | null, image: number, similarity: number}} Near */
+/** @typedef {import("./ordering.js").Near} Near */
 
 /**
  * @typedef {object} Action
@@ -160,8 +160,9 @@ export async function chooseNear(context, heading, images, more, outliers) {
   const { store } = context;
   /** @type {Near[]} */
   let rows = [];
+  let wait = false;
   try {
-    rows = await nearest(store, images, outliers ? 8 : 24);
+    ({ rows, wait } = await nearest(store, images, outliers ? 8 : 60));
   } catch (error) {
     toastError(error);
   }
@@ -214,7 +215,8 @@ export async function chooseNear(context, heading, images, more, outliers) {
       else toast(`There is no cluster "${value}".`, { error: true });
     },
   });
-  const intro = rows.length ? "" : "No link of the run leads from here to another cluster.";
+  const still = "The images are still being compared: try again in a while for the most similar clusters.";
+  const intro = rows.length ? "" : wait ? still : "No other cluster is similar.";
   const shown = dialog(
     heading,
     h("div", { class: "choose" }, intro && h("p", { class: "quiet-text" }, intro), list, other.node),

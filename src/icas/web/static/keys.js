@@ -151,7 +151,11 @@ export class Keys {
     for (const group of groups) {
       const table = h("dl", { class: "help-keys" });
       for (const binding of group.bindings) {
-        const shown = binding.keys.map((key) => kbd(keyName(key)));
+        const { keys } = binding;
+        const digits = keys.length > 3 && keys.every((key) => /^\d$/.test(key));
+        const shown = digits
+          ? [kbd(keys[0]), "to", kbd(keys[keys.length - 1])]
+          : keys.map((key) => kbd(keyName(key)));
         table.append(h("div", {}, h("dt", {}, ...shown), h("dd", {}, binding.text)));
       }
       body.append(h("section", {}, h("h3", {}, group.title), table));

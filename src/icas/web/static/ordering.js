@@ -124,14 +124,53 @@ export function nextDoubtful(store) {
   return ids.find((id) => store.clusters.get(id)?.state === "doubtful") ?? -1;
 }
 
+const MOST = 200; // images sent to the server
+const AT_ONCE = 20_000; // images up to which the server compares them unasked
+
 /**
- * Clusters and outliers that the strongest links of the forest join to a cluster.
+ * @typedef {object} Near
+ * @property {Cluster | null} cluster null: an outlier
+ * @property {number} image the most similar image
+ * @property {number} similarity
+ */
+
+/**
+ * The clusters and outliers that are most similar to some images.
+ *
+ * The server knows more than the links of the forest, once it has compared the images.
  * @param {Store} store
  * @param {number[]} images
  * @param {number} most
- * @returns {Promise<{cluster: Cluster | null, image: number, similarity: number}[]>}
+ * @param {boolean} unasked no person waits for it: large sets are left alone
+ * @returns {Promise<{rows: Near[], wait: boolean}>} wait: the server still compares
  */
-export async function nearest(store, images, most) {
+export async function nearest(store, images, most, unasked = false) {
+  let wait = false;
+  if (unasked && store.state.run.images > AT_ONCE) {
+    return { rows: await linked(store, images, most), wait };
+  }
+  try {
+    const answer = await store.get(`near?images=${images.slice(0, MOST).join(",")}&count=${most}`);
+    wait = Boolean(answer.wait);
+    if (answer.rows.length) {
+      /** @type {{image: number, similarity: number}[]} */
+      const rows = answer.rows;
+      return { rows: rows.map((row) => ({ ...row, cluster: store.clusterOf(row.image) ?? null })), wait };
+    }
+  } catch {
+    // the images cannot be compared: the links of the run are left
+  }
+  return { rows: await linked(store, images, most), wait };
+}
+
+/**
+ * Clusters and outliers that the strongest links of the forest join to some images.
+ * @param {Store} store
+ * @param {number[]} images
+ * @param {number} most
+ * @returns {Promise<Near[]>}
+ */
+async function linked(store, images, most) {
   const forest = await store.forest();
   const inside = new Set(images);
   /** @type {Set<number>} */

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,19 @@ class SimilarImages:
     def is_whole(self) -> bool:
         """Whether all pairs of all images were compared."""
         return len(self.rows) == self.count
+
+    def near(self, images: Collection[int]) -> list[tuple[int, float]]:
+        """Other images by falling similarity to the nearest one of `images`."""
+        rows = np.flatnonzero(np.isin(self.images, list(images)))
+        best = np.full(len(self.images), -np.inf, np.float32)
+        near = self.neighbours
+        np.maximum.at(best, near.images[rows].ravel(), near.similarity[rows].ravel())
+        compared = np.isin(self.rows, rows)
+        if compared.any():
+            best[self.rows] = np.maximum(best[self.rows], self.matrix[compared].max(axis=0))
+        best[rows] = -np.inf
+        order = np.argsort(-best, kind="stable")[: np.count_nonzero(np.isfinite(best))]
+        return list(zip(self.images[order].tolist(), best[order].tolist(), strict=True))
 
     @cached_property
     def _tree(self) -> NamingTree:

@@ -180,7 +180,7 @@ function build(root, context) {
       h("span", { title: pair }, pair),
       button({ label: "Split here", icon: "split", key: "s", edits: true, run: () => void split() }),
     );
-    return h("div", {}, band, group, many, pick);
+    return h("div", { class: "after-bridge" }, band, group, many, pick);
   }
 
   /** @returns {Cluster | undefined} */
@@ -318,13 +318,13 @@ function build(root, context) {
       rows.push([value, goal(value, h("span", { class: "goal-icon" }, icon(sign)), label, small)]);
     plain("new", "plus", "New cluster");
     if (place !== "outliers") plain("outliers", "clusters", "Outliers", count(store.state.outliers.length));
-    const about = selected.size && !one ? [...selected] : images.slice(0, 500);
+    const about = selected.size && !one ? [...selected] : images.slice(0, 200);
     const key = `${place} ${store.rev} ${one ? "" : about.join(",")}`;
     goalsFor = key;
     /** @type {Cluster[]} */
     let near = [];
     try {
-      near = (await nearest(store, about, 16)).flatMap((row) => (row.cluster ? [row.cluster] : []));
+      near = (await nearest(store, about, 60, true)).rows.flatMap((row) => (row.cluster ? [row.cluster] : []));
     } catch {
       // the others are listed
     }

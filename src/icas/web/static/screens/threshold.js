@@ -136,7 +136,8 @@ export const threshold = {
     const late = new Map();
     let loading = 0;
     const loadImages = () => {
-      loading ||= setTimeout(() => {
+      if (loading) return;
+      loading = setTimeout(() => {
         loading = 0;
         for (const [img, image] of late) {
           img.src = store.thumb(image);
