@@ -77,7 +77,7 @@ def test_the_reference_has_every_command_and_flag(program):
 
 def test_the_reference_is_short():
     pages = [TOP / "docs" / "reference" / f"{name}.md" for name in ("clusterimg", "segmentimg")]
-    assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) <= 5000
+    assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) <= 5500
 
 
 @pytest.mark.parametrize("name", PARSERS)
