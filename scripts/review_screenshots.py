@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 from typing import Any
 
 import cv2
@@ -83,29 +84,54 @@ class Client:
         self._http.post("/api/commands", json=body).raise_for_status()
 
 
-def work_a_little(client: Client, truth: dict[str, str]) -> None:
-    """Name some clusters, so that the screens look as they do in the middle of the work."""
+def work_a_little(client: Client, truth: dict[str, str], more: bool) -> None:
+    """Name some clusters, or nearly all, so that the screens look as they do during the work."""
     files = client.get("images")["files"]
     clusters = sorted(client.get("state")["clusters"], key=lambda one: one["id"])
     for one in clusters[2:7]:
         client.command("name", cluster=one["id"], name=truth[files[one["members"][0]]])
     client.command("mark", cluster=clusters[3]["id"], state="done")
+    if more:
+        for one in clusters[7:]:
+            client.command("name", cluster=one["id"], name=truth[files[one["members"][0]]])
+        client.command("merge", clusters=[clusters[0]["id"], clusters[1]["id"]])
+        while client.get("naming")["wait"]:
+            sleep(0.2)
+        client.command("spread", least=0.5)
 
 
-SHOTS = {
+PLACES = {
     "clusters": "clusters",
-    "cluster": "cluster/0",
-    "compare": "compare",
+    "cluster": "cluster/{doubtful}",
+    "compare": "compare/{pair}",
     "questions": "questions",
     "threshold": "threshold",
     "name": "name",
     "quality": "quality",
     "copies": "quality/copies",
     "leaks": "quality/leaks",
+    "apply": "history",
     "history": "history",
     "export": "export",
 }
 """Screenshot -> where it is in the page."""
+SHOTS = tuple(PLACES)
+"""The last three, from ``apply`` on, are of a result of its own with more clusters."""
+
+
+def places(client: Client) -> dict[str, Any]:
+    """What the places are about: a doubtful cluster, and two images of another."""
+    clusters = client.get("state")["clusters"]
+    doubtful = max(clusters, key=lambda one: (one["bridge"], one["doubt"]))
+    files = client.get("images")["files"]
+    soft = [
+        (one["members"][0], image)
+        for one in clusters
+        for image in one["members"][1:]
+        if "soft-" in files[image] and not one["bridge"]
+    ]
+    pair = soft[0] if soft else doubtful["members"][:2]
+    return {"doubtful": doubtful["id"], "pair": f"{pair[0]},{pair[1]}"}
 
 
 def prepare(page: Any, name: str) -> None:
@@ -115,6 +141,16 @@ def prepare(page: Any, name: str) -> None:
         page.keyboard.press("Shift+ArrowRight")
     if name == "clusters":
         page.keyboard.press("ArrowDown")
+    if name == "name":
+        dark = "document.querySelector('.photo-name').textContent.match(/night|soft/)"
+        while page.evaluate(dark):
+            page.keyboard.press("ArrowRight")
+            page.wait_for_timeout(100)
+    if name == "apply":
+        page.keyboard.press("Control+s")
+        page.wait_for_selector(".plan-lines li")
+    if name == "export":
+        page.wait_for_selector(".counts")
 
 
 @contextmanager
@@ -152,37 +188,51 @@ def main() -> int:
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
     given.to.mkdir(parents=True, exist_ok=True)
-    names = given.only.split(",") if given.only else list(SHOTS)
-    with TemporaryDirectory() as made:
+    wanted = given.only.split(",") if given.only else list(SHOTS)
+    with TemporaryDirectory() as made, chromium() as browser:
         folder = Path(made)
         truth = make_folder(folder / "samples")
-        icas.cluster(
-            folder / "samples",
-            method="orb",
-            threshold=0.05,
-            dst=folder / "sorted",
-            recursive=True,
-            cache=folder / "cache",
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=given.theme
         )
-        with serving(folder / "sorted") as server, chromium() as browser:
-            server.start()
-            work_a_little(Client(server.address.url), truth)
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=given.theme
+        for threshold, shots in ((0.05, SHOTS[:-3]), (0.5, SHOTS[-3:])):
+            dst = folder / f"sorted-{threshold}" / "sorted"
+            icas.cluster(
+                folder / "samples",
+                method="orb",
+                threshold=threshold,
+                dst=dst,
+                recursive=True,
+                cache=folder / f"cache-{threshold}",
             )
-            page = context.new_page()
-            page.goto(server.address.url)
-            page.wait_for_selector(".rail a")
-            for name in names:
-                page.goto(f"{page.url.partition('#')[0]}#/{SHOTS[name]}")
-                page.wait_for_timeout(500)
-                page.wait_for_selector(".waiting", state="detached", timeout=120_000)
-                prepare(page, name)
-                page.wait_for_timeout(900)
-                save(page.screenshot(), given.to / f"review-{name}.jpg")
-            context.close()
-            server.stop()
+            take(context, dst, truth, [name for name in shots if name in wanted], given.to)
+        context.close()
     return 0
+
+
+def take(context: Any, dst: Path, truth: dict[str, str], names: Sequence[str], to: Path) -> None:
+    """Take screenshots of the review of a result."""
+    page = context.new_page()
+    with serving(dst) as server:
+        server.start()
+        client = Client(server.address.url)
+        work_a_little(client, truth, "apply" in names)
+        known = places(client)
+        page.goto(server.address.url)
+        page.wait_for_selector(".rail a")
+        for name in names:
+            page.goto(f"{page.url.partition('#')[0]}#/{PLACES[name].format(**known)}")
+            page.wait_for_timeout(500)
+            page.wait_for_selector(".waiting", state="detached", timeout=120_000)
+            prepare(page, name)
+            page.wait_for_timeout(900)
+            save(page.screenshot(), to / f"review-{name}.jpg")
+            if name == "apply":
+                page.keyboard.press("Enter")
+                page.wait_for_selector("text=all applied")
+                page.wait_for_selector(".toast", state="detached")
+        page.close()
+        server.stop()
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ async function turn(way) {
 const undo = button({ label: "Undo", icon: "undo", key: "z", bare: true, quiet: true, edits: true, run: () => void turn("undo") });
 const redo = button({ label: "Redo", icon: "redo", key: "y", bare: true, quiet: true, edits: true, run: () => void turn("redo") });
 
-const apply = button({ label: "Apply", key: "ctrl+s", edits: true, class: "apply", run: () => void openApply(store) });
+const apply = button({ label: "Apply", key: "Ctrl+s", edits: true, class: "apply", run: () => void openApply(store) });
 
 // --- theme: the system setting, light, dark
 
@@ -166,7 +166,7 @@ function drawHeader() {
   redo.title = state.redo ? `Redo: ${state.redo} (y)` : "Nothing to redo";
   const label = apply.firstElementChild;
   if (label) label.textContent = `Apply ${count(state.pending)}`;
-  apply.title = `Apply ${plural(state.pending, "command")} (ctrl+s)`;
+  apply.title = `Apply ${plural(state.pending, "command")} (Ctrl+s)`;
   apply.hidden = !state.pending;
   lock.hidden = !state.read_only;
   document.body.toggleAttribute("data-read-only", state.read_only);

@@ -78,7 +78,7 @@ function draw(body, plan, store) {
       "p",
       { class: "plan-lead" },
       h("strong", {}, plural(store.state.pending, "command")),
-      ` since the last Apply. ${moves} The source images stay as they are, and clusterimg undo reverts it.`,
+      ` since the last Apply. ${moves} Nothing is deleted. To return, undo the commands and apply again.`,
     ),
     ...plan.conflicts.map((line) => notice(line)),
     h(

@@ -28,6 +28,7 @@ const SPLITS = /** @type {const} */ (["train", "val", "test"]);
 /** @type {Record<string, number[]>} */
 const PRESETS = { all: [100, 0, 0], two: [80, 0, 20], three: [80, 10, 10] };
 const LISTED = 6;
+const NOTED = 5;
 
 /** @typedef {{folders: Map<string, Tree>, files: string[], total: number}} Tree */
 
@@ -81,6 +82,24 @@ function drawTree(tree, depth) {
   const more = tree.files.length - LISTED;
   if (more > 0) list.append(h("li", { class: "tree-file quiet-text" }, `… ${count(more)} more`));
   return list;
+}
+
+/**
+ * What the command warns of, such as classes that are missing in a split.
+ * @param {Preview} found
+ */
+function notes(found) {
+  const lines = found.lines.filter((line) => line.startsWith("note: ")).map((line) => line.slice(6));
+  if (!lines.length) return [];
+  const more = lines.length - NOTED;
+  return [
+    h(
+      "ul",
+      { class: "export-notes quiet-text" },
+      ...lines.slice(0, NOTED).map((line) => h("li", {}, line)),
+      more > 0 && h("li", {}, `… and ${count(more)} more`),
+    ),
+  ];
 }
 
 /** @type {import("../types.js").Screen} */
@@ -212,6 +231,7 @@ export const exporting = {
             h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, "All"), ...used.map((split) => h("td", { class: "number" }, count(sum(split)))))),
           ),
         ),
+        ...notes(found),
         h("h2", {}, "Files"),
         h("p", { class: "quiet-text" }, `${plural(found.files, "file")} in ${name.value}/`, found.files > found.tree.length ? `, the first ${count(found.tree.length)} are shown` : ""),
         drawTree(tree, 0),

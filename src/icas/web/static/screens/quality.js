@@ -45,7 +45,7 @@ const words = (name) => name.replace("_", " ");
 export const quality = {
   id: "quality",
   title: "Quality",
-  key: "c",
+  key: "u",
   icon: "quality",
   async mount(root, context) {
     const { store, keys, signal, say, params } = context;
