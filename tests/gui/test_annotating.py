@@ -36,7 +36,7 @@ def marked(driver, image=None):
         driver.until("the slider is there", lambda: still(driver, ANNOTATIONS))
         shown = driver.shown(ANNOTATIONS)
         rows = [row for row in range(len(shown)) if (shown[row, :240] == image[0]).all()]
-        driver.origins[ANNOTATIONS] = rows[0], 0
+        driver.origins = {ANNOTATIONS: (rows[0], 0)}
 
 
 def painted(driver, place):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -56,6 +56,9 @@ class WindowDriver:
     only the last of several keys and moves that come while the program is busy.
     """
 
+    origins: Mapping[str, Point] = {}
+    """Row and column in a window of the picture's first pixel, where they are not 0, 0."""
+
     def __init__(
         self,
         display: Any,
@@ -64,8 +67,7 @@ class WindowDriver:
     ) -> None:
         """`places`: left, top, width and height of image areas, as windows had them before."""
         self._display = display
-        self.origins: dict[str, Point] = {}
-        """Row and column in a window of the picture's first pixel, where they are not 0, 0."""
+        self.origins = {}
         self._state = tempfile.TemporaryDirectory(prefix="icas-state-")
         self._env = {**display.env, "ICAS_STATE": self._state.name}
         self.state = Path(self._state.name) / "windows.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SIZE = (9.0, 8.0)
 """Inches of 100 pixels."""
+FIRST_SIZES = 3
+"""Changes of size by toolkit and window manager while the window opens, drawn without delay."""
 TICK = 40
 """Milliseconds between two checks for thumbnails that have been read."""
 
@@ -41,7 +44,9 @@ class Picker:
         self._backgrounds: list[Any] = []
         self._nearest = Nearest((), ())
         self._pairs_due = False
-        self._rebuild()
+        self._built = (0, 0)
+        self._at_once, self._opening = FIRST_SIZES, False
+        self._lay_out()
         for name, act in {
             "motion_notify_event": self._moved,
             "axes_leave_event": self._left,
@@ -49,7 +54,7 @@ class Picker:
             "button_press_event": self._clicked,
             "scroll_event": self._scrolled,
             "key_press_event": lambda event: self._become(self.state.press(event.key or "")),
-            "resize_event": lambda event: self._rebuild(),
+            "resize_event": lambda event: self._resized(),
             "draw_event": self._drawn,
             "close_event": lambda event: self.cancel(),
         }.items():
@@ -103,12 +108,45 @@ class Picker:
     def _rebuild(self) -> None:
         """Lay out and draw everything, after a change of size or axes."""
         if self.state.ending is None:
-            self._picture.build(self.state)
-            self._show_numbers()
-            self._show_pairs()
+            self._lay_out()
             self._canvas.draw_idle()
 
+    def _lay_out(self) -> None:
+        self._built = self._size
+        self._picture.build(self.state)
+        self._show_numbers()
+        self._show_pairs()
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        width, height = self.figure.bbox.size
+        return int(width), int(height)
+
+    def _resized(self) -> None:
+        """Toolkits report sizes that have not changed too, and Tk clears the window then."""
+        if self._size != self._built and self._at_once:
+            self._at_once -= 1
+            self._lay_out()
+            self._canvas.draw()
+        elif self._size != self._built:
+            self._rebuild()
+        elif self._blit and self._backgrounds:
+            self._canvas.blit(self.figure.bbox)
+
+    def draw_first(self) -> None:
+        """Draw before the window opens: on a busy machine it would stay blank for seconds.
+
+        Tk draws again before it shows what is drawn; that is put off until the window is visible.
+        """
+        self._canvas.draw()
+        if hasattr(self._canvas, "get_tk_widget"):
+            self._canvas.draw_idle = lambda: None
+            self._opening = True
+
     def _tick(self) -> bool:
+        if self._opening and self._canvas.get_tk_widget().winfo_viewable():
+            self._opening = False
+            del self._canvas.draw_idle
         arrived = self._thumbnails.poll(self._nearest.images)
         if (arrived or self._pairs_due) and self._show_pairs():
             self._redraw(1)
@@ -170,14 +208,26 @@ def _wait_for_choice(
     own_keys = figure.canvas.manager.key_press_handler_id
     if own_keys is not None:  # matplotlib's: "l" would make the thresholds logarithmic
         figure.canvas.mpl_disconnect(own_keys)
+    _scale_now(figure)
     picker = Picker(figure, subject, state, thumbnails)
     with _cancelled_by_ctrl_c(picker):
+        picker.draw_first()
         figure.canvas.manager.show()
         with suppress(AttributeError):  # of Tk: its windows open without the keyboard
             figure.canvas.get_tk_widget().focus_force()
         if picker.state.ending is None:
             figure.canvas.start_event_loop()
     return picker.state
+
+
+def _scale_now(figure: Any) -> None:
+    """Adapt to the density of the screen before the window opens, which matplotlib does after."""
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(AttributeError):  # not Tk
+        widget = figure.canvas.get_tk_widget()
+        widget.unbind("<Map>")
+        figure.set_dpi(figure.dpi * widget.winfo_fpixels("1i") / 96)
 
 
 @contextmanager
