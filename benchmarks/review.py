@@ -29,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +116,26 @@ def memory(running: subprocess.Popen[str], what: str = "VmRSS") -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
-def timed(what: str, work: Callable[[int], Any], times: int) -> None:
-    """Print the median and the 95th percentile of a request, and its bytes."""
+def cpu_seconds(running: subprocess.Popen[str]) -> float:
+    """CPU time of a process so far."""
+    fields = Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    running: subprocess.Popen[str], what: str, work: Callable[[int], Any], times: int
+) -> None:
+    """Print the median and 95th percentile of a request, CPU time of the server, and bytes."""
     seconds = []
+    before = cpu_seconds(running)
     for number in range(times):
         start = time.perf_counter()
         answer = work(number)
         seconds.append(time.perf_counter() - start)
     size = len(answer.content) if isinstance(answer, httpx.Response) else len(json.dumps(answer))
     middle, high = np.percentile(seconds, [50, 95]) * 1000
-    print(f"| {what} | {middle:.0f} | {high:.0f} | {size / 1e3:,.0f} |")
+    cpu = 1000 * (cpu_seconds(running) - before) / times
+    print(f"| {what} | {middle:.0f} | {high:.0f} | {cpu:.0f} | {size / 1e3:,.0f} |", flush=True)
 
 
 def scale(folder: Path) -> None:
@@ -145,9 +156,10 @@ def scale(folder: Path) -> None:
         numbers = [one["id"] for one in clusters if len(one["members"]) > 3]
         sizes = {one["id"]: len(one["members"]) for one in clusters}
         print(f"{len(clusters)} clusters, the largest of {max(sizes.values())} images\n")
-        print("| request | median ms | p95 ms | kB |")
-        print("|---|---|---|---|")
+        print("| request | median ms | p95 ms | CPU ms of the server | kB |")
+        print("|---|---|---|---|---|")
         http = client.http
+        timed = partial(measure, running)
         timed("GET state", lambda _: http.get("/api/state"), 5)
         timed("GET images", lambda _: http.get("/api/images"), 3)
         timed("GET forest", lambda _: http.get("/api/forest"), 5)

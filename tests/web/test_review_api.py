@@ -150,4 +150,4 @@ def test_plan_apply_export(client, finished):
 
 
 def test_page_opens(page):
-    assert page.title().startswith("icas")
+    page.wait_for_function("document.title.includes('icas')")
