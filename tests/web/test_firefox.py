@@ -140,4 +140,6 @@ def test_review_works_in_firefox(firefox, server, client):
     for screen in ids.split(","):
         firefox.value(f"(location.hash = '#/{screen}', true)")
         firefox.wait(f"document.querySelector('.screen.{screen}')?.children.length")
+        if screen == "threshold":
+            firefox.wait("document.querySelector('.stats strong')?.textContent > '0'")
     assert firefox.value("document.querySelectorAll('.toast.error').length") == 0

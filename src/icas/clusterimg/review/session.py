@@ -377,12 +377,15 @@ class ReviewSession:
 
     def question(self, skip: Collection[Pair]) -> dict[str, Any]:
         """The next question; until all pairs are compared, whether a bridge is right."""
+        wait: dict[str, Any] = {"wait": False}
         try:
             similar = self.similar.get()
+            if similar is None:
+                wait = self.similar.waiting()
         except IcasError:  # such as images that were removed
             similar = None
         with self.lock:
-            return self.questions.next(similar, skip)
+            return self.questions.next(similar, skip) | wait
 
     def naming(self, count: int) -> dict[str, Any]:
         """Images to name next, the unsure ones, and names of similar images."""

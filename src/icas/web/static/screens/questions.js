@@ -16,6 +16,8 @@ import { button, count, h, plural, toastError } from "../ui.js";
  * @property {number} left questions whose answer may correct something
  * @property {number} settled 0 to 1
  * @property {boolean} done
+ * @property {boolean} wait the images are still being compared: better questions come
+ * @property {number} [progress] of that, 0 to 1
  */
 
 /** @type {import("../types.js").Screen} */
@@ -28,8 +30,10 @@ export const questions = {
     const { store, keys, signal, say } = context;
     /** @type {Question | null} */
     let question = null;
+    /** @type {Question | null} the one after it */
+    let ahead = null;
     let busy = false;
-    let asked = -2;
+    let sending = 0;
 
     const left = photo(store, signal);
     const right = photo(store, signal);
@@ -63,13 +67,17 @@ export const questions = {
     );
     body.append(waiting("Comparing the images…"));
 
-    const draw = () => {
-      if (!question) return;
-      const percent = Math.floor(100 * question.settled);
+    /** @param {Question} from */
+    const drawProgress = (from) => {
+      const percent = Math.floor(100 * from.settled);
       settled.textContent = `${percent} %`;
       fill.style.width = `${percent}%`;
       meter.setAttribute("aria-valuenow", String(percent));
-      facts.textContent = `${plural(question.answered, "answer")} · about ${count(question.left)} left`;
+      facts.textContent = `${plural(from.answered, "answer")} · about ${count(from.left)} left`;
+    };
+
+    const draw = () => {
+      if (!question) return;
       if (question.done || question.a === null || question.b === null) {
         const go = button({ label: "Look through the clusters", primary: true, run: () => context.go("clusters") });
         body.replaceChildren(empty("Nothing is left to ask.", "Every pair of groups that may be wrong has an answer.", go));
@@ -80,46 +88,100 @@ export const questions = {
       right.show(question.b);
       left.note.replaceChildren(homeChip(store, question.a));
       right.note.replaceChildren(homeChip(store, question.b));
-      const pairs = `${plural(question.settles, "link")}`;
+      const links = plural(question.settles, "link");
       effect.textContent = question.together
-        ? `They are in one cluster now. “Different” splits it. The answer settles ${pairs}.`
-        : `They are apart now. “Same” merges them. The answer settles ${pairs}.`;
+        ? `They are in one cluster now. “Different” splits it. The answer settles ${links}.`
+        : `They are apart now. “Same” merges them. The answer settles ${links}.`;
       const most = innerWidth < 640 ? 4 : 7;
-      const both = question.first.length + question.second.length > 2;
-      groups.hidden = !both;
+      groups.hidden = question.first.length + question.second.length <= 2;
       groups.replaceChildren(strip(store, question.first, most), strip(store, question.second, most));
       if (!stage.isConnected) body.replaceChildren(stage, groups, effect, buttons);
     };
 
+    /** @param {Question} one */
+    const pair = (one) => (one.a === null || one.b === null ? "" : `${Math.min(one.a, one.b)}-${Math.max(one.a, one.b)}`);
+
+    /** Load the question after this one, and its images, while the person looks. */
+    const lookAhead = async () => {
+      const shown = question;
+      ahead = null;
+      if (!shown || shown.done) return;
+      try {
+        const next = /** @type {Question} */ (await store.get(`questions/next?skip=${pair(shown)}`, signal));
+        if (shown !== question) return;
+        ahead = next;
+        drawProgress(next);
+        for (const image of [next.a, next.b]) if (image !== null) new Image().src = store.full(image);
+      } catch {
+        // the next question is then loaded after the answer
+      }
+    };
+
     const load = async () => {
       try {
-        question = await store.get("questions/next", signal);
-        asked = store.rev;
+        question = /** @type {Question} */ (await store.get("questions/next", signal));
+        if (question.done && question.wait) {
+          body.replaceChildren(waiting(`Comparing the images… ${Math.round(100 * (question.progress ?? 0))} %`));
+          setTimeout(() => void (signal.aborted || load()), 500);
+          return;
+        }
+        drawProgress(question);
         draw();
+        void lookAhead();
       } catch (error) {
         if (signal.aborted) return;
         body.replaceChildren(empty("No questions for this result.", error instanceof Error ? error.message : String(error)));
       }
     };
 
+    /**
+     * Whether the question that was loaded ahead is still right after an answer to this one.
+     * @param {Question} one
+     * @param {Question} next
+     */
+    const holds = (one, next) => {
+      const homes = (/** @type {Question} */ of) =>
+        [of.a, of.b].map((image) => (image === null ? image : store.clusterOf(image)?.id ?? `image ${image}`));
+      const touched = new Set(homes(one));
+      return !next.done && !homes(next).some((home) => touched.has(home));
+    };
+
     /** @param {boolean | null} same */
     const answer = async (same) => {
       if (busy || !question || question.a === null || question.b === null || question.done) return;
-      busy = true;
+      const asked = question;
       const { a, b } = question;
       const word = same === null ? "unsure" : same ? "same" : "different";
-      stage.dataset.answer = word;
       say(`${word}. Next pair.`);
+      flash(word);
+      const next = ahead;
+      ahead = null;
+      sending += 1;
+      busy = !next || next.done || (same !== null && !holds(asked, next));
+      if (next && !busy) {
+        question = next;
+        draw();
+      }
       try {
         await store.command("answer", { a, b, same });
-        await load();
+        sending -= 1;
+        if (busy) await load();
+        else if (!sending) void lookAhead();
       } catch (error) {
+        sending -= 1;
         toastError(error);
         await load();
       } finally {
-        busy = false;
-        delete stage.dataset.answer;
+        if (!sending) busy = false;
       }
+    };
+
+    let flashing = 0;
+    /** @param {string} word */
+    const flash = (word) => {
+      stage.dataset.answer = word;
+      clearTimeout(flashing);
+      flashing = setTimeout(() => delete stage.dataset.answer, 180);
     };
 
     keys.bind("Questions", [
@@ -137,7 +199,7 @@ export const questions = {
     store.on(
       "change",
       () => {
-        if (!busy && asked !== store.rev) void load();
+        if (!sending) void load();
       },
       signal,
     );

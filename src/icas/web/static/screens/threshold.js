@@ -47,8 +47,6 @@ export const threshold = {
     let ticket = 0;
     let turn = 0;
     let frame = 0;
-    let asked = 0;
-    let taken = 0;
     let fixedClusters = 0;
     let fixedImages = 0;
     /** @type {"clusters" | "clustered"} */
@@ -280,7 +278,6 @@ export const threshold = {
 
     const ask = () => {
       frame = 0;
-      asked = performance.now();
       worker?.postMessage({ type: "at", value, ticket: ++ticket });
     };
 
@@ -348,7 +345,6 @@ export const threshold = {
         else if (message.type === "at" && message.ticket === ticket) {
           view = message;
           show();
-          taken = performance.now() - asked;
         }
       });
       const copy = data.slice(0);
@@ -434,8 +430,6 @@ export const threshold = {
       },
       signal,
     );
-    // for the benchmark: milliseconds from the last request to the worker until all is drawn
-    Object.assign(root, { frameTime: () => taken });
     try {
       await begin();
     } catch (error) {
