@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import icas
+from icas.segmentimg.windows.screen.x11 import X11
 
 SIZES = {"coffee": (240, 160), "astronaut": (200, 210), "chelsea": (230, 170)}
 MASK = re.compile(r"_mask_\(R[:=](\d+),G[:=](\d+),B[:=](\d+)\)\.png$")
@@ -37,7 +38,7 @@ class Display:
     """An X server without a screen, whose picture can be read from a file."""
 
     def __init__(self, folder: Path, screen: str = "1280x900") -> None:
-        self.screen = screen
+        self.screen, self.managed = screen, False
         self._pipe, its_end = os.pipe()
         words = ["-screen", "0", f"{screen}x24", "-nolisten", "tcp", "-noreset", "-nocursor"]
         with (folder / "Xvfb.log").open("wb") as log:
@@ -77,6 +78,21 @@ class Display:
     def picture(self) -> NDArray[np.uint8]:
         """(900, 1280, 3) RGB: what is on the screen now."""
         return self.pixels()[..., 2::-1]
+
+    def position(self, window: int) -> tuple[int, int]:
+        """Left and top of a window inside its frame."""
+        before = os.environ.get("DISPLAY")
+        os.environ["DISPLAY"] = self.name
+        try:
+            server = X11.connect()
+            assert server is not None
+            found = server.position(window)
+            server.close()
+        finally:
+            del os.environ["DISPLAY"]
+            if before is not None:
+                os.environ["DISPLAY"] = before
+        return found
 
     @property
     def env(self) -> dict[str, str]:

@@ -178,5 +178,5 @@ def test_no_key_of_the_table_is_left_out():
     here = "undo redo reset escape color grow shrink brush thinner thicker zoom_in zoom_out whole"
     here += " pan_left pan_right pan_up pan_down opacity borders help debug colors save"
     elsewhere = "save_next next previous quit templates annotate new_object pick"
-    elsewhere += " add_class edit_class smooth"
+    elsewhere += " add_class edit_class smooth number unpainted files"
     assert set(PRESSED) <= {*here.split(), *elsewhere.split()}

@@ -136,6 +136,8 @@ class WindowDriver:
         output = self._xdotool(*words, check=False)
         parts = dict(line.split("=") for line in output.split())
         left, top, width, height = (int(parts.get(n, 0)) for n in ("X", "Y", "WIDTH", "HEIGHT"))
+        if parts and self._display.managed:  # xdotool of 2016 adds the frame twice
+            left, top = self._display.position(int(parts["WINDOW"]))
         return left, top, width, height
 
     def shown(self, window: str = "Painting") -> Image:

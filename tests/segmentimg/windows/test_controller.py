@@ -14,10 +14,11 @@ from icas.io.reading import write_image
 from icas.segmentimg.formats.autosave import autosave_path
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.session.open import OpenImage
-from icas.segmentimg.windows.controller import COLORS, DEBUG, PAINTING
-from icas.segmentimg.windows.events import PAINTING_KEYS as KEYS, Closed, Key, Mouse
+from icas.segmentimg.windows.controller import COLORS, DEBUG, FILES, PAINTING
+from icas.segmentimg.windows.events import PAINTING_KEYS as KEYS, Closed, Key, Mouse, Resized
+from icas.segmentimg.windows.file_list import HEAD, ROW
 from icas.segmentimg.windows.painting_view import OPACITIES
-from icas.segmentimg.windows.panels import CELL, MARGIN, WIDTH
+from icas.segmentimg.windows.panels import BAR, CELL, MARGIN, WIDTH
 
 RED, BLUE, GREEN = (204, 0, 0), (0, 0, 255), (0, 255, 0)
 BARE = [[0] * 4] * 3
@@ -485,5 +486,64 @@ def test_every_key_of_the_table_may_come_at_any_time(make_table, user, folder):
         yield user.drag((3, 3), (200, 200))[:-1]
         for name in names:
             yield Key(name)
+
+    make_table().play(script)
+
+
+def test_going_to_an_image_by_number_and_to_the_next_unpainted(make_table, user):
+    def script(table):
+        yield user.keys("g", "7", "backspace", "3", "enter")
+        yield from table.opened()
+        assert table.session.index == 2
+        yield user.keys("g", "9", "enter", "g", "1", "escape")
+        assert table.session.index == 2
+        yield user.click(user.at(4, 4))
+        yield Key("u")
+        yield from table.opened()
+        assert table.session.index == 0
+        yield [*user.click(user.at(4, 4)), Key("s"), Key("u")]
+        yield from table.opened()
+        assert table.session.index == 1
+        yield user.click(user.at(4, 4))
+        yield Key("u")
+        assert table.session.index == 1
+
+    make_table().play(script)
+
+
+def test_the_file_list_shows_what_is_painted_and_opens_images(make_table, user):
+    def script(table):
+        yield Key("f")
+        yield None
+        plain = table.shown[FILES]
+        yield user.click(user.at(4, 4))
+        yield None
+        unsaved = table.shown[FILES]
+        assert (unsaved != plain).any()
+        yield Key("s")
+        yield None
+        assert (table.shown[FILES] != unsaved).any()
+        place = 40, HEAD + 2 * ROW + 3
+        yield [Mouse(FILES, kind, *place, "left") for kind in ("down", "up")]
+        yield from table.opened()
+        assert table.session.index == 2
+        assert table.screen.titles[PAINTING] == "Painting: c.png, 3 of 3, red"
+        yield Key("f")
+        yield None
+        assert FILES not in table.shown
+
+    make_table().play(script)
+
+
+def test_a_window_of_another_size(make_table, user):
+    def script(table):
+        yield Resized(PAINTING, 480 + BAR, 640)
+        yield None
+        assert table.shown[PAINTING].shape == (480 + BAR, 640, 3)
+        yield [Mouse(PAINTING, kind, 90, 90, "left") for kind in ("down", "up")]
+        assert table.doc.class_map()[4, 4] == 1
+        yield [Key("+"), Resized(PAINTING, 300, 300)]
+        yield None
+        assert table.shown[PAINTING].shape == (300, 300, 3)
 
     make_table().play(script)

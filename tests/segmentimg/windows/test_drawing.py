@@ -173,12 +173,17 @@ def test_words_stay_inside_their_picture():
     assert all(len(line) <= 20 for line in wrapped("one two three four five six", 130, 12))
 
 
-def test_a_panel_has_room_over_small_and_large_pictures():
-    panel = help_over(np.zeros((1, 1, 3), np.uint8), keymap.help_rows())
-    for shape in ((30, 40), (900, 1200)):
-        whole = help_over(np.full((*shape, 3), 200, np.uint8), keymap.help_rows())
-        assert whole.shape[0] == max(shape[0], panel.shape[0])
-        assert whole.shape[1] == max(shape[1], panel.shape[1])
+@pytest.mark.parametrize("keys", [keymap.PAINTING_KEYS, keymap.GRABCUT_KEYS, keymap.SAM_KEYS])
+@pytest.mark.parametrize("shape", [(30, 40), (330, 480), (690, 1020), (1000, 1600)])
+def test_the_help_fits_into_the_window(shape, keys):
+    groups = keymap.help_groups(keys)
+    image = np.full((*shape, 3), 200, np.uint8)
+    whole = help_over(image, groups)
+    assert whole.shape == image.shape
+    assert (whole != image).any()
+    if shape[0] >= 690:
+        assert (whole[:, :8] == 66).all()  # nothing is cut off
+        assert (whole[:8] == 66).all()
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (60, 700), (700, 60), (1500, 2000)])

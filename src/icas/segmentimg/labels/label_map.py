@@ -41,20 +41,25 @@ def cell_size(image: Image) -> tuple[int, int]:
     return WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1]))
 
 
-def contact_sheet(cells: Sequence[tuple[str, Image]], columns: int) -> Image:
-    """Images of one size with captions, in a grid on white."""
+def contact_sheet(
+    cells: Sequence[tuple[str, Image]],
+    columns: int,
+    background: tuple[int, int, int] = (255, 255, 255),
+    text: tuple[int, int, int] = (30, 30, 30),
+) -> Image:
+    """Images of one size with captions, in a grid."""
     from PIL import Image as Pictures, ImageDraw, ImageFont
 
     height, width = cells[0][1].shape[:2]
     rows = -(-len(cells) // columns)
     size = (columns * (width + MARGIN) + MARGIN, rows * (height + CAPTION + MARGIN) + MARGIN)
-    sheet = Pictures.new("RGB", size, "white")
+    sheet = Pictures.new("RGB", size, background)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
     for number, (caption, picture) in enumerate(cells):
         left = MARGIN + number % columns * (width + MARGIN)
         top = MARGIN + number // columns * (height + CAPTION + MARGIN)
         sheet.paste(Pictures.fromarray(picture), (left, top))
-        draw.text((left, top + height + 6), caption, fill=(30, 30, 30), font=font)
+        draw.text((left, top + height + 6), caption, fill=text, font=font)
     return np.array(sheet)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from icas.segmentimg.document.document import PaintDocument, segments_mask
 from icas.segmentimg.document.objects import classes_in, numbers_in
 from icas.segmentimg.document.palette import Color
 from icas.segmentimg.labels.labels import Box, Labels, rows_of, union
+from icas.segmentimg.render.contrast import LUMA, LineColors, is_bright, paint_opacity
 
 Shape = tuple[int, int]
 """Height and width in pixels."""
@@ -234,21 +236,34 @@ class Pyramid:
         return self._levels[number]
 
 
-BORDER = np.array((255, 214, 0), np.float32)
-BORDER_SHARE = 0.55
+BORDER_SHARE = 0.65
+"""Opacity of segment borders; less where segments are small in the window."""
+WIDE_SEGMENT, LEAST_SHARE = 18.0, 0.3
+OUTLINE_SHARE = 0.9
+"""Opacity of the outline of paint."""
 HIGHLIGHT = np.array((255, 255, 255), np.float32)
+SHADOW = np.array((10, 20, 40), np.float32)
+"""Highlights a bright segment."""
 HIGHLIGHT_SHARE = 0.38
+BRIGHT_SEGMENT = 165
 OBJECT_BORDER = np.array((255, 255, 255), np.float32)
 SHADES = (0.0, 0.3, -0.3, 0.15, -0.15)
 """Share of white, or of black if negative, in the colors of objects 1, 2, 3, …, by turns."""
 NOTHING = np.empty(0, np.int32)
 
 
+DEFAULT_OPACITY = 0.5
+OUTLINES = LineColors(np.array((255, 255, 255), np.float32), np.array((0, 0, 0), np.float32))
+
+
 @dataclass(frozen=True)
 class CanvasStyle:
-    """Opacity of the paint over the image, and whether segment borders are drawn."""
+    """Opacity of the paint over the image, and whether borders are drawn.
 
-    opacity: float = 0.5
+    At the default opacity, colors that are hard to see on the image are more opaque.
+    """
+
+    opacity: float = DEFAULT_OPACITY
     borders: bool = True
     smooth: bool | None = None
     """Interpolate enlarged pixels; None to decide by their size."""
@@ -267,6 +282,9 @@ class Canvas:
         self._document = document
         self._pyramid = Pyramid(document.image)
         self.highlighted: NDArray[np.int32] = NOTHING
+        self._lines = LineColors.on(document.image, BORDER_SHARE)
+        self._shares: dict[tuple[Color, float], float] = {}
+        self._side = math.sqrt(document.labels.size / max(1, int(document.first.max())))
         self.show(viewport, style)
 
     def show(self, viewport: Viewport, style: CanvasStyle) -> None:
@@ -277,6 +295,7 @@ class Canvas:
         self._labels = self._sampled(self._document.labels, (0, height, 0, width))
         self._cuts = self._document.cuts
         self.picture = self._base.copy()
+        self._choose_highlight()
         self._draw(viewport.inside)
 
     def refresh(self, box: Box) -> None:
@@ -295,8 +314,20 @@ class Canvas:
             self._document.box_of(int(segment)) for segment in (*self.highlighted, *segments)
         ]
         self.highlighted = segments
+        self._choose_highlight()
         self._draw(self.viewport.box_in_window(union(touched)))
         return True
+
+    def _choose_highlight(self) -> None:
+        """Highlight dark segments in white, and bright ones in black."""
+        self._light = HIGHLIGHT
+        if len(self.highlighted):
+            boxes = [self._document.box_of(int(segment)) for segment in self.highlighted]
+            place = rows_of(self.viewport.box_in_window(union(boxes)))
+            mask = segments_mask(self._labels[place][::3, ::3], self.highlighted)
+            pixels = self._base[place][::3, ::3][mask]
+            if len(pixels) and float((pixels @ LUMA).mean()) > BRIGHT_SEGMENT:
+                self._light = SHADOW
 
     def outline(self, picture: Image, segments: NDArray[np.int32], dash: int) -> None:
         """Draw the outline of segments into a copy of `picture`, in black and white dashes."""
@@ -327,27 +358,61 @@ class Canvas:
         drawn = self._base[rows_of(box)].copy()
         several = self._document.several_objects
         if several:
-            colors, painted, between = self._objects(box)
+            colors, classes, between = self._objects(box)
         else:
             classes = self._classes(box, labels)
-            painted = classes > 0
+        painted = classes > 0
         if self.style.opacity and painted.any():
             if not several:
                 colors = np.array([(0, 0, 0), *self._document.colors], np.uint8)[classes]
-            mixed = cv2.addWeighted(drawn, 1 - self.style.opacity, colors, self.style.opacity, 0)
+            mixed = self._mixed(drawn, colors, classes)
             cv2.copyTo(mixed, painted.astype(np.uint8), drawn)
         if self.style.borders:
-            _mix(drawn, self._borders(box), BORDER, BORDER_SHARE)
+            side = self._side * self.viewport.scale / WIDE_SEGMENT
+            share = BORDER_SHARE * min(1.0, max(LEAST_SHARE, side))
+            _mix_lines(drawn, self._borders(box), self._lines, share)
+            if 0 < self.style.opacity < 1 and painted.any():
+                _mix_lines(drawn, self._paint_outline(box), OUTLINES, OUTLINE_SHARE)
         if several and self.style.opacity:
             _mix(drawn, between, OBJECT_BORDER, 1.0)
         if len(self.highlighted):
             highlighted, rim = self._highlight(box)
-            _mix(drawn, highlighted, HIGHLIGHT, HIGHLIGHT_SHARE)
-            _mix(drawn, rim, HIGHLIGHT, 1.0)
+            _mix(drawn, highlighted, self._light, HIGHLIGHT_SHARE)
+            _mix(drawn, rim, self._light, 1.0)
         self.picture[rows_of(box)] = drawn
 
-    def _objects(self, box: Box) -> tuple[Image, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Colors in a shade for each object, painted pixels, and those between two objects.
+    def _mixed(self, drawn: Image, colors: Image, classes: NDArray[np.int16]) -> Image:
+        """Paint over an image, more opaque in colors that are hard to see on it."""
+        import cv2
+
+        opacity = self.style.opacity
+        mixed = cv2.addWeighted(drawn, 1 - opacity, colors, opacity, 0)
+        used = np.flatnonzero(np.bincount(classes.ravel()))
+        for number in used[used > 0]:
+            share = self._share(self._document.colors[number - 1])
+            if share > opacity:
+                stronger = cv2.addWeighted(drawn, 1 - share, colors, share, 0)
+                cv2.copyTo(stronger, (classes == number).astype(np.uint8), mixed)
+        return np.asarray(mixed, np.uint8)
+
+    def _share(self, color: Color) -> float:
+        """Opacity of a color."""
+        opacity = self.style.opacity
+        if opacity != DEFAULT_OPACITY:
+            return opacity
+        if (color, opacity) not in self._shares:
+            self._shares[color, opacity] = paint_opacity(self._document.image, color, opacity)
+        return self._shares[color, opacity]
+
+    def _paint_outline(self, box: Box) -> NDArray[np.bool_]:
+        """Pixels next to one of another class below or to the right."""
+        inside = self.viewport.inside
+        wider = box[0], min(inside[1], box[1] + 1), box[2], min(inside[3], box[3] + 1)
+        classes = self._classes(wider, self._labels[rows_of(wider)])
+        return _steps(classes, (box[1] - box[0], box[3] - box[2]))
+
+    def _objects(self, box: Box) -> tuple[Image, NDArray[np.int16], NDArray[np.bool_]]:
+        """Colors in a shade for each object, classes, and pixels between two objects.
 
         Those are next to another object of their class below or to the right.
         """
@@ -364,7 +429,7 @@ class Canvas:
         classes, numbers = classes[inside], numbers[inside]
         shades = (numbers + np.uint16(len(SHADES) - 1)) % np.uint16(len(SHADES))
         colors = _shaded(self._document.colors)[shades, classes]
-        return colors, classes > 0, between[inside]
+        return colors, classes, between[inside]
 
     def _highlight(self, box: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Pixels of the highlighted segments, and those of them at the border."""
@@ -380,14 +445,26 @@ class Canvas:
         """Pixels next to another segment below or to the right, and edges."""
         inside = self.viewport.inside
         bottom, right = min(inside[1], box[1] + 1), min(inside[3], box[3] + 1)
-        below = self._labels[box[0] : bottom, box[2] : right]
+        wider = self._labels[box[0] : bottom, box[2] : right]
         labels = self._labels[rows_of(box)]
-        height, width = labels.shape
-        found: NDArray[np.bool_] = labels == 0
-        rows, columns = below.shape[0] - 1, below.shape[1] - 1
-        found[:rows] |= below[:-1, :width] != below[1:, :width]
-        found[:, :columns] |= below[:height, :-1] != below[:height, 1:]
-        return found
+        return np.asarray(_steps(wider, labels.shape) | (labels == 0))
+
+
+def _steps(wider: NDArray[Any], shape: Shape) -> NDArray[np.bool_]:
+    """Pixels with another value below or to the right; `wider` may have a row and column more."""
+    height, width = shape
+    found = np.zeros(shape, bool)
+    rows, columns = wider.shape[0] - 1, wider.shape[1] - 1
+    found[:rows] |= wider[:-1, :width] != wider[1:, :width]
+    found[:, :columns] |= wider[:height, :-1] != wider[:height, 1:]
+    return found
+
+
+def _mix_lines(picture: Image, mask: NDArray[np.bool_], colors: LineColors, share: float) -> None:
+    """Blend lines over an image: light ones on dark pixels, dark ones on bright pixels."""
+    pixels = picture[mask]
+    color = np.where(is_bright(pixels)[:, None], colors.dark, colors.light)
+    picture[mask] = pixels * np.float32(1 - share) + color * np.float32(share)
 
 
 def _shaded(colors: list[Color]) -> NDArray[np.uint8]:

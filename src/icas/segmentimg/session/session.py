@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from icas.common.errors import IcasError
@@ -137,6 +138,14 @@ class SessionSummary:
         )
 
 
+class Mark(Enum):
+    """Whether an image is painted."""
+
+    NONE = ""
+    UNSAVED = "unsaved"
+    SAVED = "saved"
+
+
 class Session:
     """Images to be painted one after the other, prefetched in threads and autosaved."""
 
@@ -199,8 +208,28 @@ class Session:
         """Images with painting that the masks lack."""
         return tuple(self.pictures[index].path for index in sorted(self.store.unsaved))
 
+    def mark(self, index: int) -> Mark:
+        """Whether an image is painted, in this session or by its files."""
+        if index in self.store.unsaved:
+            return Mark.UNSAVED
+        picture = self.pictures[index]
+        opened = self.store.images.get(index)
+        if opened is not None and not opened.document.painted and index not in self._saved:
+            return Mark.NONE
+        segments_only = picture.file("_segments.png").exists()
+        recorded = picture.record_file.is_file() and not segments_only
+        if index in self._saved or recorded or picture.file("_labels.png").exists():
+            return Mark.SAVED
+        return Mark.UNSAVED if autosave_path(picture).exists() else Mark.NONE
+
+    def next_unpainted(self) -> int | None:
+        """The next image that is not painted, after the last one from the start; None if none."""
+        count = len(self.pictures)
+        after = ((self.index + step) % count for step in range(1, count))
+        return next((index for index in after if self.mark(index) is Mark.NONE), None)
+
     def go(self, step: int) -> bool:
-        """To the next image (1) or the previous one (-1); False if there is none."""
+        """To an image further on, or back if negative; False if there is none."""
         index = self.index + step
         if not 0 <= index < len(self.pictures):
             return False

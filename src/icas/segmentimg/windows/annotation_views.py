@@ -18,7 +18,14 @@ from icas.segmentimg.render.canvas import Pyramid, Shape
 from icas.segmentimg.sam.predictor import Prompts, Refinement, Step
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
-from icas.segmentimg.windows.events import GRABCUT_KEYS, SAM_KEYS, Binding, Mouse, Slider, help_rows
+from icas.segmentimg.windows.events import (
+    GRABCUT_KEYS,
+    SAM_KEYS,
+    Binding,
+    Mouse,
+    Slider,
+    help_groups,
+)
 from icas.segmentimg.windows.panels import help_over, notice, with_bar
 from icas.segmentimg.windows.view import Message, ZoomView
 
@@ -191,7 +198,7 @@ class AnnotationView(ZoomView, ABC):
         for box in boxes:
             self._outline(shown, box)
         if self._help:
-            shown = help_over(shown, help_rows(self.keymap))
+            shown = help_over(shown, help_groups(self.keymap))
         return {ANNOTATIONS: with_bar(shown, self._message.text, self.hint)}
 
     @property

@@ -35,13 +35,26 @@ from icas.segmentimg.windows.events import (
     Resized,
     Slider,
     action_of,
-    help_rows,
+    help_groups,
+)
+from icas.segmentimg.windows.file_list import (
+    ROW,
+    FileRow,
+    file_list_image,
+    first_row,
+    row_under,
 )
 from icas.segmentimg.windows.painting_view import PaintingView, Tool
 from icas.segmentimg.windows.panels import help_over, with_bar
 from icas.segmentimg.windows.view import Message, above_bar
 
-PAINTING, COLORS, DEBUG = "Painting", "Colours", "Debug"
+PAINTING, COLORS, FILES, DEBUG = "Painting", "Colours", "Files", "Debug"
+HIGH, LIST_ROWS = 800, (11, 40)
+"""Height of the painting window from which the file list opens too, and the rows that it has."""
+COLORS_HEIGHT = 610
+"""Height of the colour window with its frame, above the file list."""
+MARKS_SECONDS = 1.0
+"""Interval at which files are looked for that show which images are painted."""
 MESSAGE_SECONDS = 6.0
 WAITING = "segmenting …"
 HINT = "left click: fill, right click: clear, wheel: zoom, h: all keys"
@@ -75,6 +88,9 @@ class Controller:
         self._drawn: dict[str, object] = {}
         self._first_row = 0
         self._entry: ClassEntry | None = None
+        self._number: str | None = None
+        self._files = len(session.pictures) > 1 and size[0] >= HIGH
+        self._first_file, self._listed = 0, (-1, 0, 0.0)
         self._dragged_class: int | None = None
         self._help = self._debug = self._colors_closed = self._quit_asked = False
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="icas-templates")
@@ -93,6 +109,8 @@ class Controller:
             self._resize(event)
         elif isinstance(event, Key) and self._entry is not None:
             self._type(self._entry, event.name)
+        elif isinstance(event, Key) and self._number is not None:
+            self._type_number(self._number, event.name)
         elif isinstance(event, Key):
             action = action_of(event.name, self.keymap)
             if action is not None:
@@ -102,6 +120,8 @@ class Controller:
             return  # of a window that is closed
         elif event.window == COLORS:
             self._handle_palette(event)
+        elif event.window == FILES:
+            self._handle_files(event)
         elif event.window == PAINTING:
             self._quit_asked &= event.kind not in ("down", "double")
             if self._help and event.kind == "down":
@@ -131,7 +151,7 @@ class Controller:
             return frames | self._view.frames()
         view, session = self._view, self._session
         waiting = (session.index, session.error) if view is None else None
-        painting = (view, waiting, self._message.text, self._help)
+        painting = (view, waiting, self._bar_text(), self._help)
         if self._drawn.get(PAINTING) != painting or (view is not None and view.changed):
             self._drawn[PAINTING] = painting
             frames[PAINTING] = self._painting_image()
@@ -139,6 +159,9 @@ class Controller:
         if self._drawn.get(COLORS) != status:
             self._drawn[COLORS] = status
             frames[COLORS] = None if status is None else panels.palette_image(status)
+        if self._drawn.get(FILES, False) != self._files or (self._files and self._list_changed()):
+            self._drawn[FILES] = self._files
+            frames[FILES] = self._file_list() if self._files else None
         if self._drawn.get(DEBUG, False) != self._debug:
             self._drawn[DEBUG] = self._debug
             frames[DEBUG] = None
@@ -155,6 +178,7 @@ class Controller:
         return {
             PAINTING: f"{PAINTING}: {', '.join([image, *state])}",
             COLORS: f"{COLORS}: {', '.join(chosen)}",
+            FILES: f"{FILES}: {len(session.pictures)} images",
             DEBUG: f"{DEBUG}: {image}",
             ANNOTATIONS: f"{ANNOTATIONS}: {image}",
             SEGMENTS: f"{SEGMENTS}: {image}",
@@ -188,7 +212,7 @@ class Controller:
         if opened.needs_annotation:
             view = ANNOTATION_VIEWS[segmenter_class(opened.record["method"]).annotation]
             self._view = view(opened, self._annotation_size, self._clock)
-            self._to_close |= {PAINTING, COLORS, DEBUG}
+            self._to_close |= {PAINTING, COLORS, FILES, DEBUG}
             self._drawn.clear()
             return
         self._view = PaintingView(opened, self._size, self._tool)
@@ -253,6 +277,8 @@ class Controller:
             self.finished = True
         elif window == COLORS:
             self._colors_closed, self._drawn[COLORS] = True, None
+        elif window == FILES:
+            self._files = self._drawn[FILES] = False
         elif window == DEBUG:
             self._debug = self._drawn[DEBUG] = False
 
@@ -319,6 +345,84 @@ class Controller:
         if self._tool.color in colors:
             self._colors_closed = False
             self._entry = ClassEntry.of(self._classes, colors.index(self._tool.color))
+
+    def _handle_files(self, event: Mouse) -> None:
+        count = len(self._session.pictures)
+        if event.kind == "wheel":
+            last = max(0, count - self._list_height)
+            self._first_file = min(max(self._first_file - 3 * event.wheel, 0), last)
+            self._listed = (-1, 0, 0.0)
+        elif event.kind == "down":
+            index = row_under(event.y, self._first_file, count, self._list_height)
+            if index is not None:
+                self._go_to(index)
+
+    @property
+    def _list_height(self) -> int:
+        free = (self._size[0] - COLORS_HEIGHT) // ROW - 1
+        rows = min(max(free, LIST_ROWS[0]), LIST_ROWS[1])
+        return max(1, min(rows, len(self._session.pictures)))
+
+    def _list_changed(self) -> bool:
+        """Whether the file list has to be drawn again: its marks are looked up now and then."""
+        index, unsaved, drawn_at = self._listed
+        now, changes = self._clock(), len(self._session.store.unsaved)
+        if (index, unsaved) != (self._session.index, changes):
+            height, count = self._list_height, len(self._session.pictures)
+            if index != self._session.index and index >= 0:
+                self._first_file = first_row(self._first_file, self._session.index, count, height)
+        elif now - drawn_at < MARKS_SECONDS:
+            return False
+        self._listed = self._session.index, changes, now
+        return self._drawn.get("marks") != self._file_rows()
+
+    def _file_rows(self) -> tuple[int, int, list[FileRow]]:
+        shown = range(self._first_file, len(self._session.pictures))[: self._list_height]
+        pictures, mark = self._session.pictures, self._session.mark
+        rows = [FileRow(pictures[index].path.name, mark(index)) for index in shown]
+        return self._first_file, self._session.index, rows
+
+    def _file_list(self) -> Image:
+        first, current, rows = self._drawn["marks"] = self._file_rows()
+        count = len(self._session.pictures)
+        return file_list_image(rows, first, current, count, self._list_height)
+
+    def _type_number(self, number: str, key: str) -> None:
+        """Handle a key while the number of an image is typed."""
+        if key == "backspace":
+            self._number = number[:-1]
+        elif key.isdigit():
+            self._number = number + key
+        elif key == "enter" and number:
+            self._number = None
+            self._go_to(int(number) - 1)
+        elif key in ("enter", "escape"):
+            self._number = None
+
+    def _start_number(self) -> None:
+        self._number = ""
+
+    def _bar_text(self) -> str:
+        """What the message bar shows."""
+        if self._number is None:
+            return self._message.text
+        return f"go to image 1 to {len(self._session.pictures)}: {self._number}_   Esc: cancel"
+
+    def _go_to(self, index: int) -> None:
+        if not 0 <= index < len(self._session.pictures):
+            self.say(f"no image {index + 1}: there are {len(self._session.pictures)}")
+        elif index != self._session.index:
+            self._next(index - self._session.index)
+
+    def _next_unpainted(self) -> None:
+        index = self._session.next_unpainted()
+        if index is None:
+            self.say("all other images are painted")
+        else:
+            self._go_to(index)
+
+    def _toggle_files(self) -> None:
+        self._files = not self._files
 
     def _act(self, action: str, key: str) -> None:
         if action == "color":
@@ -440,8 +544,8 @@ class Controller:
             size, smooth = above_bar(self._size), self._tool.look.smooth
             image = panels.waiting_image(session.picture.path, session.error, size, smooth)
         if self._help:
-            image = help_over(image, help_rows(self.keymap))
-        return with_bar(image, self._message.text, self.hint)
+            image = help_over(image, help_groups(self.keymap))
+        return with_bar(image, self._bar_text(), self.hint)
 
     def _status(self) -> panels.PaletteStatus:
         session, view = self._session, self._view
@@ -470,6 +574,9 @@ _COMMANDS: dict[str, Callable[[Controller], object]] = {
     "save": Controller._save,
     "next": lambda controller: controller._next(1),
     "previous": lambda controller: controller._next(-1),
+    "number": Controller._start_number,
+    "unpainted": Controller._next_unpainted,
+    "files": Controller._toggle_files,
     "quit": Controller._quit,
     "templates": Controller._find_templates,
     "annotate": Controller._annotate_again,

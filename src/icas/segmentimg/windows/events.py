@@ -77,6 +77,9 @@ PAINTING_KEYS = (
     Binding("save", ("s",), "save"),
     Binding("next", ("n",), "next image without saving (painting is autosaved)"),
     Binding("previous", ("p",), "previous image"),
+    Binding("number", ("g",), "go to an image by its number"),
+    Binding("unpainted", ("u",), "next image that is not painted"),
+    Binding("files", ("f",), "toggle the file list (click: open that image)"),
     Binding("quit", ("q",), "quit (press twice if there are unsaved changes)"),
     Binding("undo", ("z",), "undo"),
     Binding("redo", ("y",), "redo"),
@@ -89,7 +92,7 @@ PAINTING_KEYS = (
     Binding("zoom_in", ("+", "="), "zoom in (also mouse wheel)"),
     Binding("zoom_out", ("-",), "zoom out"),
     Binding("whole", ("0",), "show the whole image"),
-    Binding("smooth", ("x",), "enlarge small images smoothly, or by whole factors"),
+    Binding("smooth", ("v",), "enlarge small images smoothly, or by whole factors"),
     Binding("pan_left", ("left",), "move the view (also Shift+drag)"),
     Binding("pan_right", ("right",), ""),
     Binding("pan_up", ("up",), ""),
@@ -165,7 +168,7 @@ MOUSE = {
         ("middle drag", "box around the object"),
     ),
 }
-_KEY_NAMES = {"1": "1 … 9", "left": "arrows", "escape": "Esc"}
+_KEY_NAMES = {"1": "1 … 9", "left": "arrows", "escape": "Esc", "enter": "Enter"}
 
 
 def action_of(key: str, keymap: tuple[Binding, ...] = PAINTING_KEYS) -> str | None:
@@ -173,7 +176,38 @@ def action_of(key: str, keymap: tuple[Binding, ...] = PAINTING_KEYS) -> str | No
     return next((row.action for row in keymap if key.lower() in row.keys), None)
 
 
-def help_rows(keymap: tuple[Binding, ...] = PAINTING_KEYS) -> tuple[tuple[str, str], ...]:
+GROUPS = {
+    "Mouse": (),
+    "Images": ("save_next", "save", "next", "previous", "number", "unpainted", "files", "quit"),
+    "Review": ("accept", "absent"),
+    "Paint": ("undo", "redo", "reset", "grow", "shrink", "brush", "thinner", "thicker"),
+    "Object": ("compute", "candidate", "finish"),
+    "Classes": ("color", "new_object", "pick", "add_class", "edit_class"),
+    "View": ("zoom_in", "zoom_out", "whole", "smooth", "pan_left", "opacity", "borders"),
+    "Other": (),
+}
+"""Actions under each heading of the help; others are in the last one."""
+
+Rows = tuple[tuple[str, str], ...]
+
+
+def help_groups(keymap: tuple[Binding, ...] = PAINTING_KEYS) -> tuple[tuple[str, Rows], ...]:
+    """(heading, ((key or button, help text), ...)) for each group of actions."""
+    known = {action for actions in GROUPS.values() for action in actions}
+    groups = []
+    for heading, actions in GROUPS.items():
+        rows = MOUSE[keymap] if heading == "Mouse" else ()
+        others = heading == "Other"
+        rows += tuple(
+            (_KEY_NAMES.get(row.keys[0], row.keys[0]), row.help)
+            for row in keymap
+            if row.help and (row.action in actions or (others and row.action not in known))
+        )
+        if rows:
+            groups.append((heading, rows))
+    return tuple(groups)
+
+
+def help_rows(keymap: tuple[Binding, ...] = PAINTING_KEYS) -> Rows:
     """(key or button, help text), mouse first."""
-    keys = ((_KEY_NAMES.get(row.keys[0], row.keys[0]), row.help) for row in keymap if row.help)
-    return (*MOUSE[keymap], *keys)
+    return tuple(row for _, rows in help_groups(keymap) for row in rows)

@@ -22,6 +22,7 @@ DRAG_DISTANCE = 4
 """Window pixels that the mouse moves with a button down before it paints further segments."""
 RADII = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 OPACITIES = (0.5, 0.75, 1.0, 0.0, 0.25)
+COUNTED_PIXELS = 250_000
 OUTLINE = (((0, 0, 0), 3), ((255, 255, 255), 1))
 """Color and width of the strokes that make a line visible on any image."""
 
@@ -65,6 +66,7 @@ class PaintingView(ZoomView):
         """Row and column where the next cut begins."""
         self.level = 0.0
         """Level of the merge tree of the next click, see `Growth`."""
+        self._painted = -1, ""
         self._continued = False
         """An object was picked, to which all clicks add."""
 
@@ -90,12 +92,25 @@ class PaintingView(ZoomView):
     @property
     def details(self) -> tuple[str, ...]:
         """More lines for the palette window."""
-        count = int(np.count_nonzero(self.opened.document.classes))
-        segments = f"{counted(count, 'segment')} painted"
+        segments = self._painted_text()
         group = self._step_text()
         opacity = round(100 * self.tool.look.opacity)
         scale = f"zoom {round(100 * self.viewport.scale)} %, opacity {opacity} %"
         return tuple(line for line in (segments, group, scale, "h: help") if line)
+
+    def _painted_text(self) -> str:
+        """Share of the image that is painted, by segments and by the brush."""
+        document = self.opened.document
+        if self._painted[0] != document.revision:
+            # the pixels of a grid in large images: every click waits for this
+            step = max(1, int(np.sqrt(document.labels.size / COUNTED_PIXELS)))
+            rows, columns = (np.arange(0, side, step) for side in document.labels.shape)
+            share = float(np.count_nonzero(document.classes_of(np.ix_(rows, columns))))
+            share = 100 * share / (len(rows) * len(columns))
+            text = f"{share:.1f} % painted" if share >= 0.05 else "less than 0.1 % painted"
+            text = text if share or document.painted else "nothing painted"
+            self._painted = document.revision, text
+        return self._painted[1]
 
     def mouse(self, event: Mouse) -> None:
         """Handle a mouse event."""

@@ -105,23 +105,66 @@ def with_bar(image: Image, text: str, hint: str = "") -> Image:
     return whole
 
 
-def help_over(image: Image, rows: Sequence[tuple[str, str]]) -> Image:
-    """(h, w, 3): a darkened image, enlarged where needed, with a table of keys over it."""
-    size = 14
-    step = size + 7
-    left, right = (max(map(font_of(size).getlength, column)) for column in zip(*rows, strict=True))
-    panel = blank(int(left + right) + 52, 38 + size + step * len(rows))
-    write(panel, (14, 8), "Keys and mouse (h: close)", size + 3, ACCENT)
-    for number, (key, words) in enumerate(rows):
-        top = 26 + size + number * step
-        write(panel, (14, top), key, size, ACCENT)
-        write(panel, (int(left) + 32, top), words, size)
-    height, width = (max(sides) for sides in zip(image.shape[:2], panel.shape[:2], strict=True))
-    whole = blank(width, height)
-    whole[: image.shape[0], : image.shape[1]] = image // 3
-    top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
+HELP_FONT_SIZES = (14, 13, 12, 11, 10, 9)
+HEADING_COLOR = (120, 190, 255)
+
+
+def help_over(image: Image, groups: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> Image:
+    """(h, w, 3): a darkened image with tables of keys over it, in columns where needed."""
+    room = image.shape[:2]
+    tries = (
+        _help_panel(groups, size, columns) for size in HELP_FONT_SIZES for columns in (1, 2, 3)
+    )
+    smallest = _help_panel(groups, HELP_FONT_SIZES[-1], 1)
+    fitting = (one for one in tries if one.shape[0] <= room[0] and one.shape[1] <= room[1])
+    panel = next(fitting, smallest)[: room[0], : room[1]]
+    whole = image // 3
+    top, left = ((side - part) // 2 for side, part in zip(room, panel.shape[:2], strict=True))
     whole[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
     return whole
+
+
+def _help_panel(
+    groups: Sequence[tuple[str, Sequence[tuple[str, str]]]], size: int, columns: int
+) -> Image:
+    """(h, w, 3): the groups below each other, in columns of about the same height."""
+    step, gap = size + 7, size
+    heights = [step * (1 + len(rows)) + gap for _, rows in groups]
+    target = -(-sum(heights) // columns)
+    parts: list[list[int]] = [[]]
+    filled = 0
+    for number, height in enumerate(heights):
+        if parts[-1] and filled + height / 2 > target and len(parts) < columns:
+            parts.append([])
+            filled = 0
+        parts[-1].append(number)
+        filled += height
+    drawn = [_help_column([groups[number] for number in part], size) for part in parts]
+    width = sum(part.shape[1] for part in drawn) + 14
+    panel = blank(width, max(part.shape[0] for part in drawn) + size + 22)
+    write(panel, (14, 8), "Keys and mouse (h: close)", size + 3, ACCENT)
+    left = 0
+    for part in drawn:
+        panel[size + 22 : size + 22 + part.shape[0], left : left + part.shape[1]] = part
+        left += part.shape[1]
+    return panel
+
+
+def _help_column(groups: Sequence[tuple[str, Sequence[tuple[str, str]]]], size: int) -> Image:
+    step, gap = size + 7, size
+    font = font_of(size)
+    rows = [row for _, rows in groups for row in rows]
+    left, right = (max(map(font.getlength, column)) for column in zip(*rows, strict=True))
+    column = blank(int(left + right) + 44, sum(step * (1 + len(rows)) + gap for _, rows in groups))
+    top = 0
+    for heading, lines in groups:
+        write(column, (14, top), heading, size, HEADING_COLOR)
+        for key, words in lines:
+            top += step
+            write(column, (14, top), key, size, ACCENT)
+            write(column, (int(left) + 32, top), words, size)
+        top += step + gap
+    return column
 
 
 WIDTH = 252
@@ -216,6 +259,9 @@ def _draw_cell(image: Image, status: PaletteStatus, index: int, row: int) -> Non
         image[top + 2 : top + CELL - 4, left + 2 : left + CELL_WIDTH - 5] = (62, 64, 68)
     _draw_swatch(image, left + 4, top + 4, CELL - 10, status.classes[index].color)
     characters = int((CELL_WIDTH - CELL - 4) / (CHARACTER_WIDTH * FONT_SIZE))
+    if index < 9:  # the key that selects it
+        write(image, (left + CELL_WIDTH - 15, top + 7), str(index + 1), FONT_SIZE - 3, DIM)
+        characters -= 2
     name = status.classes[index].name
     name = name if len(name) <= characters else f"{name[: characters - 1]}…"
     color = FOREGROUND if chosen else DIM
@@ -244,7 +290,7 @@ def debug_image(opened: OpenImage, max_size: Shape) -> Image:
         ("painted", np.asarray(colors[classes], np.uint8)),
         ("edges", np.repeat(np.where(now == 0, 255, 0).astype(np.uint8)[..., None], 3, axis=2)),
     ]
-    sheet = contact_sheet(cells, columns=3)
+    sheet = contact_sheet(cells, columns=3, background=BACKGROUND, text=FOREGROUND)
     share = min(1.0, max_size[0] / sheet.shape[0], max_size[1] / sheet.shape[1])
     return resize(sheet, (round(share * sheet.shape[1]), round(share * sheet.shape[0])))
 
