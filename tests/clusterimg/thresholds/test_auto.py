@@ -181,6 +181,14 @@ def test_the_command_tells_the_number_and_the_reason(photos, tmp_path):
     assert model.threshold_ == report.threshold
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_no_share_of_wrong_links_is_claimed_for_few_images(seed):
+    points, _ = groups(seed, count=4, each=4, spread=1.2)
+    found = choose(points_sample(points), 0.5)
+    shares = ("no groups", "1 % or less", "not known with so few images")
+    assert any(words in found.reason for words in shares)
+
+
 @dataclass(frozen=True)
 class Both(Method):
     """Points in two spaces; the fused similarity is the mean."""

@@ -11,7 +11,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import sampled
 from icas.clusterimg.graph.forest import Labels, Merges, labels_at
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.thresholds.evidence import FEW, Evidence, Floats
+from icas.clusterimg.thresholds.evidence import FEW, Evidence, Floats, blur_of
 from icas.clusterimg.thresholds.sample import Sample
 from icas.parallel.executors import ALONE, Workers
 
@@ -37,6 +37,8 @@ RESOLUTION = 0.01
 """Least expected share of wrong links: smaller ones cannot be estimated."""
 SURER = 2.0
 """Times that a part expects fewer wrong links than a fusion from which on it is far surer."""
+KNOWN = 32
+"""Images from which on an expected share of wrong links above `RESOLUTION` is given as a number."""
 MAJORITY = 0.5
 """Least share of images with content by which plain ones are judged."""
 WEAK = 0.1
@@ -168,8 +170,8 @@ def choose(sample: Sample, default: float) -> ThresholdChoice:
     At each of up to `STEPS` thresholds, `Evidence` gives the share of links that are right and a
     rank. Where at no threshold most links are right, nothing belongs together: the threshold is
     then above all similarities. Else the threshold of highest rank is taken, half-way to the next
-    merge. If the folder is larger than the sample, it is raised by the growth of the tail of the
-    pairs between clusters with the number of pairs.
+    merge. If the folder is larger than the sample, it is raised: of so many more pairs between
+    clusters, the nearest are nearer. Their tail is taken as exponential in log distances.
 
     Parameters
     ----------
@@ -196,6 +198,8 @@ def _found(sample: Sample, merges: Merges, step: int, wrong: float) -> Threshold
     """The choice of a merge with the expected share of wrong links."""
     words = "best" if wrong <= WEAK else "weak"
     share = "1 % or less" if wrong <= RESOLUTION else f"{100 * wrong:.0f} %"
+    if wrong > RESOLUTION and len(sample) < KNOWN:
+        share = "not known with so few images"
     return ThresholdChoice(
         _threshold(sample, merges, step),
         f"auto: {words} cluster separation; expected wrong links: {share}",
@@ -245,14 +249,18 @@ def _threshold(sample: Sample, merges: Merges, step: int) -> float:
     threshold, growth = _between(merges, step), sample.images / len(sample)
     if growth <= 1:
         return threshold
-    raised = threshold + _tail_scale(sample, merges, step) * float(np.log(growth))
+    blur = blur_of(sample)
+    # Pairs grow with the square of the images.
+    nearer = 2 * np.log(growth) * _tail_scale(sample, merges, step, blur)
+    raised = 1 + blur - (1 - threshold + blur) * float(np.exp(-nearer))
     highest = float(merges.similarity[: step + 1].max())
     return round(min(raised, max(threshold, (threshold + highest) / 2)), 4)
 
 
-def _tail_scale(sample: Sample, merges: Merges, step: int) -> float:
-    """Mean excess of the most similar pairs between clusters: of their exponential tail."""
+def _tail_scale(sample: Sample, merges: Merges, step: int, blur: float) -> float:
+    """Scale of the exponential tail of the log distances of the pairs between clusters."""
     meeting = merges.meeting[sample.links.a, sample.links.b]
     between = sample.links.similarity[meeting > step].astype(np.float64)
     count = min(len(between), max(20, int(TAIL * len(between))))
-    return float(np.mean(between[:count] - between[count - 1])) if count > 1 else 0.0
+    distances = np.log(1 - between[:count] + blur)
+    return float(np.mean(distances[-1] - distances)) if count > 1 else 0.0

@@ -99,6 +99,11 @@ def _spread(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).astype(np.int64))]
 
 
+def blur_of(sample: Sample) -> float:
+    """What is added to distances before their logarithm is taken."""
+    return max(1e-4, BLUR * float(1 - np.median(sample.similarities)))
+
+
 ROWS = 256
 """Rows of similarities that are ranked at a time."""
 
@@ -117,7 +122,7 @@ class _Neighborhoods:
     @classmethod
     def of(cls, sample: Sample) -> _Neighborhoods:
         count, values = len(sample), sample.matrix(-np.inf)
-        blur = max(1e-4, BLUR * float(1 - np.median(sample.similarities)))
+        blur = blur_of(sample)
         distances = np.log(1 - values + np.float32(blur))
         middle, eighth = max(2, count // 2), max(1, count // 8)
         ranked = np.partition(distances, [0, eighth - 1, middle - 1], axis=1).astype(np.float64)
