@@ -160,47 +160,54 @@ export async function chooseNear(context, heading, images, more, outliers) {
   const { store } = context;
   /** @type {Near[]} */
   let rows = [];
-  let wait = false;
-  try {
-    ({ rows, wait } = await nearest(store, images, outliers ? 8 : 60));
-  } catch (error) {
-    toastError(error);
-  }
-  if (!outliers) rows = rows.filter((row) => row.cluster);
-  rows = rows.slice(0, Math.max(1, 9 - more.length));
   const list = h("ul", { class: "near" });
+  const intro = h("p", { class: "quiet-text" });
   /** @type {string[]} */
-  const values = [];
+  let values = [];
   /**
    * @param {string} value
    * @param {...import("./ui.js").Child} content
    */
   const row = (value, ...content) => {
     values.push(value);
-    list.append(
+    const key = values.length < 10 ? String(values.length) : "";
+    return h(
+      "li",
+      {},
       h(
-        "li",
-        {},
-        h(
-          "button",
-          { type: "button", class: "near-row", on: { click: () => shown.node.close(value) } },
-          kbd(String(values.length)),
-          ...content,
-        ),
+        "button",
+        { type: "button", class: "near-row", on: { click: () => shown.node.close(value) } },
+        key && kbd(key),
+        ...content,
       ),
     );
   };
-  rows.forEach((near, i) => {
-    const members = near.cluster?.members ?? [near.image];
-    const name = near.cluster ? title(near.cluster) : store.file(near.image);
-    const facts = near.cluster ? plural(members.length, "image") : "outlier";
-    row(
-      `near:${i}`,
-      strip(context, members, 4),
-      h("span", { class: "near-name" }, h("b", {}, name), h("small", {}, `${facts} · similarity ${similarity(near.similarity)}`)),
-    );
-  });
-  for (const one of more) row(`more:${one.value}`, h("span", { class: "near-name" }, h("b", {}, one.label)));
+  /** @returns {Promise<boolean>} whether the server still compares */
+  const fill = async () => {
+    const answer = await nearest(store, images, outliers ? 8 : 60);
+    const fitting = outliers ? answer.rows : answer.rows.filter((near) => near.cluster);
+    rows = fitting.slice(0, Math.max(1, 9 - more.length));
+    values = [];
+    const items = rows.map((near, i) => {
+      const members = near.cluster?.members ?? [near.image];
+      const name = near.cluster ? title(near.cluster) : store.file(near.image);
+      const facts = near.cluster ? plural(members.length, "image") : "outlier";
+      return row(
+        `near:${i}`,
+        strip(context, members, 4),
+        h("span", { class: "near-name" }, h("b", {}, name), h("small", {}, `${facts} · similarity ${similarity(near.similarity)}`)),
+      );
+    });
+    for (const one of more) {
+      items.push(row(`more:${one.value}`, h("span", { class: "near-name" }, h("b", {}, one.label))));
+    }
+    const inside = list.contains(document.activeElement);
+    list.replaceChildren(...items);
+    if (inside || document.activeElement?.closest(".dialog-head")) list.querySelector("button")?.focus();
+    intro.hidden = rows.length > 0 && !answer.wait;
+    intro.textContent = answer.wait ? "The images are being compared: the most similar clusters come soon." : "No other cluster is similar.";
+    return answer.wait;
+  };
   const ids = [...store.clusters.values()];
   const other = completion({
     label: "Another cluster: its name or number",
@@ -215,15 +222,19 @@ export async function chooseNear(context, heading, images, more, outliers) {
       else toast(`There is no cluster "${value}".`, { error: true });
     },
   });
-  const still = "The images are still being compared: try again in a while for the most similar clusters.";
-  const intro = rows.length ? "" : wait ? still : "No other cluster is similar.";
   const shown = dialog(
     heading,
-    h("div", { class: "choose" }, intro && h("p", { class: "quiet-text" }, intro), list, other.node),
+    h("div", { class: "choose" }, intro, list, other.node),
     [{ label: "Cancel", value: "" }],
   );
-  const first = list.querySelector("button");
-  if (first) first.focus();
+  const follow = async () => {
+    try {
+      while ((await fill()) && shown.node.open) await new Promise((again) => setTimeout(again, 700));
+    } catch (error) {
+      toastError(error);
+    }
+  };
+  void follow();
   shown.node.addEventListener("keydown", (event) => {
     if (event.target instanceof HTMLInputElement) return;
     const buttons = [...list.querySelectorAll("button")];

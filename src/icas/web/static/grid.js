@@ -67,6 +67,7 @@ export class VirtualGrid {
   #columns = 1;
   #cellWidth = 0;
   #cellHeight = 1;
+  #viewHeight = 0;
   #frame = 0;
   #flush = 0;
   #lastTop = 0;
@@ -144,6 +145,7 @@ export class VirtualGrid {
   #layout() {
     const { gap = 0, pad = 0, width } = this.options;
     const room = this.scroller.clientWidth - 2 * pad;
+    this.#viewHeight = this.scroller.clientHeight;
     this.#rows = [];
     if (room <= 0) {
       this.refresh(); // hidden: no cells until it has a size
@@ -408,7 +410,7 @@ export class VirtualGrid {
   /** Rows that fit into the view. */
   get page() {
     const { gap = 0 } = this.options;
-    return Math.max(1, Math.floor(this.scroller.clientHeight / (this.#cellHeight + gap)));
+    return Math.max(1, Math.floor(this.#viewHeight / (this.#cellHeight + gap)));
   }
 
   /**

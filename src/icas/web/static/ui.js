@@ -35,6 +35,7 @@ const ICONS = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
 };
 
+const NUMBERS = new Intl.NumberFormat("en-US");
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
@@ -368,7 +369,7 @@ export function completion(options) {
 
 /** @param {number} value */
 export function count(value) {
-  return value.toLocaleString("en-US");
+  return NUMBERS.format(value);
 }
 
 /**

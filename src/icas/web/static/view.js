@@ -26,11 +26,21 @@ try {
   // storage is blocked or damaged: the defaults hold
 }
 
+let waiting = 0;
+
 /** Keep the view for the next load. */
 export function keepView() {
+  if (!waiting) waiting = setTimeout(write, 200);
+}
+
+function write() {
+  clearTimeout(waiting);
+  waiting = 0;
   try {
     sessionStorage.setItem(PLACE, JSON.stringify(view));
   } catch {
     // storage is blocked: the view holds until the page closes
   }
 }
+
+addEventListener("pagehide", write);

@@ -107,7 +107,16 @@ export const clusters = {
       render,
     });
     grid = rows;
+    let width = 0;
     rows.scroller.style.setProperty("--side", `${side()}px`);
+
+    /** Images that a row has room for; measured once, not for every row. */
+    let fits = 1;
+    function measure() {
+      width = scroller.clientWidth;
+      const room = width - 2 * (rows.options.pad ?? 0) - info() - (phone.matches ? 24 : 92);
+      fits = Math.max(1, Math.floor((room + GAP) / (side() + GAP)));
+    }
 
     /**
      * @param {HTMLElement} node
@@ -137,8 +146,6 @@ export const clusters = {
       /** @type {HTMLElement} */ (meter.firstElementChild).style.width = `${Math.round(100 * cluster.doubt)}%`;
       open.setAttribute("href", `#/cluster/${cluster.id}`);
 
-      const room = scroller.clientWidth - 2 * (rows.options.pad ?? 0) - info() - (phone.matches ? 24 : 92);
-      const fits = Math.max(1, Math.floor((room + GAP) / (side() + GAP)));
       const shown = Math.min(fits, cluster.members.length);
       while (images.children.length > fits) images.lastElementChild?.remove();
       while (images.children.length < fits) {
@@ -370,12 +377,11 @@ export const clusters = {
         scroller.focus();
       }
     });
-    let width = scroller.clientWidth;
     const observer = new ResizeObserver(() => {
       if (scroller.clientWidth === width) return;
-      width = scroller.clientWidth;
       rows.options.pad = phone.matches ? 8 : 12;
       scroller.style.setProperty("--side", `${side()}px`);
+      measure();
       rows.setSize(0, height());
     });
     observer.observe(scroller);
@@ -442,6 +448,7 @@ export const clusters = {
 
     if (!order.fresh) sortClusters(store);
     else updateOrder(store);
+    measure();
     drawHead();
     drawRows();
     const start = order.ids.indexOf(view.focus);

@@ -64,8 +64,8 @@ function build(root, context) {
   const zoomText = h("output", { class: "zoom" });
   const out = button({ label: "Zoom out", icon: "minus", key: "-", bare: true, quiet: true, run: () => zoomBy(-1) });
   const into = button({ label: "Zoom in", icon: "plus", key: "+", bare: true, quiet: true, run: () => zoomBy(1) });
-  const fit = button({ label: "Fit", icon: "fit", key: "f", run: () => reset() });
-  const actual = button({ label: "Actual pixels", icon: "pixels", key: "p", run: () => pixels() });
+  const fit = button({ label: "Fit", icon: "fit", key: "f", class: "short", run: () => reset() });
+  const actual = button({ label: "Actual pixels", icon: "pixels", key: "p", class: "short", run: () => pixels() });
   const differ = button({ label: "Difference", icon: "difference", key: "d", run: () => toggleDifference() });
   const gainInput = h("input", { type: "range", min: 1, max: 16, step: 1, value: gain, "aria-label": "Gain of the difference" });
   const gainText = h("output", {});
