@@ -53,6 +53,15 @@ def wait_for_rev(page: Any, client: Client, least: int) -> dict[str, Any]:
     raise AssertionError(f"the server stayed at revision {client.state()['rev']}")
 
 
+def wait_until(page: Any, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, at most 10 s: other programs may use the processor."""
+    for _ in range(200):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it does not hold after 10 s")
+
+
 def truth_of(client: Client, kinds: dict[str, str]) -> list[str]:
     """The kind of each image, by number."""
     return [kinds[Path(file).name] for file in client.get("images")["files"]]
@@ -99,25 +108,24 @@ def test_the_slider_counts_as_labels_at(open_screen: Open, client: Client, finis
     page.wait_for_selector(".stats strong")
     counted = "() => [...document.querySelectorAll('.stats strong')].map(one => +one.textContent)"
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "ArrowLeft"):
+        before = page.input_value(".threshold-number")
         page.keyboard.press(key)
-        page.wait_for_timeout(150)
-        value = float(page.evaluate("document.querySelector('.threshold-number').value"))
-        labels = icas.labels_at(forest, value - 5e-4)
-        clusters, clustered, outliers, largest = page.evaluate(counted)
-        assert clusters == labels.max() + 1
-        assert clustered == (labels >= 0).sum() == len(labels) - outliers
-        assert largest == np.bincount(labels[labels >= 0]).max()
+        wait_until(page, lambda before=before: page.input_value(".threshold-number") != before)
+        labels = icas.labels_at(forest, float(page.input_value(".threshold-number")) - 5e-4)
+        inside = labels[labels >= 0]
+        expected = [labels.max() + 1, len(inside), len(labels) - len(inside)]
+        expected.append(np.bincount(inside).max())
+        wait_until(page, lambda expected=expected: page.evaluate(counted) == expected)
     assert page.locator(".lost .pair:visible").count() > 0
     page.keyboard.press("Enter")
     state = wait_for_rev(page, client, 1)
-    assert len(state["clusters"]) == clusters
+    assert len(state["clusters"]) == expected[0]
     page.keyboard.press("z")
     wait_for_rev(page, client, 2)
     assert len(client.state()["clusters"]) == 6
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Escape")
-    page.wait_for_timeout(100)
-    assert page.locator(".button.primary").is_disabled()
+    wait_until(page, page.locator(".button.primary").is_disabled)
 
 
 def test_the_worker_finds_the_clusters_of_random_forests(open_screen: Open) -> None:

@@ -134,6 +134,8 @@ export class Store extends EventTarget {
     const table = (await images) ?? (await this.#persist(() => this.get("images")));
     this.images = table;
     this.#emit("images");
+    // an event may have come before the state
+    await this.catchUp();
   }
 
   /**
