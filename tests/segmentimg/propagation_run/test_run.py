@@ -78,6 +78,7 @@ def test_a_dry_run_writes_nothing(photos):
 @pytest.mark.usefixtures("copying")
 def test_a_fixed_image_joins_the_sources_and_accepted_ones_never_change(photos, table_of):
     write_image(photos / "b.png", np.full((60, 80, 3), 2, np.uint8))  # dark: accepted
+    (photos.with_name("photos_segmented") / "c.json").write_text('{"icas": "0"}')
     carry(photos)
     out = photos.with_name("photos_segmented")
     accepted = {name: data for name, data in tree(out).items() if name.startswith("b")}

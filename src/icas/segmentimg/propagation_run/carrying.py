@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,11 @@ def features_of(state: ImageState, network: FeatureNetwork | None, max_pixels: i
         return str(error)
 
 
+def keep_features(state: ImageState, network: FeatureNetwork | None, max_pixels: int) -> None:
+    """Compute the features of an image, so that other workers find them in its file."""
+    features_of(state, network, max_pixels)
+
+
 def painted_of(state: ImageState, network: FeatureNetwork | None, max_pixels: int) -> Any:
     """A source with its saved painting; the reason where it cannot be read."""
     try:
@@ -110,14 +116,24 @@ def painted_of(state: ImageState, network: FeatureNetwork | None, max_pixels: in
         return str(error)
 
 
+@lru_cache(maxsize=2)
+def _sources(
+    origin: str, states: tuple[ImageState, ...], network: FeatureNetwork | None, max_pixels: int
+) -> list[tuple[str, Painted]]:
+    """The sources of a cluster, with their files; those that cannot be read are left out.
+
+    Cached, as all images of the cluster need them.
+    """
+    loaded = ((state.file, painted_of(state, network, max_pixels)) for state in states)
+    return [(file, one) for file, one in loaded if not isinstance(one, str)]
+
+
 def carry_image(
     state: ImageState,
     origin: str,
-    files: Sequence[str],
-    chained_file: str,
+    sources: tuple[ImageState, ...],
+    parent: ImageState | None,
     settings: CarrySettings,
-    painted: Sequence[Painted],
-    chained: Sequence[Painted],
 ) -> ImageState:
     """Carry the sources to an image and save the painting.
 
@@ -125,10 +141,8 @@ def carry_image(
     ----------
     origin : str
         Digest of the sources and settings, for the mark.
-    files : sequence of str
-        File of each source.
-    chained_file : str
-        The carried image that `chained` holds; "" for none.
+    parent : ImageState, optional
+        A similar image that was carried before and is one more source.
 
     Returns
     -------
@@ -136,14 +150,22 @@ def carry_image(
         As saved; with a `reason` where the image could not be read or saved.
     """
     picture = state.picture
+    common = (settings.network, settings.max_pixels)
     start = time.perf_counter()
     try:
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
         features = load_features(picture, settings.network, settings.max_pixels, image)
-        carried = carry_masks(features, painted, chained)
+        painted = _sources(origin, sources, *common)
+        if not painted:
+            raise IcasError("no painted image of its cluster can be read")
+        chained = [] if parent is None else [painted_of(parent, *common)]
+        chained = [one for one in chained if not isinstance(one, str)]
+        carried = carry_masks(features, [one for _, one in painted], chained)
         painting = painting_of(carried, image, settings.palette)
-        mark = _mark(state, carried, painting, origin, files, chained_file, settings)
+        via = parent.file if parent is not None and chained else ""
+        source = painted[carried.source][0]
+        mark = _mark(state, carried, painting, origin, source, via, settings)
         options = {"options": settings.record, "work_size": int(np.prod(features.shape))}
         seconds = time.perf_counter() - start
         about = image_record(picture.path, image, digest, {"method": METHOD, **options}, 0, seconds)
@@ -183,12 +205,11 @@ def _mark(
     carried: Carried,
     painting: Painting,
     origin: str,
-    files: Sequence[str],
-    chained_file: str,
+    source: str,
+    parent: str,
     settings: CarrySettings,
 ) -> Mark:
-    source = files[carried.source]
-    via = f" via {chained_file}" if chained_file else ""
+    via = f" via {parent}" if parent else ""
     present = set(painting.painted())
     names = {painting.classes[number - 1].name for number in present}
     objects = tuple(

@@ -64,7 +64,7 @@ class Mark:
     """Digest of the sources and the settings."""
     painting: str
     """Digest of the painting, to detect later changes."""
-    before: dict[str, Any] | None
+    before: dict[str, Any] | None = field(compare=False)
     """NAME.json before the first run; None: there was none."""
 
     def entry(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from icas.segmentimg.propagation_run.carrying import (
     features_file,
     features_of,
     identity_of,
-    painted_of,
+    keep_features,
 )
 from icas.segmentimg.propagation_run.clusters import Cluster, Clusters, find_clusters
 from icas.segmentimg.propagation_run.forest import forest_parents
@@ -299,20 +299,17 @@ class PropagationRun:
             self._workers(total) as workers,
             self._console.bar(total, "propagate", "images") as bar,
         ):
-            for one in plan:
-                if not one.targets:
+            for index, state in self._carried([one for one in plan if one.targets], work, workers):
+                self.states[index] = state
+                bar.update(1)
+                if state.reason:
+                    report.left_out.append(_line(state))
                     continue
-                for index, state in self._carry_cluster(one, work, workers, report):
-                    self.states[index] = state
-                    bar.update(1)
-                    if state.reason:
-                        report.left_out.append(_line(state))
-                        continue
-                    report.carried += 1
-                    self._detail(state)
-                    if time.monotonic() - written > TABLE_SECONDS:
-                        write_tables(self.states)
-                        written = time.monotonic()
+                report.carried += 1
+                self._detail(state)
+                if time.monotonic() - written > TABLE_SECONDS:
+                    write_tables(self.states)
+                    written = time.monotonic()
         write_tables(self.states)
         if total:
             write_run(self.outs, replace(run, finished=True))
@@ -320,44 +317,33 @@ class PropagationRun:
             for state in self.states:
                 features_file(state.picture).unlink(missing_ok=True)
 
-    def _carry_cluster(
-        self,
-        plan: _ClusterPlan,
-        work: CarrySettings,
-        workers: Workers,
-        report: PropagateReport,
+    def _carried(
+        self, plan: Sequence[_ClusterPlan], work: CarrySettings, workers: Workers
     ) -> Iterator[tuple[int, ImageState]]:
-        """The results of a cluster, in waves: an image comes after those it is chained to."""
+        """The results of all clusters, in waves: an image comes after the one it is chained to."""
+        sources = [i for one in plan for i in one.sources]
         common = (self._network, self._settings.max_pixels)
-        loaded = workers.ordered(painted_of, ((self.states[i], *common) for i in plan.sources))
-        painted, files = [], []
-        for index, one in zip(plan.sources, loaded, strict=True):
-            if isinstance(one, str):
-                report.left_out.append(f"{self.states[index].picture.path}: {one}")
-            else:
-                painted.append(one)
-                files.append(self.states[index].file)
-        if not painted:
-            return
-        shared, none = workers.share(painted), workers.share([])
-        parents = self._parents(plan, workers) if self._settings.chain != "off" else {}
-        try:
-            left = list(plan.targets)
-            while left:
-                wave = [i for i in left if parents.get(i) not in left]
-                left = [i for i in left if i not in set(wave)]
-                chains = self._chained(wave, parents, workers)
-                tasks = []
-                for i in wave:
-                    chained = chains.get(parents.get(i, -1))
-                    name = "" if chained is None else self.states[parents[i]].file
-                    fixed = (self.states[i], plan.origin, tuple(files), name, work, shared)
-                    tasks.append((*fixed, none if chained is None else chained))
-                yield from zip(wave, workers.ordered(carry_image, tasks), strict=True)
-                for chained in chains.values():
-                    chained.release()
-        finally:
-            shared.release()
+        for _ in workers.ordered(keep_features, ((self.states[i], *common) for i in sources)):
+            pass  # so that each worker finds them
+        own = {i: one for one in plan for i in one.targets}
+        parents: dict[int, int] = {}
+        if self._settings.chain != "off":
+            for one in plan:
+                parents.update(self._parents(one, workers))
+        left = list(own)
+        while left:
+            waiting = set(left)
+            wave = [i for i in left if parents.get(i) not in waiting]
+            left = [i for i in left if parents.get(i) in waiting]
+            tasks = (self._task(i, own[i], parents.get(i), work) for i in wave)
+            yield from zip(wave, workers.ordered(carry_image, tasks), strict=True)
+
+    def _task(
+        self, index: int, plan: _ClusterPlan, parent: int | None, work: CarrySettings
+    ) -> tuple[Any, ...]:
+        sources = tuple(self.states[i] for i in plan.sources)
+        before = self.states[parent] if parent is not None and self._has_mask(parent) else None
+        return (self.states[index], plan.origin, sources, before, work)
 
     def _parents(self, plan: _ClusterPlan, workers: Workers) -> dict[int, int]:
         """The carried image before each target in the similarity forest."""
@@ -372,16 +358,6 @@ class PropagationRun:
         names = {*plan.targets}
         usable = (CARRIED, ACCEPTED)
         return [i for i in plan.cluster.members if i in names or self.states[i].state in usable]
-
-    def _chained(
-        self, wave: Sequence[int], parents: Mapping[int, int], workers: Workers
-    ) -> dict[int, Any]:
-        """Carried images that images of the wave are chained to, as sources."""
-        wanted = sorted({parents[i] for i in wave if i in parents and self._has_mask(parents[i])})
-        common = (self._network, self._settings.max_pixels)
-        loaded = workers.ordered(painted_of, ((self.states[i], *common) for i in wanted))
-        pairs = zip(wanted, loaded, strict=True)
-        return {i: workers.share([one]) for i, one in pairs if not isinstance(one, str)}
 
     def _has_mask(self, index: int) -> bool:
         state = self.states[index]
