@@ -47,7 +47,9 @@ def coco(text: str) -> bool:
 def windows(words: list[str]) -> bool:
     """Whether the command opens windows; such are run in tests/gui."""
     if words[:1] == ["segmentimg"]:
-        return len(words) > 1 and words[1] not in COMMANDS and not WITHOUT_WINDOWS & set(words)
+        shown = words[1:2] == ["propagate"] and "--review" in words
+        plain = len(words) > 1 and words[1] not in COMMANDS and not WITHOUT_WINDOWS & set(words)
+        return shown or plain
     return words[:1] == ["clusterimg"] and ("pick" in words or "--threshold=pick" in words)
 
 
