@@ -62,6 +62,14 @@ def make_folder(folder: Path, each: int = 6) -> dict[str, str]:
     return kinds
 
 
+@pytest.fixture(autouse=True)
+def _extras() -> None:
+    """Tests of the server are left out where what they need is not installed."""
+    for name in ("starlette", "uvicorn"):
+        pytest.importorskip(name, reason=f"no {name}: pip install 'icas[web]'")
+    pytest.importorskip("httpx", reason="no httpx: pip install httpx")
+
+
 @pytest.fixture(scope="session")
 def kinds(run_folder: Path) -> dict[str, str]:
     """The kind of each image, by file name."""

@@ -88,9 +88,11 @@ class ReviewRoutes:
         ]
 
     async def get_images(self, _: Request) -> Response:
+        """Names and sizes of all images."""
         return Encoded(await run_in_threadpool(self.images.table), headers=_DAY)
 
     async def get_state(self, request: Request) -> Response:
+        """The document, or what has changed since a revision."""
         since = _number(request.query_params.get("rev"), "rev")
         tab = request.query_params.get("tab")
 
@@ -103,34 +105,42 @@ class ReviewRoutes:
         return Response(await run_in_threadpool(work), media_type=Encoded.media_type)
 
     async def get_cluster(self, request: Request) -> Response:
+        """One cluster with its bridge and links."""
         number = request.path_params["number"]
         return Encoded(await run_in_threadpool(self.session.cluster, number))
 
     async def get_thumb(self, request: Request) -> Response:
+        """A thumbnail of 128 or 256 pixels."""
         size = _number(request.query_params.get("size"), "size") or 128
         number = request.path_params["number"]
         data = await run_in_threadpool(self.images.thumb, number, size)
         return Response(data, media_type="image/jpeg", headers=_DAY)
 
     async def get_image(self, request: Request) -> Response:
+        """An image in full size."""
         data, kind = await run_in_threadpool(self.images.whole, request.path_params["number"])
         return Response(data, media_type=kind, headers=_DAY)
 
     async def get_info(self, request: Request) -> Response:
+        """Size, bytes and sharpness of one image."""
         return Encoded(await run_in_threadpool(self.images.info, request.path_params["number"]))
 
     async def get_forest(self, _: Request) -> Response:
+        """The spanning forest as binary arrays."""
         data = await run_in_threadpool(self.session.forest)
         return Response(data, media_type="application/octet-stream", headers=_DAY)
 
     async def get_history(self, _: Request) -> Response:
+        """The commands in effect, and those that can be redone."""
         return Encoded(await run_in_threadpool(self.session.commands))
 
     async def get_question(self, request: Request) -> Response:
+        """The next question, without the pairs to skip."""
         skip = _pairs(request.query_params.get("skip", ""))
         return Encoded(await run_in_threadpool(self.session.question, skip))
 
     async def get_naming(self, request: Request) -> Response:
+        """Images to name next, and names of similar images."""
         count = _number(request.query_params.get("count"), "count") or 24
         return Encoded(await run_in_threadpool(self.session.naming, min(count, MOST_NAMED)))
 
@@ -141,12 +151,15 @@ class ReviewRoutes:
         return Encoded(await run_in_threadpool(self.session.near, images, min(count, MOST_NAMED)))
 
     async def get_quality(self, _: Request) -> Response:
+        """Issues of single images, and clusters across splits."""
         return Encoded(await run_in_threadpool(self.session.quality))
 
     async def get_duplicates(self, _: Request) -> Response:
+        """Groups of images with the same pixels."""
         return Encoded(await run_in_threadpool(self.session.duplicates))
 
     async def get_events(self, request: Request) -> Response:
+        """The current revision after every change, as server-sent events."""
         tab = request.query_params.get("tab")
         return StreamingResponse(self._events(tab), media_type="text/event-stream")
 
@@ -180,20 +193,24 @@ class ReviewRoutes:
             self.session.notify()
 
     async def post_command(self, request: Request) -> Response:
+        """Carry out a command."""
         body = await self._body(request)
         return await self._run(
             self.session.execute, body.get("op"), body.get("args"), body.get("rev"), body.get("id")
         )
 
     async def post_undo(self, request: Request) -> Response:
+        """Undo the last command."""
         body = await self._body(request)
         return await self._run(self.session.undo, body.get("rev"), body.get("id"))
 
     async def post_redo(self, request: Request) -> Response:
+        """Redo the command that was undone last."""
         body = await self._body(request)
         return await self._run(self.session.redo, body.get("rev"), body.get("id"))
 
     async def post_jump(self, request: Request) -> Response:
+        """Go to an earlier or undone command."""
         body = await self._body(request)
         return await self._run(self.session.jump, body.get("seq"), body.get("rev"), body.get("id"))
 
@@ -205,17 +222,20 @@ class ReviewRoutes:
         return Encoded({"rev": self.session.rev})
 
     async def post_plan(self, request: Request) -> Response:
+        """What an apply would do."""
         await self._body(request)
         plan = await run_in_threadpool(plan_review, self.session)
         return Encoded(plan.as_dict())
 
     async def post_apply(self, request: Request) -> Response:
+        """Change the result as a plan says."""
         body = await self._body(request)
         return await self._run(
             apply_review, self.session, body.get("plan"), body.get("rev"), body.get("id")
         )
 
     async def post_export(self, request: Request) -> Response:
+        """Write a data set, or preview it."""
         return await self._run(export_review, self.session, await self._body(request))
 
     async def _run(self, work: Callable[..., Any], *args: Any) -> Response:

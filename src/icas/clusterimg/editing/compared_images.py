@@ -35,8 +35,8 @@ MOST_SECONDS = 60
 """CPU time that comparing these pairs may take."""
 MOST_SECONDS_SPREAD = 300
 """CPU time that comparing images may take to spread names; else a part of the pairs is used."""
-ROWS = 1000
-"""Images whose similarities to all others are in memory at a time."""
+CELLS = 2_000_000
+"""Similarities that are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,18 @@ class ComparedImages:
         """The names of all images, with confidence; `named` by row."""
         return spread_names(self.near_named(self.neighbours(), np.array(sorted(named))), named)
 
-    def neighbours(self, seconds: float = MOST_SECONDS_SPREAD) -> Neighbours:
+    def neighbours(
+        self, seconds: float = MOST_SECONDS_SPREAD, largest: int | None = None
+    ) -> Neighbours:
         """The most similar images of each image.
 
-        Where comparing all pairs would take more than `seconds`, they are of a sample.
+        Where comparing all pairs would take more than `seconds`, they are of a sample; so they are
+        of more than `largest` images.
         """
         total = len(self.features)
         pair = max(self.method.extractor.seconds_per_pair, 1e-9)
         most = max(100, int(seconds / pair / max(total, 1)))
+        most = most if largest is None else min(most, largest)
         others = np.array(sampled(range(total), most, 0), np.int64)
         if len(others) < total:
             self.console.warn(
@@ -120,8 +124,9 @@ class ComparedImages:
         """The `count` most similar ones of the images `columns` for each image."""
         chosen = self.features[columns]
         parts = []
-        for start in range(0, len(self.features), ROWS):
-            rows = self.features[start : start + ROWS]
+        step = max(1, CELLS // max(1, len(columns)))
+        for start in range(0, len(self.features), step):
+            rows = self.features[start : start + step]
             values = similarities(self.method, rows, chosen, self.workers)
             parts.append(nearest(values, columns, start, count))
         return Neighbours(

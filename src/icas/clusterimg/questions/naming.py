@@ -18,6 +18,8 @@ _SURVIVAL = 0.97
 _MOST_STEPS, _CONVERGED = 300, 1e-4
 _LEAST_SCALE, _LEAST_WEIGHT = 1e-6, 1e-12
 _LEAST = 1e-4
+_CELLS = 4_000_000
+"""Shares of walks that are in memory at a time."""
 _INTERCEPT, _COEFFICIENTS = -1.872, np.array([1.047, 0.514])
 """Logistic regression of right names on the variables of `Spread`, from benchmarks/naming.py."""
 
@@ -183,21 +185,17 @@ def spread_names(neighbours: Neighbours, named: Mapping[int, T]) -> Spread:
     kinds = sorted(set(named.values()), key=str)
     column = {kind: place for place, kind in enumerate(kinds)}
     columns = np.array([column[named[row]] for row in rows.tolist()])
-    ends = _ends_of_walks(_steps(neighbours), rows, columns, len(kinds))
-    chosen = ends.argmax(axis=1)
-    variables = _evidence(ends)
+    chosen, two, total = _most_walks(_steps(neighbours), rows, columns, len(kinds))
+    variables = _evidence(two, total)
     odds = _INTERCEPT + variables @ _COEFFICIENTS
     confidence = np.asarray(1 / (1 + np.exp(-odds)), np.float32)
     confidence[rows] = 1
     return Spread([kinds[place] for place in chosen.tolist()], confidence, variables)
 
 
-def _evidence(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+def _evidence(two: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 2) log ratio of the two largest shares of walks, and log odds that a walk ends at all."""
-    total = ends.sum(axis=1)
-    two = np.sort(ends, axis=1)[:, -2:]
-    second = two[:, 0] if two.shape[1] == 2 else np.zeros(len(ends))
-    ratio = np.log((two[:, -1] + _LEAST) / (second + _LEAST))
+    ratio = np.log((two[:, 1] + _LEAST) / (two[:, 0] + _LEAST))
     return np.stack([ratio, np.log((total + _LEAST) / (1 - total + _LEAST))], axis=1)
 
 
@@ -222,12 +220,37 @@ def _steps(neighbours: Neighbours) -> Any:
     return diags(1 / np.maximum(degree, _LEAST_WEIGHT)) @ both
 
 
+def _most_walks(
+    steps: Any, rows: NDArray[np.int64], columns: NDArray[np.int64], kinds: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """For each image the name at which most walks end, the two largest shares, and their sum.
+
+    Some names at a time, so that memory does not grow with their number.
+    """
+    count = steps.shape[0]
+    chosen, total = np.zeros(count, np.int64), np.zeros(count)
+    two = np.zeros((count, 2))
+    step = max(1, _CELLS // max(1, count))
+    for start in range(0, kinds, step):
+        ends = _ends_of_walks(steps, rows, columns - start, min(step, kinds - start))
+        first = ends.argmax(axis=1)
+        better = ends[np.arange(count), first] > two[:, 1]
+        chosen[better] = first[better] + start
+        total += ends.sum(axis=1)
+        two = np.sort(np.hstack([two, np.sort(ends, axis=1)[:, -2:]]), axis=1)[:, -2:]
+    return chosen, two, total
+
+
 def _ends_of_walks(
     steps: Any, rows: NDArray[np.int64], columns: NDArray[np.int64], kinds: int
 ) -> NDArray[np.float64]:
-    """(n, kinds) share of the walks of each image that end at an image of each name."""
+    """(n, kinds) share of the walks of each image that end at an image of each name.
+
+    Walks also end at images whose column is none of these; they count nowhere.
+    """
     fixed = np.zeros((len(rows), kinds))
-    fixed[np.arange(len(rows)), columns] = 1
+    inside = (columns >= 0) & (columns < kinds)
+    fixed[np.flatnonzero(inside), columns[inside]] = 1
     ends = np.zeros((steps.shape[0], kinds))
     ends[rows] = fixed
     for _ in range(_MOST_STEPS):

@@ -23,7 +23,7 @@ from icas.clusterimg.results.saved import FinishedRun, check_recorded
 from icas.clusterimg.review.analysis.background import Background
 from icas.clusterimg.review.analysis.checks import ReviewChecks, leaks
 from icas.clusterimg.review.analysis.questions import ReviewQuestions
-from icas.clusterimg.review.analysis.similar import SimilarImages
+from icas.clusterimg.review.analysis.similar import LatestSpread, SimilarImages
 from icas.clusterimg.review.document.changes import REJECTED, Change, Label, Pair
 from icas.clusterimg.review.document.commands import (
     COMMANDS,
@@ -97,6 +97,7 @@ class ReviewSession:
         self.rev = -1
         self.lock = threading.RLock()
         self.similar = Background(lambda console: SimilarImages.read(finished.root, console))
+        self.spread = LatestSpread()
         self.checks = Background(lambda console: ReviewChecks.read(self.finished, console))
         self.questions = ReviewQuestions(self.document)
         self._own: dict[str, Callable[[Draft, Args], str]] = {
@@ -394,9 +395,8 @@ class ReviewSession:
             return {"order": [], "unsure": [], "spread": {}, **self.similar.waiting()}
         with self.lock:
             named, place = self.named(), list(self.document.place)
-        spread = {
-            image: one for image, one in similar.spread(named).items() if place[image] != REJECTED
-        }
+        found, stale = self.spread.get(similar, named)
+        spread = {image: one for image, one in found.items() if place[image] != REJECTED}
         unsure = sorted(spread, key=lambda image: (spread[image][1], image))
         order = similar.naming_order(named, count)
         return {
@@ -406,6 +406,7 @@ class ReviewSession:
                 str(image): [name, round(confidence, 4)]
                 for image, (name, confidence) in spread.items()
             },
+            "stale": stale,
             "wait": False,
             "progress": 1.0,
         }

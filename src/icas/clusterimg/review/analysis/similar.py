@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,10 @@ from icas.parallel.executors import start_workers
 
 MOST = 3000
 """Images of which all pairs are compared; of more, a sample."""
+MOST_NEIGHBOURS = 10_000
+"""Images among which neighbours are looked for; of more, a sample."""
+MOST_AT_ONCE = 500_000
+"""Images times classes up to which names are spread while the page waits: about a second."""
 MOST_SECONDS = 60.0
 """CPU time that comparing images may take."""
 
@@ -63,7 +68,7 @@ class SimilarImages:
             if len(rows) == len(known):
                 near = nearest(matrix, rows, 0, NEIGHBOURS) if len(rows) > 1 else _none(len(rows))
             else:
-                near = compared.neighbours(MOST_SECONDS)
+                near = compared.neighbours(MOST_SECONDS, MOST_NEIGHBOURS)
         return cls(len(numbers), known, rows, matrix, near)
 
     @property
@@ -118,6 +123,50 @@ class SimilarImages:
         return Neighbours(
             np.hstack([near.images, own.images]), np.hstack([near.similarity, own.similarity])
         )
+
+
+class LatestSpread:
+    """Names of similar images for the latest names of a person.
+
+    For many images and classes they are computed in the background: meanwhile there are those for
+    earlier names.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._named: dict[int, str] = {}
+        self._spread: dict[int, tuple[str, float]] = {}
+        self._running = False
+
+    def get(
+        self, similar: SimilarImages, named: Mapping[int, str]
+    ) -> tuple[dict[int, tuple[str, float]], bool]:
+        """Name and confidence of the images without a name, and whether names are missing."""
+        with self._lock:
+            if self._named == named:
+                return self._spread, False
+            small = similar.count * len(set(named.values())) <= MOST_AT_ONCE
+            if not small:
+                if not self._running:
+                    self._running = True
+                    task = threading.Thread(
+                        target=self._update, args=(similar, dict(named)), daemon=True
+                    )
+                    task.start()
+                spread = {i: one for i, one in self._spread.items() if i not in named}
+                return spread, True
+        return self._update(similar, dict(named)), False
+
+    def _update(
+        self, similar: SimilarImages, named: dict[int, str]
+    ) -> dict[int, tuple[str, float]]:
+        try:
+            spread = similar.spread(named)
+            with self._lock:
+                self._named, self._spread = named, spread
+        finally:
+            self._running = False
+        return spread
 
 
 def _none(count: int) -> Neighbours:
