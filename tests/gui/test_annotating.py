@@ -92,7 +92,7 @@ def still(driver, window=SEGMENTS):
     before = driver.shown(window)
     time.sleep(0.6)
     after = driver.shown(window)
-    return after.shape == before.shape and (after == before).all()
+    return bool(after.size) and after.shape == before.shape and bool((after == before).all())
 
 
 def test_points_and_a_box_ask_the_model(start, pictures, tmp_path, checkpoint, monkeypatch):
@@ -134,7 +134,12 @@ def test_strokes_show_at_once_and_enter_paints(start, pictures, tmp_path):
     driver.until("the windows are there", lambda: still(driver))
     before = driver.shown(SEGMENTS)
     driver.drag([(60, 100), (70, 110), (80, 130)], window=ANNOTATIONS)
-    driver.until("the object shows", lambda: (driver.shown(SEGMENTS) != before).mean() > 0.1)
+
+    def changed():
+        now = driver.shown(SEGMENTS)
+        return now.shape == before.shape and (now != before).mean() > 0.1
+
+    driver.until("the object shows", changed)
     driver.drag([(150, 20), (150, 60)], "right", window=ANNOTATIONS)
     driver.press("Return", window=ANNOTATIONS)  # accepted as soon as it is computed
     driver.until("the colours are there", lambda: driver.find("Colours"))

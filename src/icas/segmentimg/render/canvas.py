@@ -331,10 +331,11 @@ class Canvas:
 
     def outline(self, picture: Image, segments: NDArray[np.int32], dash: int) -> None:
         """Draw the outline of segments into a copy of `picture`, in black and white dashes."""
-        mask = segments_mask(self._labels, segments)
+        inside = rows_of(self.viewport.inside)
+        mask = segments_mask(self._labels[inside], segments)
         rows, columns = np.nonzero(mask & _rim(mask))
         light = (rows + columns) // dash % 2 == 0
-        picture[rows, columns] = np.where(light[:, None], np.uint8(255), np.uint8(0))
+        picture[inside][rows, columns] = np.where(light[:, None], np.uint8(255), np.uint8(0))
 
     def _sampled(self, whole: NDArray[np.int32], box: Box) -> Labels:
         rows = self.viewport.rows(box[0], box[1])
