@@ -129,9 +129,9 @@ export class Store extends EventTarget {
   /** Load the state, then the table of images, then listen for changes. */
   async start() {
     this.#listen();
-    const images = this.get("images").catch(() => null);
     await this.#persist(async () => this.#apply(await this.get(this.#statePath())));
-    const table = (await images) ?? (await this.#persist(() => this.get("images")));
+    await pause(50); // the first thumbnails are asked for before the long table
+    const table = await this.#persist(() => this.get("images"));
     this.images = table;
     this.#emit("images");
     // an event may have come before the state

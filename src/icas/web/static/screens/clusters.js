@@ -286,10 +286,11 @@ export const clusters = {
     async function act(ids, op, args, options = {}) {
       if (!ids.length) return;
       const next = options.stay ? view.focus : nextAfter(store, ids, true);
+      const again = selected.size > 0;
       selected.clear();
       if (next >= 0) focusOn(next);
       else about();
-      rows.refresh();
+      if (again) rows.refresh();
       const answer = await decide(context, op, args, options.loud);
       if (!answer) focusOn(ids[0]);
     }
