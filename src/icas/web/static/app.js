@@ -150,7 +150,7 @@ const lock = h("span", { class: "lock", hidden: true, role: "status" }, "Read on
 function drawHeader() {
   const { state } = store;
   const name = h("strong", { title: state.run.dst }, runName());
-  const facts = `${plural(state.run.images, "image")} · ${state.run.method} · threshold ${Number(state.threshold.toFixed(4))}`;
+  const facts = `${plural(state.run.images, "image")} · ${state.run.method}${state.threshold === null ? "" : ` · threshold ${Number(state.threshold.toFixed(4))}`}`;
   title.replaceChildren(name, h("span", { class: "run-facts" }, facts));
   let done = 0;
   for (const cluster of store.clusters.values()) {

@@ -46,9 +46,9 @@ export function photo(store, signal) {
       name.textContent = file;
       name.title = file;
       img.alt = file;
-      facts.textContent = "";
       if (image === shown) return;
       shown = image;
+      facts.textContent = "";
       img.classList.remove("broken");
       img.src = store.thumb(image, 256);
       const whole = new Image();

@@ -51,7 +51,9 @@ export const nameScreen = {
       late: true,
     });
     const chips = h("div", { class: "name-keys" });
-    const effect = h("p", { class: "quiet-text name-effect" });
+    const effect = h("div", { class: "quiet-text name-effect" });
+    /** Whether the name is for the image only, though its cluster could have it. */
+    let narrow = false;
     const side = h("aside", { class: "name-side", "aria-label": "Names spread to other images" });
     const grid = h("ul", { class: "unsure-grid" });
     const sideFacts = h("p", { class: "spread-facts" });
@@ -100,6 +102,7 @@ export const nameScreen = {
 
     /** @param {number} image */
     const show = (image) => {
+      if (image !== current) narrow = false;
       current = image;
       if (image < 0) {
         const done = empty(
@@ -120,13 +123,27 @@ export const nameScreen = {
           button({ label: `${guess[0]}, ${Math.round(100 * guess[1])} % sure`, icon: "check", key: "Enter", edits: true, class: "accept", run: () => void give(guess[0], true) }),
         );
       }
-      const all = whole();
-      effect.replaceChildren(
-        ...(all
-          ? [`Names the cluster of ${plural(all.members.length, "image")}. `, kbd("Ctrl"), kbd("Enter"), " names this image only."]
-          : ["Names this image."]),
-      );
+      drawScope();
       drawChips();
+    };
+
+    const drawScope = () => {
+      const all = whole();
+      if (!all) {
+        effect.replaceChildren("The name is for this image.");
+        return;
+      }
+      const scope = segmented(
+        "What is named",
+        [{ value: "cluster", text: `The cluster of ${plural(all.members.length, "image")}` }, { value: "image", text: "This image only" }],
+        narrow ? "image" : "cluster",
+        (next) => {
+          narrow = next === "image";
+          scope.set(next);
+          field.input.focus();
+        },
+      );
+      effect.replaceChildren(scope.node, h("span", { class: "head-note" }, kbd("Ctrl"), kbd("Enter"), " this image only"));
     };
 
     const drawChips = () => {
@@ -267,7 +284,7 @@ export const nameScreen = {
     const give = async (name, wide) => {
       const image = current;
       if (image < 0 || busy > 2) return;
-      const all = wide ? whole() : null;
+      const all = wide && !narrow ? whole() : null;
       back.push(image);
       busy += 1;
       skipped.add(image);

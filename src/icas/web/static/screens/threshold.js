@@ -430,6 +430,10 @@ export const threshold = {
       },
       signal,
     );
+    if (store.state.threshold === null) {
+      body.replaceChildren(empty("This run has no threshold.", "Its clusters are those of models of scikit-learn."));
+      return;
+    }
     try {
       await begin();
     } catch (error) {
