@@ -127,6 +127,16 @@ def test_commands_wait_for_the_connection(page, client):
     page.errors.clear()  # the failed requests
 
 
+def test_a_page_without_access_says_so(page):
+    page.wait_for_selector(".row.current")
+    page.route("**/api/state?*", lambda route: route.fulfill(status=403, json={"error": "no"}))
+    page.route("**/api/commands", lambda route: route.fulfill(status=403, json={"error": "no"}))
+    page.keyboard.press("u")
+    page.wait_for_selector("#banner:has-text('refused')")
+    assert "no" in page.text_content("#toasts")
+    page.errors.clear()  # the refused requests
+
+
 def test_a_stale_command_is_sent_again_where_its_cluster_is_the_same(page, client):
     page.wait_for_selector(".row.current")
     page.route("**/api/state?*", lambda route: route.abort())

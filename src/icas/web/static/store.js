@@ -129,7 +129,7 @@ export class Store extends EventTarget {
   /** Load the state, then the table of images, then listen for changes. */
   async start() {
     this.#listen();
-    await this.#persist(async () => this.#apply(await this.get(this.#statePath())));
+    await this.#persist(async () => this.#apply(await this.get(this.#statePath())), true);
     await pause(50); // the first thumbnails are asked for before the long table
     const table = await this.#persist(() => this.get("images"));
     this.images = table;
@@ -142,9 +142,10 @@ export class Store extends EventTarget {
    * Repeat a request until the server answers.
    * @template T
    * @param {() => Promise<T>} request
+   * @param {boolean} [entry] a refusal is one of this page, not of what it asks for
    * @returns {Promise<T>}
    */
-  async #persist(request) {
+  async #persist(request, entry = false) {
     for (let attempt = 0; ; attempt++) {
       try {
         const value = await request();
@@ -152,7 +153,7 @@ export class Store extends EventTarget {
         return value;
       } catch (error) {
         if (error instanceof Refused) {
-          if (error.status === 403) this.#connect("refused");
+          if (entry && error.status === 403) this.#connect("refused");
           if (error.status !== 503) throw error;
         }
         if (!(error instanceof Refused)) this.#connect("offline");
@@ -188,7 +189,9 @@ export class Store extends EventTarget {
       if (this.connection === "refused") return events.close();
       this.#connect("offline");
       // a browser gives up after an answer that is no event stream
-      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#listen(), 2000);
+      if (events.readyState !== EventSource.CLOSED) return;
+      void this.refresh().catch(() => undefined); // says whether this page is refused
+      setTimeout(() => this.#listen(), 2000);
     });
   }
 
@@ -201,7 +204,7 @@ export class Store extends EventTarget {
   refresh() {
     this.#refreshing ??= this.#persist(async () => {
       this.#apply(await this.get(this.#statePath()));
-    }).finally(() => {
+    }, true).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
@@ -310,6 +313,8 @@ export class Store extends EventTarget {
         else if (answer.rev > this.rev) await this.refresh();
         return answer;
       } catch (error) {
+        // another tab may have taken over
+        if (error instanceof Refused && error.status === 403) await this.refresh();
         if (!(error instanceof Refused) || error.status !== 409) throw error;
         const before = touched?.map((cluster) => this.clusters.get(cluster));
         const rev = this.rev;
