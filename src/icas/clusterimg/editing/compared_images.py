@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icas.cli.console import Console
 from icas.clusterimg.cache.cache import open_cache
-from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.featureset import FeatureSet, concatenate
 from icas.clusterimg.data.images import ImageRef, sampled
 from icas.clusterimg.editing.result_images import ResultImages
 from icas.clusterimg.features.extraction import Reading
@@ -35,6 +35,8 @@ MOST_SECONDS = 60
 """CPU time that comparing these pairs may take."""
 MOST_SECONDS_SPREAD = 300
 """CPU time that comparing images may take to spread names; else a part of the pairs is used."""
+PART = 10_000
+"""Images that are read at a time."""
 CELLS = 2_000_000
 """Similarities that are in memory at a time."""
 
@@ -65,7 +67,9 @@ class ComparedImages:
         ):
             most = int(settings.get("max_pixels") or MAX_PIXELS)
             reading = Reading(method, workers, most, settings.get("scale"), bar, cache=cache)
-            features = reading.scan_features(refs, method.seed).features(refs)
+            folder = reading.scan_features(refs, method.seed)
+            parts = (refs[start : start + PART] for start in range(0, max(1, len(refs)), PART))
+            features = concatenate([folder.features(part) for part in parts])
         return cls(method, features, paths, workers, console)
 
     def similarity(self) -> NDArray[np.float32]:

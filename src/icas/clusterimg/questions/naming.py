@@ -18,7 +18,7 @@ _SURVIVAL = 0.97
 _MOST_STEPS, _CONVERGED = 300, 1e-4
 _LEAST_SCALE, _LEAST_WEIGHT = 1e-6, 1e-12
 _LEAST = 1e-4
-_CELLS = 4_000_000
+_CELLS = 1_000_000
 """Shares of walks that are in memory at a time."""
 _INTERCEPT, _COEFFICIENTS = -1.872, np.array([1.047, 0.514])
 """Logistic regression of right names on the variables of `Spread`, from benchmarks/naming.py."""
@@ -83,12 +83,8 @@ class NamingTree:
         self._root: Any = None
         if len(similarity) > 1:
             from scipy.cluster.hierarchy import linkage, to_tree
-            from scipy.spatial.distance import squareform
 
-            distance = np.maximum(1 - np.asarray(similarity, np.float64), 0)
-            distance = (distance + distance.T) / 2
-            np.fill_diagonal(distance, 0)
-            self._root = to_tree(linkage(squareform(distance, checks=False), "average"))
+            self._root = to_tree(linkage(_condensed(similarity), "average"))
 
     def _medoid(self, members: list[int]) -> int:
         within = self._similarity[np.ix_(members, members)].sum(axis=1, dtype=np.float64)
@@ -115,6 +111,20 @@ class NamingTree:
                 if not branch.is_leaf():
                     heapq.heappush(heap, _entry(branch))
         return order[:wanted]
+
+
+def _condensed(similarity: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Distances of all pairs, row by row of the upper triangle."""
+    count = len(similarity)
+    distances = np.empty(count * (count - 1) // 2)
+    start = 0
+    for row in range(count - 1):
+        sides = (similarity[row, row + 1 :], similarity[row + 1 :, row])
+        both = [np.maximum(1 - np.asarray(side, np.float64), 0) for side in sides]
+        end = start + count - 1 - row
+        distances[start:end] = (both[0] + both[1]) / 2
+        start = end
+    return distances
 
 
 def _entry(node: Any) -> tuple[float, int, Any]:
