@@ -221,6 +221,15 @@ def test_suggestions_name_an_image_of_each_cluster_without_a_painted_one(photos,
 
 
 @pytest.mark.usefixtures("copying")
+def test_classes_of_another_scene_in_the_cluster_are_not_carried(photos):
+    write_image(photos / "e.png", picture_of(3))  # like d.png
+    paint(photos / "d.png", mask_of(2))
+    carry(photos)
+    assert set(np.unique(painting_of(photos, "e.png").class_map)) == {0, 1}
+    assert painting_of(photos, "e.png").classes[0].name == "dog"
+
+
+@pytest.mark.usefixtures("copying")
 def test_the_order_of_the_images_does_not_matter(photos, tmp_path):
     carry(photos)
     out = photos.with_name("photos_segmented")

@@ -21,7 +21,7 @@ from icas.segmentimg.propagation.network import FeatureNetwork, load_network
 from icas.segmentimg.propagation.queue import ACCEPT, accepted, review_order
 from icas.segmentimg.propagation.sources import similarities, suggest
 from icas.segmentimg.propagation_run.carrying import carry_masks
-from icas.segmentimg.propagation_run.forest import forest_parents
+from icas.segmentimg.propagation_run.relations import forest_parents, sources_of
 
 OUTLIER = -1
 
@@ -333,6 +333,8 @@ class Propagation:
         if parent >= 0 and self._map(parent).any():
             chained = [self._source(parent)]
         image = as_image(self._images[index])
+        near = sources_of(self._features[index], [painted[i] for i in own])
+        own = [own[i] for i in near]
         given = [painted[i] for i in own]
         result = carry_masks(self._features[index], given, chained)
         class_map = np.zeros(image.shape[:2], np.int16)

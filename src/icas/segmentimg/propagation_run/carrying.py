@@ -39,6 +39,7 @@ from icas.segmentimg.propagation_run.images import (
     painting_digest,
     saved_painting,
 )
+from icas.segmentimg.propagation_run.relations import sources_of
 
 METHOD = "propagate"
 """Method in NAME.json of a carried image."""
@@ -159,6 +160,7 @@ def carry_image(
         painted = _sources(origin, sources, *common)
         if not painted:
             raise IcasError("no painted image of its cluster can be read")
+        painted = [painted[i] for i in sources_of(features, [one for _, one in painted])]
         chained = [] if parent is None else [painted_of(parent, *common)]
         chained = [one for one in chained if not isinstance(one, str)]
         carried = carry_masks(features, [one for _, one in painted], chained)

@@ -32,7 +32,6 @@ from icas.segmentimg.propagation_run.carrying import (
     keep_features,
 )
 from icas.segmentimg.propagation_run.clusters import Cluster, Clusters, find_clusters
-from icas.segmentimg.propagation_run.forest import forest_parents
 from icas.segmentimg.propagation_run.history import (
     begin_run,
     locked,
@@ -49,6 +48,7 @@ from icas.segmentimg.propagation_run.images import (
     joint_palette,
     read_states,
 )
+from icas.segmentimg.propagation_run.relations import forest_parents
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 from icas.segmentimg.propagation_run.table import check_table, counts_of, write_tables
 
