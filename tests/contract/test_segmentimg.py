@@ -122,3 +122,32 @@ def test_data_sets_both_ways(tmp_path, monkeypatch, name):
     assert main(words) == 0
     labels = np.asarray(Image.open("again/a_labels.png"))
     np.testing.assert_array_equal(labels > 0, np.asarray(mask) > 0)
+
+
+def test_masks_are_carried_to_images_without_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos_segmented").mkdir()
+    image = samples.coffee()[::4, ::4]
+    for name in "ab":
+        Image.fromarray(image).save(f"photos/{name}.png")
+    mask = np.zeros(image.shape[:2], bool)
+    mask[10:80, 20:110] = True
+    Image.fromarray(mask).save("photos_segmented/a_mask_(R=204,G=0,B=0).png")
+    Path("clusters.csv").write_text("file,cluster\na.png,0\nb.png,0\n")
+    words = ["--clusters", "clusters.csv", "--accept", "0.95", "--chain", "off", "--jobs", "1"]
+    assert main(["propagate", "photos", *words]) == 0
+    assert main(["propagate", "photos", *words, "--resume"]) == 0
+    header, row = Path("photos_segmented/propagated.csv").read_text().splitlines()
+    assert header == "file,class,instance,source,route,confidence,state"
+    assert row.startswith("b.png,red,1,a.png,geometry,")
+    assert row.rpartition(",")[2] in ("carried", "accepted", "fixed", "rejected")
+    labels = np.asarray(Image.open("photos_segmented/b_labels.png"))
+    assert ((labels > 0) & mask).sum() > 0.95 * ((labels > 0) | mask).sum()
+
+    done = icas.propagate([image, image], {0: mask}, weights=None)
+    assert done.masks[1].shape == mask.shape
+    assert done.confidence[0] == 1
+    assert set(done.queue()) <= {1}
+    done.correct(1, mask)
+    assert done.queue() == []
