@@ -16,6 +16,7 @@ from icas.segmentimg.document.palette import PaintClass, Painting
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.formats.masks import save_painting
+from icas.segmentimg.grabcut.api import GrabCutSession
 from icas.segmentimg.propagation.carry import Carried
 from icas.segmentimg.propagation_run import carrying
 from icas.segmentimg.propagation_run.run import PropagationRun
@@ -138,6 +139,13 @@ def test_a_changed_mask_is_fixed_and_becomes_a_source(photos, monkeypatch):
     assert {state.file[0]: state.is_source for state in run.states} == {
         "a": True, "b": True, "c": False, "d": False,
     }  # fmt: skip
+
+
+def test_a_annotates_with_grabcut_whatever_made_the_segments(photos, monkeypatch):
+    _, states, screen = played(photos, monkeypatch, "a", "q")
+    assert isinstance(screen.controller._session.current.guide, GrabCutSession)
+    assert not any("takes no annotations" in text for text in screen.messages)
+    assert set(states.values()) == {"painted", "carried"}
 
 
 def test_nothing_opens_without_a_queue_or_a_display(photos, monkeypatch):

@@ -77,6 +77,8 @@ class ReviewController(Controller):
             self._decide(absent=True)
         elif action == "undo":
             self._undo()
+        elif action == "annotate":
+            self._annotate_again()
         else:
             super()._act(action, key)
 
@@ -151,6 +153,8 @@ class ReviewController(Controller):
         with document.stroke():
             document.stamp(document.masks()[color], None)
             document.fill_segments(np.unique(document.labels[mask]), color, before[0])
+        row, col = np.argwhere(mask)[0]
+        document.pick_object(int(row), int(col))
 
     def _status(self) -> panels.PaletteStatus:
         status = super()._status()
