@@ -15,7 +15,7 @@ from icas.io.reading import write_image
 from icas.segmentimg.commands.main import main
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.formats.load import load_painting
-from icas.segmentimg.propagation_run.history import undo_run
+from icas.segmentimg.propagation_run.history import locked, undo_run
 from icas.segmentimg.propagation_run.run import PropagationRun, propagate_files
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 
@@ -193,6 +193,15 @@ def test_the_table_of_another_program_is_not_overwritten(photos):
     with pytest.raises(icas.ConflictError, match="another program"):
         carry(photos)
     assert (out / "propagated.csv").read_text() == "mine\n"
+
+
+@pytest.mark.usefixtures("copying")
+def test_two_runs_at_once_are_refused(photos):
+    with (
+        locked([photos.with_name("photos_segmented")]),
+        pytest.raises(icas.ConflictError, match="another icas process uses"),
+    ):
+        carry(photos)
 
 
 def test_without_a_painted_image_there_is_one_line(tmp_path, capfd):
