@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,15 +14,13 @@ from skimage import data as samples
 from window_frames import Image, Point, Shot
 
 import icas
-from icas.segmentimg.labels.labels import sizes_of
-from icas.segmentimg.labels.merge_tree import Growth
+from icas.segmentimg.labels.growth import Growth
+from icas.segmentimg.labels.merge_tree import segment_graph, tree_of
 from icas.segmentimg.render.canvas import Viewport
 from icas.segmentimg.windows.view import ZOOM
 
 COMMAND = "pictures", "--palette", "things.txt", "--save", "masks,labels,coco"
 """As docs/tutorials/painting.md has it."""
-ROOM = 900 - 120, 1280 - 312
-"""Height and width that the painting window has at most on the display of the tests."""
 SUIT, FACE, TANK, ROCKET = (330, 110), (140, 222), (60, 415), (300, 320)
 SHUTTLE = [TANK, (20, 410), (120, 428), (160, 430)]
 REST_OF_SUIT = [(450, 60), (300, 300), (380, 290), (430, 215), (480, 130), (260, 90), (350, 30)]
@@ -76,7 +75,17 @@ OUTLINES: tuple[tuple[int, ...], ...] = (
 )
 """x, y, … around the parts of the astronaut; later ones are on top."""
 WALL = (150, 335)
-NOTCHES, WALL_NOTCHES = 6, 4
+NOTCHES, WALL_NOTCHES, SUIT_NOTCHES = 14, 9, 16
+
+OBJECT = (
+    [(130, 100), (190, 90), (240, 130)],
+    [(60, 200), (140, 250), (90, 340)],
+    [(340, 200), (370, 290), (290, 420)],
+)
+BACKGROUND = ([(20, 30), (20, 120)], [(40, 480), (170, 550), (330, 540)], [(375, 30), (385, 110)])
+
+WIDEST = 1280
+"""Maximum width of a picture of a screen."""
 
 Scene = Iterator[tuple[str, list[Shot]]]
 
@@ -86,15 +95,16 @@ class Place(Protocol):
 
     folder: Path
     template: Image
+    screen: str
 
-    def start(self, *words: str) -> Any:
+    def start(self, *words: str, places: dict[str, Any] | None = None) -> Any:
         """A context: a driver of the windows."""
         ...
 
 
 def shot(driver: Any, window: str = "Painting", pointer: Point | None = None) -> Shot:
     """What a window shows now."""
-    return Shot(window, driver.shown(window), pointer)
+    return Shot(driver.title(window), driver.whole(window), pointer)
 
 
 def both(driver: Any, pointer: Point | None = None) -> list[Shot]:
@@ -102,17 +112,12 @@ def both(driver: Any, pointer: Point | None = None) -> list[Shot]:
     return [shot(driver, "Colours"), shot(driver, pointer=pointer)]
 
 
-def opened(driver: Any, size: tuple[int, int]) -> None:
-    """Wait until a picture of a size (width, height) is cut; until then it is shown dark."""
+def opened(driver: Any, name: str, size: tuple[int, int]) -> None:
+    """Wait for a picture of a size (width, height), in a window in which pixels are its own."""
+    driver.until("the window is there", lambda: driver.find("Painting"))
+    driver.image(name)
+    driver.resize(size)
     driver.open(size)
-    driver.until("it is cut", lambda: _bright(driver))
-
-
-def _bright(driver: Any) -> bool:
-    """Borders lie on bright and dark alike; the words of a picture that waits are fewer pixels."""
-    shown = driver.shown().astype(int)
-    yellowish = (shown[..., 0] > 120) & (shown[..., 0] - shown[..., 2] > 60)
-    return bool(yellowish.mean() > 0.04)
 
 
 def wheel(driver: Any, place: Point, notches: int) -> None:
@@ -131,16 +136,17 @@ def paint(driver: Any, key: str, *places: Point) -> None:
 def tutorial(room: Place) -> Scene:
     """The tutorial on painting, from the first window to the third image."""
     with room.start(*COMMAND) as driver:
-        opened(driver, (512, 512))
+        opened(driver, "astronaut.png", (512, 512))
         yield from _astronaut(driver)
         driver.press("space")
-        opened(driver, (600, 400))
+        opened(driver, "coffee.png", (600, 400))
         yield from _coffee(driver)
         driver.press("space")
-        opened(driver, (640, 427))
-        wheel(driver, ROCKET, 4)
+        opened(driver, "rocket.png", (640, 427))
+        wheel(driver, ROCKET, 9)
         paint(driver, "5", ROCKET)
         driver.press("q")
+        driver.until("it asks", lambda: driver.bar().max() > 200)
         yield "painting-quit.jpg", both(driver, ROCKET)
         driver.end("q")
 
@@ -149,7 +155,7 @@ def _astronaut(driver: Any) -> Scene:
     driver.move(SUIT)
     yield "painting-open.jpg", both(driver, SUIT)
     first = shot(driver, pointer=SUIT).part(200, 512, 0, 370)
-    wheel(driver, SUIT, 6)
+    wheel(driver, SUIT, SUIT_NOTCHES)
     yield "painting-grow.jpg", [first, shot(driver, pointer=SUIT).part(200, 512, 0, 370)]
     paint(driver, "1", SUIT, *REST_OF_SUIT)
     paint(driver, "2", FACE, *REST_OF_FACE)
@@ -163,7 +169,7 @@ def _astronaut(driver: Any) -> Scene:
     yield "painting-brush.jpg", [shot(driver, "Colours"), brushed]
     driver.press("b")
     paint(driver, "4", *FLAG)
-    wheel(driver, TANK, -2)
+    wheel(driver, TANK, -4)
     paint(driver, "5", *SHUTTLE)
 
 
@@ -171,7 +177,7 @@ def painted(room: Place) -> Scene:
     """A photograph with seven classes painted, by clicks on groups of segments."""
     (room.folder / "parts.txt").write_text(PARTS, encoding="utf-8")
     with room.start("pictures/astronaut.png", "--palette", "parts.txt") as driver:
-        opened(driver, (512, 512))
+        opened(driver, "astronaut.png", (512, 512))
         wheel(driver, SUIT, NOTCHES)
         for places in planned_clicks(samples.astronaut(), OUTLINES):
             for key, group in enumerate(places, start=1):
@@ -191,9 +197,10 @@ def painted(room: Place) -> Scene:
 def planned_clicks(image: Image, outlines: tuple[tuple[int, ...], ...]) -> list[list[list[Point]]]:
     """For each step of the wheel, down from NOTCHES at SUIT, and each outline: where to click."""
     labels = icas.segment(image)
-    growth = Growth(icas.merge_tree(image, labels), sizes_of(labels))
+    graph = segment_graph(image, labels)
+    growth = Growth(tree_of(graph, labels), graph)
     winners = _winners(labels, outlines)
-    pointed, levels = int(labels[SUIT]), [0]
+    pointed, levels = int(labels[SUIT]), [0.0]
     for _ in range(NOTCHES):
         levels[0] = growth.grown(pointed, levels[0])
     while levels[-1]:
@@ -233,9 +240,9 @@ def far_apart(places: list[Point]) -> list[Point]:
 
 def _coffee(driver: Any) -> Scene:
     """Cut the cup's foot off the shadow below it, which is in the same segment."""
-    wheel(driver, FOOT, -12)
+    wheel(driver, FOOT, -30)
     driver.move(FOOT)
-    view = Viewport.whole((400, 600), ROOM)
+    view = Viewport.fitted((400, 600), (400, 600))
     for _ in range(4):
         driver.press("plus")
         view = view.zoomed(ZOOM, FOOT[1], FOOT[0])
@@ -250,7 +257,7 @@ def _coffee(driver: Any) -> Scene:
     paint(driver, "6", above)
     yield "painting-cut.jpg", [line, shot(driver, pointer=above).part(*part)]
     driver.press("0")
-    wheel(driver, SAUCER[0], 5)
+    wheel(driver, SAUCER[0], 8)
     paint(driver, "6", *SAUCER, *CUP)
     paint(driver, "7", *TABLE)
     yield "painting-done.jpg", both(driver, TABLE[-1])
@@ -259,13 +266,10 @@ def _coffee(driver: Any) -> Scene:
 def templates(room: Place) -> Scene:
     """One coin is the template, and all that are like it are painted."""
     with room.start("coins.png", "--templates", "coin", "--template-threshold", "0.07") as driver:
-        opened(driver, (384, 303))
+        opened(driver, "coins.png", (600, 474))
         driver.press("e")
-        driver.press("plus")
-        driver.press("plus")
         driver.press("t")
         driver.until("they are found", lambda: _red(driver))
-        driver.until("it is told", lambda: driver.shown()[-5].mean() < 60)
         found = shot(driver)
         big = room.template.repeat(3, 0).repeat(3, 1)
         yield "templates.png", [Shot("coin/coin.png", big), found]
@@ -282,26 +286,51 @@ def grabcut(room: Place) -> Scene:
         driver.until(
             "it asks", lambda: driver.box("Annotations")[2] > 400 and driver.find("Segments")
         )
-        driver.drag([(130, 100), (190, 90), (240, 130)], window="Annotations")
-        driver.drag([(60, 180), (100, 230), (70, 300)], window="Annotations")
-        driver.drag([(60, 30), (250, 30), (310, 120)], "right", window="Annotations")
-        driver.drag([(20, 380), (150, 440), (300, 400)], "right", window="Annotations")
-        before = driver.shown("Segments")
-        driver.press("space", window="Annotations", shows=False)
-        driver.until("a round ends", lambda: driver.shown("Segments")[9, 200].sum() < 100)
-        assert before.any()
+        for stroke in OBJECT:
+            driver.drag(stroke, window="Annotations")
+        for stroke in BACKGROUND:
+            driver.drag(stroke, "right", window="Annotations")
+        driver.until("the mask follows", lambda: _still(driver))
         yield "grabcut.jpg", [shot(driver, "Annotations"), shot(driver, "Segments")]
+
+
+def _still(driver: Any) -> bool:
+    """Whether the mask stays as it is for longer than the clock of a round ticks."""
+    before = driver.whole("Segments")
+    time.sleep(1.5)
+    return bool((driver.whole("Segments") == before).all())
 
 
 def debug(room: Place) -> Scene:
     """What a picture was cut into, and how it hangs together."""
     with room.start("pictures/astronaut.png", "--palette", "things.txt") as driver:
-        opened(driver, (512, 512))
-        wheel(driver, SUIT, 6)
+        opened(driver, "astronaut.png", (512, 512))
+        wheel(driver, SUIT, SUIT_NOTCHES)
         paint(driver, "1", SUIT, *REST_OF_SUIT)
         driver.press("d")
         driver.until("it shows", lambda: driver.box("Debug")[2] > 400)
         yield "painting-debug.jpg", [shot(driver, "Debug")]
+
+
+def windows(room: Place) -> Scene:
+    """The whole screen: all windows where they open, with the frames of a window manager."""
+    with room.start("pictures", "--palette", "things.txt", places={}) as driver:
+        driver.until("the window is there", lambda: driver.find("Painting"))
+        driver.image("astronaut.png")
+        driver.until("the list is there", lambda: driver.find("Files"))
+        height, width = driver.shown().shape[:2]
+        view = Viewport.fitted((512, 512), (height, width))
+        places = [view.to_window(*place)[::-1] for place in (SUIT, FACE)]
+        for key, place, notches in zip("12", places, (SUIT_NOTCHES, -4), strict=True):
+            driver.press(key, shows=False)
+            wheel(driver, place, notches)
+            driver.click(place, shows=False)
+        driver.press("s")
+        driver.press("Escape", shows=False)
+        time.sleep(2)
+        whole = Pictures.fromarray(driver.screen())
+        whole.thumbnail((WIDEST, WIDEST))
+        yield f"painting-windows-{room.screen}.jpg", [Shot("", np.asarray(whole))]
 
 
 SCENES: dict[str, Callable[[Any], Scene]] = {
@@ -310,4 +339,8 @@ SCENES: dict[str, Callable[[Any], Scene]] = {
     "templates": templates,
     "grabcut": grabcut,
     "debug": debug,
+    "windows": windows,
+    "large-windows": windows,
 }
+SCREENS = {"windows": "1280x900", "large-windows": "1920x1080"}
+"""Scenes with a window manager, and their screens."""

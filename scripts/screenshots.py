@@ -1,6 +1,7 @@
 """Takes the pictures of windows that docs/ shows: ``python scripts/screenshots.py [--only SCENE]``.
 
-The windows are real: ``segmentimg`` runs on a virtual display (Xvfb) and is worked with mouse and
+The windows are real: ``segmentimg`` runs on a virtual display (Xvfb, for whole screens with
+openbox) and is worked with mouse and
 keyboard (xdotool), by the same driver as in tests/gui. The pictures painted are scikit-image's.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from painting_scenes import SCENES
+from painting_scenes import SCENES, SCREENS
 from PIL import Image as Pictures, ImageDraw
 from skimage import data as samples
 from window_frames import side_by_side, write_picture
@@ -33,6 +35,14 @@ COIN = (135, 179, 173, 217)
 """Left, top, right and bottom of the template in the picture of coins."""
 
 
+PLACES = {
+    "Painting": (270, 40, 512, 512),
+    "Annotations": (6, 40, 600, 430),
+    "Segments": (640, 40, 600, 430),
+}
+"""Left, top, width and height of the images in the windows."""
+
+
 class Room:
     """A folder with pictures, a display, and somebody who paints there.
 
@@ -46,6 +56,7 @@ class Room:
 
     def __init__(self, folder: Path, display: Any, driver: Callable[..., Any]) -> None:
         self.folder, self._display, self._hand = folder, display, driver
+        self.screen = display.screen
         (folder / "pictures").mkdir()
         for name in ("astronaut", "coffee", "rocket"):
             picture = Pictures.fromarray(getattr(samples, name)())
@@ -59,9 +70,10 @@ class Room:
         self.template = np.asarray(template)
 
     @contextmanager
-    def start(self, *words: str | Path) -> Iterator[Any]:
+    def start(self, *words: str | Path, places: dict[str, Any] | None = None) -> Iterator[Any]:
         """``segmentimg`` with its files in the folder, killed in the end if it still runs."""
-        driver = self._hand(self._display, [self._placed(word) for word in words])
+        places = PLACES if places is None else places
+        driver = self._hand(self._display, [self._placed(word) for word in words], places)
         try:
             yield driver
         finally:
@@ -83,13 +95,20 @@ def _disc(square: Any) -> Any:
 def take(scene: str, out: Path, folder: Path) -> list[Path]:
     """Play a scene in an empty folder; the pictures taken."""
     gui = load_gui("conftest")
-    display, taken = gui.Display(folder), []
+    display, taken = gui.Display(folder, SCREENS.get(scene, "1280x900")), []
+    manager = None
+    if scene in SCREENS:
+        manager = subprocess.Popen(["openbox"], env=display.env, stderr=subprocess.DEVNULL)
+        display.managed = True
     try:
         for title, shots in SCENES[scene](Room(folder, display, gui.window_driver.WindowDriver)):
             taken.append(out / title)
             size = write_picture(taken[-1], side_by_side(shots), MOST)
             print(f"{taken[-1].name} {size // 1000} kB")
     finally:
+        if manager is not None:
+            manager.kill()
+            manager.wait()
         display.close()
     return taken
 

@@ -55,6 +55,7 @@ WINDOW_PROGRAMS = {
         ZYPPER: "xorg-x11-server-Xvfb",
     },
     "xdotool": {APT: "xdotool", DNF: "xdotool", PACMAN: "xdotool", ZYPPER: "xdotool"},
+    "openbox": {APT: "openbox", DNF: "openbox", PACMAN: "openbox", ZYPPER: "openbox"},
 }
 # what the system's own Python leaves out; another Python brings it or does not
 WINDOW_MODULES = {
@@ -77,7 +78,7 @@ PACKAGES = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--windows", action="store_true", help="also Xvfb, xdotool, chromium and tsc"
+        "--windows", action="store_true", help="also Xvfb, xdotool, openbox, chromium and tsc"
     )
     parser.add_argument(
         "--no-install", action="store_true", help="print what is missing, install nothing"

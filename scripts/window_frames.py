@@ -82,6 +82,8 @@ def write_picture(path: Path, picture: Image, most: int) -> int:
 
 def _framed(shot: Shot) -> Any:
     height, width = shot.picture.shape[:2]
+    if not shot.name:  # a whole screen
+        return Pictures.fromarray(shot.picture)
     frame = Pictures.new("RGB", (width + 2, height + BAR + 1), RIM)
     draw = ImageDraw.Draw(frame)
     draw.rectangle((1, 1, width, BAR - 2), fill=BAR_COLOR)

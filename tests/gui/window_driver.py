@@ -140,11 +140,26 @@ class WindowDriver:
             left, top = self._display.position(int(parts["WINDOW"]))
         return left, top, width, height
 
+    def whole(self, window: str = "Painting") -> Image:
+        """(h, w, 3): what a window shows, with its message bar."""
+        left, top, width, height = self.box(window)
+        return self._display.picture()[top : top + height, left : left + width]
+
+    def screen(self) -> Image:
+        """(h, w, 3): the whole screen."""
+        return np.array(self._display.picture())
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Give the painting window's picture an area of a size (width, height)."""
+        words = ["windowsize", "--sync", self.find("Painting"), str(size[0]), str(size[1] + BAR)]
+        if self.box("Painting")[2:] != (size[0], size[1] + BAR):
+            self._xdotool(*words)
+            self._settle()
+
     def shown(self, window: str = "Painting") -> Image:
         """(h, w, 3): what a window shows, without its message bar."""
-        left, top, width, height = self.box(window)
-        height -= BAR if window in WITH_BAR else 0
-        return self._display.picture()[top : top + height, left : left + width]
+        whole = self.whole(window)
+        return whole[: len(whole) - BAR] if window in WITH_BAR else whole
 
     def bar(self, window: str = "Painting") -> Image:
         """(h, w, 3): the message bar of a window."""

@@ -25,7 +25,7 @@ WORST = 10
 SAMPLES = 20_000
 CLEAR = 20.0
 """Distance in CIELAB between paint and image that is seen at a glance."""
-MAX_OPACITY = 0.8
+MAX_OPACITY = 0.7
 
 
 @dataclass(frozen=True)

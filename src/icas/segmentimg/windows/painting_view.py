@@ -22,7 +22,7 @@ DRAG_DISTANCE = 4
 """Window pixels that the mouse moves with a button down before it paints further segments."""
 RADII = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 OPACITIES = (0.5, 0.75, 1.0, 0.0, 0.25)
-COUNTED_PIXELS = 250_000
+COUNTED_PIXELS = 90_000
 OUTLINE = (((0, 0, 0), 3), ((255, 255, 255), 1))
 """Color and width of the strokes that make a line visible on any image."""
 

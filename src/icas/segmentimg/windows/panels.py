@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.display import font_folder
 from icas.common.errors import IcasError
@@ -51,18 +52,25 @@ def write(
     image: Image, position: tuple[int, int], text: str, size: int = 14, color: Color = FOREGROUND
 ) -> None:
     """Draw a line of text with its upper left corner at `position` (x, y)."""
+    x, y = position
+    mask = _text_mask(text, size)[: max(0, image.shape[0] - y), : max(0, image.shape[1] - x)]
+    if mask.size:
+        part = image[y : y + mask.shape[0], x : x + mask.shape[1]]
+        part[:] = np.rint(part + mask * (np.array(color, np.float32) - part))
+
+
+@lru_cache(maxsize=1024)
+def _text_mask(text: str, size: int) -> NDArray[np.float32]:
+    """(h, w, 1): opacity of the pixels of a text; most texts are drawn again and again."""
     from PIL import Image as PillowImage, ImageDraw
 
     font = font_of(size)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text, anchor="la"))
-    x, y = position
-    width, height = min(image.shape[1] - x, right + 2), min(image.shape[0] - y, bottom + 2)
-    if width <= 0 or height <= 0 or right <= left or bottom <= top:
-        return
-    part = image[y : y + height, x : x + width]
-    drawn = PillowImage.fromarray(part)
-    ImageDraw.Draw(drawn).text((0, 0), text, fill=color, font=font, anchor="la")
-    part[:] = np.asarray(drawn)
+    if right <= left or bottom <= top:
+        return np.empty((0, 0, 1), np.float32)
+    drawn = PillowImage.new("L", (right + 2, bottom + 2))
+    ImageDraw.Draw(drawn).text((0, 0), text, fill=255, font=font, anchor="la")
+    return np.asarray(drawn, np.float32)[..., None] / np.float32(255)
 
 
 def wrapped(text: str, width: int, size: int) -> list[str]:

@@ -68,8 +68,9 @@ class _Window:
     """Where it has to be on the screen (x, y), inside its frame."""
     requested: tuple[int, int]
     """Argument of the last `cv2.moveWindow`."""
+    width: int
     height: int
-    """Requested height, sliders included."""
+    """Requested size, sliders included."""
     opened_at: float
     title: str = ""
     sliders: set[str] = field(default_factory=set)
@@ -212,7 +213,7 @@ class HighGui:
         cv2.namedWindow(window, kind | cv2.WINDOW_GUI_NORMAL)
         frame = self.layout.frame
         corner = x - frame.left, y - frame.top
-        opened = _Window(shape, (x, y), corner, height, time.monotonic(), window)
+        opened = _Window(shape, (x, y), corner, width, height, time.monotonic(), window)
         self._windows[window] = opened
 
         def on_mouse(event: int, x: int, y: int, flags: int, _: object) -> None:
@@ -260,6 +261,12 @@ class HighGui:
             frame = NO_FRAME
         self.layout = Layout(self.layout.area, Frame(*frame))
         size = self._cv2.getWindowImageRect(window)[2:]
+        wanted = opened.width, opened.height
+        wrong = size[0] != wanted[0] or (not opened.sliders and size[1] != wanted[1])
+        if window in RESIZABLE and wrong:
+            # a busy window manager maps a window with the size that it had at first
+            self._cv2.resizeWindow(window, *wanted)
+            return
         target = self.layout.clamped(Place(*opened.target, *size))
         x, y = x11.position(opened.number)
         off = target.x - x, target.y - y
