@@ -37,7 +37,7 @@ class ReviewImages:
 
     def __init__(self, session: ReviewSession) -> None:
         self._session = session
-        self._lock = threading.Lock()
+        self._lock, self._paths_lock = threading.Lock(), threading.Lock()
         self._thumbs: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes = 0
         self._table: dict[str, Any] | None = None
@@ -54,9 +54,10 @@ class ReviewImages:
     def path(self, number: int) -> Path:
         """The path of an image now."""
         finished = self._session.finished
-        if self._paths is None or self._paths[0] is not finished:
-            self._paths = finished, self._session.paths()
-        paths = self._paths[1]
+        with self._paths_lock:  # the first thumbnails are asked for at the same time
+            if self._paths is None or self._paths[0] is not finished:
+                self._paths = finished, self._session.paths()
+            paths = self._paths[1]
         if not 0 <= number < len(paths):
             raise UsageError(f"no image {number}")
         return paths[number]
