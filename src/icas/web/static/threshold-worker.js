@@ -4,7 +4,7 @@
  * @typedef {object} Setup
  * @property {"setup"} type
  * @property {number} images
- * @property {ArrayBuffer} forest as the server sends it
+ * @property {ArrayBuffer} [forest] as the server sends it; only the first time
  * @property {Uint8Array} frozen 1 for images that another threshold leaves alone
  * @property {number} threshold of the review
  *
@@ -209,13 +209,16 @@ if (typeof window === "undefined" && typeof postMessage === "function") {
   const send = /** @type {(message: object) => void} */ (/** @type {unknown} */ (postMessage));
   /** @type {Forest | null} */
   let forest = null;
+  /** @type {[Int32Array, Int32Array, Float32Array] | null} */
+  let links = null;
   let before = 0;
   let floor = 0;
   addEventListener("message", (event) => {
     const message = /** @type {Setup | Ask | Move} */ (event.data);
     if (message.type === "setup") {
-      const [a, b, similarity] = unpack(message.forest);
-      forest = new Forest(message.images, a, b, similarity, message.frozen);
+      if (message.forest) links = unpack(message.forest);
+      if (!links) return;
+      forest = new Forest(message.images, ...links, message.frozen);
       before = forest.linksAt(message.threshold);
       const least = forest.length ? forest.similarity[forest.length - 1] : message.threshold;
       floor = Math.min(least, message.threshold);

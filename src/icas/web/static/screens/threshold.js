@@ -323,7 +323,11 @@ export const threshold = {
       fixed.textContent = fixedClusters
         ? `${plural(fixedClusters, "cluster")} that you worked on ${fixedClusters === 1 ? "stays" : "stay"} as ${fixedClusters === 1 ? "it is" : "they are"}.`
         : "";
-      worker?.terminate();
+      const threshold = store.state.threshold;
+      if (worker) {
+        worker.postMessage({ type: "setup", images, frozen, threshold });
+        return;
+      }
       worker = new Worker("static/threshold-worker.js", { type: "module" });
       worker.addEventListener("message", (event) => {
         const message = event.data;
@@ -348,7 +352,7 @@ export const threshold = {
         }
       });
       const copy = data.slice(0);
-      worker.postMessage({ type: "setup", images, forest: copy, frozen, threshold: store.state.threshold }, [copy]);
+      worker.postMessage({ type: "setup", images, forest: copy, frozen, threshold }, [copy]);
     };
 
     const layout = () => [
