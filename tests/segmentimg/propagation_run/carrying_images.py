@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +45,8 @@ def paint(path: Path, class_map: NDArray[np.int16], instances: Any = None) -> No
 def copied(features: Any, painted: Sequence[Any], chained: Any, *_: Any) -> Carried:
     """The masks of the first source; the darker the image, the surer."""
     shares = painted[0].shares
-    masks = {key: share > 0.5 for key, share in shares.items()}
+    size = features.shape[::-1]
+    masks = {key: cv2.resize(share, size) > 0.5 for key, share in shares.items()}
     confidence = float(1 - features.image.mean() / 255) if len(painted) == 1 else 0.99
     confidences = dict.fromkeys(masks, confidence)
     return Carried(masks, confidence, confidences, frozenset(), "geometry", 0, features.image)
