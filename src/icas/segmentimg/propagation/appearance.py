@@ -16,6 +16,7 @@ NEIGHBOURS = 10
 _SOFTNESS = 0.05
 _POSITION = 0.3
 _NEAREST = 3
+_RIDGE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,14 @@ class CellSimilarity:
     near_in_place : the same, where cells at another place of the image count as less similar
     contrast : similarity with the class minus similarity with the rest
     similarity : similarity with the more similar of both
+    discriminant : linear discriminant of the class and the rest
     """
 
     near: Floats
     near_in_place: Floats
     contrast: Floats
     similarity: Floats
+    discriminant: Floats
 
 
 def cells_of(features: ImageFeatures, shares: Floats) -> Cells:
@@ -92,9 +95,10 @@ def compare_cells(cells: Cells, target: ImageFeatures) -> CellSimilarity:
         to_rest = _nearest(products[:, outside])
         contrast[:, k] = to_class - to_rest
         similarity[:, k] = np.maximum(to_class, to_rest)
+    linear = np.stack([_discriminant(cells, k, target) for k in range(near.shape[1])], axis=1)
     products -= _POSITION * _distances(target.places, cells.places)
     in_place = _neighbours(products, cells.shares)
-    return CellSimilarity(near, in_place, contrast, similarity)
+    return CellSimilarity(near, in_place, contrast, similarity, linear)
 
 
 def _neighbours(products: Floats, shares: Floats) -> Floats:
@@ -114,3 +118,18 @@ def _nearest(products: Floats) -> Floats:
 def _distances(a: Floats, b: Floats) -> Floats:
     squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
+
+
+def _discriminant(cells: Cells, column: int, target: ImageFeatures) -> Floats:
+    """(n,) ridge regression of the class on the features of the cells, classes balanced."""
+    share = cells.shares[:, column]
+    inside = share > 0.5
+    weights = np.where(inside, 0.5 / max(1, inside.sum()), 0.5 / max(1, (~inside).sum()))
+    weights = weights.astype(np.float32)
+    mean = weights @ cells.features
+    centred = cells.features - mean
+    scaled = centred * weights[:, None]
+    scatter = scaled.T @ centred
+    scatter[np.diag_indices(len(scatter))] += _RIDGE * np.trace(scatter) / len(scatter) + 1e-6
+    direction = np.linalg.solve(scatter, scaled.T @ (2 * share - 1))
+    return np.asarray((target.pieces - mean) @ direction, np.float32)

@@ -1,4 +1,4 @@
-"""A logistic model that combines geometry and appearance into shares of superpixels."""
+"""Logistic models that combine geometry and appearance into shares of superpixels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.segmentimg.grabcut.features import FEATURES, SuperpixelGraph, superpixel_features
 from icas.segmentimg.propagation.appearance import CellSimilarity
 from icas.segmentimg.propagation.features import ImageFeatures
-from icas.segmentimg.propagation.geometry import Carried
+from icas.segmentimg.propagation.geometry import Carried, Change
+from icas.segmentimg.propagation.refine import smooth
 
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 
 SIGNALS = (
     "constant",
@@ -26,24 +29,39 @@ SIGNALS = (
     "near in place",
     "contrast",
     "contrast * similarity",
+    "discriminant",
+    "difference",
+    "unmatched",
+    "matched elsewhere",
+    "difference elsewhere",
 )
 """Names of the columns of `signals`."""
 
-# fmt: off
-WITH_NETWORK = np.array([
-    -0.41494, 0.00167, 0.48677, 0.10119, -0.00718, 0.24947,
-    -0.03840, -0.58248, -0.02051, 0.30704, 0.17963, 2.75028,
-])
-# fmt: on
-"""Weights of the signals; fitted by ``benchmarks/propagation.py --fit``."""
+SECOND_SIGNALS = (
+    "constant",
+    "first odds",
+    "smoothed odds",
+    *FEATURES,
+    "flow * consistency",
+    "warped flow * consistency",
+    "near",
+    "near in place",
+    "contrast",
+    "discriminant",
+)
+"""Names of the columns of `second_signals`."""
+_AGAIN = tuple(SIGNALS.index(name) for name in SECOND_SIGNALS[-6:])
 
 _LEAST = 0.03
+_SURE_FRONT, _SURE_BACK = 0.7, 0.2
+"""Smoothed shares of superpixels that show the colors of the object and of the rest."""
+_FEWEST = 3
 
 
 def signals(
-    target: ImageFeatures, carried: Carried, similar: CellSimilarity, column: int
+    target: ImageFeatures, carried: Carried, change: Change, similar: CellSimilarity, column: int
 ) -> Floats:
-    """(n, 12) evidence for one class at each superpixel; shares as log odds."""
+    """(n, 17) evidence for one class at each superpixel; shares as log odds."""
     share = target.graph.share
     flow, by_warp = _odds(share(carried.flow)), _odds(share(carried.warped_flow))
     inliers = min(1.0, max(0, carried.warp.inliers - 8) / 30)
@@ -61,21 +79,53 @@ def signals(
         _odds(similar.near_in_place[:, column]),
         contrast,
         contrast * similar.similarity[:, column],
+        similar.discriminant[:, column],
+        share(change.difference),
+        share(change.unmatched),
+        share(change.matched),
+        share(change.elsewhere),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def combined(columns: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) log odds of the class."""
+def second_signals(graph: SuperpixelGraph, odds: Floats64, columns: Floats) -> Floats:
+    """(n, 25) evidence after a first estimate, whose sure superpixels show the colors of the image.
+
+    `odds`: (n,) log odds of the first estimate; `columns`: the evidence that it was made from.
+    """
+    share = 1 / (1 + np.exp(-odds))
+    smoothed = smooth(graph, share)
+    front = (smoothed > _SURE_FRONT) & (share > 0.6)
+    if front.sum() < _FEWEST:
+        front = smoothed >= np.sort(smoothed)[-min(_FEWEST, len(smoothed))]
+    back = (smoothed < _SURE_BACK) & ~front
+    if back.sum() < _FEWEST:
+        back = (smoothed <= np.sort(smoothed)[min(_FEWEST, len(smoothed)) - 1]) & ~front
+    if not back.any():  # one superpixel, or all equal
+        features = np.zeros((graph.count, len(FEATURES)))
+    else:
+        features = superpixel_features(graph, front, back)
+    parts: list[NDArray[Any]] = [
+        np.ones((graph.count, 1)),
+        odds[:, None],
+        _odds(smoothed, 0.01)[:, None],
+        features,
+        columns[:, _AGAIN],
+    ]
+    return np.hstack(parts).astype(np.float32)
+
+
+def odds(columns: Floats, weights: Floats64) -> Floats64:
+    """(n,) log odds of a class."""
     return np.asarray(np.clip(columns @ weights, -20, 20), np.float64)
 
 
-def shares_of(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def shares_of(odds: Floats64) -> Floats64:
     """(n, classes) shares of log odds against the rest; they and the background add up to 1."""
     powers = np.exp(odds)
     return np.asarray(powers / (1 + powers.sum(axis=1, keepdims=True)), np.float64)
 
 
-def _odds(share: NDArray[Any]) -> NDArray[np.float64]:
-    inside = np.clip(np.asarray(share, np.float64), _LEAST, 1 - _LEAST)
+def _odds(share: NDArray[Any], least: float = _LEAST) -> Floats64:
+    inside = np.clip(np.asarray(share, np.float64), least, 1 - least)
     return np.asarray(np.log(inside / (1 - inside)), np.float64)

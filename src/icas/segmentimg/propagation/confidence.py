@@ -9,37 +9,52 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CURVE = np.array([[0.0, 0.2], [0.5, 0.45], [0.7, 0.65], [0.8, 0.75], [0.9, 0.85], [1.0, 0.97]])
-"""Agreement and the IoU that it had; fitted by ``benchmarks/propagation.py --fit``."""
-ABSENT = 0.3
-"""Confidence below which a class is judged not to be in the image."""
-
 
 @dataclass(frozen=True)
-class Agreement:
-    """IoU of a carried mask with other results, 0 to 1 each.
+class Clues:
+    """What the quality of a mask is estimated from, 0 to 1 each.
 
     Attributes
     ----------
-    back : with the painted mask, after carrying it back
-    near : with the mask by the most similar cells
-    contrast : with the superpixels that are more similar to the class than to the rest
-    border : of the mask before and after its border was refined
+    back : IoU with the painted mask, after carrying the mask back
+    near : IoU with the mask by the most similar cells
+    contrast : IoU with the superpixels that are more similar to the class than to the rest
+    border : IoU of the mask before and after its border was refined
+    warped : whether the mask is the warped one
+    evidence : consistency of the optical flow under the mask
+    inliers : keypoints on the object that agree on a homography
+    geometry : IoU with the warped mask
+    similarity : of the image and the painted image
+    area : difference of the area from that of the painted mask, as a logarithm
+    doubt : shares near one half
     """
 
     back: float
     near: float
     contrast: float
     border: float
+    warped: float
+    evidence: float
+    inliers: float
+    geometry: float
+    similarity: float
+    area: float
+    doubt: float
 
-    @property
-    def mean(self) -> float:
-        return float(np.mean(astuple(self)))
+    def row(self) -> Floats:
+        """(24,) float64: 1 and the clues, for a warped mask after as many zeros."""
+        row = np.array([1.0, *astuple(self)], np.float64)
+        return np.concatenate([row * (1 - self.warped), row * self.warped])
 
 
-def calibrated(agreement: float) -> float:
+def score(clues: Clues, weights: Floats) -> float:
     """Estimated IoU with the true mask."""
-    return float(np.interp(agreement, CURVE[:, 0], CURVE[:, 1]))
+    return float(np.clip(clues.row() @ weights, 0, 1))
+
+
+def calibrated(score: float, curve: Floats) -> float:
+    """Probability that the IoU is at least 0.75; `curve`: (k, 2) scores and probabilities."""
+    return float(np.interp(score, curve[:, 0], curve[:, 1]))
 
 
 def overlap(sizes: Floats, a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -24,7 +25,8 @@ _MIN_WARP, MIN_INLIERS = 8, 12
 """Inliers with which a homography replaces stretching, and with which flow starts from it."""
 _MARGIN_PIXELS = 9
 _BRIGHTNESS = 25.0
-_COPY_INLIERS = 20
+_COPY_INLIERS, _COPY_EVIDENCE, _MANY_INLIERS = 20, 0.2, 60
+"""Inliers on the object of near copies, with this consistency or with more of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +153,8 @@ def find_flow(source: ImageFeatures, target: ImageFeatures, matrix: Matrix) -> F
     return Flow(matrix, places, consistency.astype(np.float32))
 
 
-def _smooth(gray: NDArray[np.uint8]) -> Floats:
-    return cv2.GaussianBlur(gray, (0, 0), 1.5).astype(np.float32)
+def _smooth(image: NDArray[Any]) -> Floats:
+    return cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32)
 
 
 def _sampled(plane: NDArray[Any], places: Floats, replicate: bool = False) -> NDArray[Any]:
@@ -169,6 +171,8 @@ class Carried:
     warped_flow: Floats
     warped_consistency: Floats
     homography: Floats
+    seen: Floats
+    """Where the target is in the frame of the source, by the homography."""
     warp: Warp
     support: float
     """Mean consistency of `flow` under the mask, 0 to 1."""
@@ -185,14 +189,45 @@ class Carried:
 
     @property
     def best(self) -> Floats:
-        """(h, w) the mask by the flow with the better consistency."""
+        """(h, w) the mask by the more reliable flow."""
         warped = self.starts_from_warp and self.warped_support >= self.support
-        return self.warped_flow if warped else self.flow
+        return self.warped_flow if warped or self._is_copy else self.flow
+
+    @property
+    def _is_copy(self) -> bool:
+        return self.warp.on_object and self.warp.inliers >= _COPY_INLIERS
 
     @property
     def is_sure(self) -> bool:
         """Whether many keypoints on the object agree, and the flow as well."""
-        return self.warp.on_object and self.warp.inliers >= _COPY_INLIERS and self.evidence > 0.2
+        sure = self.evidence > _COPY_EVIDENCE or self.warp.inliers >= _MANY_INLIERS
+        return self._is_copy and sure
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What differs from the source after the homography of the whole scene, (h, w) float32 each.
+
+    Where most of two images match, as in frames of a video, what moved differs. Everything is 0
+    where the scenes do not match.
+
+    Attributes
+    ----------
+    difference : log of the difference of colors over its median
+    unmatched : 1 - consistency of the flow
+    matched : consistency of the flow, outside the masks of the source
+    elsewhere : `difference` outside the masks of the source
+    """
+
+    difference: Floats
+    unmatched: Floats
+    matched: Floats
+    elsewhere: Floats
+
+
+def _no_change(shape: tuple[int, int]) -> Change:
+    none = np.zeros(shape, np.float32)
+    return Change(none, none, none, none)
 
 
 class Correspondence:
@@ -216,8 +251,9 @@ class Correspondence:
             by_warp = warped.carried(share)
         height, width = self.target.shape
         matrix = warp.matrix if warp.inliers >= _MIN_WARP else None
-        straight = cv2.warpPerspective(
-            share, self._stretch if matrix is None else matrix, (width, height)
+        straight, seen = (
+            cv2.warpPerspective(plane, self._stretch if matrix is None else matrix, (width, height))
+            for plane in (share, np.ones_like(share))
         )
         return Carried(
             plain,
@@ -225,7 +261,44 @@ class Correspondence:
             by_warp,
             warped.consistency,
             np.asarray(straight, np.float32),
+            np.asarray(seen, np.float32),
             warp,
             flow.support(plain),
             warped.support(by_warp),
         )
+
+    def change(self, share: Floats) -> Change:
+        """What differs, given the masks of the source, (h, w) float32 shares."""
+        shape = self.target.shape
+        scene = self._scene
+        if scene is None:
+            return _no_change(shape)
+        flow, inliers = scene
+        height, width = shape
+        warped = cv2.warpPerspective(
+            self.source.image, flow.matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
+        )
+        ones = np.ones(self.source.shape, np.float32)
+        inside = cv2.warpPerspective(ones, flow.matrix, (width, height)) > 0.9
+        carried = flow.carried(share)
+        difference = np.abs(_smooth(warped) - _smooth(self.target.image)).mean(axis=2)
+        rest = inside & (carried < 0.3)
+        if not rest.any():
+            return _no_change(shape)
+        typical = float(np.median(difference[rest]))
+        sure = min(1.0, (inliers - _ON_SCENE) / 60) * max(0.0, 1 - typical / _BRIGHTNESS)
+        weight = (sure * inside).astype(np.float32)
+        ratio = (np.log((difference + 3) / (typical + 3)) * weight).astype(np.float32)
+        consistency = flow.consistency
+        elsewhere = 1 - carried
+        return Change(
+            ratio, (1 - consistency) * weight, consistency * weight * elsewhere, ratio * elsewhere
+        )
+
+    @cached_property
+    def _scene(self) -> tuple[Flow, int] | None:
+        """Flow after the homography of the whole scene, and the inliers of that."""
+        matrix, inliers = _homography(self._matches.source, self._matches.target)
+        if matrix is None or inliers <= _ON_SCENE:
+            return None
+        return find_flow(self.source, self.target, matrix), inliers

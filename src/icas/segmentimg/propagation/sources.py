@@ -1,8 +1,9 @@
-"""Which images are similar, which painted ones masks come from, and which to paint first."""
+"""Painted images: which of them masks come from, and which images to paint first."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,60 @@ from numpy.typing import NDArray
 from icas.segmentimg.propagation.features import ImageFeatures
 
 Matrix = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+Key = tuple[Hashable, int]
+"""Class, and number of the object within the class."""
 
 MOST_SOURCES = 6
 """Painted images that one image takes its masks from at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """An image whose masks are known.
+
+    Attributes
+    ----------
+    features : ImageFeatures
+    shares : dict of key to (h, w) float32 ndarray
+        Share of each pixel, at working size, that an object covers.
+    """
+
+    features: ImageFeatures
+    shares: Mapping[Key, Floats]
+
+    @classmethod
+    def of(cls, features: ImageFeatures, masks: Mapping[Key, Mask]) -> Painted:
+        """With bool masks of any size; empty ones are left out."""
+        import cv2
+
+        size = features.shape[::-1]
+        shares = {}
+        for key in sorted(masks, key=order_of):
+            mask = np.asarray(masks[key], bool)
+            if mask.any():
+                share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+                shares[key] = np.asarray(share, np.float32)
+        return cls(features, shares)
+
+    def of_class(self, name: Hashable) -> Floats:
+        """(h, w) share of the pixels that objects of a class cover."""
+        parts = [share for key, share in self.shares.items() if key[0] == name]
+        if not parts:
+            return np.zeros(self.features.shape, np.float32)
+        return np.asarray(np.minimum(np.sum(parts, axis=0), 1), np.float32)
+
+    def classes(self) -> set[Hashable]:
+        return {name for name, _ in self.shares}
+
+
+def order_of(value: object) -> tuple[str, str]:
+    """Sorts classes and keys of any type; numbers of objects by value."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int):
+        return repr(value[0]), f"{value[1]:012d}"
+    return repr(value), ""
 
 
 def similarity(a: ImageFeatures, b: ImageFeatures) -> float:

@@ -1,0 +1,405 @@
+"""Quality of carried masks, and the numbers fitted for it.
+
+``python benchmarks/propagation.py --weights mobilenet_v2.onnx`` with the image sets in ICAS_DATA
+prints mean IoU from one painted image (the medoid) beside simple ways, the gain by corrections,
+and how reliable the confidence is. Weights are fitted without the set that is judged. ``--fit``
+fits them to all sets and prints the constants of src/icas/segmentimg/propagation/model.py.
+Without ``--weights`` features are dense SIFT and Lab colors. ``--sam ENCODER.onnx,DECODER.onnx``
+adds the borders by Segment Anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import pickle
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import roc_auc_score
+
+from icas.io.reading import read_image
+from icas.segmentimg.propagation import combine
+from icas.segmentimg.propagation.carry import Carried, carry
+from icas.segmentimg.propagation.confidence import Clues
+from icas.segmentimg.propagation.estimate import Signals, estimate, find_clues, find_signals
+from icas.segmentimg.propagation.features import ImageFeatures, image_features
+from icas.segmentimg.propagation.geometry import Correspondence
+from icas.segmentimg.propagation.model import Model
+from icas.segmentimg.propagation.network import FeatureNetwork, load_network
+from icas.segmentimg.propagation.queue import ACCEPT
+from icas.segmentimg.propagation.sources import Painted, medoid, similarities
+
+TOP = Path(__file__).resolve().parent.parent
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+KEY = ("object", 1)
+SETS = ("copies", "coil100-diff", "davis", "horses")
+HORSE_GROUPS, HORSES = int(os.environ.get("HG", 10)), 8
+SET_WEIGHT = {"copies": 0.5, "horses": 0.5}
+"""Of the images of a set in the fit; 1 where not listed."""
+GOOD = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    features: ImageFeatures
+    mask: Mask
+    """At working size."""
+
+    def painted(self) -> Painted:
+        return Painted.of(self.features, {KEY: self.mask})
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One image of a cluster, to which masks are carried from the medoid."""
+
+    kind: str
+    cluster: str
+    medoid: Picture
+    target: Picture
+    found: Signals
+
+    def truth(self) -> tuple[Floats, Floats]:
+        """True share of each superpixel, and its weight in the fit."""
+        graph = self.target.features.graph
+        true = graph.share(self.target.mask)
+        weight = SET_WEIGHT.get(self.kind, 1) * 100 / max(1e-9, float((graph.sizes * true).sum()))
+        return true, graph.sizes * weight
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", help="ONNX network (default: dense SIFT and Lab colors)")
+    parser.add_argument("--sam", help="ENCODER.onnx,DECODER.onnx: refine borders as well")
+    parser.add_argument("--fit", action="store_true", help="print the constants fitted to all sets")
+    parser.add_argument(
+        "--corrections", action="store_true", help="gain by one and two corrections"
+    )
+    parser.add_argument("--cache", type=Path, help="file of features, made if it is not there")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    network = load_network(options.weights) if options.weights else None
+    clusters = cached(options.cache, lambda: read_clusters(network))
+    pairs = make_pairs(clusters)
+    if options.fit:
+        print_model("WITH_NETWORK" if network else "WITHOUT_NETWORK", fit(pairs))
+        return 0
+    models = {kind: fit([pair for pair in pairs if pair.kind != kind]) for kind in SETS}
+    judged = [judge(pair, models[pair.kind]) for pair in pairs]
+    print_ways(pairs, judged)
+    print_confidence([one.confidence for one, _ in judged], [iou for _, iou in judged])
+    if options.corrections:
+        print_corrections(clusters, models)
+    return 0
+
+
+# image sets
+
+
+def read_clusters(network: FeatureNetwork | None) -> dict[str, list[Picture]]:
+    data = Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+    files = {
+        folder.name: [(path, path.with_name(f"{path.stem}_mask.png")) for path in images]
+        for folder in sorted((data / "propagate").iterdir())
+        if (images := sorted(folder.glob("*.jpg")))
+    }
+    horses = sorted((data / "seg-horses" / "images").iterdir())
+    random = np.random.default_rng(0)
+    for group in range(HORSE_GROUPS):
+        chosen = random.choice(len(horses), HORSES, replace=False)
+        files[f"horses_{group}"] = [
+            (horses[k], data / "seg-horses" / "masks" / f"{horses[k].stem}.png") for k in chosen
+        ]
+    known: dict[Path, Picture] = {}
+    for pairs in files.values():
+        for image, mask in pairs:
+            if image not in known:
+                known[image] = picture(image, mask, network)
+    return {name: [known[image] for image, _ in pairs] for name, pairs in files.items()}
+
+
+def picture(image: Path, mask: Path, network: FeatureNetwork | None) -> Picture:
+    features = image_features(read_image(image), network)
+    true = (read_image(mask)[..., 0] > 127).astype(np.float32)
+    small = cv2.resize(true, features.shape[::-1], interpolation=cv2.INTER_AREA)
+    return Picture(features, small > 0.5)
+
+
+def cached(
+    path: Path | None, make: Callable[[], dict[str, list[Picture]]]
+) -> dict[str, list[Picture]]:
+    if path is not None and path.exists():
+        return dict(pickle.loads(path.read_bytes()))
+    started = time.process_time()
+    made = make()
+    count = len({id(one) for pictures in made.values() for one in pictures})
+    print(f"features: {(time.process_time() - started) / count:.2f} CPU s per image")
+    if path is not None:
+        path.write_bytes(pickle.dumps(made))
+    return made
+
+
+def make_pairs(clusters: dict[str, list[Picture]]) -> list[Pair]:
+    pairs = []
+    for name, pictures in clusters.items():
+        chosen = medoid(similarities([one.features for one in pictures]))
+        source = pictures[chosen]
+        for number, target in enumerate(pictures):
+            if number != chosen:
+                found, _ = find_signals(target.features, [source.painted()], [KEY[0]])
+                pairs.append(Pair(name.split("_")[0], name, source, target, found[0]))
+    return pairs
+
+
+# fit
+
+
+def fit(pairs: Sequence[Pair]) -> Model:
+    """Weights of both logistic models, of the quality, and the curve of the confidence."""
+    folds = folds_of(pairs)
+    truths = [pair.truth() for pair in pairs]
+    columns = [pair.found.columns for pair in pairs]
+    first, odds = fitted(columns, truths, folds)
+    again = [
+        combine.second_signals(pair.target.features.graph, odd, pair.found.columns)
+        for pair, odd in zip(pairs, odds, strict=True)
+    ]
+    second, _ = fitted(again, truths, folds)
+    rows, ious = [], []
+    whole = Model(first, second, np.zeros(24), np.zeros((2, 2)))
+    for pair in pairs:
+        clues, mask = clues_of(pair, whole)
+        rows.append(clues.row())
+        ious.append(iou(mask, pair.target.mask))
+    quality, estimated = fitted_quality(np.stack(rows), np.array(ious), folds)
+    return Model(first, second, quality, fitted_curve(estimated, np.array(ious)))
+
+
+def folds_of(pairs: Sequence[Pair]) -> NDArray[np.int_]:
+    """Five folds by cluster; groups of horses share images and are one fold."""
+    numbers: dict[str, int] = {}
+    for pair in pairs:
+        kind = len([name for name in numbers if name.startswith(pair.kind)])
+        numbers.setdefault(pair.cluster, 5 if pair.kind == "horses" else kind % 5)
+    return np.array([numbers[pair.cluster] for pair in pairs])
+
+
+def fitted(
+    columns: Sequence[NDArray[np.float32]],
+    truths: Sequence[tuple[Floats, Floats]],
+    folds: NDArray[np.int_],
+) -> tuple[Floats, list[Floats]]:
+    """Weights fitted to all, and log odds by weights fitted to the other folds."""
+    odds: list[Floats] = [np.zeros(0)] * len(columns)
+    for fold in np.unique(folds):
+        weights = regression(columns, truths, np.flatnonzero(folds != fold))
+        for k in np.flatnonzero(folds == fold):
+            odds[k] = combine.odds(columns[k], weights)
+    return regression(columns, truths, np.arange(len(columns))), odds
+
+
+def regression(
+    columns: Sequence[NDArray[np.float32]],
+    truths: Sequence[tuple[Floats, Floats]],
+    chosen: NDArray[np.int_],
+) -> Floats:
+    """Logistic regression of true shares."""
+    x = np.vstack([columns[k] for k in chosen]).astype(np.float64)
+    shares = np.concatenate([truths[k][0] for k in chosen])
+    weights = np.concatenate([truths[k][1] for k in chosen])
+    scale = x.std(axis=0) + (x.std(axis=0) < 1e-9)
+    scaled = x / scale
+    slopes = np.zeros(x.shape[1])
+    for _ in range(25):  # Newton's method
+        odds = np.clip(scaled @ slopes, -20, 20)
+        probability = 1 / (1 + np.exp(-odds))
+        gradient = scaled.T @ (weights * (shares - probability)) - slopes
+        curvature = weights * probability * (1 - probability)
+        step = np.linalg.solve(
+            (scaled * curvature[:, None]).T @ scaled + np.eye(len(slopes)), gradient
+        )
+        slopes += step
+        if np.abs(step).max() < 1e-4:
+            break
+    return np.asarray(slopes / scale, np.float64)
+
+
+def fitted_quality(rows: Floats, ious: Floats, folds: NDArray[np.int_]) -> tuple[Floats, Floats]:
+    """Weights of the clues, and IoU estimated by weights fitted to the other folds."""
+    estimated = np.zeros(len(rows))
+    for fold in np.unique(folds):
+        inside = folds == fold
+        estimated[inside] = rows[inside] @ ridge(rows[~inside], ious[~inside])
+    return ridge(rows, ious), np.clip(estimated, 0, 1)
+
+
+def ridge(rows: Floats, values: Floats, strength: float = 1.0) -> Floats:
+    return np.linalg.solve(rows.T @ rows + strength * np.eye(rows.shape[1]), rows.T @ values)
+
+
+def fitted_curve(estimated: Floats, ious: Floats) -> Floats:
+    """Isotonic: how often the IoU is at least 0.75, by the estimated IoU; eight points."""
+    places = np.unique(np.round(np.quantile(estimated, np.linspace(0, 1, 9)), 4))
+    model = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip")
+    order = np.argsort(estimated)
+    width = max(10, len(order) // 12)
+    smooth = np.convolve((ious[order] >= GOOD).astype(float), np.ones(width) / width, "same")
+    counts = np.convolve(np.ones(len(order)), np.ones(width) / width, "same")
+    model.fit(estimated[order], smooth / counts)
+    return np.column_stack([places, model.predict(places)])
+
+
+def print_model(name: str, model: Model) -> None:
+    print(f"{name} = Model(")
+    for field in ("first", "second", "quality"):
+        values = getattr(model, field)
+        print(f"    {field}=np.array([")
+        for start in range(0, len(values), 9):
+            print("        " + " ".join(f"{value:.4f}," for value in values[start : start + 9]))
+        print("    ]),")
+    points = " ".join(f"[{x:.4f}, {y:.4f}]," for x, y in model.curve)
+    print(f"    curve=np.array([\n        {points}\n    ]),\n)")
+
+
+# judgement
+
+
+def clues_of(pair: Pair, model: Model) -> tuple[Clues, Mask]:
+    sources = [pair.medoid.painted()]
+    result = estimate(pair.target.features, sources, [KEY[0]], model)
+    return find_clues(pair.target.features, sources, [KEY[0]], result, model)[0], result.masks[0]
+
+
+def judge(pair: Pair, model: Model) -> tuple[Carried, float]:
+    result = carry(pair.target.features, [pair.medoid.painted()], model=model)
+    return result, overlap(result, pair.target)
+
+
+def overlap(result: Carried, target: Picture) -> float:
+    return iou(result.masks.get(KEY, np.zeros_like(target.mask)), target.mask)
+
+
+def iou(a: Mask, b: Mask) -> float:
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
+
+
+def simple_ways(pair: Pair) -> dict[str, Mask]:
+    """Masks by ways that need no fit."""
+    source, target = pair.medoid, pair.target.features
+    height, width = target.shape
+    share = source.painted().of_class(KEY[0])
+    copied = cv2.resize(share, (width, height)) > 0.5
+    carried = Correspondence(source.features, target).carry(share)
+    return {
+        "copied mask": copied,
+        "GrabCut from it": grabcut_of(target, copied),
+        "SIFT warp": carried.homography > 0.5,
+        "DIS flow": carried.flow > 0.5,
+    }
+
+
+def grabcut_of(target: ImageFeatures, mask: Mask) -> Mask:
+    kinds = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    if not mask.any() or mask.all():
+        return mask
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)
+    bgr = np.ascontiguousarray(target.image[..., ::-1])
+    cv2.grabCut(bgr, kinds, None, *models, 5, cv2.GC_INIT_WITH_MASK)
+    return (kinds & 1) > 0
+
+
+def print_ways(pairs: Sequence[Pair], judged: Sequence[tuple[Carried, float]]) -> None:
+    rows: dict[str, list[float]] = defaultdict(list)
+    for pair, (_, found) in zip(pairs, judged, strict=True):
+        for name, mask in simple_ways(pair).items():
+            rows[name].append(iou(mask, pair.target.mask))
+        rows["icas"].append(found)
+    print("\nmean IoU from one painted image\n\n| way | " + " | ".join(SETS) + " |")
+    print("|---|" + "---|" * len(SETS))
+    for name, values in rows.items():
+        print(
+            f"| {name} | " + " | ".join(f"{mean(pairs, values, kind):.3f}" for kind in SETS) + " |"
+        )
+
+
+def mean(pairs: Sequence[Pair], values: Sequence[float], kind: str) -> float:
+    """Mean over the clusters of a set."""
+    clusters: dict[str, list[float]] = defaultdict(list)
+    for pair, value in zip(pairs, values, strict=True):
+        if pair.kind == kind:
+            clusters[pair.cluster].append(value)
+    return float(np.mean([np.mean(one) for one in clusters.values()]))
+
+
+def print_confidence(confidences: Sequence[float], ious: Sequence[float]) -> None:
+    sure, true = np.array(confidences), np.array(ious)
+    order = np.argsort(-sure, kind="stable")
+    top = true[order[: round(0.8 * len(order))]].mean()
+    accepted = sure >= ACCEPT
+    print(f"\nAUC of the confidence for IoU < {GOOD}: {roc_auc_score(true < GOOD, -sure):.3f}")
+    print(f"mean IoU {true.mean():.3f}, of the surest 80 % {top:.3f}")
+    bad = (true[accepted] < GOOD).mean() if accepted.any() else 0.0
+    print(
+        f"accepted at {ACCEPT}: {accepted.mean():.0%} of the images, {bad:.1%} of them below {GOOD}"
+    )
+    print(f"\n| confidence | images | mean IoU | IoU >= {GOOD} |\n|---|---|---|---|")
+    limits = [0, 0.2, 0.4, 0.6, 0.8, 0.9, ACCEPT, 1.01]
+    for low, high in itertools.pairwise(limits):
+        inside = (sure >= low) & (sure < high)
+        if inside.any():
+            share = (true[inside] >= GOOD).mean()
+            mean_iou = true[inside].mean()
+            print(
+                f"| {low:.2f}-{min(high, 1):.2f} | {inside.sum()} | {mean_iou:.3f} | {share:.2f} |"
+            )
+
+
+def print_corrections(clusters: dict[str, list[Picture]], models: dict[str, Model]) -> None:
+    """The least sure image is painted, twice; the others are carried from all painted ones."""
+    before: dict[str, list[float]] = defaultdict(list)
+    after: dict[str, list[float]] = defaultdict(list)
+    with_fixed: dict[str, list[float]] = defaultdict(list)
+    for name, pictures in clusters.items():
+        kind = name.split("_")[0]
+        painted = {medoid(similarities([one.features for one in pictures]))}
+        results = carried(pictures, painted, models[kind])
+        for step in (1, 2):
+            worst = min(results, key=lambda k: (results[k].confidence, k))
+            last = {k: overlap(results[k], pictures[k]) for k in results if k != worst}
+            painted.add(worst)
+            results = carried(pictures, painted, models[kind])
+            now = {k: overlap(results[k], pictures[k]) for k in results}
+            before[f"{kind} {step}"].append(float(np.mean(list(last.values()))))
+            after[f"{kind} {step}"].append(float(np.mean(list(now.values()))))
+            with_fixed[f"{kind} {step}"].append(float(np.mean([*now.values(), *[1.0] * step])))
+    print("\n| set, corrections | uncorrected before | after | all but the first, corrected = 1 |")
+    print("|---|---|---|---|")
+    for key in before:
+        values = (np.mean(table[key]) for table in (before, after, with_fixed))
+        print(f"| {key} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+
+
+def carried(pictures: Sequence[Picture], painted: set[int], model: Model) -> dict[int, Carried]:
+    sources = [pictures[k].painted() for k in sorted(painted)]
+    return {
+        k: carry(one.features, sources, model=model)
+        for k, one in enumerate(pictures)
+        if k not in painted
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
