@@ -13,7 +13,12 @@ from icas.segmentimg.grabcut.full_size import enlarge_mask
 from icas.segmentimg.propagation import refine
 from icas.segmentimg.propagation.appearance import Cells, cells_of, compare_cells
 from icas.segmentimg.propagation.confidence import calibrated, score
-from icas.segmentimg.propagation.estimate import estimate, find_clues, refine_by_sam
+from icas.segmentimg.propagation.estimate import (
+    emptiness,
+    estimate,
+    find_clues,
+    refine_by_sam,
+)
 from icas.segmentimg.propagation.features import ImageFeatures
 from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model, model_for
@@ -23,8 +28,10 @@ __all__ = ["Carried", "Key", "Painted", "carry"]
 
 Mask = NDArray[np.bool_]
 
-ABSENT = 0.3
+ABSENT = 0.4
 """Estimated IoU below which a class is judged not to be in the image."""
+_DOUBTFUL, _MOST_ABSENT = 0.5, 0.9
+"""Highest confidence of an absent class, with and without a mask that was dismissed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +115,7 @@ def carry(
     if not classes:
         return Carried({}, 1.0, {}, frozenset(), "absent", chosen[0], target.image)
     used = model or model_for(target)
-    result = estimate(target, sources, classes, used)
+    result = estimate(target, sources, classes, used, len(chained))
     by_sam = False
     if sam is not None:
         result, by_sam = refine_by_sam(target, sources, classes, result, used, sam)
@@ -124,8 +131,10 @@ def carry(
             parts = _objects(target, sources, mine, mask)
             masks.update(parts)
             confidence = calibrated(overlap, used.curve)
+        elif mask.any():
+            confidence = min(_DOUBTFUL, 1 - overlap)
         else:
-            confidence = calibrated(1 - overlap, used.curve)
+            confidence = _MOST_ABSENT * emptiness(target, sources, name, result.shares[:, column])
         confidences.update(dict.fromkeys(mine, confidence))
     absent = frozenset(key for key in keys if key not in masks)
     route = "sam" if by_sam else "geometry" if all(result.warped) else "appearance"

@@ -75,21 +75,31 @@ def find_signals(
     sources: Sequence[Painted],
     classes: Sequence[Hashable],
     keypoints: bool = True,
+    chained: int = 0,
 ) -> tuple[list[Signals], CellSimilarity]:
     """Evidence for each class; geometry from the first source that has the class.
 
-    `keypoints`: whether SIFT keypoints are matched, beside the optical flow.
+    Parameters
+    ----------
+    keypoints : bool
+        Whether SIFT keypoints are matched, beside the optical flow.
+    chained : int
+        Sources at the end whose geometry is preferred where its flow is more consistent.
     """
     compared = compare_cells(_cells(sources, classes), target)
     correspondences: dict[int, Correspondence] = {}
     found = []
     for column, name in enumerate(classes):
-        nearest = next(k for k, one in enumerate(sources) if name in one.classes())
-        if nearest not in correspondences:
-            correspondences[nearest] = Correspondence(sources[nearest].features, target, keypoints)
-        share = sources[nearest].of_class(name)
-        geometry = correspondences[nearest].carry(share)
-        change = correspondences[nearest].change(share)
+        having = [k for k, one in enumerate(sources) if name in one.classes()]
+        last = len(sources) - chained
+        geometries = {}
+        for k in [having[0], *(k for k in having[1:] if k >= last)]:
+            if k not in correspondences:
+                correspondences[k] = Correspondence(sources[k].features, target, keypoints)
+            geometries[k] = correspondences[k].carry(sources[k].of_class(name))
+        best = max(geometries, key=lambda k: (geometries[k].evidence, -k))
+        geometry = geometries[best]
+        change = correspondences[best].change(sources[best].of_class(name))
         columns = combine.signals(target, geometry, change, compared, column)
         found.append(Signals(columns, geometry))
     return found, compared
@@ -100,9 +110,10 @@ def estimate(
     sources: Sequence[Painted],
     classes: Sequence[Hashable],
     model: Model,
+    chained: int = 0,
 ) -> Estimate:
     """Masks of the classes in an image, each kept as warped or refined along its border."""
-    found, compared = find_signals(target, sources, classes)
+    found, compared = find_signals(target, sources, classes, chained=chained)
     first = [combine.odds(one.columns, model.first) for one in found]
     second = [
         combine.second_signals(target.graph, odds, one.columns)
@@ -180,6 +191,16 @@ def refine_by_sam(
             masks[column] = result.masks[column]
     used = any(new[column] > old[column] for column in changed)
     return replace(result, masks=disjoint(target, masks, result.shares)), used
+
+
+def emptiness(
+    target: ImageFeatures, sources: Sequence[Painted], name: Hashable, share: Floats
+) -> float:
+    """How little of a class is expected in an image, 0 to 1, relative to the painted area."""
+    sizes = target.graph.sizes
+    known = next(one for one in sources if name in one.classes())
+    expected = float((sizes * share).sum() / sizes.sum())
+    return max(0.0, 1 - expected / max(1e-6, float(known.of_class(name).mean())))
 
 
 def find_clues(
