@@ -14,6 +14,7 @@ from icas.segmentimg.document.palette import PaintClass, Palette, default_palett
 from icas.segmentimg.windows import events as keymap
 from icas.segmentimg.windows.events import Mouse
 from icas.segmentimg.windows.panels import (
+    BAR,
     MAX_ROWS,
     WIDTH,
     PaletteStatus,
@@ -21,9 +22,9 @@ from icas.segmentimg.windows.panels import (
     class_under,
     debug_image,
     help_over,
-    notice,
     palette_image,
     waiting_image,
+    with_bar,
     wrapped,
     write,
 )
@@ -162,13 +163,12 @@ def test_words_stay_inside_their_picture():
     write(picture, (5, 5), "words", 14)
     assert (picture[:, 120:] == blank(80, 40)).all()
     assert picture.max() > 200
-    tiny = np.full((4, 300, 3), 90, np.uint8)
-    notice(tiny, "more lines than there is room for " * 4)
-    assert tiny.shape == (4, 300, 3)
-    wide = np.full((200, 400, 3), 90, np.uint8)
-    notice(wide, "one line")
-    assert (wide[:160] == 90).all()
-    assert (wide[-20:] != 90).any()
+    image = np.full((100, 400, 3), 90, np.uint8)
+    for text in ("", "one line", "more lines than there is space for " * 6):
+        whole = with_bar(image, text, "a hint")
+        assert whole.shape == (100 + BAR, 400, 3)
+        assert (whole[:100] == image).all()
+        assert whole[100:].max() > 120
     assert wrapped("", 100, 12) == [""]
     assert all(len(line) <= 20 for line in wrapped("one two three four five six", 130, 12))
 

@@ -26,7 +26,7 @@ from icas.segmentimg.windows.events import (
     Slider,
     help_groups,
 )
-from icas.segmentimg.windows.panels import help_over, notice, with_bar
+from icas.segmentimg.windows.panels import help_over, with_bar
 from icas.segmentimg.windows.view import Message, ZoomView
 
 ANNOTATIONS, SEGMENTS, BRUSH = "Annotations", "Segments", "brush"
@@ -54,6 +54,8 @@ class AnnotationView(ZoomView, ABC):
     hint: ClassVar[str]
     busy_message: ClassVar[str]
     no_mask_message: ClassVar[str]
+    working: ClassVar[str] = ""
+    """What the bar of the window says while a mask is computed."""
     windows: ClassVar[tuple[str, ...]] = (ANNOTATIONS, SEGMENTS)
     sliders: ClassVar[tuple[tuple[str, str, int, int], ...]] = ()
 
@@ -199,7 +201,10 @@ class AnnotationView(ZoomView, ABC):
             self._outline(shown, box)
         if self._help:
             shown = help_over(shown, help_groups(self.keymap))
-        return {ANNOTATIONS: with_bar(shown, self._message.text, self.hint)}
+        text = self._message.text
+        if self.working and self.task.busy:
+            text = f"{self.working} … {self.task.seconds:.1f} s"
+        return {ANNOTATIONS: with_bar(shown, text, self.hint)}
 
     @property
     def progress(self) -> int:
@@ -341,6 +346,7 @@ class SamView(AnnotationView):
     """Boxes and points; masks are predicted in the background, one at a time."""
 
     keymap = SAM_KEYS
+    working = "predicting"
     hint = (
         "click left: object, right: background; drag middle: box; Enter: paint the object, h: help"
     )
@@ -424,8 +430,6 @@ class SamView(AnnotationView):
             color = POINT_COLORS[click.label]
             cv2.circle(shown, center, 5, (255, 255, 255), cv2.FILLED, cv2.LINE_AA)
             cv2.circle(shown, center, 4, color, cv2.FILLED, cv2.LINE_AA)
-        if self.task.busy:
-            notice(shown, f"predicting … {self.task.seconds:.1f} s")
 
     def _show_candidate(self, number: int) -> None:
         self._candidate, self.mask = number, self._prediction.candidate(number)

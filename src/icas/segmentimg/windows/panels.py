@@ -78,17 +78,6 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
     return textwrap.wrap(text, max(8, int(width / (CHARACTER_WIDTH * size)))) or [""]
 
 
-def notice(image: Image, text: str, size: int = 15) -> None:
-    """Draw a message over the bottom of an image."""
-    lines = wrapped(text, image.shape[1] - 16, size)
-    step = size + 6
-    height = min(image.shape[0], len(lines) * step + 8)
-    band = image[image.shape[0] - height :]
-    band[:] = (0.2 * band + 0.8 * np.array(BACKGROUND)).astype(np.uint8)
-    for number, line in enumerate(lines):
-        write(image, (8, image.shape[0] - height + 5 + number * step), line, size)
-
-
 BAR = 28
 """Height of the bar below an image."""
 BAR_FONT_SIZES = (14, 13, 12, 11)
