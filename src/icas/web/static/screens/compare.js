@@ -368,7 +368,7 @@ function build(root, context) {
      */
     const fact = (label, value, good = false) =>
       h("div", { class: good ? "good" : "" }, h("dt", {}, label), h("dd", {}, value));
-    const file = h("div", { class: "pane-file", title: info?.path ?? store.file(image) }, isBest && icon("star"), h("dt", { class: "spoken" }, "Path"), h("dd", {}, info?.path ?? store.file(image)));
+    const file = h("div", { class: "pane-file", title: info?.path ?? store.file(image) }, isBest && icon("star"), h("dt", { class: "spoken" }, "Path"), h("dd", {}, ...pathParts(info?.path ?? store.file(image))));
     pane.facts.replaceChildren(
       file,
       fact("Size", info ? `${info.width} × ${info.height}` : "–", most((one) => one.width * one.height)),
@@ -458,4 +458,13 @@ function build(root, context) {
     { keys: ["Escape", "Enter"], text: "back to the cluster", run: leave },
   ]);
   return open;
+}
+
+/**
+ * Folder and file name; only the folder is shortened where the room is small.
+ * @param {string} path
+ */
+function pathParts(path) {
+  const end = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1;
+  return [h("span", { class: "folder" }, path.slice(0, end)), h("span", { class: "base" }, path.slice(end))];
 }
