@@ -232,7 +232,7 @@ def test_overwrite_waits_for_what_was_interrupted(result, monkeypatch, tools):
 
 
 def test_two_at_a_time_are_refused(result):
-    with locked(result), pytest.raises(icas.ConflictError, match="another clusterimg"):
+    with locked(result), pytest.raises(icas.ConflictError, match="another icas process"):
         icas.recut(result, 1.0)
 
 
