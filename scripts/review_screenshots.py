@@ -146,6 +146,9 @@ def prepare(page: Any, name: str) -> None:
         while page.evaluate(dark):
             page.keyboard.press("ArrowRight")
             page.wait_for_timeout(100)
+    if name in ("name", "questions"):
+        whole = "() => [...document.querySelectorAll('.photo-facts')].every(one => one.textContent)"
+        page.wait_for_function(whole)
     if name == "apply":
         page.keyboard.press("Control+s")
         page.wait_for_selector(".plan-lines li")

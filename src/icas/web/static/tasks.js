@@ -35,11 +35,14 @@ export function photo(store, signal) {
     h("figcaption", {}, h("span", { class: "photo-line" }, name, facts), note),
   );
   let shown = -1;
+  let ready = Promise.resolve();
   img.addEventListener("error", () => img.classList.add("broken"));
   return {
     node,
     img,
     note,
+    /** Resolves when the whole image is shown. */
+    ready: () => ready,
     /** @param {number} image */
     show(image) {
       const file = store.file(image);
@@ -54,7 +57,7 @@ export function photo(store, signal) {
       const whole = new Image();
       whole.decoding = "async";
       whole.src = store.full(image);
-      whole
+      ready = whole
         .decode()
         .then(() => {
           if (shown !== image || signal.aborted) return;

@@ -97,7 +97,10 @@ export const nameScreen = {
       const rest = list.length ? list : naming.unsure.filter((image) => !skipped.has(image));
       show(rest.length ? rest[0] : -1);
       // the images after it, so that they are there at once
-      for (const image of rest.slice(1, 3)) new Image().src = store.full(image);
+      void large.ready().then(() => {
+        if (current !== rest[0]) return;
+        for (const image of rest.slice(1, 3)) new Image().src = store.full(image);
+      });
     };
 
     /** @param {number} image */

@@ -111,6 +111,8 @@ export const questions = {
         if (shown !== question) return;
         ahead = next;
         drawProgress(next);
+        await Promise.all([left.ready(), right.ready()]);
+        if (ahead !== next) return;
         for (const image of [next.a, next.b]) if (image !== null) new Image().src = store.full(image);
       } catch {
         // the next question is then loaded after the answer
