@@ -89,6 +89,7 @@ def test_masks_stay_within_clusters():
     ({0: mask()}, {"instances": {1: mask_of()}}, "has no mask in painted"),
     ({0: mask()}, {"instances": {0: 0 * mask_of()}}, "where painted"),
     ({0: mask()}, {"weights": "missing.onnx"}, "missing.onnx"),
+    ({0: mask()}, {"sam_checkpoint": "missing.onnx"}, "ENCODER.onnx"),
 ])  # fmt: skip
 def test_misuse_is_one_line(painted, options, text):
     with pytest.raises(icas.UsageError) as caught:

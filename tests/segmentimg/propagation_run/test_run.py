@@ -254,7 +254,8 @@ def test_the_order_of_the_images_does_not_matter(photos, tmp_path):
 
 @pytest.mark.parametrize("words", [
     ["--accept", "2"], ["--chain", "no"], ["--save", "coco"], ["--suggest", "0"],
-    ["--undo", "--review"], ["--clusters", "missing.csv"], ["--weights", "missing.onnx"],
+    ["--sam-checkpoint", "a.onnx"], ["--undo", "--review"], ["--clusters", "missing.csv"],
+    ["--weights", "missing.onnx"],
 ])  # fmt: skip
 def test_wrong_flags_are_refused_in_one_line(photos, capfd, words):
     assert main(["propagate", str(photos), *words]) == 2

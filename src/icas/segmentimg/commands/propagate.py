@@ -24,6 +24,7 @@ COMMON = (
     "--clusters",
     "--accept",
     "--weights",
+    "--sam-checkpoint",
     "--out",
     "--suggest",
     "--review",

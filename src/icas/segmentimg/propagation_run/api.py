@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from icas.segmentimg.propagation.features import ImageFeatures, image_features
 from icas.segmentimg.propagation.network import FeatureNetwork, load_network
 from icas.segmentimg.propagation.queue import ACCEPT, accepted, review_order
 from icas.segmentimg.propagation.sources import similarities, suggest
-from icas.segmentimg.propagation_run.carrying import carry_masks
+from icas.segmentimg.propagation_run.carrying import carry_masks, check_checkpoint
 from icas.segmentimg.propagation_run.relations import forest_parents, sources_of
 
 OUTLIER = -1
@@ -54,8 +55,8 @@ class Propagation:
     instances : list of (h, w) uint16 ndarray
         Object number of each pixel within its class, from 1; 0 = not painted.
     confidence : (n,) float64 ndarray
-        Estimated IoU of each mask, 0 to 1; 1 for masks given or checked by a person, 0 for images
-        without a source.
+        Estimated probability that a mask is right (IoU of at least 0.75), 0 to 1; 1 for masks given
+        or checked by a person, 0 for images without a source.
     states : list of str
         ``painted``, ``carried``, ``accepted``, ``fixed``, ``rejected``, or ``blank`` for images
         whose cluster has no painted image.
@@ -135,7 +136,7 @@ class Propagation:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """(n,) float64 ndarray: estimated IoU of each mask, 0 to 1."""
+        """(n,) float64 ndarray: estimated probability that each mask is right."""
         return np.array([entry.confidence for entry in self._entries], np.float64)
 
     @property
@@ -336,7 +337,7 @@ class Propagation:
         near = sources_of(self._features[index], [painted[i] for i in own])
         own = [own[i] for i in near]
         given = [painted[i] for i in own]
-        result = carry_masks(self._features[index], given, chained)
+        result = carry_masks(self._features[index], given, chained, self._options["sam_checkpoint"])
         class_map = np.zeros(image.shape[:2], np.int16)
         numbers = np.zeros(image.shape[:2], np.uint16)
         for (name, number), mask in result.full_size(image).items():
@@ -376,6 +377,7 @@ def propagate(
     instances: Mapping[int, Any] | None = None,
     clusters: Iterable[int] | None = None,
     weights: str | Path | None = None,
+    sam_checkpoint: str | Path | None = None,
     accept: float = ACCEPT,
     chain: str = "off",
     jobs: int | None = None,
@@ -400,6 +402,8 @@ def propagate(
     weights : str or Path, optional
         ONNX file of a network, or the name of installed weights. Default: the installed
         mobilenet_v2, else no network.
+    sam_checkpoint : str or Path, optional
+        ``ENCODER.onnx,DECODER.onnx`` or a checkpoint, to refine borders with.
     accept : float, default 0.95
         Confidence from which a mask is accepted, 0 to 1.
     chain : {"off", "forest"}
@@ -442,8 +446,10 @@ def propagate(
     if not 0 <= accept <= 1:
         raise UsageError(f"accept {accept}: must be 0 to 1")
     network = load_network(weights)
+    checkpoint = None if sam_checkpoint is None else os.fspath(sam_checkpoint)
+    check_checkpoint(checkpoint)
     labels = _labels(clusters, len(items))
-    options = {"accept": accept, "chain": chain, "jobs": jobs}
+    options = {"accept": accept, "chain": chain, "jobs": jobs, "sam_checkpoint": checkpoint}
     boolean = all(np.asarray(mask).dtype == bool for mask in painted.values())
     with start_workers("threads", jobs) as workers:
         tasks = ((item, f"image {index}", network) for index, item in enumerate(items))

@@ -27,6 +27,7 @@ from icas.segmentimg.propagation.features import (
 )
 from icas.segmentimg.propagation.network import FeatureNetwork
 from icas.segmentimg.propagation.queue import accepted
+from icas.segmentimg.propagation.refine import SamRefinement
 from icas.segmentimg.propagation_run.history import run_folder, write_backup
 from icas.segmentimg.propagation_run.images import (
     ACCEPTED,
@@ -40,6 +41,7 @@ from icas.segmentimg.propagation_run.images import (
     saved_painting,
 )
 from icas.segmentimg.propagation_run.relations import sources_of
+from icas.segmentimg.segmenters.sam import SamSegmenter
 
 METHOD = "propagate"
 """Method in NAME.json of a carried image."""
@@ -53,6 +55,7 @@ class CarrySettings:
 
     run: int
     network: FeatureNetwork | None
+    sam_checkpoint: str | None
     accept: float
     palette: Palette
     saves: tuple[str, ...]
@@ -163,7 +166,9 @@ def carry_image(
         painted = [painted[i] for i in sources_of(features, [one for _, one in painted])]
         chained = [] if parent is None else [painted_of(parent, *common)]
         chained = [one for one in chained if not isinstance(one, str)]
-        carried = carry_masks(features, [one for _, one in painted], chained)
+        carried = carry_masks(
+            features, [one for _, one in painted], chained, settings.sam_checkpoint
+        )
         painting = painting_of(carried, image, settings.palette)
         via = parent.file if parent is not None and chained else ""
         source = painted[carried.source][0]
@@ -187,9 +192,23 @@ def carry_masks(
     features: ImageFeatures,
     painted: Sequence[Painted],
     chained: Sequence[Painted],
+    sam_checkpoint: str | None,
 ) -> Carried:
-    """Carry masks to an image."""
-    return carry(features, painted, chained=chained)
+    """Carry masks to an image, with borders refined if there is a checkpoint."""
+    sam = None if sam_checkpoint is None else _refinement(sam_checkpoint)
+    return carry(features, painted, chained=chained, sam=sam)
+
+
+def check_checkpoint(checkpoint: str | None) -> None:
+    """Raise a UsageError for a wrong checkpoint, before any work."""
+    if checkpoint is not None:
+        SamSegmenter(checkpoint=checkpoint)
+
+
+@lru_cache(maxsize=1)
+def _refinement(checkpoint: str) -> SamRefinement:
+    """The refinement with a checkpoint, one per process."""
+    return SamRefinement(SamSegmenter(checkpoint=checkpoint).embedder())
 
 
 def painting_of(carried: Carried, image: Image, palette: Palette) -> Painting:

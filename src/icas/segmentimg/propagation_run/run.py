@@ -25,6 +25,7 @@ from icas.segmentimg.propagation_run.carrying import (
     CarrySettings,
     accept_by_level,
     carry_image,
+    check_checkpoint,
     complete_save,
     features_file,
     features_of,
@@ -136,6 +137,7 @@ class PropagationRun:
     ) -> None:
         self._settings, self._console = settings, console
         self._network = load_network(settings.weights)
+        check_checkpoint(settings.sam_checkpoint)
         pictures = find_image_files(paths, settings.out, settings.recursive)
         self.outs = tuple(sorted({picture.out for picture in pictures}))
         for out in self.outs:
@@ -267,6 +269,7 @@ class PropagationRun:
         return {
             "weights": identity_of(self._network),
             "chain": self._settings.chain,
+            "sam_checkpoint": self._settings.sam_checkpoint,
         }
 
     def _execute(
@@ -278,6 +281,7 @@ class PropagationRun:
         work = CarrySettings(
             run.number,
             self._network,
+            settings.sam_checkpoint,
             settings.accept,
             palette,
             tuple(settings.save),

@@ -72,6 +72,12 @@ class PropagateSettings:
         default_text="the installed mobilenet_v2, else no network",
         group=METHOD,
     )
+    sam_checkpoint: str | None = option(
+        None,
+        "refine borders with ENCODER.onnx,DECODER.onnx or a checkpoint",
+        metavar="FILE",
+        group=METHOD,
+    )
     out: Path | None = option(
         None,
         "folder of the paintings",
