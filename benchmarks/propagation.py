@@ -37,7 +37,10 @@ from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model
 from icas.segmentimg.propagation.network import FeatureNetwork, load_network
 from icas.segmentimg.propagation.queue import ACCEPT
+from icas.segmentimg.propagation.refine import SamRefinement
 from icas.segmentimg.propagation.sources import Painted, medoid, similarities
+from icas.segmentimg.sam.embedding import Embedder
+from icas.segmentimg.sam.onnx_model import load_onnx_sam
 
 TOP = Path(__file__).resolve().parent.parent
 Mask = NDArray[np.bool_]
@@ -96,7 +99,8 @@ def main() -> int:
         print_model("WITH_NETWORK" if network else "WITHOUT_NETWORK", fit(pairs))
         return 0
     models = {kind: fit([pair for pair in pairs if pair.kind != kind]) for kind in SETS}
-    judged = [judge(pair, models[pair.kind]) for pair in pairs]
+    sam = load_sam(options.sam) if options.sam else None
+    judged = [judge(pair, models[pair.kind], sam) for pair in pairs]
     print_ways(pairs, judged)
     print_confidence([one.confidence for one, _ in judged], [iou for _, iou in judged])
     if options.corrections:
@@ -282,8 +286,13 @@ def clues_of(pair: Pair, model: Model) -> tuple[Clues, Mask]:
     return find_clues(pair.target.features, sources, [KEY[0]], result, model)[0], result.masks[0]
 
 
-def judge(pair: Pair, model: Model) -> tuple[Carried, float]:
-    result = carry(pair.target.features, [pair.medoid.painted()], model=model)
+def load_sam(files: str) -> SamRefinement:
+    encoder, decoder = files.split(",")
+    return SamRefinement(Embedder(load_onnx_sam(Path(encoder), Path(decoder))))
+
+
+def judge(pair: Pair, model: Model, sam: SamRefinement | None = None) -> tuple[Carried, float]:
+    result = carry(pair.target.features, [pair.medoid.painted()], model=model, sam=sam)
     return result, overlap(result, pair.target)
 
 

@@ -26,9 +26,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 _SURE = 0.3
-"""Evidence from which a warped mask is kept as it is."""
-_SAME = 0.6
-"""IoU of the warped mask with the refined one from which it is kept."""
+"""Evidence of the optical flow from which the border of the superpixels is kept."""
 _WAYS_BACK = 3
 
 
@@ -112,7 +110,11 @@ def estimate(
     model: Model,
     chained: int = 0,
 ) -> Estimate:
-    """Masks of the classes in an image, each kept as warped or refined along its border."""
+    """Masks of the classes in an image.
+
+    Near copies keep the warped mask. Other borders are refined by GrabCut, except where the optical
+    flow supports them.
+    """
     found, compared = find_signals(target, sources, classes, chained=chained)
     first = [combine.odds(one.columns, model.first) for one in found]
     second = [
@@ -126,10 +128,11 @@ def estimate(
     for mask, one in zip(before, found, strict=True):
         refined = refine.to_border(target.image, mask)
         geometry = one.geometry
-        straight = np.where(geometry.seen > 0.5, geometry.best > 0.5, refined)
-        near = geometry.evidence > _SURE and mask_overlap(straight, refined) >= _SAME
-        warped.append(near or geometry.is_sure)
-        masks.append(straight if warped[-1] else refined)
+        warped.append(geometry.is_sure)
+        if geometry.is_sure:
+            masks.append(np.where(geometry.seen > 0.5, geometry.best > 0.5, refined))
+        else:
+            masks.append(mask if geometry.evidence > _SURE else refined)
     return Estimate(shares, compared, found, disjoint(target, masks, shares), before, warped)
 
 
