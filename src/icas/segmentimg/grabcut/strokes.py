@@ -23,8 +23,12 @@ from icas.segmentimg.grabcut.features import (
 
 Mask = NDArray[np.bool_]
 
-BAND = 0.03
+BAND = 0.1
 """Reach of the band along the border that GrabCut refines, over the root of the pixels."""
+
+MIN_STROKES = 0.002
+"""Share of the pixels under strokes of each side from which their colors alone are enough."""
+PLAIN_ROUNDS = 5
 
 _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.1
 """Arguments of `diffuse` for smoothing the shares."""
@@ -92,6 +96,17 @@ def later_features(graph: SuperpixelGraph, seeds: Seeds, first: Floats, last: Es
     return np.hstack([first, second, log_odds(last.share, 1e-3)[:, None]])
 
 
+def is_one_sided(graph: SuperpixelGraph, seeds: Seeds, strokes: marks.Strokes) -> bool:
+    """Whether strokes, not only clicks, leave a half of the surroundings without background."""
+    center = graph.centers[seeds.foreground].mean(axis=0)
+    down, right = (graph.centers[seeds.background] - center).T
+    angles = np.sort(np.arctan2(down, right))
+    gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+    least = MIN_STROKES * strokes.size
+    long = all((strokes == side).sum() >= least for side in (marks.FOREGROUND, marks.BACKGROUND))
+    return long and bool(gaps.max() > np.pi)
+
+
 def shares(graph: SuperpixelGraph, seeds: Seeds, features: Floats, weights: Floats) -> Floats:
     """(n,) share of foreground of each superpixel; the first of `weights` is the constant."""
     odds = np.clip(weights[0] + features @ weights[1:], -30, 30)
@@ -114,7 +129,8 @@ class StrokeRounds:
     """Rounds with strokes.
 
     The first round with new strokes estimates twice, from the strokes and then from the confident
-    part of that estimate. Further rounds with the same strokes let GrabCut move the border.
+    part of that estimate. Strokes of background on one side give no distances on the other: then
+    GrabCut alone decides. Further rounds with the same strokes let GrabCut move the border.
     """
 
     def __init__(self, image: Image, seed: int) -> None:
@@ -145,6 +161,8 @@ class StrokeRounds:
         graph, seeds = self._graph, find_seeds(self._graph, strokes)
         if not seeds.background.any():
             return np.asarray(strokes != marks.BACKGROUND, bool)
+        if is_one_sided(graph, seeds, strokes):
+            return plain_rounds(self._image, strokes, self._models, self._seed)
         features = first_features(graph, seeds)
         first = estimate(
             self._image, graph, seeds, features, FIRST, strokes, mixtures.ColorModels(), self._seed
@@ -171,22 +189,45 @@ def estimate(
     return Estimate(share, refine_band(image, rough, strokes, models, seed))
 
 
+def plain_rounds(
+    image: Image, strokes: marks.Strokes, models: mixtures.ColorModels, seed: int
+) -> Mask:
+    """GrabCut alone: what has no stroke is probably background; regions without a stroke go."""
+    kinds = np.full(strokes.shape, mixtures.MAYBE_BACK, np.uint8)
+    kinds[strokes == marks.PROBABLE_FOREGROUND] = mixtures.MAYBE_FRONT
+    kinds[strokes == marks.FOREGROUND] = mixtures.SURE_FRONT
+    kinds[strokes == marks.BACKGROUND] = mixtures.SURE_BACK
+    for _ in range(PLAIN_ROUNDS):
+        kinds = models.update(image, kinds, seed)
+    return _with_strokes(mixtures.is_front(kinds), strokes)
+
+
 def refine_band(
     image: Image, mask: Mask, strokes: marks.Strokes, models: mixtures.ColorModels, seed: int
 ) -> Mask:
-    """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed."""
+    """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed.
+
+    Regions without a stroke of foreground are removed.
+    """
     import cv2
 
-    reach = max(2, round(BAND * (mask.shape[0] * mask.shape[1]) ** 0.5))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    reach = max(2.0, BAND * (mask.shape[0] * mask.shape[1]) ** 0.5)
     flat = mask.astype(np.uint8)
+    inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 3) for side in (flat, 1 - flat))
     kinds = np.where(mask, mixtures.MAYBE_FRONT, mixtures.MAYBE_BACK).astype(np.uint8)
-    kinds[(cv2.erode(flat, disc) > 0) & (strokes != marks.PROBABLE_BACKGROUND)] = (
-        mixtures.SURE_FRONT
-    )
-    kinds[(cv2.dilate(flat, disc) == 0) & (strokes != marks.PROBABLE_FOREGROUND)] = (
-        mixtures.SURE_BACK
-    )
+    kinds[(inside > reach) & (strokes != marks.PROBABLE_BACKGROUND)] = mixtures.SURE_FRONT
+    kinds[(outside > reach) & (strokes != marks.PROBABLE_FOREGROUND)] = mixtures.SURE_BACK
     kinds[strokes == marks.FOREGROUND] = mixtures.SURE_FRONT
     kinds[strokes == marks.BACKGROUND] = mixtures.SURE_BACK
-    return mixtures.is_front(models.update(image, kinds, seed))
+    return _with_strokes(mixtures.is_front(models.update(image, kinds, seed)), strokes)
+
+
+def _with_strokes(mask: Mask, strokes: marks.Strokes) -> Mask:
+    """The connected regions of a mask that have a stroke of foreground."""
+    import cv2
+
+    count, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    kept = np.zeros(count, bool)
+    kept[regions[np.isin(strokes, (marks.FOREGROUND, marks.PROBABLE_FOREGROUND))]] = True
+    kept[0] = False
+    return np.asarray(kept[regions], bool)
