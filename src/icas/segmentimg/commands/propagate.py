@@ -17,7 +17,7 @@ TEXT = "Carry the saved masks of some images to the others of their clusters."
 EXAMPLES = (
     ("segmentimg propagate photos --suggest 5", "which images to paint first"),
     ("segmentimg propagate photos", "after painting one image per cluster"),
-    ("segmentimg propagate photos --clusters photos_clustered --accept 0.9", ""),
+    ("segmentimg propagate photos --clusters one --accept 0.9", ""),
 )
 COMMON = (
     "--recursive",
