@@ -20,7 +20,7 @@ Weights = Sequence[float] | Floats
 Picker = Callable[[Sample, float], float]
 """Lets the user choose; gets the sample and the automatic threshold."""
 
-FOUND = 0.5
+FOUND = 0.58
 """Least share of right links at some threshold by which a folder has groups."""
 LEAST, RISE, MOST = 0.25, 3.0, 0.75
 """Share of right links needed at the threshold that is chosen.
@@ -28,7 +28,7 @@ LEAST, RISE, MOST = 0.25, 3.0, 0.75
 `LEAST` if at some threshold all links are right, and the more, by `RISE`, the less sure that is; at
 most `MOST` of the greatest share.
 """
-MANY, PART, SURE = 150, 0.15, 0.8
+MANY, PART, SURE = 100, 0.15, 0.8
 """Images from which on clusters that hold less than a `PART` of them need a share of `SURE`.
 
 Among many unrelated images, chance finds some pairs that are nearly as similar as related ones.
@@ -37,6 +37,8 @@ RESOLUTION = 0.01
 """Least expected share of wrong links: smaller ones cannot be estimated."""
 SURER = 2.0
 """Times that a part expects fewer wrong links than a fusion from which on it is far surer."""
+SAME = 0.95
+"""Agreement of the clusters of two parts (F1 of pairs) from which on they are the same."""
 KNOWN = 32
 """Images from which on an expected share of wrong links above `RESOLUTION` is given as a number."""
 MAJORITY = 0.5
@@ -92,7 +94,8 @@ def _chosen(sample: Sample, method: Method) -> ThresholdChoice:
     The fused similarities of unrelated images look more like groups than those of each part. So
     where no part finds groups, or one finds weak ones only, there are none. If one part is far
     surer than the others and the fused similarities, its clusters are taken: the threshold is the
-    one at which the fused similarities give most of them.
+    one at which the fused similarities give most of them. So it is with clusters on which all
+    parts agree.
     """
     choice = choose(sample, method.default_threshold)
     if not sample.parts or len(sample) < FEW:
@@ -102,26 +105,30 @@ def _chosen(sample: Sample, method: Method) -> ThresholdChoice:
     wrong = [one.wrong_share for one in parts if not np.isnan(one.wrong_share)]
     if not wrong or (len(wrong) < len(parts) and min(wrong) > WEAK):
         return _no_groups(sample)
-    agreed = len(wrong) == len(parts) and max(wrong) <= SURER * min(wrong)
-    if choice.wrong_share <= (1 if agreed else max(RESOLUTION, SURER * min(wrong))):
+    labels = [part.labels_at(one.threshold) for part, one in zip(sample.parts, parts, strict=True)]
+    if len(wrong) < len(parts) or max(wrong) > SURER * min(wrong):
+        if choice.wrong_share <= max(RESOLUTION, SURER * min(wrong)):
+            return choice
+        labels = [labels[int(np.nanargmin([one.wrong_share for one in parts]))]]
+    elif choice.wrong_share <= 1 and min(_agreement(labels[0], one) for one in labels[1:]) < SAME:
         return choice
-    surest = next(number for number, one in enumerate(parts) if one.wrong_share == min(wrong))
-    labels = sample.parts[surest].labels_at(parts[surest].threshold)
     merges = Merges.of(sample.forest)
     return _found(sample, merges, _nearest_step(sample, merges, labels), min(wrong))
 
 
-def _nearest_step(sample: Sample, merges: Merges, labels: Labels) -> int:
-    """The merge after which the clusters have most pairs in common with `labels` (F1)."""
+def _nearest_step(sample: Sample, merges: Merges, labels: Sequence[Labels]) -> int:
+    """The merge after which the clusters agree best with all of `labels`."""
     steps = np.flatnonzero(merges.distinct)
-    clustered, wanted = labels >= 0, _pairs(labels[labels >= 0])
-    scores = []
-    for step in steps:
-        found = labels_at(sample.forest, merges.similarity[step])
-        both = clustered & (found >= 0)
-        common = _pairs(labels[both] * (len(labels) + 1) + found[both])
-        scores.append(2 * common / (wanted + _pairs(found[found >= 0])))
+    found = (labels_at(sample.forest, merges.similarity[step]) for step in steps)
+    scores = [sum(_agreement(one, each) for each in labels) for one in found]
     return int(steps[int(np.argmax(scores))])
+
+
+def _agreement(a: Labels, b: Labels) -> float:
+    """F1 of the pairs within the clusters of `a`, compared with those of `b`."""
+    both = (a >= 0) & (b >= 0)
+    common = _pairs(a[both] * (len(a) + 1) + b[both])
+    return 2 * common / max(1, _pairs(a[a >= 0]) + _pairs(b[b >= 0]))
 
 
 def _pairs(groups: Labels) -> int:

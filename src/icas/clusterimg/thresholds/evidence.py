@@ -16,6 +16,8 @@ FEW = 8
 """Fewest images by which a threshold can be chosen."""
 STEPS = 60
 """Most thresholds that are looked at."""
+GAPS = 3
+"""Of these, those at which the next merge is much farther."""
 BLUR = 0.02
 """Resolution of similarities, as a share of the median dissimilarity."""
 WEIGHT = 0.05
@@ -54,9 +56,9 @@ class Evidence:
     def of(cls, sample: Sample, merges: Merges, default: float) -> Evidence:
         """Look at the thresholds of `merges`; `default` is the one of the method."""
         count = len(sample)
-        steps = _spread(np.flatnonzero(merges.distinct))
         near = _Neighborhoods.of(sample)
         height = near.log_distance(merges.similarity)
+        steps = _spread(np.flatnonzero(merges.distinct), height)
         linked = np.array([sample.pairs_at(value) for value in merges.similarity[steps]])
         pairs = np.cumsum(merges.sizes.prod(axis=1))[steps]
         clustered, largest = merges.clustered[steps], merges.largest[steps] / count
@@ -92,11 +94,13 @@ class Evidence:
         return cls(steps, np.stack(links, axis=1), np.stack(clusters, axis=1), count)
 
 
-def _spread(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most `STEPS` of them, evenly spread."""
+def _spread(steps: NDArray[np.int64], height: Floats) -> NDArray[np.int64]:
+    """At most `STEPS` of them: those before the greatest gaps, the others evenly spread."""
     if len(steps) <= STEPS:
         return steps
-    return steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).astype(np.int64))]
+    gaps = np.argsort(-np.diff(height[steps]), kind="stable")[:GAPS]
+    even = np.linspace(0, len(steps) - 1, STEPS - GAPS).astype(np.int64)
+    return np.asarray(steps[np.unique(np.concatenate([even, gaps]))], np.int64)
 
 
 def blur_of(sample: Sample) -> float:
