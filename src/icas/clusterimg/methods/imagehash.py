@@ -132,7 +132,7 @@ class ImageHash(Method):
     )
 
     name: ClassVar[str] = "imagehash"
-    features_version: ClassVar[int] = 2
+    features_version: ClassVar[int] = 3
     default_threshold: ClassVar[float] = 0.85
     tile: ClassVar[int] = 2048
     links_tile: ClassVar[int] = 32768
@@ -142,16 +142,17 @@ class ImageHash(Method):
         check_options(self)
 
     def extract(self, images: Iterable[Image]) -> FeatureSet:
-        """Hashes: bits, (n, ceil(`hash_size` squared / 8)) uint8; contrast, (n,) float32.
+        """Hashes: bits, (n, ceil(`hash_size` squared / 8)) uint8; plain, (n,) bool.
 
         The hash row by row, the first bit highest, filled up with zeros (`numpy.packbits`). The
-        contrast is the median amplitude of the frequencies that the bits stand for.
+        bits of plain images are decided by noise and rounding.
         """
         images = map(inside_bars, images)
         if self.size is not None:
             images = (resize(image, self.size) for image in images)
         bits, contrast = hashes_and_contrast(images, self.hash_size, self.highfreq_factor)
-        return FeatureSet(self.name, {"bits": bits, "contrast": contrast}, settings_of(self))
+        arrays = {"bits": bits, "plain": contrast < NOISE}
+        return FeatureSet(self.name, arrays, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
         """Share of equal bits.
@@ -171,10 +172,8 @@ class ImageHash(Method):
 
     def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
         """Images whose bits are decided by noise and rounding."""
-        contrast = features.arrays.get("contrast")  # codes of other programs have none
-        if contrast is None:
-            return super().plain(features)
-        return np.asarray(contrast < NOISE, np.bool_)
+        found = features.arrays.get("plain")  # codes of other programs have none
+        return super().plain(features) if found is None else np.asarray(found, np.bool_)
 
     def decode_size(self, size: Size | None = None) -> Size:
         side = self.hash_size * self.highfreq_factor
