@@ -30,6 +30,7 @@ DISTRIBUTIONS = {
     "segment_anything": "segment-anything",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "traitlets": "anywidget",  # comes with it
 }
 
 
