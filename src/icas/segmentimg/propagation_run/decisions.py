@@ -106,7 +106,7 @@ class ReviewDecisions:
         painting = opened.painting()
         changed = painting_digest(painting) != mark.painting
         new = FIXED if changed else ACCEPTED
-        if absent or not painting.painted():
+        if absent or (changed and not painting.painted()):
             new = REJECTED
         after = decided(mark, new, painting)
         if changed or earlier is not None:
