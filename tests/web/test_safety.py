@@ -192,14 +192,20 @@ def test_missing_extra_is_one_line():
 def test_command_prints_one_address_and_stops_at_an_interrupt(finished):
     command = [sys.executable, "-m", "icas.clusterimg", "review", finished, "--no-browser"]
     environment = {**os.environ, "SSH_CONNECTION": "1 2 3 4"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as running:
         assert running.stdout is not None
+        assert running.stderr is not None
         first, second = running.stdout.readline(), running.stdout.readline()
         assert first.startswith("review: http://127.0.0.1:")
         port = first.partition("127.0.0.1:")[2].partition("/")[0]
         assert f"ssh -L {port}:127.0.0.1:{port} " in second
         client = Client(first.split()[1])
         client.command("merge", clusters=[0, 1])
-        running.send_signal(signal.SIGINT)
+        with client.http.stream("GET", "/api/events") as events:
+            assert events.status_code == 200
+            running.send_signal(signal.SIGINT)
+            assert list(events.iter_lines())
         assert running.wait(30) in (0, 130)
+        assert running.stderr.read() == ""
     assert not (finished / ".icas" / "review" / "lock").exists()

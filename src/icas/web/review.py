@@ -19,13 +19,11 @@ from icas.clusterimg.review.exporting import export_review
 from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
-from icas.web.server import LocalServer
+from icas.web.server import POLL, LocalServer, stopping
 from icas.web.tabs import Tabs
 
-POLL = 1.0
-"""Seconds after which a read-only server looks for commands of the other one."""
 QUIET = 10
-"""Such rounds between two signs of life of an event stream."""
+"""Such waits between two signs of life of an event stream."""
 MOST_NAMED = 500
 """Images that the naming order gives at once."""
 _DAY = {"cache-control": "private, max-age=86400", "vary": "Cookie"}
@@ -160,11 +158,11 @@ class ReviewRoutes:
 
     async def get_events(self, request: Request) -> Response:
         """The current revision after every change, as server-sent events."""
-        tab = request.query_params.get("tab")
-        return StreamingResponse(self._events(tab), media_type="text/event-stream")
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
 
-    async def _events(self, tab: str | None) -> AsyncIterator[str]:
+    async def _events(self, request: Request) -> AsyncIterator[str]:
         """The revision now and after every change."""
+        tab = request.query_params.get("tab")
         loop, queue = asyncio.get_running_loop(), asyncio.Queue[int]()
 
         def listen(rev: int) -> None:
@@ -175,10 +173,11 @@ class ReviewRoutes:
         rounds = 0
         try:
             yield _event(self.session.rev)
-            while True:
+            while not stopping(request):
                 try:
                     yield _event(await asyncio.wait_for(queue.get(), POLL))
                 except asyncio.TimeoutError:
+                    # a read-only server follows the commands of the other one
                     await run_in_threadpool(self.session.refresh)
                     rounds += 1
                     if rounds % QUIET == 0:

@@ -25,7 +25,9 @@ from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.web.security import Access, Security
 
 STATIC = Path(__file__).parent / "static"
-_STOP_SECONDS = 1
+POLL = 1.0
+"""Seconds after which an event stream looks whether the server stops."""
+_STOP_SECONDS = 3
 """How long connections may stay open after Ctrl+C."""
 
 
@@ -76,10 +78,12 @@ class LocalServer:
     ) -> None:
         self._socket = _bind(host, port)
         access = Access(self._socket.getsockname()[1], host, embedded=embedded)
+        application = _application(routes, index)
+        application.state.stopping = lambda: self._server.should_exit
         self.address = Address(access)
-        self._server = uvicorn.Server(
+        self._server: uvicorn.Server = uvicorn.Server(
             uvicorn.Config(
-                Security(_application(routes, index), access),
+                Security(application, access),
                 log_level="error",
                 access_log=False,
                 server_header=False,
@@ -145,6 +149,11 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise IcasError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return bound
+
+
+def stopping(request: Request) -> bool:
+    """Whether the server that got `request` stops: streams end, so that nothing is cut off."""
+    return bool(request.app.state.stopping())
 
 
 def _application(routes: Sequence[BaseRoute], index: str) -> Starlette:
