@@ -26,8 +26,10 @@ Mask = NDArray[np.bool_]
 BAND = 0.1
 """Reach of the band along the border that GrabCut refines, over the root of the pixels."""
 
-MIN_STROKES = 0.002
-"""Share of the pixels under strokes of each side from which their colors alone are enough."""
+MIN_STROKES = 0.004
+"""Share of the pixels under strokes of foreground from which their colors alone are enough."""
+ONE_SIDED = 1.25 * np.pi
+"""Angle without strokes of background, as seen from the object, from which they are on one side."""
 PLAIN_ROUNDS = 5
 
 _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.1
@@ -97,14 +99,13 @@ def later_features(graph: SuperpixelGraph, seeds: Seeds, first: Floats, last: Es
 
 
 def is_one_sided(graph: SuperpixelGraph, seeds: Seeds, strokes: marks.Strokes) -> bool:
-    """Whether strokes, not only clicks, leave a half of the surroundings without background."""
+    """Whether most of the surroundings has no stroke, and those of the object are enough."""
     center = graph.centers[seeds.foreground].mean(axis=0)
     down, right = (graph.centers[seeds.background] - center).T
     angles = np.sort(np.arctan2(down, right))
     gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
-    least = MIN_STROKES * strokes.size
-    long = all((strokes == side).sum() >= least for side in (marks.FOREGROUND, marks.BACKGROUND))
-    return long and bool(gaps.max() > np.pi)
+    many = (strokes == marks.FOREGROUND).mean() >= MIN_STROKES
+    return bool(many and gaps.max() > ONE_SIDED)
 
 
 def shares(graph: SuperpixelGraph, seeds: Seeds, features: Floats, weights: Floats) -> Floats:
