@@ -53,6 +53,11 @@ def windows(words: list[str]) -> bool:
     return words[:1] == ["clusterimg"] and ("pick" in words or "--threshold=pick" in words)
 
 
+def serves(words: list[str]) -> bool:
+    """Whether the command serves pages until it is stopped; such are run in tests/web."""
+    return words[:2] == ["clusterimg", "review"] and "--help" not in words
+
+
 def downloads(words: list[str]) -> bool:
     """Whether the command downloads weights."""
     export = "export" in words and "--weights" not in words

@@ -65,7 +65,8 @@ class Reader:
         words = split(command)
         if not words or self._cannot(command.text, command.place):
             return
-        if not_run.checked(words, command.place) or needs.windows(words) or needs.downloads(words):
+        kinds = (needs.windows, needs.downloads, needs.serves)
+        if not_run.checked(words, command.place) or any(kind(words) for kind in kinds):
             self.left_out.append(f"{command.place}: {words[0]} is not run here")
             return
         code, output = self._outcome(words, command.text)

@@ -33,6 +33,15 @@ class PickedThreshold:
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
         self.widget: Any = None
+        self._show: Callable[[float], object] = float  # what shows another threshold
+
+    def choose(self, threshold: float) -> PickedThreshold:
+        """Set another threshold, and show it."""
+        if not threshold <= 1:
+            raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
+        self._show(float(threshold))
+        self.threshold = float(threshold)
+        return self
 
     def __float__(self) -> float:
         return self.threshold
@@ -42,22 +51,6 @@ class PickedThreshold:
 
     def __repr__(self) -> str:
         return f"PickedThreshold({threshold_text(self.threshold)})"
-
-
-class PicturedThreshold(PickedThreshold):
-    """A threshold with a static plot in a notebook; `choose` sets another."""
-
-    def __init__(self, picture: Callable[[float], bytes], threshold: float) -> None:
-        super().__init__(threshold)
-        self._picture = picture
-
-    def choose(self, threshold: float) -> PickedThreshold:
-        """Set another threshold and show its plot."""
-        if not threshold <= 1:
-            raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
-        self.threshold = float(threshold)
-        _display_png(self._picture(self.threshold))
-        return self
 
 
 def _display_png(picture: bytes) -> None:
@@ -109,6 +102,7 @@ def pick_live(subject: Subject, state: PickState, thumbnails: Thumbnails) -> Pic
     canvas.capture_scroll = True
     picked.widget = canvas
     picker = Picker(figure, subject, state, thumbnails, follow)
+    picked._show = picker.choose
     figure.icas_picker = picker  # type: ignore[attr-defined]  # lives as long as what it is on
     display(canvas)  # type: ignore[no-untyped-call]
     return picked
@@ -120,10 +114,11 @@ def pick_by_picture(subject: Subject, state: PickState, thumbnails: Thumbnails) 
 
     hint = "" if find_spec("ipywidgets") else "change it with .choose(0.8)"
     picture = partial(still_picture, subject, state, thumbnails, hint=hint)
-    if hint:
-        _display_png(picture(state.chosen))
-        return PicturedThreshold(picture, state.chosen)
     picked = PickedThreshold(state.chosen)
+    if hint:
+        picked._show = lambda threshold: _display_png(picture(threshold))
+        picked._show(state.chosen)
+        return picked
     picked.widget = _slider(picked, state, picture)
     display(picked.widget)  # type: ignore[no-untyped-call]
     return picked
@@ -148,4 +143,5 @@ def _slider(picked: PickedThreshold, state: PickState, picture: Callable[[float]
         shown.value = picture(picked.threshold)
 
     slider.observe(follow, "value")
+    picked._show = lambda threshold: setattr(slider, "value", threshold)
     return widgets.VBox([slider, shown])

@@ -84,6 +84,10 @@ class Picker:
     def _take(self) -> None:
         self._become(self.state.take())
 
+    def choose(self, threshold: float) -> None:
+        """Choose a threshold, as a click does."""
+        self._become(self.state.choose(threshold))
+
     def cancel(self) -> None:
         """End without a threshold; also from a signal handler."""
         self._become(self.state.cancel())

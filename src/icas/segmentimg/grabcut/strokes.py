@@ -153,6 +153,7 @@ class StrokeRounds:
             mask = self._from_strokes(strokes)
         else:
             mask = refine_band(self._image, self._mask, strokes, self._models, self._seed)
+            mask = _with_strokes(mask, strokes)
         self._strokes, self._mask = strokes.copy(), mask
         return mask
 
@@ -187,7 +188,8 @@ def estimate(
     """Shares of foreground by features and weights, and a mask refined by GrabCut."""
     share = shares(graph, seeds, features, weights)
     rough = connected_foreground(graph, seeds, share)[graph.labels]
-    return Estimate(share, refine_band(image, rough, strokes, models, seed))
+    refined = refine_band(image, rough, strokes, models, seed)
+    return Estimate(share, _with_strokes(refined, strokes))
 
 
 def plain_rounds(
@@ -204,15 +206,20 @@ def plain_rounds(
 
 
 def refine_band(
-    image: Image, mask: Mask, strokes: marks.Strokes, models: mixtures.ColorModels, seed: int
+    image: Image,
+    mask: Mask,
+    strokes: marks.Strokes,
+    models: mixtures.ColorModels,
+    seed: int,
+    width: float = BAND,
 ) -> Mask:
     """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed.
 
-    Regions without a stroke of foreground are removed.
+    width: of the band on each side, as a share of the square root of the number of pixels.
     """
     import cv2
 
-    reach = max(2.0, BAND * (mask.shape[0] * mask.shape[1]) ** 0.5)
+    reach = max(2.0, width * (mask.shape[0] * mask.shape[1]) ** 0.5)
     flat = mask.astype(np.uint8)
     inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 3) for side in (flat, 1 - flat))
     kinds = np.where(mask, mixtures.MAYBE_FRONT, mixtures.MAYBE_BACK).astype(np.uint8)
@@ -220,7 +227,7 @@ def refine_band(
     kinds[(outside > reach) & (strokes != marks.PROBABLE_FOREGROUND)] = mixtures.SURE_BACK
     kinds[strokes == marks.FOREGROUND] = mixtures.SURE_FRONT
     kinds[strokes == marks.BACKGROUND] = mixtures.SURE_BACK
-    return _with_strokes(mixtures.is_front(models.update(image, kinds, seed)), strokes)
+    return mixtures.is_front(models.update(image, kinds, seed))
 
 
 def _with_strokes(mask: Mask, strokes: marks.Strokes) -> Mask:

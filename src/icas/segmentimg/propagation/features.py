@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +20,7 @@ Floats = NDArray[np.float32]
 WORK_SIDE = 320
 """Longer side to which larger images are reduced."""
 KEYPOINTS = 1500
-VERSION = 1
+VERSION = 2
 _MAGIC = b"icas propagation %d\n" % VERSION
 _SMALLEST = 16
 """Images of a smaller side are enlarged to it."""
@@ -160,12 +159,18 @@ def work_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def to_bytes(features: ImageFeatures) -> bytes:
     """Features as bytes for a cache."""
-    data = pickle.dumps(features, protocol=5)
+    arrays: dict[str, Any] = {name: getattr(features, name) for name in _ARRAYS}
+    arrays |= {f"graph_{name}": getattr(features.graph, name) for name in _GRAPH}
+    arrays |= {f"map_{number}": map for number, (map, _) in enumerate(features.maps)}
+    arrays["weights"] = np.array([weight for _, weight in features.maps])
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    data = stream.getvalue()
     return _MAGIC + zlib.crc32(data).to_bytes(4, "big") + data
 
 
 def from_bytes(data: bytes) -> ImageFeatures:
-    """Features from `to_bytes`, of a trusted cache.
+    """Features from `to_bytes`.
 
     Raises ValueError: the bytes are damaged, or of another version.
     """
@@ -176,9 +181,25 @@ def from_bytes(data: bytes) -> ImageFeatures:
         or zlib.crc32(body).to_bytes(4, "big") != data[start - 4 : start]
     ):
         raise ValueError("not features of this version")
-    features = pickle.load(io.BytesIO(body))
-    assert isinstance(features, ImageFeatures)
-    return features
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        graph = SuperpixelGraph(*(arrays[f"graph_{name}"] for name in _GRAPH))
+        weights = arrays["weights"].tolist()
+        maps = tuple((arrays[f"map_{number}"], one) for number, one in enumerate(weights))
+        height, width = arrays["size"].tolist()
+        points, descriptors = arrays["points"], arrays["descriptors"]
+        return ImageFeatures(
+            arrays["image"],
+            (height, width),
+            graph,
+            maps,
+            points,
+            descriptors,
+            str(arrays["network"]),
+        )
+
+
+_ARRAYS = ("image", "size", "points", "descriptors", "network")
+_GRAPH = tuple(each.name for each in fields(SuperpixelGraph))
 
 
 def _keypoints(image: Image) -> tuple[Floats, NDArray[np.uint8]]:

@@ -22,6 +22,8 @@ _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.5
 """Arguments of `diffuse`."""
 _SMALL_PART, _SMALL_HOLE = 0.03, 0.01
 """Share of the mask below which a part is dropped and a hole is filled."""
+_BAND = 0.03
+"""Width of the band in which a border moves, see `refine_band`."""
 _LEAST, _MOST = 0.4, 2.5
 """Change of the area by GrabCut beyond which its result is discarded."""
 
@@ -58,7 +60,7 @@ def to_border(image: Image, mask: Mask) -> Mask:
         return mask
     strokes = np.full(mask.shape, NONE, np.uint8)
     try:
-        refined = refine_band(image, mask, strokes, ColorModels(), 0)
+        refined = refine_band(image, mask, strokes, ColorModels(), 0, _BAND)
     except cv2.error:  # a side without pixels
         return mask
     before, after = int(mask.sum()), int(refined.sum())
