@@ -306,6 +306,25 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_apply_opens_again_after_escape_before_the_plan_is_there(
+    open_screen: Open, client: Client
+) -> None:
+    client.command("name", cluster=0, name="bars")
+    page = open_screen("history")
+    page.get_by_role("button", name="Apply 1").wait_for()
+    held: list[Any] = []
+    page.route("**/api/plan", lambda route: route.continue_() if held else held.append(route))
+    page.keyboard.press("Control+s")
+    page.locator("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.locator(".plan-lines li").first.wait_for()
+    held[0].continue_()
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    assert client.state()["pending"] == 1
+
+
 def test_apply_then_export_equals_the_commands(
     open_screen: Open, client: Client, finished: Path, kinds: dict[str, str], tmp_path: Path
 ) -> None:

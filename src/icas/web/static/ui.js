@@ -149,12 +149,23 @@ export function button(options) {
  */
 export function dialog(title, body, buttons, look = "") {
   const node = h("dialog", { class: `dialog ${look}`, "aria-label": title });
+  const before = document.activeElement;
+  /** @type {(value: string) => void} */
+  let settle;
+  /** @param {string} value */
+  const end = (value) => {
+    if (!node.isConnected) return;
+    node.close(value);
+    node.remove();
+    if (before instanceof HTMLElement && before.isConnected) before.focus();
+    settle(value);
+  };
   const row = h("div", { class: "dialog-buttons" });
   for (const one of buttons) {
     const type = one.primary ? "primary" : one.danger ? "danger" : "";
     const pressed = h(
       "button",
-      { type: "button", class: `button ${type}`, on: { click: () => node.close(one.value) } },
+      { type: "button", class: `button ${type}`, on: { click: () => end(one.value) } },
       one.label,
     );
     if (one.primary) pressed.autofocus = true;
@@ -165,24 +176,26 @@ export function dialog(title, body, buttons, look = "") {
     icon: "cross",
     bare: true,
     quiet: true,
-    run: () => node.close(""),
+    run: () => end(""),
   });
   node.append(
     h("header", { class: "dialog-head" }, h("h2", {}, title), close),
     h("div", { class: "dialog-body" }, body),
     row,
   );
-  const before = document.activeElement;
   document.body.append(node);
   const answer = /** @type {Promise<string> & {node: HTMLDialogElement}} */ (
     new Promise((resolve) => {
-      node.addEventListener("close", () => {
-        node.remove();
-        if (before instanceof HTMLElement && before.isConnected) before.focus();
-        resolve(node.returnValue);
-      });
+      settle = resolve;
     })
   );
+  node.addEventListener("close", () => end(node.returnValue));
+  // at once: the event "close" comes later, and the next key may come before it
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+    event.preventDefault();
+    end("");
+  });
   // a click on the backdrop closes it
   node.addEventListener("pointerdown", (event) => {
     if (event.target !== node) return;
@@ -192,7 +205,7 @@ export function dialog(title, body, buttons, look = "") {
       event.clientX <= box.right &&
       event.clientY >= box.top &&
       event.clientY <= box.bottom;
-    if (!inside) node.close("");
+    if (!inside) end("");
   });
   node.showModal();
   answer.node = node;

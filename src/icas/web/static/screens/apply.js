@@ -12,7 +12,6 @@ import { count, dialog, h, plural, toast, toastError } from "../ui.js";
  */
 
 const MOST = 200;
-let open = false;
 
 /**
  * Show the plan; the promise tells whether it was carried out.
@@ -20,20 +19,7 @@ let open = false;
  * @returns {Promise<boolean>}
  */
 export async function openApply(store) {
-  if (open || store.readOnly) return false;
-  open = true;
-  try {
-    return await show(store);
-  } finally {
-    open = false;
-  }
-}
-
-/**
- * @param {import("../store.js").Store} store
- * @returns {Promise<boolean>}
- */
-async function show(store) {
+  if (document.querySelector("dialog[open]") || store.readOnly) return false;
   const body = h("div", { class: "plan" }, waiting("Planning…"));
   const answer = dialog("Apply the decisions", body, [
     { label: "Cancel", value: "" },
@@ -41,17 +27,23 @@ async function show(store) {
   ]);
   const apply = /** @type {HTMLButtonElement} */ (answer.node.querySelector(".dialog-buttons .primary"));
   apply.disabled = true;
-  /** @type {Plan | null} */
-  let plan = null;
-  try {
-    plan = /** @type {Plan} */ (await store.post("plan", {}));
-    draw(body, plan, store);
-    apply.disabled = plan.conflicts.length > 0;
-    if (!apply.disabled) apply.focus();
-  } catch (error) {
-    body.replaceChildren(notice(error instanceof Error ? error.message : String(error)));
-  }
-  if ((await answer) !== "apply" || !plan) return false;
+  /** @returns {Promise<Plan | null>} */
+  const prepare = async () => {
+    try {
+      const plan = /** @type {Plan} */ (await store.post("plan", {}));
+      draw(body, plan, store);
+      apply.disabled = plan.conflicts.length > 0;
+      if (!apply.disabled) apply.focus();
+      return plan;
+    } catch (error) {
+      body.replaceChildren(notice(error instanceof Error ? error.message : String(error)));
+      return null;
+    }
+  };
+  const prepared = prepare(); // the dialog can be closed before the plan is there
+  if ((await answer) !== "apply") return false;
+  const plan = await prepared;
+  if (!plan) return false;
   const closing = dialog("Applying…", waiting("Files are moved. The journal makes this safe to interrupt."), []);
   try {
     const done = await store.change("apply", { plan: plan.plan }, null);
