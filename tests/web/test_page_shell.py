@@ -137,16 +137,44 @@ def test_a_page_without_access_says_so(page):
     page.errors.clear()  # the refused requests
 
 
-def test_a_stale_command_is_sent_again_where_its_cluster_is_the_same(page, client):
+def test_a_refusal_is_seen_while_an_older_answer_is_on_its_way(page, client):
     page.wait_for_selector(".row.current")
-    page.route("**/api/state?*", lambda route: route.abort())
+    held = []
+
+    def refuse(route):
+        route.fulfill(status=403, json={"error": "no"})
+
+    page.route("**/api/state?*", lambda route: refuse(route) if held else held.append(route))
+    page.route("**/api/commands", refuse)
     client.command("name", cluster=5, name="other")
-    page.unroute("**/api/state?*")
-    page.keyboard.press("Home")
-    if "other" not in (page.text_content(".row.current strong") or ""):
-        page.keyboard.type("Wave")
-        page.keyboard.press("Enter")
-        settle(page)
+    while not held:
+        page.wait_for_timeout(20)
+    with page.expect_response("**/api/commands"):
+        page.keyboard.press("u")
+    held[0].continue_()
+    page.wait_for_selector("#banner:has-text('refused')")
+    page.errors.clear()  # the refused requests
+
+
+@pytest.mark.parametrize("state_first", [False, True], ids=["conflict-first", "state-first"])
+def test_a_stale_command_is_sent_again_where_its_cluster_is_the_same(page, client, state_first):
+    page.wait_for_selector(".row.current")
+    held, connected = [], []
+    page.route("**/api/state?*", lambda route: route.continue_() if connected else route.abort())
+    page.route("**/api/commands", lambda route: route.continue_() if held else held.append(route))
+    client.command("name", cluster=5, name="other")
+    page.keyboard.type("Wave")
+    page.keyboard.press("Enter")
+    while not held:
+        page.wait_for_timeout(20)
+    answer = held[0].fetch()
+    if not state_first:
+        held[0].fulfill(response=answer)
+    connected.append(True)
+    page.wait_for_selector(".row strong:has-text('other')")
+    if state_first:
+        held[0].fulfill(response=answer)
+    settle(page)
     assert {one["name"] for one in client.state()["classes"]} == {"other", "Wave"}
     page.errors.clear()  # 409 and the failed requests
 

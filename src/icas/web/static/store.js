@@ -149,7 +149,8 @@ export class Store extends EventTarget {
     for (let attempt = 0; ; attempt++) {
       try {
         const value = await request();
-        this.#connect("online");
+        // an answer that was on its way does not say that the page has access again
+        if (entry || this.connection !== "refused") this.#connect("online");
         return value;
       } catch (error) {
         if (error instanceof Refused) {
@@ -203,11 +204,17 @@ export class Store extends EventTarget {
   /** Load what changed since the state of this page. */
   refresh() {
     this.#refreshing ??= this.#persist(async () => {
-      this.#apply(await this.get(this.#statePath()));
+      while (!this.#apply(await this.get(this.#statePath())));
     }, true).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
+  }
+
+  /** Load what changed with a request that starts now; one under way may have an older answer. */
+  async #reload() {
+    await this.#refreshing?.catch(() => undefined);
+    await this.refresh();
   }
 
   #statePath() {
@@ -306,19 +313,23 @@ export class Store extends EventTarget {
   async #send(path, body, touched) {
     const id = newId();
     for (let attempt = 0; ; attempt++) {
+      // as the command was sent: another answer may come before that of the command
+      let rev = this.rev;
+      let before = touched?.map((cluster) => this.clusters.get(cluster));
       try {
-        const answer = await this.#persist(() => this.post(path, { rev: this.rev, id, ...body }));
+        const answer = await this.#persist(() => {
+          rev = this.rev;
+          before = touched?.map((cluster) => this.clusters.get(cluster));
+          return this.post(path, { rev, id, ...body });
+        });
         if (this.#latest < answer.rev) this.#own.add(answer.rev); // its event is still to come
-        if (answer.delta) this.#apply(answer.delta);
-        else if (answer.rev > this.rev) await this.refresh();
+        if (answer.delta ? !this.#apply(answer.delta) : answer.rev > this.rev) await this.#reload();
         return answer;
       } catch (error) {
         // another tab may have taken over
-        if (error instanceof Refused && error.status === 403) await this.refresh();
+        if (error instanceof Refused && error.status === 403) await this.#reload();
         if (!(error instanceof Refused) || error.status !== 409) throw error;
-        const before = touched?.map((cluster) => this.clusters.get(cluster));
-        const rev = this.rev;
-        await this.refresh();
+        await this.#reload();
         const same = touched?.every((cluster, i) => this.clusters.get(cluster) === before?.[i]);
         if (!same || attempt > 2 || this.rev === rev) {
           throw new Refused(409, "The review changed elsewhere and was loaded again: repeat the command.");
@@ -327,13 +338,14 @@ export class Store extends EventTarget {
     }
   }
 
-  /** @param {State} next */
+  /**
+   * @param {State} next
+   * @returns {boolean} false: it is newer, but says what changed since another state
+   */
   #apply(next) {
     const full = next.since === undefined || next.since === null || !this.#state;
     if (!full && next.since !== this.rev) {
-      // a delta of another state: an answer and an event may cross
-      if (next.rev > this.rev) void this.refresh().catch(() => undefined);
-      return;
+      return next.rev <= this.rev; // an answer and an event may cross
     }
     /** @type {Set<number>} */
     const changed = new Set();
@@ -361,6 +373,7 @@ export class Store extends EventTarget {
     this.#latest = Math.max(this.#latest, next.rev);
     this.#home = null;
     this.#emit("change", full ? null : changed);
+    return true;
   }
 
   /**
