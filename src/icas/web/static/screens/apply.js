@@ -12,6 +12,7 @@ import { count, dialog, h, plural, toast, toastError } from "../ui.js";
  */
 
 const MOST = 200;
+let applying = false;
 
 /**
  * Show the plan; the promise tells whether it was carried out.
@@ -19,7 +20,7 @@ const MOST = 200;
  * @returns {Promise<boolean>}
  */
 export async function openApply(store) {
-  if (document.querySelector("dialog[open]") || store.readOnly) return false;
+  if (applying || document.querySelector("dialog[open]") || store.readOnly) return false;
   const body = h("div", { class: "plan" }, waiting("Planning…"));
   const answer = dialog("Apply the decisions", body, [
     { label: "Cancel", value: "" },
@@ -44,6 +45,7 @@ export async function openApply(store) {
   if ((await answer) !== "apply") return false;
   const plan = await prepared;
   if (!plan) return false;
+  applying = true;
   const closing = dialog("Applying…", waiting("Files are moved. The journal makes this safe to interrupt."), []);
   try {
     const done = await store.change("apply", { plan: plan.plan }, null);
@@ -53,6 +55,7 @@ export async function openApply(store) {
     toastError(error);
     return false;
   } finally {
+    applying = false;
     closing.node.close("");
   }
 }
