@@ -96,7 +96,7 @@ class CommandLog:
             for name in ("application_id", "user_version")
         )
         if application != _APPLICATION_ID:
-            raise IcasError(f"{self.path} is not the log of a review: move it away to start anew")
+            raise IcasError(f"{self.path} is not the log of a review: move it away")
         if version > _VERSION:
             raise IcasError(f"{self.path} was written by a newer icas version: update icas")
 

@@ -15,7 +15,7 @@ const MOST = 200;
 let applying = false;
 
 /**
- * Show the plan; the promise tells whether it was carried out.
+ * Show the plan; resolves to whether it was carried out.
  * @param {import("../store.js").Store} store
  * @returns {Promise<boolean>}
  */
