@@ -15,6 +15,17 @@ from hypothesis import settings
 
 from icas.io.folders import VARIABLE
 
+SEEN = ("gui", "web")
+"""Folders of tests that wait for a window or a browser."""
+
+
+def pytest_collection_modifyitems(items):
+    """Repeat tests of windows and browsers that fail, up to twice: other tests run meanwhile."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in SEEN:
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
+
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A suite started in the background is deaf to Ctrl+C, and so would be what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
