@@ -1,4 +1,4 @@
-/** Virtual rows and grids: only the cells in view exist, and their nodes are used again. */
+/** Virtual rows, grids and strips: only the cells in view exist, and their nodes are used again. */
 
 /**
  * @typedef {object} Section
@@ -14,14 +14,15 @@
  * @property {boolean} [square] the height is added to the width that a cell gets
  * @property {number} [gap]
  * @property {number} [pad] room around the cells
+ * @property {boolean} [sideways] one row that scrolls sideways; cells have the width `width` and the whole height
  * @property {(section: number) => HTMLElement} [head] heading of a section
  * @property {boolean} [many] several cells can be selected
  *
- * @typedef {object} Row
- * @property {number} top
+ * @typedef {object} Row cells beside each other; in a strip that scrolls sideways it is a column of one cell
+ * @property {number} top distance from the start, along the direction of scrolling
  * @property {number} first index of the first cell, or the section of a heading
  * @property {number} count cells; -1 is a heading
- * @property {number} height
+ * @property {number} height along the direction of scrolling
  */
 
 const OVERSCAN = 300;
@@ -143,17 +144,19 @@ export class VirtualGrid {
   }
 
   #layout() {
-    const { gap = 0, pad = 0, width } = this.options;
-    const room = this.scroller.clientWidth - 2 * pad;
-    this.#viewHeight = this.scroller.clientHeight;
+    const { gap = 0, pad = 0, width, sideways } = this.options;
+    const across = sideways ? this.scroller.clientHeight : this.scroller.clientWidth;
+    const room = across - 2 * pad;
+    this.#viewHeight = this.#extent;
     this.#rows = [];
     if (room <= 0) {
       this.refresh(); // hidden: no cells until it has a size
       return;
     }
-    this.#columns = width ? Math.max(1, Math.floor((room + gap) / (width + gap))) : 1;
+    this.#columns = width && !sideways ? Math.max(1, Math.floor((room + gap) / (width + gap))) : 1;
     this.#cellWidth = Math.floor((room - gap * (this.#columns - 1)) / this.#columns);
-    this.#cellHeight = this.options.square ? this.#cellWidth + this.options.height : this.options.height;
+    if (sideways) this.#cellHeight = width ?? room;
+    else this.#cellHeight = this.options.square ? this.#cellWidth + this.options.height : this.options.height;
     let top = pad;
     let index = 0;
     this.#sections.forEach((section, number) => {
@@ -168,8 +171,23 @@ export class VirtualGrid {
       }
       index += section.count;
     });
-    this.sheet.style.height = `${top + pad - (this.#rows.length ? gap : 0)}px`;
+    this.sheet.style[sideways ? "width" : "height"] = `${top + pad - (this.#rows.length ? gap : 0)}px`;
     this.refresh();
+  }
+
+  /** How far the view is scrolled. */
+  get #offset() {
+    return this.options.sideways ? this.scroller.scrollLeft : this.scroller.scrollTop;
+  }
+
+  set #offset(value) {
+    if (this.options.sideways) this.scroller.scrollLeft = value;
+    else this.scroller.scrollTop = value;
+  }
+
+  /** Size of the view along the direction of scrolling. */
+  get #extent() {
+    return this.options.sideways ? this.scroller.clientWidth : this.scroller.clientHeight;
   }
 
   /**
@@ -190,9 +208,9 @@ export class VirtualGrid {
 
   #scrolled() {
     const now = performance.now();
-    const top = this.scroller.scrollTop;
+    const top = this.#offset;
     const speed = Math.abs(top - this.#lastTop) / Math.max(now - this.#lastTime, 1);
-    this.#fast = (speed * 1000) / Math.max(this.scroller.clientHeight, 1) > FAST;
+    this.#fast = (speed * 1000) / Math.max(this.#extent, 1) > FAST;
     this.#lastTop = top;
     this.#lastTime = now;
     clearTimeout(this.#flush);
@@ -244,9 +262,10 @@ export class VirtualGrid {
 
   /** @param {boolean} again */
   #draw(again) {
-    const { scrollTop, clientHeight } = this.scroller;
-    const { gap = 0, pad = 0 } = this.options;
-    const from = this.#rowAt(scrollTop - OVERSCAN);
+    const start = this.#offset;
+    const extent = this.#extent;
+    const { gap = 0, pad = 0, sideways } = this.options;
+    const from = this.#rowAt(start - OVERSCAN);
     /** @type {Set<number>} */
     const cells = new Set();
     /** @type {Set<number>} */
@@ -255,7 +274,7 @@ export class VirtualGrid {
     const rows = [];
     for (let r = from; r < this.#rows.length; r++) {
       const row = this.#rows[r];
-      if (row.top > scrollTop + clientHeight + OVERSCAN) break;
+      if (row.top > start + extent + OVERSCAN) break;
       rows.push(row);
       if (row.count < 0) heads.add(row.first);
       else for (let i = 0; i < row.count; i++) cells.add(row.first + i);
@@ -294,9 +313,9 @@ export class VirtualGrid {
         }
         if (!old || again) {
           const left = pad + i * (this.#cellWidth + gap);
-          node.style.transform = `translate(${left}px, ${row.top}px)`;
-          node.style.width = `${this.#cellWidth}px`;
-          node.style.height = `${row.height}px`;
+          node.style.transform = sideways ? `translate(${row.top}px, ${left}px)` : `translate(${left}px, ${row.top}px)`;
+          node.style.width = `${sideways ? row.height : this.#cellWidth}px`;
+          node.style.height = `${sideways ? this.#cellWidth : row.height}px`;
           node.hidden = false;
           this.#fill(node, index);
         }
@@ -365,21 +384,24 @@ export class VirtualGrid {
   /**
    * Scroll so that a cell is in view.
    * @param {number} index
+   * @param {boolean} [middle] in the middle of the view, so that its neighbours are seen too
    */
-  reveal(index) {
+  reveal(index, middle = false) {
     if (!this.#rows.length) return;
     const row = this.#place(index);
-    const { scrollTop, clientHeight } = this.scroller;
+    const start = this.#offset;
+    const extent = this.#extent;
     const pad = (this.options.pad ?? 0) + 2;
-    let next = scrollTop;
-    if (row.top - pad < scrollTop) next = row.top - pad;
-    else if (row.top + row.height + pad > scrollTop + clientHeight) {
-      next = row.top + row.height + pad - clientHeight;
+    let next = start;
+    if (middle) next = row.top + row.height / 2 - extent / 2;
+    else if (row.top - pad < start) next = row.top - pad;
+    else if (row.top + row.height + pad > start + extent) {
+      next = row.top + row.height + pad - extent;
     }
-    if (next === scrollTop) return;
-    this.scroller.scrollTop = next;
+    if (next === start) return;
+    this.#offset = next;
     // drawn at once: the key that moved is answered in the same frame
-    this.#lastTop = this.scroller.scrollTop;
+    this.#lastTop = this.#offset;
     this.#lastTime = performance.now();
     this.#draw(false);
   }

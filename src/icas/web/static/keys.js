@@ -141,30 +141,37 @@ export class Keys {
     }
   }
 
-  /** Show every key of the screen and of the page. */
+  /** Show every key of the screen and of the page, by group. */
   help() {
-    const groups = [
-      { title: this.#title, bindings: this.#screen },
-      { title: "Everywhere", bindings: this.#global },
-    ].filter((group) => group.bindings.length);
+    /** @type {Map<string, Binding[]>} */
+    const groups = new Map();
+    for (const [title, bindings] of /** @type {const} */ ([[this.#title, this.#screen], ["Everywhere", this.#global]])) {
+      for (const binding of bindings) {
+        const group = binding.group ?? title;
+        groups.set(group, [...(groups.get(group) ?? []), binding]);
+      }
+    }
     const body = h("div", { class: "help" });
-    for (const group of groups) {
+    for (const [title, bindings] of groups) {
       const table = h("dl", { class: "help-keys" });
-      for (const binding of group.bindings) {
+      for (const binding of bindings) {
+        if (!binding.text) continue; // the text of another key covers it
         const { keys } = binding;
         const digits = keys.length > 3 && keys.every((key) => /^\d$/.test(key));
         const shown = digits
           ? [kbd(keys[0]), "to", kbd(keys[keys.length - 1])]
-          : keys.map((key) => kbd(keyName(key)));
+          : [...keys.map(keyName), ...(binding.mouse ?? [])].map(kbd);
         table.append(h("div", {}, h("dt", {}, ...shown), h("dd", {}, binding.text)));
       }
-      body.append(h("section", {}, h("h3", {}, group.title), table));
+      body.append(h("section", {}, h("h3", {}, title), table));
     }
-    const places = h("dl", { class: "help-keys" });
-    for (const [key, title] of this.#placeNames) {
-      places.append(h("div", {}, h("dt", {}, kbd("g"), kbd(key)), h("dd", {}, title)));
+    if (this.#placeNames.length) {
+      const places = h("dl", { class: "help-keys" });
+      for (const [key, title] of this.#placeNames) {
+        places.append(h("div", {}, h("dt", {}, kbd("g"), kbd(key)), h("dd", {}, title)));
+      }
+      body.append(h("section", {}, h("h3", {}, "Screens"), places));
     }
-    body.append(h("section", {}, h("h3", {}, "Screens"), places));
     return dialog("Keys", body, [{ label: "Close", value: "close", primary: true }], "wide");
   }
 }
