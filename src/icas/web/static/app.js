@@ -4,6 +4,7 @@ import { Keys } from "./keys.js";
 import { openApply } from "./screens/apply.js";
 import { SCREENS } from "./screens/index.js";
 import { Store } from "./store.js";
+import { themeButton } from "./themes.js";
 import { button, count, h, icon, plural, toast, toastError } from "./ui.js";
 
 /** @typedef {import("./types.js").Screen} Screen */
@@ -103,40 +104,6 @@ const redo = button({ label: "Redo", icon: "redo", key: "y", bare: true, quiet: 
 
 const apply = button({ label: "Apply", key: "Ctrl+s", edits: true, class: "apply", run: () => void openApply(store) });
 
-// --- theme: the system setting, light, dark
-
-const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
-const themes = { auto: "auto", light: "sun", dark: "moon" };
-
-/** @returns {"auto" | "light" | "dark"} */
-function theme() {
-  const set = document.documentElement.dataset.theme;
-  return set === "light" || set === "dark" ? set : "auto";
-}
-
-/** @param {"auto" | "light" | "dark"} next */
-function setTheme(next) {
-  if (next === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = next;
-  try {
-    localStorage.setItem("icas-theme", next);
-  } catch {
-    // storage is blocked: the theme holds until the page closes
-  }
-  const name = { auto: "as the system", light: "light", dark: "dark" }[next];
-  themeButton.replaceChildren(icon(themes[next]));
-  themeButton.title = `Theme: ${name}`;
-  themeButton.setAttribute("aria-label", `Theme: ${name}`);
-}
-
-const themeButton = button({
-  label: "Theme",
-  icon: "auto",
-  bare: true,
-  quiet: true,
-  run: () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]),
-});
-
 // --- header
 
 const title = h("div", { class: "run" });
@@ -175,7 +142,7 @@ function drawHeader() {
 function buildHeader() {
   const brand = h("a", { class: "brand", href: "#/clusters" }, h("img", { src: "static/icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, "icas"));
   const help = button({ label: "Keys", icon: "help", key: "?", bare: true, quiet: true, run: () => void keys.help() });
-  top_.append(brand, title, saving, lock, progress, apply, h("div", { class: "tools" }, undo, redo, themeButton, help));
+  top_.append(brand, title, saving, lock, progress, apply, h("div", { class: "tools" }, undo, redo, themeButton(), help));
   for (const screen of SCREENS) {
     if (screen.hidden) continue;
     rail.append(
@@ -187,7 +154,6 @@ function buildHeader() {
       ),
     );
   }
-  setTheme(theme());
 }
 
 // --- connection
