@@ -40,6 +40,7 @@ def test_every_command_has_a_parser_of_its_name():
         "segmentimg export",
         "segmentimg import",
         "segmentimg propagate",
+        "segmentimg serve",
         *(f"segmentimg {name}" for name in ("evaluate", "weights", "help", "completion")),
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "import",
     "man",
     "propagate",
+    "serve",
     "weights",
 }
 
@@ -55,7 +56,8 @@ def windows(words: list[str]) -> bool:
 
 def serves(words: list[str]) -> bool:
     """Whether the command serves pages until it is stopped; such are run in tests/web."""
-    return words[:2] == ["clusterimg", "review"] and "--help" not in words
+    commands = (["clusterimg", "review"], ["segmentimg", "serve"])
+    return words[:2] in commands and "--help" not in words
 
 
 def downloads(words: list[str]) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -19,30 +18,12 @@ from icas.clusterimg.review.exporting import export_review
 from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
-from icas.web.server import POLL, LocalServer, stopping
+from icas.web.requests import DAY, Encoded, json_body, number_in
+from icas.web.server import POLL, QUIET, LocalServer, stopping
 from icas.web.tabs import Tabs
 
-QUIET = 10
-"""Such waits between two signs of life of an event stream."""
 MOST_NAMED = 500
 """Images that the naming order gives at once."""
-_DAY = {"cache-control": "private, max-age=86400", "vary": "Cookie"}
-"""Another start of the server has another token: nothing of this one is shown there."""
-
-
-class Encoded(Response):
-    """An answer as compact JSON."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """The bytes."""
-        return self.of(content)
-
-    @staticmethod
-    def of(content: Any) -> bytes:
-        """The bytes of some content."""
-        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 class ReviewRoutes:
@@ -50,7 +31,7 @@ class ReviewRoutes:
 
     def __init__(self, session: ReviewSession, images: ReviewImages) -> None:
         self.session, self.images = session, images
-        self.tabs = Tabs()
+        self.tabs = Tabs("review")
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -87,11 +68,11 @@ class ReviewRoutes:
 
     async def get_images(self, _: Request) -> Response:
         """Names and sizes of all images."""
-        return Encoded(await run_in_threadpool(self.images.table), headers=_DAY)
+        return Encoded(await run_in_threadpool(self.images.table), headers=DAY)
 
     async def get_state(self, request: Request) -> Response:
         """The document, or what has changed since a revision."""
-        since = _number(request.query_params.get("rev"), "rev")
+        since = number_in(request.query_params.get("rev"), "rev")
         tab = request.query_params.get("tab")
 
         def work() -> bytes:
@@ -109,15 +90,15 @@ class ReviewRoutes:
 
     async def get_thumb(self, request: Request) -> Response:
         """A thumbnail of 128 or 256 pixels."""
-        size = _number(request.query_params.get("size"), "size") or 128
+        size = number_in(request.query_params.get("size"), "size") or 128
         number = request.path_params["number"]
         data = await run_in_threadpool(self.images.thumb, number, size)
-        return Response(data, media_type="image/jpeg", headers=_DAY)
+        return Response(data, media_type="image/jpeg", headers=DAY)
 
     async def get_image(self, request: Request) -> Response:
         """An image in full size."""
         data, kind = await run_in_threadpool(self.images.whole, request.path_params["number"])
-        return Response(data, media_type=kind, headers=_DAY)
+        return Response(data, media_type=kind, headers=DAY)
 
     async def get_info(self, request: Request) -> Response:
         """Size, bytes and sharpness of one image."""
@@ -126,7 +107,7 @@ class ReviewRoutes:
     async def get_forest(self, _: Request) -> Response:
         """The spanning forest as binary arrays."""
         data = await run_in_threadpool(self.session.forest)
-        return Response(data, media_type="application/octet-stream", headers=_DAY)
+        return Response(data, media_type="application/octet-stream", headers=DAY)
 
     async def get_history(self, _: Request) -> Response:
         """The commands in effect, and those that can be redone."""
@@ -139,13 +120,13 @@ class ReviewRoutes:
 
     async def get_naming(self, request: Request) -> Response:
         """Images to name next, and names of similar images."""
-        count = _number(request.query_params.get("count"), "count") or 24
+        count = number_in(request.query_params.get("count"), "count") or 24
         return Encoded(await run_in_threadpool(self.session.naming, min(count, MOST_NAMED)))
 
     async def get_near(self, request: Request) -> Response:
         texts = request.query_params.get("images", "").split(",")[:MOST_NAMED]
-        images = [number for text in texts if (number := _number(text, "images")) is not None]
-        count = _number(request.query_params.get("count"), "count") or 9
+        images = [number for text in texts if (number := number_in(text, "images")) is not None]
+        count = number_in(request.query_params.get("count"), "count") or 9
         return Encoded(await run_in_threadpool(self.session.near, images, min(count, MOST_NAMED)))
 
     async def get_quality(self, _: Request) -> Response:
@@ -244,15 +225,7 @@ class ReviewRoutes:
         """The JSON object of a request of the tab that may write."""
         if writing:
             self.tabs.check(request.headers.get("x-icas-tab"))
-        try:
-            body = json.loads(await request.body())
-        except ClientDisconnect:
-            raise
-        except (ValueError, RecursionError):
-            raise UsageError("expected JSON") from None
-        if not isinstance(body, dict):
-            raise UsageError("expected a JSON object")
-        return body
+        return await json_body(request)
 
 
 def _event(rev: int) -> str:
@@ -264,19 +237,11 @@ def _pairs(text: str) -> set[tuple[int, int]]:
     pairs = set()
     for pair in filter(None, text.split(",")):
         first, _, second = pair.partition("-")
-        a, b = _number(first, "skip"), _number(second, "skip")
+        a, b = number_in(first, "skip"), number_in(second, "skip")
         if a is None or b is None:
             raise UsageError("skip: expected pairs such as 3-7,1-2")
         pairs.add((min(a, b), max(a, b)))
     return pairs
-
-
-def _number(text: str | None, name: str) -> int | None:
-    if text is None or text == "":
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 12):
-        raise UsageError(f"{name}: expected a number")
-    return int(text)
 
 
 class ReviewServer(LocalServer):

@@ -27,6 +27,8 @@ from icas.web.security import Access, Security
 STATIC = Path(__file__).parent / "static"
 POLL = 1.0
 """Seconds after which an event stream looks whether the server stops."""
+QUIET = 10
+"""Such waits between two signs of life of an event stream."""
 _STOP_SECONDS = 3
 """How long connections may stay open after Ctrl+C."""
 

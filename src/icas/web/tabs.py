@@ -16,11 +16,11 @@ LONGEST = 100
 class Tabs:
     """The tabs with an open event stream, by the name that each has chosen.
 
-    Requests without a name come from programs; they may write.
+    Requests without a name come from programs; they may write. `what` names what is edited.
     """
 
-    def __init__(self, grace: float = GRACE) -> None:
-        self.grace = grace
+    def __init__(self, what: str, grace: float = GRACE) -> None:
+        self.what, self.grace = what, grace
         self._writer: str | None = None
         self._streams: Counter[str] = Counter()
         self._seen = 0.0
@@ -41,7 +41,7 @@ class Tabs:
     def check(self, tab: str | None) -> None:
         """Refuse a tab that may not write."""
         if not self.may_write(tab):
-            raise HTTPException(403, "another tab edits this review: this one is read only")
+            raise HTTPException(403, f"another tab edits this {self.what}: this one is read only")
 
     def take(self, tab: str | None) -> None:
         """Make `tab` the one that may write."""

@@ -21,6 +21,7 @@ PROGRAM = Program(
     default="segment",
     rows={
         "segment": Entry(_PACKAGE + "main:SEGMENT", "segment and paint images (default)"),
+        "serve": Entry(_PACKAGE + "serve:SERVE", "paint images in the browser"),
         "propagate": Entry(_PACKAGE + "propagate:PROPAGATE", "carry masks to similar images"),
         "export": Entry(_PACKAGE + "datasets:EXPORT", "export paintings as a data set of objects"),
         "import": Entry(_PACKAGE + "datasets:IMPORT", "import the objects of a data set"),

@@ -162,6 +162,8 @@ class PaintDocument:
     array([2, 1, 1, 0, 0, 0], dtype=int16)
     >>> document.state().overrides[0]
     array([ 2, -1, -1, -1, -1, -1], dtype=int16)
+    >>> document.overrides_of(np.s_[0, :]), document.codes
+    (array([ 2, -1, -1, -1, -1, -1], dtype=int32), array([0, 1, 0], dtype=int32))
     >>> with document.stroke():
     ...     boxes = [document.brush(3, col, 0, (204, 0, 0)) for col in range(6)]
     >>> document.undo()
@@ -285,6 +287,11 @@ class PaintDocument:
     def classes(self) -> NDArray[np.int16]:
         """(K + 1,) int16 ndarray: class of each segment, 0 = not painted; a copy."""
         return classes_in(self._codes).copy()
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """(K + 1,) int32 ndarray: class and object of each segment, as `codes_of`; a copy."""
+        return self._codes.copy()
 
     def segment_at(self, row: int, col: int) -> int:
         """Segment at a pixel.
@@ -784,6 +791,20 @@ class PaintDocument:
             return codes
         overrides = self._overrides[place]
         return np.where(overrides == NO_OVERRIDE, codes, overrides).astype(np.int32, copy=False)
+
+    def overrides_of(self, place: Any) -> NDArray[np.int32] | None:
+        """Class and object of brushed pixels, as `codes_of`.
+
+        Parameters
+        ----------
+        place : index of a (h, w) array
+
+        Returns
+        -------
+        int32 ndarray or None
+            -1 where no pixel is brushed, 0 where one is cleared; None if there may be none.
+        """
+        return None if self._overrides is None else self._overrides[place].astype(np.int32)
 
     def take_over(
         self,

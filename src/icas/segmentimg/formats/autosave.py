@@ -44,6 +44,10 @@ class Autosave:
     """Whether the masks on disk hold all of it."""
     files: Stamps = field(default_factory=dict)
     """The saved files, to detect later changes."""
+    base: str = ""
+    """Name by which the commands in the log of a server refer to this file; none if empty."""
+    rev: int = 0
+    """Revision of the last of those commands that is in the state."""
 
 
 def autosave_path(picture: ImageFile) -> Path:
@@ -138,6 +142,8 @@ def _packed(kept: Autosave) -> bytes:
         "about": dict(kept.about),
         "saved": kept.saved,
         "files": dict(kept.files),
+        "base": kept.base,
+        "rev": kept.rev,
         "arrays": sorted(arrays),
     }
     target = io.BytesIO()
@@ -178,7 +184,15 @@ def _unpacked(data: bytes) -> Autosave:
     )
     _check(state, content["names"])
     files = {name: (int(size), int(time)) for name, (size, time) in content["files"].items()}
-    return Autosave(state, tuple(content["names"]), content["about"], bool(content["saved"]), files)
+    return Autosave(
+        state,
+        tuple(content["names"]),
+        content["about"],
+        bool(content["saved"]),
+        files,
+        str(content.get("base", "")),
+        int(content.get("rev", 0)),
+    )
 
 
 def _check(state: PaintState, names: list[str]) -> None:

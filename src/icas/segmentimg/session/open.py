@@ -32,6 +32,7 @@ from icas.segmentimg.labels.labels import Labels, connected, count_of
 from icas.segmentimg.labels.merge_tree import MergeTree, segment_graph, tree_of
 from icas.segmentimg.segmenters import Segmenter
 from icas.segmentimg.segmenters.segment import run_segmenter
+from icas.segmentimg.session.log import with_logged
 
 MAX_LINES = 3
 """Lines about ignored annotations in the message of a window."""
@@ -72,6 +73,12 @@ class OpenImage:
     saved_revision: int = 0
     """Revision of the document in the masks."""
     autosaved_revision: int = 0
+    base: str = ""
+    """Name of the autosave file for the command log; see `Autosave`."""
+    rev: int = 0
+    """Revision of the last command in the log that is applied."""
+    prepared: Any = None
+    """What a page gets, computed ahead."""
     click_levels: dict[int, float] = field(init=False)
     """Level of the merge tree of the clicks on each original segment."""
     tree: MergeTree = field(init=False)
@@ -180,7 +187,9 @@ class OpenImage:
         self._name_colors()
         names = tuple(entry.name for entry in self.classes)
         state = self.document.state()
-        return autosave.Autosave(state, names, self.record, not self.unsaved, self.files)
+        return autosave.Autosave(
+            state, names, self.record, not self.unsaved, self.files, self.base, self.rev
+        )
 
     def _name_colors(self) -> None:
         """Add classes for colors without one, named ``#rrggbb``."""
@@ -230,6 +239,8 @@ class ImageOpener:
         """The autosaved document, unless it is outdated, and a message about it."""
         path = autosave.autosave_path(picture)
         kept = autosave.read_autosave(path)
+        if kept is not None:
+            kept = with_logged(picture, kept)
         if kept is None or (kept.saved and not self.resume):
             return None, ""
         if self.resume and (kept.saved or not autosave.saved_since(picture, kept)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -58,6 +60,19 @@ class ImageStore:
         future = self._keeper.submit(autosave_path(opened.picture), opened.snapshot())
         self.writing[index] = future, revision
 
+    def keep_now(self, index: int) -> None:
+        """Write an image before this returns; IcasError where that fails."""
+        opened = self.images[index]
+        opened.base = secrets.token_hex(8)
+        revision, path = opened.document.revision, autosave_path(opened.picture)
+        try:
+            self._keeper.submit(path, opened.snapshot()).result()
+        except OSError as error:
+            raise IcasError(f"cannot autosave to {path.parent}: {os_reason(error)}") from error
+        opened.autosaved_revision = revision
+        self.written.add(index)
+        self.writing.pop(index, None)
+
     def tick(self, current: int) -> str:
         """Autosave what has changed if it is time, and evict; a message if that failed, else ""."""
         message = self._collect()
@@ -108,6 +123,8 @@ class ImageStore:
         return message
 
 
+RECENT = 3
+"""Images that were requested last, which are opened even if the current one is another."""
 MEMORY_BYTES = 512 * 1024**2
 """Memory for prefetched images, and as much again for those visited."""
 
@@ -159,14 +176,16 @@ class Session:
         *,
         ahead: int = 2,
         jobs: int = 1,
+        prepare: Callable[[OpenImage], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.pictures = list(pictures)
         self.index = 0
+        self._wanted: deque[int] = deque(maxlen=RECENT)
         self.errors: dict[int, str] = {}
         """Why an image could not be opened, by index."""
-        self._opener, self._ahead = opener, ahead
+        self._opener, self._ahead, self._prepare = opener, ahead, prepare
         self._saves = saves, portable_names, polygons
         self._class_edits: list[tuple[Palette, dict[PaintClass, PaintClass]]] = []
         self._saved: set[int] = set()
@@ -207,6 +226,29 @@ class Session:
     def unsaved(self) -> tuple[Path, ...]:
         """Images with painting that the masks lack."""
         return tuple(self.pictures[index].path for index in sorted(self.store.unsaved))
+
+    @property
+    def saves(self) -> Sequence[str]:
+        """The formats of a save."""
+        return self._saves[0]
+
+    @property
+    def palette(self) -> Palette:
+        """The classes of every image."""
+        return self._opener.palette
+
+    def at(self, index: int) -> OpenImage | None:
+        """The image at an index as the current one; None while it is not open, or cannot be."""
+        if index != self.index:
+            self.go(index - self.index)
+        if index not in self._wanted:
+            self._wanted.append(index)
+            self._prefetch()
+        return self.current
+
+    def wait(self, index: int, seconds: float) -> bool:
+        """Wait until an image is opened in the background; whether it is, or cannot be."""
+        return self._prefetcher.wait(index, seconds)
 
     def mark(self, index: int) -> Mark:
         """Whether an image is painted, in this session or by its files."""
@@ -300,6 +342,8 @@ class Session:
         opener = replace(self._opener, resume=True) if again else self._opener
         opened = opener.open(self.pictures[index])
         opened.class_edits = edits
+        if self._prepare is not None:
+            self._prepare(opened)
         return opened
 
     def _prefetch(self) -> None:
@@ -308,5 +352,6 @@ class Session:
         if self._ahead:
             near += [self.index + 1, self.index - 1]
             near += range(self.index + 2, self.index + self._ahead + 1)
+        near[1:1] = [index for index in self._wanted if index != self.index]
         inside = [index for index in near if 0 <= index < len(self.pictures)]
         self._prefetcher.request([index for index in inside if index not in self.store.images])

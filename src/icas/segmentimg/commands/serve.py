@@ -1,0 +1,79 @@
+"""The command ``segmentimg serve``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icas.cli.console import Console, print_line, warn
+from icas.cli.options import add_flags
+from icas.cli.parser import INPUT, OUTPUT, CommandParser
+from icas.cli.program import Command
+from icas.common.registry import Entry, need
+from icas.segmentimg.commands.main import FAILED, SOME_UNREADABLE, add_method_flags, make_settings
+
+SERVING = Entry("icas.web.painting:serving", "server of a painting session")
+"""Loaded at first use: it needs the extra web, and imports this half of the package."""
+
+TEXT = """\
+Paint images in the browser: the same segments, files and autosaves as in the windows, and \
+reachable from another machine."""
+COMMON = (
+    "--recursive",
+    "--method",
+    "--out",
+    "--save",
+    "--palette",
+    "--classes",
+    "--resume",
+    "--templates",
+    "--host",
+    "--port",
+    "--no-browser",
+)
+
+
+def _parser() -> CommandParser:
+    from icas.segmentimg.settings import SegmentSettings
+
+    examples = (
+        ("segmentimg serve photos", ""),
+        ("segmentimg serve photos --no-browser --port 8000", "print the address only"),
+    )
+    parser = CommandParser("segmentimg serve", TEXT, common=COMMON, examples=examples)
+    parser.add_value(INPUT, "paths", nargs="+", metavar="PATH", help="images or folders")
+    host = "address to listen on (default: 127.0.0.1, this machine only)"
+    parser.add_value(OUTPUT, "--host", type=str, metavar="HOST", help=host)
+    port = "port to listen on (default: 0, any free one)"
+    parser.add_value(OUTPUT, "--port", type=int, metavar="N", help=port)
+    parser.add_switch(OUTPUT, "--no-browser", help="do not open a browser")
+    add_flags(parser, SegmentSettings)
+    add_method_flags(parser)
+    return parser
+
+
+def _serve(given: dict[str, Any]) -> int:
+    need("segmentimg serve", "web", "starlette", "uvicorn")
+    given.pop("debug", None)
+    quiet = given.pop("quiet", False)
+    paths, browser = given.pop("paths"), not given.pop("no_browser", False)
+    where = {"host": given.pop("host", "127.0.0.1"), "port": given.pop("port", 0)}
+    remote_hint = where["host"] == "127.0.0.1"
+    console = Console(results=True, warnings=not quiet)
+    with SERVING.load()(paths, make_settings(given), **where) as server:
+        print_line(f"paint: {server.address.url}")
+        if server.is_open:
+            warn("other machines can reach it: who has this address can change the painting")
+        if server.is_remote and remote_hint:
+            print_line(f"from another machine, run there first: {server.address.tunnel()}")
+        print_line("Ctrl+C stops the server; every change is saved at once")
+        server.run(browser=browser)
+    summary = server.painting.summary
+    for path, reason in summary.unreadable.items():
+        console.warn(f"unreadable: {path}: {reason}")
+    for path, reason in summary.failed.items():
+        console.warn(f"not saved: {path}: {reason}")
+    console.line(summary.line())
+    return FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+
+
+SERVE = Command(_parser, _serve)

@@ -1,0 +1,484 @@
+"""A painting session for a page: images by number, commands checked, stored durably, answered."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.common.errors import ConflictError, UnreadableImageError, UsageError
+from icas.io.reading import MAX_PIXELS
+from icas.notebook.html import visible
+from icas.segmentimg.document.objects import classes_in, numbers_in
+from icas.segmentimg.document.palette import Palette, hex_code
+from icas.segmentimg.labels.labels import Box
+from icas.segmentimg.serving.commands import COMMANDS, Args, Done, Target
+from icas.segmentimg.serving.served import ServedImage
+from icas.segmentimg.serving.thumbnails import ThumbnailFiles
+from icas.segmentimg.session.changes import Change, Recorder
+from icas.segmentimg.session.log import Entry, PaintingLog, log_path
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.session.session import Session
+
+UNDO, REDO = "undo", "redo"
+LONGEST_ID = 100
+"""Characters of the id of a command."""
+_ANSWERS = 256
+"""Answers that are repeated as they were."""
+_TICK = 0.5
+"""Seconds between two looks at what has to be autosaved."""
+
+
+class StaleError(ConflictError):
+    """A command for an earlier revision; `rev` is the current one."""
+
+    def __init__(self, rev: int) -> None:
+        super().__init__(f"the painting is at revision {rev}: get the state and try again")
+        self.rev = rev
+
+
+@dataclass
+class _Texts:
+    """What the commands of an image did: in effect, and undone with the next to redo last."""
+
+    done: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+
+
+Operation = Callable[[Target, Args], Done]
+
+
+class PaintingSession:
+    """Paints the images of a session by commands; used by several threads.
+
+    Attributes
+    ----------
+    session : Session
+    lock : RLock
+        Held while documents are read or changed.
+    rev : int
+        Number of the last command.
+    operations : dict
+        Commands on one image by name; further ones may be added.
+    """
+
+    def __init__(self, session: Session, max_pixels: int = MAX_PIXELS) -> None:
+        self.session = session
+        self.lock = threading.RLock()
+        self.rev, self.method = 0, ""
+        self.operations: dict[str, Operation] = dict(COMMANDS)
+        self._texts: dict[int, _Texts] = {}
+        self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
+        self._logs: dict[Path, PaintingLog] = {}
+        self._based: dict[int, tuple[OpenImage, int]] = {}
+        self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
+        self.files_of = ThumbnailFiles(session.pictures, max_pixels)
+        self._closed = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="icas-autosave", daemon=True)
+        self._log(self.session.pictures[0].out, write=False)
+        self._ticker.start()
+
+    # --- listeners ----------------------------------------------------------------------------
+
+    def on_event(self, listener: Callable[[str, dict[str, Any]], None]) -> Callable[[], None]:
+        """Call `listener` with the name and the data of events; returns a function to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def notify(self, name: str = "state", **data: Any) -> None:
+        """Call the listeners; ``state`` has the revision."""
+        content = data or {"rev": self.rev}
+        for listener in list(self._listeners):
+            listener(name, content)
+
+    # --- images -------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.session.pictures)
+
+    def check_number(self, number: Any) -> int:
+        """The number of an image."""
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < self.count:
+            raise UsageError(f"no image {number}")
+        return number
+
+    def open(self, number: int) -> OpenImage | None:
+        """An image, opened; None while it is being opened in the background."""
+        self.check_number(number)
+        with self.lock:
+            opened = self.session.at(number)
+            self._log(self.session.pictures[number].out, write=False)
+            if opened is None and self.session.error:
+                raise UnreadableImageError(
+                    f"image {number} cannot be painted: {self.session.error}"
+                )
+            return opened
+
+    def opened(self, number: int) -> OpenImage:
+        """An image that is open."""
+        opened = self.open(number)
+        if opened is None:
+            raise ConflictError(f"image {number} is still being opened: try again")
+        return opened
+
+    def wait(self, number: int, seconds: float) -> OpenImage | None:
+        """`open`, after waiting up to some seconds for it."""
+        opened = self.open(number)
+        if opened is None:
+            self.session.wait(number, seconds)
+            opened = self.open(number)
+        return opened
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def execute(self, op: Any, image: Any, args: Any, rev: Any, id: Any) -> dict[str, Any]:
+        """Carry out a command on an image; an earlier one with this `id` is answered again."""
+        if not isinstance(args, dict):
+            raise UsageError("args: expected an object")
+        if not isinstance(op, str) or op not in self.operations:
+            raise UsageError(f"unknown command {op!r}")
+        with self.lock:
+            return self._repeated(op, args, id) or self._painted(op, image, args, rev, id)
+
+    def undo(self, image: Any, rev: Any, id: Any) -> dict[str, Any]:
+        """Undo the last command on an image."""
+        return self._step(UNDO, image, rev, id)
+
+    def redo(self, image: Any, rev: Any, id: Any) -> dict[str, Any]:
+        """Redo the command on an image that was undone last."""
+        return self._step(REDO, image, rev, id)
+
+    def _step(self, op: str, image: Any, rev: Any, id: Any) -> dict[str, Any]:
+        with self.lock:
+            args = {"image": image}
+            return self._repeated(op, args, id) or self._painted(op, image, args, rev, id)
+
+    def _painted(self, op: str, image: Any, args: Args, rev: Any, id: str) -> dict[str, Any]:
+        """Change the document, store the change, and answer with it."""
+        self._check(rev)
+        number = self.check_number(image)
+        opened = self.opened(number)
+        self._ensure_base(number, opened)
+        document, served = opened.document, ServedImage.of(opened)
+        recorder, before = Recorder(document), document.revision
+        text, box = self._changed(op, number, opened, args)
+        change = recorder.change(box)
+        try:
+            self._store(number, op, args, id, text, change)
+        except BaseException:
+            if document.revision != before:
+                self._take_back(op, number, document)
+            raise
+        served.update(box)
+        answer = {
+            "rev": self.rev,
+            "doc_rev": document.revision,
+            "text": text,
+            "delta": self.delta(number, change),
+        }
+        self._remember(op, args, id, answer)
+        self.notify()
+        return answer
+
+    def _changed(self, op: str, number: int, opened: OpenImage, args: Args) -> Done:
+        texts, document = self._texts.setdefault(number, _Texts()), opened.document
+        if op in (UNDO, REDO):
+            source, target = texts.done, texts.undone
+            if op == REDO:
+                source, target = target, source
+            box = document.undo() if op == UNDO else document.redo()
+            if box is None:
+                source.clear()
+                raise UsageError(f"nothing to {op}")
+            text = source.pop() if source else "command"
+            target.append(text)
+            return f"{op} {text}", box
+        before = document.revision
+        text, box = self.operations[op](Target(opened, self.locked(opened)), args)
+        text = str(visible(text))
+        if document.revision != before:
+            texts.done.append(text)
+            texts.undone.clear()
+        return text, box
+
+    def _take_back(self, op: str, number: int, document: Any) -> None:
+        """The document as before a command that could not be stored."""
+        texts = self._texts[number]
+        if op == UNDO:
+            document.redo()
+            texts.done.append(texts.undone.pop())
+        else:
+            document.undo()
+            moved = texts.done.pop()
+            if op == REDO:
+                texts.undone.append(moved)
+
+    def _check(self, rev: Any) -> None:
+        if isinstance(rev, bool) or not isinstance(rev, int):
+            raise UsageError("rev: expected a number")
+        if rev != self.rev:
+            raise StaleError(self.rev)
+
+    def _repeated(self, op: str, args: Args, id: Any) -> dict[str, Any] | None:
+        """The answer of the command that had this id; None where there was none."""
+        if not isinstance(id, str) or not 0 < len(id) <= LONGEST_ID or not id.isprintable():
+            raise UsageError(f"id: expected text of up to {LONGEST_ID} characters")
+        known = self._answers.get(id)
+        if known is not None:
+            other, theirs, rev, answer = known
+            answer = answer if rev == self.rev else {**answer, "rev": self.rev, "stale": True}
+        else:
+            entry = next((one for log in self._logs.values() if (one := log.find(id))), None)
+            if entry is None:
+                return None
+            other, theirs = entry.op, entry.args
+            answer = {"rev": self.rev, "text": entry.text, "delta": None, "stale": True}
+        if other != op or dict(theirs) != dict(args):
+            raise UsageError(f"id {id} was used for another command")
+        return answer
+
+    def _remember(self, op: str, args: Args, id: str, answer: dict[str, Any]) -> None:
+        self._answers[id] = op, args, self.rev, answer
+        while len(self._answers) > _ANSWERS:
+            self._answers.popitem(last=False)
+
+    # --- the log ------------------------------------------------------------------------------
+
+    def _log(self, out: Path, *, write: bool = True) -> PaintingLog | None:
+        """The log of an output folder; the revision is at least that of its last command."""
+        if out not in self._logs:
+            if not write and not log_path(out).exists():
+                return None
+            self._logs[out] = PaintingLog(out)
+            self.rev = max(self.rev, self._logs[out].last)
+        return self._logs[out]
+
+    def _store(
+        self, number: int, op: str, args: Args, id: str, text: str, change: Change | None
+    ) -> None:
+        """Append a command to the log of its image."""
+        picture = self.session.pictures[number]
+        opened = self.session.store.images[number]
+        entry = Entry(self.rev + 1, id, picture.name, opened.base, op, args, text, _now())
+        log = self._log(picture.out)
+        assert log is not None
+        log.append(entry, None if change is None else change.packed())
+        self.rev = opened.rev = entry.rev
+
+    def _ensure_base(self, number: int, opened: OpenImage) -> None:
+        """Write the autosave file that the commands of an image follow, unless there is one.
+
+        Another one is needed when the classes have other numbers.
+        """
+        based, edits = self._based.get(number, (None, -1))
+        if based is opened and edits == opened.class_edits:
+            return
+        picture = self.session.pictures[number]
+        log = self._log(picture.out)
+        assert log is not None
+        self.session.store.keep_now(number)
+        log.drop_changes(picture.name, opened.base)
+        self._based[number] = opened, opened.class_edits
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_TICK):
+            with self.lock:
+                self.session.tick()
+
+    def close(self) -> None:
+        """Autosave everything and end."""
+        self._closed.set()
+        self._ticker.join()
+        with self.lock:
+            self.summary = self.session.close()
+            for log in self._logs.values():
+                log.close()
+
+    # --- what the page gets -------------------------------------------------------------------
+
+    def locked(self, opened: OpenImage) -> frozenset[int]:
+        """Numbers of the locked classes of an image."""
+        return frozenset()
+
+    def state(self) -> dict[str, Any]:
+        """The session."""
+        with self.lock:
+            session = self.session
+            return {
+                "rev": self.rev,
+                "read_only": False,
+                "out": visible(str(session.pictures[0].out)),
+                "formats": list(session.saves),
+                "images": self.count,
+                "method": self.method,
+                "classes": self.classes(),
+            }
+
+    def classes(self, palette: Palette | None = None) -> list[dict[str, Any]]:
+        """The classes by number."""
+        palette = self.session.palette if palette is None else palette
+        return [
+            {
+                "number": number,
+                "name": visible(entry.name),
+                "color": hex_code(entry.color),
+                "hidden": False,
+                "locked": False,
+                "digit": str(number) if number <= 9 else None,
+            }
+            for number, entry in enumerate(palette, start=1)
+        ]
+
+    def document(self, number: int, opened: OpenImage) -> dict[str, Any]:
+        """An image with its segments and classes."""
+        with self.lock:
+            document = opened.document
+            served = ServedImage.of(opened)
+            codes = document.codes
+            height, width = document.labels.shape
+            several = document.several_objects
+            return {
+                "n": number,
+                "file": visible(opened.picture.path.name),
+                "width": width,
+                "height": height,
+                "doc_rev": document.revision,
+                "segments": len(codes) - 1,
+                "bits": 16 if len(codes) <= 1 << 16 else 32,
+                "classes": classes_in(codes).tolist(),
+                "numbers": numbers_in(codes).tolist() if several else None,
+                "overrides": document.by_hand,
+                "objects_by_segment": opened.segments_are_objects,
+                "palette": self.classes(opened.classes),
+                "border": hex_code(served.border),
+                "borders": [hex_code(color) for color in served.borders],
+                "note": visible(opened.note),
+                "pyramid": served.pyramid,
+                "tile": served.tile_side,
+                **self._about(number, opened),
+            }
+
+    def _about(self, number: int, opened: OpenImage) -> dict[str, Any]:
+        texts = self._texts.get(number, _Texts())
+        return {
+            "objects": ServedImage.of(opened).objects(),
+            "current": self._current(opened),
+            "undo": texts.done[-1] if texts.done else None,
+            "redo": texts.undone[-1] if texts.undone else None,
+            "mark": self.session.mark(number).value,
+        }
+
+    def _current(self, opened: OpenImage) -> dict[str, int]:
+        """The current object of each class for which it is not the first."""
+        document = opened.document
+        numbers = {
+            str(number): document.current_object(color)
+            for number, color in enumerate(document.colors, start=1)
+        }
+        return {number: instance for number, instance in numbers.items() if instance != 1}
+
+    def delta(self, number: int, change: Change) -> dict[str, Any]:
+        """What a command changed, for the page."""
+        opened = self.session.store.images[number]
+        rows = zip(
+            change.segments.tolist(),
+            classes_in(change.codes).tolist(),
+            numbers_in(change.codes).tolist(),
+            strict=True,
+        )
+        return {
+            "n": number,
+            "box": box_for_page(change.box),
+            "count": change.count,
+            "segments": [list(row) for row in rows],
+            "doc_rev": opened.document.revision,
+            "labels": _patch(change.box, change.labels, 16 if change.count < 1 << 16 else 32),
+            "overrides": _patch(change.box, change.overrides, 32),
+            "classes": None,
+            **self._about(number, opened),
+        }
+
+    def labels(self, number: int, rev: int | None = None) -> tuple[bytes, int]:
+        """The label map of an image, raw little endian, compressed by gzip; and its revision."""
+        with self.lock:
+            opened = self._at_revision(number, rev)
+            return ServedImage.of(opened).labels(), opened.document.revision
+
+    def overrides(self, number: int, rev: int | None = None) -> tuple[bytes, int]:
+        """The codes of the brushed pixels of an image, as `labels`: int32, -1 elsewhere."""
+        with self.lock:
+            document = self._at_revision(number, rev).document
+            overrides, now = document.overrides_of(np.s_[:, :]), document.revision
+        if overrides is None:
+            raise UsageError(f"image {number} has no brushed pixels")
+        return gzip.compress(overrides.astype("<i4").tobytes(), 1), now
+
+    def _at_revision(self, number: int, rev: int | None) -> OpenImage:
+        opened = self.opened(number)
+        if rev is not None and rev != opened.document.revision:
+            raise ConflictError(f"image {number} is at revision {opened.document.revision}")
+        return opened
+
+    # --- files and pixels ---------------------------------------------------------------------
+
+    def files(self, start: int, count: int) -> dict[str, Any]:
+        """Names and marks of the images from `start` on."""
+        numbers = range(self.count)[start : start + count]
+        with self.lock:
+            marks = self.marks(numbers)
+        names = [visible(self.session.pictures[number].path.name) for number in numbers]
+        return {"files": names, "marks": marks}
+
+    def marks(self, numbers: Sequence[int]) -> list[str]:
+        """The marks of images."""
+        return [
+            "unreadable" if number in self.session.errors else self.session.mark(number).value
+            for number in numbers
+        ]
+
+    def thumb(self, number: int, size: int) -> bytes:
+        """A JPEG with sides of at most `size` pixels."""
+        return self.files_of.thumb(self.check_number(number), size)
+
+    def whole(self, number: int) -> tuple[bytes, str]:
+        """An open image, encoded, and its media type."""
+        served = ServedImage.of(self.opened(number))
+        if served.is_tiled:
+            raise UsageError(f"image {number} is sent in tiles")
+        return served.whole()
+
+    def tile(self, number: int, level: int, row: int, col: int) -> bytes:
+        """A tile of an open image."""
+        data = ServedImage.of(self.opened(number)).tile(level, row, col)
+        if data is None:
+            raise UsageError(f"image {number} has no such tile")
+        return data
+
+
+def box_for_page(box: Box | None) -> list[int] | None:
+    """[first row, first column, last row + 1, last column + 1]."""
+    return None if box is None else [int(box[0]), int(box[2]), int(box[1]), int(box[3])]
+
+
+def _patch(box: Box | None, values: NDArray[np.int32] | None, bits: int) -> dict[str, Any] | None:
+    if box is None or values is None:
+        return None
+    kind = "<u2" if bits == 16 else "<i4"
+    data = gzip.compress(values.astype(kind).tobytes(), 1)
+    text = base64.b64encode(data).decode("ascii")
+    return {"box": box_for_page(box), "bits": bits, "data": text}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

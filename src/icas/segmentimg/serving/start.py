@@ -1,0 +1,50 @@
+"""Open the painting session of a server: checks, classes, locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from icas.common.errors import UsageError
+from icas.parallel.executors import core_count
+from icas.segmentimg.formats.folder_classes import folder_classes
+from icas.segmentimg.formats.inputs import find_image_files
+from icas.segmentimg.serving.painting import PaintingSession
+from icas.segmentimg.serving.served import ServedImage
+from icas.segmentimg.session.open import OpenImage
+from icas.segmentimg.session.session import Session
+from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
+
+
+@contextmanager
+def open_painting(
+    paths: Sequence[str | Path], settings: SegmentSettings | None = None
+) -> Iterator[PaintingSession]:
+    """The painting session of images and folders."""
+    settings = settings or SegmentSettings()
+    wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
+    if wrong:
+        raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
+    classes = settings.classes()
+    pictures = find_image_files(paths, settings.out, settings.recursive)
+    if settings.resume is not False:
+        classes = folder_classes(pictures, classes)
+    session = Session(
+        pictures,
+        settings.make_opener(classes=classes),
+        settings.painted_saves,
+        settings.portable_names,
+        settings.polygons,
+        ahead=settings.ahead,
+        jobs=settings.jobs or max(1, core_count() - 1),
+        prepare=_prepare,
+    )
+    painting = PaintingSession(session, settings.max_pixels)
+    painting.method = settings.method
+    with closing(painting):
+        yield painting
+
+
+def _prepare(opened: OpenImage) -> None:
+    ServedImage.of(opened).prepare()

@@ -1,0 +1,187 @@
+"""The SQLite database of the commands on the images of a folder, ``OUT/.icas/painting.db``.
+
+A command is on disk before `PaintingLog.append` returns. A row holds what the command changed,
+beginning with an autosave file that names the `base` of the row; see `pending`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icas.common.errors import IcasError
+from icas.io.files import check_no_links, one_line_errors
+from icas.io.find import RESULT_MARK
+from icas.segmentimg.formats.autosave import Autosave
+from icas.segmentimg.formats.inputs import ImageFile
+from icas.segmentimg.session.changes import Change, replayed
+
+NAME = "painting.db"
+_APPLICATION_ID = 0x69637061
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_VERSION};
+CREATE TABLE IF NOT EXISTS command (
+    rev INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,   -- chosen by the page: a repeated request does nothing twice
+    image TEXT NOT NULL,       -- name of its results; empty: of no image
+    base TEXT NOT NULL,        -- autosave file that the change follows
+    op TEXT NOT NULL,
+    args TEXT NOT NULL,        -- JSON
+    text TEXT NOT NULL,        -- for people
+    time TEXT NOT NULL,        -- ISO 8601, UTC
+    change BLOB                -- values after the command; NULL: it changed no image
+);
+CREATE INDEX IF NOT EXISTS command_image ON command (image, base);
+CREATE TABLE IF NOT EXISTS fact (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the log without its change."""
+
+    rev: int
+    id: str
+    image: str
+    base: str
+    op: str
+    args: Mapping[str, Any]
+    text: str
+    time: str
+
+
+class PaintingLog:
+    """The log of the folder `out`; `write`: it is made where there is none."""
+
+    def __init__(self, out: Path, *, write: bool = True) -> None:
+        self.path = log_path(out)
+        with self._errors():
+            if write:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            check_no_links(self.path.parent)
+            mode = "rwc" if write else "ro"
+            self._database = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with self._errors():
+                if write:
+                    self._database.execute("PRAGMA journal_mode = WAL")
+                    self._database.execute("PRAGMA synchronous = FULL")
+                    self._check(new=True)
+                    self._database.executescript(_SCHEMA)
+                else:
+                    self._check()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return one_line_errors(f"cannot use the painting log {self.path}")
+
+    def _check(self, *, new: bool = False) -> None:
+        application, version = (
+            self._database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version")
+        )
+        if application != _APPLICATION_ID and not (new and application == version == 0):
+            raise IcasError(f"{self.path} is not a log of painting: move it away")
+        if version > _VERSION:
+            raise IcasError(f"{self.path} was written by a newer icas version: update icas")
+
+    @property
+    def last(self) -> int:
+        """Revision of the last command; 0 if there is none."""
+        with self._errors():
+            row = self._database.execute("SELECT MAX(rev) FROM command").fetchone()
+        return int(row[0] or 0)
+
+    def find(self, id: str) -> Entry | None:
+        """The command with an id."""
+        query = "SELECT rev, id, image, base, op, args, text, time FROM command WHERE id = ?"
+        with self._errors():
+            row = self._database.execute(query, (id,)).fetchone()
+        if row is None:
+            return None
+        rev, _, image, base, op, args, text, time = row
+        return Entry(rev, id, image, base, op, json.loads(args), text, time)
+
+    def append(self, entry: Entry, change: bytes | None) -> None:
+        """Store a command durably."""
+        args = json.dumps(entry.args, separators=(",", ":"))
+        row = (entry.rev, entry.id, entry.image, entry.base, entry.op, args, entry.text, entry.time)
+        with self._errors():
+            self._database.execute(
+                "INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, change)
+            )
+
+    def changes(self, image: str, base: str, after: int) -> Iterator[bytes]:
+        """What the commands on an image after a revision changed, in order."""
+        query = (
+            "SELECT change FROM command WHERE image = ? AND base = ? AND rev > ?"
+            " AND change IS NOT NULL ORDER BY rev"
+        )
+        with self._errors():
+            for (data,) in self._database.execute(query, (image, base, after)):
+                yield data
+
+    def drop_changes(self, image: str, base: str) -> None:
+        """Remove the changes of an image that do not follow `base`; its rows stay."""
+        with self._errors():
+            self._database.execute(
+                "UPDATE command SET change = NULL WHERE image = ? AND base <> ?", (image, base)
+            )
+
+    def fact(self, key: str) -> str | None:
+        """A value that was set."""
+        with self._errors():
+            row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, key: str, value: str) -> None:
+        """Set a value durably."""
+        with self._errors():
+            self._database.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (key, value))
+
+
+def log_path(out: Path) -> Path:
+    """The log of an output folder."""
+    return out / RESULT_MARK / NAME
+
+
+@contextmanager
+def reading(out: Path) -> Iterator[PaintingLog | None]:
+    """The log of a folder, if there is one, to read."""
+    if not log_path(out).exists():
+        yield None
+        return
+    with closing(PaintingLog(out, write=False)) as log:
+        yield log
+
+
+def with_logged(picture: ImageFile, kept: Autosave) -> Autosave:
+    """An autosaved document with the commands that followed it, of a server that was killed."""
+    if not kept.base:
+        return kept
+    with reading(picture.out) as log:
+        if log is None:
+            return kept
+        data = list(log.changes(picture.name, kept.base, kept.rev))
+    if not data:
+        return kept
+    state = replayed(kept.state, [Change.unpacked(one) for one in data])
+    return Autosave(state, kept.names, kept.about, saved=False, files=kept.files)

@@ -1,0 +1,206 @@
+"""The web interface of a painting session: its routes; images are addressed by number only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from icas.segmentimg.serving.painting import PaintingSession
+from icas.segmentimg.serving.start import open_painting
+from icas.segmentimg.settings import SegmentSettings
+from icas.web.requests import DAY, Encoded, json_body, number_in
+from icas.web.server import POLL, QUIET, LocalServer, stopping
+from icas.web.tabs import Tabs
+
+PAGE = "paint/index.html"
+MOST_FILES = 5_000
+"""Files that one answer lists."""
+WAIT = 0.25
+"""Seconds for which a request waits for an image that is being opened."""
+_REV = "x-icas-doc-rev"
+_GZIP = {"content-encoding": "gzip", "vary": "Cookie"}
+_RAW = "application/octet-stream"
+
+
+class PaintingRoutes:
+    """Answers the requests of the page of one painting session."""
+
+    def __init__(self, painting: PaintingSession, review: str | None = None) -> None:
+        self.painting, self.review = painting, review
+        self.tabs = Tabs("painting")
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        number = "{number:int}"
+        gets: dict[str, Callable[..., Any]] = {
+            "state": self.get_state,
+            "files": self.get_files,
+            f"thumb/{number}": self.get_thumb,
+            f"image/{number}": self.get_image,
+            f"tile/{number}/{{level:int}}/{{row:int}}/{{col:int}}": self.get_tile,
+            f"doc/{number}": self.get_document,
+            f"labels/{number}": self.get_labels,
+            f"overrides/{number}": self.get_overrides,
+            "events": self.get_events,
+        }
+        posts: dict[str, Callable[..., Any]] = {
+            "commands": self.post_command,
+            "undo": self.post_undo,
+            "redo": self.post_redo,
+            "take": self.post_take,
+        }
+        return [
+            *(Route(f"/api/{path}", action, methods=["GET"]) for path, action in gets.items()),
+            *(Route(f"/api/{path}", action, methods=["POST"]) for path, action in posts.items()),
+        ]
+
+    async def get_state(self, request: Request) -> Response:
+        """The session and its classes."""
+        state = await run_in_threadpool(self.painting.state)
+        state["read_only"] = not self.tabs.may_write(request.query_params.get("tab"))
+        state["review"] = self.review
+        return Encoded(state)
+
+    async def get_files(self, request: Request) -> Response:
+        """Names and marks of some images."""
+        start = number_in(request.query_params.get("from"), "from") or 0
+        count = number_in(request.query_params.get("count"), "count") or MOST_FILES
+        work = self.painting.files
+        return Encoded(await run_in_threadpool(work, start, min(count, MOST_FILES)))
+
+    async def get_thumb(self, request: Request) -> Response:
+        """A thumbnail of 128 or 256 pixels."""
+        size = number_in(request.query_params.get("size"), "size") or 128
+        number = request.path_params["number"]
+        data = await run_in_threadpool(self.painting.thumb, number, size)
+        return Response(data, media_type="image/jpeg", headers=DAY)
+
+    async def get_image(self, request: Request) -> Response:
+        """An image of up to 4,096 pixels a side."""
+        data, kind = await run_in_threadpool(self.painting.whole, request.path_params["number"])
+        return Response(data, media_type=kind, headers=DAY)
+
+    async def get_tile(self, request: Request) -> Response:
+        """A tile of a level of a larger image."""
+        parts = (request.path_params[name] for name in ("number", "level", "row", "col"))
+        data = await run_in_threadpool(self.painting.tile, *parts)
+        return Response(data, media_type="image/jpeg", headers=DAY)
+
+    async def get_document(self, request: Request) -> Response:
+        """An image with its segments; 202 while it is being opened."""
+        number = request.path_params["number"]
+
+        def work() -> bytes | None:
+            opened = self.painting.wait(number, WAIT)
+            return None if opened is None else Encoded.of(self.painting.document(number, opened))
+
+        content = await run_in_threadpool(work)
+        if content is None:
+            return Encoded({"wait": True, "progress": 0.0}, 202)
+        return Response(content, media_type=Encoded.media_type)
+
+    async def get_labels(self, request: Request) -> Response:
+        """The label map, raw."""
+        return await self._raw(request, self.painting.labels)
+
+    async def get_overrides(self, request: Request) -> Response:
+        """The codes of brushed pixels, raw."""
+        return await self._raw(request, self.painting.overrides)
+
+    async def _raw(self, request: Request, work: Callable[..., tuple[bytes, int]]) -> Response:
+        rev = number_in(request.query_params.get("rev"), "rev")
+        data, now = await run_in_threadpool(work, request.path_params["number"], rev)
+        return Response(data, media_type=_RAW, headers={**_GZIP, _REV: str(now)})
+
+    async def get_events(self, request: Request) -> Response:
+        """What changes, as server-sent events."""
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
+
+    async def _events(self, request: Request) -> AsyncIterator[str]:
+        tab = request.query_params.get("tab")
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+        def listen(name: str, data: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, _event(name, data))
+
+        stop = self.painting.on_event(listen)
+        self.tabs.opened(tab)
+        rounds = 0
+        try:
+            yield _event("state", {"rev": self.painting.rev})
+            while not stopping(request):
+                try:
+                    yield await asyncio.wait_for(queue.get(), POLL)
+                except asyncio.TimeoutError:
+                    rounds += 1
+                    if rounds % QUIET == 0:
+                        yield ": alive\n\n"
+        finally:
+            stop()
+            if self.tabs.closed(tab):
+                loop.call_later(self.tabs.grace, self._release, tab)
+
+    def _release(self, tab: str | None) -> None:
+        if self.tabs.release(tab):
+            self.painting.notify()
+
+    async def post_command(self, request: Request) -> Response:
+        """Carry out a command."""
+        body = await self._body(request)
+        values = (body.get(name) for name in ("op", "image", "args", "rev", "id"))
+        return Encoded(await run_in_threadpool(self.painting.execute, *values))
+
+    async def post_undo(self, request: Request) -> Response:
+        """Undo the last command on an image."""
+        return await self._step(request, self.painting.undo)
+
+    async def post_redo(self, request: Request) -> Response:
+        """Redo the command on an image that was undone last."""
+        return await self._step(request, self.painting.redo)
+
+    async def _step(self, request: Request, work: Callable[..., dict[str, Any]]) -> Response:
+        body = await self._body(request)
+        values = (body.get(name) for name in ("image", "rev", "id"))
+        return Encoded(await run_in_threadpool(work, *values))
+
+    async def post_take(self, request: Request) -> Response:
+        """Make the tab of the request the one that may write."""
+        await json_body(request)
+        self.tabs.take(request.headers.get("x-icas-tab"))
+        self.painting.notify()
+        return Encoded({"rev": self.painting.rev})
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        """The JSON object of a request of the tab that may write."""
+        self.tabs.check(request.headers.get("x-icas-tab"))
+        return await json_body(request)
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+class PaintingServer(LocalServer):
+    """The server of one painting session."""
+
+    def __init__(self, painting: PaintingSession, **where: Any) -> None:
+        super().__init__(PaintingRoutes(painting).routes(), PAGE, **where)
+        self.painting = painting
+
+
+@contextmanager
+def serving(
+    paths: list[str | Path], settings: SegmentSettings | None = None, **where: Any
+) -> Iterator[PaintingServer]:
+    """The server of images to paint; it serves once `run` or `start` is called."""
+    with open_painting(paths, settings) as painting:
+        yield PaintingServer(painting, **where)
