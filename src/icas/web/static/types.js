@@ -57,6 +57,7 @@
  * @property {string | null} redo
  * @property {number} applied_rev
  * @property {number} pending
+ * @property {string | null} [paint] address of the painting of its images
  *
  * @typedef {object} Images
  * @property {string[]} files

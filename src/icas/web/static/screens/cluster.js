@@ -3,6 +3,7 @@
 import { chooseNear, decide, decisionBar } from "../decide.js";
 import { thumbnail, VirtualGrid } from "../grid.js";
 import { nearest, nextAfter, nextDoubtful, sortClusters, title, updateOrder } from "../ordering.js";
+import { paintAction } from "../painting.js";
 import { button, count, h, icon, plural, similarity, toast, toastError } from "../ui.js";
 import { keepView, order, view } from "../view.js";
 import { stateChip } from "./clusters.js";
@@ -94,6 +95,7 @@ function build(root, context) {
       { key: "u", label: "Unsure", inside: true, icon: "doubt", text: "mark the cluster as doubtful", run: () => mark("doubtful") },
       { key: ".", label: "Done", inside: true, icon: "check", text: "mark the cluster as done", run: () => mark("done") },
       { key: "x", label: "Reject", icon: "cross", text: "reject the selected images, or the current one; among rejected images: restore them", run: () => reject() },
+      ...paintAction(store, "paint the image by segments", () => images[grid.current]),
     ],
   });
   root.append(head, h("div", { class: "cluster-body" }, scroller, empty, goalPanel), bar.node);

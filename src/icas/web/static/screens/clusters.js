@@ -3,6 +3,7 @@
 import { chooseNear, decide, decisionBar } from "../decide.js";
 import { thumbnail, VirtualGrid } from "../grid.js";
 import { FILTERS, nextAfter, nextDoubtful, sortClusters, title, updateOrder } from "../ordering.js";
+import { paintAction } from "../painting.js";
 import { button, count, h, icon, plural, similarity, toast } from "../ui.js";
 import { keepView, order, view } from "../view.js";
 
@@ -75,6 +76,7 @@ export const clusters = {
         { key: "u", label: "Unsure", icon: "doubt", text: "mark as doubtful", run: () => mark("doubtful") },
         { key: ".", label: "Done", icon: "check", text: "mark as done", run: () => mark("done") },
         { key: "x", label: "Reject", icon: "cross", text: "reject the images of the cluster", run: () => reject() },
+        ...paintAction(store, "paint the medoid of the cluster by segments", () => current()?.members[0]),
       ],
     });
     root.append(

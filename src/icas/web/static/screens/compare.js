@@ -2,6 +2,7 @@
 
 import { decide } from "../decide.js";
 import { title } from "../ordering.js";
+import { paint } from "../painting.js";
 import { bytes, button, h, icon, toast, toastError } from "../ui.js";
 
 /** @typedef {import("../types.js").Context} Context */
@@ -72,6 +73,8 @@ function build(root, context) {
   const gainNode = h("label", { class: "size-range", hidden: true }, "Gain", gainInput, gainText);
   const keep = button({ label: "Keep as best", icon: "star", key: "b", edits: true, run: () => void best() });
   const drop = button({ label: "Reject", icon: "cross", key: "x", edits: true, run: () => void reject() });
+  const painting = button({ label: "Paint", icon: "paint", key: "P", run: () => paint(store, panes[active]?.image) });
+  painting.hidden = !store.state.paint;
   const board = h("div", { class: "board" });
   const empty = h(
     "div",
@@ -94,6 +97,7 @@ function build(root, context) {
       actual,
       differ,
       gainNode,
+      painting,
       keep,
       drop,
     ),
@@ -455,6 +459,7 @@ function build(root, context) {
     { keys: ["d"], text: "difference from the first image", run: toggleDifference },
     { keys: ["b"], text: "keep the image as the best of its cluster", edits: true, run: () => void best() },
     { keys: ["x"], text: "reject the image", edits: true, run: () => void reject() },
+    ...(store.state.paint ? [{ keys: ["P"], text: "paint the image by segments", run: () => paint(store, panes[active]?.image) }] : []),
     { keys: ["Escape", "Enter"], text: "back to the cluster", run: leave },
   ]);
   return open;
