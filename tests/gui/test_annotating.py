@@ -11,7 +11,7 @@ from icas.segmentimg.grabcut.api import GrabCutSession
 from icas.segmentimg.labels.labels import connected
 from icas.segmentimg.sam.predictor import Prompts, Refinement
 from icas.segmentimg.segmenters import make_segmenter
-from icas.segmentimg.windows.annotation import AnnotationLayer, Stroke
+from icas.segmentimg.session.annotations import AnnotationLayer, Stroke
 from icas.segmentimg.windows.annotation_views import (
     ANNOTATIONS,
     BOX_ROUNDS,

@@ -146,6 +146,12 @@ class Client:
 
 
 @pytest.fixture
+def client_of() -> type[Client]:
+    """Makes programs that use a server, by its address."""
+    return Client
+
+
+@pytest.fixture
 def server(finished: Path) -> Iterator[Any]:
     """The running server of the review of `finished`."""
     pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'icas[web]'")

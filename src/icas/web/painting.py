@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from icas.common.errors import UsageError
 from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.start import open_painting
 from icas.segmentimg.settings import SegmentSettings
@@ -51,12 +52,14 @@ class PaintingRoutes:
             f"labels/{number}": self.get_labels,
             f"overrides/{number}": self.get_overrides,
             "events": self.get_events,
+            f"growth/{number}": self.get_growth,
         }
         posts: dict[str, Callable[..., Any]] = {
             "commands": self.post_command,
             "undo": self.post_undo,
             "redo": self.post_redo,
             "take": self.post_take,
+            "prompt": self.post_prompt,
         }
         return [
             *(Route(f"/api/{path}", action, methods=["GET"]) for path, action in gets.items()),
@@ -121,6 +124,14 @@ class PaintingRoutes:
         data, now = await run_in_threadpool(work, request.path_params["number"], rev)
         return Response(data, media_type=_RAW, headers={**_GZIP, _REV: str(now)})
 
+    async def get_growth(self, request: Request) -> Response:
+        """Segments that each step of growing adds around a pixel."""
+        row, col = (number_in(request.query_params.get(name), name) for name in ("row", "col"))
+        if row is None or col is None:
+            raise UsageError("row, col: expected numbers")
+        number = request.path_params["number"]
+        return Encoded({"steps": await run_in_threadpool(self.painting.growth, number, row, col)})
+
     async def get_events(self, request: Request) -> Response:
         """What changes, as server-sent events."""
         return StreamingResponse(self._events(request), media_type="text/event-stream")
@@ -172,6 +183,13 @@ class PaintingRoutes:
         values = (body.get(name) for name in ("image", "rev", "id"))
         return Encoded(await run_in_threadpool(work, *values))
 
+    async def post_prompt(self, request: Request) -> Response:
+        """The mask of a box, strokes and points; nothing is changed."""
+        body = await self._body(request)
+        tab = request.headers.get("x-icas-tab")
+        status, content = await run_in_threadpool(self.painting.tools.prompts.answer, body, tab)
+        return Encoded(content, status)
+
     async def post_take(self, request: Request) -> Response:
         """Make the tab of the request the one that may write."""
         await json_body(request)
@@ -199,8 +217,11 @@ class PaintingServer(LocalServer):
 
 @contextmanager
 def serving(
-    paths: list[str | Path], settings: SegmentSettings | None = None, **where: Any
+    paths: list[str | Path],
+    settings: SegmentSettings | None = None,
+    sam: Mapping[str, Any] | None = None,
+    **where: Any,
 ) -> Iterator[PaintingServer]:
     """The server of images to paint; it serves once `run` or `start` is called."""
-    with open_painting(paths, settings) as painting:
+    with open_painting(paths, settings, sam) as painting:
         yield PaintingServer(painting, **where)

@@ -26,6 +26,7 @@ COMMON = (
     "--classes",
     "--resume",
     "--templates",
+    "--sam-checkpoint",
     "--host",
     "--port",
     "--no-browser",
@@ -57,9 +58,10 @@ def _serve(given: dict[str, Any]) -> int:
     quiet = given.pop("quiet", False)
     paths, browser = given.pop("paths"), not given.pop("no_browser", False)
     where = {"host": given.pop("host", "127.0.0.1"), "port": given.pop("port", 0)}
+    sam = {} if given.get("method") == "sam" else _sam_options(given)
     remote_hint = where["host"] == "127.0.0.1"
     console = Console(results=True, warnings=not quiet)
-    with SERVING.load()(paths, make_settings(given), **where) as server:
+    with SERVING.load()(paths, make_settings(given), sam, **where) as server:
         print_line(f"paint: {server.address.url}")
         if server.is_open:
             warn("other machines can reach it: who has this address can change the painting")
@@ -74,6 +76,13 @@ def _serve(given: dict[str, Any]) -> int:
         console.warn(f"not saved: {path}: {reason}")
     console.line(summary.line())
     return FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+
+
+def _sam_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Remove the options of Segment Anything, for live prompts, and return them."""
+    from icas.segmentimg.serving.start import SAM_OPTIONS
+
+    return {name: given.pop(name) for name in SAM_OPTIONS if name in given}
 
 
 SERVE = Command(_parser, _serve)

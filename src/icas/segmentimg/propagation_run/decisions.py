@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from icas.notebook.html import counted
@@ -20,7 +20,6 @@ from icas.segmentimg.propagation_run.images import (
     saved_painting,
 )
 from icas.segmentimg.session.open import NEVER_SAVED, OpenImage
-from icas.segmentimg.session.session import Session
 
 
 @dataclass(frozen=True)
@@ -52,49 +51,62 @@ class ReviewSummary:
 
 
 class ReviewDecisions:
-    """Decisions about the images of a queue, which the images of a session are.
+    """Decisions about images of a queue, by number; each is on disk when the method returns.
 
-    Each is on disk when the method returns.
+    Parameters
+    ----------
+    queue : mapping of int to ImageState
+        Images to review by number, least sure first.
+    save : callable
+        Saves the painting of an open image with its record.
+    saves, portable_names
+        As for `save_painting`, to undo decisions.
+    max_pixels : int
+        Limit for reading images.
     """
 
     def __init__(
         self,
-        queue: Sequence[ImageState],
-        session: Session,
+        queue: Mapping[int, ImageState],
+        save: Callable[[OpenImage], object],
         saves: Sequence[str],
         portable_names: bool,
         max_pixels: int,
     ) -> None:
-        self._queue, self._session, self._max_pixels = list(queue), session, max_pixels
+        self._queue, self._save, self._max_pixels = dict(queue), save, max_pixels
         self._saves = tuple(saves), portable_names
         self._decisions: list[_Decision] = []
 
     @property
     def decided(self) -> set[int]:
-        """Indices of images with a decision."""
+        """Numbers of images with a decision."""
         return {one.index for one in self._decisions}
 
     def next_open(self, index: int) -> int | None:
         """The next image after `index` without a decision, from the start again at the end."""
-        count, done = len(self._queue), self.decided
-        order = ((index + step) % count for step in range(1, count + 1))
-        return next((place for place in order if place not in done), None)
+        order, done = list(self._queue), self.decided
+        start = order.index(index) + 1
+        following = (*order[start:], *order[:start])
+        return next((place for place in following if place not in done), None)
 
     def describe(self, index: int) -> str:
         """Confidence, source and state of an image."""
         mark = self._queue[index].mark
         if mark is None:
             return ""
-        state = {one.index: one.state for one in self._decisions}.get(index)
+        state = self.state_of(index)
         about = f"confidence {mark.confidence:.2f}, from {mark.objects[0].source}"
         return f"{about}: {state}" if state else about
 
-    def decide(self, opened: OpenImage, *, absent: bool = False) -> str:
-        """Accept the current image as painted now, or reject its mask; returns the state.
+    def state_of(self, index: int) -> str:
+        """What was decided about an image; "" for nothing yet."""
+        return next((one.state for one in self._decisions if one.index == index), "")
+
+    def decide(self, index: int, opened: OpenImage, *, absent: bool = False) -> str:
+        """Accept an image as painted now, or reject its mask; returns the state.
 
         An image whose painting was changed is fixed, or rejected if nothing is painted.
         """
-        index = self._session.index
         state = self._queue[index]
         mark = state.mark
         if mark is None:
@@ -111,30 +123,32 @@ class ReviewDecisions:
         after = decided(mark, new, painting)
         if changed or earlier is not None:
             opened.record.update(after.entry())
-            self._session.save()
+            self._save(opened)
         else:
             update_record(state.picture, after.entry())
         self._decisions = [one for one in self._decisions if one.index != index]
         self._decisions.append(_Decision(index, new, before, mark))
         return new
 
-    def undo(self) -> int | None:
-        """Undo the last decision on disk; its image, or None where there is none.
+    def undo(self, index: int | None = None) -> int | None:
+        """Undo on disk the last decision, or that about an image; returns its image, or None.
 
         Paint added before a decision stays in the open image.
         """
-        if not self._decisions:
+        found = [one for one in self._decisions if index in (None, one.index)]
+        if not found:
             return None
-        last = self._decisions.pop()
+        last = found[-1]
         picture = self._queue[last.index].picture
         save_painting(picture, last.painting, last.mark.entry(), *self._saves)
+        self._decisions.remove(last)
         return last.index
 
-    def reopen(self, opened: OpenImage, state: str) -> None:
+    def reopen(self, index: int, opened: OpenImage, state: str) -> None:
         """Bring the open image of an undone decision in line with its files."""
         if state == REJECTED and not opened.document.painted:
             opened.document.undo()
-        mark = self._queue[self._session.index].mark
+        mark = self._queue[index].mark
         same = mark is not None and painting_digest(opened.painting()) == mark.painting
         opened.record.pop(MARK, None)
         opened.saved_revision = opened.document.revision if same else NEVER_SAVED

@@ -87,6 +87,7 @@ class OnnxSam:
         self.side: int = shape[2]
         self.identity = identity_of(encoder.path)
         self.alone = threading.RLock()
+        self._deciding = threading.Lock()  # a click does not wait for the next image
         self._encoder, self._decoder = Network(encoder), Network(decoder, _OUTPUTS)
         self._shapes = {tensor.name: tensor.shape for tensor in decoder.inputs}
 
@@ -131,7 +132,7 @@ class OnnxSam:
         mask = np.zeros(mask_shape, np.float32)
         if mask_input is not None:
             mask[0, 0] = mask_input
-        with self.alone:
+        with self._deciding:
             quality, logits = self._decoder(
                 image_embeddings=features,
                 point_coords=coords[None],

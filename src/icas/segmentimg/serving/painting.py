@@ -21,13 +21,16 @@ from icas.notebook.html import visible
 from icas.segmentimg.document.objects import classes_in, numbers_in
 from icas.segmentimg.document.palette import Palette, hex_code
 from icas.segmentimg.labels.labels import Box
+from icas.segmentimg.segmenters.sam import SamSegmenter
 from icas.segmentimg.serving.commands import COMMANDS, Args, Done, Target
 from icas.segmentimg.serving.served import ServedImage
 from icas.segmentimg.serving.thumbnails import ThumbnailFiles
+from icas.segmentimg.serving.tools import Tools, growth_steps
 from icas.segmentimg.session.changes import Change, Recorder
 from icas.segmentimg.session.log import Entry, PaintingLog, log_path
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
+from icas.segmentimg.templates.files import TemplateSet
 
 UNDO, REDO = "undo", "redo"
 LONGEST_ID = 100
@@ -71,11 +74,18 @@ class PaintingSession:
         Commands on one image by name; further ones may be added.
     """
 
-    def __init__(self, session: Session, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        session: Session,
+        max_pixels: int = MAX_PIXELS,
+        sam: SamSegmenter | str = "",
+        templates: TemplateSet | None = None,
+    ) -> None:
         self.session = session
         self.lock = threading.RLock()
         self.rev, self.method = 0, ""
-        self.operations: dict[str, Operation] = dict(COMMANDS)
+        self.tools = Tools(session, max_pixels, sam, templates or TemplateSet(), self._embedding)
+        self.operations: dict[str, Operation] = {**COMMANDS, **self.tools.operations}
         self._texts: dict[int, _Texts] = {}
         self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
         self._logs: dict[Path, PaintingLog] = {}
@@ -148,6 +158,8 @@ class PaintingSession:
             raise UsageError("args: expected an object")
         if not isinstance(op, str) or op not in self.operations:
             raise UsageError(f"unknown command {op!r}")
+        if op == "template":
+            self.tools.search(self.check_number(image))  # takes long, so not under the lock
         with self.lock:
             return self._repeated(op, args, id) or self._painted(op, image, args, rev, id)
 
@@ -300,6 +312,7 @@ class PaintingSession:
         """Autosave everything and end."""
         self._closed.set()
         self._ticker.join()
+        self.tools.close()
         with self.lock:
             self.summary = self.session.close()
             for log in self._logs.values():
@@ -323,6 +336,7 @@ class PaintingSession:
                 "images": self.count,
                 "method": self.method,
                 "classes": self.classes(),
+                **self.tools.state(),
             }
 
     def classes(self, palette: Palette | None = None) -> list[dict[str, Any]]:
@@ -429,6 +443,16 @@ class PaintingSession:
         if rev is not None and rev != opened.document.revision:
             raise ConflictError(f"image {number} is at revision {opened.document.revision}")
         return opened
+
+    # --- tools --------------------------------------------------------------------------------
+
+    def growth(self, number: int, row: int, col: int) -> list[list[int]]:
+        """Segments that each step of growing adds around a pixel of an open image."""
+        with self.lock:
+            return growth_steps(self.opened(number), row, col)
+
+    def _embedding(self, number: int, progress: float) -> None:
+        self.notify("embedding", image=number, progress=round(progress, 2))
 
     # --- files and pixels ---------------------------------------------------------------------
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from icas.common.errors import UsageError
+from icas.common.errors import IcasError, UsageError
 from icas.parallel.executors import core_count
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import find_image_files
+from icas.segmentimg.segmenters.sam import SamSegmenter
 from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.served import ServedImage
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 
+SAM_OPTIONS = ("checkpoint", "model", "device", "cache")
+"""Options of Segment Anything that live prompts take, whatever method makes the segments."""
+
 
 @contextmanager
 def open_painting(
-    paths: Sequence[str | Path], settings: SegmentSettings | None = None
+    paths: Sequence[str | Path],
+    settings: SegmentSettings | None = None,
+    sam: Mapping[str, Any] | None = None,
 ) -> Iterator[PaintingSession]:
-    """The painting session of images and folders."""
+    """The painting session of images and folders.
+
+    `sam`: options of `SamSegmenter` for live prompts, such as its ``checkpoint``.
+    """
     settings = settings or SegmentSettings()
+    model, templates = _sam(settings, sam or {}), settings.template_set()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
         raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
@@ -40,10 +51,23 @@ def open_painting(
         jobs=settings.jobs or max(1, core_count() - 1),
         prepare=_prepare,
     )
-    painting = PaintingSession(session, settings.max_pixels)
+    painting = PaintingSession(session, settings.max_pixels, model, templates)
     painting.method = settings.method
     with closing(painting):
         yield painting
+
+
+def _sam(settings: SegmentSettings, options: Mapping[str, Any]) -> SamSegmenter | str:
+    """The model for live prompts; the reason where there is none and none was given."""
+    if settings.method == SamSegmenter.name:
+        given = {name: settings.options.get(name) for name in SAM_OPTIONS}
+        options = {**{name: one for name, one in given.items() if one is not None}, **options}
+    try:
+        return SamSegmenter(**options, mode="prompt")
+    except IcasError as error:
+        if options:
+            raise
+        return str(error)
 
 
 def _prepare(opened: OpenImage) -> None:

@@ -15,9 +15,10 @@ from icas.segmentimg.document.palette import Color
 from icas.segmentimg.grabcut import annotation as strokes
 from icas.segmentimg.labels.labels import Box, rows_of
 from icas.segmentimg.render.canvas import Pyramid, Shape
-from icas.segmentimg.sam.predictor import Prompts, Refinement, Step
+from icas.segmentimg.sam.predictor import Prompts, Refinement
+from icas.segmentimg.session.annotations import AnnotationLayer, Click, Stroke
 from icas.segmentimg.session.open import OpenImage
-from icas.segmentimg.windows.annotation import AnnotationLayer, BackgroundTask, Click, Stroke
+from icas.segmentimg.windows.background import BackgroundTask
 from icas.segmentimg.windows.events import (
     GRABCUT_KEYS,
     SAM_KEYS,
@@ -297,7 +298,7 @@ class GrabCutView(AnnotationView):
 
     def compute(self) -> None:
         """Start a round."""
-        annotation = strokes.Annotation(self.layer.boxes, self.layer.strokes.copy())
+        annotation = self.layer.annotation()
         self.task.start(lambda: self.guide.round(annotation).copy())
 
     def receive(self, result: Any) -> None:
@@ -358,8 +359,8 @@ class SamView(AnnotationView):
         self._prediction: Any = None
         self._candidate = 0
         self._refinement = Refinement(self.guide)
-        self._steps: list[Step | None] = []
-        """One for each annotation; None where there is no object yet."""
+        self._chosen: list[int] = []
+        """For each annotation the candidate that was shown before, which it refines."""
 
     def annotate(self, event: Mouse) -> None:
         """Points with the left and right button."""
@@ -384,25 +385,20 @@ class SamView(AnnotationView):
 
     def update(self) -> None:
         """Predict a mask after prompts have changed."""
-        del self._steps[len(self.layer) :]
-        if len(self._steps) < len(self.layer):
-            self._steps.append((self._prompts(), self._candidate) if self.ready else None)
+        del self._chosen[len(self.layer) :]
+        if len(self._chosen) < len(self.layer):
+            self._chosen.append(self._candidate)
             self._candidate = 0
         super().update()
 
     def compute(self) -> None:
         """Predict the mask of the prompts, each refining the candidate shown before."""
-        steps = [step for step in self._steps if step is not None]
-        prompts = self._prompts()  # raises for wrong ones
+        chosen = zip(self.layer.prompts(), self._chosen, strict=True)
+        steps = [(prompts, number) for prompts, number in chosen if prompts is not None]
         if steps:
             self.task.start(lambda: self._refinement.predict(steps))
         else:
-            self.task.start(lambda: self.guide.predict(prompts))
-
-    def _prompts(self) -> Prompts:
-        boxes = tuple((left, top, right, bottom) for top, bottom, left, right in self.layer.boxes)
-        points = tuple((click.col, click.row, click.label) for click in self.layer.clicks)
-        return Prompts(boxes, points)
+            self.task.start(lambda: self.guide.predict(Prompts()))  # says what is missing
 
     def receive(self, result: Any) -> None:
         """Show the best candidate."""
@@ -417,7 +413,7 @@ class SamView(AnnotationView):
     def restart(self) -> None:
         """Refine the best candidate after an undo."""
         self._candidate = 0
-        del self._steps[len(self.layer) :]
+        del self._chosen[len(self.layer) :]
 
     def draw(self, shown: Image) -> None:
         """Draw the mask and the points."""

@@ -90,7 +90,7 @@ class ReviewController(Controller):
         view.close()
         name = self._session.picture.path.name
         try:
-            state = self._decisions.decide(view.opened, absent=absent)
+            state = self._decisions.decide(self._session.index, view.opened, absent=absent)
         except IcasError as error:
             self.say(f"not saved: {error}", warn=True)
             return
@@ -128,7 +128,7 @@ class ReviewController(Controller):
             self._go(index - self._session.index)
         opened = self._session.current
         if opened is not None:
-            self._decisions.reopen(opened, state)
+            self._decisions.reopen(index, opened, state)
         self._shown = None
         if isinstance(self._view, PaintingView):
             self._view.show(self._view.viewport)
@@ -180,7 +180,9 @@ def review_queue(
     jobs = settings.jobs or max(1, core_count() - 1)
     session = Session(pictures, opener, settings.save, settings.portable_names, ahead=2, jobs=jobs)
     saves = settings.save, settings.portable_names
-    decisions = ReviewDecisions(queue, session, *saves, settings.max_pixels)
+    decisions = ReviewDecisions(
+        dict(enumerate(queue)), lambda opened: session.save(), *saves, settings.max_pixels
+    )
     controller = partial(ReviewController, session, palette, decisions, console=console)
     summary = run_session(session, controller)
     for path, reason in {**summary.unreadable, **summary.failed}.items():

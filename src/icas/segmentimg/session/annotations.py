@@ -1,17 +1,17 @@
-"""Annotations of an image: boxes, strokes and points with undo; and computing in the background."""
+"""Annotations of an image for GrabCut and Segment Anything: boxes, strokes, points; with undo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.segmentimg.grabcut.annotation import Annotation
 from icas.segmentimg.labels.labels import Box
+from icas.segmentimg.sam.predictor import Prompts
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,24 @@ class Click:
     label: int
 
 
+Drawn = Box | Stroke | Click
+"""A box, first row, last row + 1, first column, last column + 1; a stroke; or a point."""
+
+
 class AnnotationLayer:
     """Annotations of an image of a shape (h, w), in order, with undo."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._marks: list[Box | Stroke | Click] = []
+    def __init__(self, shape: tuple[int, int], marks: Iterable[Drawn] = ()) -> None:
+        self._marks: list[Drawn] = []
         self.strokes = np.zeros(shape, np.uint8)
         """Values of the strokes, later over earlier; read only."""
+        for mark in marks:
+            self.add(mark)
 
     def __len__(self) -> int:
         return len(self._marks)
 
-    def add(self, mark: Box | Stroke | Click) -> None:
+    def add(self, mark: Drawn) -> None:
         """Add a box, a stroke or a point."""
         self._marks.append(mark)
         if isinstance(mark, Stroke):
@@ -94,54 +100,24 @@ class AnnotationLayer:
         """The points."""
         return tuple(mark for mark in self._marks if isinstance(mark, Click))
 
+    def annotation(self) -> Annotation:
+        """The boxes and strokes, for GrabCut."""
+        return Annotation(self.boxes, self.strokes.copy())
 
-class BackgroundTask:
-    """Computations in a thread of its own, one at a time; of those that wait, only the newest."""
+    def prompts(self) -> list[Prompts | None]:
+        """Boxes and points after each annotation, for Segment Anything.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="icas-annotate")
-        self._future: Future[Any] | None = None
-        self._next: Callable[[], Any] | None = None
-        self._started = 0.0
-
-    @property
-    def busy(self) -> bool:
-        """Whether a computation is in progress."""
-        return self._future is not None
-
-    @property
-    def seconds(self) -> float:
-        """Time since its start."""
-        return self._clock() - self._started
-
-    def start(self, compute: Callable[[], Any]) -> None:
-        """Start a computation, after the one in progress, whose result is dropped."""
-        if self.busy:
-            self._next = compute
-        else:
-            self._started, self._future = self._clock(), self._pool.submit(compute)
-
-    def run_between(self, function: Callable[[], object]) -> None:
-        """Run something in the thread after the present computation; no result is collected."""
-        self._pool.submit(function)
-
-    def collect(self) -> Any:
-        """The result of a computation that has ended, once, or what it raised; else None."""
-        if self._future is None or not self._future.done():
-            return None
-        future, self._future = self._future, None
-        if self._next is not None:
-            compute, self._next = self._next, None
-            self.start(compute)
-            return None
-        return future.result()
-
-    def discard(self) -> None:
-        """Ignore the result of the computation in progress, and start none after it."""
-        self._future = self._next = None
-
-    def close(self) -> None:
-        """Start nothing more."""
-        self.discard()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        None while they select no object. UsageError for wrong ones.
+        """
+        steps: list[Prompts | None] = []
+        boxes: list[tuple[int, int, int, int]] = []
+        points: list[tuple[int, int, int]] = []
+        for mark in self._marks:
+            if isinstance(mark, Click):
+                points.append((mark.col, mark.row, mark.label))
+            elif not isinstance(mark, Stroke):
+                top, bottom, left, right = mark
+                boxes.append((left, top, right, bottom))
+            selected = boxes or any(label for _, _, label in points)
+            steps.append(Prompts(tuple(boxes), tuple(points)) if selected else None)
+        return steps
