@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,17 +12,21 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from icas.clusterimg.review.apply import apply_review, plan_review
 from icas.clusterimg.review.exporting import export_review
 from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
+from icas.common.registry import Entry
 from icas.web.requests import DAY, Encoded, json_body, number_in
 from icas.web.server import POLL, QUIET, LocalServer, stopping
 from icas.web.tabs import Tabs
 
+PAINTING = Entry("icas.web.review_painting:ReviewPainting", "painting of a review")
+"""Loaded at first use: most reviews paint nothing."""
 MOST_NAMED = 500
 """Images that the naming order gives at once."""
 
@@ -78,6 +83,7 @@ class ReviewRoutes:
         def work() -> bytes:
             self.session.refresh()
             state = self.session.state(since)
+            state["paint"] = None if state["read_only"] else "paint/"
             state["read_only"] = state["read_only"] or not self.tabs.may_write(tab)
             return Encoded.of(state)
 
@@ -244,16 +250,45 @@ def _pairs(text: str) -> set[tuple[int, int]]:
     return pairs
 
 
+class LazyPainting:
+    """Painting the images of a review, loaded at the first request."""
+
+    def __init__(self, session: ReviewSession) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._loaded: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        painting = await run_in_threadpool(self._load)
+        await painting(scope, receive, send)
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = PAINTING.load()(self._session)
+            return self._loaded
+
+    def close(self) -> None:
+        """Autosave all painting."""
+        if self._loaded is not None:
+            self._loaded.close()
+
+
 class ReviewServer(LocalServer):
     """The server of one review."""
 
     def __init__(self, session: ReviewSession, images: ReviewImages, **where: Any) -> None:
-        super().__init__(ReviewRoutes(session, images).routes(), "index.html", **where)
-        self.session, self.read_only = session, session.read_only
+        painting = LazyPainting(session)
+        routes = [*ReviewRoutes(session, images).routes(), Mount("/paint", app=painting)]
+        super().__init__(routes, "index.html", **where)
+        self.session, self.read_only, self.painting = session, session.read_only, painting
 
 
 @contextmanager
 def serving(dst: Path, *, discard: bool = False, **where: Any) -> Iterator[ReviewServer]:
     """The server of the review of a result; it serves once `run` or `start` is called."""
     with open_review(dst, discard=discard) as session, closing(ReviewImages(session)) as images:
-        yield ReviewServer(session, images, **where)
+        server = ReviewServer(session, images, **where)
+        with closing(server.painting):
+            yield server

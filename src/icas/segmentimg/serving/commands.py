@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from icas.common.errors import UsageError
 from icas.notebook.html import counted
 from icas.segmentimg.document.document import PaintDocument, Pixel
-from icas.segmentimg.document.objects import classes_in
+from icas.segmentimg.document.objects import classes_in, code_of
 from icas.segmentimg.document.palette import MAX_OBJECTS, Color
 from icas.segmentimg.formats.shapes import shape_of
-from icas.segmentimg.labels.labels import Box, rows_of, swept, union
+from icas.segmentimg.labels.labels import Box, bounding_box, rows_of, swept, union
 from icas.segmentimg.session.open import OpenImage
 
 Args = Mapping[str, Any]
@@ -33,6 +33,7 @@ class Target:
     """The image that a command changes."""
 
     opened: OpenImage
+    number: int
     locked: Collection[int] = ()
     """Numbers of classes whose pixels must not change."""
 
@@ -254,6 +255,31 @@ def _pick_object(target: Target, args: Args) -> Done:
     return f"continue {target.opened.name_of(picked[0])} {picked[1]}", None
 
 
+def _object_mask(target: Target, args: Args) -> tuple[str, NDArray[np.bool_], Pixel]:
+    """Name, mask and first pixel of the object ``{class, number}``."""
+    target.chosen_color(args)
+    number = whole(args, "class", 1, len(target.document.colors))
+    instance = whole(args, "number", 1, MAX_OBJECTS)
+    codes = target.document.codes_of(np.s_[:, :])
+    top, bottom, left, right = bounding_box(mask := codes == code_of(number, instance))
+    if top == bottom:
+        raise UsageError(f"no object {instance} of class {target.name(number)}")
+    return f"{target.name(number)} {instance}", mask[top:bottom, left:right], (top, left)
+
+
+def _object_delete(target: Target, args: Args) -> Done:
+    name, mask, at = _object_mask(target, args)
+    return f"delete {name}", target.document.stamp(mask, None, None, at)
+
+
+def _object_class(target: Target, args: Args) -> Done:
+    name, mask, at = _object_mask(target, args)
+    color = target.chosen_color({"class": args.get("to")})
+    instance = target.document.new_object(color)
+    box = target.document.stamp(mask, color, instance, at)
+    return f"{name}: now {target.opened.name_of(color)} {instance}", box
+
+
 def _reset(target: Target, _: Args) -> Done:
     if target.locked:
         raise UsageError("a class is locked: unlock all classes to clear the image")
@@ -272,5 +298,7 @@ COMMANDS: Mapping[str, Callable[[Target, Args], Done]] = {
     "rectangle": _rectangle,
     "new_object": _new_object,
     "pick_object": _pick_object,
+    "object_delete": _object_delete,
+    "object_class": _object_class,
     "reset": _reset,
 }

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import base64
 import gzip
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import ConflictError, UnreadableImageError, UsageError
+from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
+from icas.io.find import RESULT_MARK
 from icas.io.reading import MAX_PIXELS
-from icas.notebook.html import visible
+from icas.notebook.html import counted, visible
 from icas.segmentimg.document.objects import classes_in, numbers_in
-from icas.segmentimg.document.palette import Palette, hex_code
+from icas.segmentimg.document.palette import hex_code
+from icas.segmentimg.formats import FORMATS
+from icas.segmentimg.formats.inputs import ImageFile
+from icas.segmentimg.formats.masks import names_in
 from icas.segmentimg.labels.labels import Box
 from icas.segmentimg.segmenters.sam import SamSegmenter
+from icas.segmentimg.serving.classes import EDITS, VIEW, ClassViews
 from icas.segmentimg.serving.commands import COMMANDS, Args, Done, Target
 from icas.segmentimg.serving.served import ServedImage
 from icas.segmentimg.serving.thumbnails import ThumbnailFiles
@@ -33,6 +40,10 @@ from icas.segmentimg.session.session import Session
 from icas.segmentimg.templates.files import TemplateSet
 
 UNDO, REDO = "undo", "redo"
+IMAGE = "image"
+"""Key of the number of the image among the arguments of a command."""
+_UNSURE = "unsure:"
+"""Beginning of the keys of the log for images that a person marked."""
 LONGEST_ID = 100
 """Characters of the id of a command."""
 _ANSWERS = 256
@@ -58,6 +69,8 @@ class _Texts:
 
 
 Operation = Callable[[Target, Args], Done]
+Action = Callable[[Args, "int | None"], "tuple[str, dict[str, Any]]"]
+"""Takes the arguments and the number of an image or None; returns a text and the answer."""
 
 
 class PaintingSession:
@@ -71,30 +84,46 @@ class PaintingSession:
     rev : int
         Number of the last command.
     operations : dict
-        Commands on one image by name; further ones may be added.
+        Commands on the document of an image by name, which can be undone.
+    actions : dict
+        Other commands by name. Further ones may be added to both.
+    views : ClassViews
+        Hidden and locked classes.
     """
 
     def __init__(
         self,
         session: Session,
+        method: str = "",
         max_pixels: int = MAX_PIXELS,
         sam: SamSegmenter | str = "",
         templates: TemplateSet | None = None,
     ) -> None:
         self.session = session
         self.lock = threading.RLock()
-        self.rev, self.method = 0, ""
+        self.rev, self.method = 0, method
         self.tools = Tools(session, max_pixels, sam, templates or TemplateSet(), self._embedding)
         self.operations: dict[str, Operation] = {**COMMANDS, **self.tools.operations}
+        self.actions: dict[str, Action] = {
+            "save": self._save,
+            "mark": self._mark,
+            "class_view": self._view_class,
+            **{op: partial(self._edit_classes, op=op) for op in EDITS},
+        }
         self._texts: dict[int, _Texts] = {}
         self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
         self._logs: dict[Path, PaintingLog] = {}
         self._based: dict[int, tuple[OpenImage, int]] = {}
         self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
-        self.files_of = ThumbnailFiles(session.pictures, max_pixels)
+        self._thumbnails = ThumbnailFiles(session.pictures, max_pixels)
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="icas-autosave", daemon=True)
-        self._log(self.session.pictures[0].out, write=False)
+        self.views = ClassViews(None)
+        self._unsure: set[tuple[Path, str]] = set()
+        self._told: dict[int, str] = {}
+        log = self._log(self.session.pictures[0].out)
+        if log is not None:
+            self.views = ClassViews(log.fact(VIEW))
         self._ticker.start()
 
     # --- listeners ----------------------------------------------------------------------------
@@ -128,7 +157,7 @@ class PaintingSession:
         self.check_number(number)
         with self.lock:
             opened = self.session.at(number)
-            self._log(self.session.pictures[number].out, write=False)
+            self._log(self.session.pictures[number].out)
             if opened is None and self.session.error:
                 raise UnreadableImageError(
                     f"image {number} cannot be painted: {self.session.error}"
@@ -146,22 +175,32 @@ class PaintingSession:
         """`open`, after waiting up to some seconds for it."""
         opened = self.open(number)
         if opened is None:
-            self.session.wait(number, seconds)
+            self.session.await_open(number, seconds)
             opened = self.open(number)
         return opened
+
+    def move(self, pictures: Sequence[ImageFile]) -> None:
+        """Continue with the same images at other paths."""
+        with self.lock:
+            self.session.pictures[:] = pictures
 
     # --- commands -----------------------------------------------------------------------------
 
     def execute(self, op: Any, image: Any, args: Any, rev: Any, id: Any) -> dict[str, Any]:
-        """Carry out a command on an image; an earlier one with this `id` is answered again."""
+        """Carry out a command; an earlier one with this `id` is answered again."""
         if not isinstance(args, dict):
             raise UsageError("args: expected an object")
-        if not isinstance(op, str) or op not in self.operations:
+        if isinstance(op, str) and op in self.operations:
+            work = self._painted
+        elif isinstance(op, str) and op in self.actions:
+            work = self._acted
+        else:
             raise UsageError(f"unknown command {op!r}")
         if op == "template":
             self.tools.search(self.check_number(image))  # takes long, so not under the lock
         with self.lock:
-            return self._repeated(op, args, id) or self._painted(op, image, args, rev, id)
+            args = {**args, IMAGE: image}
+            return self._repeated(op, args, id) or work(op, image, args, rev, id)
 
     def undo(self, image: Any, rev: Any, id: Any) -> dict[str, Any]:
         """Undo the last command on an image."""
@@ -173,7 +212,7 @@ class PaintingSession:
 
     def _step(self, op: str, image: Any, rev: Any, id: Any) -> dict[str, Any]:
         with self.lock:
-            args = {"image": image}
+            args = {IMAGE: image}
             return self._repeated(op, args, id) or self._painted(op, image, args, rev, id)
 
     def _painted(self, op: str, image: Any, args: Args, rev: Any, id: str) -> dict[str, Any]:
@@ -193,6 +232,9 @@ class PaintingSession:
                 self._take_back(op, number, document)
             raise
         served.update(box)
+        if opened.document.revision != before:
+            self._tell_mark(number)
+            self.notify("doc", n=number, doc_rev=document.revision)
         answer = {
             "rev": self.rev,
             "doc_rev": document.revision,
@@ -202,6 +244,93 @@ class PaintingSession:
         self._remember(op, args, id, answer)
         self.notify()
         return answer
+
+    def _acted(self, op: str, image: Any, args: Args, rev: Any, id: str) -> dict[str, Any]:
+        """Carry out a command that changes no document, and answer with what it returned."""
+        self._check(rev)
+        number = None if image is None else self.check_number(image)
+        text, content = self.actions[op](args, number)
+        text = str(visible(text))
+        picture = self.session.pictures[number or 0]
+        name = "" if number is None else picture.name
+        entry = Entry(self.rev + 1, id, name, "", op, args, text, _now())
+        self._writing_log(picture.out).append(entry, None)
+        self.rev = entry.rev
+        answer = {"rev": self.rev, "text": text, "delta": {"n": number, **content}}
+        self._remember(op, args, id, answer)
+        self.notify()
+        return answer
+
+    def _save(self, args: Args, number: int | None) -> tuple[str, dict[str, Any]]:
+        """``save {formats?}``: the files of an image, in the formats of the session or others."""
+        number = self.check_number(number)
+        formats = args.get("formats")
+        if formats is not None and not (
+            isinstance(formats, list)
+            and formats
+            and all(isinstance(name, str) and name in FORMATS for name in formats)
+        ):
+            raise UsageError(f"formats: choose from {', '.join(FORMATS)}")
+        opened = self.opened(number)
+        files = self.session.save(formats or ())
+        self.session.store.flush(number)
+        self._tell_mark(number)
+        return f"save {counted(len(files), 'file')}", self._about(number, opened)
+
+    def _edit_classes(self, args: Args, number: int | None, op: str) -> tuple[str, dict[str, Any]]:
+        """Change the class list; that of an image, if one is given, is made the one of all."""
+        opened = None if number is None else self.opened(number)
+        palette = self.session.palette if opened is None else opened.painting_classes()
+        edited = EDITS[op](palette, args)
+        numbers = self._numbers(opened)
+        try:
+            self.session.change_classes(edited.palette, dict(edited.changed))
+        except IcasError as error:
+            edited = replace(edited, text=f"{edited.text}; not listed: {error}")
+        self.views.rename(edited.changed)
+        self._store_views()
+        for index, (based, _) in self._based.items():
+            if self.session.store.images.get(index) is based:
+                # the log refers to the classes by their former numbers, names and colors
+                self.session.store.keep_now(index)
+        content: dict[str, Any] = {"classes": self.views.rows(self.session.palette)}
+        if opened is not None:
+            content |= {
+                "palette": self.views.rows(opened.classes),
+                "doc_rev": opened.document.revision,
+                "reload": self._numbers(opened) != numbers,
+            }
+        return edited.text, content
+
+    def _numbers(self, opened: OpenImage | None) -> list[int]:
+        return [] if opened is None else opened.document.codes.tolist()
+
+    def _view_class(self, args: Args, number: int | None) -> tuple[str, dict[str, Any]]:
+        palette = self.session.palette if number is None else self.opened(number).classes
+        text = self.views.change(palette, args)
+        self._store_views()
+        return text, {"classes": self.views.rows(self.session.palette)}
+
+    def _store_views(self) -> None:
+        self._writing_log(self.session.pictures[0].out).set_fact(VIEW, self.views.text())
+
+    def _mark(self, args: Args, number: int | None) -> tuple[str, dict[str, Any]]:
+        """``mark {unsure}``: a person comes back to an image later."""
+        number, unsure = self.check_number(number), args.get("unsure")
+        if not isinstance(unsure, bool):
+            raise UsageError("unsure: expected true or false")
+        picture = self.session.pictures[number]
+        self._writing_log(picture.out).set_fact(_UNSURE + picture.name, "1" if unsure else "")
+        (self._unsure.add if unsure else self._unsure.discard)((picture.out, picture.name))
+        self._tell_mark(number)
+        return "mark as unsure" if unsure else "unmark", {"mark": self.mark(number)}
+
+    def _tell_mark(self, number: int) -> None:
+        """Tell the listeners if the mark of an image has changed."""
+        mark = self.mark(number)
+        if self._told.get(number) != mark:
+            self._told[number] = mark
+            self.notify("files", marks={str(number): mark})
 
     def _changed(self, op: str, number: int, opened: OpenImage, args: Args) -> Done:
         texts, document = self._texts.setdefault(number, _Texts()), opened.document
@@ -217,7 +346,7 @@ class PaintingSession:
             target.append(text)
             return f"{op} {text}", box
         before = document.revision
-        text, box = self.operations[op](Target(opened, self.locked(opened)), args)
+        text, box = self.operations[op](Target(opened, number, self.locked(opened)), args)
         text = str(visible(text))
         if document.revision != before:
             texts.done.append(text)
@@ -267,13 +396,17 @@ class PaintingSession:
 
     # --- the log ------------------------------------------------------------------------------
 
-    def _log(self, out: Path, *, write: bool = True) -> PaintingLog | None:
+    def _log(self, out: Path) -> PaintingLog | None:
+        """The log of an output folder, if there is one."""
+        return self._writing_log(out) if out in self._logs or log_path(out).exists() else None
+
+    def _writing_log(self, out: Path) -> PaintingLog:
         """The log of an output folder; the revision is at least that of its last command."""
         if out not in self._logs:
-            if not write and not log_path(out).exists():
-                return None
-            self._logs[out] = PaintingLog(out)
-            self.rev = max(self.rev, self._logs[out].last)
+            log = self._logs[out] = PaintingLog(out)
+            self.rev = max(self.rev, log.last)
+            marked = log.facts(_UNSURE)
+            self._unsure |= {(out, name) for name, value in marked.items() if value}
         return self._logs[out]
 
     def _store(
@@ -283,8 +416,7 @@ class PaintingSession:
         picture = self.session.pictures[number]
         opened = self.session.store.images[number]
         entry = Entry(self.rev + 1, id, picture.name, opened.base, op, args, text, _now())
-        log = self._log(picture.out)
-        assert log is not None
+        log = self._writing_log(picture.out)
         log.append(entry, None if change is None else change.packed())
         self.rev = opened.rev = entry.rev
 
@@ -297,8 +429,8 @@ class PaintingSession:
         if based is opened and edits == opened.class_edits:
             return
         picture = self.session.pictures[number]
-        log = self._log(picture.out)
-        assert log is not None
+        log = self._writing_log(picture.out)
+        opened.base, opened.rev = secrets.token_hex(8), self.rev
         self.session.store.keep_now(number)
         log.drop_changes(picture.name, opened.base)
         self._based[number] = opened, opened.class_edits
@@ -322,7 +454,11 @@ class PaintingSession:
 
     def locked(self, opened: OpenImage) -> frozenset[int]:
         """Numbers of the locked classes of an image."""
-        return frozenset()
+        names = self.views.locked
+        if not names:
+            return frozenset()
+        rows = enumerate(opened.painting_classes(), start=1)
+        return frozenset(number for number, entry in rows if entry.name in names)
 
     def state(self) -> dict[str, Any]:
         """The session."""
@@ -335,24 +471,12 @@ class PaintingSession:
                 "formats": list(session.saves),
                 "images": self.count,
                 "method": self.method,
-                "classes": self.classes(),
+                "classes": self.views.rows(session.palette),
+                "ops": sorted({*self.operations, *self.actions}),
+                "folder": visible(session.pictures[0].path.parent.name),
+                "autosave": True,
                 **self.tools.state(),
             }
-
-    def classes(self, palette: Palette | None = None) -> list[dict[str, Any]]:
-        """The classes by number."""
-        palette = self.session.palette if palette is None else palette
-        return [
-            {
-                "number": number,
-                "name": visible(entry.name),
-                "color": hex_code(entry.color),
-                "hidden": False,
-                "locked": False,
-                "digit": str(number) if number <= 9 else None,
-            }
-            for number, entry in enumerate(palette, start=1)
-        ]
 
     def document(self, number: int, opened: OpenImage) -> dict[str, Any]:
         """An image with its segments and classes."""
@@ -374,7 +498,7 @@ class PaintingSession:
                 "numbers": numbers_in(codes).tolist() if several else None,
                 "overrides": document.by_hand,
                 "objects_by_segment": opened.segments_are_objects,
-                "palette": self.classes(opened.classes),
+                "palette": self.views.rows(opened.painting_classes()),
                 "border": hex_code(served.border),
                 "borders": [hex_code(color) for color in served.borders],
                 "note": visible(opened.note),
@@ -390,7 +514,7 @@ class PaintingSession:
             "current": self._current(opened),
             "undo": texts.done[-1] if texts.done else None,
             "redo": texts.undone[-1] if texts.undone else None,
-            "mark": self.session.mark(number).value,
+            "mark": self.mark(number),
         }
 
     def _current(self, opened: OpenImage) -> dict[str, int]:
@@ -465,15 +589,33 @@ class PaintingSession:
         return {"files": names, "marks": marks}
 
     def marks(self, numbers: Sequence[int]) -> list[str]:
-        """The marks of images."""
-        return [
-            "unreadable" if number in self.session.errors else self.session.mark(number).value
-            for number in numbers
-        ]
+        """The marks of images; files are looked for once for each folder."""
+        pictures = self.session.pictures
+        names: dict[Path, set[str]] = {}
+        for out in {pictures[number].out for number in numbers}:
+            names[out] = names_in(out) | names_in(out / RESULT_MARK)
+            self._log(out)
+        return [self._mark_of(number, names[pictures[number].out]) for number in numbers]
+
+    def mark(self, number: int) -> str:
+        """Whether an image is painted, or marked."""
+        return self._mark_of(number, None)
+
+    def _mark_of(self, number: int, names: set[str] | None) -> str:
+        """The mark; `names`: files of the output folder, to look no further without any."""
+        session, picture = self.session, self.session.pictures[number]
+        if number in session.errors:
+            return "unreadable"
+        if (picture.out, picture.name) in self._unsure:
+            return "unsure"
+        opened = number in session.store.images
+        if names is not None and not opened and not session.may_be_painted(number, names):
+            return ""
+        return session.mark(number).value
 
     def thumb(self, number: int, size: int) -> bytes:
         """A JPEG with sides of at most `size` pixels."""
-        return self.files_of.thumb(self.check_number(number), size)
+        return self._thumbnails.thumb(self.check_number(number), size)
 
     def whole(self, number: int) -> tuple[bytes, str]:
         """An open image, encoded, and its media type."""

@@ -9,11 +9,13 @@ from typing import Any
 
 from icas.common.errors import IcasError, UsageError
 from icas.parallel.executors import core_count
+from icas.segmentimg.document.palette import Palette
 from icas.segmentimg.formats.folder_classes import folder_classes
-from icas.segmentimg.formats.inputs import find_image_files
+from icas.segmentimg.formats.inputs import ImageFile, find_image_files
 from icas.segmentimg.segmenters.sam import SamSegmenter
 from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.served import ServedImage
+from icas.segmentimg.session.folders import painting_locked, require_writable
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
@@ -33,28 +35,42 @@ def open_painting(
     `sam`: options of `SamSegmenter` for live prompts, such as its ``checkpoint``.
     """
     settings = settings or SegmentSettings()
-    model, templates = _sam(settings, sam or {}), settings.template_set()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
         raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
     classes = settings.classes()
     pictures = find_image_files(paths, settings.out, settings.recursive)
+    with painting_of(pictures, settings, classes, sam) as painting:
+        yield painting
+
+
+@contextmanager
+def painting_of(
+    pictures: Sequence[ImageFile],
+    settings: SegmentSettings,
+    classes: Palette,
+    sam: Mapping[str, Any] | None = None,
+) -> Iterator[PaintingSession]:
+    """The painting session of images whose folders are known; no other session may use them."""
+    model, templates = _sam(settings, sam or {}), settings.template_set()
     if settings.resume is not False:
         classes = folder_classes(pictures, classes)
-    session = Session(
-        pictures,
-        settings.make_opener(classes=classes),
-        settings.painted_saves,
-        settings.portable_names,
-        settings.polygons,
-        ahead=settings.ahead,
-        jobs=settings.jobs or max(1, core_count() - 1),
-        prepare=_prepare,
-    )
-    painting = PaintingSession(session, settings.max_pixels, model, templates)
-    painting.method = settings.method
-    with closing(painting):
-        yield painting
+    outs = {picture.out for picture in pictures}
+    require_writable(outs)
+    with painting_locked(outs):
+        session = Session(
+            pictures,
+            settings.make_opener(classes=classes),
+            settings.painted_saves,
+            settings.portable_names,
+            settings.polygons,
+            ahead=settings.ahead,
+            jobs=settings.jobs or max(1, core_count() - 1),
+            prepare=_prepare,
+        )
+        limit = settings.max_pixels
+        with closing(PaintingSession(session, settings.method, limit, model, templates)) as one:
+            yield one
 
 
 def _sam(settings: SegmentSettings, options: Mapping[str, Any]) -> SamSegmenter | str:

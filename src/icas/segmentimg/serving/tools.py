@@ -114,7 +114,7 @@ class Tools:
 
     def _mask(self, target: Target, args: Args) -> Done:
         """Paint the mask of a prompt as a new object of a class."""
-        result = self.prompts.result(args.get("prompt"), self._number(target))
+        result = self.prompts.result(args.get("prompt"), target.number)
         color = target.chosen_color(args)
         instance = target.instance({"number": NEW, **args}, color)
         at = result.box[0], result.box[2]
@@ -126,10 +126,7 @@ class Tools:
             raise UsageError(NO_TEMPLATES)
         if target.locked:
             raise UsageError("a class is locked: unlock all classes to paint templates")
-        found = self._matches(self._number(target), target.document.image)
+        found = self._matches(target.number, target.document.image)
         box = target.document.stamp_objects(found.objects())
         count = len(found.places)
         return f"paint {count:,} template {'match' if count == 1 else 'matches'}", box
-
-    def _number(self, target: Target) -> int:
-        return self._session.pictures.index(target.opened.picture)

@@ -1,4 +1,4 @@
-"""The SQLite database of the commands on the images of a folder, ``OUT/.icas/painting.db``.
+"""The SQLite database of the commands on the images of a folder, in ``OUT/.icas/painting``.
 
 A command is on disk before `PaintingLog.append` returns. A row holds what the command changed,
 beginning with an autosave file that names the `base` of the row; see `pending`.
@@ -16,12 +16,12 @@ from typing import Any
 
 from icas.common.errors import IcasError
 from icas.io.files import check_no_links, one_line_errors
-from icas.io.find import RESULT_MARK
 from icas.segmentimg.formats.autosave import Autosave
 from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.session.changes import Change, replayed
+from icas.segmentimg.session.folders import painting_folder
 
-NAME = "painting.db"
+NAME = "commands.db"
 _APPLICATION_ID = 0x69637061
 _VERSION = 1
 _SCHEMA = f"""
@@ -152,6 +152,13 @@ class PaintingLog:
             row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
+    def facts(self, start: str) -> dict[str, str]:
+        """All values whose keys begin with `start`, by the rest of the key."""
+        with self._errors():
+            query = "SELECT key, value FROM fact WHERE substr(key, 1, ?) = ?"
+            rows = self._database.execute(query, (len(start), start)).fetchall()
+        return {key[len(start) :]: value for key, value in rows}
+
     def set_fact(self, key: str, value: str) -> None:
         """Set a value durably."""
         with self._errors():
@@ -160,7 +167,7 @@ class PaintingLog:
 
 def log_path(out: Path) -> Path:
     """The log of an output folder."""
-    return out / RESULT_MARK / NAME
+    return painting_folder(out) / NAME
 
 
 @contextmanager

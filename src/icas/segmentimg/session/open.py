@@ -161,6 +161,11 @@ class OpenImage:
             number = self.document.new_object(color)
             self.document.fill_segments(segments, color, number)
 
+    def painting_classes(self) -> Palette:
+        """The class of each color of the document."""
+        self._name_colors()
+        return self.classes
+
     def painting(self) -> Painting:
         """What is painted now, with the names of its classes."""
         self._name_colors()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -15,9 +14,9 @@ from icas.common.errors import IcasError
 from icas.io.formats import os_reason
 from icas.notebook.html import plural
 from icas.segmentimg.document.palette import PaintClass, Palette
-from icas.segmentimg.formats.autosave import AutosaveWriter, autosave_path
+from icas.segmentimg.formats.autosave import SUFFIX, AutosaveWriter, autosave_path
 from icas.segmentimg.formats.folder_classes import write_listed_classes
-from icas.segmentimg.formats.inputs import ImageFile
+from icas.segmentimg.formats.inputs import OTHER_RECORD, ImageFile
 from icas.segmentimg.session.open import NEVER_SAVED, ImageOpener, OpenImage
 from icas.segmentimg.session.prefetch import Prefetcher
 
@@ -61,9 +60,8 @@ class ImageStore:
         self.writing[index] = future, revision
 
     def keep_now(self, index: int) -> None:
-        """Write an image before this returns; IcasError where that fails."""
+        """Autosave an image before this returns; IcasError where that fails."""
         opened = self.images[index]
-        opened.base = secrets.token_hex(8)
         revision, path = opened.document.revision, autosave_path(opened.picture)
         try:
             self._keeper.submit(path, opened.snapshot()).result()
@@ -72,6 +70,11 @@ class ImageStore:
         opened.autosaved_revision = revision
         self.written.add(index)
         self.writing.pop(index, None)
+
+    def flush(self, index: int) -> None:
+        """Wait for the autosave of an image that is in progress."""
+        if index in self.writing:
+            wait([self.writing[index][0]])
 
     def tick(self, current: int) -> str:
         """Autosave what has changed if it is time, and evict; a message if that failed, else ""."""
@@ -246,7 +249,7 @@ class Session:
             self._prefetch()
         return self.current
 
-    def wait(self, index: int, seconds: float) -> bool:
+    def await_open(self, index: int, seconds: float) -> bool:
         """Wait until an image is opened in the background; whether it is, or cannot be."""
         return self._prefetcher.wait(index, seconds)
 
@@ -264,6 +267,13 @@ class Session:
             return Mark.SAVED
         return Mark.UNSAVED if autosave_path(picture).exists() else Mark.NONE
 
+    def may_be_painted(self, index: int, names: Container[str]) -> bool:
+        """Whether an image with these files in its output folders may have a mark."""
+        picture = self.pictures[index]
+        endings = (".json", OTHER_RECORD, "_labels.png", SUFFIX)
+        known = index in self._saved or index in self.store.unsaved
+        return known or any(picture.name + ending in names for ending in endings)
+
     def next_unpainted(self) -> int | None:
         """The next image that is not painted, after the last one from the start; None if none."""
         count = len(self.pictures)
@@ -280,13 +290,16 @@ class Session:
         self._prefetch()
         return True
 
-    def save(self) -> list[Path]:
-        """Write the masks of the current image and the other requested files."""
+    def save(self, saves: Sequence[str] = ()) -> list[Path]:
+        """Write the masks of the current image and the other requested files.
+
+        `saves`: other formats than those of the session.
+        """
         opened = self.current
         if opened is None:
             return []
         try:
-            files = opened.save(*self._saves)
+            files = opened.save(saves or self._saves[0], *self._saves[1:])
         except IcasError as error:
             self._save_errors[self.index] = str(error)
             raise

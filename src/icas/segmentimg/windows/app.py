@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from icas.common.errors import UsageError
 from icas.parallel.executors import core_count
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import find_image_files
+from icas.segmentimg.session.folders import painting_locked, require_writable
 from icas.segmentimg.session.session import Session, SessionSummary
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 from icas.segmentimg.windows.controller import PAINTING, Controller
@@ -41,18 +41,19 @@ def paint_files(
     opener = settings.make_opener(interactive=True, classes=classes)
     require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
-    session = Session(
-        pictures,
-        opener,
-        settings.painted_saves,
-        settings.portable_names,
-        settings.polygons,
-        ahead=settings.ahead,
-        jobs=settings.jobs or max(1, core_count() - 1),
-    )
-    return run_session(
-        session, partial(Controller, session, opener.palette, templates, console=console)
-    )
+    with painting_locked(picture.out for picture in pictures):
+        session = Session(
+            pictures,
+            opener,
+            settings.painted_saves,
+            settings.portable_names,
+            settings.polygons,
+            ahead=settings.ahead,
+            jobs=settings.jobs or max(1, core_count() - 1),
+        )
+        return run_session(
+            session, partial(Controller, session, opener.palette, templates, console=console)
+        )
 
 
 def run_session(session: Session, make_controller: Callable[..., Controller]) -> SessionSummary:
@@ -70,18 +71,6 @@ def run_session(session: Session, make_controller: Callable[..., Controller]) ->
     finally:
         summary = session.close()
     return summary
-
-
-def require_writable(folders: Iterable[Path]) -> None:
-    """Refuse folders that cannot be made or written into."""
-    for folder in sorted(folders):
-        whole = folder.resolve()
-        existing = next(path for path in (whole, *whole.parents) if path.exists())
-        why = "is not a folder" if not existing.is_dir() else "is not writable"
-        if not (existing.is_dir() and os.access(existing, os.W_OK)):
-            raise UsageError(
-                f"cannot write masks to {folder}: {existing} {why}: choose another --out"
-            )
 
 
 def run(controller: Controller, screen: HighGui) -> None:

@@ -20,11 +20,12 @@ from icas.segmentimg.propagation_run.images import FIXED, REJECTED, ImageState
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.segmenters.segment import WORK_SIZE
+from icas.segmentimg.session.folders import painting_locked, require_writable
 from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.windows import panels
 from icas.segmentimg.windows.annotation_views import AnnotationView
-from icas.segmentimg.windows.app import require_writable, run_session
+from icas.segmentimg.windows.app import run_session
 from icas.segmentimg.windows.controller import Controller
 from icas.segmentimg.windows.events import REVIEW_KEYS, Binding
 from icas.segmentimg.windows.painting_view import PaintingView
@@ -178,13 +179,16 @@ def review_queue(
         make_segmenter(_METHOD), WORK_SIZE, settings.max_pixels, palette, True, True
     )
     jobs = settings.jobs or max(1, core_count() - 1)
-    session = Session(pictures, opener, settings.save, settings.portable_names, ahead=2, jobs=jobs)
-    saves = settings.save, settings.portable_names
-    decisions = ReviewDecisions(
-        dict(enumerate(queue)), lambda opened: session.save(), *saves, settings.max_pixels
-    )
-    controller = partial(ReviewController, session, palette, decisions, console=console)
-    summary = run_session(session, controller)
+    with painting_locked(picture.out for picture in pictures):
+        session = Session(
+            pictures, opener, settings.save, settings.portable_names, ahead=2, jobs=jobs
+        )
+        saves = settings.save, settings.portable_names
+        decisions = ReviewDecisions(
+            dict(enumerate(queue)), lambda opened: session.save(), *saves, settings.max_pixels
+        )
+        controller = partial(ReviewController, session, palette, decisions, console=console)
+        summary = run_session(session, controller)
     for path, reason in {**summary.unreadable, **summary.failed}.items():
         console.warn(f"{path}: {reason}")
     return decisions.summary()
