@@ -48,6 +48,8 @@ export class Keys {
   #global = [];
   /** @type {Binding[]} */
   #screen = [];
+  /** @type {{title: string, bindings: Binding[]}[]} */
+  #parts = [];
   /** @type {((letter: string) => void) | null} */
   #typing = null;
   #title = "";
@@ -101,6 +103,20 @@ export class Keys {
     this.bind("", []);
   }
 
+  /**
+   * Add keys of a part of the page; they go after those of the screen.
+   * @param {string} title
+   * @param {Binding[]} bindings
+   * @returns {() => void} removes them
+   */
+  add(title, bindings) {
+    const part = { title, bindings };
+    this.#parts.push(part);
+    return () => {
+      this.#parts = this.#parts.filter((one) => one !== part);
+    };
+  }
+
   /** @param {KeyboardEvent} event */
   #handle(event) {
     if (event.defaultPrevented || event.isComposing) return;
@@ -124,7 +140,8 @@ export class Keys {
       event.preventDefault();
       return;
     }
-    for (const binding of [...this.#screen, ...this.#global]) {
+    const added = this.#parts.flatMap((part) => part.bindings);
+    for (const binding of [...this.#screen, ...added, ...this.#global]) {
       if (!binding.keys.includes(key)) continue;
       if (binding.edits && this.#readOnly()) {
         event.preventDefault();
@@ -145,7 +162,11 @@ export class Keys {
   help() {
     /** @type {Map<string, Binding[]>} */
     const groups = new Map();
-    for (const [title, bindings] of /** @type {const} */ ([[this.#title, this.#screen], ["Everywhere", this.#global]])) {
+    for (const { title, bindings } of [
+      { title: this.#title, bindings: this.#screen },
+      ...this.#parts,
+      { title: "Everywhere", bindings: this.#global },
+    ]) {
       for (const binding of bindings) {
         const group = binding.group ?? title;
         groups.set(group, [...(groups.get(group) ?? []), binding]);
