@@ -148,7 +148,8 @@ export class Keys {
         this.#refuse();
         return;
       }
-      if (binding.run(event) !== false) event.preventDefault();
+      if (binding.run(event) === false) continue; // another binding, or the browser
+      event.preventDefault();
       return;
     }
     if (this.#typing && /^[\p{L}\p{N}]$/u.test(key)) {

@@ -90,7 +90,7 @@
  * @property {string} text what it does, shown in the help; empty: another row of the help covers it
  * @property {string} [group] heading in the help; missing: the name of the screen
  * @property {string[]} [mouse] the same with the mouse, for the help: "left click"
- * @property {(event: KeyboardEvent) => unknown} run returns false to leave the key to the browser
+ * @property {(event: KeyboardEvent) => unknown} run returns false to leave the key to the next binding or the browser
  * @property {boolean} [edits] refused in a tab that is read only
  *
  * @typedef {object} Context what a screen gets

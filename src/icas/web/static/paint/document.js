@@ -322,6 +322,10 @@ export class PageDocument {
       this.codes[segment] = codeOf(class_, number || 1);
       this.count = Math.max(this.count, segment);
     }
+    if (delta.count !== undefined) {
+      this.#grow(delta.count);
+      this.count = delta.count;
+    }
     if (labels && delta.labels) this.#takeLabels(delta.labels.box, labels);
     if (overrides && delta.overrides) {
       this.overrides ??= new Int32Array(this.width * this.height).fill(NO_OVERRIDE);

@@ -9,12 +9,24 @@ import { classOf, NO_OVERRIDE, numberOf } from "./document.js";
  * @typedef {object} Look
  * @property {number} opacity of the paint, 0 to 1
  * @property {number} border opacity of the borders of segments, 0: none
- * @property {string} color of the borders
+ * @property {[string, string]} colors of the borders, on dark and on bright pixels
+ * @property {Bright} bright
+ * @property {Set<number>} hidden codes of objects that are not drawn
  * @property {boolean} mosaic segments in colours of their own
  * @property {Map<number, {fill: number, line: number}>} paints colours by code, filled as needed
  * @property {PaintClass[]} classes
  */
 
+/**
+ * Where an image is bright, on a coarse grid.
+ * @typedef {object} Bright
+ * @property {Uint8Array} map 1 for bright
+ * @property {number} width
+ * @property {number} height
+ */
+
+/** Luma from which borders are dark. */
+const BRIGHT = 120;
 /** Share of white, or of black if negative, in the colours of the objects 1, 2, 3, … by turns. */
 const SHADES = [0, 0.3, -0.3, 0.15, -0.15];
 const BORDER_SHARE = 0.65;
@@ -46,6 +58,19 @@ export function shade(color, number) {
 }
 
 /**
+ * @param {ImageData} image a small copy
+ * @returns {Bright}
+ */
+export function brightOf({ data, width, height }) {
+  const map = new Uint8Array(width * height);
+  for (let i = 0; i < map.length; i++) {
+    const at = 4 * i;
+    map[i] = 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2] >= BRIGHT ? 1 : 0;
+  }
+  return { map, width, height };
+}
+
+/**
  * A pixel of ImageData.
  * @param {[number, number, number]} rgb
  * @param {number} alpha 0 to 1
@@ -73,7 +98,7 @@ function paintOf(look, code) {
   const known = look.paints.get(code);
   if (known) return known;
   const one = look.classes.find(({ number }) => number === classOf(code));
-  const rgb = one && !one.hidden ? shade(one.color, numberOf(code)) : null;
+  const rgb = one && !one.hidden && !look.hidden.has(code) ? shade(one.color, numberOf(code)) : null;
   const paint = rgb ? { fill: pixel(rgb, look.opacity), line: pixel(rgb, 1) } : { fill: 0, line: 0 };
   look.paints.set(code, paint);
   return paint;
@@ -151,8 +176,10 @@ export function drawLabels(out, doc, cols, rows, look) {
     nextLabels = new Int32Array(cols.length);
     nextCodes = new Int32Array(cols.length);
   }
-  const border = look.border > 0 ? pixel(rgbOf(look.color), look.border) : 0;
-  const faint = look.border > 0 ? pixel(rgbOf(look.color), look.border * 0.55) : 0;
+  const lines = look.colors.map((color) => (look.border > 0 ? pixel(rgbOf(color), look.border) : 0));
+  const { map, width: mapWidth, height: mapHeight } = look.bright;
+  const across = mapWidth / doc.width;
+  const down = mapHeight / doc.height;
   let lastCode = -2;
   let fill = 0;
   let line = 0;
@@ -162,6 +189,7 @@ export function drawLabels(out, doc, cols, rows, look) {
     [codeRow, nextCodes] = [nextCodes, codeRow];
     readRow(doc, rows[y + 1], cols, nextLabels, nextCodes);
     const start = y * width;
+    const mapRow = mapWidth * Math.floor(rows[y] * down);
     for (let x = 0; x < width; x++) {
       const label = labelRow[x];
       const code = codeRow[x];
@@ -180,9 +208,10 @@ export function drawLabels(out, doc, cols, rows, look) {
           const other = code !== right ? right : below;
           value = (other > 0 ? paintOf(look, other).line : 0) || value;
         }
-      } else if (border && (label === 0 || label !== labelRow[x + 1] || label !== nextLabels[x])) {
-        value = fill ? mix(fill, border) : border;
-      } else if (!border && label === 0 && faint) value = faint;
+      } else if (label === 0 || label !== labelRow[x + 1] || label !== nextLabels[x]) {
+        const border = lines[map[mapRow + Math.floor(cols[x] * across)]];
+        if (border) value = value ? mix(value, border) : border;
+      }
       out[start + x] = value;
     }
   }
@@ -190,7 +219,6 @@ export function drawLabels(out, doc, cols, rows, look) {
 
 /** @type {Map<number, number>} */
 const mixed = new Map();
-let mixedWith = 0;
 
 /**
  * A border over paint, as one pixel.
@@ -198,11 +226,8 @@ let mixedWith = 0;
  * @param {number} above
  */
 function mix(below, above) {
-  if (mixedWith !== above || mixed.size > 1000) {
-    mixed.clear();
-    mixedWith = above;
-  }
-  const known = mixed.get(below);
+  const key = below * 2 ** 21 + (above >>> 11);
+  const known = mixed.get(key);
   if (known !== undefined) return known;
   const alphaAbove = ((above >>> 24) / 255) * 0.6;
   const alphaBelow = (below >>> 24) / 255;
@@ -214,7 +239,8 @@ function mix(below, above) {
     value |= Math.round((a * alphaAbove + b * alphaBelow * (1 - alphaAbove)) / (alpha || 1)) << shift;
   }
   value >>>= 0;
-  mixed.set(below, value);
+  if (mixed.size > 1000) mixed.clear();
+  mixed.set(key, value);
   return value;
 }
 
@@ -224,7 +250,7 @@ function mix(below, above) {
  * @param {Int32Array} cols
  * @param {Int32Array} rows
  * @param {Uint8Array | null} segments 1 for chosen segments
- * @param {number} code where `segments` is null
+ * @param {number} code where `segments` is null; below 0: all objects of the class -code
  * @returns {Uint8Array} `(cols.length + 1) * (rows.length + 1)`
  */
 export function chosenPixels(doc, cols, rows, segments, code = 0) {
@@ -242,7 +268,8 @@ export function chosenPixels(doc, cols, rows, segments, code = 0) {
       for (let x = 0; x < width; x++) {
         const place = start + cols[x];
         const over = overrides ? overrides[place] : NO_OVERRIDE;
-        chosen[at++] = (over === NO_OVERRIDE ? codes[labels[place]] : over) === code ? 1 : 0;
+        const here = over === NO_OVERRIDE ? codes[labels[place]] : over;
+        chosen[at++] = here === code || (code < 0 && classOf(here) === -code && here > 0) ? 1 : 0;
       }
     }
   }

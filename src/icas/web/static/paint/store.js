@@ -43,6 +43,8 @@ export class PaintStore extends Connection {
   /** @type {Mark[]} */
   marks = [];
   current = -1;
+  /** Codes of objects that are not drawn; call `viewer.restyle` after a change. */
+  hiddenObjects = /** @type {Set<number>} */ (new Set());
   /** Whether an object was picked, to which all clicks add. */
   continued = false;
   /** @type {Loaded | null} */
@@ -179,7 +181,10 @@ export class PaintStore extends Connection {
 
   /** @returns {PaintClass[]} */
   get classes() {
-    return this.#state?.classes ?? [];
+    const all = this.#state?.classes ?? [];
+    const own = this.doc?.info.palette;
+    // an image may have classes of its own after those of all images
+    return own && own.length > all.length ? [...all, ...own.slice(all.length)] : all;
   }
 
   /** @param {number} number */
@@ -206,7 +211,7 @@ export class PaintStore extends Connection {
    */
   objectNumber(class_ = this.selected) {
     const set = this.#objects.get(`${this.current} ${class_}`);
-    return set ?? Math.max(1, this.doc?.highest(class_) ?? 1);
+    return set ?? this.doc?.info.current?.[class_] ?? 1;
   }
 
   /**
@@ -291,6 +296,7 @@ export class PaintStore extends Connection {
     this.#opening = opening;
     this.#shown = null;
     this.continued = false;
+    this.hiddenObjects.clear();
     this.emit("image", n);
     try {
       const known = this.#open.has(n);

@@ -26,6 +26,8 @@
  * @property {PaintClass[]} classes
  * @property {{grabcut: true | string, sam: true | string}} tools true, or the reason why not
  * @property {boolean} templates
+ * @property {string[]} [ops]
+ * @property {string} [folder]
  * @property {number | null} queue carried images that wait for a decision
  * @property {string | null} review address of the review
  *
@@ -50,7 +52,9 @@
  * @property {string | null} redo
  * @property {PaintObject[]} objects
  * @property {Mark} mark
- * @property {string} border colour of the borders of segments
+ * @property {[string, string]} borders colours of the borders of segments, on dark and on bright pixels
+ * @property {PaintClass[]} palette classes of this image: those of the state, then its own
+ * @property {Record<string, number>} current object that new paint gets, by class, where it is not 1
  * @property {number} [paint_alpha] least opacity at which paint is clear
  * @property {string} [note]
  * @property {[number, number][]} [pyramid] width and height of each level
@@ -74,6 +78,7 @@
  * @property {Mark} mark
  * @property {PaintClass[] | null} [classes]
  * @property {number} [doc_rev]
+ * @property {number} [count] segments that there are now
  *
  * @typedef {object} Answer of a command
  * @property {number} rev

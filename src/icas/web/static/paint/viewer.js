@@ -1,7 +1,8 @@
 /** The canvas: image, paint and borders in cached tiles; zoom, pan, pointer events for the tools. */
 
+import { codeOf, union } from "./document.js";
 import { newCanvas } from "./images.js";
-import { borderShare, chosenPixels, drawChosen, drawLabels, gridOf } from "./labels.js";
+import { borderShare, brightOf, chosenPixels, drawChosen, drawLabels, gridOf } from "./labels.js";
 
 /** @typedef {import("./types.js").Box} Box */
 /** @typedef {import("./types.js").Hit} Hit */
@@ -24,6 +25,8 @@ const LEAST_LEVEL = -4;
 /** CSS pixels of a drag before it counts. */
 const DRAG = 4;
 const DOUBLE_CLICK = 350;
+/** Pixels of the copy of an image on which the colour of borders depends. */
+const BRIGHT_PIXELS = 300_000;
 
 /**
  * @typedef {object} Tile
@@ -88,8 +91,11 @@ export class Viewer extends EventTarget {
   #wanted = null;
   /** @type {Highlight[]} */
   #highlights = [];
-  /** @type {{code: number, until: number} | null} */
-  #flashed = null;
+  /** Code of the object that is shown, below 0 of a class; 0: none. */
+  #flashed = 0;
+  /** @type {import("./labels.js").Bright} */
+  #bright = { map: new Uint8Array(1), width: 1, height: 1 };
+  #measured = false;
   mosaic = false;
   /** Milliseconds that the last frames took, newest last; for benchmarks. */
   timings = /** @type {number[]} */ ([]);
@@ -160,6 +166,8 @@ export class Viewer extends EventTarget {
     if (!doc || !source) return;
     this.#tiles.clear();
     this.#paints.clear();
+    this.#flashed = 0;
+    this.#measure(doc, source);
     source.onLoad((level, rect) => this.#loaded(level, rect));
     const zoom = this.store.view.zoom;
     if (zoom && zoom[0] === doc.n) {
@@ -174,6 +182,21 @@ export class Viewer extends EventTarget {
   }
 
   /**
+   * Find out where the image is bright, on a small copy.
+   * @param {PageDocument} doc
+   * @param {ImageSource} source
+   */
+  #measure(doc, source) {
+    const level = source.levels.findIndex(([width, height]) => width * height <= BRIGHT_PIXELS);
+    const used = level < 0 ? source.levels.length - 1 : level;
+    const [width, height] = source.levels[used];
+    const [, draw] = newCanvas(width, height, { willReadFrequently: true });
+    const whole = source.draw(draw, used, [0, 0, width, height], [0, 0, width, height]);
+    this.#bright = brightOf(draw.getImageData(0, 0, width, height));
+    this.#measured = whole;
+  }
+
+  /**
    * A part of the image came from the server.
    * @param {number} level
    * @param {[number, number, number, number]} rect
@@ -181,6 +204,10 @@ export class Viewer extends EventTarget {
   #loaded(level, rect) {
     const doc = this.doc;
     if (!doc) return;
+    if (!this.#measured && this.store.source) {
+      this.#measure(doc, this.store.source);
+      if (this.#measured) this.restyle();
+    }
     const share = doc.width / (this.store.source?.levels[level]?.[0] ?? doc.width);
     const [x, y, width, height] = rect.map((value) => value * share);
     for (const tile of this.#tiles.values()) {
@@ -199,9 +226,7 @@ export class Viewer extends EventTarget {
       const at = this.#boxOf(tile);
       // a border belongs to the pixel on its upper left
       if (at[0] >= box[2] || at[2] < box[0] || at[1] >= box[3] || at[3] < box[1]) continue;
-      tile.stale = tile.stale
-        ? [Math.min(tile.stale[0], box[0]), Math.min(tile.stale[1], box[1]), Math.max(tile.stale[2], box[2]), Math.max(tile.stale[3], box[3])]
-        : box;
+      tile.stale = union(tile.stale, box);
     }
     this.#baseChanged = true;
     this.#highlights = this.#highlights.filter((one) => !one.key.startsWith("code"));
@@ -475,15 +500,17 @@ export class Viewer extends EventTarget {
 
   /** @param {PageDocument} doc */
   #lookOf(doc) {
-    const { view, state } = this.store;
+    const { view } = this.store;
     const covered = Math.sqrt((doc.width * doc.height) / Math.max(1, doc.count));
     return {
       opacity: view.opacity,
       border: view.borders ? borderShare(covered * 2 ** -this.#level / this.#ratio) : 0,
-      color: doc.info.border ?? "#ffe240",
+      colors: doc.info.borders,
+      bright: this.#bright,
+      hidden: this.store.hiddenObjects,
       mosaic: this.mosaic,
       paints: this.#paints,
-      classes: state.classes,
+      classes: this.store.classes,
     };
   }
 
@@ -566,12 +593,14 @@ export class Viewer extends EventTarget {
   }
 
   /**
-   * Show where an object is for a moment.
-   * @param {number} code class and number of the object; 0: none
+   * Show where an object is, or all objects of a class.
+   * @param {number | null} class_ null: show nothing
+   * @param {number | null} [number] of the object; null: all
    */
-  flash(code) {
-    this.#flashed = code ? { code, until: performance.now() + 900 } : null;
-    if (code) setTimeout(() => this.redraw(), 920);
+  flash(class_, number = null) {
+    const code = class_ ? (number ? codeOf(class_, number) : -class_) : 0;
+    if (code === this.#flashed) return;
+    this.#flashed = code;
     this.redraw();
   }
 
@@ -638,10 +667,11 @@ export class Viewer extends EventTarget {
         this.#show(this.#highlightOf(`segments ${color} ${keyOf(segments)}`, box, table, 0, color, 0.4, 1, moving));
       }
     }
-    if (this.#flashed && this.#flashed.until > performance.now()) {
-      const { code } = this.#flashed;
-      const object = doc.objects.find((one) => one.class === (code & 0xffff) && one.number === (code >> 16) + 1);
-      if (object) this.#show(this.#highlightOf(`code ${code}`, object.box, null, code, "#ffffff", 0.35, 1, moving));
+    const code = this.#flashed;
+    if (code) {
+      const fits = doc.objects.filter((one) => (code < 0 ? one.class === -code : codeOf(one.class, one.number) === code));
+      const box = fits.reduce((all, one) => union(all, one.box), /** @type {Box | null} */ (null));
+      if (box) this.#show(this.#highlightOf(`code ${code}`, box, null, code, "#ffffff", 0.3, 1, moving));
     }
     draw.lineJoin = "round";
     this.#tool?.draw?.(draw);
@@ -700,6 +730,10 @@ export class Viewer extends EventTarget {
   #listen() {
     const { over } = this;
     over.addEventListener("pointerdown", (event) => this.#down(event));
+    over.addEventListener("blur", () => over.classList.remove("by-key"));
+    over.addEventListener("keyup", (event) => {
+      if (event.key === "Tab") over.classList.add("by-key"); // else the ring is in the way
+    });
     over.addEventListener("pointermove", (event) => this.#move(event));
     over.addEventListener("pointerup", (event) => this.#up(event));
     over.addEventListener("pointercancel", (event) => this.#lost(event));

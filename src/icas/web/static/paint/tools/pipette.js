@@ -1,5 +1,7 @@
 /** Pipette: paint continues with the class and the object under the pointer. */
 
+import { classOf, numberOf } from "../document.js";
+
 /** @typedef {import("../types.js").Tool} Tool */
 /** @typedef {import("../types.js").PaintContext} PaintContext */
 
@@ -24,11 +26,11 @@ export function pipetteTool({ store, viewer }, done) {
       const under = store.doc?.codeAt(hit.row, hit.col) ?? 0;
       if (under === code) return;
       code = under;
-      viewer.flash(Math.max(0, code));
+      viewer.flash(code > 0 ? classOf(code) : null, numberOf(code));
     },
     leave: () => {
       code = 0;
-      viewer.flash(0);
+      viewer.flash(null);
     },
   };
 }
