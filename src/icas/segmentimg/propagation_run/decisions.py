@@ -77,6 +77,10 @@ class ReviewDecisions:
         self._saves = tuple(saves), portable_names
         self._decisions: list[_Decision] = []
 
+    def add(self, queue: Mapping[int, ImageState]) -> None:
+        """Add images to review, or replace those that were carried again."""
+        self._queue.update(queue)
+
     @property
     def decided(self) -> set[int]:
         """Numbers of images with a decision."""

@@ -52,6 +52,8 @@ class Run:
     number: int
     settings: dict[str, Any]
     finished: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the call, to carry again in the same way."""
 
 
 def read_run(out: Path) -> Run | None:
@@ -59,7 +61,10 @@ def read_run(out: Path) -> Run | None:
     path = run_folder(out) / RUN_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Run(int(content["run"]), dict(content["settings"]), bool(content["finished"]))
+        options = dict(content.get("options", {}))
+        return Run(
+            int(content["run"]), dict(content["settings"]), bool(content["finished"]), options
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -68,7 +73,12 @@ def read_run(out: Path) -> Run | None:
 
 def write_run(outs: Iterable[Path], run: Run) -> None:
     """Record a run in its output folders."""
-    content = {"run": run.number, "settings": run.settings, "finished": run.finished}
+    content = {
+        "run": run.number,
+        "settings": run.settings,
+        "finished": run.finished,
+        "options": run.options,
+    }
     for out in outs:
         folder = run_folder(out)
         with one_line_errors(f"cannot write to {out}"):
@@ -77,7 +87,11 @@ def write_run(outs: Iterable[Path], run: Run) -> None:
 
 
 def begin_run(
-    outs: Sequence[Path], states: Sequence[ImageState], settings: dict[str, Any], resume: bool
+    outs: Sequence[Path],
+    states: Sequence[ImageState],
+    settings: dict[str, Any],
+    resume: bool,
+    options: dict[str, Any],
 ) -> Run:
     """The run to start, or the unfinished one to continue.
 
@@ -100,7 +114,7 @@ def begin_run(
         return run
     marks = [state.mark.run for state in states if state.mark is not None]
     known = [run.number for run in map(read_run, outs) if run is not None]
-    return Run(max([0, *marks, *known]) + 1, settings)
+    return Run(max([0, *marks, *known]) + 1, settings, options=options)
 
 
 @contextmanager
@@ -253,7 +267,8 @@ def _finish(
     before = max((run for run in left if run < number), default=0)
     if left:
         write_tables(states)
-        write_run(outs, Run(before, {}, True))
+        options = next((run.options for run in map(read_run, outs) if run is not None), {})
+        write_run(outs, Run(before, {}, True, options))
         return
     for out in outs:
         (out / TABLE_NAME).unlink(missing_ok=True)

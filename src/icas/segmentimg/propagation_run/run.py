@@ -277,7 +277,7 @@ class PropagationRun:
     ) -> None:
         settings = self._settings
         recorded = {**self._decisive(), "accept": settings.accept}
-        run = begin_run(self.outs, self.states, recorded, resume)
+        run = begin_run(self.outs, self.states, recorded, resume, settings.recorded())
         work = CarrySettings(
             run.number,
             self._network,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from icas.cli.options import check_options, option
 from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE, UNTRUSTED
@@ -117,3 +118,25 @@ class PropagateSettings:
         wrong = [name for name in self.save if name not in SAVES]
         if wrong or not self.save:
             raise UsageError(f"--save {','.join(self.save)}: choose from {', '.join(SAVES)}")
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that a later run in the same folder repeats; paths are absolute."""
+        checkpoint = self.sam_checkpoint
+        return {
+            "clusters": _absolute(self.clusters),
+            "accept": self.accept,
+            "chain": self.chain,
+            "weights": _absolute(self.weights),
+            "sam_checkpoint": None if checkpoint is None else _absolute_parts(checkpoint),
+            "save": list(self.save),
+            "portable_names": self.portable_names,
+        }
+
+
+def _absolute(given: str | None) -> str | None:
+    """A path that exists as an absolute one; a name as it is."""
+    return given if given is None or not Path(given).exists() else str(Path(given).absolute())
+
+
+def _absolute_parts(given: str) -> str:
+    return ",".join(_absolute(part) or "" for part in given.split(","))

@@ -24,6 +24,7 @@ class Prefetcher(Generic[T]):
         self._changed = threading.Condition()
         self._order: list[int] = []
         self._running: set[int] = set()
+        self._outdated: set[int] = set()
         self._items: dict[int, T] = {}
         self._errors: dict[int, Exception] = {}
         self._largest = 0
@@ -53,6 +54,14 @@ class Prefetcher(Generic[T]):
                 self._order = [requested for requested in self._order if requested != number]
                 self._changed.notify_all()
             return item
+
+    def drop(self, number: int) -> None:
+        """Make an item again that is made, is being made, or has failed."""
+        with self._changed:
+            self._items.pop(number, None)
+            self._errors.pop(number, None)
+            self._outdated |= {number} & self._running
+            self._changed.notify_all()
 
     def wait(self, number: int, seconds: float) -> bool:
         """Wait until an item is made or has failed; whether it is."""
@@ -96,7 +105,9 @@ class Prefetcher(Generic[T]):
             item, error = None, raised
         with self._changed:
             self._running.discard(number)
-            if error is not None:
+            if number in self._outdated:
+                self._outdated.discard(number)
+            elif error is not None:
                 self._errors[number] = error
             elif item is not None and not self._closed:
                 self._largest = max(self._largest, self._size_of(item))
