@@ -53,6 +53,7 @@ class PaintingRoutes:
             f"overrides/{number}": self.get_overrides,
             "events": self.get_events,
             f"growth/{number}": self.get_growth,
+            "queue": self.get_queue,
         }
         posts: dict[str, Callable[..., Any]] = {
             "commands": self.post_command,
@@ -131,6 +132,10 @@ class PaintingRoutes:
             raise UsageError("row, col: expected numbers")
         number = request.path_params["number"]
         return Encoded({"steps": await run_in_threadpool(self.painting.growth, number, row, col)})
+
+    async def get_queue(self, _: Request) -> Response:
+        """The carried masks to review, least sure first."""
+        return Encoded(await run_in_threadpool(self.painting.carried.rows))
 
     async def get_events(self, request: Request) -> Response:
         """What changes, as server-sent events."""

@@ -38,6 +38,8 @@ from icas.segmentimg.propagation_run.table import TABLE_NAME, write_tables
 
 FOLDER = "propagation"
 RUN_NAME = "run.json"
+CLASSES = "classes"
+"""Option of a recorded run: names and colors of the classes that it carried."""
 
 
 def run_folder(out: Path) -> Path:
@@ -69,6 +71,16 @@ def read_run(out: Path) -> Run | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConflictError(f"{path} cannot be read ({error}): move it away") from None
+
+
+def carried_classes(outs: Iterable[Path]) -> list[PaintClass]:
+    """The classes of the last runs in output folders; none where there was no run."""
+    found: dict[PaintClass, None] = {}
+    for run in map(read_run, outs):
+        with suppress(ValueError, TypeError):
+            for name, (red, green, blue) in run.options.get(CLASSES, ()) if run else ():
+                found[PaintClass(str(name), (int(red), int(green), int(blue)))] = None
+    return list(found)
 
 
 def write_run(outs: Iterable[Path], run: Run) -> None:

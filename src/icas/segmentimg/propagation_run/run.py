@@ -34,6 +34,7 @@ from icas.segmentimg.propagation_run.carrying import (
 )
 from icas.segmentimg.propagation_run.clusters import Cluster, Clusters, find_clusters
 from icas.segmentimg.propagation_run.history import (
+    CLASSES,
     begin_run,
     locked,
     run_folder,
@@ -277,7 +278,9 @@ class PropagationRun:
     ) -> None:
         settings = self._settings
         recorded = {**self._decisive(), "accept": settings.accept}
-        run = begin_run(self.outs, self.states, recorded, resume, settings.recorded())
+        classes = [[entry.name, list(entry.color)] for entry in palette]
+        options = {**settings.recorded(), CLASSES: classes}
+        run = begin_run(self.outs, self.states, recorded, resume, options)
         work = CarrySettings(
             run.number,
             self._network,

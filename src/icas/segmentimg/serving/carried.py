@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from icas.cli.console import Bar, Console
-from icas.common.errors import ConflictError, IcasError, UsageError
+from icas.common.errors import IcasError, UsageError
 from icas.notebook.html import visible
 from icas.parallel.executors import core_count
 from icas.segmentimg.datasets.saved import recorded
 from icas.segmentimg.propagation.queue import review_order
 from icas.segmentimg.propagation_run.decisions import ReviewDecisions
-from icas.segmentimg.propagation_run.history import read_run, run_folder
+from icas.segmentimg.propagation_run.history import CLASSES, read_run, run_folder
 from icas.segmentimg.propagation_run.images import (
     ACCEPTED,
     CARRIED,
@@ -93,7 +93,8 @@ class CarriedQueue:
         self._notify, self._reload = notify, reload
         self._lock = threading.RLock()
         self._states: dict[int, ImageState] = {}
-        self._decisions = ReviewDecisions({}, save, session.saves, session.portable_names, max_pixels)
+        saves = session.saves, session.portable_names
+        self._decisions = ReviewDecisions({}, save, *saves, max_pixels)
         self._queue: set[int] = set()
         self._fixed: set[int] = set()
         """Images fixed or rejected since masks were carried."""
@@ -198,10 +199,10 @@ class CarriedQueue:
     # --- decisions ----------------------------------------------------------------------------
 
     def check_free(self, number: int) -> None:
-        """Raise ConflictError where the mask of an image may be carried again at the moment."""
+        """Raise UsageError where the mask of an image may be carried again at the moment."""
         with self._lock:
             if self.progress is not None and number in self._queue:
-                raise ConflictError(BUSY)
+                raise UsageError(BUSY)
 
     def decide(self, number: int, opened: OpenImage, *, absent: bool = False) -> str:
         """Accept the mask of an image as painted now, or reject it; returns a text for people.
@@ -251,7 +252,7 @@ class CarriedQueue:
         """
         with self._lock:
             if self.progress is not None:
-                raise ConflictError(BUSY)
+                raise UsageError(BUSY)
             if not self._outs:
                 raise UsageError("no masks were carried: run segmentimg propagate first")
             if not self._fixed:
@@ -298,6 +299,7 @@ class CarriedQueue:
     def _settings(self, runs: Sequence[Any]) -> PropagateSettings:
         """Those of the last run; one core is left to the person."""
         options = dict(max(runs, key=lambda run: run.number).options) if runs else {}
+        options.pop(CLASSES, None)
         if "save" in options:
             options["save"] = tuple(options["save"])
         outs = {picture.out for picture in self._session.pictures}

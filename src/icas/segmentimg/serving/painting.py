@@ -28,6 +28,7 @@ from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.formats.masks import names_in
 from icas.segmentimg.labels.labels import Box
 from icas.segmentimg.segmenters.sam import SamSegmenter
+from icas.segmentimg.serving.carried import CarriedQueue
 from icas.segmentimg.serving.classes import EDITS, VIEW, ClassViews
 from icas.segmentimg.serving.commands import COMMANDS, Args, Done, Target
 from icas.segmentimg.serving.served import ServedImage
@@ -36,10 +37,12 @@ from icas.segmentimg.serving.tools import Tools, growth_steps
 from icas.segmentimg.session.changes import Change, Recorder
 from icas.segmentimg.session.log import Entry, PaintingLog, log_path
 from icas.segmentimg.session.open import OpenImage
-from icas.segmentimg.session.session import Session
+from icas.segmentimg.session.session import Mark, Session
 from icas.segmentimg.templates.files import TemplateSet
 
 UNDO, REDO = "undo", "redo"
+ACCEPT, ABSENT = DECISIONS = "accept", "absent"
+"""Commands that decide about a carried mask."""
 IMAGE = "image"
 """Key of the number of the image among the arguments of a command."""
 _UNSURE = "unsure:"
@@ -60,12 +63,20 @@ class StaleError(ConflictError):
         self.rev = rev
 
 
-@dataclass
-class _Texts:
-    """What the commands of an image did: in effect, and undone with the next to redo last."""
+@dataclass(frozen=True)
+class _Step:
+    """A command that can be undone, and what it did."""
 
-    done: list[str] = field(default_factory=list)
-    undone: list[str] = field(default_factory=list)
+    op: str
+    text: str
+
+
+@dataclass
+class _Steps:
+    """The commands of an image: in effect, and undone with the next to redo last."""
+
+    done: list[_Step] = field(default_factory=list)
+    undone: list[_Step] = field(default_factory=list)
 
 
 Operation = Callable[[Target, Args], Done]
@@ -108,14 +119,19 @@ class PaintingSession:
             "save": self._save,
             "mark": self._mark,
             "class_view": self._view_class,
+            "redo_carrying": self._carry_again,
             **{op: partial(self._edit_classes, op=op) for op in EDITS},
         }
-        self._texts: dict[int, _Texts] = {}
+        self._steps: dict[int, _Steps] = {}
         self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
         self._logs: dict[Path, PaintingLog] = {}
         self._based: dict[int, tuple[OpenImage, int]] = {}
         self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self._thumbnails = ThumbnailFiles(session.pictures, max_pixels)
+        self.carried = CarriedQueue(
+            session, lambda opened: session.save(), max_pixels, self._on_queue, self._reload
+        )
+        self.operations |= {op: partial(self._decide, op=op) for op in DECISIONS}
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="icas-autosave", daemon=True)
         self.views = ClassViews(None)
@@ -224,22 +240,24 @@ class PaintingSession:
         document, served = opened.document, ServedImage.of(opened)
         recorder, before = Recorder(document), document.revision
         text, box = self._changed(op, number, opened, args)
-        change = recorder.change(box)
+        change = recorder.change(box) if document.revision != before else None
         try:
             self._store(number, op, args, id, text, change)
         except BaseException:
             if document.revision != before:
-                self._take_back(op, number, document)
+                self._take_back(op, number, opened)
             raise
         served.update(box)
+        if not opened.unsaved:  # after a decision: the autosave file of its save lacks this command
+            self.session.store.autosave(number, force=True)
+        self._tell_mark(number)
         if opened.document.revision != before:
-            self._tell_mark(number)
             self.notify("doc", n=number, doc_rev=document.revision)
         answer = {
             "rev": self.rev,
             "doc_rev": document.revision,
             "text": text,
-            "delta": self.delta(number, change),
+            "delta": self.delta(number, change or recorder.change(None)),
         }
         self._remember(op, args, id, answer)
         self.notify()
@@ -271,9 +289,11 @@ class PaintingSession:
             and all(isinstance(name, str) and name in FORMATS for name in formats)
         ):
             raise UsageError(f"formats: choose from {', '.join(FORMATS)}")
+        self.carried.check_free(number)
         opened = self.opened(number)
         files = self.session.save(formats or ())
         self.session.store.flush(number)
+        self.carried.saved(number)
         self._tell_mark(number)
         return f"save {counted(len(files), 'file')}", self._about(number, opened)
 
@@ -333,37 +353,45 @@ class PaintingSession:
             self.notify("files", marks={str(number): mark})
 
     def _changed(self, op: str, number: int, opened: OpenImage, args: Args) -> Done:
-        texts, document = self._texts.setdefault(number, _Texts()), opened.document
+        steps, document = self._steps.setdefault(number, _Steps()), opened.document
         if op in (UNDO, REDO):
-            source, target = texts.done, texts.undone
+            source, target = steps.done, steps.undone
             if op == REDO:
                 source, target = target, source
-            box = document.undo() if op == UNDO else document.redo()
-            if box is None:
+            box = self._moved(op, source[-1] if source else None, number, opened)
+            if box is None and not (source and source[-1].op in DECISIONS):
                 source.clear()
                 raise UsageError(f"nothing to {op}")
-            text = source.pop() if source else "command"
-            target.append(text)
-            return f"{op} {text}", box
+            step = source.pop() if source else _Step("", "command")
+            target.append(step)
+            return f"{op} {step.text}", box
         before = document.revision
         text, box = self.operations[op](Target(opened, number, self.locked(opened)), args)
         text = str(visible(text))
-        if document.revision != before:
-            texts.done.append(text)
-            texts.undone.clear()
+        if document.revision != before or op in DECISIONS:
+            steps.done.append(_Step(op, text))
+            steps.undone.clear()
         return text, box
 
-    def _take_back(self, op: str, number: int, document: Any) -> None:
-        """The document as before a command that could not be stored."""
-        texts = self._texts[number]
+    def _moved(self, op: str, step: _Step | None, number: int, opened: OpenImage) -> Box | None:
+        """Undo or redo a step, or a command before this session; the box of what changed."""
+        if step is None or step.op not in DECISIONS:
+            return opened.document.undo() if op == UNDO else opened.document.redo()
+        before = opened.document.revision
         if op == UNDO:
-            document.redo()
-            texts.done.append(texts.undone.pop())
+            self.carried.undo(number, opened)
         else:
-            document.undo()
-            moved = texts.done.pop()
-            if op == REDO:
-                texts.undone.append(moved)
+            self.carried.decide(number, opened, absent=step.op == ABSENT)
+        return _changed_box(opened, before)
+
+    def _take_back(self, op: str, number: int, opened: OpenImage) -> None:
+        """The document as before a command that could not be stored."""
+        steps = self._steps[number]
+        source, target = (steps.undone, steps.done) if op == UNDO else (steps.done, steps.undone)
+        step = source.pop()
+        self._moved(REDO if op == UNDO else UNDO, step, number, opened)
+        if op in (UNDO, REDO):
+            target.append(step)
 
     def _check(self, rev: Any) -> None:
         if isinstance(rev, bool) or not isinstance(rev, int):
@@ -476,6 +504,7 @@ class PaintingSession:
                 "folder": visible(session.pictures[0].path.parent.name),
                 "autosave": True,
                 **self.tools.state(),
+                **self.carried.state(),
             }
 
     def document(self, number: int, opened: OpenImage) -> dict[str, Any]:
@@ -508,12 +537,12 @@ class PaintingSession:
             }
 
     def _about(self, number: int, opened: OpenImage) -> dict[str, Any]:
-        texts = self._texts.get(number, _Texts())
+        steps = self._steps.get(number, _Steps())
         return {
             "objects": ServedImage.of(opened).objects(),
             "current": self._current(opened),
-            "undo": texts.done[-1] if texts.done else None,
-            "redo": texts.undone[-1] if texts.undone else None,
+            "undo": steps.done[-1].text if steps.done else None,
+            "redo": steps.undone[-1].text if steps.undone else None,
             "mark": self.mark(number),
         }
 
@@ -578,6 +607,40 @@ class PaintingSession:
     def _embedding(self, number: int, progress: float) -> None:
         self.notify("embedding", image=number, progress=round(progress, 2))
 
+    # --- carried masks ------------------------------------------------------------------------
+
+    def _decide(self, target: Target, _: Args, op: str) -> Done:
+        """``accept`` and ``absent``: a decision about the carried mask of an image."""
+        before = target.document.revision
+        if op == ABSENT and target.locked:
+            raise UsageError("a class is locked: unlock all classes to clear the image")
+        text = self.carried.decide(target.number, target.opened, absent=op == ABSENT)
+        return text, _changed_box(target.opened, before)
+
+    def _carry_again(self, args: Args, number: int | None) -> tuple[str, dict[str, Any]]:
+        """``redo_carrying``: carry masks again, from those that were fixed too."""
+        return self.carried.carry_again(), {}
+
+    def _on_queue(self, name: str, **data: Any) -> None:
+        self.notify(name, **data)
+
+    def _reload(self, numbers: Sequence[int]) -> None:
+        """Open images again whose files were changed by carrying."""
+        with self.lock:
+            for number in numbers:
+                if number in self.session.store.unsaved:
+                    continue
+                was_open = number in self.session.store.images
+                self.session.reload(number)
+                self._steps.pop(number, None)
+                self._based.pop(number, None)
+                if was_open:
+                    self.notify("doc", n=number, doc_rev=-1)
+            marks = {str(number): self.mark(number) for number in numbers}
+        self._told.update({int(number): mark for number, mark in marks.items()})
+        if marks:
+            self.notify("files", marks=marks)
+
     # --- files and pixels ---------------------------------------------------------------------
 
     def files(self, start: int, count: int) -> dict[str, Any]:
@@ -611,7 +674,8 @@ class PaintingSession:
         opened = number in session.store.images
         if names is not None and not opened and not session.may_be_painted(number, names):
             return ""
-        return session.mark(number).value
+        mark = session.mark(number).value
+        return mark if mark == Mark.UNSAVED.value else self.carried.mark(number) or mark
 
     def thumb(self, number: int, size: int) -> bytes:
         """A JPEG with sides of at most `size` pixels."""
@@ -630,6 +694,12 @@ class PaintingSession:
         if data is None:
             raise UsageError(f"image {number} has no such tile")
         return data
+
+
+def _changed_box(opened: OpenImage, before: int) -> Box | None:
+    """The box of the whole image, unless its document is as at a revision."""
+    height, width = opened.document.labels.shape
+    return None if opened.document.revision == before else (0, height, 0, width)
 
 
 def box_for_page(box: Box | None) -> list[int] | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from icas.common.errors import IcasError, UsageError
 from icas.parallel.executors import core_count
-from icas.segmentimg.document.palette import Palette
+from icas.segmentimg.document.palette import Palette, default_palette
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import ImageFile, find_image_files
+from icas.segmentimg.propagation_run.history import carried_classes
 from icas.segmentimg.segmenters.sam import SamSegmenter
 from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.served import ServedImage
@@ -56,6 +57,8 @@ def painting_of(
     if settings.resume is not False:
         classes = folder_classes(pictures, classes)
     outs = {picture.out for picture in pictures}
+    if classes == default_palette():  # carried masks keep the names of their classes
+        classes = Palette().adopted(carried_classes(sorted(outs)))[0].adopted(classes)[0]
     require_writable(outs)
     with painting_locked(outs):
         session = Session(

@@ -236,6 +236,11 @@ class Session:
         return self._saves[0]
 
     @property
+    def portable_names(self) -> bool:
+        """Whether names of masks have no colons."""
+        return self._saves[1]
+
+    @property
     def palette(self) -> Palette:
         """The classes of every image."""
         return self._opener.palette
@@ -327,6 +332,17 @@ class Session:
         for palette, changed in self._class_edits[opened.class_edits :]:
             opened.change_classes(palette, changed)
         opened.class_edits = len(self._class_edits)
+
+    def reload(self, index: int) -> None:
+        """Open an image again, whose files another program has changed; unsaved paint stays."""
+        if index in self.store.unsaved:
+            return
+        self.store.flush(index)
+        self.store.writing.pop(index, None)
+        self.store.images.pop(index, None)
+        self.store.written.discard(index)
+        self._prefetcher.drop(index)
+        self._prefetch()
 
     def tick(self) -> str:
         """Autosave and evict if it is time; a message if an autosave failed, else ""."""
