@@ -39,6 +39,7 @@ class ServedImage:
         self.borders = tuple(_color(one) for one in (lines.light, lines.dark))
         """Color of segment borders on dark and on bright pixels."""
         self._codes: NDArray[np.int32] | None = None
+        self._edits = 0
         self._objects: dict[int, tuple[int, Box]] = {}
 
     @classmethod
@@ -139,7 +140,7 @@ class ServedImage:
 
     def objects(self) -> list[dict[str, Any]]:
         """Class, number, area and box of each painted object."""
-        if self._codes is None:
+        if self._codes is None or self._edits != self._opened.class_edits:
             self._count_all()
         rows = sorted((code % OBJECT_STEP, code // OBJECT_STEP + 1, code) for code in self._objects)
         found = []
@@ -151,7 +152,7 @@ class ServedImage:
 
     def _count_all(self) -> None:
         document = self._opened.document
-        self._codes = document.codes_of(np.s_[:, :])
+        self._codes, self._edits = document.codes_of(np.s_[:, :]), self._opened.class_edits
         self._objects = {}
         if document.painted:
             for one in objects_of(self._codes, document.colors):
@@ -160,7 +161,7 @@ class ServedImage:
 
     def update(self, box: Box | None) -> None:
         """Count what changed in a box; `box` None: nothing."""
-        if box is None or self._codes is None:
+        if box is None or self._codes is None or self._edits != self._opened.class_edits:
             return
         document = self._opened.document
         place = rows_of(box)
