@@ -56,6 +56,7 @@ const ICONS = {
   save: "M5 4h11l3 3v13H5zM8 4v5h7V4M8 20v-6h8v6",
   template: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   carried: "M9 9h11v11H9zM15 9V4H4v11h5",
+  again: "M20.5 12a8.5 8.5 0 1 1-2.5-6M21 3v4.5h-4.5",
   absent: "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17zM6 6l12 12",
   dot: "M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
   paint: "M20 4L10 14M7 14.5a3 3 0 0 0-3 3c0 1.5-1 2-1 2 1.5 1 6 1 7-1.5a3 3 0 0 0-3-3.5z",
