@@ -43,6 +43,22 @@ export function pressed(event) {
   );
 }
 
+/**
+ * The keys of a table of the help, with what they do.
+ * @param {Binding[]} bindings
+ */
+export function keyTable(bindings) {
+  const table = h("dl", { class: "help-keys" });
+  for (const { keys, mouse, text } of bindings) {
+    const digits = keys.length > 3 && keys.every((key) => /^\d$/.test(key));
+    const shown = digits
+      ? [kbd(keys[0]), "to", kbd(keys[keys.length - 1])]
+      : [...keys.map(keyName), ...(mouse ?? [])].map(kbd);
+    table.append(h("div", {}, h("dt", {}, ...shown), h("dd", {}, text)));
+  }
+  return table;
+}
+
 export class Keys {
   /** @type {Binding[]} */
   #global = [];
@@ -159,8 +175,11 @@ export class Keys {
     }
   }
 
-  /** Show every key of the screen and of the page, by group. */
-  help() {
+  /**
+   * Show every key of the screen and of the page, by group.
+   * @param {Map<string, HTMLElement>} [first] sections by heading, which replace the groups of these names
+   */
+  help(first = new Map()) {
     /** @type {Map<string, Binding[]>} */
     const groups = new Map();
     for (const { title, bindings } of [
@@ -170,23 +189,12 @@ export class Keys {
     ]) {
       for (const binding of bindings) {
         const group = binding.group ?? title;
+        if (!binding.text || first.has(group)) continue; // another row covers it
         groups.set(group, [...(groups.get(group) ?? []), binding]);
       }
     }
-    const body = h("div", { class: "help" });
-    for (const [title, bindings] of groups) {
-      const table = h("dl", { class: "help-keys" });
-      for (const binding of bindings) {
-        if (!binding.text) continue; // the text of another key covers it
-        const { keys } = binding;
-        const digits = keys.length > 3 && keys.every((key) => /^\d$/.test(key));
-        const shown = digits
-          ? [kbd(keys[0]), "to", kbd(keys[keys.length - 1])]
-          : [...keys.map(keyName), ...(binding.mouse ?? [])].map(kbd);
-        table.append(h("div", {}, h("dt", {}, ...shown), h("dd", {}, binding.text)));
-      }
-      body.append(h("section", {}, h("h3", {}, title), table));
-    }
+    const body = h("div", { class: "help" }, ...first.values());
+    for (const [title, bindings] of groups) body.append(h("section", {}, h("h3", {}, title), keyTable(bindings)));
     if (this.#placeNames.length) {
       const places = h("dl", { class: "help-keys" });
       for (const [key, title] of this.#placeNames) {

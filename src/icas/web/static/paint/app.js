@@ -40,7 +40,7 @@ const say = (text) => {
   spoken.textContent = text;
 };
 /** @type {PaintContext} */
-const context = { store, viewer, keys, say, signal: new AbortController().signal };
+const context = { store, viewer, keys, tools: [], say, signal: new AbortController().signal };
 
 // --- tools
 
@@ -48,6 +48,7 @@ const context = { store, viewer, keys, say, signal: new AbortController().signal
 let before = null;
 const groups = toolGroups(context, () => choose(before ?? tools[0]));
 const tools = groups.flat();
+context.tools = tools;
 /** @type {Map<string, HTMLButtonElement>} */
 const toolButtons = new Map();
 
@@ -387,7 +388,7 @@ function build() {
   keys.add("Painting", painting);
   keys.add(
     "Tools",
-    tools.map((tool) => ({ keys: [tool.key], text: tool.title.toLowerCase(), group: "Tools", run: () => choose(tool) })),
+    tools.map((tool) => ({ keys: [tool.key], text: "", run: () => choose(tool) })),
   );
   borders.setAttribute("aria-pressed", String(store.view.borders));
   opacity.value = String(Math.round(100 * store.view.opacity));

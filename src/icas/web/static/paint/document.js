@@ -332,9 +332,10 @@ export class PageDocument {
       copyBox(this.overrides, this.width, delta.overrides.box, overrides);
     }
     if (delta.objects) this.objects = delta.objects;
-    this.undo = delta.undo;
-    this.redo = delta.redo;
-    this.mark = delta.mark;
+    if (delta.palette) this.info.palette = delta.palette;
+    if (delta.undo !== undefined) this.undo = delta.undo;
+    if (delta.redo !== undefined) this.redo = delta.redo;
+    if (delta.mark !== undefined) this.mark = delta.mark;
     if (delta.doc_rev !== undefined) this.rev = delta.doc_rev;
     return delta.box;
   }

@@ -558,6 +558,7 @@ export class PaintStore extends Connection {
     for (const one of later) box = union(box, one.local.apply());
     this.marks[n] = loaded.doc.mark;
     if (delta.classes) this.emit("state");
+    if (delta.reload) await this.#reloadDoc(loaded, await this.get(`doc/${n}`));
     this.#changed(n, box);
     if (this.#shown === loaded) {
       this.emit("objects");

@@ -15,6 +15,7 @@
  * @property {boolean} hidden its paint is not drawn
  * @property {boolean} locked its paint stays as it is
  * @property {string | null} digit key that chooses it
+ * @property {number | null} [images] open images that have it
  *
  * @typedef {object} PaintState what `GET api/state` answers
  * @property {number} rev
@@ -79,6 +80,8 @@
  * @property {PaintClass[] | null} [classes]
  * @property {number} [doc_rev]
  * @property {number} [count] segments that there are now
+ * @property {PaintClass[]} [palette] classes of the image
+ * @property {boolean} [reload] numbers of classes moved: the document has to be loaded again
  *
  * @typedef {object} Answer of a command
  * @property {number} rev
@@ -139,6 +142,7 @@
  * @property {import("./store.js").PaintStore} store
  * @property {import("./viewer.js").Viewer} viewer
  * @property {import("../keys.js").Keys} keys
+ * @property {Tool[]} tools
  * @property {(text: string) => void} say speak to screen readers
  * @property {AbortSignal} signal
  *

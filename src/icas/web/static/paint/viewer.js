@@ -748,7 +748,7 @@ export class Viewer extends EventTarget {
     over.addEventListener("auxclick", (event) => event.preventDefault());
     over.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     addEventListener("keydown", (event) => {
-      if (event.key !== " " || event.repeat || !over.matches(":focus, :hover")) return;
+      if (event.key !== " " || event.repeat) return;
       if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
       if (event.target instanceof Element && event.target.closest("input, textarea, select, button, a")) return;
       event.preventDefault();
