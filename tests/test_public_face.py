@@ -300,6 +300,8 @@ WRONG: dict[str, Callable[[], Any]] = {
     ),
     "add": lambda: icas.add("no such folder", "new"),
     "ask": lambda: icas.ask("no such folder"),
+    "PaintServer.masks": lambda: _second_of_one(),
+    "paint": lambda: icas.paint("no such folder"),
     "review": lambda: icas.review("no such folder"),
     "audit": lambda: icas.audit("no such folder"),
     "MergeTree.table": lambda: icas.merge_tree(RGB, ONE).table(0),
@@ -357,6 +359,11 @@ WRONG: dict[str, Callable[[], Any]] = {
 
 def _propagated() -> icas.Propagation:
     return icas.propagate([RGB, RGB], {0: ONE > 0})
+
+
+def _second_of_one() -> Any:
+    with icas.paint(RGB) as server:
+        return server.masks(1)
 
 
 def _document() -> icas.PaintDocument:

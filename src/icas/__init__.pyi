@@ -68,6 +68,7 @@ from .segmentimg.segmenters.kmeans import (
     kmeans_colors as kmeans_colors,
 )
 from .segmentimg.segmenters.segment import segment as segment
+from .segmentimg.serving.paint import PaintServer as PaintServer, paint as paint
 from .segmentimg.templates.paint import (
     TemplatePaint as TemplatePaint,
     paint_templates as paint_templates,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icas.cli.options import alternatives, check_options, flag_of, option
+from icas.cli.options import alternatives, check_options, flag_of, option, options_of
 from icas.cli.parser import (
     INPUT,
     OUTPUT,
@@ -182,6 +182,19 @@ class SegmentSettings:
         for name in ("attentions", "segments", "masks", "template_threshold"):
             if getattr(self, name) is not None and self.templates is None:
                 raise UsageError(f"{flag_of(name)} goes with --templates")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SegmentSettings:
+        """Settings of values by name; those that are no setting of a run are of the method.
+
+        UsageError for a wrong one.
+        """
+        known = set(options_of(cls))
+        own = {name: value for name, value in given.items() if name in known}
+        options = {name: value for name, value in given.items() if name not in known}
+        settings = cls(**own, options=options)
+        settings.make_segmenter()  # a wrong option raises before any work
+        return settings
 
     @property
     def painted_saves(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ export default { render };
 """
 
 
-def frame_of(address: Address, title: str = "icas review") -> Any:
+def frame_of(address: Address, title: str) -> Any:
     """A widget that shows the page of a server; None where anywidget is not installed."""
     if find_spec("anywidget") is None:
         return None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from icas.common.errors import UsageError
 from icas.common.registry import Entry, need
 from icas.io.files import path_of
+from icas.notebook.page_server import PageServer
 
 SERVING = Entry("icas.web.review:serving", "server of a review")
-WIDGET = Entry("icas.web.widget:frame_of", "frame in a notebook")
-"""Loaded at first use: they need the extra web, and import this half of the package."""
+"""Loaded at first use: it needs the extra web, and imports this half of the package."""
 
 
-class ReviewServer:
+class ReviewServer(PageServer):
     """A running review of a finished result, as `icas.review` returns it.
 
     In a notebook it shows the page in a frame. It runs until `close`, or until Python ends; every
@@ -69,37 +68,15 @@ class ReviewServer:
         discard: bool = False,
     ) -> None:
         need("icas.review", "web", "starlette", "uvicorn")
-        self._stack = ExitStack()
+        stack = ExitStack()
         self.dst = path_of(dst, "dst")
         where = {"host": host, "port": port, "discard": discard, "embedded": True}
-        server = self._stack.enter_context(SERVING.load()(self.dst, **where))
-        server.start()
-        self._stack.callback(server.stop)
-        self._server: Any = server
-        self._widget: Any = None
-        self.url: str = server.address.url
+        server = stack.enter_context(SERVING.load()(self.dst, **where))
+        super().__init__(stack, server, "icas review")
         self.read_only: bool = server.read_only
-
-    def close(self) -> None:
-        """Stop the server; what was changed is saved already."""
-        self._stack.close()
-
-    def __enter__(self) -> ReviewServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<ReviewServer of {self.dst}: {self.url}>"
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """The page in a frame, where anywidget is installed; else its address."""
-        if self._widget is None:
-            self._widget = WIDGET.load()(self._server.address)
-        if self._widget is None:
-            return {"text/plain": f"open {self.url}"}
-        return self._widget._repr_mimebundle_(**how)
 
 
 def review(

@@ -153,12 +153,7 @@ def make_settings(given: dict[str, Any]) -> Any:
     """Settings from flags; those that are no setting of a run are options of the method."""
     from icas.segmentimg.settings import SegmentSettings
 
-    known = set(options_of(SegmentSettings))
-    own = {name: value for name, value in given.items() if name in known}
-    options = {name: value for name, value in given.items() if name not in known}
-    settings = SegmentSettings(**own, options=options)
-    settings.make_segmenter()  # a wrong option raises before any work
-    return settings
+    return SegmentSettings.of(given)
 
 
 def add_method_flags(parser: CommandParser) -> None:
