@@ -205,3 +205,50 @@ def page(chromium: Any, server: Any) -> Iterator[Any]:
     yield opened
     context.close()
     assert not errors, errors
+
+
+@pytest.fixture
+def painting_server(tmp_path: Path) -> Iterator[Any]:
+    """The running server of two small photographs to paint."""
+    from skimage import data as samples
+
+    from icas.segmentimg.settings import SegmentSettings
+    from icas.web.painting import serving
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("astronaut", "coffee"):
+        image = Image.fromarray(getattr(samples, name)())
+        image.resize((150, 100)).save(folder / f"{name}.png")
+    with serving([folder], SegmentSettings(options={"region_size": 12})) as running:
+        running.start()
+        yield running
+        running.stop()
+
+
+@pytest.fixture
+def open_painting(chromium: Any, painting_server: Any) -> Iterator[Any]:
+    """Opens the painting page in a new tab; a test fails where a page reported an error."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def heard(line: Any) -> None:
+        # the browser itself reports each answer that refuses something
+        if line.type == "error" and "Failed to load resource" not in line.text:
+            errors.append(line.text)
+
+    def open_page(context: Any = None, **given: Any) -> Any:
+        if context is None:
+            context = chromium.new_context(viewport={"width": 1280, "height": 800}, **given)
+            contexts.append(context)
+        opened = context.new_page()
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.on("console", heard)
+        opened.goto(painting_server.address.url)
+        opened.wait_for_selector("body[data-image]", timeout=120_000)
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors, errors

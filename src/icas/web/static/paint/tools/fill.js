@@ -262,7 +262,7 @@ export function fillTool(context, growth, cutter, clearing) {
     id: clearing ? "unfill" : "fill",
     title: clearing ? "Clear segments" : "Fill segments",
     icon: clearing ? "unfill" : "fill",
-    key: clearing ? "U" : "F",
+    key: clearing ? "X" : "F",
     hint: clearing
       ? "Click: clear the segment. Drag: all segments crossed. Right click: fill."
       : "Click: fill the segment. Drag: all segments crossed. Right click: clear. Ctrl+wheel: grow.",

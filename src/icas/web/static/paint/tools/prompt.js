@@ -337,7 +337,7 @@ export function promptTool(context, kind) {
       const background = button({ label: "Background", icon: "minus", edits: true, run: () => setLabel(0) });
       const other = button({ label: "Next mask", key: "m", quiet: true, edits: true, run: candidate });
       const ok = button({ label: "Accept", icon: "check", key: "Enter", primary: true, edits: true, run: accept });
-      const no = button({ label: "Drop", key: "Esc", quiet: true, edits: true, run: clear });
+      const no = button({ label: "Drop the mask", icon: "cross", key: "Esc", bare: true, quiet: true, edits: true, run: clear });
       const text = h("output", { class: "option-text status", "aria-live": "polite" });
       const setLabel = (/** @type {0 | 1} */ next) => {
         label = next;
