@@ -431,6 +431,7 @@ store.on("doc", (n) => {
   drawHeader();
   viewer.over.setAttribute("aria-label", `Image ${store.file(n)}`);
 });
+store.on("view", () => borders.setAttribute("aria-pressed", String(store.view.borders)));
 store.on("objects", drawHeader);
 store.on("files", drawHeader);
 store.on("select", () => viewer.redraw());

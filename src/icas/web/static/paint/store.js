@@ -118,7 +118,7 @@ export class PaintStore extends Connection {
 
   /** Load the state and the first image, then listen for changes. */
   async start() {
-    this.listen(["state", "doc", "files", "embedding", "carrying"]);
+    this.listen(["state", "doc", "files", "embedding", "carrying", "queue"]);
     await this.#load();
     void this.complete();
     const { image } = this.view;
@@ -174,7 +174,13 @@ export class PaintStore extends Connection {
       void this.refresh().catch(() => undefined);
     } else if (type === "doc") {
       if (this.waiting === 0) void this.#check(Number(data.n)).catch(() => undefined);
-    } else this.emit(type, data);
+    } else {
+      if (type === "queue" && this.#state) {
+        this.#state.queue = data.waiting;
+        this.emit("state");
+      }
+      this.emit(type, data);
+    }
   }
 
   // --- classes

@@ -11,8 +11,8 @@ import { percent } from "./strip.js";
  * @typedef {object} QueueRow
  * @property {number} image
  * @property {number} confidence 0 to 1
- * @property {string} state
- * @property {number | string | null} source image that the mask was carried from, or its name
+ * @property {"carried" | "accepted" | "fixed" | "rejected"} state carried: it waits for a decision
+ * @property {string} source file that the mask was carried from
  *
  * @typedef {object} Queue
  * @property {() => void} toggle open or leave the queue
@@ -31,14 +31,18 @@ const SURE = 0.95;
  * @returns {Queue}
  */
 export function buildQueue(root, context, strip) {
-  const { store, keys, say, signal } = context;
+  const { store, viewer, keys, say, signal } = context;
   /** @type {QueueRow[]} */
   let rows = [];
   /** @type {number[]} images decided since the queue was opened, the last one at the end */
   let decided = [];
-  let total = 0;
   let active = false;
-  let fixed = 0;
+  /** Whether segment borders were shown before the queue, which hides them: they cover the mask. */
+  let borders = false;
+  /** Whether a fixed mask can improve the others. */
+  let improvable = false;
+  /** Requests for the queue; only the answer of the last one counts. */
+  let asked = 0;
 
   const place = h("span", { class: "queue-place" });
   const meter = h("span", { class: "queue-fill" });
@@ -74,43 +78,49 @@ export function buildQueue(root, context, strip) {
   // --- state
 
   const current = () => rows.find((row) => row.image === store.current);
+  const waiting = () => rows.filter((row) => row.state === "carried");
 
   function draw() {
     const row = current();
-    const done = rows.length === 0;
-    place.textContent = `${count(decided.length)} of ${count(total)} decided`;
+    const open = waiting().length;
+    const decidable = row?.state === "carried";
+    place.textContent = `${count(rows.length - open)} of ${count(rows.length)} decided`;
     confidence.hidden = source.hidden = !row;
-    accept.hidden = absent.hidden = done;
-    skip.hidden = done;
-    accept.disabled = absent.disabled = !row || !store.doc;
+    accept.hidden = absent.hidden = skip.hidden = open === 0;
+    accept.disabled = absent.disabled = !decidable || !store.doc;
     back.disabled = decided.length === 0 && !store.doc?.undo;
-    again.classList.toggle("primary", done && fixed > 0);
+    again.hidden = !improvable || !progress.hidden;
+    again.classList.toggle("primary", open === 0);
     if (row) {
       sure.textContent = `${percent(row.confidence)} sure`;
       meter.style.width = percent(row.confidence).replace(" ", "");
       confidence.dataset.level = row.confidence < DOUBTFUL ? "high" : row.confidence < SURE ? "middle" : "low";
       const from = sourceOf(row);
-      source.hidden = from < 0 && typeof row.source !== "string";
-      sourceName.textContent = from >= 0 ? base(store.files[from] ?? "") : String(row.source ?? "");
+      source.hidden = !row.source;
+      source.disabled = from < 0;
+      sourceName.textContent = base(row.source);
       const url = from >= 0 ? store.thumb(from) : "";
       sourceImage.hidden = !url;
       if (url && sourceImage.getAttribute("src") !== url) sourceImage.src = url;
     }
-    message.textContent = row
-      ? store.doc?.undo
-        ? "changed: Accept saves it as fixed"
-        : ""
-      : done
-        ? fixed
-          ? "All are decided. Propagate again: the fixed masks improve the others."
-          : "All are decided."
-        : "This image is not in the queue.";
+    message.textContent = describe(row, open);
+  }
+
+  /**
+   * @param {QueueRow | undefined} row of the open image
+   * @param {number} open images that wait
+   */
+  function describe(row, open) {
+    if (!open) return improvable ? "All are decided. Propagate again: the fixed masks improve the others." : "All are decided.";
+    if (!row) return "This image is not in the queue.";
+    if (row.state !== "carried") return { accepted: "accepted", fixed: "fixed", rejected: "absent" }[row.state];
+    return store.doc?.undo ? "changed: Accept stores it as fixed" : "";
   }
 
   /** @param {QueueRow} row */
   function sourceOf(row) {
-    if (typeof row.source === "number") return row.source;
-    return row.source === null ? -1 : store.files.indexOf(row.source);
+    const name = base(row.source);
+    return row.source ? store.files.findIndex((file) => base(file) === name) : -1;
   }
 
   function openSource() {
@@ -119,15 +129,15 @@ export function buildQueue(root, context, strip) {
     if (from >= 0) void store.open(from).catch(toastError);
   }
 
-  function showRows() {
-    strip()?.setQueue(rows.map((row) => row.image), new Map(rows.map((row) => [row.image, row.confidence])));
-  }
-
+  /** @returns {Promise<boolean>} false: the server still looks for carried masks */
   async function load() {
+    const ticket = ++asked;
     const answer = await store.get("queue", signal);
+    if (ticket !== asked) return true;
     rows = answer.rows;
-    total = rows.length + decided.length;
-    showRows();
+    improvable = answer.again;
+    if (active) strip()?.setQueue(rows.map((row) => row.image), new Map(rows.map((row) => [row.image, row.confidence])));
+    return !answer.wait;
   }
 
   // --- actions
@@ -135,76 +145,95 @@ export function buildQueue(root, context, strip) {
   async function enter() {
     try {
       decided = [];
-      fixed = 0;
-      await load();
+      if (!(await load())) return toast("The carried masks are being looked up: try again in a moment.");
     } catch (error) {
       return toastError(error);
     }
-    if (!rows.length) {
-      strip()?.setQueue(null);
-      toast(store.state.queue === null ? "No masks were carried here: segmentimg propagate carries them." : "No carried mask waits for a decision.");
-      return;
+    const [first] = waiting();
+    if (!first && !improvable) {
+      return toast(store.state.queue === null ? "No masks were carried here: segmentimg propagate carries them." : "No carried mask waits for a decision.");
     }
     active = true;
     root.hidden = false;
+    borders = store.view.borders;
+    showBorders(false);
     document.body.dataset.queue = "open";
+    strip()?.setQueue(rows.map((row) => row.image), new Map(rows.map((row) => [row.image, row.confidence])));
     draw();
-    say(`${plural(rows.length, "carried mask")}, least sure first`);
-    if (!current()) await store.open(rows[0].image).catch(toastError);
+    say(`${plural(waiting().length, "carried mask")}, least sure first`);
+    if (first && current()?.state !== "carried") await store.open(first.image).catch(toastError);
   }
 
   function leave() {
     active = false;
     root.hidden = true;
+    if (borders) showBorders(true);
     delete document.body.dataset.queue;
     strip()?.setQueue(null);
+  }
+
+  /** @param {boolean} shown */
+  function showBorders(shown) {
+    store.view.borders = shown;
+    store.keepView("borders");
+    viewer.restyle();
+  }
+
+  /** Choose the class of the mask, so that it can be fixed at once. */
+  function chooseClass() {
+    const objects = store.doc?.objects ?? [];
+    if (!current() || !objects.length) return;
+    const largest = objects.reduce((a, b) => (b.area > a.area ? b : a));
+    store.setObject(largest.class, largest.number);
   }
 
   /** @param {"accept" | "absent"} op */
   async function decide(op) {
     const row = current();
-    if (!row) return toast(rows.length ? "This image is not in the queue." : "All masks of the queue are decided.");
+    if (row?.state !== "carried") return toast(waiting().length ? "This image does not wait for a decision." : "All masks of the queue are decided.");
     if (!store.doc) return toast("The image is still being opened.");
     const at = rows.indexOf(row);
-    const changed = op === "accept" && Boolean(store.doc.undo);
+    const changed = Boolean(store.doc.undo);
     const sent = store.command(op);
-    rows = rows.filter((other) => other !== row);
+    row.state = op === "absent" ? "rejected" : changed ? "fixed" : "accepted";
     decided.push(row.image);
-    if (changed) fixed += 1;
-    const next = rows[Math.min(at, rows.length - 1)];
-    showRows();
+    const next = [...rows.slice(at + 1), ...rows.slice(0, at)].find((other) => other.state === "carried");
     draw();
     if (next) void store.open(next.image).catch(toastError);
     try {
       const answer = await sent;
       say(answer.text ?? "");
-      if (!rows.length) draw();
     } catch (error) {
       toastError(error);
-      rows.splice(Math.min(at, rows.length), 0, row);
       decided = decided.filter((image) => image !== row.image);
-      if (changed) fixed -= 1;
-      showRows();
-      draw();
+    }
+    await refresh();
+  }
+
+  /** Ask for the queue again, and show it. */
+  async function refresh() {
+    try {
+      await load();
+      if (active) draw();
+    } catch (error) {
+      toastError(error);
     }
   }
 
   /** Undo a change of the image; without one, the last decision. */
   async function undo() {
     try {
-      if (store.doc?.undo || !decided.length) {
-        await store.undo();
-        return;
-      }
       const image = decided[decided.length - 1];
-      await store.open(image);
-      await store.undo();
-      decided.pop();
-      await load();
-      draw();
+      if (!store.doc?.undo && image !== undefined && image !== store.current) await store.open(image);
+      if (!store.doc?.undo) return toast("Nothing to undo.");
+      const here = store.current;
+      const answer = await store.undo();
+      if (answer.text) say(answer.text);
+      if (here === image) decided.pop();
     } catch (error) {
       toastError(error);
     }
+    await refresh();
   }
 
   async function carryAgain() {
@@ -213,8 +242,8 @@ export function buildQueue(root, context, strip) {
       const answer = await store.command("redo_carrying");
       if (answer.text) say(answer.text);
     } catch (error) {
-      progress.hidden = true;
-      again.disabled = false;
+      endProgress();
+      draw();
       toastError(error);
     }
   }
@@ -225,32 +254,34 @@ export function buildQueue(root, context, strip) {
    */
   function showProgress(share, text) {
     progress.hidden = false;
-    again.disabled = true;
+    root.dataset.carrying = "";
+    again.hidden = true;
     progressText.textContent = text || `Carrying… ${Math.round(100 * share)} %`;
     bar.style.width = `${Math.round(100 * share)}%`;
   }
 
+  function endProgress() {
+    progress.hidden = true;
+    delete root.dataset.carrying;
+  }
+
+  store.on("doc", () => active && chooseClass(), signal);
   store.on(
     "carrying",
-    (/** @type {{progress?: number, text?: string, done?: boolean, error?: string}} */ event) => {
-      if (!event.done) return showProgress(event.progress ?? 0, event.text ?? "");
-      progress.hidden = true;
-      again.disabled = false;
-      if (event.error) toastError(event.error);
-      else toast(event.text || "The masks were carried again.");
-      fixed = 0;
-      if (active) {
-        decided = [];
-        load()
-          .then(() => {
-            draw();
-            return rows.length && !current() ? store.open(rows[0].image) : undefined;
-          })
-          .catch(toastError);
-      }
+    (/** @type {{progress: number, text: string, done: boolean}} */ event) => {
+      if (!event.done) return showProgress(event.progress, event.text);
+      endProgress();
+      if (event.text) toast(event.text, { error: event.text.startsWith("not carried") });
+      decided = [];
+      if (!active) return;
+      void refresh().then(() => {
+        const [first] = waiting();
+        if (first && current()?.state !== "carried") void store.open(first.image).catch(toastError);
+      });
     },
     signal,
   );
+  store.on("queue", () => active && void refresh(), signal);
   for (const type of ["doc", "objects", "image", "files"]) store.on(type, () => active && draw(), signal);
   keys.add("Carried masks", [
     { keys: ["q"], text: "open or leave the queue of carried masks", run: () => toggle() },
