@@ -32,9 +32,16 @@ let shown = null;
 /** @type {AbortController | null} */
 let leaving = null;
 
-/** @param {string} path */
+/** The address of the screen that is shown. */
+let routed = "";
+
+/**
+ * Show a screen at once: the event "hashchange" comes later, and the next key may come before it.
+ * @param {string} path
+ */
 function go(path) {
   location.hash = `#/${path}`;
+  if (location.hash !== routed) void route();
 }
 
 /** @param {string} text */
@@ -44,6 +51,7 @@ function say(text) {
 
 async function route() {
   if (!store.loaded || !SCREENS.length) return;
+  routed = location.hash;
   const [id, ...params] = location.hash.replace(/^#\/?/, "").split("/").map(decode);
   const screen = SCREENS.find((one) => one.id === id) ?? SCREENS[0];
   if (screen === shown && screen.update?.(params)) return;
@@ -204,6 +212,7 @@ store.on("busy", (waiting) => {
 });
 store.on("change", (changed) => {
   drawHeader();
+  document.body.dataset.rev = String(store.rev);
   if (changed === null && !shown) void route();
 });
 element("skip").addEventListener("click", (event) => {
@@ -212,7 +221,16 @@ element("skip").addEventListener("click", (event) => {
   if (list instanceof HTMLElement) list.focus();
   else main.focus();
 });
-addEventListener("hashchange", () => void route());
+addEventListener("hashchange", () => {
+  if (location.hash !== routed) void route();
+});
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[href^='#/']") : null;
+  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain || event.defaultPrevented) return;
+  event.preventDefault();
+  go(String(link.getAttribute("href")).slice(2));
+});
 addEventListener("pagehide", () => store.stop());
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

@@ -176,7 +176,7 @@ export async function chooseNear(context, heading, images, more, outliers) {
       {},
       h(
         "button",
-        { type: "button", class: "near-row", on: { click: () => shown.node.close(value) } },
+        { type: "button", class: "near-row", on: { click: () => shown.close(value) } },
         key && kbd(key),
         ...content,
       ),
@@ -218,7 +218,7 @@ export async function chooseNear(context, heading, images, more, outliers) {
         ids.find((one) => label(one) === value) ??
         (digits ? store.clusters.get(Number(digits[1])) : undefined) ??
         ids.find((one) => one.name === value);
-      if (cluster) shown.node.close(`id:${cluster.id}`);
+      if (cluster) shown.close(`id:${cluster.id}`);
       else toast(`There is no cluster "${value}".`, { error: true });
     },
   });
@@ -240,7 +240,7 @@ export async function chooseNear(context, heading, images, more, outliers) {
     const buttons = [...list.querySelectorAll("button")];
     const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
     if (/^[1-9]$/.test(event.key) && values[Number(event.key) - 1]) {
-      shown.node.close(values[Number(event.key) - 1]);
+      shown.close(values[Number(event.key) - 1]);
     } else if (["ArrowDown", "j", "ArrowUp", "k"].includes(event.key)) {
       const step = event.key === "ArrowDown" || event.key === "j" ? 1 : -1;
       buttons[(at + step + buttons.length) % buttons.length]?.focus();

@@ -174,7 +174,7 @@ export function button(options) {
  * @param {Node | string} body
  * @param {{label: string, value: string, primary?: boolean, danger?: boolean}[]} buttons
  * @param {string} [look]
- * @returns {Promise<string> & {node: HTMLDialogElement}}
+ * @returns {Promise<string> & {node: HTMLDialogElement, close: (value: string) => void}}
  */
 export function dialog(title, body, buttons, look = "") {
   const node = h("dialog", { class: `dialog ${look}`, "aria-label": title });
@@ -213,7 +213,7 @@ export function dialog(title, body, buttons, look = "") {
     row,
   );
   document.body.append(node);
-  const answer = /** @type {Promise<string> & {node: HTMLDialogElement}} */ (
+  const answer = /** @type {Promise<string> & {node: HTMLDialogElement, close: (value: string) => void}} */ (
     new Promise((resolve) => {
       settle = resolve;
     })
@@ -238,6 +238,7 @@ export function dialog(title, body, buttons, look = "") {
   });
   node.showModal();
   answer.node = node;
+  answer.close = end;
   return answer;
 }
 

@@ -9,6 +9,7 @@ import { count, dialog, h, plural, toast, toastError } from "../ui.js";
  * @property {number} moves
  * @property {string[]} conflicts
  * @property {string} plan digest: what was shown is what is done
+ * @property {number} rev revision of the review that is planned
  */
 
 const MOST = 200;
@@ -32,6 +33,8 @@ export async function openApply(store) {
   const prepare = async () => {
     try {
       const plan = /** @type {Plan} */ (await store.post("plan", {}));
+      // the event of the last command may still be on its way
+      if (plan.rev > store.rev) await store.refresh();
       draw(body, plan, store);
       apply.disabled = plan.conflicts.length > 0;
       if (!apply.disabled) apply.focus();
@@ -56,7 +59,7 @@ export async function openApply(store) {
     return false;
   } finally {
     applying = false;
-    closing.node.close("");
+    closing.close("");
   }
 }
 

@@ -55,6 +55,8 @@ function build(root, context) {
   let strength = new Map();
   /** @type {Set<number>} */
   const selected = new Set();
+  /** @type {Set<number>} images that are being moved or rejected: not shown while the answer comes */
+  const leaving = new Set();
   let anchor = -1;
 
   // --- head
@@ -248,9 +250,7 @@ function build(root, context) {
       if (shown() !== one) return;
       detail = loaded;
       strength = new Map(loaded.members.map((image, i) => [image, loaded.similarity[i]]));
-      const at = images[grid.current];
-      draw();
-      if (at !== undefined && images.includes(at)) grid.setCurrent(images.indexOf(at), false);
+      redraw();
     } catch (error) {
       if (shown() === one) toastError(error);
     }
@@ -274,6 +274,7 @@ function build(root, context) {
     if (place === "outliers") images = store.state.outliers;
     else if (place === "rejected") images = store.state.rejected;
     else images = !one ? [] : bridge ? inGroups(one, bridge) : one.members;
+    if (leaving.size) images = images.filter((image) => !leaving.has(image));
     for (const image of selected) if (!images.includes(image)) selected.delete(image);
 
     name.textContent = one ? title(one) : place === "outliers" ? "Outliers" : place === "rejected" ? "Rejected images" : "No such cluster";
@@ -291,9 +292,10 @@ function build(root, context) {
     scroller.hidden = images.length === 0;
     empty.hidden = images.length > 0;
     if (bridge) {
+      const left = bridge.left.filter((image) => !leaving.has(image)).length;
       grid.setSections([
-        { count: bridge.left.length, head: 40 },
-        { count: bridge.right.length, head: innerWidth < 640 ? 128 : 84 },
+        { count: left, head: 40 },
+        { count: images.length - left, head: innerWidth < 640 ? 128 : 84 },
       ]);
     } else grid.setCount(images.length);
     if (!images.length) {
@@ -306,6 +308,15 @@ function build(root, context) {
       empty.replaceChildren(h("h2", {}, words[0]), h("p", {}, words[1]), h("a", { class: "button", href: "#/clusters" }, "All clusters"));
     }
     drawSelection();
+  }
+
+  /** Draw what is left; the current image stays, or the one at its place. */
+  function redraw() {
+    const at = images[grid.current];
+    const index = grid.current;
+    draw();
+    if (images.includes(at)) grid.setCurrent(images.indexOf(at), false);
+    else if (images.length) grid.setCurrent(Math.min(Math.max(index, 0), images.length - 1), false);
   }
 
   // --- where images can go
@@ -372,8 +383,8 @@ function build(root, context) {
   async function moveTo(goalId, moved) {
     if (!moved.length) return;
     const to = goalId === "new" || goalId === "outliers" ? goalId : Number(goalId);
-    const all = shown()?.members.length === moved.length;
-    await act("move", { images: moved, to }, { loud: true, leave: all });
+    const all = images.length === moved.length;
+    await act("move", { images: moved, to }, { loud: true, leave: all, away: to === place ? [] : moved });
   }
 
   async function chooseGoal() {
@@ -396,10 +407,10 @@ function build(root, context) {
   /**
    * @param {string} op
    * @param {Record<string, unknown>} args
-   * @param {{loud?: boolean, leave?: boolean}} [options] leave: go on to the next cluster
+   * @param {{loud?: boolean, leave?: boolean, away?: number[]}} [options] leave: go on to the
+   *   next cluster; away: images that leave this one
    */
   async function act(op, args, options = {}) {
-    const index = grid.current;
     if (options.leave && typeof place === "number") {
       const next = nextAfter(store, [place], true);
       const sent = decide(context, op, args, options.loud);
@@ -412,11 +423,22 @@ function build(root, context) {
       await sent;
       return;
     }
-    const answer = await decide(context, op, args, options.loud);
-    if (!answer) return;
+    // all of it before the answer: the next key is for what is left
+    const from = place;
+    const chosen = [...selected];
+    const away = options.away ?? [];
+    for (const image of away) leaving.add(image);
     selected.clear();
-    drawSelection();
-    if (images.length) grid.setCurrent(Math.min(Math.max(index, 0), images.length - 1));
+    if (away.length) redraw();
+    else drawSelection();
+    const answer = await decide(context, op, args, options.loud);
+    if (signal.aborted) return;
+    for (const image of away) leaving.delete(image);
+    const here = place === from;
+    if (away.length) redraw();
+    if (!here) return;
+    if (!answer && !selected.size) select(chosen);
+    if (grid.current >= 0) grid.reveal(grid.current);
   }
 
   /** @param {string | null} given */
@@ -443,8 +465,8 @@ function build(root, context) {
     }
     if (!selected.size) return act("split", { cluster: one.id, at: "bridge" }, { loud: true });
     const off = chosenImages();
-    if (off.length === one.members.length) return toast("Every image is selected: nothing is left to split from.");
-    await act("split", { cluster: one.id, groups: [off] }, { loud: true });
+    if (off.length === images.length) return toast("Every image is selected: nothing is left to split from.");
+    await act("split", { cluster: one.id, groups: [off] }, { loud: true, away: off });
   }
 
   async function best() {
@@ -466,9 +488,9 @@ function build(root, context) {
   async function reject() {
     const chosen = chosenImages();
     if (!chosen.length) return;
-    if (place === "rejected") return act("move", { images: chosen, to: "outliers" }, { loud: true });
-    const all = shown()?.members.length === chosen.length;
-    await act("reject", { images: chosen }, { loud: selected.size > 1, leave: all });
+    if (place === "rejected") return act("move", { images: chosen, to: "outliers" }, { loud: true, away: chosen });
+    const all = images.length === chosen.length;
+    await act("reject", { images: chosen }, { loud: selected.size > 1, leave: all, away: chosen });
   }
 
   function openCompare() {
@@ -652,13 +674,9 @@ function build(root, context) {
     (changed) => {
       if (changed === null) sortClusters(store);
       else updateOrder(store);
-      const at = images[grid.current];
-      const index = grid.current;
       if (changed === null || typeof place !== "number" || changed.has(place)) {
         detail = null;
-        draw();
-        if (images.includes(at)) grid.setCurrent(images.indexOf(at), false);
-        else if (images.length) grid.setCurrent(Math.min(Math.max(index, 0), images.length - 1), false);
+        redraw();
         void load();
       } else {
         draw();

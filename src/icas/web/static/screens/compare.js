@@ -105,6 +105,8 @@ function build(root, context) {
     empty,
   );
 
+  const observer = new ResizeObserver(() => layout());
+
   /** @param {string[]} params */
   function open(params) {
     const text = params[0] ?? last;
@@ -121,6 +123,9 @@ function build(root, context) {
     panes = images.map(makePane);
     board.dataset.count = String(images.length);
     board.replaceChildren(...panes.map((pane) => pane.node));
+    // the facts below the images may need more lines once they are known
+    observer.disconnect();
+    for (const pane of panes) observer.observe(pane.port);
     if (images.length < 2) difference = false;
     reset();
     draw();
@@ -397,8 +402,10 @@ function build(root, context) {
     if (!pane) return;
     const rest = panes.map((one) => one.image).filter((image) => image !== pane.image);
     const next = rest.length ? rest : neighbours(pane.image, 1);
-    const answer = await decide(context, "reject", { images: [pane.image] }, true);
-    if (answer) go(next.length ? `compare/${next.join(",")}` : "clusters");
+    // the next image is shown before the answer: the next key is for that one
+    const sent = decide(context, "reject", { images: [pane.image] }, true);
+    go(next.length ? `compare/${next.join(",")}` : "clusters");
+    await sent;
   }
 
   /**
@@ -440,8 +447,6 @@ function build(root, context) {
     gain = Number(gainInput.value);
     draw();
   });
-  const observer = new ResizeObserver(() => layout());
-  observer.observe(board);
   signal.addEventListener("abort", () => observer.disconnect());
   store.on("change", draw, signal);
   store.on("images", draw, signal);

@@ -81,7 +81,9 @@ export const quality = {
       return;
     }
 
-    const gone = () => new Set(store.state.rejected);
+    /** @type {Set<number>} images that are being rejected: not shown while the answer comes */
+    const leaving = new Set();
+    const gone = () => new Set([...store.state.rejected, ...leaving]);
     /** @param {Set<number>} rejected */
     const flagged = (rejected) => new Set(checked.rows.filter((row) => !rejected.has(row.image)).map((row) => row.image)).size;
     /** @param {Set<number>} rejected */
@@ -94,6 +96,9 @@ export const quality = {
      */
     const reject = async (images, what) => {
       if (!images.length) return;
+      for (const image of images) leaving.add(image);
+      redraw?.();
+      drawTabs();
       try {
         await store.command("reject", { images });
         const text = `${what} rejected.`;
@@ -101,6 +106,10 @@ export const quality = {
         say(text);
       } catch (error) {
         toastError(error);
+      } finally {
+        for (const image of images) leaving.delete(image);
+        redraw?.();
+        drawTabs();
       }
     };
 
@@ -201,6 +210,7 @@ export const quality = {
         cells.setCount(shown.length);
         cells.refresh();
         drawBar();
+        if (total && !scroller.isConnected) body.replaceChildren(filters, scroller, bar);
         if (!total) body.replaceChildren(empty("No issues found.", `${plural(store.state.run.images - rejected.size, "image")} checked: none is blurred, dark, bright, empty or odd.`));
       };
       /**

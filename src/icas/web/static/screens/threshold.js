@@ -38,6 +38,8 @@ export const threshold = {
     const { store, keys, signal, say } = context;
     let low = 0;
     let value = store.state.threshold;
+    /** Whether the slider was moved since the threshold was set. */
+    let moved = false;
     /** @type {Counts} */
     let now = { clusters: 0, clustered: 0, largest: 0 };
     /** @type {View | null} */
@@ -71,7 +73,7 @@ export const threshold = {
     const won = column("Links won", "won");
     const fixed = h("p", { class: "quiet-text threshold-fixed" });
     const set = button({ label: "Set threshold", icon: "check", key: "Enter", primary: true, edits: true, run: () => void commit() });
-    const reset = button({ label: "Reset", key: "Esc", run: () => choose(store.state.threshold) });
+    const reset = button({ label: "Reset", key: "Esc", run: () => back() });
     const which = segmented(
       "Curve",
       [{ value: "clusters", text: "Clusters" }, { value: "clustered", text: "Clustered images" }],
@@ -292,8 +294,19 @@ export const threshold = {
       if (!frame) frame = requestAnimationFrame(ask);
     };
 
+    /** @param {number} next */
+    const slide = (next) => {
+      if (Math.abs(next - value) > 1e-9) moved = true;
+      choose(next);
+    };
+    const back = () => {
+      moved = false;
+      choose(store.state.threshold);
+    };
+
     const commit = async () => {
       if (Math.abs(value - store.state.threshold) <= 1e-9) return;
+      moved = false;
       try {
         const answer = await store.command("threshold", { value });
         toast(answer.text ?? "Threshold set.", { action: "Undo", run: () => void store.undo().catch(toastError) });
@@ -344,7 +357,7 @@ export const threshold = {
           drawCurve();
           choose(value);
         } else if (message.type === "step") {
-          if (message.turn === turn) choose(message.value);
+          if (message.turn === turn) slide(message.value);
         }
         else if (message.type === "at" && message.ticket === ticket) {
           view = message;
@@ -376,14 +389,14 @@ export const threshold = {
       h("div", { class: "pair-columns" }, lost.node, won.node),
     ];
 
-    slider.addEventListener("input", () => choose(low + (1 - low) * (Number(slider.value) / STEPS)));
-    number.addEventListener("change", () => choose(Number(number.value) || low));
+    slider.addEventListener("input", () => slide(low + (1 - low) * (Number(slider.value) / STEPS)));
+    number.addEventListener("change", () => slide(Number(number.value) || low));
     number.addEventListener("keydown", (event) => {
       if (event.key === "Enter") {
-        choose(Number(number.value) || low);
+        slide(Number(number.value) || low);
         void commit();
       } else if (event.key === "Escape") {
-        choose(store.state.threshold);
+        back();
         number.blur();
       }
     });
@@ -391,7 +404,7 @@ export const threshold = {
     const point = (event) => {
       const box = canvas.getBoundingClientRect();
       const share = (event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right);
-      choose(low + (1 - low) * Math.min(1, Math.max(0, share)));
+      slide(low + (1 - low) * Math.min(1, Math.max(0, share)));
     };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -418,7 +431,7 @@ export const threshold = {
       { keys: ["shift+ArrowRight", "L"], text: "ten changes higher", run: () => step(10) },
       { keys: ["shift+ArrowLeft", "H"], text: "ten changes lower", run: () => step(-10) },
       { keys: ["Enter"], text: "set the threshold", edits: true, run: () => void commit() },
-      { keys: ["Escape"], text: "back to the threshold now", run: () => choose(store.state.threshold) },
+      { keys: ["Escape"], text: "back to the threshold now", run: () => back() },
     ]);
     slider.addEventListener("keydown", (event) => {
       const steps = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -429,7 +442,8 @@ export const threshold = {
     store.on(
       "change",
       () => {
-        value = store.state.threshold;
+        // a slider that was moved on meanwhile stays where it is
+        if (!moved) value = store.state.threshold;
         void begin().catch(toastError);
       },
       signal,
