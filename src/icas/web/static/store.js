@@ -25,6 +25,8 @@ export class Refused extends Error {
 /** @type {number[]} */
 const NONE = [];
 const RETRY = [300, 700, 1500, 3000];
+/** Milliseconds after which a page that was refused asks again. */
+const ASK_AGAIN = 5000;
 
 /** @returns {string} */
 function newId() {
@@ -131,11 +133,14 @@ export class Store extends EventTarget {
     this.#listen();
     await this.#persist(async () => this.#apply(await this.get(this.#statePath())), true);
     await pause(50); // the first thumbnails are asked for before the long table
-    const table = await this.#persist(() => this.get("images"));
-    this.images = table;
-    this.#emit("images");
+    await this.#loadImages();
     // an event may have come before the state
     await this.catchUp();
+  }
+
+  async #loadImages() {
+    this.images = await this.#persist(() => this.get("images"));
+    this.#emit("images");
   }
 
   /**
@@ -168,9 +173,22 @@ export class Store extends EventTarget {
     if (connection === this.connection) return;
     this.connection = connection;
     this.#emit("connection", connection);
+    if (connection === "refused") void this.#askAgain();
+  }
+
+  /** Ask until the server gives access again: a new address may be opened in another tab. */
+  async #askAgain() {
+    this.#events?.close();
+    while (this.connection === "refused") {
+      await pause(ASK_AGAIN);
+      await this.refresh().catch(() => undefined);
+    }
+    this.#listen();
+    if (!this.images.files.length) await this.#loadImages();
   }
 
   #listen() {
+    this.#events?.close();
     const events = new EventSource(`api/events?tab=${this.#tab}`);
     this.#events = events;
     events.addEventListener("state", (event) => {
@@ -187,12 +205,14 @@ export class Store extends EventTarget {
       }
     });
     events.addEventListener("error", () => {
-      if (this.connection === "refused") return events.close();
+      if (this.connection === "refused") return;
       this.#connect("offline");
       // a browser gives up after an answer that is no event stream
       if (events.readyState !== EventSource.CLOSED) return;
       void this.refresh().catch(() => undefined); // says whether this page is refused
-      setTimeout(() => this.#listen(), 2000);
+      setTimeout(() => {
+        if (this.connection !== "refused" && this.#events === events) this.#listen();
+      }, 2000);
     });
   }
 

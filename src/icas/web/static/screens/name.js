@@ -10,6 +10,7 @@ import { button, completion, count, h, kbd, plural, toast, toastError } from "..
  * @property {Record<string, [name: string, confidence: number]>} spread by image
  * @property {boolean} wait the images are still being compared
  * @property {number} progress of that, 0 to 1
+ * @property {boolean} [stale] names are being spread again: `spread` is of earlier names
  */
 
 const SHOWN = 60;
@@ -34,7 +35,7 @@ export const nameScreen = {
     let back = [];
     let current = -1;
     let least = 0.9;
-    let busy = 0;
+    let later = 0;
     let loading = false;
     let again = false;
     /** @type {Set<number>} */
@@ -257,6 +258,11 @@ export const nameScreen = {
         do {
           again = false;
           naming = /** @type {Naming} */ (await store.get(`naming?count=${SHOWN}`, signal));
+          if (naming.stale) {
+            // the names that are spread now come when they are ready
+            clearTimeout(later);
+            later = setTimeout(() => void (signal.aborted || load()), 700);
+          }
           if (naming.wait) {
             const percent = Math.round(100 * naming.progress);
             body.replaceChildren(waiting(`Comparing the images… ${percent} %`));
@@ -286,11 +292,11 @@ export const nameScreen = {
      */
     const give = async (name, wide) => {
       const image = current;
-      if (image < 0 || busy > 2) return;
+      if (image < 0) return;
       const all = wide && !narrow ? whole() : null;
+      const named = all ? all.members : [image];
       back.push(image);
-      busy += 1;
-      skipped.add(image);
+      for (const one of named) skipped.add(one);
       advance();
       field.input.focus();
       try {
@@ -300,8 +306,7 @@ export const nameScreen = {
       } catch (error) {
         toastError(error);
       } finally {
-        skipped.delete(image);
-        busy -= 1;
+        for (const one of named) skipped.delete(one);
       }
     };
 
