@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,57 @@ class Client:
     def command(self, op: str, **args: Any) -> Any:
         """The JSON answer of a command that succeeds."""
         return self.done("commands", op=op, args=args)
+
+
+def press_at_once(page: Any, *keys: str) -> None:
+    """Press keys with nothing between them, as a busy browser hands them on."""
+    page.evaluate(
+        """async keys => { for (const key of keys) {
+            const event = new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true });
+            (document.activeElement ?? document.body).dispatchEvent(event);
+            for (let i = 0; i < 50; i++) await null;
+        } }""",
+        list(keys),
+    )
+
+
+class Held:
+    """Requests to some address, held until `release`; `seen`: how many came."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self._page, self._address = page, address
+        self._waiting: list[Any] = []
+        self._open = False
+        page.route(address, self._handle)
+
+    @property
+    def seen(self) -> int:
+        return len(self._waiting)
+
+    def _handle(self, route: Any) -> None:
+        if self._open:
+            route.continue_()
+        else:
+            self._waiting.append(route)
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until that many requests are held."""
+        wait_until(self._page, lambda: self.seen >= count)
+
+    def release(self) -> None:
+        """Let those held and all later ones go."""
+        self._open = True
+        for route in self._waiting:
+            route.continue_()
+
+
+def wait_until(page: Any, holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something holds: other programs may use the processor."""
+    for _ in range(int(seconds * 20)):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"it does not hold after {seconds:g} s")
 
 
 @pytest.fixture

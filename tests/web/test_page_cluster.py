@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.web.conftest import Held, press_at_once
 
 
 @pytest.fixture
@@ -31,6 +32,12 @@ def chosen(page):
     """Numbers of the selected cells."""
     cells = page.locator(".tile.selected:not([hidden])")
     return sorted(int(cell.get_attribute("data-index")) for cell in cells.all())
+
+
+def chosen_files(page):
+    """Names of the selected images."""
+    cells = page.locator(".tile.selected:not([hidden])")
+    return [cell.get_attribute("aria-label").split(", ")[0] for cell in cells.all()]
 
 
 def current(page):
@@ -142,6 +149,44 @@ def test_naming_goes_on_to_the_next_cluster(tiles, client):
     assert tiles.text_content("h1") == "cat"
     press(tiles, "]")
     assert tiles.text_content("h1") == place
+
+
+def test_the_next_key_is_for_the_next_cluster(tiles, client):
+    first = shown(tiles, client)["id"]
+    press_at_once(tiles, "]", "u", "[", "[", ".")
+    settle(tiles)
+    states = {one["id"]: one["state"] for one in client.state()["clusters"]}
+    assert states[first] == "done"
+    assert sorted(states.values()).count("doubtful") == 1
+
+
+def test_the_next_key_is_for_the_images_that_are_left(tiles, client):
+    members = shown(tiles, client)["members"]
+    held = Held(tiles, "**/api/commands")
+    press_at_once(tiles, "x", "x", "l", " ")
+    assert tiles.locator(".tile:not([hidden])").count() == 4
+    [before] = chosen_files(tiles)
+    held.release()
+    settle(tiles)
+    assert sorted(client.state()["rejected"]) == sorted(members[:2])
+    assert chosen_files(tiles) == [before]
+    tiles.route("**/api/commands", lambda route: route.fulfill(status=500, json={"error": "no"}))
+    press(tiles, "x")
+    assert tiles.locator(".tile:not([hidden])").count() == 4
+    assert chosen_files(tiles) == [before]
+    tiles.errors.clear()  # the failed request
+
+
+def test_a_choice_in_a_dialog_goes_before_the_next_key(tiles, client):
+    one = shown(tiles, client)
+    press(tiles, "v")
+    tiles.wait_for_selector("dialog .near-row")
+    press_at_once(tiles, "1", "z")
+    tiles.wait_for_selector("dialog", state="detached")
+    settle(tiles)
+    history = client.get("history")
+    assert [(entry["op"], entry["undone"]) for entry in history] == [("move", True)]
+    assert shown(tiles, client)["members"] == one["members"]
 
 
 def test_best_reject_and_restore(tiles, client):

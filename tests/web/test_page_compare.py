@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from tests.web.conftest import Held, press_at_once
+
+FITS = """() => [...document.querySelectorAll('.pane')].every(pane => {
+    const port = pane.querySelector('.port').getBoundingClientRect();
+    const image = pane.querySelector('.stage img').getBoundingClientRect();
+    const rest = [port.width - image.width, port.height - image.height];
+    return Math.abs(Math.min(...rest)) < 1;
+})"""
+"""Each image fills its pane in one direction and is whole in it."""
 
 
 @pytest.fixture
@@ -16,6 +25,7 @@ def panes(page):
     )
     page.wait_for_function(loaded)
     page.wait_for_selector(".pane-facts .good")
+    page.wait_for_function(FITS)
     return page
 
 
@@ -79,6 +89,29 @@ def test_zoom_and_pan_are_the_same_in_all_panes(panes):
     assert transforms(panes) == fit
     panes.keyboard.press("p")
     assert panes.text_content(".zoom") in ("100 %", panes.text_content(".zoom"))
+
+
+def test_images_fit_also_once_the_facts_are_there(page, client):
+    page.set_viewport_size({"width": 760, "height": 500})
+    page.wait_for_selector(".row.current")
+    held = Held(page, "**/api/info/*")
+    page.evaluate("location.hash = '#/compare/0,6,12'")
+    page.wait_for_function(FITS)
+    before = page.locator(".port").first.bounding_box()["height"]
+    held.wait(3)
+    held.release()
+    page.wait_for_selector(".pane-facts .good")
+    assert page.locator(".port").first.bounding_box()["height"] < before
+    page.wait_for_function(FITS)
+
+
+def test_the_next_key_is_for_the_image_that_is_left(panes, client):
+    held = Held(panes, "**/api/commands")
+    press_at_once(panes, "x", "x")
+    assert panes.locator(".pane").count() == 1
+    held.release()
+    settle(panes)
+    assert sorted(client.state()["rejected"]) == [0, 6]
 
 
 def test_difference_is_laid_over_all_but_the_first(panes):

@@ -127,13 +127,17 @@ def test_commands_wait_for_the_connection(page, client):
     page.errors.clear()  # the failed requests
 
 
-def test_a_page_without_access_says_so(page):
+def test_a_page_without_access_says_so_until_it_has_access_again(page, client):
     page.wait_for_selector(".row.current")
     page.route("**/api/state?*", lambda route: route.fulfill(status=403, json={"error": "no"}))
     page.route("**/api/commands", lambda route: route.fulfill(status=403, json={"error": "no"}))
     page.keyboard.press("u")
     page.wait_for_selector("#banner:has-text('refused')")
     assert "no" in page.text_content("#toasts")
+    page.unroute("**/api/state?*")
+    page.wait_for_selector("#banner", state="hidden")  # it asks again after a while
+    client.command("name", cluster=5, name="other")
+    page.wait_for_selector(".row strong:has-text('other')")
     page.errors.clear()  # the refused requests
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.web.conftest import Client, drawing, make_folder
+from tests.web.conftest import Client, Held, drawing, make_folder, wait_until
 
 import icas
 
@@ -41,25 +41,12 @@ def partition(state: dict[str, Any]) -> set[frozenset[int]]:
 
 def wait_for_rev(page: Any, client: Client, least: int) -> dict[str, Any]:
     """The state once the server is at a revision, and the page has taken it over."""
-    for _ in range(100):
-        state = client.state()
-        if (
-            state["rev"] >= least
-            and page.evaluate("document.querySelectorAll('.waiting').length") == 0
-        ):
-            page.wait_for_timeout(60)
-            return state
-        page.wait_for_timeout(30)
-    raise AssertionError(f"the server stayed at revision {client.state()['rev']}")
-
-
-def wait_until(page: Any, holds: Callable[[], bool]) -> None:
-    """Wait until something holds, at most 10 s: other programs may use the processor."""
-    for _ in range(200):
-        if holds():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("it does not hold after 10 s")
+    page.wait_for_function("least => Number(document.body.dataset.rev) >= least", arg=least)
+    page.wait_for_selector("body:not([data-waiting])")
+    page.wait_for_selector(".waiting", state="detached")
+    state = client.state()
+    assert state["rev"] >= least
+    return state
 
 
 def truth_of(client: Client, kinds: dict[str, str]) -> list[str]:
@@ -94,10 +81,9 @@ def test_keys_answer_questions_until_nothing_is_left(
         assert len({truth[image] for image in cluster["members"]}) == 1
     before = partition(client.state())
     page.keyboard.press("z")
-    wait_for_rev(page, client, client.state()["rev"])
+    wait_for_rev(page, client, rev + answers + 1)
     page.keyboard.press("Control+y")
-    page.wait_for_timeout(200)
-    assert partition(client.state()) == before
+    wait_until(page, lambda: partition(client.state()) == before)
 
 
 def test_the_slider_counts_as_labels_at(open_screen: Open, client: Client, finished: Path) -> None:
@@ -174,7 +160,7 @@ def test_names_are_typed_completed_and_spread(open_screen: Open, client: Client)
     page.keyboard.press("1")
     state = wait_for_rev(page, client, 2)
     assert [one["name"] for one in state["classes"]] == ["alpha"]
-    page.wait_for_timeout(200)
+    page.wait_for_selector(".name-keys button")
     page.keyboard.type(BAD_NAME)
     page.keyboard.press("Control+Enter")  # this image only
     state = wait_for_rev(page, client, 3)
@@ -193,6 +179,53 @@ def test_names_are_typed_completed_and_spread(open_screen: Open, client: Client)
     page.keyboard.press("z")
     state = wait_for_rev(page, client, 5)
     assert "spread" not in [value[1] for value in state["labels"].values()]
+
+
+def test_names_wait_for_each_other_and_for_what_they_spread(
+    open_screen: Open, client: Client
+) -> None:
+    client.command("label", images=[0], name="alpha")
+
+    def older(route: Any) -> None:
+        answer = {**route.fetch().json(), "spread": {}, "unsure": [], "stale": True}
+        route.fulfill(json=answer)
+
+    page = open_screen("history")
+    page.route("**/api/naming?*", older, times=2)
+    open_screen("name")
+    page.wait_for_selector(".unsure-cell")  # what is not stale any more
+    held = Held(page, "**/api/commands")
+    page.wait_for_selector(".name-field input")
+    for _ in range(4):
+        page.keyboard.press("1")
+    held.release()
+    wait_for_rev(page, client, 5)
+    assert len(client.get("history")) == 5
+
+
+def test_the_slider_stays_where_it_is_moved_to_while_a_threshold_is_set(
+    open_screen: Open, client: Client
+) -> None:
+    page = open_screen("threshold")
+    page.wait_for_selector(".stats strong")
+
+    def moved(key: str) -> str:
+        before = page.input_value(".threshold-number")
+        page.keyboard.press(key)
+        wait_until(page, lambda: page.input_value(".threshold-number") != before)
+        return str(page.input_value(".threshold-number"))
+
+    held = Held(page, "**/api/commands")
+    moved("ArrowRight")
+    page.keyboard.press("Enter")
+    held.wait()
+    later = moved("ArrowRight")
+    held.release()
+    wait_for_rev(page, client, 1)
+    assert page.input_value(".threshold-number") == later
+    page.keyboard.press("Escape")
+    wait_until(page, lambda: page.input_value(".threshold-number") < later)
+    assert client.state()["rev"] == 1
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +279,7 @@ class TestQuality:
         assert [files[image] for image in state["rejected"]] == ["train/soft.png"]
         page.keyboard.press("z")
         assert wait_for_rev(page, client, 2)["rejected"] == []
+        page.wait_for_selector(".q-cell")
         page.keyboard.press("Tab")
         page.wait_for_selector(".copy-row")
         assert page.locator(".copy-row").count() == 2
@@ -323,6 +357,22 @@ def test_apply_opens_again_after_escape_before_the_plan_is_there(
     page.keyboard.press("Escape")
     page.locator("dialog").wait_for(state="detached")
     assert client.state()["pending"] == 1
+
+
+def test_the_plan_and_the_page_are_of_the_same_state(open_screen: Open, client: Client) -> None:
+    page = open_screen("history")
+    held = Held(page, "**/api/state?*")
+    client.command("merge", clusters=[one["id"] for one in client.state()["clusters"][:2]])
+    client.command("name", cluster=client.state()["clusters"][0]["id"], name="both")
+    held.wait()
+    with page.expect_response("**/api/plan"):
+        page.keyboard.press("Control+s")
+    page.evaluate("new Promise(done => setTimeout(done, 50))")  # would be drawn by now
+    held.release()
+    page.locator(".plan-lead:has-text('2 commands')").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("all applied").wait_for()
+    assert client.state()["pending"] == 0
 
 
 def test_apply_then_export_equals_the_commands(
@@ -406,6 +456,6 @@ def test_every_control_has_a_name_and_nothing_overflows(
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         for name in SCREENS:
             open_screen(name)
-            page.wait_for_timeout(100)
+            page.wait_for_function("new Promise(requestAnimationFrame)")
             assert page.evaluate(unnamed) == [], name
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
