@@ -178,11 +178,6 @@ export function buildClasses(root, context) {
       ),
     );
     set(color);
-    requestAnimationFrame(() => {
-      node.scrollIntoView({ block: "nearest" });
-      name.focus();
-      name.select();
-    });
     return node;
   }
 
@@ -221,6 +216,12 @@ export function buildClasses(root, context) {
     words = find.value = "";
     edited = number;
     draw();
+    // at once: the next key belongs to the name
+    const name = list.querySelector(".class-editor input");
+    if (!(name instanceof HTMLInputElement)) return;
+    name.focus();
+    name.select();
+    name.closest("form")?.scrollIntoView({ block: "nearest" });
   }
 
   /**
