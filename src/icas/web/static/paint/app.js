@@ -30,10 +30,8 @@ const panels = element("panels");
 const strip = element("strip");
 const banner = element("banner");
 const spoken = element("spoken");
-const keys = new Keys(
-  () => store.readOnly,
-  () => toast("This tab is read only: another tab paints."),
-);
+const refuse = () => toast("This tab is read only: another tab paints.");
+const keys = new Keys(() => store.readOnly, refuse);
 const viewer = new Viewer(element("canvas"), store);
 /** @param {string} text */
 const say = (text) => {
@@ -122,6 +120,10 @@ function buildToolbar() {
     all[(at + step + all.length) % all.length].focus();
   });
 }
+
+viewer.over.addEventListener("pointerdown", (event) => {
+  if (store.loaded && store.readOnly && event.button !== 1 && viewer.tool?.id !== "pipette") refuse();
+});
 
 // --- options of the view
 

@@ -173,7 +173,8 @@ export class PaintStore extends Connection {
       // also where the revision is the same: another tab may write now
       void this.refresh().catch(() => undefined);
     } else if (type === "doc") {
-      if (this.waiting === 0) void this.#check(Number(data.n)).catch(() => undefined);
+      // -1: the image was opened again, so that its revisions count from the beginning
+      if (this.waiting === 0) void this.#check(Number(data.n), data.doc_rev === -1).catch(() => undefined);
     } else {
       if (type === "queue" && this.#state) {
         this.#state.queue = data.waiting;
@@ -395,12 +396,22 @@ export class PaintStore extends Connection {
   /**
    * Load a document again if it changed elsewhere.
    * @param {number} [n]
+   * @param {boolean} [always]
    */
-  async #check(n = this.current) {
+  async #check(n = this.current, always = false) {
     const loaded = await this.#open.get(n);
     if (!loaded || this.waiting > 0) return;
     const info = await this.get(`doc/${n}`);
-    if (info.wait || info.doc_rev === loaded.doc.rev || this.waiting > 0) return;
+    if (info.wait) {
+      if (!always) return;
+      this.#open.delete(n); // what is known of it does not hold any more
+      if (n === this.current) {
+        this.#shown = null;
+        await this.open(n);
+      }
+      return;
+    }
+    if ((info.doc_rev === loaded.doc.rev && !always) || this.waiting > 0) return;
     await this.#reloadDoc(loaded, info);
   }
 
@@ -564,7 +575,8 @@ export class PaintStore extends Connection {
     for (const one of later) box = union(box, one.local.apply());
     this.marks[n] = loaded.doc.mark;
     if (delta.classes) this.emit("state");
-    if (delta.reload) await this.#reloadDoc(loaded, await this.get(`doc/${n}`));
+    const unknown = loaded.doc.objects.some((one) => one.class > loaded.doc.info.palette.length);
+    if (delta.reload || answer.stale || unknown) await this.#reloadDoc(loaded, await this.get(`doc/${n}`));
     this.#changed(n, box);
     if (this.#shown === loaded) {
       this.emit("objects");

@@ -88,6 +88,7 @@
  * @property {number} [doc_rev]
  * @property {string} [text]
  * @property {DocDelta} [delta]
+ * @property {boolean} [stale] an earlier answer: the document has changed since
  *
  * @typedef {object} PromptAnswer
  * @property {number} serial
@@ -98,6 +99,10 @@
  * @property {number} [area]
  * @property {boolean} [wait] the embedding is being computed
  * @property {number} [progress] 0 to 1
+ * @property {boolean} [more] the same request gives a better mask
+ * @property {boolean} [superseded] a newer request came
+ * @property {string} [note] why there is no mask
+ * @property {number} [candidates] masks to choose from
  *
  * @typedef {object} Point a place on the image
  * @property {number} row fraction of a pixel: the middle of the first one is .5

@@ -18,7 +18,8 @@ const SPARE_TILES = 72;
 const BUDGET_MOVING = 5;
 const BUDGET = 10;
 const LARGEST_PIXEL = 40;
-const MANY_PIXELS = 4;
+/** Beyond this level enlarged pixels are squares. */
+const SMOOTH_LEVEL = -2;
 /** A level is used up to this share of its own size. */
 const MOST_ENLARGED = 1.2;
 const LEAST_LEVEL = -4;
@@ -553,7 +554,7 @@ export class Viewer extends EventTarget {
       const pixels = Math.max(0, level);
       const across = source.levels[pixels][0] / doc.width / own;
       const down = source.levels[pixels][1] / doc.height / own;
-      draw.imageSmoothingEnabled = level > -2 || this.scale < MANY_PIXELS;
+      draw.imageSmoothingEnabled = level >= 0 || (this.store.view.smooth && level >= SMOOTH_LEVEL);
       draw.imageSmoothingQuality = "low";
       tile.whole = source.draw(draw, pixels, [(left + x0) * across, (top + y0) * down, wide * across, high * down], [x0, y0, wide, high]);
       const image = new ImageData(wide, high);

@@ -28,8 +28,8 @@ import { dot, outline } from "./cut.js";
  * @property {HTMLCanvasElement} canvas
  * @property {Box} box
  * @property {string} prompt
- * @property {number | null} score
  * @property {number} candidates
+ * @property {(color: string) => void} paint
  */
 
 const DRAG = 5;
@@ -37,6 +37,8 @@ const WAIT = 300;
 /** Pixels of a mask that is drawn; larger ones are drawn smaller. */
 const MOST = 2_000_000;
 const RADIUS = 8;
+/** Number of the last request of both tools; a later one replaces those before. */
+let serial = 0;
 
 /**
  * @param {PaintContext} context
@@ -50,7 +52,8 @@ export function promptTool(context, kind) {
   let steps = [];
   /** @type {Shown | null} */
   let shown = null;
-  let serial = 0;
+  /** @type {Shown | null} a mask that the server paints now */
+  let accepted = null;
   /** @type {Hit | null} */
   let pressed = null;
   /** @type {Hit | null} */
@@ -67,6 +70,7 @@ export function promptTool(context, kind) {
     const has = store.loaded ? store.state.tools[kind] : true;
     return has === true ? "" : String(has || "not available");
   };
+  const colorNow = () => store.classOf(store.selected)?.color ?? "#ffffff";
   const boxOf = () => [...steps].reverse().find((step) => step.box)?.box ?? null;
   const say_ = (/** @type {string} */ text) => {
     status = text;
@@ -81,7 +85,9 @@ export function promptTool(context, kind) {
     say_("");
     viewer.redraw();
   };
+  store.on("select", () => shown?.paint(colorNow()));
   store.on("image", () => {
+    accepted = null;
     clear();
     if (active) setTimeout(warm, 0);
   });
@@ -106,7 +112,7 @@ export function promptTool(context, kind) {
 
   /** Ask for the mask of all steps. */
   const ask = async () => {
-    const own = ++serial;
+    let own = ++serial;
     const n = store.current;
     const box = boxOf();
     const points = steps.flatMap((step) => (step.point ? [step.point] : []));
@@ -116,39 +122,34 @@ export function promptTool(context, kind) {
       return viewer.redraw();
     }
     viewer.redraw();
+    const body = {
+      image: n,
+      tool: kind,
+      box,
+      points,
+      strokes: steps.flatMap((step) => (step.stroke ? [step.stroke] : [])),
+      candidates: steps.map((step) => step.candidate),
+    };
+    const current = () => own === serial && store.current === n;
     try {
-      for (;;) {
-        const body = {
-          image: n,
-          tool: kind,
-          box,
-          points,
-          strokes: steps.flatMap((step) => (step.stroke ? [step.stroke] : [])),
-          candidates: steps.map((step) => step.candidate),
-          serial: serial,
-        };
-        if (own > serial) return;
-        /** @type {PromptAnswer & {more?: boolean, superseded?: boolean, note?: string, candidates?: number}} */
-        const answer = await store.post("prompt", body);
-        if (own !== asked() || store.current !== n) return;
-        if (answer.superseded) return;
+      while (current()) {
+        own = ++serial;
+        /** @type {PromptAnswer} */
+        const answer = await store.post("prompt", { ...body, serial });
+        if (!current() || answer.superseded) return;
         if (answer.wait) {
           say_(`Reading the image ${percent(answer.progress)}`);
           await new Promise((resolve) => setTimeout(resolve, WAIT));
-          if (own !== asked() || store.current !== n) return;
           continue;
         }
         await show(answer);
-        if (own !== asked()) return;
         if (!answer.more) return;
       }
     } catch (error) {
-      if (own === asked()) say_(error instanceof Error ? error.message : String(error));
+      if (current()) say_(error instanceof Error ? error.message : String(error));
     }
   };
-  const asked = () => serial;
-
-  /** @param {PromptAnswer & {note?: string, candidates?: number}} answer */
+  /** @param {PromptAnswer} answer */
   const show = async (answer) => {
     if (!answer.prompt || !answer.box || !answer.data) {
       shown = null;
@@ -170,13 +171,15 @@ export function promptTool(context, kind) {
         chosen[(y + 2) * (wide + 2) + x + 2] = mask[y * step * width + x * step];
       }
     }
-    const image = new ImageData(wide, high);
-    const color = store.classOf(store.selected)?.color ?? "#ffffff";
-    drawChosen(new Uint32Array(image.data.buffer), chosen, wide, high, color, 0.45);
     const [canvas, draw] = newCanvas(wide, high);
-    draw.putImageData(image, 0, 0);
+    const paint = (/** @type {string} */ color) => {
+      const image = new ImageData(wide, high);
+      drawChosen(new Uint32Array(image.data.buffer), chosen, wide, high, color, 0.45);
+      draw.putImageData(image, 0, 0);
+    };
+    paint(colorNow());
     const place = /** @type {Box} */ ([box[0] - step, box[1] - step, box[0] + (high - 1) * step, box[1] + (wide - 1) * step]);
-    shown = { canvas, box: place, prompt: answer.prompt, score: answer.score ?? null, candidates: answer.candidates ?? 1 };
+    shown = { canvas, box: place, prompt: answer.prompt, candidates: answer.candidates ?? 1, paint };
     const score = answer.score === null || answer.score === undefined ? "" : ` · score ${answer.score.toFixed(2)}`;
     say_(`${new Intl.NumberFormat("en-US").format(answer.area ?? 0)} pixels${score}`);
     viewer.redraw();
@@ -200,13 +203,16 @@ export function promptTool(context, kind) {
     if (!store.selected) return toastError(new Error("There is no class yet: add one first."));
     if (store.classOf(store.selected)?.locked) return toastError(new Error("The class is locked."));
     const number = store.newObject();
+    clear();
+    accepted = done;
     store
       .command("mask", { prompt: done.prompt, class: store.selected, number })
-      .then(() => {
-        if (shown === done) clear();
-        say("Object painted");
-      })
-      .catch(toastError);
+      .then(() => say("Object painted"))
+      .catch(toastError)
+      .finally(() => {
+        if (accepted === done) accepted = null;
+        viewer.redraw();
+      });
     return true;
   };
   const candidate = () => {
@@ -286,11 +292,12 @@ export function promptTool(context, kind) {
       path = [];
     },
     draw: (draw) => {
-      if (shown) {
-        const [x, y] = viewer.toCanvas(shown.box[0], shown.box[1]);
-        const [right, bottom] = viewer.toCanvas(shown.box[2], shown.box[3]);
+      for (const one of [accepted, shown]) {
+        if (!one) continue;
+        const [x, y] = viewer.toCanvas(one.box[0], one.box[1]);
+        const [right, bottom] = viewer.toCanvas(one.box[2], one.box[3]);
         draw.imageSmoothingEnabled = false;
-        draw.drawImage(shown.canvas, x, y, right - x, bottom - y);
+        draw.drawImage(one.canvas, x, y, right - x, bottom - y);
       }
       const box = pressed && pointer && !strokeNow(pressed) && pressed.button === 0 && Math.hypot(pointer.x - pressed.x, pointer.y - pressed.y) >= DRAG ? dragged(pressed, pointer) : boxOf();
       if (box) {
