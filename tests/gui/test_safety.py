@@ -36,7 +36,7 @@ def holds(one, color, place):
 
 def all_files_are_whole(folder):
     for path in folder.rglob("*"):
-        if path.name.endswith(".part") or path.is_dir():
+        if path.name.endswith(".part") or path.name == "lock" or path.is_dir():
             continue
         if path.suffix == ".png":
             Image.open(io.BytesIO(path.read_bytes())).load()

@@ -190,10 +190,10 @@ def test_invalid_arguments_change_nothing(unchanged, op, args):
 def test_an_image_that_cannot_be_read(client):
     while (answer := client.http.get("/api/doc/3")).status_code == 202:
         pass
-    assert answer.status_code in (400, 500)
+    assert answer.status_code == 404
     assert "image 3 cannot be painted" in answer.json()["error"]
     assert client.http.get("/api/thumb/3").status_code == 500
-    assert client.post("commands", op="reset", image=3, args={}).status_code in (400, 500)
+    assert client.post("commands", op="reset", image=3, args={}).status_code == 400
     assert client.get("files?from=2&count=9")["marks"] == ["", "unreadable"]
     Mirror(client, 2)
 
@@ -287,6 +287,13 @@ def test_one_session_for_a_folder(pictures):
     assert "another icas process uses" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (pictures.parent / "pictures_segmented").exists()
+
+
+@pytest.mark.parametrize("method", ["grabcut", "sam"])
+def test_methods_that_make_no_segments_alone(pictures, method):
+    options = {"mode": "prompt"} if method == "sam" else {}
+    with pytest.raises(icas.IcasError), serve(pictures, method=method, options=options):
+        raise AssertionError
 
 
 def test_second_tab_is_read_only(client):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.common.errors import ConflictError, IcasError, UnreadableImageError, UsageError
+from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.find import RESULT_MARK
 from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, visible
@@ -175,7 +175,7 @@ class PaintingSession:
             opened = self.session.at(number)
             self._log(self.session.pictures[number].out)
             if opened is None and self.session.error:
-                raise UnreadableImageError(
+                raise UsageError(
                     f"image {number} cannot be painted: {self.session.error}"
                 )
             return opened

@@ -59,11 +59,17 @@ def painting_of(
     outs = {picture.out for picture in pictures}
     if classes == default_palette():  # carried masks keep the names of their classes
         classes = Palette().adopted(carried_classes(sorted(outs)))[0].adopted(classes)[0]
+    opener = settings.make_opener(interactive=True, classes=classes)
+    if opener.segmenter.needs_annotation:
+        raise UsageError(
+            f"--method {settings.method} makes no segments without a box or point: choose another"
+            " method; GrabCut and Segment Anything are tools of the page with any of them"
+        )
     require_writable(outs)
     with painting_locked(outs):
         session = Session(
             pictures,
-            settings.make_opener(classes=classes),
+            opener,
             settings.painted_saves,
             settings.portable_names,
             settings.polygons,
