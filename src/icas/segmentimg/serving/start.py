@@ -10,6 +10,7 @@ from typing import Any
 from icas.common.errors import IcasError, UsageError
 from icas.parallel.executors import core_count
 from icas.segmentimg.document.palette import Palette, default_palette
+from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import ImageFile, find_image_files
 from icas.segmentimg.propagation_run.history import carried_classes
@@ -38,7 +39,10 @@ def open_painting(
     settings = settings or SegmentSettings()
     wrong = [name for name in settings.save or () if name in SEGMENT_SAVES and name != "json"]
     if wrong:
-        raise UsageError(f"--save {','.join(wrong)} needs --no-gui")
+        raise UsageError(
+            f"--save {','.join(wrong)}: choose from {', '.join(FORMATS)}; the others are written"
+            " by segmentimg --no-gui"
+        )
     classes = settings.classes()
     pictures = find_image_files(paths, settings.out, settings.recursive)
     with painting_of(pictures, settings, classes, sam) as painting:
