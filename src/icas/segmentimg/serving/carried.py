@@ -264,16 +264,18 @@ class CarriedQueue:
         return f"carry masks again from {count} fixed {'image' if count == 1 else 'images'}"
 
     def _carry(self) -> None:
+        error, changed = None, list[int]()
         try:
             text, changed = self._carried()
-        except IcasError as error:
-            text, changed = f"not carried: {error}", []
-        except Exception as error:  # the server goes on
-            text, changed = f"not carried: internal error: {type(error).__name__}", []
+        except IcasError as reason:
+            text = error = f"not carried: {reason}"
+        except Exception as reason:  # the server goes on
+            text = error = f"not carried: internal error: {type(reason).__name__}"
         self._reload(changed)
         with self._lock:
             self.progress = None
-        self._notify("carrying", progress=1.0, done=True, text=visible(text))
+        shown = None if error is None else visible(error)
+        self._notify("carrying", progress=1.0, done=True, text=visible(text), error=shown)
         self._notify("queue", waiting=self.waiting)
 
     def _carried(self) -> tuple[str, list[int]]:
