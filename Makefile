@@ -80,6 +80,7 @@ quality: venv
 	@$(BIN)/python benchmarks/templates.py
 	@$(BIN)/python benchmarks/cutout.py
 	@$(BIN)/python benchmarks/labeller.py
+	@$(BIN)/python benchmarks/painting_tools.py
 
 # the site needs no torch; with the environment of the tests: make docs VENV=.venv EXTRAS=all,test,docs
 docs: VENV = .venv-docs
