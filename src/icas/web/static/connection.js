@@ -78,6 +78,11 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  /** Whether there is a state that can be out of date. */
+  get loaded() {
+    return true;
+  }
+
   /** Load what changed since the state of this page. */
   async refresh() {}
 
@@ -152,7 +157,7 @@ export class Connection extends EventTarget {
       events.addEventListener(type, (event) => this.received(type, JSON.parse(event.data)));
     }
     events.addEventListener("open", () => {
-      if (this.connection === "offline") void this.refresh().catch(() => undefined);
+      if (this.connection === "offline" && this.loaded) void this.refresh().catch(() => undefined);
     });
     events.addEventListener("error", () => {
       if (this.connection === "refused") return;

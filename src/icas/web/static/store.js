@@ -1,4 +1,6 @@
-/** The state of the review in this page, the commands that change it and the connection. */
+/** The state of the review in this page and the commands that change it. */
+
+import { Connection, newId, pause, Refused } from "./connection.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Cluster} Cluster */
@@ -8,58 +10,15 @@
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").Forest} Forest */
 /** @typedef {import("./types.js").Info} Info */
-/** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
-
-/** An error that the server answered. */
-export class Refused extends Error {
-  /**
-   * @param {number} status
-   * @param {string} message
-   */
-  constructor(status, message) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** @type {number[]} */
 const NONE = [];
-const RETRY = [300, 700, 1500, 3000];
-/** Milliseconds after which a page that was refused asks again. */
-const ASK_AGAIN = 5000;
-
-/** @returns {string} */
-function newId() {
-  // not crypto.randomUUID: it is missing where the page comes by plain HTTP from another machine
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");
-}
-
-/**
- * The name of this tab: kept when the page is loaded again, but not in a copy of the tab.
- * @returns {string}
- */
-function tabId() {
-  const place = "icas-tab";
-  try {
-    const id = sessionStorage.getItem(place) ?? newId();
-    sessionStorage.removeItem(place);
-    addEventListener("pagehide", () => sessionStorage.setItem(place, id));
-    return id;
-  } catch {
-    return newId();
-  }
-}
-
-/** @param {number} milliseconds */
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /**
  * Events: `change` (detail: ids of changed clusters, or null after a full load), `images`,
  * `connection`, `busy`.
  */
-export class Store extends EventTarget {
+export class Store extends Connection {
   /** @type {State | null} */
   #state = null;
   /** @type {Map<number, Cluster>} */
@@ -68,12 +27,6 @@ export class Store extends EventTarget {
   labels = new Map();
   /** @type {Images} */
   images = { files: [], width: [], height: [], bytes: [] };
-  /** @type {Connection} */
-  connection = "connecting";
-  /** Commands sent and not answered yet. */
-  waiting = 0;
-  /** @type {Promise<unknown>} */
-  #tail = Promise.resolve();
   /** @type {Map<number, Promise<Detail>>} */
   #details = new Map();
   /** @type {Int32Array | null} */
@@ -81,11 +34,8 @@ export class Store extends EventTarget {
   #latest = -1;
   /** Revisions that commands of this page made. */
   #own = new Set();
-  #tab = tabId();
   /** @type {Promise<Forest> | null} */
   #forest = null;
-  /** @type {EventSource | null} */
-  #events = null;
   /** @type {Promise<void> | null} */
   #refreshing = null;
 
@@ -107,31 +57,10 @@ export class Store extends EventTarget {
     return this.#state ? this.#state.read_only : true;
   }
 
-  /**
-   * @param {string} type
-   * @param {(detail: any) => void} listener
-   * @param {AbortSignal} [signal]
-   */
-  on(type, listener, signal) {
-    this.addEventListener(
-      type,
-      (event) => listener(/** @type {CustomEvent} */ (event).detail),
-      signal ? { signal } : undefined,
-    );
-  }
-
-  /**
-   * @param {string} type
-   * @param {unknown} [detail]
-   */
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-
   /** Load the state, then the table of images, then listen for changes. */
   async start() {
-    this.#listen();
-    await this.#persist(async () => this.#apply(await this.get(this.#statePath())), true);
+    this.listen(["state"]);
+    await this.persist(async () => this.#apply(await this.get(this.#statePath())), true);
     await pause(50); // the first thumbnails are asked for before the long table
     await this.#loadImages();
     // an event may have come before the state
@@ -139,81 +68,25 @@ export class Store extends EventTarget {
   }
 
   async #loadImages() {
-    this.images = await this.#persist(() => this.get("images"));
-    this.#emit("images");
+    this.images = await this.persist(() => this.get("images"));
+    this.emit("images");
   }
 
-  /**
-   * Repeat a request until the server answers.
-   * @template T
-   * @param {() => Promise<T>} request
-   * @param {boolean} [entry] a refusal is one of this page, not of what it asks for
-   * @returns {Promise<T>}
-   */
-  async #persist(request, entry = false) {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const value = await request();
-        // an answer that was on its way does not say that the page has access again
-        if (entry || this.connection !== "refused") this.#connect("online");
-        return value;
-      } catch (error) {
-        if (error instanceof Refused) {
-          if (entry && error.status === 403) this.#connect("refused");
-          if (error.status !== 503) throw error;
-        }
-        if (!(error instanceof Refused)) this.#connect("offline");
-        await pause(RETRY[Math.min(attempt, RETRY.length - 1)]);
-      }
-    }
-  }
-
-  /** @param {Connection} connection */
-  #connect(connection) {
-    if (connection === this.connection) return;
-    this.connection = connection;
-    this.#emit("connection", connection);
-    if (connection === "refused") void this.#askAgain();
-  }
-
-  /** Ask until the server gives access again: a new address may be opened in another tab. */
-  async #askAgain() {
-    this.#events?.close();
-    while (this.connection === "refused") {
-      await pause(ASK_AGAIN);
-      await this.refresh().catch(() => undefined);
-    }
-    this.#listen();
+  async complete() {
     if (!this.images.files.length) await this.#loadImages();
   }
 
-  #listen() {
-    this.#events?.close();
-    const events = new EventSource(`api/events?tab=${this.#tab}`);
-    this.#events = events;
-    events.addEventListener("state", (event) => {
-      const rev = Number(JSON.parse(event.data).rev);
-      this.#latest = Math.max(this.#latest, rev);
-      const own = this.#own.delete(rev);
-      if (own || this.waiting > 0 || !this.loaded) return;
-      // also where the revision is the same: another tab may write now
-      void this.refresh().catch(() => undefined);
-    });
-    events.addEventListener("open", () => {
-      if (this.connection === "offline" && this.loaded) {
-        void this.refresh().catch(() => undefined);
-      }
-    });
-    events.addEventListener("error", () => {
-      if (this.connection === "refused") return;
-      this.#connect("offline");
-      // a browser gives up after an answer that is no event stream
-      if (events.readyState !== EventSource.CLOSED) return;
-      void this.refresh().catch(() => undefined); // says whether this page is refused
-      setTimeout(() => {
-        if (this.connection !== "refused" && this.#events === events) this.#listen();
-      }, 2000);
-    });
+  /**
+   * @param {string} _type
+   * @param {{rev: number}} data
+   */
+  received(_type, data) {
+    const rev = Number(data.rev);
+    this.#latest = Math.max(this.#latest, rev);
+    const own = this.#own.delete(rev);
+    if (own || this.waiting > 0 || !this.loaded) return;
+    // also where the revision is the same: another tab may write now
+    void this.refresh().catch(() => undefined);
   }
 
   /** Load what changed if the server is ahead of this page. */
@@ -223,7 +96,7 @@ export class Store extends EventTarget {
 
   /** Load what changed since the state of this page. */
   refresh() {
-    this.#refreshing ??= this.#persist(async () => {
+    this.#refreshing ??= this.persist(async () => {
       while (!this.#apply(await this.get(this.#statePath())));
     }, true).finally(() => {
       this.#refreshing = null;
@@ -238,33 +111,7 @@ export class Store extends EventTarget {
   }
 
   #statePath() {
-    return `state?tab=${this.#tab}${this.loaded ? `&rev=${this.rev}` : ""}`;
-  }
-
-  /**
-   * @param {string} path below /api/
-   * @param {AbortSignal} [signal]
-   * @returns {Promise<any>}
-   */
-  async get(path, signal) {
-    const answer = await fetch(`api/${path}`, { signal: signal ?? null });
-    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
-    return answer.json();
-  }
-
-  /**
-   * @param {string} path below /api/
-   * @param {object} body
-   * @returns {Promise<any>}
-   */
-  async post(path, body) {
-    const answer = await fetch(`api/${path}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-Icas": "1", "X-Icas-Tab": this.#tab },
-      body: JSON.stringify(body),
-    });
-    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
-    return answer.json();
+    return `state?tab=${this.tab}${this.loaded ? `&rev=${this.rev}` : ""}`;
   }
 
   /**
@@ -313,13 +160,7 @@ export class Store extends EventTarget {
     if (this.readOnly) {
       return Promise.reject(new Refused(403, "This tab is read only: another tab edits the review."));
     }
-    this.waiting += 1;
-    this.#emit("busy", this.waiting);
-    const sent = this.#tail.then(() => this.#send(path, body, touched));
-    this.#tail = sent.catch(() => undefined);
-    return sent.finally(() => {
-      this.waiting -= 1;
-      this.#emit("busy", this.waiting);
+    return this.inTurn(() => this.#send(path, body, touched)).finally(() => {
       if (this.waiting === 0) void this.catchUp();
     });
   }
@@ -337,7 +178,7 @@ export class Store extends EventTarget {
       let rev = this.rev;
       let before = touched?.map((cluster) => this.clusters.get(cluster));
       try {
-        const answer = await this.#persist(() => {
+        const answer = await this.persist(() => {
           rev = this.rev;
           before = touched?.map((cluster) => this.clusters.get(cluster));
           return this.post(path, { rev, id, ...body });
@@ -392,7 +233,7 @@ export class Store extends EventTarget {
     this.#state = /** @type {State} */ ({ ...merged, clusters: [], labels: {} });
     this.#latest = Math.max(this.#latest, next.rev);
     this.#home = null;
-    this.#emit("change", full ? null : changed);
+    this.emit("change", full ? null : changed);
     return true;
   }
 
@@ -435,9 +276,7 @@ export class Store extends EventTarget {
 
   /** @returns {Promise<Forest>} */
   async #loadForest() {
-    const answer = await fetch("api/forest");
-    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
-    const buffer = await answer.arrayBuffer();
+    const buffer = await (await this.fetch("forest")).arrayBuffer();
     const length = new DataView(buffer).getUint32(0, true);
     return {
       a: new Int32Array(buffer, 4, length),
@@ -483,10 +322,6 @@ export class Store extends EventTarget {
     return this.state.classes.map((one) => one.name);
   }
 
-  /** Close the event stream. */
-  stop() {
-    this.#events?.close();
-  }
 }
 
 /**
@@ -510,18 +345,4 @@ function defined(value) {
     ([name, one]) => one !== undefined && !(one === null && LISTS.includes(name)),
   );
   return /** @type {Partial<T>} */ (Object.fromEntries(kept));
-}
-
-/**
- * @param {Response} answer
- * @returns {Promise<string>}
- */
-async function reason(answer) {
-  try {
-    const body = await answer.json();
-    if (typeof body.error === "string") return body.error;
-  } catch {
-    // no JSON: the status says it
-  }
-  return `the server answered ${answer.status}`;
 }

@@ -120,7 +120,7 @@ export class PaintStore extends Connection {
   async start() {
     this.listen(["state", "doc", "files", "embedding", "carrying", "queue"]);
     await this.#load();
-    void this.complete();
+    void this.complete().catch(() => undefined); // the strip shows numbers in place of names
     const { image } = this.view;
     const first = image >= 0 && image < this.state.images ? image : 0;
     if (this.state.images) await this.open(first);
