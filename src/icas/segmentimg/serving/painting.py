@@ -464,7 +464,9 @@ class PaintingSession:
     def _tick(self) -> None:
         while not self._closed.wait(_TICK):
             with self.lock:
-                self.session.tick()
+                message = self.session.tick()
+            if message:
+                self.notify("message", text=str(visible(message)))
 
     def close(self) -> None:
         """Autosave everything and end."""

@@ -140,6 +140,8 @@ class ServedImage:
 
     def objects(self) -> list[dict[str, Any]]:
         """Class, number, area and box of each painted object."""
+        if self._codes is None and not self._opened.document.painted:
+            return []
         if self._codes is None or self._edits != self._opened.class_edits:
             self._count_all()
         rows = sorted((code % OBJECT_STEP, code // OBJECT_STEP + 1, code) for code in self._objects)

@@ -61,6 +61,7 @@ def painting_of(
     if settings.resume is not False:
         classes = folder_classes(pictures, classes)
     outs = {picture.out for picture in pictures}
+    require_writable(outs)
     if classes == default_palette():  # carried masks keep the names of their classes
         classes = Palette().adopted(carried_classes(sorted(outs)))[0].adopted(classes)[0]
     opener = settings.make_opener(interactive=True, classes=classes)
@@ -69,7 +70,6 @@ def painting_of(
             f"--method {settings.method} makes no segments without a box or point: choose another"
             " method; GrabCut and Segment Anything are tools of the page with any of them"
         )
-    require_writable(outs)
     with painting_locked(outs):
         session = Session(
             pictures,

@@ -22,6 +22,8 @@ from icas.segmentimg.session.changes import Change, replayed
 from icas.segmentimg.session.folders import painting_folder
 
 NAME = "commands.db"
+KEPT_ROWS = 10_000
+"""Rows without a change that are kept."""
 _APPLICATION_ID = 0x69637061
 _VERSION = 1
 _SCHEMA = f"""
@@ -80,6 +82,12 @@ class PaintingLog:
                     self._database.execute("PRAGMA synchronous = FULL")
                     self._check(new=True)
                     self._database.executescript(_SCHEMA)
+                    # changes of the last autosave files are needed, others only against repetition
+                    self._database.execute(
+                        "DELETE FROM command WHERE change IS NULL AND rev <"
+                        " (SELECT MAX(rev) FROM command) - ?",
+                        (KEPT_ROWS,),
+                    )
                 else:
                     self._check()
         except BaseException:

@@ -78,7 +78,7 @@ class OpenImage:
     rev: int = 0
     """Revision of the last command in the log that is applied."""
     prepared: Any = None
-    """What a page gets, computed ahead."""
+    """What a page gets, computed ahead; its size is ``nbytes``."""
     click_levels: dict[int, float] = field(init=False)
     """Level of the merge tree of the clicks on each original segment."""
     tree: MergeTree = field(init=False)
@@ -103,7 +103,8 @@ class OpenImage:
     @property
     def nbytes(self) -> int:
         """Size in bytes, approximately."""
-        return self.document.nbytes + self.tree.merges.nbytes
+        ahead = 0 if self.prepared is None else self.prepared.nbytes
+        return self.document.nbytes + self.tree.merges.nbytes + ahead
 
     def name_of(self, color: Color) -> str:
         """Name of the class of a color."""
