@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from icas.clusterimg.quality.image_info import image_info
 from icas.clusterimg.quality.measures import laplacian_variance, reduced
 from icas.clusterimg.results.saved import FinishedRun
 from icas.clusterimg.review.session import ReviewSession
+from icas.common.byte_cache import ByteCache
 from icas.common.errors import IcasError, UnreadableImageError, UsageError
 from icas.io.reading import MAX_PIXELS, image_size, read_image
 from icas.notebook.html import as_jpeg, as_png, visible
@@ -37,9 +37,8 @@ class ReviewImages:
 
     def __init__(self, session: ReviewSession) -> None:
         self._session = session
-        self._lock, self._paths_lock = threading.Lock(), threading.Lock()
-        self._thumbs: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._bytes = 0
+        self._paths_lock = threading.Lock()
+        self._thumbs = ByteCache(_MEMORY)
         self._table: dict[str, Any] | None = None
         settings = session.finished.run["settings"]
         self._max_pixels = int(settings.get("max_pixels") or MAX_PIXELS)
@@ -94,19 +93,13 @@ class ReviewImages:
         if size not in SIZES:
             raise UsageError(f"size {size}: choose from {', '.join(map(str, SIZES))}")
         key, path = (number, size), self.path(number)
-        with self._lock:
-            if key in self._thumbs:
-                self._thumbs.move_to_end(key)
-                return self._thumbs[key]
+        made = self._thumbs.get(key)
+        if made is not None:
+            return made
         data = thumbnail_file(path, size, self._max_pixels, self._isolation, self._cache)
         if data is None:
             raise IcasError(f"image {number} cannot be read")
-        with self._lock:
-            if key not in self._thumbs:
-                self._thumbs[key] = data
-                self._bytes += len(data)
-            while self._bytes > _MEMORY:
-                self._bytes -= len(self._thumbs.popitem(last=False)[1])
+        self._thumbs.put(key, data)
         return data
 
     def whole(self, number: int) -> tuple[bytes, str]:
