@@ -104,6 +104,19 @@ def test_a_prompt_becomes_an_object(client, pictures):
     np.testing.assert_array_equal(document(client, 1).class_map() == 2, mask)
 
 
+def test_a_mask_replaces_a_wrong_one(client):
+    client.done("commands", op="rectangle", image=1, args={"box": [0, 0, 30, 30], "class": 2})
+    client.done("commands", op="rectangle", image=1, args={"box": [90, 0, 99, 9], "class": 1})
+    answer = prompted(client, image=1, tool="grabcut", box=[20, 30, 110, 160])
+    args = {"prompt": answer["prompt"], "class": 2, "replace": True}
+    done = client.done("commands", op="mask", image=1, args=args)
+    found = {(one["class"], one["number"], one["area"]) for one in done["delta"]["objects"]}
+    assert found == {(1, 1, 81), (2, 1, answer["area"])}
+    np.testing.assert_array_equal(document(client, 1).class_map() == 2, mask_in(answer))
+    undone = client.done("undo", image=1)["delta"]["objects"]
+    assert {(one["class"], one["area"]) for one in undone} == {(1, 81), (2, 900)}
+
+
 def test_masks_of_another_image_and_unknown_classes_are_refused(client):
     prompt = prompted(client, image=1, tool="grabcut", box=[20, 30, 110, 160])["prompt"]
     for image, args, words in (

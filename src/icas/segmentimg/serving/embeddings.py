@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -21,7 +22,6 @@ TICK = 0.25
 """Seconds between two reports of progress."""
 _EXPECTED = 2.5
 """Seconds that the first embedding is expected to take."""
-_NEARLY = 0.95
 
 Report = Callable[[int, float], None]
 """Takes an image and the progress of its embedding, 0 to 1."""
@@ -87,7 +87,7 @@ class Embeddings:
         started = self._started.get(image)
         if started is None:
             return 0.0
-        return min(_NEARLY, (time.monotonic() - started) / self._seconds)
+        return 1 - math.exp(-1.5 * (time.monotonic() - started) / self._seconds)
 
     def close(self) -> None:
         """Compute nothing more."""

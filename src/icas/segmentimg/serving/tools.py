@@ -11,6 +11,7 @@ import numpy as np
 
 from icas.common.errors import UsageError
 from icas.io.reading import Image, read_image
+from icas.segmentimg.labels.labels import union
 from icas.segmentimg.segmenters.sam import SamSegmenter
 from icas.segmentimg.serving.commands import NEW, Args, Done, Target
 from icas.segmentimg.serving.embeddings import Report
@@ -113,12 +114,25 @@ class Tools:
             return self._found[number]
 
     def _mask(self, target: Target, args: Args) -> Done:
-        """Paint the mask of a prompt as a new object of a class."""
+        """``mask {prompt, class, number?, replace?}``: paint the mask of a prompt.
+
+        It is a new object of the class unless there is a `number`. With `replace`, the paint that
+        the class has is cleared: the mask takes the place of a wrong one.
+        """
         result = self.prompts.result(args.get("prompt"), target.number)
         color = target.chosen_color(args)
-        instance = target.instance({"number": NEW, **args}, color)
-        at = result.box[0], result.box[2]
-        return target.painted(color, "mask"), target.stamp(result.mask(), color, instance, at)
+        document, at = target.document, (result.box[0], result.box[2])
+        if args.get("replace") is not True:
+            instance = target.instance({"number": NEW, **args}, color)
+            return target.painted(color, "mask"), target.stamp(result.mask(), color, instance, at)
+        numbers = [one.number for one in document.objects() if one.color == color]
+        instance = target.instance({"number": min(numbers, default=1), **args}, color)
+        before = document.masks().get(color)
+        with document.stroke():
+            cleared = None if before is None else document.stamp(before, None)
+            painted = target.stamp(result.mask(), color, instance, at)
+        boxes = [box for box in (cleared, painted) if box is not None]
+        return f"replace by {target.painted(color, 'mask')}", union(boxes) if boxes else None
 
     def _template(self, target: Target, _: Args) -> Done:
         """Paint all matches of the templates, each as a new object."""
