@@ -185,6 +185,7 @@ viewer.addEventListener("pointer", () => {
 
 const notice = h("div", { class: "opening", role: "status", hidden: true });
 const preview = h("img", { class: "opening-image", alt: "", hidden: true });
+preview.addEventListener("error", () => (preview.hidden = true));
 
 /**
  * @param {{n: number, progress: number | null, error?: string}} detail
@@ -283,6 +284,7 @@ const painting = [
     keys: ["k"],
     text: "continue the object under the pointer",
     group: "Classes",
+    mouse: ["Alt+click"],
     run: () => {
       const at = viewer.pointer;
       if (!at || !store.pick(at.row, at.col)) return toast("No object under the pointer.");
@@ -420,6 +422,7 @@ store.on("image", (n) => {
   drawHeader();
   delete document.body.dataset.image;
   place.textContent = "";
+  percent.textContent = "";
   preview.src = store.thumb(n, 256);
   preview.hidden = false;
   notice.hidden = true;

@@ -497,6 +497,20 @@ export class Viewer extends EventTarget {
     const share = source.levels[pixels][0] / doc.width;
     const down = source.levels[pixels][1] / doc.height;
     source.draw(draw, pixels, [left * share, top * down, (right - left) * share, (bottom - top) * down], [x, y, width, height]);
+    // zooming out: the tiles of the level before have the paint
+    const own = this.#scaleOf(level - 1);
+    const half = side / 2;
+    for (let i = 0; i < 4; i++) {
+      const row = Math.round(top / half) + (i >> 1);
+      const col = Math.round(left / half) + (i & 1);
+      const fine = this.#tiles.get(`${level - 1}/${row}/${col}`);
+      const high = Math.min(bottom, (row + 1) * half) - row * half;
+      const wide = Math.min(right, (col + 1) * half) - col * half;
+      if (!fine || high <= 0 || wide <= 0) continue;
+      const px = Math.round((col * half - this.left) * scale);
+      const py = Math.round((row * half - this.top) * scale);
+      draw.drawImage(fine.canvas, 0, 0, wide * own, high * own, px, py, Math.round(((col * half + wide) - this.left) * scale) - px, Math.round(((row * half + high) - this.top) * scale) - py);
+    }
   }
 
   /** @param {PageDocument} doc */

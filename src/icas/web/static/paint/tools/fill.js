@@ -258,6 +258,11 @@ export function fillTool(context, growth, cutter, clearing) {
     paint(groupAt(hit));
   };
 
+  growth.addEventListener("change", () => {
+    const at = viewer.pointer;
+    if (at && viewer.tool?.id === (clearing ? "unfill" : "fill")) preview(at);
+  });
+
   return {
     id: clearing ? "unfill" : "fill",
     title: clearing ? "Clear segments" : "Fill segments",
@@ -345,12 +350,6 @@ export function fillTool(context, growth, cutter, clearing) {
         },
       },
     ],
-    enter: () => {
-      growth.addEventListener("change", () => {
-        const at = viewer.pointer;
-        if (at && viewer.tool?.id === (clearing ? "unfill" : "fill")) preview(at);
-      });
-    },
   };
 
   /** @param {number} change */

@@ -116,11 +116,12 @@ export function promptTool(context, kind) {
     const n = store.current;
     const box = boxOf();
     const points = steps.flatMap((step) => (step.point ? [step.point] : []));
-    if (!steps.length || (strokes && !box)) {
+    if (!steps.length) {
       shown = null;
       say_("");
       return viewer.redraw();
     }
+    say_("Computing…");
     viewer.redraw();
     const body = {
       image: n,
@@ -239,7 +240,7 @@ export function promptTool(context, kind) {
     return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]) + 1, Math.max(a[1], b[1]) + 1];
   };
   /** Whether a drag is a stroke, not a box. */
-  const strokeNow = (/** @type {Hit} */ hit) => strokes && boxOf() !== null && !hit.shift;
+  const strokeNow = (/** @type {Hit} */ hit) => strokes && (steps.length > 0 || hit.button === 2) && !hit.shift;
   const labelOf = (/** @type {Hit} */ hit) => /** @type {0 | 1} */ (hit.button === 2 || hit.alt ? 1 - label : label);
   const radius = () => Math.max(1, Math.round(RADIUS / viewer.scale));
 
@@ -249,7 +250,7 @@ export function promptTool(context, kind) {
     icon: kind,
     key: kind === "sam" ? "S" : "G",
     hint: strokes
-      ? "Drag a box around the object, then strokes: left on the object, right on the background. Enter: accept."
+      ? "Click the object or drag a box, then click or draw: left the object, right the background. Enter: accept."
       : "Click the object, right click the background, or drag a box. Enter: accept.",
     cursor: "crosshair",
     missing,
@@ -280,10 +281,9 @@ export function promptTool(context, kind) {
       if (!from) return;
       const far = Math.hypot(hit.x - from.x, hit.y - from.y) >= DRAG;
       const sign = labelOf(from);
-      if (strokeNow(from)) add({ stroke: { points: path, radius: radius(), label: sign }, candidate: 0 });
+      if (far && strokeNow(from)) add({ stroke: { points: path, radius: radius(), label: sign }, candidate: 0 });
       else if (far && from.button === 0) add({ box: dragged(from, hit), candidate: 0 });
-      else if (!strokes && from.inside) add({ point: [...placeOf(from), sign], candidate: 0 });
-      else if (strokes) say_("Drag a box around the object first.");
+      else if (from.inside) add({ point: [...placeOf(from), sign], candidate: 0 });
       path = [];
       viewer.redraw();
     },
