@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
 import icas
@@ -28,10 +29,21 @@ def test_cell_shows_a_widget(review):
     assert repr(review).endswith(f"{review.url}>")
 
 
-def test_frame_in_a_page_of_this_machine(review, chromium):
+@pytest.fixture(params=["review", "paint"])
+def running(request, finished, tmp_path):
+    """A running review, or painting of an image."""
+    if request.param == "review":
+        made = icas.review(finished)
+    else:
+        made = icas.paint(np.zeros((40, 60, 3), np.uint8), out=tmp_path / "out")
+    with made as server:
+        yield server
+
+
+def test_frame_in_a_page_of_this_machine(running, chromium):
     module = pytest.importorskip("icas.web.widget")._MODULE
-    values = {"port": int(review.url.split(":")[2].partition("/")[0]), "title": "review"}
-    values["token"] = review.url.partition("token=")[2]
+    values = {"port": int(running.url.split(":")[2].partition("/")[0]), "title": "review"}
+    values["token"] = running.url.partition("token=")[2]
     page = f"""<!doctype html><title>notebook</title><div id=cell></div><script type=module>
     {module.replace("export default { render };", "")}
     const values = {values};

@@ -184,3 +184,19 @@ def test_after_close_nothing_is_begun(start):
     assert 0 in maker.begun
     assert ahead.take(0) is None
     assert ahead.nbytes == 0
+
+
+def test_outdated_things_are_made_again(start):
+    maker = Maker(held=[1])
+    ahead = start(maker)
+    ahead.request([0, 1])
+    assert maker.has_begun(2)
+    ahead.drop(0)  # made
+    ahead.drop(1)  # being made
+    maker.let_go(1)
+    assert idle(ahead, 0, 1)
+    assert sorted(maker.begun) == [0, 0, 1, 1]
+    ahead.request([-1])
+    assert idle(ahead, -1)
+    ahead.drop(-1)  # failed
+    assert maker.has_begun(6)
