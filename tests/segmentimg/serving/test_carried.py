@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,6 @@ class User:
 
     def __init__(self, painting: Any) -> None:
         self.painting = painting
-        self._ids = count()
         self.events: list[tuple[str, Any]] = []
         painting.on_event(lambda name, data: self.events.append((name, data)))
         until(lambda: self.queue()["wait"] is False)
@@ -86,11 +86,11 @@ class User:
         number = None if name is None else NAMES.index(name)
         if number is not None:
             until(lambda: self.painting.wait(number, 1))
-        return self.painting.execute(op, number, args, self.painting.rev, f"do {next(self._ids)}")
+        return self.painting.execute(op, number, args, self.painting.rev, token_hex(8))
 
     def undo(self, name: str, redo: bool = False) -> Any:
         step = self.painting.redo if redo else self.painting.undo
-        return step(NAMES.index(name), self.painting.rev, f"undo {next(self._ids)}")
+        return step(NAMES.index(name), self.painting.rev, token_hex(8))
 
     def queue(self) -> Any:
         return self.painting.carried.rows()
@@ -216,6 +216,32 @@ def test_decisions_survive_a_restart(photos):
         assert second.queue()["rows"] == []
         assert second.marks() == ["saved", "carried", "absent", "saved"]
         assert not second.document("c").painted
+
+
+def test_fixed_masks_of_an_earlier_session_are_carried_from(photos):
+    with session(photos) as first:
+        assert first.queue()["again"] is False
+        first.do("rectangle", "d", box=[0, 0, 20, 20], **{"class": 1})
+        first.do("accept", "d")
+    with session(photos) as second:
+        assert second.queue()["again"] is True
+        second.do("redo_carrying")
+        until(lambda: second.painting.carried.progress is None)
+        assert second.queue()["again"] is False
+        assert saved(photos, "c")[5, 5]
+
+
+def test_the_queue_follows_images_to_other_paths(photos, tmp_path):
+    with session(photos) as user:
+        photos.rename(tmp_path / "moved")
+        user.painting.move(
+            [
+                replace(picture, path=tmp_path / "moved" / picture.path.name)
+                for picture in user.painting.session.pictures
+            ]
+        )
+        assert user.do("accept", "d")["text"] == "accepted"
+        assert user.undo("d")["delta"]["mark"] == "unsure"
 
 
 def test_masks_are_carried_again_from_fixed_ones(user, photos):

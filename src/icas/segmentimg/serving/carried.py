@@ -182,8 +182,21 @@ class CarriedQueue:
                 found[number] = ImageState(picture, file, mark.state, mark.painting, mark)
         with self._lock:
             self._take(found)
+            if self._queue:  # an earlier session may have ended before they were carried from
+                self._fixed = {n for n, state in found.items() if state.state == FIXED}
             self._loaded.set()
         self._notify("queue", waiting=self.waiting)
+
+    def move(self) -> None:
+        """Follow the images of the session to other paths."""
+        self._loaded.wait()
+        with self._lock:
+            pictures = self._session.pictures
+            self._states = {
+                number: replace(state, picture=pictures[number])
+                for number, state in self._states.items()
+            }
+            self._decisions.add({number: self._states[number] for number in self._queue})
 
     def _take(self, found: dict[int, ImageState]) -> None:
         self._states = found

@@ -197,6 +197,7 @@ class PaintingSession:
         """Continue with the same images at other paths."""
         with self.lock:
             self.session.pictures[:] = pictures
+            self.carried.move()
 
     # --- commands -----------------------------------------------------------------------------
 
