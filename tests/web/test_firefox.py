@@ -143,3 +143,30 @@ def test_review_works_in_firefox(firefox, server, client):
         if screen == "threshold":
             firefox.wait("document.querySelector('.stats strong')?.textContent > '0'")
     assert firefox.value("document.querySelectorAll('.toast.error').length") == 0
+
+
+def test_painting_works_in_firefox(firefox, painting_server):
+    firefox.open(painting_server.address.url)
+    firefox.wait("document.body.dataset.image === '0'")
+    firefox.value(
+        """[['pointermove', -1], ['pointerdown', 0], ['pointerup', 0]].forEach(([type, button]) => {
+          const { over } = painting.viewer;
+          const box = over.getBoundingClientRect();
+          const place = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
+          over.dispatchEvent(new PointerEvent(type, { ...place, button, bubbles: true }));
+        })"""
+    )
+    firefox.wait("painting.store.doc.objects.length === 1 && !painting.store.waiting")
+    firefox.wait(
+        """(() => {
+          const { base, baseDraw } = painting.viewer;
+          const middle = baseDraw.getImageData(base.width / 2, base.height / 2, 1, 1).data;
+          const corner = baseDraw.getImageData(1, 1, 1, 1).data;
+          return middle.join() !== corner.join();
+        })()"""
+    )
+    firefox.press("z")
+    firefox.wait("painting.store.doc.objects.length === 0")
+    firefox.press("n")
+    firefox.wait("document.body.dataset.image === '1'")
+    assert not painting_server.painting.opened(0).document.painted

@@ -202,6 +202,7 @@ export class Connection extends EventTarget {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Icas": "1", "X-Icas-Tab": this.tab },
       body: JSON.stringify(body),
+      keepalive: document.visibilityState === "hidden", // what is sent last, when the page closes
       signal: signal ?? null,
     });
     if (!answer.ok) throw new Refused(answer.status, await reason(answer));

@@ -303,8 +303,8 @@ const painting = [
       say(one.name);
     },
   },
-  { keys: ["+", "="], text: "zoom in", group: "View", mouse: ["wheel"], run: () => viewer.zoom(1.5) },
-  { keys: ["-"], text: "zoom out", group: "View", run: () => viewer.zoom(1 / 1.5) },
+  { keys: ["+", "="], text: "zoom in", group: "View", mouse: ["wheel"], run: () => viewer.zoom(1.5, viewer.pointer?.x, viewer.pointer?.y) },
+  { keys: ["-"], text: "zoom out", group: "View", run: () => viewer.zoom(1 / 1.5, viewer.pointer?.x, viewer.pointer?.y) },
   { keys: ["0"], text: "show the whole image", group: "View", run: () => viewer.fit() },
   { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], text: "move the view", group: "View", mouse: ["Space+drag", "middle drag"], run: (event) => move(event.key) },
   {

@@ -258,6 +258,9 @@ export function fillTool(context, growth, cutter, clearing) {
     paint(groupAt(hit));
   };
 
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") end(); // the page may close
+  });
   growth.addEventListener("change", () => {
     const at = viewer.pointer;
     if (at && viewer.tool?.id === (clearing ? "unfill" : "fill")) preview(at);
