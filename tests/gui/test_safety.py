@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import resource
+import shutil
 import signal
 import time
 
@@ -128,6 +129,7 @@ def test_quitting_asks_once_where_something_is_not_saved(sit):
 
 def test_a_folder_that_cannot_be_made(sit, tmp_path):
     one = sit()
+    shutil.rmtree(tmp_path / "out")  # of the lock
     (tmp_path / "out").write_text("a file")
     one.driver.click(one.places(1)[0])
     one.driver.press("s")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
 import shutil
 import threading
+import weakref
 from contextlib import contextmanager
 from secrets import token_hex
 
@@ -226,6 +228,27 @@ def test_undo_of_each_image_and_painting_of_the_next_start(pictures):
         for number in (0, 1):
             assert np.array_equal(Mirror(client, number).pixels(), pixels[number])
         assert Mirror(client, 1).doc["note"] == "restored unsaved painting"
+
+
+def test_closed_images_can_be_painted_again(client):
+    """An image that left the memory begins without undo; nothing keeps it in memory."""
+    Mirror(client, 0)
+    paint(client, "fill", 0, row=50, col=60, **{"class": 1})
+    before = Mirror(client, 0).pixels()
+    session = client.painting.session
+    with client.painting.lock:
+        session.at(1)
+        session.store.keep_now(0)
+        closed = weakref.ref(session.store.images.pop(0))
+    again = Mirror(client, 0)
+    gc.collect()
+    assert closed() is None
+    assert np.array_equal(again.pixels(), before)
+    assert again.doc["undo"] is None
+    assert client.post("undo", image=0).status_code == 400
+    again.update(paint(client, "unfill", 0, row=50, col=60)["delta"])
+    again.update(client.done("undo", image=0)["delta"])
+    assert np.array_equal(again.pixels(), before)
 
 
 def test_classes_are_listed_for_the_windows(pictures):

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,9 @@ class _Step:
 
 @dataclass
 class _Steps:
-    """The commands of an image: in effect, and undone with the next to redo last."""
+    """The commands of an open image: in effect, and undone with the next to redo last."""
 
+    opened: ReferenceType[OpenImage]
     done: list[_Step] = field(default_factory=list)
     undone: list[_Step] = field(default_factory=list)
 
@@ -125,7 +127,7 @@ class PaintingSession:
         self._steps: dict[int, _Steps] = {}
         self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
         self._logs: dict[Path, PaintingLog] = {}
-        self._based: dict[int, tuple[OpenImage, int]] = {}
+        self._based: dict[int, tuple[ReferenceType[OpenImage], int]] = {}
         self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self._thumbnails = ThumbnailFiles(session.pictures, max_pixels)
         self.carried = CarriedQueue(
@@ -309,7 +311,8 @@ class PaintingSession:
         self.views.rename(edited.changed)
         self._store_views()
         for index, (based, _) in self._based.items():
-            if self.session.store.images.get(index) is based:
+            opened_now = self.session.store.images.get(index)
+            if opened_now is not None and based() is opened_now:
                 # the log refers to the classes by their former numbers, names and colors
                 self.session.store.keep_now(index)
         content: dict[str, Any] = {"classes": self.views.rows(self.session.palette)}
@@ -352,7 +355,7 @@ class PaintingSession:
             self.notify("files", marks={str(number): mark})
 
     def _changed(self, op: str, number: int, opened: OpenImage, args: Args) -> Done:
-        steps, document = self._steps.setdefault(number, _Steps()), opened.document
+        steps, document = self._steps_of(number, opened), opened.document
         if op in (UNDO, REDO):
             source, target = steps.done, steps.undone
             if op == REDO:
@@ -372,6 +375,16 @@ class PaintingSession:
             steps.undone.clear()
         return text, box
 
+    def _steps_of(self, number: int, opened: OpenImage) -> _Steps:
+        """The steps of an image; of one that was closed and opened again, only last decisions."""
+        steps = self._steps.get(number)
+        if steps is None or steps.opened() is not opened:
+            done = [] if steps is None else steps.done
+            others = [place for place, step in enumerate(done) if step.op not in DECISIONS]
+            kept = done[others[-1] + 1 :] if others else done
+            steps = self._steps[number] = _Steps(ref(opened), kept)
+        return steps
+
     def _moved(self, op: str, step: _Step | None, number: int, opened: OpenImage) -> Box | None:
         """Undo or redo a step, or a command before this session; the box of what changed."""
         if step is None or step.op not in DECISIONS:
@@ -385,7 +398,7 @@ class PaintingSession:
 
     def _take_back(self, op: str, number: int, opened: OpenImage) -> None:
         """The document as before a command that could not be stored."""
-        steps = self._steps[number]
+        steps = self._steps_of(number, opened)
         source, target = (steps.undone, steps.done) if op == UNDO else (steps.done, steps.undone)
         step = source.pop()
         self._moved(REDO if op == UNDO else UNDO, step, number, opened)
@@ -453,14 +466,14 @@ class PaintingSession:
         Another one is needed when the classes have other numbers.
         """
         based, edits = self._based.get(number, (None, -1))
-        if based is opened and edits == opened.class_edits:
+        if based is not None and based() is opened and edits == opened.class_edits:
             return
         picture = self.session.pictures[number]
         log = self._writing_log(picture.out)
         opened.base, opened.rev = secrets.token_hex(8), self.rev
         self.session.store.keep_now(number)
         log.drop_changes(picture.name, opened.base)
-        self._based[number] = opened, opened.class_edits
+        self._based[number] = ref(opened), opened.class_edits
 
     def _tick(self) -> None:
         while not self._closed.wait(_TICK):
@@ -538,7 +551,7 @@ class PaintingSession:
             }
 
     def _about(self, number: int, opened: OpenImage) -> dict[str, Any]:
-        steps = self._steps.get(number, _Steps())
+        steps = self._steps_of(number, opened)
         return {
             "objects": ServedImage.of(opened).objects(),
             "current": self._current(opened),
