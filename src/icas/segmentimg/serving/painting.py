@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import secrets
 import threading
@@ -16,14 +15,11 @@ from typing import Any
 from weakref import ReferenceType, ref
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icas.common.errors import ConflictError, IcasError, UsageError
 from icas.io.find import RESULT_MARK
 from icas.io.reading import MAX_PIXELS
 from icas.notebook.html import counted, visible
-from icas.segmentimg.document.objects import classes_in, numbers_in
-from icas.segmentimg.document.palette import hex_code
 from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.formats.masks import names_in
@@ -36,7 +32,7 @@ from icas.segmentimg.serving.served import ServedImage
 from icas.segmentimg.serving.thumbnails import ThumbnailFiles
 from icas.segmentimg.serving.tools import Tools, growth_steps
 from icas.segmentimg.session.changes import Change, Recorder
-from icas.segmentimg.session.log import Entry, PaintingLog, log_path
+from icas.segmentimg.session.log import Entry, PaintingLog, PaintingLogs
 from icas.segmentimg.session.open import OpenImage
 from icas.segmentimg.session.session import Mark, Session
 from icas.segmentimg.templates.files import TemplateSet
@@ -126,7 +122,7 @@ class PaintingSession:
         }
         self._steps: dict[int, _Steps] = {}
         self._answers: OrderedDict[str, tuple[str, Args, int, dict[str, Any]]] = OrderedDict()
-        self._logs: dict[Path, PaintingLog] = {}
+        self._logs = PaintingLogs()
         self._based: dict[int, tuple[ReferenceType[OpenImage], int]] = {}
         self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self._thumbnails = ThumbnailFiles(session.pictures, max_pixels)
@@ -239,7 +235,7 @@ class PaintingSession:
         opened = self.opened(number)
         self._ensure_base(number, opened)
         document, served = opened.document, ServedImage.of(opened)
-        recorder, before = Recorder(document), document.revision
+        recorder, before, colors = Recorder(document), document.revision, len(document.colors)
         text, box = self._changed(op, number, opened, args)
         change = recorder.change(box) if document.revision != before else None
         try:
@@ -258,7 +254,11 @@ class PaintingSession:
             "rev": self.rev,
             "doc_rev": document.revision,
             "text": text,
-            "delta": self.delta(number, change or recorder.change(None)),
+            "delta": self.delta(
+                number,
+                change or recorder.change(None),
+                new_classes=len(document.colors) > colors,
+            ),
         }
         self._remember(op, args, id, answer)
         self.notify()
@@ -420,7 +420,7 @@ class PaintingSession:
             other, theirs, rev, answer = known
             answer = answer if rev == self.rev else {**answer, "rev": self.rev, "stale": True}
         else:
-            entry = next((one for log in self._logs.values() if (one := log.find(id))), None)
+            entry = self._logs.find(id)
             if entry is None:
                 return None
             other, theirs = entry.op, entry.args
@@ -438,16 +438,16 @@ class PaintingSession:
 
     def _log(self, out: Path) -> PaintingLog | None:
         """The log of an output folder, if there is one."""
-        return self._writing_log(out) if out in self._logs or log_path(out).exists() else None
+        return self._writing_log(out) if self._logs.has(out) else None
 
     def _writing_log(self, out: Path) -> PaintingLog:
         """The log of an output folder; the revision is at least that of its last command."""
-        if out not in self._logs:
-            log = self._logs[out] = PaintingLog(out)
+        known, log = out in self._logs, self._logs.of(out)
+        if not known:
             self.rev = max(self.rev, log.last)
             marked = log.facts(_UNSURE)
             self._unsure |= {(out, name) for name, value in marked.items() if value}
-        return self._logs[out]
+        return log
 
     def _store(
         self, number: int, op: str, args: Args, id: str, text: str, change: Change | None
@@ -489,8 +489,7 @@ class PaintingSession:
         self.tools.close()
         with self.lock:
             self.summary = self.session.close()
-            for log in self._logs.values():
-                log.close()
+            self._logs.close()
 
     # --- what the page gets -------------------------------------------------------------------
 
@@ -524,69 +523,33 @@ class PaintingSession:
     def document(self, number: int, opened: OpenImage) -> dict[str, Any]:
         """An image with its segments and classes."""
         with self.lock:
-            document = opened.document
-            served = ServedImage.of(opened)
-            codes = document.codes
-            height, width = document.labels.shape
-            several = document.several_objects
             return {
                 "n": number,
                 "file": visible(opened.picture.path.name),
-                "width": width,
-                "height": height,
-                "doc_rev": document.revision,
-                "segments": len(codes) - 1,
-                "bits": 16 if len(codes) <= 1 << 16 else 32,
-                "classes": classes_in(codes).tolist(),
-                "numbers": numbers_in(codes).tolist() if several else None,
-                "overrides": document.by_hand,
-                "objects_by_segment": opened.segments_are_objects,
-                "palette": self.views.rows(opened.painting_classes()),
-                "border": hex_code(served.border),
-                "borders": [hex_code(color) for color in served.borders],
                 "note": visible(opened.note),
-                "pyramid": served.pyramid,
-                "tile": served.tile_side,
+                "palette": self.views.rows(opened.painting_classes()),
+                "objects_by_segment": opened.segments_are_objects,
+                **ServedImage.of(opened).shown(),
                 **self._about(number, opened),
             }
 
     def _about(self, number: int, opened: OpenImage) -> dict[str, Any]:
         steps = self._steps_of(number, opened)
         return {
-            "objects": ServedImage.of(opened).objects(),
-            "current": self._current(opened),
+            **ServedImage.of(opened).shown_objects(),
             "undo": steps.done[-1].text if steps.done else None,
             "redo": steps.undone[-1].text if steps.undone else None,
             "mark": self.mark(number),
         }
 
-    def _current(self, opened: OpenImage) -> dict[str, int]:
-        """The current object of each class for which it is not the first."""
-        document = opened.document
-        numbers = {
-            str(number): document.current_object(color)
-            for number, color in enumerate(document.colors, start=1)
-        }
-        return {number: instance for number, instance in numbers.items() if instance != 1}
-
-    def delta(self, number: int, change: Change) -> dict[str, Any]:
+    def delta(self, number: int, change: Change, *, new_classes: bool = False) -> dict[str, Any]:
         """What a command changed, for the page."""
         opened = self.session.store.images[number]
-        rows = zip(
-            change.segments.tolist(),
-            classes_in(change.codes).tolist(),
-            numbers_in(change.codes).tolist(),
-            strict=True,
-        )
+        palette = self.views.rows(opened.painting_classes()) if new_classes else None
         return {
             "n": number,
-            "box": box_for_page(change.box),
-            "count": change.count,
-            "segments": [list(row) for row in rows],
-            "doc_rev": opened.document.revision,
-            "labels": _patch(change.box, change.labels, 16 if change.count < 1 << 16 else 32),
-            "overrides": _patch(change.box, change.overrides, 32),
-            "classes": None,
+            "palette": palette,
+            **ServedImage.of(opened).shown_change(change),
             **self._about(number, opened),
         }
 
@@ -714,20 +677,6 @@ def _changed_box(opened: OpenImage, before: int) -> Box | None:
     """The box of the whole image, unless its document is as at a revision."""
     height, width = opened.document.labels.shape
     return None if opened.document.revision == before else (0, height, 0, width)
-
-
-def box_for_page(box: Box | None) -> list[int] | None:
-    """[first row, first column, last row + 1, last column + 1]."""
-    return None if box is None else [int(box[0]), int(box[2]), int(box[1]), int(box[3])]
-
-
-def _patch(box: Box | None, values: NDArray[np.int32] | None, bits: int) -> dict[str, Any] | None:
-    if box is None or values is None:
-        return None
-    kind = "<u2" if bits == 16 else "<i4"
-    data = gzip.compress(values.astype(kind).tobytes(), 1)
-    text = base64.b64encode(data).decode("ascii")
-    return {"box": box_for_page(box), "bits": bits, "data": text}
 
 
 def _now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import threading
 from typing import Any
@@ -11,9 +12,17 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image, resize
 from icas.notebook.html import as_jpeg, as_png
-from icas.segmentimg.document.objects import OBJECT_STEP, code_of, objects_of
+from icas.segmentimg.document.objects import (
+    OBJECT_STEP,
+    classes_in,
+    code_of,
+    numbers_in,
+    objects_of,
+)
+from icas.segmentimg.document.palette import hex_code
 from icas.segmentimg.labels.labels import Box, rows_of
 from icas.segmentimg.render.contrast import LineColors, is_bright
+from icas.segmentimg.session.changes import Change
 from icas.segmentimg.session.open import OpenImage
 
 LARGEST_WHOLE = 4_096
@@ -21,6 +30,8 @@ LARGEST_WHOLE = 4_096
 TILE = 512
 BORDER_SHARE = 0.7
 """Opacity of borders for which their color is chosen."""
+_KINDS = {16: "<u2", 32: "<i4"}
+"""Types of arrays that are sent."""
 _LOSSLESS = 512 * 512
 """Pixels up to which a whole image is sent without loss."""
 _QUALITY = 92
@@ -69,6 +80,55 @@ class ServedImage:
         held += 0 if self._labels is None else len(self._labels[1])
         held += 0 if self._whole is None else len(self._whole[0])
         return held + sum(level.nbytes for level in self._levels.values())
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def shown(self) -> dict[str, Any]:
+        """Segments, sizes and border colors."""
+        document = self._opened.document
+        codes = document.codes
+        height, width = document.labels.shape
+        return {
+            "width": width,
+            "height": height,
+            "doc_rev": document.revision,
+            "segments": len(codes) - 1,
+            "bits": _bits(len(codes) - 1),
+            "classes": classes_in(codes).tolist(),
+            "numbers": numbers_in(codes).tolist() if document.several_objects else None,
+            "overrides": document.by_hand,
+            "border": hex_code(self.border),
+            "borders": [hex_code(color) for color in self.borders],
+            "pyramid": self.pyramid,
+            "tile": self.tile_side,
+        }
+
+    def shown_change(self, change: Change) -> dict[str, Any]:
+        """What a command changed."""
+        rows = zip(
+            change.segments.tolist(),
+            classes_in(change.codes).tolist(),
+            numbers_in(change.codes).tolist(),
+            strict=True,
+        )
+        return {
+            "doc_rev": self._opened.document.revision,
+            "box": _shown_box(change.box),
+            "count": change.count,
+            "segments": [list(row) for row in rows],
+            "labels": _patch(change.box, change.labels, _bits(change.count)),
+            "overrides": _patch(change.box, change.overrides, 32),
+        }
+
+    def shown_objects(self) -> dict[str, Any]:
+        """The objects, and the current object of each class for which it is not the first."""
+        document = self._opened.document
+        numbers = {
+            str(number): document.current_object(color)
+            for number, color in enumerate(document.colors, start=1)
+        }
+        current = {number: instance for number, instance in numbers.items() if instance != 1}
+        return {"objects": self.objects(), "current": current}
 
     # --- pixels -------------------------------------------------------------------------------
 
@@ -134,7 +194,7 @@ class ServedImage:
         cuts, labels, count = document.cuts, document.labels, len(document.codes)
         with self._lock:
             if self._labels is None or self._labels[0] != cuts:
-                kind = "<u2" if count <= 1 << 16 else "<u4"
+                kind = _KINDS[_bits(count - 1)]
                 self._labels = cuts, gzip.compress(labels.astype(kind).tobytes(), 1)
             return self._labels[1]
 
@@ -147,9 +207,9 @@ class ServedImage:
         rows = sorted((code % OBJECT_STEP, code // OBJECT_STEP + 1, code) for code in self._objects)
         found = []
         for number, instance, code in rows:
-            area, (top, bottom, left, right) = self._objects[code]
-            box = [top, left, bottom, right]
-            found.append({"class": number, "number": instance, "area": area, "box": box})
+            area, box = self._objects[code]
+            row = {"class": number, "number": instance, "area": area, "box": _shown_box(box)}
+            found.append(row)
         return found
 
     def _count_all(self) -> None:
@@ -224,3 +284,22 @@ def _union(first: Box, second: Box) -> Box:
 def _color(values: NDArray[np.float32]) -> tuple[int, int, int]:
     red, green, blue = (round(float(value)) for value in values)
     return red, green, blue
+
+
+def _bits(segments: int) -> int:
+    """Bits of a number of a label map."""
+    return 16 if segments < 1 << 16 else 32
+
+
+def _shown_box(box: Box | None) -> list[int] | None:
+    """[first row, first column, last row + 1, last column + 1]."""
+    return None if box is None else [int(box[0]), int(box[2]), int(box[1]), int(box[3])]
+
+
+def _patch(box: Box | None, values: NDArray[np.int32] | None, bits: int) -> dict[str, Any] | None:
+    """Values of a rectangle, raw, compressed by gzip, as text."""
+    if box is None or values is None:
+        return None
+    data = gzip.compress(values.astype(_KINDS[bits]).tobytes(), 1)
+    text = base64.b64encode(data).decode("ascii")
+    return {"box": _shown_box(box), "bits": bits, "data": text}

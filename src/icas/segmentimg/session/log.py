@@ -173,6 +173,35 @@ class PaintingLog:
             self._database.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (key, value))
 
 
+class PaintingLogs:
+    """The logs of several output folders, opened at first use."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, PaintingLog] = {}
+
+    def __contains__(self, out: Path) -> bool:
+        return out in self._open
+
+    def has(self, out: Path) -> bool:
+        """Whether a folder has a log."""
+        return out in self._open or log_path(out).exists()
+
+    def of(self, out: Path) -> PaintingLog:
+        """The log of a folder; it is made where there is none."""
+        if out not in self._open:
+            self._open[out] = PaintingLog(out)
+        return self._open[out]
+
+    def find(self, id: str) -> Entry | None:
+        """The command with an id, in one of the open logs."""
+        return next((entry for log in self._open.values() if (entry := log.find(id))), None)
+
+    def close(self) -> None:
+        """Close all databases."""
+        for log in self._open.values():
+            log.close()
+
+
 def log_path(out: Path) -> Path:
     """The log of an output folder."""
     return painting_folder(out) / NAME
