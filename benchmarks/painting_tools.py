@@ -171,6 +171,31 @@ def by_filling(user: Labeller, image: int, task: Task) -> int:
     return CAP + 1
 
 
+def by_dragging(user: Labeller, image: int, task: Task) -> int:
+    """Drags that fill or clear all segments that they cross, along the largest error."""
+    labels, case = user.labels(image), task.case
+    for actions in range(1, CAP + 1):
+        mask = user.painted(image)
+        best: tuple[float, list[int], bool] | None = None
+        for front in (True, False):
+            wrong = case.counted & (mask != case.object) & (case.object == front)
+            for radius in RADII:
+                path = _longest_path(wrong, radius)
+                crossed = np.unique([labels[row, col] for row, col in path]) if path else []
+                if len(crossed) == 0:
+                    continue
+                gain = iou(case, np.where(np.isin(labels, crossed), front, mask))
+                if best is None or gain > best[0]:
+                    best = gain, [int(one) for one in crossed if one], front
+        if best is None or best[0] <= iou(case, mask):
+            break
+        op, given = ("fill_segments", {"class": 1}) if best[2] else ("unfill_segments", {})
+        user.do(op, image, segments=best[1], **given)
+        if best[0] >= GOAL:
+            return actions
+    return CAP + 1
+
+
 def by_growing(user: Labeller, image: int, task: Task) -> int:
     """A turn of the wheel and a click, in the middle of the largest error."""
     case, actions, notches, reached = task.case, 0, 0, 0.0
@@ -351,7 +376,8 @@ TOOLS: dict[str, Tool] = {
     "polygon": by_polygon,
     "rectangle": by_rectangle,
     "brush": by_brush,
-    "fill": by_filling,
+    "fill, clicks": by_filling,
+    "fill, drags": by_dragging,
     "growth": by_growing,
     "GrabCut, clicks": prompted("grabcut", boxed=False),
     "GrabCut, box": prompted("grabcut", boxed=True),
