@@ -19,6 +19,7 @@ from skimage import data as samples
 
 import icas
 from icas.common.errors import ConflictError
+from icas.segmentimg.session.log import PaintingLog
 from icas.segmentimg.settings import SegmentSettings
 
 from .conftest import Client
@@ -249,6 +250,34 @@ def test_closed_images_can_be_painted_again(client):
     again.update(paint(client, "unfill", 0, row=50, col=60)["delta"])
     again.update(client.done("undo", image=0)["delta"])
     assert np.array_equal(again.pixels(), before)
+
+
+@pytest.mark.parametrize("op", ["fill", "undo", "redo"])
+def test_a_command_that_cannot_be_stored_changes_nothing(client, monkeypatch, op):
+    Mirror(client, 0)
+    for row in (20, 50):
+        paint(client, "fill", 0, row=row, col=60, **{"class": 1})
+    client.done("undo", image=0)
+    before = Mirror(client, 0)
+
+    def full(*_):
+        raise icas.IcasError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PaintingLog, "append", full)
+        if op == "fill":
+            args = {"row": 80, "col": 90, "class": 2}
+            answer = client.post("commands", op=op, image=0, args=args)
+        else:
+            answer = client.post(op, image=0)
+        assert (answer.status_code, answer.json()["error"]) == (500, "no space left on device")
+    after = Mirror(client, 0)
+    assert np.array_equal(after.pixels(), before.pixels())
+    assert (after.doc["undo"], after.doc["objects"]) == ("fill red", before.doc["objects"])
+    if op != "fill":  # a new command ends what can be redone, as in the windows
+        assert after.doc["redo"] == "fill red"
+    client.done("undo", image=0)
+    assert not Mirror(client, 0).pixels().any()
 
 
 def test_classes_are_listed_for_the_windows(pictures):

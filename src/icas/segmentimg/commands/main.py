@@ -119,11 +119,11 @@ def _paint(paths: list[str], settings: Any, console: Console) -> int:
     incomplete = summary.unreadable or summary.left_out
     code = FAILED if summary.failed else SOME_UNREADABLE if incomplete else 0
     if not summary.ended:
-        _leave(code)
+        leave(code)
     return code
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End the process while a thread still segments an image that is no longer needed.
 
     Everything is saved and printed. A regular exit would wait for that thread, or abort inside a

@@ -9,7 +9,13 @@ from icas.cli.options import add_flags
 from icas.cli.parser import INPUT, OUTPUT, CommandParser
 from icas.cli.program import Command
 from icas.common.registry import Entry, need
-from icas.segmentimg.commands.main import FAILED, SOME_UNREADABLE, add_method_flags, make_settings
+from icas.segmentimg.commands.main import (
+    FAILED,
+    SOME_UNREADABLE,
+    add_method_flags,
+    leave,
+    make_settings,
+)
 
 SERVING = Entry("icas.web.painting:serving", "server of a painting session")
 """Loaded at first use: it needs the extra web, and imports this half of the package."""
@@ -75,7 +81,10 @@ def _serve(given: dict[str, Any]) -> int:
     for path, reason in summary.failed.items():
         console.warn(f"not saved: {path}: {reason}")
     console.line(summary.line())
-    return FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+    code = FAILED if summary.failed else SOME_UNREADABLE if summary.unreadable else 0
+    if not summary.ended:
+        leave(code)
+    return code
 
 
 def _sam_options(given: dict[str, Any]) -> dict[str, Any]:

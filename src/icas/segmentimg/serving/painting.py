@@ -48,6 +48,8 @@ LONGEST_ID = 100
 """Characters of the id of a command."""
 _ANSWERS = 256
 """Answers that are repeated as they were."""
+_PATIENCE = 5.0
+"""Seconds for which the end waits for an image that is being opened."""
 _TICK = 0.5
 """Seconds between two looks at what has to be autosaved."""
 
@@ -488,7 +490,7 @@ class PaintingSession:
         self._ticker.join()
         self.tools.close()
         with self.lock:
-            self.summary = self.session.close()
+            self.summary = self.session.close(_PATIENCE)
             self._logs.close()
 
     # --- what the page gets -------------------------------------------------------------------

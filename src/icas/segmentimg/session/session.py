@@ -348,9 +348,9 @@ class Session:
         """Autosave and evict if it is time; a message if an autosave failed, else ""."""
         return self.store.tick(self.index)
 
-    def close(self) -> SessionSummary:
-        """Autosave all painting, and end the work in the background."""
-        ended = self._prefetcher.close()
+    def close(self, seconds: float = 0.5) -> SessionSummary:
+        """Autosave all painting, and end the work in the background, for which this waits."""
+        ended = self._prefetcher.close(seconds)
         self.store.close()
         failed = {**self.store.errors, **self._save_errors}
         return SessionSummary(
