@@ -14,6 +14,7 @@ from .clusterimg.api.functions import (
 from .clusterimg.api.label import LabelReport as LabelReport, label as label
 from .clusterimg.api.pick_threshold import pick_threshold as pick_threshold
 from .clusterimg.api.review import ReviewServer as ReviewServer, review as review
+from .clusterimg.api.shards import cluster_shards as cluster_shards
 from .clusterimg.data.featureset import FeatureSet as FeatureSet
 from .clusterimg.editing.add import add as add
 from .clusterimg.editing.constraints import (
@@ -36,6 +37,7 @@ from .clusterimg.quality.check import quality as quality
 from .clusterimg.quality.leaks import AuditReport as AuditReport, Leak as Leak, audit as audit
 from .clusterimg.quality.report import QualityReport as QualityReport
 from .clusterimg.results.report import ClusterReport as ClusterReport
+from .clusterimg.shards.report import ShardReport as ShardReport
 from .clusterimg.training.report import TrainReport as TrainReport
 from .clusterimg.transfer.undo import Undone as Undone, undo as undo
 from .common.errors import (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links
-from icas.clusterimg.data.memory import side_within
+from icas.clusterimg.data.memory import bytes_per_image, side_within
 from icas.clusterimg.graph.forest import Bridge, Labels, members_of
 from icas.clusterimg.linking.tiles import tiles, upper_tiles
 from icas.clusterimg.methods.base import Method
@@ -24,6 +24,9 @@ TASK_SIDE = 256
 """Images a side of the blocks of large clusters, or the method's tile if that is larger."""
 TASK_PAIRS = TASK_SIDE**2
 """Pairs of small clusters per task."""
+
+TOGETHER, CHEAP_BYTES = 64, 1024
+"""Images of small clusters that are compared at once, where their features have few bytes."""
 
 Rows = NDArray[np.int64]
 
@@ -184,15 +187,54 @@ def _each(
     Without `images` the features are those of the clusters and no others.
     """
     sums: list[NDArray[np.int64]] = []
-    least = np.empty(len(sizes), np.float32)
+    least: list[NDArray[np.float32]] = []
     start = 0
-    for cluster, size in enumerate(sizes):
-        rows = slice(start, start + size)
+    for group in _compared_together(sizes, TOGETHER if _is_cheap(method, features) else 0):
+        rows = slice(start, start + sum(group))
         inside = features[rows if images is None else images[rows]]
-        added, _, least[cluster] = _sums(method, inside)
-        sums.append(added)
-        start += size
-    return np.concatenate(sums), least
+        if len(group) == 1:
+            added, _, lowest = _sums(method, inside)
+            sums.append(added)
+            least.append(np.array([lowest], np.float32))
+        else:
+            added, lows = _sums_of_some(method, inside, np.array(group))
+            sums.append(added)
+            least.append(lows)
+        start = rows.stop
+    return np.concatenate(sums), np.concatenate(least)
+
+
+def _is_cheap(method: Method, features: FeatureSet) -> bool:
+    """Whether a call takes longer than the comparison of some thousand pairs."""
+    cheap = bytes_per_image(features) <= CHEAP_BYTES
+    return cheap and method.extractor.seconds_per_pair == 0
+
+
+def _compared_together(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Sizes of clusters that follow one another, of at most `most` images together, or of one."""
+    group: list[int] = []
+    images = 0
+    for size in sizes:
+        if group and images + size > most:
+            yield group
+            group, images = [], 0
+        group.append(size)
+        images += size
+    if group:
+        yield group
+
+
+def _sums_of_some(
+    method: Method, features: FeatureSet, sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `_sums` of each of some small clusters, by the similarities of all of their images."""
+    values = method.similarity(features, features)
+    cluster = np.repeat(np.arange(len(sizes)), sizes)
+    same = cluster[:, None] == cluster
+    sums = np.where(same, _in_parts(values), 0).sum(axis=1)
+    np.fill_diagonal(same, False)
+    lowest = np.where(same, values, np.float32(np.inf)).min(axis=1)
+    return sums, np.minimum.reduceat(lowest, np.cumsum(sizes) - sizes)
 
 
 def _of_large(

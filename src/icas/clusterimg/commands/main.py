@@ -40,11 +40,12 @@ PROGRAM = Program(
             _PACKAGE + "selection:AUDIT", "find images that are in several splits of a data set"
         ),
         "parquet": Entry(_PACKAGE + "results:PARQUET", "write links and clusters as columns"),
+        "shards": Entry(_PACKAGE + "shards:SHARDS", "cluster more images than fit memory"),
         "train": Entry(_PACKAGE + "main:TRAIN", "train a network for --method deep"),
         "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list, download or export network weights"),
         "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),
     },
-    minor=("estimate", "parquet", "train", "cache", "help", "completion"),
+    minor=("estimate", "parquet", "shards", "train", "cache", "help", "completion"),
 )
 main = PROGRAM.main
 

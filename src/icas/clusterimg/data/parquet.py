@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def features_file(features: Features) -> Iterator[bytes]:
     fields += [pa.field(name, _type_of(array)) for name, array in arrays.items()]
     about = {
         "method": features.method,
-        "settings": {name: _plain(value) for name, value in features.settings.items()},
+        "settings": {name: plain(value) for name, value in features.settings.items()},
         "shapes": {name: [str(each.dtype), *each.shape[1:]] for name, each in arrays.items()},
         "unreadable": [[lost.file, lost.reason] for lost in features.unreadable],
     }
@@ -166,7 +167,10 @@ def read_features(path: str | os.PathLike[str], column: str | None, files: str) 
     """Features from a Parquet file; parameters as of `FeatureSet.from_parquet`."""
     need_pyarrow()
     source = path_of(path, "path")
-    table = _read(source, None)
+    return _features_in(_read(source, None), source, column, files)
+
+
+def _features_in(table: Any, source: Path, column: str | None, files: str) -> Features:
     about = _about(table, source)
     names = _names(table, files, source)
     if about and column is None:
@@ -176,7 +180,7 @@ def read_features(path: str | os.PathLike[str], column: str | None, files: str) 
                 for name, shape in about["shapes"].items()
             }
             lost = tuple(Unreadable(*each) for each in about["unreadable"])
-            settings = {name: _restored(value) for name, value in about["settings"].items()}
+            settings = {name: restored(value) for name, value in about["settings"].items()}
             return Features(about["method"], arrays, settings, names, lost)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"cannot read {source}: its icas metadata is damaged") from error
@@ -186,6 +190,50 @@ def read_features(path: str | os.PathLike[str], column: str | None, files: str) 
         return Features("imagehash", {"bits": rows}, {}, names)
     vectors = _directions(rows, f"{source}: column {chosen!r}")
     return Features("deep", {"vectors": vectors}, {"dims": 0}, names)
+
+
+def row_count(source: Path) -> int:
+    """Number of rows of a Parquet file; UsageError if it is none."""
+    with _opened(source) as file:
+        return int(file.metadata.num_rows)
+
+
+def read_rows(source: Path, start: int, stop: int, column: str | None, files: str) -> Features:
+    """As `read_features`, of the rows from `start` to `stop`; only their row groups are read."""
+    import pyarrow as pa
+
+    with _opened(source) as file:
+        ends = np.cumsum(
+            [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        )
+        first = int(np.searchsorted(ends, start, side="right"))
+        last = int(np.searchsorted(ends, stop, side="left"))
+        at = int(ends[first - 1]) if first else 0
+        kept = []
+        groups = range(first, min(last, file.num_row_groups - 1) + 1)
+        for batch in file.iter_batches(row_groups=list(groups)):
+            left, right = max(start - at, 0), min(stop - at, batch.num_rows)
+            if left < right:
+                kept.append(batch.slice(left, right - left))
+            at += batch.num_rows
+        schema = file.schema_arrow
+    return _features_in(pa.Table.from_batches(kept, schema), source, column, files)
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Any]:
+    """The Parquet file; a UsageError where it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(source) as file:
+            yield file
+    except FileNotFoundError:
+        raise UsageError(f"{source} does not exist") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        line = str(error).splitlines()[0] if str(error) else "not a Parquet file"
+        raise UsageError(f"cannot read {source}: {line}") from None
 
 
 def read_links(path: str | os.PathLike[str], count: int | None) -> tuple[Links, int, float]:
@@ -348,17 +396,17 @@ def _column(array: NDArray[Any]) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
 
 
-def _plain(value: Any) -> Any:
-    """A setting as JSON has it."""
+def plain(value: Any) -> Any:
+    """A setting as JSON has it; see `restored`."""
     if isinstance(value, Path):
         return {"path": str(value)}
     if isinstance(value, (tuple, list)):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _restored(value: Any) -> Any:
-    """The setting that `_plain` wrote."""
+def restored(value: Any) -> Any:
+    """The setting that `plain` made of it."""
     if isinstance(value, dict):
         return Path(value["path"])
-    return tuple(map(_restored, value)) if isinstance(value, list) else value
+    return tuple(map(restored, value)) if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.data.links import NONE, PART, Links, join_links
+from icas.clusterimg.data.links import NONE, PART, Links, appended, each_once
 from icas.common.errors import UsageError
 from icas.common.union_find import graph_of, unions
 
@@ -160,7 +160,7 @@ class GrowingForest:
     """The maximum spanning forest of links that come part by part.
 
     Memory stays at some multiple of `count` links: what cannot belong to the forest is dropped
-    from time to time.
+    from time to time. A pair may come more than once, with the same similarity.
     """
 
     def __init__(self, count: int) -> None:
@@ -176,7 +176,8 @@ class GrowingForest:
                 self._settle()
 
     def _settle(self) -> None:
-        self._kept = _thin(self._count, join_links([self._kept, *self._fresh]))
+        together = each_once(appended([self._kept, *self._fresh]))
+        self._kept = _thin(self._count, together)
         self._fresh = []
 
     def forest(self, floor: float = -np.inf) -> Forest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -133,6 +133,19 @@ class Method(ABC):
         Where `a` is `b`, only pairs with a < b are given.
         """
         return links_in(self.similarity(a, b), threshold, triangle=a is b)
+
+    def spanning_links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Iterator[Links]:
+        """Links whose maximum spanning forest is that of all links, some at a time; as `links`.
+
+        A method may leave out links that cannot belong to the forest.
+        """
+        side = self.links_tile
+        for top in range(0, len(a), side):
+            rows = a[top : top + side]
+            for left in range(top if a is b else 0, len(b), side):
+                columns = rows if a is b and left == top else b[left : left + side]
+                links = self.links(rows, columns, threshold)
+                yield Links(links.a + top, links.b + left, links.similarity)
 
     def plain(self, features: FeatureSet) -> NDArray[np.bool_]:
         """(n,) images with so little content that similar ones are no evidence of a group."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.data.links import NONE, Links, appended
-from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words
+from icas.clusterimg.data.links import NONE, Links, appended, join_links
+from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words, multi_index
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 
 BAND = 1 << 17
@@ -153,6 +154,9 @@ def _by_numba(
     within = np.uint64(radius)
     if left.shape[1] == 1:
         codes, columns, side = left[:, 0].copy(), right[:, 0].copy(), SHORT_SIDE
+        parts = multi_index.cheapest(codes, columns, 8 * a.shape[1], radius)
+        if parts is not None:
+            return join_links(_near(codes, columns, parts, shares, radius, same))
         counts = counts_for(len(a), -(-len(b) // side))
         kernels.count_short(codes, columns, side, within, same, counts)
         links = room_for(counts)
@@ -164,6 +168,78 @@ def _by_numba(
     links = room_for(counts)
     kernels.emit_long(codes, blocks, len(b), within, same, counts, shares, links)
     return Links(*links)
+
+
+def _near(
+    a: Words,
+    b: Words,
+    parts: Sequence[multi_index.Part],
+    shares: Floats,
+    radius: int,
+    same: bool,
+) -> Iterator[Links]:
+    """Links of one-word codes by multi-index search, in no order, some at a time."""
+    kernels = compiled_kernels("multi_index_numba", np.inf)
+    assert kernels is not None
+    for rows, columns, distances in multi_index.near(kernels, a, b, parts, radius, same=same):
+        yield Links(rows, columns, shares[distances])
+
+
+def spanning_links_of(
+    a: Bytes, b: Bytes, shares: Floats, threshold: float, *, same: bool
+) -> Iterator[Links] | None:
+    """Links that have the maximum spanning forest of all, in no order, some at a time.
+
+    Of equal codes only the first is compared with others; the rest are linked with it. None where
+    multi-index search does not pay or numba is missing.
+    """
+    radius = radius_of(shares, threshold)
+    words = as_words(a), as_words(b)
+    if radius < 0 or words[0].shape[1] != 1 or _kernels(a, b) is None:
+        return None
+    rows = _Distinct.of(words[0][:, 0])
+    columns = rows if same else _Distinct.of(words[1][:, 0])
+    parts = multi_index.cheapest(rows.codes, columns.codes, 8 * a.shape[1], radius)
+    if parts is None:
+        return None
+    return _spanning(rows, columns, parts, shares, radius, same)
+
+
+def _spanning(
+    rows: _Distinct,
+    columns: _Distinct,
+    parts: Sequence[multi_index.Part],
+    shares: Floats,
+    radius: int,
+    same: bool,
+) -> Iterator[Links]:
+    copies = np.flatnonzero(columns.first[columns.place] != np.arange(len(columns.place)))
+    if not same:
+        at = np.searchsorted(rows.codes, columns.codes)
+        at[at == len(rows.codes)] = 0
+        equal = rows.codes[at] == columns.codes
+        copies = copies[equal[columns.place[copies]]]
+    place = columns.place[copies]
+    firsts = rows.first[place if same else at[place]]
+    yield Links(firsts, copies, np.full(len(copies), shares[0], np.float32))
+    for links in _near(rows.codes, columns.codes, parts, shares, radius, same):
+        first, second = rows.first[links.a], columns.first[links.b]
+        if same:
+            first, second = np.minimum(first, second), np.maximum(first, second)
+        yield Links(first, second, links.similarity)
+
+
+class _Distinct(NamedTuple):
+    """Different codes, ascending, the first image with each; (n,) the code of each image."""
+
+    codes: Words
+    first: Longs
+    place: Longs
+
+    @classmethod
+    def of(cls, words: Words) -> _Distinct:
+        codes, first, place = np.unique(words, return_index=True, return_inverse=True)
+        return cls(codes, first, place)
 
 
 def _by_numpy(a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool) -> Links:

@@ -22,7 +22,12 @@ from icas.clusterimg.methods.base import (
     require_same_shape,
     settings_of,
 )
-from icas.clusterimg.methods.hamming import links_of, shares_by_distance, shares_of
+from icas.clusterimg.methods.hamming import (
+    links_of,
+    shares_by_distance,
+    shares_of,
+    spanning_links_of,
+)
 from icas.io.reading import resize
 
 LUMA = np.array([[19595, 38470, 7471, 1 << 15]], np.float32) / np.float32(1 << 16)
@@ -164,6 +169,10 @@ class ImageHash(Method):
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
+
+    def spanning_links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Iterator[Links]:
+        found = spanning_links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)
+        return super().spanning_links(a, b, threshold) if found is None else found
 
     def similarity_on(self, a: FeatureSet, b: FeatureSet, device: str) -> Floats:
         from icas.clusterimg.kernels import torch_tiles

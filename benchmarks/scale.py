@@ -1,0 +1,188 @@
+"""Sharded runs on synthetic hash codes with planted groups: time, memory, and the same forest.
+
+python benchmarks/scale.py codes --images 1000000 --out codes     write Parquet files of codes
+python benchmarks/scale.py run codes --dst out [--executor dask]  cluster them; CPU s and memory
+python benchmarks/scale.py run codes --dst out --kill 20          ... a worker is killed after 20 s
+python benchmarks/scale.py same --images 1000000                  forest in shards and in one piece
+python benchmarks/scale.py cells --images 20000                   recall of k-means cells
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import icas
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.graph.forest import spanning_forest
+from icas.clusterimg.methods import make_method
+
+THRESHOLD = 0.9
+"""At most 6 of 64 bits differ."""
+BLOCK = 1 << 18
+"""Codes made with one seed, so that the first ones do not depend on how many follow."""
+
+
+def planted(start: int, stop: int) -> NDArray[np.uint8]:
+    """(n, 8) uint8: codes in groups of one to six, each in up to two bits off its centre."""
+    parts = []
+    for block in range(start // BLOCK, -(-stop // BLOCK)):
+        rng = np.random.default_rng(block)
+        centres = rng.integers(0, 256, (BLOCK, 8), dtype=np.uint8)
+        codes = np.repeat(centres, rng.integers(1, 7, BLOCK), axis=0)[:BLOCK]
+        flipped = np.zeros_like(codes)
+        for _ in range(2):
+            bits = rng.integers(0, 128, BLOCK)  # half of them leave the code as it is
+            rows = np.flatnonzero(bits < 64)
+            flipped[rows, bits[rows] // 8] ^= (1 << (bits[rows] % 8)).astype(np.uint8)
+        first = block * BLOCK
+        mixed = rng.permutation(codes ^ flipped)
+        parts.append(mixed[max(0, start - first) : stop - first])
+    return np.concatenate(parts)
+
+
+def write_codes(images: int, out: Path, file_size: int) -> None:
+    """Codes in Parquet files."""
+    out.mkdir(parents=True)
+    for number, start in enumerate(range(0, images, file_size)):
+        codes = planted(start, min(start + file_size, images))
+        FeatureSet.from_bits(codes).to_parquet(out / f"{number:04d}.parquet")
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of its children that ended."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+
+
+def kill_a_worker(after: float) -> None:
+    """Kill one worker process of a local Dask cluster after some seconds."""
+    import psutil
+
+    time.sleep(after)
+    workers = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.memory_info().rss > 50e6 and not child.children()
+    ]
+    os.kill(workers[-1].pid, signal.SIGKILL)
+    print(f"killed worker {workers[-1].pid} of {len(workers)}", flush=True)
+
+
+def run(given: argparse.Namespace) -> None:
+    """A whole run; prints its figures as JSON."""
+    if given.kill:
+        threading.Thread(target=kill_a_worker, args=(given.kill,), daemon=True).start()
+    begun = time.perf_counter()
+    report = icas.cluster_shards(
+        given.src,
+        given.dst,
+        threshold=THRESHOLD,
+        shard_size=given.shard_size,
+        executor=given.executor,
+        jobs=given.jobs,
+        memory=given.memory,
+        resume=given.resume,
+    )
+    figures = {
+        "images": report.images,
+        "clusters": report.clusters,
+        "shards": report.shards,
+        "wall_s": round(time.perf_counter() - begun, 1),
+        "cpu_s": round(cpu_seconds(), 1),
+        "peak_mb": report.peak_memory_mb,
+        "worker_mb": report.worker_memory_mb,
+        "seconds": report.seconds,
+        "bytes": sum(path.stat().st_size for path in report.dst.rglob("*") if path.is_file()),
+        "labels": hash_of(report.labels()),
+    }
+    print(json.dumps(figures))
+
+
+def hash_of(labels: NDArray[np.int64]) -> str:
+    """A short text by which equal clusters are known."""
+    import hashlib
+
+    return hashlib.blake2b(labels.tobytes(), digest_size=8).hexdigest()
+
+
+def same(images: int, folder: Path) -> None:
+    """Compare the forest of a run in shards with that of all links of all pairs at once."""
+    write_codes(images, folder / "codes", images // 2)
+    report = icas.cluster_shards(
+        folder / "codes", folder / "out", threshold=THRESHOLD, shard_size=images // 7
+    )
+    features = FeatureSet.from_bits(planted(0, images))
+    links = icas.links(features, THRESHOLD)
+    parts = icas.clusterimg.data.links.Links(links["a"], links["b"], links["similarity"])
+    forest = spanning_forest(images, [parts], THRESHOLD)
+    ours = report.forest()
+    equal = all(
+        np.array_equal(getattr(forest, name), getattr(ours, name))
+        for name in ("a", "b", "similarity")
+    )
+    labels = np.array_equal(icas.labels_at(forest, THRESHOLD), report.labels())
+    print(f"{images:,} codes, {len(links):,} links, {len(ours.a):,} edges: same {equal}, {labels}")
+
+
+def cells(images: int, folder: Path) -> None:
+    """Recall of cells on embeddings: groups of up to six around random directions."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(images // 3, 128)).astype(np.float32)
+    topics = rng.normal(size=(50, 128)).astype(np.float32) * 1.5
+    centres += topics[rng.integers(0, 50, len(centres))]
+    vectors = np.repeat(centres, rng.integers(1, 7, len(centres)), axis=0)[:images]
+    vectors = vectors + 0.5 * rng.normal(size=vectors.shape).astype(np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    flat = pa.array(vectors.ravel())
+    column = pa.FixedSizeListArray.from_arrays(flat, 128)
+    pq.write_table(pa.table({"vector": column}), folder / "vectors.parquet")
+    for count in (None, 10, 50, 200):
+        begun = time.process_time()
+        report = icas.cluster_shards(
+            folder / "vectors.parquet", folder / f"out-{count}", threshold=0.9, cells=count
+        )
+        seconds = time.process_time() - begun
+        print(count, report.clusters, report.comparisons["made"], report.cells, f"{seconds:.1f} s")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("codes", "run", "same", "cells"))
+    parser.add_argument("src", nargs="?", type=Path, default=Path("codes"))
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--file-size", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=Path("codes"))
+    parser.add_argument("--dst", type=Path, default=Path("out"))
+    parser.add_argument("--shard-size", type=int)
+    parser.add_argument("--executor", default="threads")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--kill", type=float, default=0)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    if given.what == "codes":
+        write_codes(given.images, given.out, given.file_size)
+    elif given.what == "run":
+        run(given)
+    elif given.what == "same":
+        same(given.images, given.dst)
+    else:
+        cells(given.images, given.dst)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Certificates of the clusters, and the counts at every threshold, from the merged forest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icas.cli.console import Console, counted
+from icas.clusterimg.clustering.cohesion import cohesions_of
+from icas.clusterimg.graph.forest import Forest, Labels
+from icas.clusterimg.methods.base import Method
+from icas.clusterimg.shards.store import Rows, Shards
+from icas.parallel.executors import Workers
+
+MOST = 1000
+"""Images of a cluster whose pairs are compared; of larger clusters so many, evenly spread."""
+TASK_IMAGES = 1 << 14
+"""Images of the clusters of a task."""
+STEPS = 1000
+"""Thresholds that are listed at most."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Measures of all clusters; arrays of one value per cluster.
+
+    images: number of images; weakest_link: a threshold above it splits the cluster; medoid: the
+    image most similar to the others; least_similar_pair: of the images that were compared;
+    compared: number of these.
+    """
+
+    images: Rows
+    weakest_link: NDArray[np.float32]
+    medoid: Rows
+    least_similar_pair: NDArray[np.float32]
+    compared: Rows
+
+
+def certificates_of(
+    method: Method,
+    shards: Shards,
+    forest: Forest,
+    labels: Labels,
+    workers: Workers,
+    console: Console,
+) -> Certificates:
+    """Certificates of the clusters at the floor of `forest`.
+
+    A cluster of two needs no comparison: its link is known.
+    """
+    clustered = np.flatnonzero(labels >= 0)
+    order = clustered[np.argsort(labels[clustered], kind="stable")]
+    sizes = np.bincount(labels[clustered]).astype(np.int64)
+    starts = np.cumsum(sizes) - sizes
+    weakest = np.full(len(sizes), np.inf, np.float32)
+    np.minimum.at(weakest, labels[forest.a], forest.similarity)
+    medoid, least = order[starts] if len(sizes) else order, weakest.copy()
+    compared = np.minimum(sizes, MOST)
+    tasks = list(_tasks(order, starts, sizes))
+    with console.bar(len(tasks), "certificate", "tasks") as bar:
+        measured = workers.ordered(
+            cohesions, ((method, shards, images, counts) for _, images, counts in tasks)
+        )
+        for (first, _, counts), (medoids, lows) in zip(tasks, counted(measured, bar), strict=True):
+            inside = slice(first, first + len(counts))
+            medoid[inside], least[inside] = medoids, lows
+    return Certificates(sizes, weakest, medoid, least, compared)
+
+
+def _tasks(order: Rows, starts: Rows, sizes: Rows) -> Iterator[tuple[int, Rows, Rows]]:
+    """Clusters of three images or more: number of the first, images, number of each."""
+    count = int((sizes > 2).sum())  # they come first, the largest is number 0
+    chosen = np.minimum(sizes[:count], MOST)
+    ends = np.cumsum(chosen)
+    first = 0
+    while first < count:
+        before = ends[first] - chosen[first]
+        last = max(first + 1, int(np.searchsorted(ends, before + TASK_IMAGES, side="right")))
+        inside = slice(first, min(last, count))
+        if sizes[first] <= MOST:
+            images = order[starts[first] : starts[first] + chosen[inside].sum()]
+        else:
+            images = np.concatenate(
+                [
+                    order[starts[number] + np.arange(most) * sizes[number] // most]
+                    for number, most in enumerate(chosen[inside].tolist(), first)
+                ]
+            )
+        yield first, images, chosen[inside]
+        first = last
+
+
+def cohesions(
+    method: Method, shards: Shards, images: Rows, sizes: Rows
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Medoid and least similar pair of clusters whose images follow one another."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    found = cohesions_of(method, shards.gathered(images), labels)
+    medoids = images[np.array([one.medoid for one in found], np.int64)]
+    return medoids, np.array([one.least_similar_pair for one in found], np.float32)
+
+
+class Curve(NamedTuple):
+    """Counts at some thresholds, descending; arrays of one length."""
+
+    threshold: NDArray[np.float32]
+    clusters: Rows
+    clustered_images: Rows
+
+
+def curve_of(forest: Forest) -> Curve:
+    """The clusters at every threshold where they change, or at `STEPS` of these."""
+    values, first = np.unique(-forest.similarity, return_index=True)
+    if len(values) > STEPS:
+        some = np.unique(np.linspace(0, len(values) - 1, STEPS).round().astype(np.int64))
+        values, first = values[some], first[some]
+    edges = np.searchsorted(-forest.similarity, values, side="right")
+    best = np.full(forest.count, -np.inf, np.float32)  # of the links of each image
+    for ends in (forest.a, forest.b):
+        np.maximum.at(best, ends, forest.similarity)
+    clustered = np.searchsorted(np.sort(-best), values, side="right")
+    return Curve(-values, clustered - edges, clustered)
