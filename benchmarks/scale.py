@@ -23,38 +23,40 @@ from numpy.typing import NDArray
 
 import icas
 from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import Links
 from icas.clusterimg.graph.forest import spanning_forest
 from icas.clusterimg.methods import make_method
 
 THRESHOLD = 0.9
 """At most 6 of 64 bits differ."""
-BLOCK = 1 << 18
-"""Codes made with one seed, so that the first ones do not depend on how many follow."""
+GROUP = 3.5
+"""Images of a group on average; those of a group are anywhere among all images."""
 
 
-def planted(start: int, stop: int) -> NDArray[np.uint8]:
-    """(n, 8) uint8: codes in groups of one to six, each in up to two bits off its centre."""
-    parts = []
-    for block in range(start // BLOCK, -(-stop // BLOCK)):
-        rng = np.random.default_rng(block)
-        centres = rng.integers(0, 256, (BLOCK, 8), dtype=np.uint8)
-        codes = np.repeat(centres, rng.integers(1, 7, BLOCK), axis=0)[:BLOCK]
-        flipped = np.zeros_like(codes)
-        for _ in range(2):
-            bits = rng.integers(0, 128, BLOCK)  # half of them leave the code as it is
-            rows = np.flatnonzero(bits < 64)
-            flipped[rows, bits[rows] // 8] ^= (1 << (bits[rows] % 8)).astype(np.uint8)
-        first = block * BLOCK
-        mixed = rng.permutation(codes ^ flipped)
-        parts.append(mixed[max(0, start - first) : stop - first])
-    return np.concatenate(parts)
+def mixed(numbers: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+    """A random number for each number (splitmix64)."""
+    with np.errstate(over="ignore"):
+        z = numbers + np.uint64(salt) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def planted(start: int, stop: int, images: int) -> NDArray[np.uint8]:
+    """(n, 8) uint8: codes `start` to `stop` of `images`, in up to two bits off their centre."""
+    numbers = np.arange(start, stop, dtype=np.uint64)
+    codes = mixed(mixed(numbers, 1) % np.uint64(max(1, round(images / GROUP))), 2)
+    for salt in (3, 4):
+        bits = mixed(numbers, salt) % np.uint64(128)  # half of them leave the code as it is
+        codes ^= np.where(bits < 64, np.uint64(1) << (bits % np.uint64(64)), np.uint64(0))
+    return codes.view(np.uint8).reshape(-1, 8)
 
 
 def write_codes(images: int, out: Path, file_size: int) -> None:
     """Codes in Parquet files."""
     out.mkdir(parents=True)
     for number, start in enumerate(range(0, images, file_size)):
-        codes = planted(start, min(start + file_size, images))
+        codes = planted(start, min(start + file_size, images), images)
         FeatureSet.from_bits(codes).to_parquet(out / f"{number:04d}.parquet")
 
 
@@ -121,9 +123,9 @@ def same(images: int, folder: Path) -> None:
     report = icas.cluster_shards(
         folder / "codes", folder / "out", threshold=THRESHOLD, shard_size=images // 7
     )
-    features = FeatureSet.from_bits(planted(0, images))
+    features = FeatureSet.from_bits(planted(0, images, images))
     links = icas.links(features, THRESHOLD)
-    parts = icas.clusterimg.data.links.Links(links["a"], links["b"], links["similarity"])
+    parts = Links(links["a"], links["b"], links["similarity"])
     forest = spanning_forest(images, [parts], THRESHOLD)
     ours = report.forest()
     equal = all(

@@ -321,6 +321,8 @@ WRONG: dict[str, Callable[[], Any]] = {
     "Template": lambda: icas.Template("a", RGB, ONE > 0, RGB, ONE > 1),
     "cannot_link": lambda: icas.cannot_link("nowhere", "a.jpg", "b.jpg"),
     "cluster": lambda: icas.cluster("nowhere", threshold=2),
+    "cluster_shards": lambda: icas.cluster_shards("nowhere"),
+    "cluster_shards": lambda: icas.cluster_shards("nowhere"),
     "decide": lambda: icas.decide("nowhere", "list"),
     "estimate": lambda: icas.estimate(10, 20, 5, 0.5),
     "evaluate": lambda: icas.evaluate([0], ["cup", "sky"]),

@@ -22,7 +22,7 @@ SECONDS = 30
 needs_terminals = pytest.mark.skipif(os.name == "nt", reason="no terminals of this kind here")
 COMMANDS = {
     "cluster", "demo", "thresholds", "evaluate", "estimate", "decide", "ask", "label", "review",
-    "split", "best", "quality", "export", "add", "undo", "audit", "parquet", "train",
+    "split", "best", "quality", "export", "add", "undo", "audit", "parquet", "shards", "train",
     "weights", "cache", "help", "completion",
 }  # fmt: skip
 COMPLETIONS = [

@@ -31,7 +31,7 @@ def terminal(monkeypatch):
 
 def test_every_command_has_a_parser_of_its_name():
     commands = "demo thresholds evaluate estimate decide ask label review split best quality export"
-    commands += " add undo audit parquet train weights cache help completion"
+    commands += " add undo audit parquet shards train weights cache help completion"
     assert set(CLUSTERIMG.parsers()) == {
         "clusterimg", *(f"clusterimg {name}" for name in commands.split())
     }  # fmt: skip

@@ -42,6 +42,14 @@ CHECKED = 100
 Centres = NDArray[np.float32]
 
 
+def check_cells(method: Method) -> None:
+    """Raise UsageError for a method without vectors for k-means."""
+    if type(method.extractor).sketch is Method.sketch:
+        raise UsageError(
+            f"--cells: method {method.name!r} compares all pairs faster without it; remove it"
+        )
+
+
 @dataclass(frozen=True)
 class Cells:
     """Sketches of images, and the centres of the cells."""

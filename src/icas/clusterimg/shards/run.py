@@ -76,11 +76,22 @@ def cluster_in_shards(src: Path, settings: ShardSettings, console: Console) -> S
     files = parquet_files(src, settings.cluster.recursive)
     with one_line_errors(f"cannot write to {dst}"):
         (dst / WORK).mkdir(parents=True, exist_ok=True)
+    try:
+        return _locked(src, dst, settings, console, files)
+    finally:
+        for folder in (dst / FOLDER, dst):
+            remove_if_empty(folder)
+
+
+def _locked(
+    src: Path, dst: Path, settings: ShardSettings, console: Console, files: Sequence[Path]
+) -> ShardReport:
     with folder_lock(dst / FOLDER, dst), one_line_errors("run in shards", subject=str(dst)):
         run = _Run(src, dst, settings, console)
-        report = run.of_rows(files) if files else run.of_images()
-    remove_if_empty(dst / FOLDER)
-    return report
+        try:
+            return run.of_rows(files) if files else run.of_images()
+        finally:
+            run.tidy()
 
 
 def _check_free(dst: Path, resume: bool) -> None:
@@ -113,6 +124,11 @@ class _Run:
     def _work(self) -> Path:
         return (self.dst / WORK).absolute()
 
+    def tidy(self) -> None:
+        """Remove the folder of a run that failed before it wrote a shard."""
+        if self._work.is_dir() and not is_written(self._work, 0):
+            shutil.rmtree(self._work)
+
     def of_rows(self, files: Sequence[Path]) -> ShardReport:
         """The run on features in Parquet files."""
         settings, rows = self.settings.cluster, Rows.of(files)
@@ -124,6 +140,8 @@ class _Run:
             start_workers(settings.executor, settings.jobs, settings.scheduler) as workers,
         ):
             first = FeatureSet(*read_rows(rows.first, 0, 1, self.settings.column, FILES))
+            method = make_method(first.method, **first.settings)
+            self._check(method)
             size = self._planned(
                 map(state_of, files),
                 self.settings.images_of_shard(bytes_per_image(first), workers.jobs),
@@ -138,7 +156,6 @@ class _Run:
                 ]
                 self._done(workers, shard_of_rows, tasks, "shards")
             shards = self._shards(len(pieces))
-            method = make_method(shards.first.method, **shards.first.settings)
             threshold, reason = self._threshold(method, shards, workers)
             return self._clustered(method, shards, threshold, reason, workers)
 
@@ -148,6 +165,7 @@ class _Run:
         context = RunContext(self.src, cluster, self.console)
         source = read_source(self.src, self.dst, cluster)
         method = linking(with_trained_network(context, choose_method(context, source)))
+        self._check(method)
         with context.reading(method, source.images) as reading:
             image_bytes = bytes_per_image(method.extract([np.zeros((64, 64, 3), np.uint8)]))
             size = self._planned(
@@ -169,6 +187,10 @@ class _Run:
                 method, shards, choice.threshold, choice.reason, reading.workers, source.unreadable
             )
 
+    def _check(self, method: Method) -> None:
+        if self.settings.cells is not None:
+            cell_search.check_cells(method)
+
     def _planned(self, source: Iterable[object], size: int) -> int:
         """Images of a shard, as in the run that is resumed.
 
@@ -183,8 +205,8 @@ class _Run:
         given = self.settings.shard_size
         if plan["state"] != state or given not in (None, plan["shard_size"]):
             raise ConflictError(
-                f"the run into {self.dst} has other images or settings: choose another --dst, or"
-                " repeat the same command"
+                f"the run into {self.dst} has other images or settings: repeat its command, or"
+                " choose another --dst"
             )
         return int(plan["shard_size"])
 
