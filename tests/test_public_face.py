@@ -322,7 +322,6 @@ WRONG: dict[str, Callable[[], Any]] = {
     "cannot_link": lambda: icas.cannot_link("nowhere", "a.jpg", "b.jpg"),
     "cluster": lambda: icas.cluster("nowhere", threshold=2),
     "cluster_shards": lambda: icas.cluster_shards("nowhere"),
-    "cluster_shards": lambda: icas.cluster_shards("nowhere"),
     "decide": lambda: icas.decide("nowhere", "list"),
     "estimate": lambda: icas.estimate(10, 20, 5, 0.5),
     "evaluate": lambda: icas.evaluate([0], ["cup", "sky"]),

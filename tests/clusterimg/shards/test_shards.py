@@ -184,8 +184,8 @@ def test_an_interrupted_run_continues(parquet, tmp_path, what):
     written = {path.name: path.stat().st_mtime_ns for path in work.glob("pair-*")}
     with pytest.raises(icas.ConflictError, match="repeat the command with --resume"):
         cluster_in_shards(folder, settings_for(dst), Console())
+    changed = ClusterSettings(threshold=0.9, jobs=1, dst=dst, resume=True)
     with pytest.raises(icas.ConflictError, match="has other images or settings"):
-        changed = ClusterSettings(threshold=0.9, jobs=1, dst=dst, resume=True)
         cluster_in_shards(folder, replace(settings_for(dst), cluster=changed), Console())
     assert {path.name: path.stat().st_mtime_ns for path in work.glob("pair-*")} == written
     report = cluster_in_shards(folder, settings_for(dst, resume=True), Console())
