@@ -194,8 +194,8 @@ def test_an_image_that_cannot_be_read(client):
     while (answer := client.http.get("/api/doc/3")).status_code == 202:
         pass
     assert answer.status_code == 404
-    assert "image 3 cannot be painted" in answer.json()["error"]
-    assert client.http.get("/api/thumb/3").status_code == 500
+    assert "damaged.png cannot be painted: " in answer.json()["error"]
+    assert client.http.get("/api/thumb/3").status_code == 404
     assert client.post("commands", op="reset", image=3, args={}).status_code == 400
     assert client.get("files?from=2&count=9")["marks"] == ["", "unreadable"]
     Mirror(client, 2)

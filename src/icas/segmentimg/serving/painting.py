@@ -175,7 +175,8 @@ class PaintingSession:
             opened = self.session.at(number)
             self._log(self.session.pictures[number].out)
             if opened is None and self.session.error:
-                raise UsageError(f"image {number} cannot be painted: {self.session.error}")
+                name = visible(self.session.picture.path.name)
+                raise UsageError(f"{name} cannot be painted: {self.session.error}")
             return opened
 
     def opened(self, number: int) -> OpenImage:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from icas.common.byte_cache import ByteCache
-from icas.common.errors import IcasError, UnreadableImageError, UsageError
+from icas.common.errors import UnreadableImageError, UsageError
 from icas.io.reading import thumbnail
-from icas.notebook.html import as_jpeg
+from icas.notebook.html import as_jpeg, visible
 from icas.segmentimg.formats.inputs import ImageFile
 
 SIZES = (128, 256)
@@ -25,7 +25,7 @@ class ThumbnailFiles:
         self._made = ByteCache(_MEMORY)
 
     def thumb(self, number: int, size: int) -> bytes:
-        """A JPEG with sides of at most `size` pixels; IcasError for an unreadable file."""
+        """A JPEG with sides of at most `size` pixels; UsageError for an unreadable file."""
         if size not in SIZES:
             raise UsageError(f"size {size}: choose from {', '.join(map(str, SIZES))}")
         key = number, size
@@ -35,7 +35,8 @@ class ThumbnailFiles:
         try:
             image = thumbnail(self._pictures[number].path, size, max_pixels=self._max_pixels)
         except (UnreadableImageError, OSError) as error:
-            raise IcasError(f"image {number} cannot be read: {error}") from error
+            name = visible(self._pictures[number].path.name)
+            raise UsageError(f"{name} cannot be read: {error}") from error
         data = as_jpeg(image, _QUALITY)
         self._made.put(key, data)
         return data
