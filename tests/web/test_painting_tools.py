@@ -70,10 +70,10 @@ def prompted(client: Any, **body: Any) -> Any:
     raise AssertionError("the rounds do not end")
 
 
-def mask_in(answer: Any) -> np.ndarray:
+def mask_in(answer: Any, shape: tuple[int, ...] = SIZE[::-1]) -> np.ndarray:
     top, left, bottom, right = answer["box"]
     bits = np.frombuffer(gzip.decompress(base64.b64decode(answer["data"])), np.uint8)
-    mask = np.zeros(SIZE[::-1], bool)
+    mask = np.zeros(shape, bool)
     rows = np.unpackbits(bits.reshape(bottom - top, -1), axis=1, count=right - left)
     mask[top:bottom, left:right] = rows
     return mask
@@ -157,6 +157,30 @@ def test_mobile_sam_over_http(painting, pictures, data):
         args = {"prompt": answer["prompt"], "class": 1}
         done = client.done("commands", op="mask", image=1, args=args)
         assert done["delta"]["objects"][0]["area"] == answer["area"]
+
+
+@pytest.mark.slow
+def test_true_boxes_give_good_masks_over_http(painting, tmp_path, data):
+    files = [data / "weights" / f"mobile_sam_{part}.onnx" for part in ("encoder", "decoder")]
+    photos = data / "seg-grabcut"
+    if not all(file.is_file() for file in files) or not photos.is_dir():
+        pytest.skip(f"no MobileSAM or no photographs in {data}")
+    found = []
+    sam = {"checkpoint": ",".join(map(str, files))}
+    with painting(photos / "images", sam, out=tmp_path) as client:
+        for number, name in enumerate(client.get("files")["files"]):
+            truth = icas.read_image(photos / "masks" / f"{Path(name).stem}.png")[..., 0]
+            rows, cols = (np.flatnonzero((truth == 255).any(axis=axis)) for axis in (1, 0))
+            box = [int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1]
+            body = {"image": number, "tool": "sam", "box": box}
+            while client.http.post("/api/prompt", json=body).status_code == 202:
+                pass
+            mask = mask_in(prompted(client, **body), truth.shape)
+            counted = truth != 128
+            common, either = mask & (truth == 255), (mask | (truth == 255)) & counted
+            found.append(common.sum() / either.sum())
+    assert len(found) == 10
+    assert np.mean(found) >= 0.85
 
 
 def test_growing_takes_in_the_segments_of_the_painting_window(client):

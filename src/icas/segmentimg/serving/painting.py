@@ -599,6 +599,9 @@ class PaintingSession:
 
     def _carry_again(self, args: Args, number: int | None) -> tuple[str, dict[str, Any]]:
         """``redo_carrying``: carry masks again, from those that were fixed too."""
+        store = self.session.store
+        for index in store.unsaved & store.images.keys():  # so that carrying leaves them alone
+            store.keep_now(index)
         return self.carried.carry_again(), {}
 
     def _on_queue(self, name: str, **data: Any) -> None:
