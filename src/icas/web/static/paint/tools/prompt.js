@@ -203,11 +203,14 @@ export function promptTool(context, kind) {
     if (!done) return false;
     if (!store.selected) return toastError(new Error("There is no class yet: add one first."));
     if (store.classOf(store.selected)?.locked) return toastError(new Error("The class is locked."));
-    const number = store.newObject();
+    const paint = { prompt: done.prompt, class: store.selected };
+    // a carried mask that is wrong is replaced, and keeps the number of its object
+    const carried = document.body.dataset.queue === "open";
+    const args = carried ? { ...paint, replace: true } : { ...paint, number: store.newObject() };
     clear();
     accepted = done;
     store
-      .command("mask", { prompt: done.prompt, class: store.selected, number })
+      .command("mask", args)
       .then(() => say("Object painted"))
       .catch(toastError)
       .finally(() => {
