@@ -38,6 +38,8 @@ export function union(a, b) {
  * @typedef {object} LocalChange
  * @property {() => Box | null} apply
  * @property {() => Box | null} revert
+ * @property {() => [segments: number, pixels: boolean]} size segments it gave another code, and
+ *   whether it changed brushed pixels
  */
 
 /**
@@ -225,6 +227,7 @@ export class PageDocument {
         if (over) places.forEach((at, i) => (over[at] = values[i]));
         return box;
       },
+      size: () => [before.filter((old) => old !== code).length, places.length > 0],
     };
   }
 
@@ -270,6 +273,8 @@ export class PageDocument {
         if (over) for (let i = places.length - 1; i >= 0; i--) over[places[i]] = values[i];
         return all;
       },
+      /** @returns {[segments: number, pixels: boolean]} */
+      size: () => [0, places.length > 0],
     };
   }
 
@@ -312,6 +317,25 @@ export class PageDocument {
   }
 
   /**
+   * Whether a change that was made here is all that the server changed.
+   * @param {LocalChange} local
+   * @param {Decoded} decoded
+   */
+  shows(local, { delta, labels, overrides }) {
+    const [segments, pixels] = local.size();
+    if (labels || segments !== delta.segments.length || pixels !== (overrides !== null)) return false;
+    if (!delta.segments.every(([segment, class_, number]) => this.codes[segment] === codeOf(class_, number || 1))) return false;
+    if (!overrides || !delta.overrides) return true;
+    const [top, left, bottom, right] = delta.overrides.box;
+    for (let row = top, i = 0; row < bottom; row++) {
+      for (let at = row * this.width + left, end = row * this.width + right; at < end; at++, i++) {
+        if (this.overrides?.[at] !== overrides[i]) return false;
+      }
+    }
+    return true;
+  }
+
+  /**
    * Take over what the server changed.
    * @param {Decoded} decoded
    * @returns {Box | null}
@@ -331,13 +355,21 @@ export class PageDocument {
       this.overrides ??= new Int32Array(this.width * this.height).fill(NO_OVERRIDE);
       copyBox(this.overrides, this.width, delta.overrides.box, overrides);
     }
+    this.note(delta);
+    return delta.box;
+  }
+
+  /**
+   * Take over what an answer says beside pixels and segments.
+   * @param {DocDelta} delta
+   */
+  note(delta) {
     if (delta.objects) this.objects = delta.objects;
     if (delta.palette) this.info.palette = delta.palette;
     if (delta.undo !== undefined) this.undo = delta.undo;
     if (delta.redo !== undefined) this.redo = delta.redo;
     if (delta.mark !== undefined) this.mark = delta.mark;
     if (delta.doc_rev !== undefined) this.rev = delta.doc_rev;
-    return delta.box;
   }
 
   /**

@@ -3,7 +3,7 @@
 import { Connection, newId, Refused } from "../connection.js";
 import { kept } from "../kept.js";
 import { labelsOf } from "./codec.js";
-import { classOf, codeOf, decoded, numberOf, PageDocument, union } from "./document.js";
+import { classOf, codeOf, decoded, numberOf, PageDocument } from "./document.js";
 import { imageSource } from "./images.js";
 
 /** @typedef {import("./types.js").PaintState} PaintState */
@@ -563,25 +563,26 @@ export class PaintStore extends Connection {
       return;
     }
     const parts = await decoded({ doc_rev: answer.doc_rev, ...delta });
-    const later = this.#pending.filter((one) => one.n === n && one !== pending);
-    /** @type {Box | null} */
-    let box = null;
-    for (const one of [...later].reverse()) box = union(box, one.local.revert());
-    if (pending) {
-      box = union(box, pending.local.revert());
+    const { doc } = loaded;
+    if (pending && doc.shows(pending.local, parts)) {
       this.#pending = this.#pending.filter((one) => one !== pending);
+      doc.note(parts.delta); // it is all on the screen
+    } else {
+      const later = this.#pending.filter((one) => one.n === n && one !== pending);
+      const boxes = [...later].reverse().map((one) => one.local.revert());
+      if (pending) {
+        boxes.push(pending.local.revert());
+        this.#pending = this.#pending.filter((one) => one !== pending);
+      }
+      boxes.push(doc.take(parts));
+      for (const one of later) boxes.push(one.local.apply());
+      for (const box of boxes) this.#changed(n, box);
     }
-    box = union(box, loaded.doc.take(parts));
-    for (const one of later) box = union(box, one.local.apply());
-    this.marks[n] = loaded.doc.mark;
-    if (delta.classes) this.emit("state");
-    const unknown = loaded.doc.objects.some((one) => one.class > loaded.doc.info.palette.length);
+    this.marks[n] = doc.mark;
+    const unknown = doc.objects.some((one) => one.class > doc.info.palette.length);
     if (delta.reload || answer.stale || unknown) await this.#reloadDoc(loaded, await this.get(`doc/${n}`));
-    this.#changed(n, box);
-    if (this.#shown === loaded) {
-      this.emit("objects");
-      this.emit("select");
-    }
+    if (delta.classes) this.emit("state");
+    if (this.#shown === loaded) this.emit("objects");
     this.emit("files", [n]);
   }
 
@@ -593,13 +594,10 @@ export class PaintStore extends Connection {
   #drop(n, pending) {
     if (!pending) return;
     const later = this.#pending.slice(this.#pending.indexOf(pending) + 1).filter((one) => one.n === n);
-    /** @type {Box | null} */
-    let box = null;
-    for (const one of [...later].reverse()) box = union(box, one.local.revert());
-    box = union(box, pending.local.revert());
-    for (const one of later) box = union(box, one.local.apply());
+    const boxes = [...[...later].reverse(), pending].map((one) => one.local.revert());
+    for (const one of later) boxes.push(one.local.apply());
     this.#pending = this.#pending.filter((one) => one !== pending);
-    this.#changed(n, box);
+    for (const box of boxes) this.#changed(n, box);
   }
 }
 

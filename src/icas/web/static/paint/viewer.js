@@ -12,6 +12,8 @@ import { borderShare, brightOf, chosenPixels, drawChosen, drawLabels, gridOf } f
 /** @typedef {import("./images.js").ImageSource} ImageSource */
 
 const TILE = 512;
+/** Boxes of a tile that are drawn one by one. */
+const MOST_STALE = 12;
 /** Tiles that are kept beside those in view. */
 const SPARE_TILES = 72;
 /** Milliseconds of a frame for new tiles while something moves, and else. */
@@ -37,7 +39,7 @@ const BRIGHT_PIXELS = 300_000;
  * @property {number} row
  * @property {number} col
  * @property {number} look number of the look that it was drawn with
- * @property {Box | null} stale box of the image that changed
+ * @property {Box[]} stale boxes of the image that changed
  * @property {boolean} whole whether the image was there
  *
  * @typedef {object} Highlight pixels drawn over the image
@@ -126,6 +128,12 @@ export class Viewer extends EventTarget {
     store.on("doc", () => this.#opened());
     store.on("change", ({ box }) => this.#changed(box));
     store.on("state", () => this.restyle());
+    const recolor = () => {
+      this.#baseChanged = true;
+      this.redraw();
+    };
+    new MutationObserver(recolor).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor);
     this.#resize();
   }
 
@@ -227,7 +235,7 @@ export class Viewer extends EventTarget {
       const at = this.#boxOf(tile);
       // a border belongs to the pixel on its upper left
       if (at[0] >= box[2] || at[2] < box[0] || at[1] >= box[3] || at[3] < box[1]) continue;
-      tile.stale = union(tile.stale, box);
+      tile.stale = tile.stale.length < MOST_STALE ? [...tile.stale, box] : [tile.stale.reduce((all, one) => union(all, one) ?? one, box)];
     }
     this.#baseChanged = true;
     this.#highlights = this.#highlights.filter((one) => !one.key.startsWith("code"));
@@ -438,7 +446,7 @@ export class Viewer extends EventTarget {
         const key = `${level}/${row}/${col}`;
         seen.add(key);
         let tile = this.#tiles.get(key);
-        const fresh = tile && tile.look === this.#look && !tile.stale;
+        const fresh = tile && tile.look === this.#look && !tile.stale.length;
         if (!fresh && (built === 0 || performance.now() < until)) {
           tile = this.#build(key, tile, level, row, col, doc, source);
           built += 1;
@@ -544,7 +552,7 @@ export class Viewer extends EventTarget {
     let tile = old;
     if (!tile) {
       const [canvas, draw] = newCanvas(TILE, TILE, { alpha: false });
-      tile = { canvas, draw, level, row, col, look: -1, stale: null, whole: false };
+      tile = { canvas, draw, level, row, col, look: -1, stale: [], whole: false };
       this.#tiles.set(key, tile);
     }
     const own = this.#scaleOf(level);
@@ -552,34 +560,44 @@ export class Viewer extends EventTarget {
     const top = row * TILE;
     const width = Math.min(TILE, Math.ceil(doc.width * own) - left);
     const height = Math.min(TILE, Math.ceil(doc.height * own) - top);
-    let [x0, y0, x1, y1] = [0, 0, width, height];
-    if (tile.stale && tile.look === this.#look && tile.whole) {
-      const [r0, c0, r1, c1] = tile.stale;
-      x0 = Math.max(0, Math.floor(c0 * own) - left - 2);
-      y0 = Math.max(0, Math.floor(r0 * own) - top - 2);
-      x1 = Math.min(width, Math.ceil(c1 * own) - left + 2);
-      y1 = Math.min(height, Math.ceil(r1 * own) - top + 2);
-    }
-    tile.stale = null;
-    if (x1 > x0 && y1 > y0) {
-      const wide = x1 - x0;
-      const high = y1 - y0;
-      const { draw } = tile;
-      const pixels = Math.max(0, level);
-      const across = source.levels[pixels][0] / doc.width / own;
-      const down = source.levels[pixels][1] / doc.height / own;
-      draw.imageSmoothingEnabled = level >= 0 || (this.store.view.smooth && level >= SMOOTH_LEVEL);
-      draw.imageSmoothingQuality = "low";
-      tile.whole = source.draw(draw, pixels, [(left + x0) * across, (top + y0) * down, wide * across, high * down], [x0, y0, wide, high]);
-      const image = new ImageData(wide, high);
-      const out = new Uint32Array(image.data.buffer);
-      drawLabels(out, doc, gridOf(left + x0, wide, own, doc.width), gridOf(top + y0, high, own, doc.height), this.#lookOf(doc));
-      const [scratch, scratchDraw] = this.#scratch;
-      scratchDraw.putImageData(image, 0, 0);
-      draw.drawImage(scratch, 0, 0, wide, high, x0, y0, wide, high);
+    const boxes = tile.stale.length && tile.look === this.#look && tile.whole ? tile.stale : null;
+    tile.stale = [];
+    if (!boxes) this.#drawPart(tile, [0, 0, width, height], doc, source);
+    for (const [r0, c0, r1, c1] of boxes ?? []) {
+      const x0 = Math.max(0, Math.floor(c0 * own) - left - 2);
+      const y0 = Math.max(0, Math.floor(r0 * own) - top - 2);
+      const x1 = Math.min(width, Math.ceil(c1 * own) - left + 2);
+      const y1 = Math.min(height, Math.ceil(r1 * own) - top + 2);
+      if (x1 > x0 && y1 > y0) this.#drawPart(tile, [x0, y0, x1 - x0, y1 - y0], doc, source);
     }
     tile.look = this.#look;
     return tile;
+  }
+
+  /**
+   * Draw a part of a tile: the image, then paint and borders over it.
+   * @param {Tile} tile
+   * @param {[x: number, y: number, width: number, height: number]} part of the tile
+   * @param {PageDocument} doc
+   * @param {ImageSource} source
+   */
+  #drawPart(tile, [x, y, wide, high], doc, source) {
+    const { draw, level } = tile;
+    const own = this.#scaleOf(level);
+    const left = tile.col * TILE + x;
+    const top = tile.row * TILE + y;
+    const pixels = Math.max(0, level);
+    const across = source.levels[pixels][0] / doc.width / own;
+    const down = source.levels[pixels][1] / doc.height / own;
+    draw.imageSmoothingEnabled = level >= 0 || (this.store.view.smooth && level >= SMOOTH_LEVEL);
+    draw.imageSmoothingQuality = "low";
+    tile.whole = source.draw(draw, pixels, [left * across, top * down, wide * across, high * down], [x, y, wide, high]);
+    const image = new ImageData(wide, high);
+    const out = new Uint32Array(image.data.buffer);
+    drawLabels(out, doc, gridOf(left, wide, own, doc.width), gridOf(top, high, own, doc.height), this.#lookOf(doc));
+    const [scratch, scratchDraw] = this.#scratch;
+    scratchDraw.putImageData(image, 0, 0);
+    draw.drawImage(scratch, 0, 0, wide, high, x, y, wide, high);
   }
 
   // --- highlights

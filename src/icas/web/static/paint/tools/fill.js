@@ -137,6 +137,11 @@ export function fillTool(context, growth, cutter, clearing) {
         store.touch(part.apply());
       },
       apply: () => parts.reduce((box, part) => union(box, part.apply()), /** @type {Box | null} */ (null)),
+      /** @returns {[segments: number, pixels: boolean]} */
+      size: () => {
+        const sizes = parts.map((part) => part.size());
+        return [sizes.reduce((sum, [count]) => sum + count, 0), sizes.some(([, pixels]) => pixels)];
+      },
       revert: () => [...parts].reverse().reduce((box, part) => union(box, part.revert()), /** @type {Box | null} */ (null)),
     };
     return local;
