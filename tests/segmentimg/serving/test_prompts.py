@@ -166,6 +166,7 @@ def until(done):
         ({"strokes": [{"points": [], "radius": 1, "label": 1}]}, "strokes: expected points"),
         ({"strokes": [{"points": [[0, 0]], "radius": -1, "label": 1}]}, "strokes: expected"),
         ({"strokes": [[1, 2]]}, "strokes: expected"),
+        ({"strokes": [{"points": [[0, 0]] * 60_000, "radius": 1, "label": 1}] * 2}, "at most"),
         ({"serial": -1}, "serial"),
         ({"tool": "sam", "points": [[1, 1, 1]]}, "no checkpoint"),
         ({"tool": "sam", "strokes": [{}]}, "takes a box and points"),

@@ -15,8 +15,8 @@ from icas.segmentimg.session.prefetch import Prefetcher
 
 AHEAD = 2
 """Images after the wanted one that are embedded too."""
-KEPT = 6
-"""Images whose predictions stay in memory."""
+KEPT = 12
+"""Images whose embeddings stay in memory, 4 MiB each; predictions of the last image only do."""
 MEMORY_BYTES = 128 * 1024**2
 TICK = 0.25
 """Seconds between two reports of progress."""
@@ -52,7 +52,8 @@ class Embeddings:
         self._segmenter, self._image_of, self._count = segmenter, image_of, count
         self._report = report
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, Refinement] = OrderedDict()
+        self._kept: OrderedDict[int, Predictor] = OrderedDict()
+        self._last: tuple[int, Refinement] | None = None
         self._started: dict[int, float] = {}
         self._seconds = _EXPECTED
         self._prefetcher: Prefetcher[Predictor] = Prefetcher(
@@ -71,11 +72,13 @@ class Embeddings:
                 predictor = self._prefetcher.take(image)
                 if predictor is None:
                     return None
-                self._kept[image] = Refinement(predictor)
+                self._kept[image] = predictor
             self._kept.move_to_end(image)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return self._kept[image]
+            if self._last is None or self._last[0] != image:
+                self._last = image, Refinement(self._kept[image])
+            return self._last[1]
 
     def wait(self, image: int, seconds: float) -> None:
         """Wait until the embedding of an image is there or has failed, at most some seconds."""

@@ -63,6 +63,8 @@ class PromptRequest:
         if lines and tool == "sam":
             raise UsageError("strokes: Segment Anything takes a box and points")
         drawn += [_stroke(line, shape) for line in lines]
+        if sum(len(one.pixels) for one in drawn if isinstance(one, Stroke)) > MOST_PIXELS:
+            raise UsageError(f"strokes: expected at most {MOST_PIXELS:,} points")
         drawn += [_click(point, shape) for point in points]
         candidates = tuple(_whole(k, "candidates", 0, 99) for k in _rows(body, "candidates"))
         serial = _whole(body.get("serial", 0), "serial", 0, 1 << 53)
