@@ -115,7 +115,7 @@ export function buildStrip(root, context) {
     const held = focused instanceof HTMLElement && filters.contains(focused) ? focused.dataset.filter : undefined;
     filters.replaceChildren(
       filterButton("all", "All", "", files.count),
-      ...kinds.map((mark) => filterButton(mark, MARKS[mark].label, MARKS[mark].icon, counts[mark])),
+      ...kinds.map((mark) => filterButton(mark, MARKS[mark].label, MARKS[mark].icon || "ring", counts[mark])),
     );
     for (const one of filters.querySelectorAll("button")) if (one.dataset.filter === held) one.focus();
     filters.hidden = search.hidden = files.queue !== null;
