@@ -199,7 +199,7 @@ def planned_clicks(image: Image, outlines: tuple[tuple[int, ...], ...]) -> list[
     labels = icas.segment(image)
     graph = segment_graph(image, labels)
     growth = Growth(tree_of(graph, labels), graph)
-    winners = _winners(labels, outlines)
+    winners = segment_owners(labels, outlines)
     pointed, levels = int(labels[SUIT]), [0.0]
     for _ in range(NOTCHES):
         levels[0] = growth.grown(pointed, levels[0])
@@ -216,7 +216,7 @@ def planned_clicks(image: Image, outlines: tuple[tuple[int, ...], ...]) -> list[
     return plan
 
 
-def _winners(labels: Any, outlines: tuple[tuple[int, ...], ...]) -> Any:
+def segment_owners(labels: Any, outlines: tuple[tuple[int, ...], ...]) -> Any:
     """For each segment the number of the outline that holds most of it, or 0."""
     drawn = Pictures.new("L", labels.shape[::-1])
     for number, outline in enumerate(outlines, start=1):

@@ -58,6 +58,8 @@ export class PaintStore extends Connection {
   /** @type {AbortController | null} */
   #opening = null;
   #direction = 1;
+  /** @type {number | null} carried images that wait, by the last event */
+  #queue = null;
   #latest = -1;
   /** Revisions that commands of this page made. */
   #own = new Set();
@@ -129,6 +131,7 @@ export class PaintStore extends Connection {
   async #load() {
     const state = await this.persist(() => this.get(`state?tab=${this.tab}`), true);
     this.#state = state;
+    state.queue ??= this.#queue; // its event may come before the state, which was written earlier
     this.#latest = Math.max(this.#latest, state.rev);
     if (!this.classOf(this.view.class)) this.view.class = state.classes[0]?.number ?? 0;
     this.emit("state");
@@ -176,6 +179,7 @@ export class PaintStore extends Connection {
       // -1: the image was opened again, so that its revisions count from the beginning
       if (this.waiting === 0) void this.#check(Number(data.n), data.doc_rev === -1).catch(() => undefined);
     } else {
+      if (type === "queue") this.#queue = data.waiting;
       if (type === "queue" && this.#state) {
         this.#state.queue = data.waiting;
         this.emit("state");

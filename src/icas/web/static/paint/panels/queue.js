@@ -268,10 +268,10 @@ export function buildQueue(root, context, strip) {
   store.on("doc", () => active && chooseClass(), signal);
   store.on(
     "carrying",
-    (/** @type {{progress: number, text: string, done: boolean}} */ event) => {
+    (/** @type {{progress: number, text: string, done: boolean, error?: string | null}} */ event) => {
       if (!event.done) return showProgress(event.progress, event.text);
       endProgress();
-      if (event.text) toast(event.text, { error: event.text.startsWith("not carried") });
+      if (event.error ?? event.text) toast(event.error ?? event.text, { error: Boolean(event.error) });
       decided = [];
       if (!active) return;
       void refresh().then(() => {
