@@ -440,7 +440,6 @@ store.on("view", () => borders.setAttribute("aria-pressed", String(store.view.bo
 store.on("objects", drawHeader);
 store.on("files", drawHeader);
 store.on("select", () => viewer.redraw());
-store.on("undo", () => void turn("undo"));
 addEventListener("hashchange", () => {
   const n = addressed();
   if (store.loaded && n >= 0 && n !== store.current && n < store.state.images) void store.open(n);

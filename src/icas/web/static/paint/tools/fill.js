@@ -14,6 +14,8 @@ import { button, h, plural, toastError } from "../../ui.js";
 const DRAG = 4;
 /** Milliseconds after which continuous painting is sent. */
 const FLUSH = 1200;
+/** Milliseconds that the pointer rests on a segment before its group is loaded. */
+const REST = 40;
 
 /** Groups around segments, from the server; shared by both tools. */
 export class Growth extends EventTarget {
@@ -47,7 +49,7 @@ export class Growth extends EventTarget {
     if (!segment) return [];
     if (!this.steps) return [segment];
     const steps = this.#known.get(segment);
-    if (steps === undefined) void this.#load(segment, hit);
+    if (steps === undefined) this.#loadSoon(segment, hit);
     if (!steps) return [segment];
     return steps.slice(0, this.steps + 1).flat();
   }
@@ -77,6 +79,18 @@ export class Growth extends EventTarget {
     const most = this.most(segment);
     this.steps = Math.max(0, Math.min(this.steps + change, most === null ? 99 : most - 1));
     this.dispatchEvent(new Event("change"));
+  }
+
+  #soon = 0;
+
+  /**
+   * Load the steps of a segment once the pointer rests on it.
+   * @param {number} segment
+   * @param {Hit} hit
+   */
+  #loadSoon(segment, hit) {
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => void this.#load(segment, hit), REST);
   }
 
   /**

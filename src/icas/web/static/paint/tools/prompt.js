@@ -370,7 +370,7 @@ export function promptTool(context, kind) {
       { keys: ["Enter"], text: "accept the mask as an object of the class", edits: true, run: accept },
       { keys: ["m"], text: "next candidate mask", edits: true, run: () => (shown ? candidate() : false) },
       { keys: ["Backspace"], text: "drop the last click, box or stroke", run: drop },
-      { keys: ["z", "ctrl+z"], text: "drop the last click, box or stroke, or undo", edits: true, run: () => (steps.length ? drop() : void store.emit("undo")) },
+      { keys: ["z", "ctrl+z"], text: "drop the last click, box or stroke, else undo", edits: true, run: () => (steps.length ? drop() : false) },
       { keys: ["Escape"], text: "drop the mask", run: clear },
     ],
   };

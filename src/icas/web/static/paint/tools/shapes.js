@@ -172,7 +172,7 @@ export function polygonTool(context) {
     keys: [
       { keys: ["Enter"], text: "paint the polygon", edits: true, run: () => (points.length ? close() : false) },
       { keys: ["Backspace"], text: "drop the last corner", run: drop },
-      { keys: ["z", "ctrl+z"], text: "drop the last corner, or undo", edits: true, run: () => (points.length ? drop() : void store.emit("undo")) },
+      { keys: ["z", "ctrl+z"], text: "drop the last corner, else undo", edits: true, run: () => (points.length ? drop() : false) },
       {
         keys: ["Escape"],
         text: "drop the polygon",
