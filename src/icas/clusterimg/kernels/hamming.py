@@ -12,6 +12,15 @@ import numpy as np
 from numba.extending import intrinsic
 
 from icas.clusterimg.kernels import Floats, Longs, Shorts, Words
+from icas.clusterimg.kernels.lookup import (
+    HALVES,
+    ROWS,
+    TABLES,
+    fill_planes,
+    fill_tables,
+    maybe_within,
+    within,
+)
 from icas.clusterimg.kernels.numba_support import compiled
 
 
@@ -34,17 +43,14 @@ takes fewer and, on most processors, faster steps than to find the least distanc
 NONE = np.uint64(0)
 RUN = 64
 """Columns looked at together before any one of them."""
+PASSING = 4
+"""Part of the bits is looked at first while no more than one in so many blocks passes."""
 
 
 @compiled
-def count_short(
+def _count_short_by_words(
     a: Words, b: Words, side: int, radius: np.uint64, same: bool, counts: Shorts
 ) -> None:
-    """Count the pairs within `radius` of one-word codes, by row and by block of columns.
-
-    a, b: (n,), (m,) uint64; side: columns of a block; at most 65535; counts: (n, ceil(m / side))
-    uint16, filled in; zeros before.
-    """
     beyond = np.uint64(radius + np.uint64(1))
     for t in range(counts.shape[1]):
         start = t * side
@@ -66,6 +72,48 @@ def count_short(
             for row in range(i, min(i + 4, rows)):
                 first = max(0, row + 1 - start) if same else 0
                 counts[row, t] = _count_in(a[row], block[first:], radius)
+
+
+@compiled
+def _count_short_by_tables(
+    a: Words, b: Words, side: int, radius: np.uint64, same: bool, counts: Shorts
+) -> None:
+    tables = np.empty((ROWS // 2, HALVES, 2), np.uint64)
+    codes = np.empty((ROWS, 1), np.uint64)
+    where = tables.ctypes.data
+    # Most rows are far from a whole block by part of the bits, if the radius is small.
+    tested, passed = 1, 0
+    for t in range(counts.shape[1]):
+        start = t * side
+        block = b[start : min(start + side, len(b))]
+        width = -(-len(block) // RUN) * RUN
+        planes = np.empty((HALVES, width), np.uint8)
+        fill_planes(block.reshape(-1, 1), len(block), planes)
+        columns = planes.ctypes.data
+        rows = min(len(a), start + len(block)) if same else len(a)
+        for i in range(0, rows, ROWS):
+            for row in range(ROWS):
+                codes[row, 0] = a[min(i + row, rows - 1)]
+            fill_tables(codes, tables)
+            if passed * PASSING <= tested:
+                tested += 1
+                if not maybe_within(where, columns, width, radius):
+                    continue
+                passed += 1
+            near = within(where, columns, width, radius)
+            for row in range(i, min(i + ROWS, rows)):
+                if near >> (row - i) & 1:
+                    first = max(0, row + 1 - start) if same else 0
+                    counts[row, t] = _count_in(a[row], block[first:], radius)
+
+
+count_short = _count_short_by_tables if TABLES else _count_short_by_words
+"""``(a, b, side, radius, same, counts)``: count the pairs within `radius` of one-word codes, by row
+and by block of columns.
+
+a, b: (n,), (m,) uint64; side: columns of a block; at most 65535; counts: (n, ceil(m / side))
+uint16, filled in; zeros before.
+"""
 
 
 @compiled

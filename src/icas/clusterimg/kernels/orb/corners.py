@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from icas.clusterimg.kernels import Bytes, Floats, Ints
 from icas.clusterimg.kernels.numba_support import compiled
-from icas.clusterimg.kernels.orb.simd import (
+from icas.clusterimg.kernels.vectors import (
     I8,
     I16,
     I32,

@@ -7,6 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from icas.clusterimg.kernels import Bytes, Ints, Words
+from icas.clusterimg.kernels.lookup import (
+    HALVES,
+    TABLE,
+    TABLES,
+    compare as compare_looked_up,
+    fill_planes,
+    fill_tables,
+)
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.simd import (
     LANES,
@@ -71,22 +79,30 @@ def bench_for(left: int, right: int) -> Bench:
 
 
 @compiled
-def in_rows(words: Words, count: int) -> Words:
-    """Descriptors (K, 4) of an image with rows filled up to a multiple of `ROWS` by its first.
-
-    A copy of the first has its distances and a higher index: it is never the nearest.
-    """
-    filled = np.empty((-(-len(words) // ROWS) * ROWS, WORDS), np.uint64)
-    for row in range(len(filled)):
+def _rows_of_words(words: Words, count: int) -> Bytes:
+    filled = np.empty((-(-len(words) // ROWS), ROWS * WORDS), np.uint64)
+    for row in range(len(filled) * ROWS):
         taken = row if row < count else 0
         for word in range(WORDS):
-            filled[row, word] = words[taken, word]
+            filled[row // ROWS, row % ROWS * WORDS + word] = words[taken, word]
+    return filled.view(np.uint8)
+
+
+@compiled
+def _rows_of_tables(words: Words, count: int) -> Bytes:
+    filled = np.empty((-(-len(words) // ROWS), ROWS // 2 * WORDS * HALVES * TABLE), np.uint8)
+    some = np.empty((ROWS, WORDS), np.uint64)
+    for block in range(len(filled)):
+        for row in range(ROWS):
+            taken = block * ROWS + row
+            some[row] = words[taken if taken < count else 0]
+        tables = filled[block].view(np.uint64).reshape(ROWS // 2, WORDS * HALVES, 2)
+        fill_tables(some, tables)
     return filled
 
 
 @compiled
-def in_planes(words: Words, counts: Ints) -> Words:
-    """Descriptors (n, K, 4) word by word, (n, 4, K'), filled up in the same way to `LANES`."""
+def _planes_of_words(words: Words, counts: Ints) -> Bytes:
     images, keypoints = words.shape[0], words.shape[1]
     planes = np.empty((images, WORDS, -(-keypoints // LANES) * LANES), np.uint64)
     for image in range(images):
@@ -94,17 +110,37 @@ def in_planes(words: Words, counts: Ints) -> Words:
             for row in range(planes.shape[2]):
                 taken = row if row < counts[image] else 0
                 planes[image, word, row] = words[image, taken, word]
+    return planes.view(np.uint8)
+
+
+@compiled
+def _planes_of_halves(words: Words, counts: Ints) -> Bytes:
+    images, keypoints = words.shape[0], words.shape[1]
+    planes = np.empty((images, WORDS * HALVES, -(-keypoints // LANES) * LANES), np.uint8)
+    for image in range(images):
+        fill_planes(words[image], counts[image], planes[image])
     return planes
+
+
+in_rows = _rows_of_tables if TABLES else _rows_of_words
+"""``(words, count)``: descriptors (K, 4) of an image as `compare` takes them, `ROWS` an entry.
+
+They are filled up by copies of the first: it has the same distances and a lower index, so that a
+copy is never the nearest.
+"""
+in_planes = _planes_of_halves if TABLES else _planes_of_words
+"""``(words, counts)``: descriptors (n, K, 4) of images as `compare` takes them, filled up to
+`LANES` in the same way; (n, planes, bytes) uint8."""
 
 
 @compiled
 def match(
-    left: Words, left_count: int, right: Words, right_count: int, most_bits: int, bench: Bench
+    left: Bytes, left_count: int, right: Bytes, right_count: int, most_bits: int, bench: Bench
 ) -> int:
     """Find the pairs of features that are each other's nearest and differ in few enough bits.
 
-    left: (R, 4) uint64, as `in_rows` gives; the first `left_count` (at least 1) are features;
-    right: (4, K') uint64, as `in_planes` gives; the first `right_count` (at least 1) are features;
+    left: as `in_rows` gives it; the first `left_count` (at least 1) are features;
+    right: of one image, as `in_planes` gives it; the first `right_count` (at least 1) are features;
     most_bits: at most 254; bench: its `first`, `second` and `bits` are filled in. Gives number of
     pairs.
     """
@@ -125,21 +161,61 @@ def match(
 
 
 @compiled
-def _compare(
-    left: Words, start: int, count: int, right: Words, width: int, looked: int, bench: Bench
+def _compare_words(
+    left: Bytes, start: int, count: int, right: Bytes, width: int, looked: int, bench: Bench
 ) -> None:
-    """Distances of `count` left features from all right ones; the least per row and column."""
     for column in range(looked):
         bench.column_least[column] = NONE
     near, row = bench.near.ctypes.data, bench.near.strides[0]
     columns, rows = bench.column_least.ctypes.data, bench.row_least.ctypes.data
-    left_words, right_words, plane = left.ctypes.data, right.ctypes.data, right.strides[0]
+    blocks, block = left.ctypes.data, left.strides[0]
+    planes, plane = right.ctypes.data, right.strides[0]
     for at in range(0, count, ROWS):
         here = near + at * row
-        compare(left_words + (start + at) * 8 * WORDS, right_words, plane, width, here, row)
+        compare(blocks + (start + at) // ROWS * block, planes, plane, width, here, row)
         least(here, row, looked, rows + at, columns)
     filled = -(-count // ROWS) * ROWS
     first_rows(near, row, filled, looked, columns, bench.column_first.ctypes.data)
+
+
+@compiled
+def _compare_tables(
+    left: Bytes, start: int, count: int, right: Bytes, width: int, looked: int, bench: Bench
+) -> None:
+    for column in range(looked):
+        bench.column_least[column] = NONE
+        bench.column_first[column] = 0
+    near, row = bench.near.ctypes.data, bench.near.strides[0]
+    columns, rows = bench.column_least.ctypes.data, bench.row_least.ctypes.data
+    firsts = bench.column_first.ctypes.data
+    blocks, block = left.ctypes.data, left.strides[0]
+    planes, plane = right.ctypes.data, right.strides[0]
+    for at in range(0, count, ROWS):
+        compare_looked_up(
+            blocks + (start + at) // ROWS * block,
+            planes,
+            plane,
+            width,
+            near + at * row,
+            row,
+            rows + at,
+            columns,
+            firsts,
+            at // ROWS,
+        )
+    for column in range(width):
+        first, distance = int(bench.column_first[column]) * ROWS, bench.column_least[column]
+        past = 0
+        # Without a branch, which would often be mispredicted.
+        for step in range(ROWS - 1, 0, -1):
+            past = past if bench.near[first + step, column] != distance else step
+        past = past if bench.near[first, column] != distance else 0
+        bench.column_first[column] = first + past
+
+
+_compare = _compare_tables if TABLES else _compare_words
+"""Distances of `count` left features from all right ones; the least per row and column, and the
+first row that holds the least of each column."""
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.kernels import Floats, Ints, Words
+from icas.clusterimg.kernels import Bytes, Floats, Ints, Words
 from icas.clusterimg.kernels.numba_support import compiled
 from icas.clusterimg.kernels.orb.matching import Bench, bench_for, in_planes, in_rows, match
 from icas.clusterimg.kernels.orb.voting import (
@@ -88,10 +88,10 @@ def similarities(
 def _similarity(
     a: Described,
     row: int,
-    left: Words,
+    left: Bytes,
     b: Described,
     column: int,
-    right: Words,
+    right: Bytes,
     most_bits: int,
     rules: Rules,
     threshold: np.float32,

@@ -11,63 +11,26 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-
-
-def loaded(builder: Any, kind: Any, address: Any, past: int = 0) -> Any:
-    """The address `past` bytes after `address`."""
-    if past:
-        address = builder.add(address, I64(past))
-    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
-
-
-def store(builder: Any, value: Any, address: Any) -> None:
-    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
-
-
-def everywhere(kind: Any, value: int) -> Any:
-    """A constant vector that holds `value` in all places."""
-    return ir.Constant(kind, [value] * kind.count)
-
-
-def spread(builder: Any, value: Any, kind: Any) -> Any:
-    """A vector that holds `value` in all places."""
-    none = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(none, value, I32(0))
-    return builder.shuffle_vector(first, none, everywhere(ir.VectorType(I32, kind.count), 0))
-
-
-def lower(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.icmp_unsigned("<", a, b), a, b)
-
-
-def higher(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.icmp_unsigned(">", a, b), a, b)
-
-
-def called(builder: Any, name: str, result: Any, operand: Any) -> Any:
-    """What LLVM's function `name` makes of one operand."""
-    made: Any = cgutils.get_or_insert_function
-    function = made(builder.module, ir.FunctionType(result, [operand.type]), name)
-    return builder.call(function, [operand])
-
-
-def added_up(builder: Any, lanes: Any) -> Any:
-    """Sum of a vector of 32-bit integers."""
-    return called(builder, f"llvm.vector.reduce.add.v{lanes.type.count}i32", I32, lanes)
-
-
-def variable(builder: Any, value: Any) -> Any:
-    """A variable with the initial `value`."""
-    made: Any = cgutils.alloca_once_value
-    return made(builder, value)
-
+from icas.clusterimg.kernels import lookup
+from icas.clusterimg.kernels.vectors import (
+    I8,
+    I32,
+    I64,
+    added_up,
+    called,
+    everywhere,
+    loaded,
+    lower,
+    spread,
+    store,
+    variable,
+)
 
 ROWS = 4
 """Rows processed together: data of the other image is loaded once for them."""
 WORDS = 4
 """Words of eight bytes of a descriptor."""
-LANES = 8
+LANES = lookup.COLUMNS if lookup.TABLES else 8
 """Descriptors of the other image that are compared at once."""
 RUN = 64
 """Distances that are looked at together."""
@@ -77,8 +40,8 @@ VOTE_ROWS = 11
 """What `vote` reads of a match: x and y in each image, by how many levels it grows, its weight;
 cosine and sine, divided by the size, in each image; how far off is allowed."""
 
-_WORDS = ir.VectorType(I64, LANES)
-_FEW = ir.VectorType(I8, LANES)
+_WORDS = ir.VectorType(I64, 8)
+_FEW = ir.VectorType(I8, 8)
 _MANY = ir.VectorType(I8, RUN)
 _INTS, _FLOATS = ir.VectorType(I32, VOTES), ir.VectorType(ir.FloatType(), VOTES)
 
@@ -98,8 +61,8 @@ def _compare(
         planes = [builder.add(words_b, builder.mul(plane, I64(w))) for w in range(WORDS)]
         rows = [builder.add(near, builder.mul(row, I64(r))) for r in range(ROWS)]
         most = everywhere(_WORDS, 255)
-        with cgutils.for_range(builder, builder.udiv(width, I64(LANES))) as loop:
-            start = builder.mul(loop.index, I64(LANES))
+        with cgutils.for_range(builder, builder.udiv(width, I64(8))) as loop:
+            start = builder.mul(loop.index, I64(8))
             at = builder.mul(start, I64(8))
             words = [loaded(builder, _WORDS, builder.add(one, at)) for one in planes]
             for r in range(ROWS):
