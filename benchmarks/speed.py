@@ -1,15 +1,17 @@
 """How fast icas is, beside what one would use instead and beside what the machine can do.
 
 ``python benchmarks/speed.py [--rounds 5] [--images 2000] [--parts kernels,threads,runs,scale]``
-writes benchmarks/results.md. In each line the sides take turns in one process, so that a busy
-machine slows both; medians and their ratios are told. Rates are per second of processor time,
-those of whole runs by the clock. Others' programs are measured where they are installed
-(``pip install 'icas[bench]'``).
+writes benchmarks/results-KIND.md; KIND is the instruction set: avx512, avx2 or other. ``--avx2``
+uses no AVX-512 where the processor has it. In each line the sides take turns in one process, so
+that a busy machine slows both; medians and their ratios are told. Rates are per second of
+processor time, those of whole runs by the clock. Others' programs are measured where they are
+installed (``pip install 'icas[bench]'``).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,7 +20,15 @@ from pathlib import Path
 
 import cv2
 from speed_kernels import kernels, second_thread
-from speed_limits import decoding, description, encoded, multiplications, popcount_peak
+from speed_limits import (
+    AVX2_ONLY,
+    decoding,
+    description,
+    encoded,
+    kind,
+    multiplications,
+    popcount_peak,
+)
 from speed_pictures import as_jpegs, photos
 from speed_runs import every_method, whole_runs
 from speed_scale import TASKS, measured
@@ -26,8 +36,8 @@ from speed_timing import in_turns, shown
 
 from icas.parallel.child_processes import one_thread_each
 
-PAGE = Path(__file__).resolve().parent / "results.md"
-RIVALS = Path(__file__).resolve().parent.parent / ".venv-rivals" / "bin" / "python"
+HERE = Path(__file__).resolve().parent
+RIVALS = HERE.parent / ".venv-rivals" / "bin" / "python"
 PARTS = ("limits", "kernels", "threads", "runs", "scale")
 
 
@@ -42,8 +52,13 @@ def main() -> int:
         default=RIVALS,
         help="Python of the environment with imagededup and fastdup (make rivals)",
     )
-    parser.add_argument("--out", type=Path, default=PAGE)
+    parser.add_argument("--avx2", action="store_true", help="use no AVX-512")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results-KIND.md")
     given = parser.parse_args()
+    if given.avx2 and kind() == "avx512":
+        # Libraries read the environment when they are loaded.
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **AVX2_ONLY})
+    out = given.out or HERE / f"results-{kind()}.md"
     wanted = given.parts.split(",")
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
@@ -53,8 +68,8 @@ def main() -> int:
         for line in page(wanted, given.images, given.rounds, given.rivals):
             print(line, flush=True)
             lines.append(line)
-    given.out.write_text("\n".join(lines) + "\n")
-    print(f"-> {given.out}", file=sys.stderr)
+    out.write_text("\n".join(lines) + "\n")
+    print(f"-> {out}", file=sys.stderr)
     return 0
 
 

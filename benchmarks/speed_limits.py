@@ -87,9 +87,34 @@ def description() -> list[str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
         f"{_processor()}, {cores} cores, {_memory()}; {platform.system()}",
+        f"Instructions: {KINDS[kind()]}",
         f"Python {sys.version.split()[0]}, {packages}",
         f"NumPy multiplies with {_blas()}",
     ]
+
+
+KINDS = {"avx512": "AVX-512", "avx2": "AVX2", "other": f"those of {platform.machine()}"}
+"""Instruction sets that the results are kept apart by."""
+AVX2_ONLY = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX512-ICL",
+}
+"""Environment in which numba, NumPy and OpenCV use no AVX-512."""
+
+
+def kind() -> str:
+    """The instruction set that numba kernels are compiled for: a key of `KINDS`."""
+    try:
+        from numba.core.registry import cpu_target
+    except ImportError:
+        return "other"
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    if "+avx512f" in features:
+        return "avx512"
+    return "avx2" if "+avx2" in features or name == "haswell" else "other"
 
 
 def _version(name: str) -> str:
@@ -108,8 +133,7 @@ def _processor() -> str:
         for line in told.read_text().split("\n\n", 1)[0].splitlines()
         if ":" in line
     )
-    wide = "AVX-512" if "avx512f" in lines.get("flags", "") else "no AVX-512"
-    return f"{lines.get('model name', platform.machine())} ({wide})"
+    return str(lines.get("model name", platform.machine()))
 
 
 def _memory() -> str:

@@ -80,7 +80,7 @@ def _count_short_by_tables(
 ) -> None:
     tables = np.empty((ROWS // 2, HALVES, 2), np.uint64)
     codes = np.empty((ROWS, 1), np.uint64)
-    where = tables.ctypes.data
+    where, most = tables.ctypes.data, int(radius)
     # Most rows are far from a whole block by part of the bits, if the radius is small.
     tested, passed = 1, 0
     for t in range(counts.shape[1]):
@@ -97,10 +97,10 @@ def _count_short_by_tables(
             fill_tables(codes, tables)
             if passed * PASSING <= tested:
                 tested += 1
-                if not maybe_within(where, columns, width, radius):
+                if not maybe_within(where, columns, width, most):
                     continue
                 passed += 1
-            near = within(where, columns, width, radius)
+            near = within(where, columns, width, most)
             for row in range(i, min(i + ROWS, rows)):
                 if near >> (row - i) & 1:
                     first = max(0, row + 1 - start) if same else 0

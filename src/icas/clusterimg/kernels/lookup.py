@@ -210,12 +210,12 @@ def _within(halves: int) -> Any:
                     for one in row:
                         held = lower(builder, held, one)
                     builder.store(held, place)
-            result: Any = I64(0)
-            for row, place in enumerate(least):
+            near: Any = I64(0)
+            for number, place in enumerate(least):
                 some = called(builder, "llvm.vector.reduce.umin.v32i8", I8, builder.load(place))
-                near = builder.icmp_unsigned("<=", builder.zext(some, I64), radius)
-                result = builder.or_(result, builder.select(near, I64(1 << row), I64(0)))
-            return result
+                reached = builder.icmp_unsigned("<=", builder.zext(some, I64), radius)
+                near = builder.or_(near, builder.select(reached, I64(1 << number), I64(0)))
+            return near
 
         return types.intp(*[types.intp] * 4), generate
 
