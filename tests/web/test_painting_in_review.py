@@ -62,6 +62,11 @@ def test_images_have_the_numbers_and_names_of_the_review(moved):
         assert document(client, 7)["file"] == files[7]
         paint(client, "rectangle", 7, box=[0, 0, 10, 20], **{"class": 1})
         paint(client, "save", 7)
+        client.command("name", cluster=1, name="#1, dog")
+        client.command("name", cluster=2, name="cow")
+        state = client.http.get("/paint/api/state").json()
+        assert [entry["name"] for entry in state["classes"]] == ["cat", "#1, dog", "cow"]
+        client.painting_rev = state["rev"]
         members = client.state()["clusters"][0]["members"]
         client.command("move", images=members[:1], to="outliers")
         plan = client.done("plan")

@@ -36,6 +36,7 @@ class ReviewPainting:
         self._review = review
         self._lock = threading.Lock()
         self._finished: FinishedRun | None = None
+        self._rev = -1
         self._opening: AbstractContextManager[PaintingSession] | None = None
         self._painting: PaintingSession | None = None
         self._router: Router | None = None
@@ -61,12 +62,19 @@ class ReviewPainting:
             if self._finished is not self._review.finished:  # files were moved
                 self._finished = self._review.finished
                 self._painting.move(_pictures(self._review))
+            if self._rev != self._review.rev:
+                self._painting.offer_classes(self._names())
             return self._router
+
+    def _names(self) -> list[str]:
+        """The names that were given in the review."""
+        with self._review.lock:
+            self._rev = self._review.rev
+            return [str(entry["name"]) for entry in self._review.document.classes()]
 
     def _classes(self) -> Palette:
         """The names of the review as classes; the default ones where there are none."""
-        with self._review.lock:
-            names = [str(entry["name"]) for entry in self._review.document.classes()]
+        names = self._names()
         if not names:
             return default_palette()
         classes: list[PaintClass] = []

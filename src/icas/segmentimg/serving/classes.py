@@ -79,8 +79,8 @@ def _name(args: Args) -> str:
     if "\n" in value or "\r" in value or not value.isprintable():
         raise UsageError("name: expected one line of printable text")
     name = class_name(value).strip()
-    if name.startswith("#"):
-        raise UsageError("name: must not begin with #")
+    if name.startswith("# "):  # such lines of classes.txt are comments
+        raise UsageError("name: must not begin with # and a space")
     return name
 
 

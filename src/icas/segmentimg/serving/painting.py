@@ -6,7 +6,8 @@ import gzip
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -199,6 +200,13 @@ class PaintingSession:
         with self.lock:
             self.session.pictures[:] = pictures
             self.carried.move()
+
+    def offer_classes(self, names: Iterable[str]) -> None:
+        """Add classes of these names, unless there are such."""
+        with self.lock:
+            for name in names:
+                with suppress(UsageError):  # of a name that no class can have, or one has
+                    self.execute("class_add", None, {"name": name}, self.rev, secrets.token_hex(8))
 
     # --- commands -----------------------------------------------------------------------------
 
