@@ -193,6 +193,15 @@ def test_continuous_filling_by_a_double_click(painter):
     assert painter.count() == few > 0
     assert (painter.codes()[[20, 60, 60], [60, 60, 120]] == 1).all()
     same_pixels(painter)
+    painter.click(20, 60)
+    painter.page.mouse.dblclick(*painter.page.evaluate(PLACE, [90, 20]))
+    painter.move(90, 120, steps=6)
+    painter.press("n")  # what was painted up to now is on the image before
+    painter.page.wait_for_selector("body[data-image='1']")
+    painter.settle()
+    assert painter.count() == 0
+    assert np.count_nonzero(painter.document().class_map()) > few
+    assert not painter.document(1).painted
 
 
 def test_selection_grows_with_a_preview(painter):

@@ -142,6 +142,7 @@ export function fillTool(context, growth, cutter, clearing) {
     const local = {
       code,
       segments,
+      image: store.current,
       /** @param {number[]} added */
       extend: (added) => {
         const part = store.doc?.filling(added, code);
@@ -192,8 +193,9 @@ export function fillTool(context, growth, cutter, clearing) {
     const segments = [...done.segments];
     const clears = done.code === 0;
     const args = clears ? { segments } : { segments, class: classOf(done.code), number: (done.code >> 16) + 1 };
-    store.command(clears ? "unfill_segments" : "fill_segments", args, done).catch(toastError);
+    store.command(clears ? "unfill_segments" : "fill_segments", args, done, done.image).catch(toastError);
   };
+  store.on("image", () => setContinuous(null));
 
   /** @param {number[]} segments */
   const paint = (segments) => {
@@ -241,6 +243,7 @@ export function fillTool(context, growth, cutter, clearing) {
   /** @param {"fill" | "clear" | null} way */
   const setContinuous = (way) => {
     end();
+    if (continuous === way) return;
     continuous = way;
     say(way ? `Continuous ${way === "fill" ? "filling" : "clearing"} on` : "Continuous painting off");
     redrawOptions?.();
