@@ -17,7 +17,7 @@ from skimage import data as samples
 
 from icas.segmentimg.settings import SegmentSettings
 
-from .conftest import Client
+from .conftest import Client, Held, wait_until
 from .painting_commands import Mirror, random_command
 
 COMMANDS = 60
@@ -33,9 +33,10 @@ def pictures(tmp_path):
 
 
 @contextlib.contextmanager
-def process(folder):
+def process(folder, port=0):
     """The command ``segmentimg serve`` as a process, and its address."""
     command = [sys.executable, "-m", "icas.segmentimg", "serve", folder, "--no-browser"]
+    command += ["--port", str(port)]
     environment = {**os.environ, "SSH_CONNECTION": "", "DISPLAY": ":0"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
         try:
@@ -131,3 +132,81 @@ def test_windows_get_all_commands_of_a_killed_server(pictures):
     assert np.array_equal(opened.document.codes_of(np.s_[:, :]), mirror.pixels())
     assert np.array_equal(opened.document.labels, mirror.labels)
     assert opened.unsaved
+
+
+SHOWN = """() => {
+  const { doc } = painting.store, codes = [];
+  for (let row = 0; row < doc.height; row++)
+    for (let col = 0; col < doc.width; col++) codes.push(Math.max(0, doc.codeAt(row, col)));
+  return codes;
+}"""
+PLACE = """([row, col]) => {
+  const [x, y] = painting.viewer.toCanvas(row + 0.5, col + 0.5);
+  const box = painting.viewer.over.getBoundingClientRect();
+  return [box.left + x, box.top + y];
+}"""
+
+
+def drag(page, *places):
+    """Drag over pixels of the image."""
+    page.mouse.move(*page.evaluate(PLACE, places[0]))
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*page.evaluate(PLACE, place), steps=4)
+    page.mouse.up()
+
+
+def test_a_page_goes_on_after_its_server_was_killed(pictures, chromium):
+    """Paint that was acknowledged is there again, and paint since then is sent."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    with process(pictures) as (running, url):
+        page.goto(url)
+        page.wait_for_selector("body[data-image='0']", timeout=120_000)
+        page.keyboard.press("B")
+        drag(page, (10, 10), (20, 60))
+        page.keyboard.press("2")
+        drag(page, (60, 20), (40, 90))
+        wait_until(page, lambda: page.evaluate("painting.store.waiting") == 0)
+        acknowledged = page.evaluate(SHOWN)
+        page.route("**/api/commands", lambda route: route.abort())
+        page.keyboard.press("3")
+        drag(page, (50, 50), (70, 70))
+        running.kill()
+        running.wait(30)
+    page.wait_for_selector("#banner:has-text('No connection')")
+    page.keyboard.press("R")
+    drag(page, (5, 90), (15, 110))
+    wait_until(page, lambda: page.evaluate("painting.store.waiting") == 2)
+    page.unroute("**/api/commands")
+    with process(pictures, port=url.split(":")[2].split("/")[0]) as (_, again):
+        page.wait_for_selector("#banner:has-text('refused')")
+        other = context.new_page()
+        other.goto(again)
+        other.wait_for_selector("body[data-image='0']", timeout=120_000)
+        assert other.evaluate(SHOWN) == acknowledged
+        page.locator(".lock button").click(timeout=60_000)
+        wait_until(page, lambda: page.evaluate("painting.store.waiting") == 0)
+        shown = np.array(page.evaluate(SHOWN))
+        assert {1, 2, 3} <= set(np.unique(shown & 0xFFFF))
+        assert (shown.reshape(80, 120)[5:16, 90:111] == 3).all()
+        wait_until(page, lambda: other.evaluate(SHOWN) == shown.tolist())
+        assert Mirror(Client(again, "end"), 0).pixels().ravel().tolist() == shown.tolist()
+    context.close()
+
+
+def test_a_page_that_still_sends_asks_before_it_is_left(pictures, chromium):
+    with process(pictures) as (_, url):
+        page = chromium.new_page()
+        page.goto(url)
+        page.wait_for_selector("body[data-image='0']", timeout=120_000)
+        held = Held(page, "**/api/commands")
+        page.keyboard.press("B")
+        drag(page, (10, 10), (20, 60))
+        leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        held.wait()
+        assert page.evaluate(leave) is False
+        held.release()
+        wait_until(page, lambda: page.evaluate("painting.store.waiting") == 0)
+        assert page.evaluate(leave) is True
+        page.close()

@@ -171,7 +171,7 @@ function drawConnection() {
     connecting: "",
     online: "",
     offline: "No connection to the server. Decisions wait and are sent when it is back.",
-    refused: "The server refused this page. Open the address that clusterimg review printed.",
+    refused: "The server refused this page. Open the address that clusterimg review printed: this page then continues.",
   };
   const line = lines[store.connection];
   banner.textContent = line;

@@ -78,6 +78,23 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  constructor() {
+    super();
+    addEventListener("beforeunload", (event) => {
+      if (this.waiting > 0) event.preventDefault(); // the browser asks: changes would be lost
+    });
+  }
+
+  /** Whether another tab changes what this one shows. */
+  get readOnly() {
+    return false;
+  }
+
+  /** Wait until the server gives access again, and until this tab may write. */
+  async regained() {
+    while (this.connection === "refused" || this.readOnly) await pause(200);
+  }
+
   /** Whether there is a state that can be out of date. */
   get loaded() {
     return true;

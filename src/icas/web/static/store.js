@@ -188,7 +188,13 @@ export class Store extends Connection {
         return answer;
       } catch (error) {
         // another tab may have taken over
-        if (error instanceof Refused && error.status === 403) await this.#reload();
+        if (error instanceof Refused && error.status === 403) {
+          await this.#reload().catch(() => undefined);
+          if (this.connection === "refused") {
+            await this.regained();
+            continue;
+          }
+        }
         if (!(error instanceof Refused) || error.status !== 409) throw error;
         await this.#reload();
         const same = touched?.every((cluster, i) => this.clusters.get(cluster) === before?.[i]);

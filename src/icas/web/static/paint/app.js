@@ -351,7 +351,7 @@ function drawConnection() {
     connecting: "",
     online: "",
     offline: "No connection to the server. What you paint waits and is sent when it is back.",
-    refused: "The server refused this page. Open the address that segmentimg serve printed.",
+    refused: "The server refused this page. Open the address that segmentimg serve printed: this page then continues.",
   };
   const line = lines[store.connection];
   banner.textContent = line;

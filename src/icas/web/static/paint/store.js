@@ -1,6 +1,6 @@
 /** The state of painting in this page: files, classes, documents, commands and the connection. */
 
-import { Connection, newId, Refused } from "../connection.js";
+import { Connection, newId, pause, Refused } from "../connection.js";
 import { kept } from "../kept.js";
 import { labelsOf } from "./codec.js";
 import { classOf, codeOf, decoded, numberOf, PageDocument } from "./document.js";
@@ -536,16 +536,29 @@ export class PaintStore extends Connection {
         await this.#settle(n, pending, answer);
         return answer;
       } catch (error) {
-        const stale = error instanceof Refused && error.status === 409;
-        if (stale && attempt < 3) {
+        const status = error instanceof Refused ? error.status : 0;
+        if (status === 409 && attempt < 3) {
           await this.#load();
+          await this.#opened(n); // a server that was started again opens it first
+          continue;
+        }
+        if (status === 403) await this.#load().catch(() => undefined);
+        if (status === 403 && this.connection === "refused") {
+          await this.regained();
           continue;
         }
         this.#drop(n, pending);
-        if (error instanceof Refused && error.status === 403) await this.#load().catch(() => undefined);
         throw error;
       }
     }
+  }
+
+  /**
+   * Wait until the server has an image open.
+   * @param {number | null} n
+   */
+  async #opened(n) {
+    while (n !== null && n >= 0 && (await this.persist(() => this.get(`doc/${n}`))).wait) await pause(WAIT);
   }
 
   /**
