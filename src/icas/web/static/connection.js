@@ -246,6 +246,7 @@ export class Connection extends EventTarget {
   /** Close the event stream. */
   stop() {
     this.#events?.close();
+    this.#events = null;
   }
 }
 

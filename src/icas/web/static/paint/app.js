@@ -1,6 +1,7 @@
 /** Entry of the painting page: header, tool bar, canvas, panels, keys. */
 
 import { Keys } from "../keys.js";
+import { reviewPlace } from "../painting.js";
 import { button, count, h, icon, toast, toastError } from "../ui.js";
 import { PANELS } from "./panels/index.js";
 import { PaintStore } from "./store.js";
@@ -400,6 +401,19 @@ function build() {
   choose(kept);
 }
 
+/**
+ * Show why there is nothing to paint: the folder may be painted by another program.
+ * @param {unknown} error
+ */
+function failed(error) {
+  store.stop();
+  banner.hidden = true;
+  drawOpening({ n: 0, progress: null, error: error instanceof Error ? error.message : String(error) });
+  if (location.pathname.endsWith("/paint/")) {
+    notice.append(h("a", { class: "button", href: `../${reviewPlace()}` }, icon("back"), "Back to the review"));
+  }
+}
+
 build();
 const wanted = addressed();
 if (wanted >= 0) store.view.image = wanted;
@@ -458,6 +472,6 @@ store
     const tool = tools.find((one) => one.id === keptTool);
     if (tool && !(tool.missing?.() ?? "")) choose(tool);
   })
-  .catch(toastError);
+  .catch(failed);
 // for the console, tests and benchmarks
 Object.assign(globalThis, { painting: { store, viewer, tools } });

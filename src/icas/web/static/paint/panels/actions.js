@@ -56,6 +56,7 @@ export function buildActions(root, context, queue, strip) {
   const review = h("a", { class: "button quiet review-back", title: "Back to the review of the clusters", hidden: true }, icon("back"), h("span", { class: "button-text" }, "Review"));
   const templates = button({ label: "Find templates", icon: "template", key: "t", edits: true, class: "templates", run: () => void findTemplates() });
   const help = button({ label: "Help", icon: "help", key: "h", bare: true, quiet: true, run: () => openHelp(context) });
+  templates.hidden = waiting.hidden = true; // until the state says that there are some
   root.append(embedding, templates, waiting, line, saving, review, themeButton(), help);
 
   /** Images with unsaved changes. */

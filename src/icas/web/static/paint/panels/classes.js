@@ -215,6 +215,7 @@ export function buildClasses(root, context) {
     if (store.readOnly || (number > 0 && !store.classOf(number))) return;
     words = find.value = "";
     edited = number;
+    document.body.toggleAttribute("data-drawer", true); // on narrow pages the panel is folded away
     draw();
     // at once: the next key belongs to the name
     const name = list.querySelector(".class-editor input");

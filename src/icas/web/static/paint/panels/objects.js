@@ -23,6 +23,7 @@ export function buildObjects(root, context) {
   const remove = button({ label: "Delete", icon: "trash", edits: true, class: "object-delete", run: () => void drop() });
   const actions = h("div", { class: "object-actions", "data-edits": true }, goal, remove);
   const add = button({ label: "New object", icon: "plus", key: "i", quiet: true, edits: true, class: "class-add", run: () => void store.newObject() });
+  actions.hidden = true;
   root.append(scroller, empty, h("div", { class: "object-foot" }, facts, actions), add);
 
   const grid = new VirtualGrid(scroller, {

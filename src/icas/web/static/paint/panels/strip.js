@@ -59,6 +59,7 @@ export function buildStrip(root, context) {
   const head = h("div", { class: "strip-head" }, fold, filters, search, h("span", { class: "spring" }), flag, untouched, unsure, place);
   const scroller = h("div", { class: "strip-images" });
   const empty = h("p", { class: "strip-empty quiet-text", hidden: true });
+  flag.hidden = unsure.hidden = true; // until the state is there
   root.append(bar, head, scroller, empty);
 
   // --- thumbnails
@@ -163,6 +164,7 @@ export function buildStrip(root, context) {
     const none = files.shown.length === 0;
     scroller.hidden = folded || none;
     empty.hidden = folded || !none;
+    if (!store.loaded) return;
     empty.textContent = files.queue ? "No carried mask waits." : "No image has this mark and these words in its name.";
   }
 
