@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -36,6 +39,10 @@ MAPPED = 1 << 22
 """Pixels whose maps are held at a time, for each side of a tile."""
 FEATURED = 1 << 24
 """Pixels of images whose bounds by blocks are held at a time, for each side of a tile."""
+PREPARED_BYTES = 10
+"""Bytes of the maps, features and copy of a pixel."""
+KEPT = 200 << 20
+"""Bytes of prepared blocks that are kept for the next tiles."""
 COST = 4e-9
 """Approximate seconds that NumPy takes for a pixel of a pair."""
 CELLS = 8
@@ -201,36 +208,95 @@ def _parts(stack: NDArray[Any], pixels: int) -> Iterator[slice]:
         yield slice(start, min(start + step, len(stack)))
 
 
+class _Prepared:
+    """Maps and features for the bounds of a block of images, computed when they are needed."""
+
+    def __init__(self, kernels: ModuleType, gray: Bytes) -> None:
+        self.kernels = kernels
+        self.gray = gray
+        self.parts = list(_parts(gray, MAPPED))
+        self.bytes = gray.size * PREPARED_BYTES
+        self.keeps_maps = self.bytes <= KEPT // 4
+        self._maps: dict[int, Any] = {}
+        self._features: dict[int, Floats] = {}
+        self._lock = threading.Lock()
+
+    def maps(self, part: slice) -> Any:
+        """Maps of the windows of a part."""
+        if not self.keeps_maps:
+            return self.kernels.maps_of(self.gray[part])
+        with self._lock:
+            if part.start not in self._maps:
+                self._maps[part.start] = self.kernels.maps_of(self.gray[part])
+            return self._maps[part.start]
+
+    def features(self, part: slice) -> Floats:
+        """Features of a part for the bounds."""
+        maps = self.maps(part)
+        with self._lock:
+            if part.start not in self._features:
+                self._features[part.start] = self.kernels.features_of(maps, self.gray.shape[1:])
+            return self._features[part.start]
+
+
+_Key = tuple[str, int, tuple[int, ...]]
+_PREPARED: OrderedDict[_Key, _Prepared] = OrderedDict()
+"""Blocks of images that were compared last: a block takes part in many tiles."""
+_PREPARING = threading.Lock()
+
+
+def _prepared(kernels: ModuleType, gray: Bytes) -> _Prepared:
+    """The prepared block, from an earlier tile if it is the same images.
+
+    It is kept as long as the array it is a part of, among the last ones that take `KEPT` bytes.
+    """
+    key = kernels.__name__, gray.ctypes.data, gray.shape
+    with _PREPARING:
+        held = _PREPARED.get(key)
+    if held is not None and np.array_equal(held.gray, gray):
+        with _PREPARING:
+            if key in _PREPARED:
+                _PREPARED.move_to_end(key)
+        return held
+    # A copy: the array may be changed by its owner.
+    made = _Prepared(kernels, gray.copy())
+    if not made.keeps_maps:
+        return made
+    try:
+        weakref.finalize(gray if gray.base is None else gray.base, _PREPARED.pop, key, None)
+    except TypeError:  # memory of a file or of another process
+        return made
+    with _PREPARING:
+        _PREPARED[key] = made
+        while sum(block.bytes for block in _PREPARED.values()) > KEPT:
+            _PREPARED.popitem(last=False)
+    return made
+
+
 def _totals_from(
     kernels: ModuleType, a: Bytes, b: Bytes, least: int, triangle: bool
 ) -> Iterator[tuple[slice, slice, Longs]]:
     """Runs of images of `a`, of `b`, and the totals of `least` or more of each of their pairs."""
     shape = a.shape[1:]
     for rows in _parts(a, FEATURED):
-        maps_a = _featured(kernels, a, rows)
+        left = _prepared(kernels, a[rows])
         for columns in _parts(b, FEATURED):
             same = triangle and rows == columns
-            maps_b = maps_a if same else _featured(kernels, b, columns)
-            for one, features in maps_a:
-                maps = kernels.maps_of(a[one])
-                for other, other_features in maps_b:
-                    if triangle and other.start < one.start:
+            right = left if same else _prepared(kernels, b[columns])
+            for one in left.parts:
+                maps = left.maps(one)
+                for other in right.parts:
+                    if triangle and columns.start + other.start < rows.start + one.start:
                         continue
-                    same_part = triangle and one == other
-                    other_maps = maps if same_part else kernels.maps_of(b[other])
-                    both = features, other_features
+                    same_part = same and one == other
+                    other_maps = maps if same_part else right.maps(other)
+                    both = left.features(one), right.features(other)
                     totals = kernels.totals_from(maps, other_maps, both, shape, least, same_part)
-                    yield one, other, totals
+                    yield _moved(one, rows.start), _moved(other, columns.start), totals
 
 
-def _featured(kernels: ModuleType, gray: Bytes, images: slice) -> list[tuple[slice, Floats]]:
-    """Features of the chosen images for the bounds, part by part."""
-    shape = gray.shape[1:]
-    result = []
-    for inner in _parts(gray[images], MAPPED):
-        part = slice(images.start + inner.start, images.start + inner.stop)
-        result.append((part, kernels.features_of(kernels.maps_of(gray[part]), shape)))
-    return result
+def _moved(part: slice, start: int) -> slice:
+    return slice(part.start + start, part.stop + start)
 
 
 def _found_links(totals: Longs, first: int, second: int, shape: tuple[int, ...]) -> Links:
