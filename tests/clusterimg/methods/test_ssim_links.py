@@ -202,3 +202,19 @@ def test_the_least_total_is_the_least(total: int, shape: tuple[int, int]) -> Non
     around = similarity_of(np.array([least - 1, least]), shape)
     assert least <= total
     assert around[0] < np.float32(threshold) == around[1]
+
+
+def test_blocks_are_prepared_once_unless_their_images_change(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gray = pictures(3, 24, 31)
+    sides = (features(gray)[:7], features(gray)[7:])
+    expected = Ssim().links(features(gray.copy())[:7], features(gray.copy())[7:], 0.3)
+    for _ in range(3):
+        assert_links(Ssim().links(*sides, 0.3), expected)
+    gray[9] = gray[0]
+    changed = Ssim().links(features(gray.copy())[:7], features(gray.copy())[7:], 0.3)
+    assert len(changed.a) != len(expected.a)
+    assert_links(Ssim().links(*sides, 0.3), changed)
+    monkeypatch.setattr(ssim, "KEPT", 0)  # no room for any block
+    assert_links(Ssim().links(*sides, 0.3), changed)
