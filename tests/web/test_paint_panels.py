@@ -172,6 +172,11 @@ def test_classes_are_added_changed_hidden_and_locked(page):
     page.keyboard.press("Escape")
     assert page.locator(".class-editor").count() == 0
 
+    page.locator(".class-item", has_text="planet").click()
+    page.keyboard.press("Alt+ArrowUp")
+    until(page, "painting.store.classes.map(one => one.name).join()", "suit,planet,sky")
+    until(page, "painting.store.classOf(painting.store.selected).name", "planet")
+
     page.locator(".class-item", has_text="suit").click()
     assert page.evaluate("painting.store.selected") == 1
     paint(page, 30, 30)

@@ -120,7 +120,7 @@ export class PaintStore extends Connection {
 
   /** Load the state and the first image, then listen for changes. */
   async start() {
-    this.listen(["state", "doc", "files", "embedding", "carrying", "queue"]);
+    this.listen(["state", "doc", "files", "embedding", "carrying", "queue", "message"]);
     await this.#load();
     void this.complete().catch(() => undefined); // the strip shows numbers in place of names
     const { image } = this.view;

@@ -226,5 +226,6 @@ export function buildActions(root, context, queue, strip) {
     { keys: ["s", "ctrl+s"], text: "save", edits: true, run: () => void saveImage() },
     { keys: ["h", "?"], text: "show the keys", run: () => openHelp(context) },
   ]);
+  store.on("message", (/** @type {{text: string}} */ { text }) => toast(text, { error: true }), signal);
   draw();
 }

@@ -247,7 +247,33 @@ export function buildClasses(root, context) {
     draw();
     list.focus({ preventScroll: true });
   });
+  /**
+   * Give the chosen class another place in the list, and with it another digit.
+   * @param {number} by
+   */
+  async function move(by) {
+    const all = store.classes;
+    const at = all.findIndex((one) => one.number === store.selected);
+    const name = all[at]?.name;
+    const to = all[at + by]?.number;
+    if (name === undefined || to === undefined || !store.state.ops?.includes("class_move")) return;
+    try {
+      await store.command("class_move", { number: store.selected, to });
+      const moved = store.classes.find((one) => one.name === name);
+      if (moved) choose(moved.number);
+      reveal();
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
   list.addEventListener("keydown", (event) => {
+    if (event.target === list && event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
+      event.preventDefault();
+      event.stopPropagation();
+      if (!store.readOnly) void move(event.key === "ArrowUp" ? -1 : 1);
+      return;
+    }
     if (event.target !== list || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
     const all = store.classes;
     const at = all.findIndex((one) => one.number === store.selected);
@@ -290,6 +316,7 @@ export function buildClasses(root, context) {
   );
   keys.add("Classes", [
     { keys: ["l"], text: "add a class", edits: true, run: () => edit(0) },
+    { keys: [], mouse: ["Alt+↑", "Alt+↓"], text: "in the list of classes: move the chosen class, and with it its digit", run: () => false },
     { keys: ["m"], text: "rename or recolour the chosen class", edits: true, run: () => edit(store.selected) },
   ]);
   draw();
