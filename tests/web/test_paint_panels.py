@@ -6,6 +6,7 @@ import json
 
 import pytest
 from PIL import Image
+from skimage import data as samples
 
 NAMES = ("astronaut", "cat", "coffee", "rocket")
 
@@ -13,8 +14,6 @@ NAMES = ("astronaut", "cat", "coffee", "rocket")
 @pytest.fixture
 def painting_server(tmp_path):
     """The running server of four small photographs to paint."""
-    from skimage import data as samples
-
     from icas.segmentimg.document.palette import PaintClass
     from icas.segmentimg.settings import SegmentSettings
     from icas.web.painting import serving
@@ -213,6 +212,31 @@ def test_objects_are_chosen_hidden_deleted_and_get_another_class(page):
     until(page, "painting.store.doc.objects.map(one => one.class)", [1])
     page.keyboard.press("z")
     until(page, "painting.store.doc.objects.map(one => one.class)", [1, 2])
+
+
+def test_templates_are_found_and_painted(open_painting, painting_server, tmp_path):
+    from icas.segmentimg.settings import SegmentSettings
+    from icas.web.painting import serving
+
+    page = open_painting()
+    page.keyboard.press("t")
+    page.wait_for_selector(".toast >> text=No templates were given")
+    for name in ("coins", "coin"):
+        (tmp_path / name).mkdir()
+    coins = Image.fromarray(samples.coins())
+    coins.save(tmp_path / "coins" / "coins.png")
+    coins.crop((140, 184, 168, 212)).save(tmp_path / "coin" / "coin.png")
+    settings = SegmentSettings(templates=tmp_path / "coin", template_threshold=0.02)
+    with serving([tmp_path / "coins"], settings) as server:
+        server.start()
+        page.goto(server.address.url)
+        page.wait_for_selector(".button.templates")
+        opened(page, 0)
+        page.keyboard.press("t")
+        page.wait_for_selector(".toast >> text=/template match/")
+        until(page, "painting.store.doc.objects.length > 0")
+        page.goto("about:blank")
+        server.stop()
 
 
 def test_help_has_every_tool_and_every_panel(page):

@@ -138,6 +138,7 @@ export function buildActions(root, context, queue, strip) {
   }
 
   async function findTemplates() {
+    if (!store.state.templates) return toast("No templates were given: start segmentimg serve with --templates DIR.");
     if (!store.doc) return toast("The image is still being opened.");
     templates.disabled = true;
     try {
@@ -221,6 +222,7 @@ export function buildActions(root, context, queue, strip) {
     },
     signal,
   );
+  keys.add("Paint", [{ keys: ["t"], text: "find and paint the templates", edits: true, run: () => void findTemplates() }]);
   keys.add("Saving", [
     { keys: [], mouse: ["Space"], text: "save, then next image; in the queue: accept the mask as it is painted", run: () => false },
     { keys: ["s", "ctrl+s"], text: "save", edits: true, run: () => void saveImage() },
