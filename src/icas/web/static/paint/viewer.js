@@ -591,7 +591,17 @@ export class Viewer extends EventTarget {
     const down = source.levels[pixels][1] / doc.height / own;
     draw.imageSmoothingEnabled = level >= 0 || (this.store.view.smooth && level >= SMOOTH_LEVEL);
     draw.imageSmoothingQuality = "low";
-    tile.whole = source.draw(draw, pixels, [left * across, top * down, wide * across, high * down], [x, y, wide, high]);
+    // with a margin that is cut off: interpolation at the edge of a part needs the pixels beyond it
+    const margin = 2 * Math.max(1, own);
+    const first = [Math.max(0, left - margin), Math.max(0, top - margin)];
+    const last = [Math.min(doc.width * own, left + wide + margin), Math.min(doc.height * own, top + high + margin)];
+    const [width, height] = [last[0] - first[0], last[1] - first[1]];
+    draw.save();
+    draw.beginPath();
+    draw.rect(x, y, wide, high);
+    draw.clip();
+    tile.whole = source.draw(draw, pixels, [first[0] * across, first[1] * down, width * across, height * down], [x + first[0] - left, y + first[1] - top, width, height]);
+    draw.restore();
     const image = new ImageData(wide, high);
     const out = new Uint32Array(image.data.buffer);
     drawLabels(out, doc, gridOf(left, wide, own, doc.width), gridOf(top, high, own, doc.height), this.#lookOf(doc));
