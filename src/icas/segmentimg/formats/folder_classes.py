@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -74,8 +75,14 @@ def _annotated(pictures: Iterable[ImageFile]) -> list[str]:
     """Labels of labelme files and categories of COCO files, in order of the images."""
     names: dict[str, None] = {}
     folders = {}
+    beside = dict[Path, set[str] | None]()
     for picture in pictures:
-        names.update(dict.fromkeys(label_names(picture.path)))
+        folder = picture.path.parent
+        if folder not in beside:
+            beside[folder] = _json_stems(folder)
+        stems = beside[folder]
+        if stems is None or picture.path.stem.casefold() in stems:
+            names.update(dict.fromkeys(label_names(picture.path)))
         folders.update(dict.fromkeys([picture.out, picture.path.parent]))
     for path in (folder / name for folder in folders for name in DATASET_NAMES):
         with suppress(IcasError):
@@ -83,6 +90,16 @@ def _annotated(pictures: Iterable[ImageFile]) -> list[str]:
             if dataset is not None and not dataset.own:
                 names.update(dict.fromkeys(dataset.categories.values()))
     return list(names)
+
+
+def _json_stems(folder: Path) -> set[str] | None:
+    """Stems of the JSON files of a folder, in lower case; None where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name.casefold() for entry in entries]
+    except OSError:
+        return None
+    return {name[:-5] for name in names if name.endswith(".json")}
 
 
 def _saved_colors(pictures: Iterable[ImageFile]) -> tuple[dict[str, Color], set[Color]]:

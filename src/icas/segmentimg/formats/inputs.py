@@ -60,23 +60,31 @@ def find_image_files(
     IcasError where there are no images.
     """
     files: dict[Path, None] = {}
+    whole: dict[Path, list[Path]] = {}
     for path in map(Path, paths):
         if not path.exists() and not path.is_symlink():
             raise UsageError(f"{path} does not exist")
         images = find_images(path, recursive=recursive) if path.is_dir() else [path]
+        if path.is_dir() and not recursive:
+            whole[path] = images
         files.update(dict.fromkeys(images))
     if not files:
         raise IcasError(f"no images in {', '.join(map(str, paths))}")
     stems: Counter[tuple[Path, str]] = Counter()
-    for folder in {path.parent for path in files}:  # all its images count, also those not named
-        inside = {*find_images(folder), *(path for path in files if path.parent == folder)}
-        stems.update((folder, path.stem.casefold()) for path in inside)
+    given: dict[Path, list[Path]] = {}
+    for path in files:
+        given.setdefault(path.parent, []).append(path)
+    for folder, named in given.items():  # all its images count, also those not named
+        images = whole[folder] if folder in whole else find_images(folder)
+        stems.update((folder, path.stem.casefold()) for path in {*images, *named})
+    outs = {folder: out or beside(folder, "_segmented") for folder in given}
+    real = {folder: os.path.realpath(target) for folder, target in outs.items()}
     pictures, seen = [], dict[tuple[str, str], Path]()
     for path in files:
         unique = stems[path.parent, path.stem.casefold()] == 1
         name = path.stem if unique else path.name
-        picture = ImageFile(path, out or beside(path.parent, "_segmented"), name)
-        key = (os.path.realpath(picture.out), picture.name.casefold())
+        picture = ImageFile(path, outs[path.parent], name)
+        key = (real[path.parent], picture.name.casefold())
         if key in seen:
             raise UsageError(
                 f"{seen[key]} and {picture.path} would write the same files in {picture.out}:"
