@@ -18,6 +18,7 @@ pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'icas[web]'")
 from icas.web.painting import serving as serving_painting
 from icas.web.review import serving
 from icas.web.security import MOST_BYTES
+from icas.web.server import LocalServer
 
 from .conftest import Client
 
@@ -358,3 +359,14 @@ def test_listens_on_loopback_only(server):
         pytest.skip("no other address here")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address, server.address.access.port), 2)
+
+
+def test_who_opens_the_address_before_the_server_runs_waits():
+    running = LocalServer([])
+    address = ("127.0.0.1", running.address.access.port)
+    with socket.create_connection(address, timeout=10) as early:
+        host = f"127.0.0.1:{address[1]}"
+        early.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        running.start()
+        assert b" 403 " in early.recv(100)
+    running.stop()

@@ -110,7 +110,6 @@ class LocalServer:
 
     def run(self, *, browser: bool = False) -> None:
         """Serve until Ctrl+C; with `browser` the page is opened, unless the person is remote."""
-        self._socket.listen()
         if browser and not is_remote():
             open_browser(self.address.url)
         with suppress(KeyboardInterrupt):
@@ -118,7 +117,6 @@ class LocalServer:
 
     def start(self) -> None:
         """Serve in a thread of its own."""
-        self._socket.listen()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -148,6 +146,7 @@ def _bind(host: str, port: int) -> socket.socket:
         if sys.platform != "win32":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(target)
+        bound.listen()  # before the address is shown: who opens it at once waits
     except OSError as error:
         raise IcasError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return bound
