@@ -6,7 +6,8 @@ moved, the time until an image that was computed ahead is shown, the memory of p
 a strip of 50,000 files. ``--sam ENCODER.onnx,DECODER.onnx`` adds clicks of MobileSAM.
 
 A hover or fill is the time of its event handlers and of the frame that they cause; "shown" is the
-time from the event to the end of that frame, with the wait for the frame (up to 17 ms).
+time from the event to the end of that frame, with the wait for the frame (up to 17 ms). "processor"
+is the processor time of the page's main thread for each event, which other programs do not change.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,21 @@ def opened(page: Page, number: int) -> None:
     page.wait_for_timeout(1500)
 
 
+def main_thread(browser: Any) -> Path:
+    """The file that counts the processor time of the main thread of the page."""
+    found = []
+    for one in browser.send("SystemInfo.getProcessInfo")["processInfo"]:
+        if one["type"] == "renderer":
+            path = Path(f"/proc/{one['id']}/task/{one['id']}/schedstat")
+            found.append((used(path), path))
+    return max(found)[1]
+
+
+def used(path: Path) -> float:
+    """Milliseconds of processor time, from a file of `main_thread`."""
+    return int(path.read_text().split()[0]) / 1e6
+
+
 def pages(browser: Any, what: str, server: int) -> None:
     """Print the memory of the page's process and of the server."""
     most = max(
@@ -197,66 +213,64 @@ def pages(browser: Any, what: str, server: int) -> None:
 
 def pointer(page: Page, rng: np.random.Generator) -> tuple[float, float]:
     """A place over the canvas."""
-    box = page.locator("#canvas canvas.over").bounding_box()
-    assert box is not None
     x, y = rng.random(2)
-    return box["x"] + (0.1 + 0.8 * x) * box["width"], box["y"] + (0.1 + 0.8 * y) * box["height"]
+    return 220 + 620 * x, 180 + 400 * y
 
 
-def events(page: Page, name: str) -> None:
-    """Hover, fill and draw on the image that is open."""
+def events(page: Page, browser: Any, name: str) -> None:
+    """Hover, fill, draw, zoom and pan on the image that is open."""
     rng = np.random.default_rng(0)
+    thread = main_thread(browser)
 
-    def measured(what: str, limit: float | None) -> None:
-        page.wait_for_timeout(300)
+    def measured(what: str, count: int, act: Callable[[int], None], limit: float | None) -> None:
+        page.evaluate("window.work.length = window.shown.length = 0")
+        taken = []
+        for number in range(count):
+            page.mouse.move(*pointer(page, rng))
+            time.sleep(0.03)
+            before = used(thread)
+            act(number)
+            time.sleep(0.05)
+            taken.append(used(thread) - before)
         work, shown = page.evaluate("[window.work, window.shown]")
         line(f"{name}: {what}", work, limit)
         line(f"{name}: {what}, shown", shown)
-        page.evaluate("window.work.length = window.shown.length = 0")
-
-    for scale in ("whole", "enlarged"):
-        page.evaluate("window.work.length = window.shown.length = 0")
-        for _ in range(EVENTS):
-            page.mouse.move(*pointer(page, rng))
-            page.wait_for_timeout(20)
-        measured(f"hover, {scale}", 16)
-        for count in range(EVENTS // 3):
-            page.mouse.move(*pointer(page, rng))
-            page.wait_for_timeout(30)
-            page.evaluate("window.work.length = window.shown.length = 0")
-            page.mouse.down()
-            page.mouse.up()
-            page.wait_for_timeout(60)
-            page.evaluate(
-                "(window.fills ??= [], window.fillsShown ??= [],"
-                " fills.push(work.reduce((a, b) => a + b, 0)), fillsShown.push(Math.max(...shown)))"
-            )
-            if count % 20 == 19:
-                page.keyboard.press(str(1 + count // 20))
-        fills, shown = page.evaluate("[window.fills.splice(0), window.fillsShown.splice(0)]")
-        line(f"{name}: fill, {scale}", fills, 16)
-        line(f"{name}: fill, {scale}, shown", shown)
+        line(f"{name}: {what}, processor", taken, limit)
         until(page, "painting.store.waiting === 0")
+
+    def hover(_: int) -> None:
+        page.mouse.move(*places[next(turn)])
+
+    def fill(number: int) -> None:
+        page.mouse.down()
+        page.mouse.up()
+        if number % 20 == 19:
+            page.keyboard.press(str(1 + number // 20))
+
+    places = [pointer(page, rng) for _ in range(EVENTS)]
+    for scale in ("whole", "enlarged"):
+        turn = iter(range(EVENTS))
+        measured(f"hover, {scale}", EVENTS, hover, 16)
+        measured(f"fill, {scale}", EVENTS // 2, fill, 16)
         page.keyboard.press("b")
         page.mouse.move(*pointer(page, rng))
-        page.evaluate("window.work.length = window.shown.length = 0")
         page.mouse.down()
-        for _ in range(EVENTS // 3):
-            page.mouse.move(*pointer(page, rng), steps=2)
+        turn = iter(range(EVENTS))
+        measured(f"brush, {scale}", EVENTS // 3, hover, None)
         page.mouse.up()
-        measured(f"brush, {scale}", None)
         until(page, "painting.store.waiting === 0")
         page.keyboard.press("b")
-        page.keyboard.press("0")
-        if scale == "whole":
-            page.evaluate("painting.viewer.zoom(6)")
-            page.wait_for_timeout(1000)
+        page.evaluate("painting.viewer.zoom(6)")
+        page.wait_for_timeout(1000)
     page.keyboard.press("0")
     for kind in ("zoom", "pan"):
         if kind == "pan":
             page.evaluate("painting.viewer.zoom(4)")
             page.wait_for_timeout(500)
-        line(f"{name}: frame of a {kind}", page.evaluate(FRAMES, [kind, 240]), 20)
+        before = used(thread)
+        times = page.evaluate(FRAMES, [kind, 240])
+        line(f"{name}: frame of a {kind}", times, 20)
+        print(f"{kind}: {(used(thread) - before) / 240:.1f} ms of processor time a frame")
     page.keyboard.press("0")
 
 
@@ -270,7 +284,7 @@ def large(page: Page, browser: Any, folder: Path, words: list[str]) -> None:
         page.evaluate(WATCH)
         print("| milliseconds | median | p95 | most | limit |")
         print("|---|---|---|---|---|", flush=True)
-        events(page, "4000 x 3000")
+        events(page, browser, "4000 x 3000")
         pages(browser, "after painting one image", server)
         times = []
         for step in (1, 1, 1, -1, -1, -1):
@@ -283,7 +297,7 @@ def large(page: Page, browser: Any, folder: Path, words: list[str]) -> None:
         pages(browser, "after four images", server)
         page.evaluate("painting.store.open(2)")
         opened(page, 2)
-        events(page, "4912 x 2448, tiles")
+        events(page, browser, "4912 x 2448, tiles")
         pages(browser, "at the end", server)
 
 
