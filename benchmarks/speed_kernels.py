@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from statistics import median
@@ -154,7 +155,9 @@ def links_of(method: Method, features: FeatureSet, threshold: float) -> Work:
     """All links among images."""
 
     def work() -> int:
-        all_links(method, features, threshold)
+        # A copy: what is kept for images that were compared before would not be measured.
+        arrays = {name: array.copy() for name, array in features.arrays.items()}
+        all_links(method, replace(features, arrays=arrays), threshold)
         return len(features) * (len(features) - 1) // 2
 
     return work
