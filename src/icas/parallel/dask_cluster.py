@@ -241,7 +241,8 @@ class DaskPool(Pool):
                     " probably out of memory: give workers more memory, or use a smaller"
                     " --batch-size or --size"
                 ) from error
-            except CancelledError as error:
+            # distributed returns an unset variable where its own event loop cancels the wait.
+            except (CancelledError, UnboundLocalError) as error:
                 raise self._lost() from error
             except ModuleNotFoundError as error:
                 raise IcasError(f"a Dask worker cannot import icas: {error}") from error

@@ -26,6 +26,7 @@ _SPEC.loader.exec_module(processes)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_one_of_three_workers_dies_and_the_clusters_stay_the_same(
     crowd, tmp_path, method_and_options
 ):
