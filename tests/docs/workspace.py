@@ -7,9 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
+import icas
+
 
 def lay_out(folder: Path, photos: Path) -> None:
-    """Photos, an archive, labels, classes and a template."""
+    """Photos, their hash codes, an archive, labels, classes and a template."""
     shutil.copytree(photos, folder / "photos")
     shutil.copy(photos / "coffee-1.png", folder / "img.png")
     labels = [f"{path.name},{path.name.split('-')[0]}" for path in sorted(photos.iterdir())]
@@ -21,6 +23,8 @@ def lay_out(folder: Path, photos: Path) -> None:
     (folder / "coins").mkdir()
     with Image.open(photos / "coffee-1.png") as picture:
         picture.crop((90, 60, 150, 100)).save(folder / "coins" / "cup.png")
+    (folder / "codes").mkdir()
+    icas.features(folder / "photos", method="imagehash").to_parquet(folder / "codes" / "a.parquet")
 
 
 def add_networks(folder: Path, torch_home: Path, torch) -> None:

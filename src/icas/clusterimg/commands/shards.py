@@ -15,8 +15,8 @@ TEXT = (
     " tables; images are not transferred."
 )
 EXAMPLES: Rows = (
-    ("clusterimg shards codes --threshold 0.9 --dst found --memory 4GB", ""),
-    ("clusterimg shards photos --method imagehash --dst found", "a folder of images"),
+    ("clusterimg shards codes --threshold 0.9 --dst by-code --memory 4GB", ""),
+    ("clusterimg shards photos --method imagehash --dst by-shards", "a folder of images"),
 )
 COMMON = (
     "--src",

@@ -125,9 +125,14 @@ def write_cells(cells: Cells, shard: Shard, target: Path) -> float:
     return peak_memory_mb() or 0.0
 
 
+def _read(files: Sequence[Path]) -> NDArray[np.int32]:
+    """The cells of all images, (n, 2): of each image the nearest ones."""
+    return np.concatenate([np.load(file, allow_pickle=False) for file in files])
+
+
 def cell_tasks(shards: Shards, files: Sequence[Path]) -> Iterator[tuple[int, Rows, Rows]]:
     """Cells to compare in a task: number of the first; their images, ascending in each; sizes."""
-    cells = np.concatenate([np.load(file) for file in files])
+    cells = _read(files)
     width = cells.shape[1]
     order = np.argsort(cells.ravel(), kind="stable")
     images, sizes = order // width, np.bincount(cells.ravel())
@@ -152,7 +157,7 @@ def forest_of_cells(
 
 def compared_pairs(files: Sequence[Path]) -> int:
     """Pairs compared within all cells; a pair of two common cells counts twice."""
-    sizes = np.bincount(np.concatenate([np.load(file).ravel() for file in files]))
+    sizes = np.bincount(_read(files).ravel())
     return int((sizes * (sizes - 1) // 2).sum())
 
 
@@ -169,7 +174,7 @@ def check(
     rng = np.random.default_rng(seed + 1)
     drawn = np.sort(rng.permutation(len(shards))[:CHECKED]).astype(np.int64)
     features = shards.gathered(drawn)
-    cells = np.concatenate([np.load(file) for file in files])
+    cells = _read(files)
     tasks = [(method, features, shard, threshold) for shard in shards.each if shard.count]
     links = appended(workers.ordered(links_of_sample, tasks))
     a, b = drawn[links.a], links.b
