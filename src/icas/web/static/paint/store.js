@@ -595,12 +595,13 @@ export class PaintStore extends Connection {
       for (const one of later) boxes.push(one.local.apply());
       for (const box of boxes) this.#changed(n, box);
     }
+    const marked = this.marks[n] !== doc.mark;
     this.marks[n] = doc.mark;
     const unknown = doc.objects.some((one) => one.class > doc.info.palette.length);
     if (delta.reload || answer.stale || unknown) await this.#reloadDoc(loaded, await this.get(`doc/${n}`));
     if (delta.classes) this.emit("state");
     if (this.#shown === loaded) this.emit("objects");
-    this.emit("files", [n]);
+    if (marked) this.emit("files", [n]);
   }
 
   /**

@@ -212,7 +212,7 @@ export function buildActions(root, context, queue, strip) {
     { signal },
   );
 
-  for (const type of ["state", "files", "image", "objects"]) store.on(type, draw, signal);
+  for (const type of ["state", "files", "image"]) store.on(type, draw, signal);
   store.on(
     "tap-space",
     () => {

@@ -22,6 +22,7 @@ export function buildClasses(root, context) {
   /** Number of the class that is edited; 0: a new one; -1: none. */
   let edited = -1;
   let words = "";
+  let drawn = "";
 
   const find = h("input", {
     type: "search", class: "field class-find", placeholder: "Find a class", "aria-label": "Find a class", spellcheck: "false", hidden: true,
@@ -44,6 +45,12 @@ export function buildClasses(root, context) {
     list.replaceChildren(...rows);
     list.scrollTop = scrolled;
     add.hidden = edited === 0;
+    drawn = contents();
+  }
+
+  /** What the rows show, to draw them only when it changes. */
+  function contents() {
+    return JSON.stringify([store.classes, ...countObjects()]);
   }
 
   function countObjects() {
@@ -299,7 +306,7 @@ export function buildClasses(root, context) {
     if (edited < 0) draw();
   }
   store.on("state", changed, signal);
-  store.on("objects", changed, signal);
+  store.on("objects", () => contents() === drawn || changed(), signal);
   store.on("image", changed, signal);
   store.on(
     "select",

@@ -16,6 +16,7 @@ export function buildObjects(root, context) {
   const { store, viewer, say, signal } = context;
   /** @type {PaintObject[]} */
   let objects = [];
+  let offered = "";
   const scroller = h("div", { class: "objects" });
   const empty = h("p", { class: "panel-empty" });
   const facts = h("p", { class: "object-facts quiet-text" });
@@ -105,7 +106,11 @@ export function buildObjects(root, context) {
     actions.hidden = !one || !ops || !["object_class", "object_delete"].some((op) => ops.includes(op));
     goal.hidden = !ops?.includes("object_class") || store.classes.length < 2;
     remove.hidden = !ops?.includes("object_delete");
-    goal.replaceChildren(...store.classes.map((other) => h("option", { value: other.number }, other.name)));
+    const names = JSON.stringify(store.classes.map((other) => [other.number, other.name]));
+    if (names !== offered) {
+      offered = names;
+      goal.replaceChildren(...store.classes.map((other) => h("option", { value: other.number }, other.name)));
+    }
     if (one) goal.value = String(one.class);
   }
 
