@@ -97,7 +97,8 @@ export function buildObjects(root, context) {
     scroller.hidden = objects.length === 0;
     empty.hidden = objects.length > 0;
     empty.textContent = store.doc ? "Nothing is painted in this image." : "";
-    grid.setCount(objects.length);
+    if (grid.count === objects.length) grid.refresh();
+    else grid.setCount(objects.length);
     grid.setCurrent(chosen, false);
     const painted = objects.reduce((sum, other) => sum + other.area, 0);
     facts.hidden = objects.length === 0;
