@@ -45,7 +45,7 @@ def read_links(path: Path) -> Links:
 
 
 def pairs_of(shards: Shards) -> list[tuple[Shard, Shard | None]]:
-    """Each shard by itself, and each two; those of one row follow one another."""
+    """Each shard with itself, and each pair of shards, row by row."""
     full = [shard for shard in shards.each if shard.count]
     return [
         (first, None if first is second else second)
