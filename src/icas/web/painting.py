@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from icas.common.errors import UsageError
 from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.start import open_painting
 from icas.segmentimg.settings import SegmentSettings
+from icas.web.events import Events
 from icas.web.requests import DAY, Encoded, json_body, number_in
-from icas.web.server import POLL, QUIET, LocalServer, stopping
+from icas.web.server import LocalServer
 from icas.web.tabs import Tabs
 
 PAGE = "paint/index.html"
@@ -38,6 +37,7 @@ class PaintingRoutes:
     def __init__(self, painting: PaintingSession, review: str | None = None) -> None:
         self.painting, self.review = painting, review
         self.tabs = Tabs("painting")
+        self.events = Events(self.tabs, painting.on_event, lambda: painting.rev, painting.notify)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -51,7 +51,7 @@ class PaintingRoutes:
             f"doc/{number}": self.get_document,
             f"labels/{number}": self.get_labels,
             f"overrides/{number}": self.get_overrides,
-            "events": self.get_events,
+            "events": self.events.respond,
             f"growth/{number}": self.get_growth,
             "queue": self.get_queue,
         }
@@ -137,38 +137,6 @@ class PaintingRoutes:
         """The carried masks to review, least sure first."""
         return Encoded(await run_in_threadpool(self.painting.carried.rows))
 
-    async def get_events(self, request: Request) -> Response:
-        """What changes, as server-sent events."""
-        return StreamingResponse(self._events(request), media_type="text/event-stream")
-
-    async def _events(self, request: Request) -> AsyncIterator[str]:
-        tab = request.query_params.get("tab")
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[str]()
-
-        def listen(name: str, data: dict[str, Any]) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, _event(name, data))
-
-        stop = self.painting.on_event(listen)
-        self.tabs.opened(tab)
-        rounds = 0
-        try:
-            yield _event("state", {"rev": self.painting.rev})
-            while not stopping(request):
-                try:
-                    yield await asyncio.wait_for(queue.get(), POLL)
-                except asyncio.TimeoutError:
-                    rounds += 1
-                    if rounds % QUIET == 0:
-                        yield ": alive\n\n"
-        finally:
-            stop()
-            if self.tabs.closed(tab):
-                loop.call_later(self.tabs.grace, self._release, tab)
-
-    def _release(self, tab: str | None) -> None:
-        if self.tabs.release(tab):
-            self.painting.notify()
-
     async def post_command(self, request: Request) -> Response:
         """Carry out a command."""
         body = await self._body(request)
@@ -206,10 +174,6 @@ class PaintingRoutes:
         """The JSON object of a request of the tab that may write."""
         self.tabs.check(request.headers.get("x-icas-tab"))
         return await json_body(request)
-
-
-def _event(name: str, data: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 class PaintingServer(LocalServer):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
@@ -21,8 +20,9 @@ from icas.clusterimg.review.images import ReviewImages
 from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
 from icas.common.registry import Entry
+from icas.web.events import Events, Listener
 from icas.web.requests import DAY, Encoded, json_body, number_in
-from icas.web.server import POLL, QUIET, LocalServer, stopping
+from icas.web.server import LocalServer
 from icas.web.tabs import Tabs
 
 PAINTING = Entry("icas.web.review_painting:ReviewPainting", "painting of a review")
@@ -38,6 +38,14 @@ class ReviewRoutes:
         self.session, self.images = session, images
         self.tabs = Tabs("review")
 
+        def subscribe(listener: Listener) -> Callable[[], None]:
+            return session.on_change(lambda rev: listener("state", {"rev": rev}))
+
+        # `refresh`: a read-only server follows the commands of the other one
+        self.events = Events(
+            self.tabs, subscribe, lambda: session.rev, session.notify, session.refresh
+        )
+
     def routes(self) -> list[BaseRoute]:
         """All routes."""
         gets: dict[str, Callable[..., Any]] = {
@@ -49,7 +57,7 @@ class ReviewRoutes:
             "info/{number:int}": self.get_info,
             "forest": self.get_forest,
             "history": self.get_history,
-            "events": self.get_events,
+            "events": self.events.respond,
             "questions/next": self.get_question,
             "naming": self.get_naming,
             "near": self.get_near,
@@ -143,41 +151,6 @@ class ReviewRoutes:
         """Groups of images with the same pixels."""
         return Encoded(await run_in_threadpool(self.session.duplicates))
 
-    async def get_events(self, request: Request) -> Response:
-        """The current revision after every change, as server-sent events."""
-        return StreamingResponse(self._events(request), media_type="text/event-stream")
-
-    async def _events(self, request: Request) -> AsyncIterator[str]:
-        """The revision now and after every change."""
-        tab = request.query_params.get("tab")
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[int]()
-
-        def listen(rev: int) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, rev)
-
-        stop = self.session.on_change(listen)
-        self.tabs.opened(tab)
-        rounds = 0
-        try:
-            yield _event(self.session.rev)
-            while not stopping(request):
-                try:
-                    yield _event(await asyncio.wait_for(queue.get(), POLL))
-                except asyncio.TimeoutError:
-                    # a read-only server follows the commands of the other one
-                    await run_in_threadpool(self.session.refresh)
-                    rounds += 1
-                    if rounds % QUIET == 0:
-                        yield ": alive\n\n"
-        finally:
-            stop()
-            if self.tabs.closed(tab):
-                loop.call_later(self.tabs.grace, self._release, tab)
-
-    def _release(self, tab: str | None) -> None:
-        if self.tabs.release(tab):
-            self.session.notify()
-
     async def post_command(self, request: Request) -> Response:
         """Carry out a command."""
         body = await self._body(request)
@@ -232,10 +205,6 @@ class ReviewRoutes:
         if writing:
             self.tabs.check(request.headers.get("x-icas-tab"))
         return await json_body(request)
-
-
-def _event(rev: int) -> str:
-    return f'event: state\ndata: {{"rev":{rev}}}\n\n'
 
 
 def _pairs(text: str) -> set[tuple[int, int]]:
