@@ -103,6 +103,31 @@ export class Connection extends EventTarget {
   /** Load what changed since the state of this page. */
   async refresh() {}
 
+  /** Last revision of the server that this page knows of. */
+  latest = -1;
+  /** Revisions that commands of this page made, whose events are still to come. */
+  #own = new Set();
+
+  /**
+   * A command of this page was answered.
+   * @param {number} rev
+   */
+  answered(rev) {
+    if (this.latest < rev) this.#own.add(rev);
+  }
+
+  /**
+   * An event said that the server is at a revision.
+   * @param {number} rev
+   */
+  heard(rev) {
+    this.latest = Math.max(this.latest, rev);
+    const own = this.#own.delete(rev);
+    if (own || this.waiting > 0 || !this.loaded) return;
+    // also where the revision is the same: another tab may write now
+    void this.refresh().catch(() => undefined);
+  }
+
   /** Load what is still missing; called once the server gives access again. */
   async complete() {}
 

@@ -31,9 +31,6 @@ export class Store extends Connection {
   #details = new Map();
   /** @type {Int32Array | null} */
   #home = null;
-  #latest = -1;
-  /** Revisions that commands of this page made. */
-  #own = new Set();
   /** @type {Promise<Forest> | null} */
   #forest = null;
   /** @type {Promise<void> | null} */
@@ -81,17 +78,12 @@ export class Store extends Connection {
    * @param {{rev: number}} data
    */
   received(_type, data) {
-    const rev = Number(data.rev);
-    this.#latest = Math.max(this.#latest, rev);
-    const own = this.#own.delete(rev);
-    if (own || this.waiting > 0 || !this.loaded) return;
-    // also where the revision is the same: another tab may write now
-    void this.refresh().catch(() => undefined);
+    this.heard(Number(data.rev));
   }
 
   /** Load what changed if the server is ahead of this page. */
   async catchUp() {
-    if (this.#latest > this.rev && this.loaded) await this.refresh().catch(() => undefined);
+    if (this.latest > this.rev && this.loaded) await this.refresh().catch(() => undefined);
   }
 
   /** Load what changed since the state of this page. */
@@ -183,7 +175,7 @@ export class Store extends Connection {
           before = touched?.map((cluster) => this.clusters.get(cluster));
           return this.post(path, { rev, id, ...body });
         });
-        if (this.#latest < answer.rev) this.#own.add(answer.rev); // its event is still to come
+        this.answered(answer.rev);
         if (answer.delta ? !this.#apply(answer.delta) : answer.rev > this.rev) await this.#reload();
         return answer;
       } catch (error) {
@@ -237,7 +229,7 @@ export class Store extends Connection {
     }
     const merged = full ? next : { ...this.#state, ...defined(next) };
     this.#state = /** @type {State} */ ({ ...merged, clusters: [], labels: {} });
-    this.#latest = Math.max(this.#latest, next.rev);
+    this.latest = Math.max(this.latest, next.rev);
     this.#home = null;
     this.emit("change", full ? null : changed);
     return true;

@@ -60,9 +60,6 @@ export class PaintStore extends Connection {
   #direction = 1;
   /** @type {number | null} carried images that wait, by the last event */
   #queue = null;
-  #latest = -1;
-  /** Revisions that commands of this page made. */
-  #own = new Set();
   #worker = new Boxes();
   /** @type {Promise<void> | null} */
   #refreshing = null;
@@ -132,7 +129,7 @@ export class PaintStore extends Connection {
     const state = await this.persist(() => this.get(`state?tab=${this.tab}`), true);
     this.#state = state;
     state.queue ??= this.#queue; // its event may come before the state, which was written earlier
-    this.#latest = Math.max(this.#latest, state.rev);
+    this.latest = Math.max(this.latest, state.rev);
     if (!this.classOf(this.view.class)) this.view.class = state.classes[0]?.number ?? 0;
     this.emit("state");
     this.emit("select");
@@ -169,12 +166,7 @@ export class PaintStore extends Connection {
       for (const n of changed) this.marks[n] = data.marks[n];
       this.emit("files", changed);
     } else if (type === "state") {
-      const rev = Number(data.rev);
-      this.#latest = Math.max(this.#latest, rev);
-      const own = this.#own.delete(rev);
-      if (own || this.waiting > 0 || !this.loaded) return;
-      // also where the revision is the same: another tab may write now
-      void this.refresh().catch(() => undefined);
+      this.heard(Number(data.rev));
     } else if (type === "doc") {
       // -1: the image was opened again, so that its revisions count from the beginning
       if (this.waiting === 0) void this.#check(Number(data.n), data.doc_rev === -1).catch(() => undefined);
@@ -507,7 +499,7 @@ export class PaintStore extends Connection {
       this.#changed(body.image, local.apply());
     }
     return this.inTurn(() => this.#send(path, body, pending)).finally(() => {
-      if (this.waiting === 0 && this.#latest > this.rev) void this.refresh().catch(() => undefined);
+      if (this.waiting === 0 && this.latest > this.rev) void this.refresh().catch(() => undefined);
     });
   }
 
@@ -531,7 +523,7 @@ export class PaintStore extends Connection {
     for (let attempt = 0; ; attempt++) {
       try {
         const answer = await this.persist(() => this.post(path, { rev: this.rev, id, ...body }));
-        if (this.#latest < answer.rev) this.#own.add(answer.rev); // its event is still to come
+        this.answered(answer.rev);
         if (this.#state) this.#state.rev = Math.max(this.#state.rev, answer.rev);
         await this.#settle(n, pending, answer);
         return answer;
