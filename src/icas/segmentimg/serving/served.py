@@ -20,7 +20,7 @@ from icas.segmentimg.document.objects import (
     objects_of,
 )
 from icas.segmentimg.document.palette import hex_code
-from icas.segmentimg.labels.labels import Box, rows_of
+from icas.segmentimg.labels.labels import Box, bounding_box, rows_of, union
 from icas.segmentimg.render.contrast import LineColors, is_bright
 from icas.segmentimg.session.changes import Change
 from icas.segmentimg.session.open import OpenImage
@@ -249,7 +249,7 @@ class ServedImage:
                 int(columns[own].max()) + 1 + box[2],
             )
             area, held = self._objects.get(code, (0, added))
-            self._objects[code] = area + count, _union(held, added)
+            self._objects[code] = area + count, union([held, added])
 
 
 def _counts(codes: NDArray[np.int32]) -> list[tuple[int, int]]:
@@ -260,25 +260,10 @@ def _counts(codes: NDArray[np.int32]) -> list[tuple[int, int]]:
 
 def _tightened(codes: NDArray[np.int32], code: int, box: Box) -> Box:
     """The box of the pixels of a code, which are inside `box`."""
-    mask = codes[rows_of(box)] == code
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
+    top, bottom, left, right = bounding_box(codes[rows_of(box)] == code)
+    if top == bottom:
         return box
-    return (
-        box[0] + int(rows[0]),
-        box[0] + int(rows[-1]) + 1,
-        box[2] + int(columns[0]),
-        box[2] + int(columns[-1]) + 1,
-    )
-
-
-def _union(first: Box, second: Box) -> Box:
-    return (
-        min(first[0], second[0]),
-        max(first[1], second[1]),
-        min(first[2], second[2]),
-        max(first[3], second[3]),
-    )
+    return box[0] + top, box[0] + bottom, box[2] + left, box[2] + right
 
 
 def _color(values: NDArray[np.float32]) -> tuple[int, int, int]:
