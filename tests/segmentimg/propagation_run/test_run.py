@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,13 @@ from icas.segmentimg.commands.main import main
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.formats.load import load_painting
 from icas.segmentimg.propagation_run.history import locked, undo_run
-from icas.segmentimg.propagation_run.run import PropagationRun, propagate_files
+from icas.segmentimg.propagation_run.run import (
+    PropagationRun,
+    exclusive_run,
+    propagate_files,
+)
 from icas.segmentimg.propagation_run.settings import PropagateSettings
+from icas.segmentimg.session.folders import painting_locked
 
 ONE = PropagateSettings(clusters="one", jobs=1)
 
@@ -202,6 +208,34 @@ def test_two_runs_at_once_are_refused(photos):
         pytest.raises(icas.ConflictError, match="another icas process uses"),
     ):
         carry(photos)
+
+
+@pytest.mark.usefixtures("copying")
+def test_a_folder_open_in_a_window_or_a_server_is_refused_in_one_line(photos, capfd):
+    out = photos.with_name("photos_segmented")
+    words = ["propagate", str(photos), "--clusters", "one", "--jobs", "1"]
+    before = tree(out)
+    with painting_locked([out]):
+        assert main(words) == 1
+        line = capfd.readouterr().err
+        assert len(line.splitlines()) == 1
+        assert f"another icas process uses {out} (process {os.getpid()} on " in line
+        assert tree(out) == before
+        assert main([*words, "--dry-run"]) == 0
+    assert main(words) == 0
+    with painting_locked([out]):
+        assert main([*words, "--undo"]) == 1
+        assert "another icas process uses" in capfd.readouterr().err
+    assert main([*words, "--undo"]) == 0
+    assert tree(out) == before
+
+
+def test_nothing_is_painted_in_the_folder_while_masks_are_carried(photos):
+    out = photos.with_name("photos_segmented")
+    with exclusive_run([photos], ONE, Console(results=False)):
+        refused = pytest.raises(icas.ConflictError, match="another icas process uses")
+        with refused, painting_locked([out]):
+            raise AssertionError
 
 
 def test_without_a_painted_image_there_is_one_line(tmp_path, capfd):

@@ -79,29 +79,37 @@ def _propagate(given: dict[str, Any]) -> int:
 
 
 def _carry(given: dict[str, Any], settings: Any, console: Console) -> int:
-    from icas.segmentimg.propagation_run.run import PropagationRun
+    from icas.segmentimg.propagation_run.run import exclusive_run
 
-    review = given.get("review", False) and not given.get("dry_run")
+    dry_run = given.get("dry_run", False)
+    review = given.get("review", False) and not dry_run
     if review:
         from icas.segmentimg.windows.review import check_windows
 
         check_windows()
-    run = PropagationRun(given["paths"], settings, console)
-    report = run.carry(resume=given.get("resume", False), dry_run=given.get("dry_run", False))
-    _print(report, given, console)
-    if review:
-        from icas.segmentimg.windows.review import review_queue
-
-        try:
-            reviewed = review_queue(run.queue, run.palette, settings, console)
-        finally:
-            run = PropagationRun(given["paths"], settings, console)
-            run.write_table()
-        console.line(reviewed.line())
-        if reviewed.fixed:
-            report = run.carry()
-            console.line(report.lines()[-1])
+    with exclusive_run(given["paths"], settings, console, dry_run=dry_run) as run:
+        report = run.carry(resume=given.get("resume", False), dry_run=dry_run)
+        _print(report, given, console)
+        if review:
+            report = _review(run, report, given, settings, console)
     return SOME_UNREADABLE if report.left_out else 0
+
+
+def _review(run: Any, report: Any, given: dict[str, Any], settings: Any, console: Console) -> Any:
+    """Review the queue of a run in windows; the report of carrying again, if a mask was fixed."""
+    from icas.segmentimg.propagation_run.run import PropagationRun
+    from icas.segmentimg.windows.review import review_queue
+
+    try:
+        reviewed = review_queue(run.queue, run.palette, settings, console)
+    finally:
+        run = PropagationRun(given["paths"], settings, console)
+        run.write_table()
+    console.line(reviewed.line())
+    if reviewed.fixed:
+        report = run.carry()
+        console.line(report.lines()[-1])
+    return report
 
 
 def _suggest(given: dict[str, Any], settings: Any, console: Console) -> int:

@@ -35,6 +35,7 @@ from icas.segmentimg.propagation_run.images import (
 )
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 from icas.segmentimg.propagation_run.table import TABLE_NAME, write_tables
+from icas.segmentimg.session.folders import painting_locked
 
 FOLDER = "propagation"
 RUN_NAME = "run.json"
@@ -216,6 +217,7 @@ def undo_run(
     outs = tuple(sorted({picture.out for picture in pictures}))
     with ExitStack() as stack:
         if not dry_run and any(run_folder(out).is_dir() for out in outs):
+            stack.enter_context(painting_locked(outs))
             stack.enter_context(locked(outs))
         states = read_states(pictures, settings.max_pixels)
         marked = [state for state in states if state.mark is not None]

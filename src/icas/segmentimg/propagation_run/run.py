@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ from icas.segmentimg.propagation_run.images import (
 from icas.segmentimg.propagation_run.relations import forest_parents
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 from icas.segmentimg.propagation_run.table import check_table, counts_of, write_tables
+from icas.segmentimg.session.folders import painting_locked
 
 TABLE_SECONDS = 5.0
 """Interval at which propagated.csv is written during a run."""
@@ -458,6 +459,25 @@ def _block_matrix(
     return matrix, places
 
 
+@contextmanager
+def exclusive_run(
+    paths: Sequence[str | Path],
+    settings: PropagateSettings,
+    console: Console,
+    *,
+    dry_run: bool = False,
+) -> Iterator[PropagationRun]:
+    """A run whose output folders no window and no server paints into while the block runs.
+
+    ConflictError where there is one. A dry run locks nothing.
+    """
+    with ExitStack() as stack:
+        if not dry_run:
+            pictures = find_image_files(paths, settings.out, settings.recursive)
+            stack.enter_context(painting_locked(picture.out for picture in pictures))
+        yield PropagationRun(paths, settings, console)
+
+
 def propagate_files(
     paths: Sequence[str | Path],
     settings: PropagateSettings | None = None,
@@ -467,5 +487,6 @@ def propagate_files(
     dry_run: bool = False,
 ) -> PropagateReport:
     """Carry the saved paintings of some images to the others of their clusters."""
-    run = PropagationRun(paths, settings or PropagateSettings(), console or Console())
-    return run.carry(resume=resume, dry_run=dry_run)
+    settings, console = settings or PropagateSettings(), console or Console()
+    with exclusive_run(paths, settings, console, dry_run=dry_run) as run:
+        return run.carry(resume=resume, dry_run=dry_run)

@@ -20,7 +20,7 @@ from icas.segmentimg.propagation_run.images import FIXED, REJECTED, ImageState
 from icas.segmentimg.propagation_run.settings import PropagateSettings
 from icas.segmentimg.segmenters import make_segmenter
 from icas.segmentimg.segmenters.segment import WORK_SIZE
-from icas.segmentimg.session.folders import painting_locked, require_writable
+from icas.segmentimg.session.folders import require_writable
 from icas.segmentimg.session.open import ImageOpener
 from icas.segmentimg.session.session import Session
 from icas.segmentimg.windows import panels
@@ -169,7 +169,10 @@ def review_queue(
     settings: PropagateSettings,
     console: Console,
 ) -> ReviewSummary:
-    """Show the images of a queue in windows, to be accepted, fixed or rejected."""
+    """Show the images of a queue in windows, to be accepted, fixed or rejected.
+
+    The caller keeps other sessions out of their folders.
+    """
     if not queue:
         return ReviewSummary(0, 0, 0, 0)
     check_windows()
@@ -179,16 +182,13 @@ def review_queue(
         make_segmenter(_METHOD), WORK_SIZE, settings.max_pixels, palette, True, True
     )
     jobs = settings.jobs or max(1, core_count() - 1)
-    with painting_locked(picture.out for picture in pictures):
-        session = Session(
-            pictures, opener, settings.save, settings.portable_names, ahead=2, jobs=jobs
-        )
-        saves = settings.save, settings.portable_names
-        decisions = ReviewDecisions(
-            dict(enumerate(queue)), lambda opened: session.save(), *saves, settings.max_pixels
-        )
-        controller = partial(ReviewController, session, palette, decisions, console=console)
-        summary = run_session(session, controller)
+    session = Session(pictures, opener, settings.save, settings.portable_names, ahead=2, jobs=jobs)
+    saves = settings.save, settings.portable_names
+    decisions = ReviewDecisions(
+        dict(enumerate(queue)), lambda opened: session.save(), *saves, settings.max_pixels
+    )
+    controller = partial(ReviewController, session, palette, decisions, console=console)
+    summary = run_session(session, controller)
     for path, reason in {**summary.unreadable, **summary.failed}.items():
         console.warn(f"{path}: {reason}")
     return decisions.summary()
