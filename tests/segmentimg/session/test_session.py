@@ -361,6 +361,32 @@ def test_a_save_whose_document_could_not_be_kept_wins_over_older_painting(begin,
     assert autosave_path(session.picture).with_name("a.paint.old").is_file()
 
 
+def test_cuts_are_kept_when_the_process_dies_between_masks_and_autosave(begin, monkeypatch):
+    session = begin()
+    paint(session)
+    session.current.document.cut((0, 3), (23, 3))
+    session.go(1)
+    session.go(-1)
+    settled(session)
+    painting, labels = look(session), session.current.document.labels.copy()
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, "write_autosave", failing)
+        session.save()
+        session.close()
+    later = time.time_ns() + 10**9
+    os.utime(session.picture.file(".json"), ns=(later, later))
+    for _ in range(2):
+        session = begin()
+        assert look(session) == painting
+        assert np.array_equal(session.current.document.labels, labels)
+        assert session.unsaved == ()
+        assert "a.paint.old" not in session.current.note
+        assert [path.name for path in autosave_path(session.picture).parent.iterdir()] == [
+            "a.paint"
+        ]
+        session.close()
+
+
 def test_a_save_is_kept_at_last_though_keeping_failed_at_first(begin, monkeypatch):
     clock = Clock()
     session = begin(clock=clock)

@@ -222,7 +222,7 @@ class ImageOpener:
         """Read and segment an image; restore its autosaved or saved painting."""
         digest = digest_of(picture.path)
         image = read_image(picture.path, max_pixels=self.max_pixels)
-        kept, note = self._read_autosave(picture)
+        kept, note, outdated = self._read_autosave(picture)
         method = method_record(self.segmenter, self.work_size)
         ask = self.interactive and self.segmenter.needs_annotation
         guide = self.segmenter.annotator(image) if ask else None
@@ -236,22 +236,27 @@ class ImageOpener:
         opened.guide, opened.segments_are_objects = guide, self.segmenter.segments_are_objects
         if self.resume and opened.note == "":
             _load(opened)
+        if kept is not None and outdated and not _is_same_painting(opened, kept):
+            note = _set_aside(picture)
         if self.interactive and not unsaved and not opened.document.painted:
             opened.document.fill_segments(opened.prompted, self.palette[0].color)
         opened.note = "; ".join(filter(None, [opened.note, note]))
         return opened
 
-    def _read_autosave(self, picture: ImageFile) -> tuple[autosave.Autosave | None, str]:
-        """The autosaved document, unless it is outdated, and a message about it."""
-        path = autosave.autosave_path(picture)
-        kept = autosave.read_autosave(path)
+    def _read_autosave(self, picture: ImageFile) -> tuple[autosave.Autosave | None, str, bool]:
+        """The autosaved document, a message about it, and whether later masks replace its paint.
+
+        The paint is that of the masks where only the autosave after their save is missing.
+        """
+        kept = autosave.read_autosave(autosave.autosave_path(picture))
         if kept is not None:
             kept = with_logged(picture, kept)
         if kept is None or (kept.saved and not self.resume):
-            return None, ""
-        if self.resume and (kept.saved or not autosave.saved_since(picture, kept)):
-            return kept, ""
-        return None, f"older unsaved painting was renamed to {autosave.set_aside(path).name}"
+            return None, "", False
+        if not self.resume:
+            return None, _set_aside(picture), False
+        outdated = not kept.saved and autosave.saved_since(picture, kept)
+        return replace(kept, saved=kept.saved or outdated), "", outdated
 
     def _restore(self, picture: ImageFile, image: Image, kept: autosave.Autosave) -> OpenImage:
         """The autosaved document; `note` is empty if the masks have changed since."""
@@ -310,6 +315,21 @@ def _load(opened: OpenImage) -> None:
         document.take_over(np.zeros(document.labels.shape, np.int16))
         opened.note = "no masks found: nothing is painted"
     opened.saved_revision = opened.autosaved_revision = document.revision
+
+
+def _set_aside(picture: ImageFile) -> str:
+    path = autosave.set_aside(autosave.autosave_path(picture))
+    return f"older unsaved painting was renamed to {path.name}"
+
+
+def _is_same_painting(opened: OpenImage, kept: autosave.Autosave) -> bool:
+    """Whether an autosaved document has the paint of the masks that were loaded."""
+    document = opened.document
+    if kept.state.labels.shape != document.labels.shape:
+        return False
+    _, state = _adopted(opened.classes, kept)
+    before = PaintDocument.restored(document.image, state)
+    return np.array_equal(before.codes_of(np.s_[:, :]), document.codes_of(np.s_[:, :]))
 
 
 def is_same_input(record: Mapping[str, Any], about: Record, digest: str) -> bool:
