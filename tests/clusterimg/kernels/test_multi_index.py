@@ -8,7 +8,7 @@ import pytest
 import icas
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.graph.forest import spanning_forest
-from icas.clusterimg.kernels.multi_index import cheapest, parts_of
+from icas.clusterimg.kernels.multi_index.search import cheapest, parts_of
 from icas.clusterimg.methods import make_method
 
 pytest.importorskip("numba", reason="numba is not installed: pip install 'icas[fast]'")
@@ -18,8 +18,8 @@ COUNT = 3_000
 @pytest.fixture(autouse=True)
 def pays(monkeypatch):
     """Multi-index search pays for few codes, too."""
-    monkeypatch.setattr("icas.clusterimg.kernels.multi_index.LEAST_PAIRS", 0)
-    monkeypatch.setattr("icas.clusterimg.kernels.multi_index.LOOKUP", 1)
+    monkeypatch.setattr("icas.clusterimg.kernels.multi_index.search.LEAST_PAIRS", 0)
+    monkeypatch.setattr("icas.clusterimg.kernels.multi_index.search.LOOKUP", 1)
     monkeypatch.setattr("icas.clusterimg.kernels.numba_support.WORTH", 0.0)
 
 

@@ -105,10 +105,29 @@ def cohesions_of(
         sums[part.images] += part.sums
         clusters = labels[part.of]
         least[clusters] = np.minimum(least[clusters], part.least)
-    return tuple(
-        Cohesion(int(inside[np.argmax(sums[inside])]), float(lowest))
-        for inside, lowest in zip(members, least, strict=True)
-    )
+    if not members:
+        return ()
+    images, sizes = np.concatenate(members), np.array([len(inside) for inside in members])
+    medoids = images[_first_greatest(sums[images], sizes)]
+    return tuple(map(Cohesion, medoids.tolist(), least.tolist()))
+
+
+def measures_of(
+    method: Method, features: FeatureSet, sizes: Rows
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Medoid and least similar pair of clusters whose images follow one another in `features`.
+
+    sizes: (c,) images of each cluster. Gives (c,) arrays.
+    """
+    sums, least = _each(method, features, None, sizes.tolist())
+    return _first_greatest(sums, sizes), least
+
+
+def _first_greatest(values: NDArray[np.int64], sizes: Rows) -> Rows:
+    """(c,) place of the greatest value, the first of equals, in groups that follow one another."""
+    starts = np.cumsum(sizes) - sizes
+    greatest = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, starts), sizes))
+    return greatest[np.searchsorted(greatest, starts)]
 
 
 class _Part(NamedTuple):
@@ -186,6 +205,11 @@ def _each(
 
     Without `images` the features are those of the clusters and no others.
     """
+    if _is_cheap(method, features):
+        inside = features if images is None else features[images]
+        found = _by_pairs(method, inside, np.array(sizes))
+        if found is not None:
+            return found
     sums: list[NDArray[np.int64]] = []
     least: list[NDArray[np.float32]] = []
     start = 0
@@ -202,6 +226,37 @@ def _each(
             least.append(lows)
         start = rows.stop
     return np.concatenate(sums), np.concatenate(least)
+
+
+def _by_pairs(
+    method: Method, features: FeatureSet, sizes: Rows
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """As `_each`, all clusters of one size at once; None where the method compares no lists."""
+    if method.similarity_of_pairs(features[:1], features[:1]) is None:
+        return None
+    starts = np.cumsum(sizes) - sizes
+    sums = np.zeros(len(features), np.int64)
+    least = np.full(len(sizes), np.inf, np.float32)
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        same = np.flatnonzero(sizes == size)
+        if size > TOGETHER:
+            for cluster in same.tolist():
+                rows = slice(starts[cluster], starts[cluster] + size)
+                sums[rows], _, least[cluster] = _sums(method, features[rows])
+            continue
+        i, j = np.triu_indices(size, 1)
+        step = max(1, TASK_PAIRS // len(i))
+        for clusters in (same[start : start + step] for start in range(0, len(same), step)):
+            images = starts[clusters, None] + np.arange(size)
+            first, second = features[images[:, i].ravel()], features[images[:, j].ravel()]
+            values = method.similarity_of_pairs(first, second)
+            assert values is not None
+            values = values.reshape(-1, len(i))
+            whole = np.zeros((len(clusters), size, size), np.int64)
+            whole[:, i, j] = whole[:, j, i] = _in_parts(values)
+            sums[images] = whole.sum(axis=1)
+            least[clusters] = values.min(axis=1)
+    return sums, least
 
 
 def _is_cheap(method: Method, features: FeatureSet) -> bool:

@@ -342,9 +342,7 @@ def _array(table: Any, name: str, source: Path) -> NDArray[Any]:
         raise UsageError(f"{source}: column {name!r} {what}")
     binary = pa.types.is_binary(column.type) or pa.types.is_fixed_size_binary(column.type)
     if binary:
-        rows = column.to_pylist()
-        lengths = set(map(len, rows))
-        flat = np.frombuffer(b"".join(rows), np.uint8)
+        flat, lengths = _bytes_in(column)
     else:
         lengths = set(np.unique(column.value_lengths().to_numpy(zero_copy_only=False)).tolist())
         flat = column.flatten().to_numpy(zero_copy_only=False)
@@ -352,6 +350,22 @@ def _array(table: Any, name: str, source: Path) -> NDArray[Any]:
         raise UsageError(f"{source}: column {name!r} has rows of different lengths")
     width = int(next(iter(lengths), 0))
     return np.asarray(flat).reshape(len(column), width)
+
+
+def _bytes_in(column: Any) -> tuple[NDArray[np.uint8], set[int]]:
+    """All bytes of a binary column without nulls, and the different lengths of its rows."""
+    import pyarrow as pa
+
+    _, *places, data = column.buffers()
+    values = np.frombuffer(data or b"", np.uint8)
+    first, end = column.offset, column.offset + len(column)
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        return values[first * width : end * width], {width}
+    ends = np.frombuffer(places[0] or b"", np.int32)[first : end + 1]
+    if not len(column):
+        return values[:0], set()
+    return values[ends[0] : ends[-1]], set(np.unique(np.diff(ends)).tolist())
 
 
 def _values(table: Any, name: str, source: Path) -> NDArray[Any]:

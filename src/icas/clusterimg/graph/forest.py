@@ -10,12 +10,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from icas.clusterimg.data.links import NONE, PART, Links, appended, each_once
+from icas.clusterimg.data.links import NONE, PART, Links, appended
+from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.common.errors import UsageError
 from icas.common.union_find import graph_of, unions
 
 Labels = NDArray[np.int64]
 """(n,) int64: number of each image's cluster, -1 for an outlier."""
+_KEY_BITS = 63
+_LINK_SECONDS = 3e-7
+"""Approximate seconds that scipy takes for a link."""
 
 
 def components(count: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> Labels:
@@ -38,13 +42,16 @@ def number_clusters(groups: NDArray[np.integer], least: int = 2) -> Labels:
     inside = np.flatnonzero(groups >= 0)
     if len(inside) == 0:
         return labels
-    _, first, group, sizes = np.unique(
-        groups[inside], return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.lexsort((first, -sizes))
-    number = np.empty(len(order), np.int64)
-    number[order] = np.arange(len(order))
-    number[sizes < least] = -1
+    group = groups[inside]
+    if group.max() > 2 * len(groups):
+        group = np.unique(group, return_inverse=True)[1]
+    sizes = np.bincount(group)
+    first = np.empty(len(sizes), np.int64)
+    first[group[::-1]] = inside[::-1]  # of a repeated number, the last counts
+    clusters = np.flatnonzero(sizes >= max(1, least))
+    rank = (len(groups) - sizes[clusters]) * len(groups) + first[clusters]
+    number = np.full(len(sizes), -1, np.int64)
+    number[clusters[np.argsort(rank)]] = np.arange(len(clusters))
     labels[inside] = number[group]
     return labels
 
@@ -160,7 +167,7 @@ class GrowingForest:
     """The maximum spanning forest of links that come part by part.
 
     Memory stays at some multiple of `count` links: what cannot belong to the forest is dropped
-    from time to time. A pair may come more than once, with the same similarity.
+    from time to time. Of a pair that comes more than once, the greatest similarity counts.
     """
 
     def __init__(self, count: int) -> None:
@@ -176,16 +183,14 @@ class GrowingForest:
                 self._settle()
 
     def _settle(self) -> None:
-        together = each_once(appended([self._kept, *self._fresh]))
-        self._kept = _thin(self._count, together)
+        together = in_order(self._count, appended([self._kept, *self._fresh]))
+        self._kept = together.select(Trees(self._count).joining(together))
         self._fresh = []
 
     def forest(self, floor: float = -np.inf) -> Forest:
         """The forest of all links so far; below `floor` none were looked for."""
         self._settle()
-        kept = self._kept
-        order = np.lexsort((kept.b, kept.a, -kept.similarity.astype(np.float64)))
-        edges = kept.select(order)
+        edges = self._kept
         return Forest(self._count, edges.a, edges.b, edges.similarity, floor)
 
 
@@ -197,22 +202,70 @@ def spanning_forest(count: int, parts: Iterable[Links], floor: float = -np.inf) 
     return growing.forest(floor)
 
 
-def _thin(count: int, links: Links) -> Links:
-    """Those of `links`, sorted by a, then b, that the maximum spanning forest keeps.
+def in_order(count: int, links: Links) -> Links:
+    """Links between `count` images, the most similar first; of equals, sorted by a, then b.
 
-    Of equally similar links the first count more: there is one such forest, in whatever parts
-    the links come.
+    A forest takes links in this order, so there is one forest, in whatever parts the links come.
     """
-    from scipy.sparse.csgraph import minimum_spanning_tree
+    values = np.sort(links.similarity)
+    values = values[np.append(True, values[1:] > values[:-1])] if len(values) else values
+    bits = max(1, (count - 1).bit_length())
+    if 2 * bits + len(values).bit_length() > _KEY_BITS:
+        return links.select(np.lexsort((links.b, links.a, -links.similarity)))
+    keys = len(values) - 1 - np.searchsorted(values, links.similarity)
+    keys <<= bits
+    keys |= links.a
+    keys <<= bits
+    keys |= links.b
+    keys.sort()  # many times faster than an order of three arrays
+    image = (1 << bits) - 1
+    b = keys & image
+    keys >>= bits
+    a = keys & image
+    keys >>= bits
+    return Links(a, b, values[::-1][keys])
 
-    if len(links) == 0:
-        return links
-    order = np.argsort(-links.similarity, kind="stable")
-    rank = np.empty(len(links))
-    rank[order] = np.arange(1, len(links) + 1)  # above 0, which scipy takes for no edge
-    tree = minimum_spanning_tree(graph_of(count, links.a, links.b, rank)).data
-    keep = np.sort(order[tree.astype(np.int64) - 1])
-    return links.select(keep)
+
+class Trees:
+    """Trees of `count` images, joined by links one after the other (J. B. Kruskal, 1956)."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = np.arange(count, dtype=np.int32)
+
+    def joining(self, links: Links) -> NDArray[np.bool_]:
+        """(m,) whether each of the links, in their order, joins two trees."""
+        joins = np.zeros(len(links), np.bool_)
+        kernels = compiled_kernels("kruskal", len(links) * _LINK_SECONDS)
+        if kernels is not None:
+            kernels.join(self._parent, links.a, links.b, joins)
+        elif len(links):
+            self._join_by_scipy(links, joins)
+        return joins
+
+    def _join_by_scipy(self, links: Links, joins: NDArray[np.bool_]) -> None:
+        from scipy.sparse.csgraph import minimum_spanning_tree
+
+        roots = self.roots()
+        count, a, b = len(roots), roots[links.a], roots[links.b]
+        pairs = np.minimum(a, b) * count + np.maximum(a, b)
+        first = np.sort(np.unique(pairs, return_index=True)[1])  # scipy adds up repeated pairs
+        first = first[a[first] != b[first]]
+        rank = np.arange(1.0, len(first) + 1)  # above 0, which scipy takes for no edge
+        graph = graph_of(count, a[first], b[first], rank)
+        joins[first[minimum_spanning_tree(graph).data.astype(np.int64) - 1]] = True
+        trees = unions(count, a[joins], b[joins])
+        first_of = np.empty(count, np.int32)
+        first_of[trees[::-1]] = np.arange(count - 1, -1, -1)  # the last of a tree counts
+        self._parent = first_of[trees[roots]]
+
+    def roots(self) -> Labels:
+        """(count,) the first image of the tree of each image."""
+        roots = self._parent
+        while True:
+            further = roots[roots]
+            if np.array_equal(further, roots):
+                return roots.astype(np.int64)
+            roots = further
 
 
 def labels_at(forest: Forest, threshold: float) -> Labels:

@@ -126,6 +126,10 @@ class Method(ABC):
     def similarity(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32]:
         """Similarity of each of `a` with each of `b`, (len(a), len(b)) float32, at most 1."""
 
+    def similarity_of_pairs(self, a: FeatureSet, b: FeatureSet) -> NDArray[np.float32] | None:
+        """(n,) `similarity` of each of `a` with that of `b` at its place; None: not computed so."""
+        return None
+
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         """Exactly the pairs whose `similarity` is at or above float32(`threshold`), with it.
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.links import NONE, Links, appended, join_links
-from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words, multi_index
+from icas.clusterimg.kernels import Bytes, Floats, Longs, Shorts, Words
+from icas.clusterimg.kernels.multi_index import search as multi_index
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 
 BAND = 1 << 17
@@ -105,6 +106,12 @@ def hamming(a: Bytes, b: Bytes) -> Longs:
     return distances
 
 
+def hamming_of_pairs(a: Bytes, b: Bytes) -> Longs:
+    """Number of different bits of each row of `a` with that of `b` at its place, (n,) int64."""
+    different = np.bitwise_count(as_words(a) ^ as_words(b))
+    return np.asarray(different.sum(axis=1, dtype=np.int64))
+
+
 def shares_of(a: Bytes, b: Bytes, shares: Floats) -> Floats:
     """Similarity of each row of `a` with each of `b`, by the table `shares`.
 
@@ -179,7 +186,7 @@ def _near(
     same: bool,
 ) -> Iterator[Links]:
     """Links of one-word codes by multi-index search, in no order, some at a time."""
-    kernels = compiled_kernels("multi_index_numba", np.inf)
+    kernels = compiled_kernels("multi_index.near_pairs", np.inf)
     assert kernels is not None
     for rows, columns, distances in multi_index.near(kernels, a, b, parts, radius, same=same):
         yield Links(rows, columns, shares[distances])
@@ -238,8 +245,14 @@ class _Distinct(NamedTuple):
 
     @classmethod
     def of(cls, words: Words) -> _Distinct:
-        codes, first, place = np.unique(words, return_index=True, return_inverse=True)
-        return cls(codes, first, place)
+        order = np.argsort(words)  # far faster than np.unique with its stable sort
+        codes = words[order]
+        fresh = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
+        starts = np.flatnonzero(fresh)
+        first = np.minimum.reduceat(order, starts) if len(starts) else order
+        place = np.empty(len(words), np.int64)
+        place[order] = np.cumsum(fresh) - 1
+        return cls(codes[starts], first, place)
 
 
 def _by_numpy(a: Bytes, b: Bytes, shares: Floats, radius: int, same: bool) -> Links:

@@ -23,6 +23,7 @@ from icas.clusterimg.methods.base import (
     settings_of,
 )
 from icas.clusterimg.methods.hamming import (
+    hamming_of_pairs,
     links_of,
     shares_by_distance,
     shares_of,
@@ -166,6 +167,9 @@ class ImageHash(Method):
         that fill up the last byte do not count.
         """
         return shares_of(a.array, b.array, self.shares(a, b))
+
+    def similarity_of_pairs(self, a: FeatureSet, b: FeatureSet) -> Floats:
+        return np.asarray(self.shares(a, b)[hamming_of_pairs(a.array, b.array)])
 
     def links(self, a: FeatureSet, b: FeatureSet, threshold: float) -> Links:
         return links_of(a.array, b.array, self.shares(a, b), threshold, same=a is b)

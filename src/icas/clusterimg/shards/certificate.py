@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.cli.console import Console, counted
-from icas.clusterimg.clustering.cohesion import cohesions_of
+from icas.clusterimg.clustering.cohesion import measures_of
 from icas.clusterimg.graph.forest import Forest, Labels
 from icas.clusterimg.methods.base import Method
 from icas.clusterimg.shards.store import Rows, Shards
@@ -53,11 +53,13 @@ def certificates_of(
     A cluster of two needs no comparison: its link is known.
     """
     clustered = np.flatnonzero(labels >= 0)
-    order = clustered[np.argsort(labels[clustered], kind="stable")]
     sizes = np.bincount(labels[clustered]).astype(np.int64)
+    order = labels[clustered] * len(labels) + clustered
+    order.sort()  # faster than a stable order of the labels
+    order %= max(1, len(labels))
     starts = np.cumsum(sizes) - sizes
     weakest = np.full(len(sizes), np.inf, np.float32)
-    np.minimum.at(weakest, labels[forest.a], forest.similarity)
+    weakest[labels[forest.a]] = forest.similarity  # descending: the last of a cluster counts
     medoid, least = order[starts] if len(sizes) else order, weakest.copy()
     compared = np.minimum(sizes, MOST)
     tasks = list(_tasks(order, starts, sizes))
@@ -98,10 +100,8 @@ def cohesions(
     method: Method, shards: Shards, images: Rows, sizes: Rows
 ) -> tuple[Rows, NDArray[np.float32]]:
     """Medoid and least similar pair of clusters whose images follow one another."""
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    found = cohesions_of(method, shards.gathered(images), labels)
-    medoids = images[np.array([one.medoid for one in found], np.int64)]
-    return medoids, np.array([one.least_similar_pair for one in found], np.float32)
+    medoids, least = measures_of(method, shards.gathered(images), sizes)
+    return images[medoids], least
 
 
 class Curve(NamedTuple):

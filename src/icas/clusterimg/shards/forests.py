@@ -1,4 +1,4 @@
-"""Spanning forests of pairs of shards, in files, merged until one is left.
+"""Spanning forests of pairs of shards, in files, and the one forest of all of them.
 
 A maximum spanning forest of all links is that of the forests of any parts of them. Links that are
 equally similar count in the order of their images, so the forest is the same however the images
@@ -7,41 +7,29 @@ are divided into shards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icas.cli.console import Console, counted
-from icas.clusterimg.data.links import Links
-from icas.clusterimg.graph.forest import Forest, GrowingForest
+from icas.clusterimg.data.links import Links, appended
+from icas.clusterimg.graph.forest import Forest, GrowingForest, Labels, Trees, in_order
 from icas.clusterimg.methods.base import Method
+from icas.clusterimg.shards.edges import EdgeFile, write_edges
 from icas.clusterimg.shards.store import Rows, Shard, Shards
-from icas.common.errors import IcasError
-from icas.io.files import peak_memory_mb, write_whole
+from icas.io.files import peak_memory_mb
 from icas.parallel.executors import Workers
 
-FAN = 8
-"""Forests that a task merges."""
-LINK_BYTES = 20
-"""Bytes of a link in a file."""
-
-
-def write_links(path: Path, links: Links) -> None:
-    """Write links: all a, all b (int64), all similarities (float32)."""
-    arrays = (links.a, links.b, links.similarity)
-    write_whole(path, (np.ascontiguousarray(array).tobytes() for array in arrays))
-
-
-def read_links(path: Path) -> Links:
-    """The links in a file of `write_links`."""
-    try:
-        count = path.stat().st_size // LINK_BYTES
-        with path.open("rb") as file:
-            a, b = (np.fromfile(file, np.int64, count) for _ in range(2))
-            return Links(a, b, np.fromfile(file, np.float32, count))
-    except OSError as error:
-        raise IcasError(f"cannot read {path}: {error.strerror or error}") from error
+OPEN_FILES = 256
+"""Forests from which the whole one is read, edge by edge; of more, some are merged before."""
+FAN = 64
+"""Forests that a task merges at most."""
+TASK_EDGES = 1 << 23
+"""Edges that a task merges, except where two forests have more."""
+BAND = 1 << 22
+"""Edges that are read and sorted at a time."""
 
 
 def pairs_of(shards: Shards) -> list[tuple[Shard, Shard | None]]:
@@ -76,7 +64,7 @@ def forest_of_pair(
     edges = growing.forest().links()
     start = first.start if second is None else second.start - len(a)
     b_images = edges.b + (first.start if second is None else start)
-    write_links(target, Links(edges.a + first.start, b_images, edges.similarity))
+    write_edges(target, Links(edges.a + first.start, b_images, edges.similarity))
     return peak_memory_mb() or 0.0
 
 
@@ -90,13 +78,13 @@ def forest_of_images(
         for links in method.spanning_links(features, features, threshold):
             growing.add(links)
         parts.append(growing.forest().links().renumbered(images))
-    write_links(target, _forest_of_links(parts))
+    write_edges(target, _forest_of_links(parts))
     return peak_memory_mb() or 0.0
 
 
 def merge_files(sources: Sequence[Path], target: Path) -> float:
     """Write the forest of the links in some files."""
-    write_links(target, _forest_of_links([read_links(source) for source in sources]))
+    write_edges(target, _forest_of_links([EdgeFile.of(source).links() for source in sources]))
     return peak_memory_mb() or 0.0
 
 
@@ -114,25 +102,66 @@ def _forest_of_links(parts: Sequence[Links]) -> Links:
 
 def merged(
     files: Sequence[Path], folder: Path, workers: Workers, console: Console
-) -> tuple[Path, float]:
-    """The file of the forest of all `files`, merged level by level; and the peak memory in MB."""
+) -> tuple[Sequence[Path], float]:
+    """At most `OPEN_FILES` files with the forest of all `files`; and the peak memory in MB."""
     peak, level = 0.0, 0
-    while len(files) > 1:
+    while len(files) > OPEN_FILES:
         level += 1
-        groups = [files[start : start + FAN] for start in range(0, len(files), FAN)]
+        groups = list(_groups([len(EdgeFile.of(file)) for file in files]))
         targets = [folder / f"merge-{level}-{number:05d}" for number in range(len(groups))]
         tasks = [
-            (group, target)
+            (files[group], target)
             for group, target in zip(groups, targets, strict=True)
             if not target.exists()
         ]
         with console.bar(len(tasks), "merges", "tasks") as bar:
             peak = max([peak, *counted(workers.ordered(merge_files, tasks), bar)])
         files = targets
-    return files[0], peak
+    return files, peak
 
 
-def whole_forest(count: int, path: Path, floor: float) -> Forest:
-    """The forest in a file, of `count` images."""
-    links = read_links(path)  # the most similar first, as the last task wrote them
-    return Forest(count, links.a, links.b, links.similarity, floor)
+def _groups(sizes: Sequence[int]) -> Iterator[slice]:
+    """Forests that are merged together, given their numbers of edges: two or more."""
+    first = 0
+    while first < len(sizes):
+        last, edges = first, 0
+        while last < min(first + FAN, len(sizes)):
+            edges += sizes[last]
+            if last > first + 1 and edges > TASK_EDGES:
+                break
+            last += 1
+        yield slice(first, last)
+        first = last
+
+
+def whole_forest(count: int, files: Sequence[Path], floor: float) -> tuple[Forest, Labels]:
+    """The forest of the edges in all files, and the first image of the tree of each of `count`.
+
+    The most similar edges are read first, some at a time: those that join two trees stay.
+    """
+    parts = [EdgeFile.of(file) for file in files]
+    trees, kept = Trees(count), []
+    done = [0] * len(parts)
+    for lowest in _bands(parts):
+        found = []
+        for number, part in enumerate(parts):
+            end = int(np.searchsorted(-part.values, -lowest, side="right"))
+            found.append(part.between(done[number], end))
+            done[number] = end
+        links = in_order(count, appended(found))
+        kept.append(links.select(trees.joining(links)))
+    edges = appended(kept)
+    return Forest(count, edges.a, edges.b, edges.similarity, floor), trees.roots()
+
+
+def _bands(parts: Sequence[EdgeFile]) -> NDArray[np.float32]:
+    """The lowest similarity of each band of about `BAND` edges, descending."""
+    nothing = [np.empty(0, np.float32)]
+    values = np.concatenate([*nothing, *(part.values for part in parts)])
+    counts = np.concatenate([*nothing, *(np.diff(part.ends, prepend=0) for part in parts)])
+    order = np.argsort(-values)
+    values, edges = values[order], np.cumsum(counts[order], dtype=np.int64)
+    last = np.append(values[1:] != values[:-1], True)[: len(values)]  # of equal ones
+    values, edges = values[last], edges[last]
+    ends = np.append(edges[1:] // BAND > edges[:-1] // BAND, True)[: len(values)]
+    return np.asarray(values[ends])

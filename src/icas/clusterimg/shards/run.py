@@ -22,7 +22,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.images import Unreadable, sampled
 from icas.clusterimg.data.memory import bytes_per_image, default_memory
 from icas.clusterimg.data.parquet import need_pyarrow, read_rows
-from icas.clusterimg.graph.forest import components
+from icas.clusterimg.graph.forest import number_clusters
 from icas.clusterimg.journal.journal import FOLDER
 from icas.clusterimg.linking.candidates import Checked
 from icas.clusterimg.methods import make_method
@@ -250,10 +250,10 @@ class _Run:
                 targets = self._within_cells(method, shards, files, threshold, workers)
                 made = min(possible, cell_search.compared_pairs(files))
         with self.watch.stage("merge"):
-            path, peak = forests.merged(targets, self._work, workers, self.console)
+            merged, peak = forests.merged(targets, self._work, workers, self.console)
             self.worker_peak = max(self.worker_peak, peak)
-            forest = forests.whole_forest(len(shards), path, threshold)
-            labels = components(len(shards), forest.a, forest.b)
+            forest, first = forests.whole_forest(len(shards), merged, threshold)
+            labels = number_clusters(first)
         found = None
         if count is not None:
             checked = cell_search.check(method, shards, files, labels, threshold, seed, workers)

@@ -1,0 +1,1 @@
+"""Multi-index search: all near pairs of one-word codes without comparing all pairs."""
