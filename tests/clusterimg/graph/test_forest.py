@@ -16,13 +16,16 @@ from icas.clusterimg.clustering.cohesion import cohesions_of
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.data.links import Links, join_links
 from icas.clusterimg.graph.forest import (
+    Trees,
     components,
+    in_order,
     labels_at,
     members_of,
     number_clusters,
     spanning_forest,
     weakest_links,
 )
+from icas.clusterimg.kernels import numba_support
 from icas.clusterimg.linking.tiles import all_links, links_within
 from icas.clusterimg.methods import make_method
 from icas.parallel.executors import start_workers
@@ -127,6 +130,51 @@ def test_the_forest_is_networkxs_maximum_spanning_forest_however_it_is_fed(featu
         assert forest.similarity.sum() == pytest.approx(expected)
         assert len(forest.similarity) == len(features) - 1
         assert (np.diff(forest.similarity) <= 0).all()
+
+
+def random_links(seed: int, count: int, most: int) -> Links:
+    """Links between `count` images, of few or of many different similarities, some repeated."""
+    rng = np.random.default_rng(seed)
+    a, b = np.sort(rng.integers(0, count, (2, most)), axis=0)
+    table = rng.uniform(-1, 1, (count, count)).astype(np.float32)
+    if seed % 2:
+        table = table.round(1)
+    return Links(a, b, table[a, b]).select(a < b)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_numba_and_scipy_join_the_same_trees(seed, monkeypatch):
+    pytest.importorskip("numba", reason="numba is not installed: pip install 'icas[fast]'")
+    links, found = in_order(90, random_links(seed, 90, 400)), []
+    monkeypatch.setattr(numba_support, "WORTH", 0.0)
+    for kernels in ("numba", "numpy"):
+        monkeypatch.setattr(numba_support, "_READY", {})
+        monkeypatch.setenv(numba_support.SWITCH, kernels)
+        trees, joins = Trees(90, len(links)), []
+        for start in range(0, len(links), 70):
+            joins += trees.joining(links.part(start, start + 70)).tolist()
+        found.append((joins, trees.roots().tolist()))
+    assert found[0] == found[1]
+    forest = spanning_forest(90, [links])
+    assert forest.links().structured().tolist() == links.select(found[0][0]).structured().tolist()
+    groups = np.array(found[0][1])
+    assert (groups == [np.flatnonzero(groups == group)[0] for group in groups]).all()
+
+
+@pytest.mark.parametrize("count", [60, 2**31 - 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_links_are_ordered_by_similarity_then_images(seed, count):
+    links = random_links(seed, 60, 300)
+    expected = links.select(np.lexsort((links.b, links.a, -links.similarity)))
+    assert in_order(count, links).structured().tolist() == expected.structured().tolist()
+
+
+@given(st.lists(st.integers(-2, 6) | st.integers(10**6, 10**6 + 3)), st.integers(1, 3))
+def test_groups_are_numbered_by_size_then_first_image(groups, least):
+    kept = {group for group in groups if group >= 0 and groups.count(group) >= least}
+    order = sorted(kept, key=lambda group: (-groups.count(group), groups.index(group)))
+    expected = [order.index(group) if group in kept else -1 for group in groups]
+    assert number_clusters(np.array(groups, np.int64), least).tolist() == expected
 
 
 def test_the_largest_cluster_is_cluster_0_and_ties_go_by_the_first_image():

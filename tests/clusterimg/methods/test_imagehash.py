@@ -240,3 +240,12 @@ def test_codes_of_two_lengths_are_refused() -> None:
         ImageHash().similarity(a, b)
     with pytest.raises(UsageError, match="cannot be compared"):
         ImageHash().links(a, b, 0.5)
+
+
+@pytest.mark.parametrize("width", [1, 8, 13])
+def test_lists_of_pairs_have_the_similarities_of_the_matrix(width: int) -> None:
+    codes = np.random.default_rng(width).integers(0, 256, (40, width), dtype=np.uint8)
+    features, method = FeatureSet.from_bits(codes), ImageHash()
+    matrix = method.similarity(features, features[::-1])
+    listed = method.similarity_of_pairs(features, features[::-1])
+    np.testing.assert_array_equal(listed, np.diag(matrix))

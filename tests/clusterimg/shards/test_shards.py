@@ -175,7 +175,8 @@ def settings_for(dst: Path, **more) -> ShardSettings:
 
 
 @pytest.mark.parametrize("what", ["shards", "pairs of shards", "merges", "certificate"])
-def test_an_interrupted_run_continues(parquet, tmp_path, what):
+def test_an_interrupted_run_continues(parquet, tmp_path, what, monkeypatch):
+    monkeypatch.setattr("icas.clusterimg.shards.forests.OPEN_FILES", 3)
     folder, features = parquet
     dst, after = tmp_path / "out", {"pairs of shards": 9}.get(what, 1)
     with pytest.raises(KeyboardInterrupt):

@@ -135,8 +135,9 @@ def table_file(columns: Mapping[str, NDArray[Any] | Sequence[str]]) -> Iterator[
 def _file(schema: Any, tables: Iterable[Any]) -> Iterator[bytes]:
     import pyarrow.parquet as pq
 
+    repeated = [one.name for one in schema if one.type != "int64"]  # numbers of images rarely are
     sink = _Sink()
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeated) as writer:
         for table in tables:
             writer.write_table(table)
             yield from sink.taken()

@@ -38,20 +38,19 @@ def number_clusters(groups: NDArray[np.integer], least: int = 2) -> Labels:
 
     A group of fewer than `least` images, or a negative number, becomes -1.
     """
-    labels = np.full(len(groups), -1, np.int64)
-    inside = np.flatnonzero(groups >= 0)
-    if len(inside) == 0:
-        return labels
+    grouped = groups >= 0
+    inside = slice(None) if grouped.all() else np.flatnonzero(grouped)
     group = groups[inside]
-    if group.max() > 2 * len(groups):
+    if len(group) and group.max() > 2 * len(groups):
         group = np.unique(group, return_inverse=True)[1]
     sizes = np.bincount(group)
-    first = np.empty(len(sizes), np.int64)
-    first[group[::-1]] = inside[::-1]  # of a repeated number, the last counts
     clusters = np.flatnonzero(sizes >= max(1, least))
+    first = np.empty(len(sizes), np.int64)
+    first[group[::-1]] = np.arange(len(group) - 1, -1, -1)  # of a repeated number, the last counts
     rank = (len(groups) - sizes[clusters]) * len(groups) + first[clusters]
     number = np.full(len(sizes), -1, np.int64)
     number[clusters[np.argsort(rank)]] = np.arange(len(clusters))
+    labels = np.full(len(groups), -1, np.int64)
     labels[inside] = number[group]
     return labels
 
@@ -184,7 +183,7 @@ class GrowingForest:
 
     def _settle(self) -> None:
         together = in_order(self._count, appended([self._kept, *self._fresh]))
-        self._kept = together.select(Trees(self._count).joining(together))
+        self._kept = together.select(Trees(self._count, len(together)).joining(together))
         self._fresh = []
 
     def forest(self, floor: float = -np.inf) -> Forest:
@@ -227,17 +226,20 @@ def in_order(count: int, links: Links) -> Links:
 
 
 class Trees:
-    """Trees of `count` images, joined by links one after the other (J. B. Kruskal, 1956)."""
+    """Trees of `count` images, joined by links one after the other (J. B. Kruskal, 1956).
 
-    def __init__(self, count: int) -> None:
+    links: about the number of links to come.
+    """
+
+    def __init__(self, count: int, links: int) -> None:
         self._parent = np.arange(count, dtype=np.int32)
+        self._kernels = compiled_kernels("kruskal", links * _LINK_SECONDS)
 
     def joining(self, links: Links) -> NDArray[np.bool_]:
         """(m,) whether each of the links, in their order, joins two trees."""
         joins = np.zeros(len(links), np.bool_)
-        kernels = compiled_kernels("kruskal", len(links) * _LINK_SECONDS)
-        if kernels is not None:
-            kernels.join(self._parent, links.a, links.b, joins)
+        if self._kernels is not None:
+            self._kernels.join(self._parent, links.a, links.b, joins)
         elif len(links):
             self._join_by_scipy(links, joins)
         return joins
@@ -245,7 +247,7 @@ class Trees:
     def _join_by_scipy(self, links: Links, joins: NDArray[np.bool_]) -> None:
         from scipy.sparse.csgraph import minimum_spanning_tree
 
-        roots = self.roots()
+        roots = self._parent.astype(np.int64)
         count, a, b = len(roots), roots[links.a], roots[links.b]
         pairs = np.minimum(a, b) * count + np.maximum(a, b)
         first = np.sort(np.unique(pairs, return_index=True)[1])  # scipy adds up repeated pairs
@@ -260,12 +262,9 @@ class Trees:
 
     def roots(self) -> Labels:
         """(count,) the first image of the tree of each image."""
-        roots = self._parent
-        while True:
-            further = roots[roots]
-            if np.array_equal(further, roots):
-                return roots.astype(np.int64)
-            roots = further
+        if self._kernels is not None:
+            self._kernels.flatten(self._parent)
+        return self._parent.astype(np.int64)
 
 
 def labels_at(forest: Forest, threshold: float) -> Labels:

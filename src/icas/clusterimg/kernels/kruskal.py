@@ -34,7 +34,15 @@ def join(parent: Ints, a: Longs, b: Longs, joins: NDArray[np.bool_]) -> None:
             parent[left] = right
 
 
+@compiled
+def flatten(parent: Ints) -> None:
+    """Make the root of its tree the parent of each node."""
+    for node in range(len(parent)):
+        parent[node] = parent[parent[node]]  # a parent comes before its children
+
+
 def warm_up() -> None:
     """Compile each kernel."""
     ends = np.zeros(1, np.int64)
+    flatten(np.zeros(1, np.int32))
     join(np.zeros(1, np.int32), ends, ends, np.zeros(1, np.bool_))

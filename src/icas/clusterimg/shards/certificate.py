@@ -121,6 +121,8 @@ def curve_of(forest: Forest) -> Curve:
     edges = np.searchsorted(-forest.similarity, values, side="right")
     best = np.full(forest.count, -np.inf, np.float32)  # of the links of each image
     for ends in (forest.a, forest.b):
-        np.maximum.at(best, ends, forest.similarity)
+        own = np.full(forest.count, -np.inf, np.float32)
+        own[ends[::-1]] = forest.similarity[::-1]  # the last of an image counts, its greatest
+        np.maximum(best, own, out=best)
     clustered = np.searchsorted(np.sort(-best), values, side="right")
     return Curve(-values, clustered - edges, clustered)

@@ -140,7 +140,7 @@ def whole_forest(count: int, files: Sequence[Path], floor: float) -> tuple[Fores
     The most similar edges are read first, some at a time: those that join two trees stay.
     """
     parts = [EdgeFile.of(file) for file in files]
-    trees, kept = Trees(count), []
+    trees, kept = Trees(count, sum(map(len, parts))), []
     done = [0] * len(parts)
     for lowest in _bands(parts):
         found = []

@@ -264,7 +264,7 @@ class _Run:
         with self.watch.stage("tables"):
             unreadable = [*lost, *unreadable_in(shards)]
             tables = self._work / TABLES
-            write_tables(tables, shards, forest, labels, certificates, unreadable)
+            write_tables(tables, shards, forest, labels, certificates, unreadable, workers)
         report = ShardReport(
             dst=self.dst,
             method=method.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from icas.clusterimg.shards.report import (
     THRESHOLDS,
     UNREADABLE,
 )
-from icas.clusterimg.shards.store import Shards
+from icas.clusterimg.shards.store import Rows, Shard, Shards
 from icas.io.files import shown, table, write_whole
+from icas.parallel.executors import Workers
 
 
 def write_tables(
@@ -30,24 +32,20 @@ def write_tables(
     labels: Labels,
     certificates: Certificates,
     unreadable: Iterable[Unreadable],
+    workers: Workers,
 ) -> None:
     """Write all tables but ``run.json``; names of files are in memory shard by shard."""
     (folder / CLUSTERS).mkdir(parents=True, exist_ok=True)
-    medoid_files: list[str] = [""] * len(certificates.medoid)
-    order = np.argsort(certificates.medoid, kind="stable")
+    order = np.argsort(certificates.medoid)
     medoids = certificates.medoid[order]
-    for shard in shards.each:
-        images = np.arange(shard.start, shard.start + shard.count)
-        columns: dict[str, Any] = {"image": images, "cluster": labels[images]}
-        files = shard.files()
-        if files:
-            columns = {"file": files, **columns}
-            left, right = np.searchsorted(medoids, [shard.start, shard.start + shard.count])
-            for place in range(left, right):
-                medoid_files[order[place]] = files[medoids[place] - shard.start]
-        write_whole(folder / CLUSTERS / f"part-{shard.number:05d}.parquet", table_file(columns))
+    ends = np.searchsorted(medoids, [*shards.starts, len(shards)])
+    tasks = (
+        (shard, labels[shard.start : shard.start + shard.count], medoids[left:right], folder)
+        for shard, (left, right) in zip(shards.each, pairwise(ends), strict=True)
+    )
+    names = [name for some in workers.ordered(write_part, tasks) for name in some]
     write_whole(folder / FOREST, links_file(forest.links(), forest.floor))
-    columns = {
+    columns: dict[str, Any] = {
         "cluster": np.arange(len(certificates.images)),
         "images": certificates.images,
         "weakest_link": certificates.weakest_link,
@@ -55,12 +53,24 @@ def write_tables(
         "medoid": certificates.medoid,
         "compared": certificates.compared,
     }
-    if any(medoid_files):
-        columns["file"] = medoid_files
+    if names:
+        files = np.empty(len(order), object)
+        files[order] = names
+        columns["file"] = files
     write_whole(folder / CERTIFICATE, table_file(columns))
     write_whole(folder / THRESHOLDS, _thresholds(forest))
     lost = ((one.file, one.reason) for one in unreadable)
     write_whole(folder / UNREADABLE, table(("file", "reason"), lost))
+
+
+def write_part(shard: Shard, labels: Labels, medoids: Rows, folder: Path) -> list[str]:
+    """Write the clusters of the images of a shard; the names of `medoids`, if images have some."""
+    files = shard.files()
+    images = np.arange(shard.start, shard.start + shard.count)
+    columns: dict[str, Any] = {"file": files} if files else {}
+    columns |= {"image": images, "cluster": labels}
+    write_whole(folder / CLUSTERS / f"part-{shard.number:05d}.parquet", table_file(columns))
+    return [files[medoid - shard.start] for medoid in medoids.tolist()] if files else []
 
 
 def unreadable_in(shards: Shards) -> Iterator[Unreadable]:
