@@ -143,7 +143,7 @@ def random_links(seed: int, count: int, most: int) -> Links:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_numba_and_scipy_join_the_same_trees(seed, monkeypatch):
+def test_numba_and_numpy_join_the_same_trees(seed, monkeypatch):
     pytest.importorskip("numba", reason="numba is not installed: pip install 'icas[fast]'")
     links, found = in_order(90, random_links(seed, 90, 400)), []
     monkeypatch.setattr(numba_support, "WORTH", 0.0)

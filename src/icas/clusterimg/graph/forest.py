@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icas.clusterimg.data.links import NONE, PART, Links, appended
 from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.common.errors import UsageError
-from icas.common.union_find import graph_of, unions
+from icas.common.union_find import components_and_tree, unions
 
 Labels = NDArray[np.int64]
 """(n,) int64: number of each image's cluster, -1 for an outlier."""
@@ -241,24 +241,16 @@ class Trees:
         if self._kernels is not None:
             self._kernels.join(self._parent, links.a, links.b, joins)
         elif len(links):
-            self._join_by_scipy(links, joins)
+            count = len(self._parent)
+            trees, joining = components_and_tree(
+                count, self._parent[links.a], self._parent[links.b]
+            )
+            joins[joining] = True
+            trees = trees[self._parent]
+            first_of = np.empty(count, np.int32)
+            first_of[trees[::-1]] = np.arange(count - 1, -1, -1)  # the last of a tree counts
+            self._parent = first_of[trees]
         return joins
-
-    def _join_by_scipy(self, links: Links, joins: NDArray[np.bool_]) -> None:
-        from scipy.sparse.csgraph import minimum_spanning_tree
-
-        roots = self._parent.astype(np.int64)
-        count, a, b = len(roots), roots[links.a], roots[links.b]
-        pairs = np.minimum(a, b) * count + np.maximum(a, b)
-        first = np.sort(np.unique(pairs, return_index=True)[1])  # scipy adds up repeated pairs
-        first = first[a[first] != b[first]]
-        rank = np.arange(1.0, len(first) + 1)  # above 0, which scipy takes for no edge
-        graph = graph_of(count, a[first], b[first], rank)
-        joins[first[minimum_spanning_tree(graph).data.astype(np.int64) - 1]] = True
-        trees = unions(count, a[joins], b[joins])
-        first_of = np.empty(count, np.int32)
-        first_of[trees[::-1]] = np.arange(count - 1, -1, -1)  # the last of a tree counts
-        self._parent = first_of[trees[roots]]
 
     def roots(self) -> Labels:
         """(count,) the first image of the tree of each image."""
