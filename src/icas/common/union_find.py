@@ -49,7 +49,7 @@ def components_and_tree(count: int, a: Nodes, b: Nodes) -> tuple[Nodes, NDArray[
         first = np.minimum(_first_places(count, a), _first_places(count, b))
         nodes = np.flatnonzero(first < len(a)).astype(kind)
         chosen = first[nodes]
-        target = np.arange(count, dtype=kind)
+        target: Nodes = np.arange(count, dtype=kind)
         target[nodes] = a[chosen] ^ b[chosen] ^ nodes
         mutual = (target[target[nodes]] == nodes) & (nodes < target[nodes])
         target[nodes[mutual]] = nodes[mutual]

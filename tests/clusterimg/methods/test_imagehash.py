@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 import pytest
@@ -88,6 +89,40 @@ def test_equals_the_package_on_any_pixels(
     ]
     found = phash.phashes(images, hash_size, factor)
     assert found.tolist() == packed(images, hash_size, factor)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    levels=st.sampled_from([2, 5, 256]),
+    factor=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_equals_the_package_on_many_images_of_one_shape(
+    seed: int, shape: tuple[int, int], levels: int, factor: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    plain = np.full((*shape, 3), 9, np.uint8)
+    bands = np.repeat(rng.integers(0, levels, (1, shape[1], 3), dtype=np.uint8), shape[0], axis=0)
+    noise = [rng.integers(0, levels, (*shape, 3), dtype=np.uint8) * (255 // (levels - 1))] * 4
+    images: list[Pixels] = [plain, plain, bands, bands, *noise, plain, bands]
+    assert phash.phashes(images, 8, factor).tolist() == packed(images, 8, factor)
+
+
+@pytest.mark.parametrize("shape", [(600, 900), (1100, 300), (32, 400), (2, 70000)])
+def test_equals_the_package_on_many_large_images(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for _ in range(5)]
+    assert phash.phashes(images, 8, 4).tolist() == packed(images, 8, 4)
+
+
+def test_symmetric_images_have_the_bits_of_the_package() -> None:
+    """Half of their frequencies are zero, but for rounding."""
+    half = cv2.resize(ASTRONAUT, (64, 128))
+    mirrored = np.concatenate([half, half[:, ::-1]], axis=1)
+    images = [mirrored, np.concatenate([mirrored[:64], mirrored[63::-1]]), np.rot90(mirrored)]
+    for factor in (1, 3, 4):
+        assert phash.phashes(images, 8, factor).tolist() == packed(images, 8, factor)
 
 
 def test_gray_is_that_of_pillow_for_every_colour() -> None:

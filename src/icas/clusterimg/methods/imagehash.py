@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import ClassVar
 
@@ -35,8 +36,16 @@ LUMA = np.array([[19595, 38470, 7471, 1 << 15]], np.float32) / np.float32(1 << 1
 """Red, green, blue (ITU-R 601-2 luma in parts of 2^16, as Pillow has them), and a half."""
 BAND_PIXELS = 1 << 16
 """Pixels that become gray at a time."""
+LANCZOS = 3
+"""Half of the width of the filter, in pixels of the smaller image."""
+PARTS = 1 << 22
+"""Pillow rounds the weights of a filter to these parts."""
+SIZES = 128
+"""Lengths of which the weights are kept."""
 STACK_BYTES = 1 << 20
 """Memory of the frequencies of images that are transformed together: it stays in the cache."""
+DOUBT = 1e-12
+"""Frequencies differ by less than this times the cubed side, whatever computes them."""
 NOISE = 0.05
 """Amplitude in gray levels below which noise of JPEG and rounding decide: they reach 0.03, dark
 photographs have 0.07 and more."""
@@ -48,30 +57,104 @@ def phashes(images: Iterable[Image], hash_size: int, highfreq_factor: int) -> By
     Gives (n, ceil(hash_size squared / 8)) uint8, the hash row by row, the first bit highest, filled
     with zeros to whole bytes.
     """
-    return hashes_and_contrast(images, hash_size, highfreq_factor)[0]
+    return hashes_and_plain(images, hash_size, highfreq_factor)[0]
 
 
-def hashes_and_contrast(
+def hashes_and_plain(
     images: Iterable[Image], hash_size: int, highfreq_factor: int
-) -> tuple[Bytes, Floats]:
-    """`phashes`, and (n,) the median amplitude of the frequencies of each image, in gray levels."""
+) -> tuple[Bytes, NDArray[np.bool_]]:
+    """`phashes`, and (n,) whether noise decides them: the median amplitude is below `NOISE`."""
     side = hash_size * highfreq_factor
-    small = (_small_gray(image, side) for image in images)
+    small = map(_Resizer(side), map(pillow_gray, images))
     low = [_frequencies(stack, hash_size) for stack in _stacks(small, side)]
     width = -(-(hash_size**2) // 8)
     bits = np.concatenate([np.empty((0, width), np.uint8), *map(_hashes, low)])
-    contrast = [np.median(np.abs(values[:, 1:]), axis=1) / side**2 for values in low]
-    return bits, np.concatenate([np.empty(0), *contrast]).astype(np.float32)
+    contrast = np.concatenate([np.empty(0), *(_contrast(values, side) for values in low)])
+    return bits, contrast.astype(np.float32) < NOISE
 
 
-def _small_gray(image: Image, side: int) -> Bytes:
-    """Gray and size as ImageHash has them; Pillow lets other threads run while it resizes."""
+class _Resizer:
+    """Gray images at (side, side) as Pillow resizes them, with the filter that ImageHash uses.
+
+    Pillow adds products of whole numbers and rounds after each direction. So do matrix products, in
+    less than half the time. Which direction comes first depends on the shape and on the release of
+    Pillow. So Pillow resizes images of a shape until only one order gives the same pixels.
+    """
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._orders: dict[tuple[int, ...], list[bool]] = {}
+
+    def __call__(self, gray: Bytes) -> Bytes:
+        side, orders = self._side, self._orders.get(gray.shape)
+        if orders is not None and len(orders) == 1:
+            return _by_matrices(gray, side, columns_first=orders[0])
+        small = _by_pillow(gray, side)
+        if orders is None:  # many shapes occur once; with one direction there is no order
+            self._orders[gray.shape] = [] if side in gray.shape else [False, True]
+        elif orders:
+            self._orders[gray.shape] = [
+                order
+                for order in orders
+                if np.array_equal(_by_matrices(gray, side, columns_first=order), small)
+            ]
+        return small
+
+
+def _by_pillow(gray: Bytes, side: int) -> Bytes:
     from PIL import Image as PillowImage
 
-    small = PillowImage.fromarray(pillow_gray(image)).resize(
-        (side, side), PillowImage.Resampling.LANCZOS
-    )
-    return np.asarray(small)
+    size = (side, side)
+    return np.asarray(PillowImage.fromarray(gray).resize(size, PillowImage.Resampling.LANCZOS))
+
+
+def _by_matrices(gray: Bytes, side: int, *, columns_first: bool) -> Bytes:
+    lines = gray.T if columns_first else gray
+    some = max(1, BAND_PIXELS // lines.shape[1])
+    bands = (lines[at : at + some].astype(np.float64) for at in range(0, len(lines), some))
+    narrow = np.concatenate([_resized(band, side) for band in bands])
+    small = _resized(narrow.T, side)
+    return (small if columns_first else small.T).astype(np.uint8)
+
+
+def _resized(rows: Doubles, side: int) -> Doubles:
+    """Each row at the length `side`; gray levels, which are whole numbers."""
+    result = np.empty((len(rows), side))
+    for places, start, weights in _weights(rows.shape[1], side):
+        np.matmul(rows[:, start : start + len(weights)], weights, out=result[:, places])
+    result += PARTS / 2
+    result /= PARTS
+    np.floor(result, out=result)
+    return np.asarray(result.clip(0, 255, out=result))
+
+
+@lru_cache(SIZES)
+def _weights(length: int, side: int) -> list[tuple[slice, int, Doubles]]:
+    """Weights of Pillow's Lanczos filter, in whole `PARTS`.
+
+    For some places of the result at a time: the places, the first pixel that they depend on, and
+    the weights of pixels and places. Most weights outside these parts of the matrix are zero.
+    """
+    scale = length / side
+    reach = LANCZOS * max(scale, 1.0)
+    centers = (np.arange(side) + 0.5) * scale
+    first = np.maximum(centers - reach + 0.5, 0).astype(np.int64)
+    last = np.minimum(centers + reach + 0.5, length).astype(np.int64)
+    step = max(8, side // 8)
+    found = []
+    for at in range(0, side, step):
+        places = slice(at, min(at + step, side))
+        low, high = first[at], last[places.stop - 1]
+        pixels = np.arange(low, high)[:, None]
+        apart = (pixels - centers[places] + 0.5) / max(scale, 1.0)
+        values = np.where(
+            (pixels >= first[places]) & (pixels < last[places]) & (apart >= -LANCZOS),
+            np.sinc(apart) * np.sinc(apart / LANCZOS) * (apart < LANCZOS),
+            0.0,
+        )
+        values /= values.sum(axis=0)
+        found.append((places, int(low), np.trunc(values * PARTS + np.copysign(0.5, values))))
+    return found
 
 
 def pillow_gray(image: Image) -> Bytes:
@@ -97,7 +180,39 @@ def _stacks(small: Iterable[Bytes], side: int) -> Iterator[Bytes]:
 
 
 def _frequencies(stack: Bytes, hash_size: int) -> Doubles:
-    """(n, hash_size squared) the lowest frequencies, the mean first."""
+    """(n, hash_size squared) the lowest frequencies, the mean first.
+
+    Those of images whose hash depends on the last digits are computed as ImageHash does.
+    """
+    side = stack.shape[1]
+    waves = _waves(side, hash_size)
+    low = waves.T @ (stack.astype(np.float64) @ waves)
+    low = low.reshape(len(stack), -1)
+    unsure = _unsure(low, side)
+    if unsure.any():
+        low[unsure] = _scipy_frequencies(stack[unsure], hash_size)
+    return np.asarray(low)
+
+
+@lru_cache(SIZES)
+def _waves(side: int, count: int) -> Doubles:
+    """(side, count) the first cosines of the DCT."""
+    turns = (np.arange(side) + 0.5)[:, None] * np.arange(count) / (2 * side)
+    return np.asarray(2 * np.cos(2 * np.pi * turns))
+
+
+def _unsure(low: Doubles, side: int) -> NDArray[np.bool_]:
+    """(n,) images whose bits, or whether they are plain, rounding may decide."""
+    doubt = DOUBT * side**3
+    above = (low.shape[1] + 1) // 2  # the first value above the median
+    ordered = np.partition(low, (above - 1, above), axis=1)
+    close = ordered[:, above] - ordered[:, above - 1] <= doubt
+    close |= np.abs(_contrast(low, side) - NOISE) <= 1e-6
+    return np.asarray(close & low.any(axis=1))  # of a black image all are exactly zero
+
+
+def _scipy_frequencies(stack: Bytes, hash_size: int) -> Doubles:
+    """`_frequencies` as ImageHash computes them."""
     from scipy.fft import dct
 
     # Columns as rows: transforms along the last axis are far faster. Of the first transform only
@@ -105,6 +220,11 @@ def _frequencies(stack: Bytes, hash_size: int) -> Doubles:
     columns = np.ascontiguousarray(stack.transpose(0, 2, 1))
     low = dct(dct(columns, axis=2)[:, :, :hash_size], axis=1)[:, :hash_size]
     return np.asarray(low.transpose(0, 2, 1).reshape(len(stack), -1), np.float64)
+
+
+def _contrast(low: Doubles, side: int) -> Doubles:
+    """(n,) the median amplitude of the frequencies of each image, in gray levels."""
+    return np.asarray(np.median(np.abs(low[:, 1:]), axis=1) / side**2)
 
 
 def _hashes(low: Doubles) -> Bytes:
@@ -156,8 +276,8 @@ class ImageHash(Method):
         images = map(inside_bars, images)
         if self.size is not None:
             images = (resize(image, self.size) for image in images)
-        bits, contrast = hashes_and_contrast(images, self.hash_size, self.highfreq_factor)
-        arrays = {"bits": bits, "plain": contrast < NOISE}
+        bits, plain = hashes_and_plain(images, self.hash_size, self.highfreq_factor)
+        arrays = {"bits": bits, "plain": plain}
         return FeatureSet(self.name, arrays, settings_of(self))
 
     def similarity(self, a: FeatureSet, b: FeatureSet) -> Floats:
