@@ -20,6 +20,7 @@ from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.settings import ClusterSettings
 from icas.clusterimg.shards.run import cluster_in_shards
 from icas.clusterimg.shards.settings import ShardSettings
+from icas.clusterimg.shards.store import Shards, write_shard
 
 pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
@@ -193,6 +194,66 @@ def test_an_interrupted_run_continues(parquet, tmp_path, what, monkeypatch):
     np.testing.assert_array_equal(report.labels(), icas.labels_at(forest_of(features, 0.85), 0.85))
     again = icas.cluster_shards(folder, dst, threshold=0.85, resume=True)
     assert again.as_dict() == report.as_dict()
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("00001-bits", lambda shards, _: shards.each[1].features()),
+        ("00001-files.json", lambda shards, _: shards.each[1].files()),
+        ("00001.json", lambda _, folder: Shards.read(folder, 6, 10**9)),
+    ],
+)
+def test_a_damaged_shard_is_named_and_written_again(parquet, tmp_path, name, damaged):
+    folder, features = parquet
+    dst = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        cluster_in_shards(folder, settings_for(dst), Stop("shards", 6))
+    work = dst / ".icas/shards"
+    shards = Shards.read(work, 6, 10**9)
+    cut_short(work / name)
+    with pytest.raises(icas.IcasError, match=rf"{name} \(it is damaged\).*--resume"):
+        damaged(shards, work)
+    (work / "00002-bits").unlink()
+    with pytest.raises(icas.IcasError, match=r"00002-bits \(No such file"):
+        shards.each[2].features()
+    report = cluster_in_shards(folder, settings_for(dst, resume=True), Console())
+    np.testing.assert_array_equal(report.labels(), icas.labels_at(forest_of(features, 0.85), 0.85))
+
+
+def test_damaged_forests_are_computed_again(parquet, tmp_path):
+    folder, features = parquet
+    dst = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        cluster_in_shards(folder, settings_for(dst), Stop("pairs of shards", 9))
+    work = dst / ".icas/shards"
+    for name in ("pair-00000-00001", "pair-00000-00002"):
+        cut_short(work / name)
+    report = cluster_in_shards(folder, settings_for(dst, resume=True), Console())
+    np.testing.assert_array_equal(report.labels(), icas.labels_at(forest_of(features, 0.85), 0.85))
+
+
+def test_a_run_of_another_version_is_refused(parquet, tmp_path):
+    folder, _ = parquet
+    dst = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        cluster_in_shards(folder, settings_for(dst), Stop("shards", 1))
+    plan = dst / ".icas/shards/plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "icas": "0.0.1"}))
+    with pytest.raises(icas.ConflictError, match=r"is of icas 0\.0\.1: continue with that version"):
+        cluster_in_shards(folder, settings_for(dst, resume=True), Console())
+
+
+def test_shards_of_a_machine_with_another_byte_order_are_read(tmp_path):
+    vectors = np.arange(8, dtype=">f4").reshape(2, 4)
+    write_shard(tmp_path, 0, FeatureSet("deep", {"vectors": vectors}, {}))
+    read = Shards.read(tmp_path, 1, 10**9).each[0].features().array
+    assert read.dtype.isnative
+    assert read.tolist() == vectors.tolist()
 
 
 RUN = """

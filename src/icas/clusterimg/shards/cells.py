@@ -125,6 +125,15 @@ def write_cells(cells: Cells, shard: Shard, target: Path) -> float:
     return peak_memory_mb() or 0.0
 
 
+def has_cells(file: Path) -> bool:
+    """Whether the file is there and not cut short."""
+    try:
+        np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _read(files: Sequence[Path]) -> NDArray[np.int32]:
     """The cells of all images, (n, 2): of each image the nearest ones."""
     return np.concatenate([np.load(file, allow_pickle=False) for file in files])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.data.links import NONE, Links
+from icas.clusterimg.shards.store import unreadable
 from icas.common.errors import IcasError
 from icas.io.files import write_whole
 
@@ -36,6 +37,15 @@ def write_edges(path: Path, edges: Links) -> None:
         edges.b.astype(NUMBER),
     )
     write_whole(path, (array.tobytes() for array in arrays))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `path` is a file of edges that is not cut short."""
+    try:
+        EdgeFile.of(path)
+    except IcasError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,3 @@ class EdgeFile:
 def _start(kinds: int) -> int:
     """Where the edges start in a file."""
     return 3 * HEADER.itemsize + kinds * (VALUE.itemsize + NUMBER.itemsize)
-
-
-def unreadable(path: Path, why: str) -> IcasError:
-    """An error about a file of a run, with what to do."""
-    return IcasError(
-        f"cannot read {path} ({why}): the result folder must be the same on all machines; remove a"
-        " damaged file and repeat the command with --resume"
-    )

@@ -17,7 +17,7 @@ from icas.cli.console import Console, counted
 from icas.clusterimg.data.links import Links, appended
 from icas.clusterimg.graph.forest import Forest, GrowingForest, Labels, Trees, in_order
 from icas.clusterimg.methods.base import Method
-from icas.clusterimg.shards.edges import EdgeFile, write_edges
+from icas.clusterimg.shards.edges import EdgeFile, is_whole, write_edges
 from icas.clusterimg.shards.store import Rows, Shard, Shards
 from icas.io.files import peak_memory_mb
 from icas.parallel.executors import Workers
@@ -112,7 +112,7 @@ def merged(
         tasks = [
             (files[group], target)
             for group, target in zip(groups, targets, strict=True)
-            if not target.exists()
+            if not is_whole(target)
         ]
         with console.bar(len(tasks), "merges", "tasks") as bar:
             peak = max([peak, *counted(workers.ordered(merge_files, tasks), bar)])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from icas._version import __version__
 from icas.cli.console import Console, counted
 from icas.cli.options import flag_of
 from icas.clusterimg.clustering.batches import Stopwatch
@@ -36,6 +37,7 @@ from icas.clusterimg.pipeline.steps import (
 )
 from icas.clusterimg.shards import cells as cell_search, forests
 from icas.clusterimg.shards.certificate import certificates_of
+from icas.clusterimg.shards.edges import is_whole
 from icas.clusterimg.shards.report import RUN, ShardReport, finished_report
 from icas.clusterimg.shards.settings import SHARED, ShardSettings
 from icas.clusterimg.shards.source import (
@@ -46,7 +48,7 @@ from icas.clusterimg.shards.source import (
     shard_of_rows,
     state_of,
 )
-from icas.clusterimg.shards.store import Shards, is_written, write_shard
+from icas.clusterimg.shards.store import Shards, is_written, read_json, write_shard
 from icas.clusterimg.shards.tables import unreadable_in, write_tables
 from icas.clusterimg.thresholds.auto import choose_threshold
 from icas.clusterimg.thresholds.sample import Sample
@@ -200,8 +202,14 @@ class _Run:
         own = (repr(values), self.settings.cells, self.settings.column)
         state, path = fingerprint([*own, *source]), self._work / PLAN
         if not path.exists():
-            write_whole(path, json.dumps({"state": state, "shard_size": size}).encode())
-        plan = json.loads(path.read_bytes())
+            begun = {"icas": __version__, "state": state, "shard_size": size}
+            write_whole(path, json.dumps(begun).encode())
+        plan = read_json(path)
+        if plan.get("icas") != __version__:
+            raise ConflictError(
+                f"the run into {self.dst} is of icas {plan.get('icas')}: continue with that"
+                " version, or choose another --dst"
+            )
         given = self.settings.shard_size
         if plan["state"] != state or given not in (None, plan["shard_size"]):
             raise ConflictError(
@@ -301,7 +309,7 @@ class _Run:
         tasks = [
             (method, *pair, threshold, target)
             for pair, target in zip(pairs, targets, strict=True)
-            if not target.exists()
+            if not is_whole(target)
         ]
         if len(tasks) < len(pairs):
             self.console.line(f"resumed: {len(pairs) - len(tasks)} of {len(pairs)} pairs of shards")
@@ -311,7 +319,8 @@ class _Run:
     def _cells(self, method: Method, shards: Shards, count: int, workers: Workers) -> list[Path]:
         """The files of the cells of all images."""
         files = [cell_search.cells_file(self._work, shard) for shard in shards.each]
-        missing = [pair for pair in zip(shards.each, files, strict=True) if not pair[1].exists()]
+        pairs = zip(shards.each, files, strict=True)
+        missing = [pair for pair in pairs if not cell_search.has_cells(pair[1])]
         if missing:
             found = cell_search.Cells.fitted(method, shards, count, self.settings.cluster.seed)
             tasks = [(found, shard, file) for shard, file in missing]
@@ -332,7 +341,7 @@ class _Run:
         tasks = (
             (method, shards, images, sizes, threshold, target)
             for (_, images, sizes), target in zip(parts, targets, strict=True)
-            if not target.exists()
+            if not is_whole(target)
         )
         self._done(workers, cell_search.forest_of_cells, tasks, "cells", len(parts))
         return targets

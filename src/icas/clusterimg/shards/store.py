@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,20 +41,32 @@ class Shard:
     limit: int
 
     def features(self) -> FeatureSet:
-        """The features, mapped from their files."""
-        arrays = {
-            name: ArrayReference(f"{self.path}-{name}", dtype, 0, shape, self.limit).array()
-            for name, (dtype, shape) in self.arrays.items()
-        }
+        """The features, mapped from their files.
+
+        Raises IcasError: a file is missing or too short.
+        """
+        arrays = {name: self._array(name) for name in self.arrays}
         return FeatureSet(self.method, arrays, self.settings)
+
+    def _array(self, name: str) -> NDArray[Any]:
+        kind, shape = self.arrays[name]
+        path = Path(f"{self.path}-{name}")
+        try:
+            array = ArrayReference(str(path), kind, 0, shape, self.limit).array()
+        except (IcasError, ValueError, OSError) as error:
+            cause = error.__cause__ or error
+            why = cause.strerror if isinstance(cause, OSError) else "it is damaged"
+            raise unreadable(path, why or str(cause)) from error
+        # A machine with another byte order may have written it.
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
     def files(self) -> list[str]:
         """Names of the images; empty where they have none."""
-        return list(_about(Path(f"{self.path}-files.json")))
+        return list(read_json(Path(f"{self.path}-files.json")))
 
     def unreadable(self) -> list[Unreadable]:
         """Images of the shard that could not be read."""
-        return [Unreadable(*one) for one in _about(Path(f"{self.path}.json"))["unreadable"]]
+        return [Unreadable(*one) for one in read_json(Path(f"{self.path}.json"))["unreadable"]]
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -62,8 +75,21 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def is_written(folder: Path, number: int) -> bool:
-    """Whether the shard is complete: its description is written last."""
-    return shard_path(folder, number).with_suffix(".json").exists()
+    """Whether the shard is complete: its description is written last, and no file is cut short."""
+    path = shard_path(folder, number)
+    try:
+        about = read_json(path.with_suffix(".json"))
+        sizes = {
+            name: np.dtype(kind).itemsize * math.prod(shape)
+            for name, (kind, shape) in about["arrays"].items()
+        }
+        sizes["files.json"] = about["files_bytes"]
+        return all(
+            path.with_name(f"{path.name}-{name}").stat().st_size == size
+            for name, size in sizes.items()
+        )
+    except (IcasError, OSError, KeyError):
+        return False
 
 
 def write_shard(folder: Path, number: int, features: FeatureSet) -> None:
@@ -71,12 +97,14 @@ def write_shard(folder: Path, number: int, features: FeatureSet) -> None:
     path = shard_path(folder, number)
     for name, array in features.arrays.items():
         write_whole(path.with_name(f"{path.name}-{name}"), _bytes_of(array))
-    write_whole(path.with_name(f"{path.name}-files.json"), json.dumps(features.files).encode())
+    files = json.dumps(features.files).encode()
+    write_whole(path.with_name(f"{path.name}-files.json"), files)
     about = {
         "count": len(features),
         "method": features.method,
         "settings": {name: plain(value) for name, value in features.settings.items()},
         "arrays": {name: [each.dtype.str, each.shape] for name, each in features.arrays.items()},
+        "files_bytes": len(files),
         "unreadable": [[lost.file, lost.reason] for lost in features.unreadable],
     }
     write_whole(path.with_suffix(".json"), json.dumps(about).encode())
@@ -88,13 +116,22 @@ def _bytes_of(array: NDArray[Any]) -> Iterator[bytes]:
         yield np.ascontiguousarray(picked(array, slice(start, start + step))).tobytes()
 
 
-def _about(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Content of a JSON file of a run; IcasError where it is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise IcasError(
-            f"cannot read {path} ({error}): the result folder must be the same on all machines"
-        ) from error
+    except OSError as error:
+        raise unreadable(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise unreadable(path, "it is damaged") from error
+
+
+def unreadable(path: Path, why: str) -> IcasError:
+    """An error about a file of a run, with what to do."""
+    return IcasError(
+        f"cannot read {path} ({why}): the result folder must be the same on all machines; --resume"
+        " writes missing and damaged files again"
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +149,7 @@ class Shards:
         shards, start = [], 0
         for number in range(count):
             path = shard_path(folder, number)
-            about = _about(path.with_suffix(".json"))
+            about = read_json(path.with_suffix(".json"))
             settings = {name: restored(value) for name, value in about["settings"].items()}
             arrays = {name: (kind, tuple(shape)) for name, (kind, shape) in about["arrays"].items()}
             shards.append(
