@@ -354,10 +354,10 @@ def _is_begun(root: Path, others: Path, resume: bool) -> bool:
     if phase in ("carrying", "done"):
         with Journal(others) as journal:
             about = journal.about()
-        ours = about.get("method") == WHAT and about.get("source") == str(inside[1])
-        if ours and resume:
+        same_move = about.get("method") == WHAT and about.get("source") == str(inside[1])
+        if same_move and resume:
             return True
-        if ours and phase == "carrying":
+        if same_move and phase == "carrying":
             raise ConflictError(
                 f"the move into {others} was interrupted: repeat the command with --resume to"
                 f" continue it, or undo it with clusterimg undo {others}"

@@ -84,7 +84,7 @@ def require_same(now: Origin, then: Any, path: Path) -> None:
         raise UsageError(f"cannot resume from {path}: it has no record of its training settings")
     known, given = then["settings"], now.settings
     differing = [
-        f"{flag_of(name)} was {_told(known.get(name))}, now {_told(given.get(name))}"
+        f"{flag_of(name)} was {_shown(known.get(name))}, now {_shown(given.get(name))}"
         for name in sorted({*known, *given})
         if known.get(name) != given.get(name)
     ]
@@ -97,7 +97,7 @@ def require_same(now: Origin, then: Any, path: Path) -> None:
         )
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "not given" if value is None else str(value)

@@ -170,9 +170,9 @@ def add_method_flags(parser: CommandParser) -> None:
         group, shared = parser.group(f"Method {name}"), {}
         for option, first in own.items():
             rows = {
-                other: theirs[option]
-                for other, theirs in options.items()
-                if other != name and option in theirs
+                other: other_options[option]
+                for other, other_options in options.items()
+                if other != name and option in other_options
             }
             if rows:
                 shared[option] = f"; {', '.join(_compared(first, rows))}"

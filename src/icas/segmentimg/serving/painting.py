@@ -137,7 +137,7 @@ class PaintingSession:
         self._ticker = threading.Thread(target=self._tick, name="icas-autosave", daemon=True)
         self.views = ClassViews(None)
         self._unsure: set[tuple[Path, str]] = set()
-        self._told: dict[int, str] = {}
+        self._marks_sent: dict[int, str] = {}
         log = self._log(self.session.pictures[0].out)
         if log is not None:
             self.views = ClassViews(log.fact(VIEW))
@@ -258,7 +258,7 @@ class PaintingSession:
         served.update(box)
         if not opened.unsaved:  # after a decision: the autosave file of its save lacks this command
             self.session.store.autosave(number, force=True)
-        self._tell_mark(number)
+        self._notify_mark(number)
         if opened.document.revision != before:
             self.notify("doc", n=number, doc_rev=document.revision)
         answer = {
@@ -306,7 +306,7 @@ class PaintingSession:
         files = self.session.save(formats or ())
         self.session.store.flush(number)
         self.carried.saved(number)
-        self._tell_mark(number)
+        self._notify_mark(number)
         return f"save {counted(len(files), 'file')}", self._about(number, opened)
 
     def _edit_classes(self, args: Args, number: int | None, op: str) -> tuple[str, dict[str, Any]]:
@@ -355,14 +355,14 @@ class PaintingSession:
         picture = self.session.pictures[number]
         self._writing_log(picture.out).set_fact(_UNSURE + picture.name, "1" if unsure else "")
         (self._unsure.add if unsure else self._unsure.discard)((picture.out, picture.name))
-        self._tell_mark(number)
+        self._notify_mark(number)
         return "mark as unsure" if unsure else "unmark", {"mark": self.mark(number)}
 
-    def _tell_mark(self, number: int) -> None:
-        """Tell the listeners if the mark of an image has changed."""
+    def _notify_mark(self, number: int) -> None:
+        """Notify the listeners if the mark of an image has changed."""
         mark = self.mark(number)
-        if self._told.get(number) != mark:
-            self._told[number] = mark
+        if self._marks_sent.get(number) != mark:
+            self._marks_sent[number] = mark
             self.notify("files", marks={str(number): mark})
 
     def _changed(self, op: str, number: int, opened: OpenImage, args: Args) -> Done:
@@ -428,15 +428,15 @@ class PaintingSession:
             raise UsageError(f"id: expected text of up to {LONGEST_ID} characters")
         known = self._answers.get(id)
         if known is not None:
-            other, theirs, rev, answer = known
+            known_op, known_args, rev, answer = known
             answer = answer if rev == self.rev else {**answer, "rev": self.rev, "stale": True}
         else:
             entry = self._logs.find(id)
             if entry is None:
                 return None
-            other, theirs = entry.op, entry.args
+            known_op, known_args = entry.op, entry.args
             answer = {"rev": self.rev, "text": entry.text, "delta": None, "stale": True}
-        if other != op or dict(theirs) != dict(args):
+        if known_op != op or dict(known_args) != dict(args):
             raise UsageError(f"id {id} was used for another command")
         return answer
 
@@ -628,7 +628,7 @@ class PaintingSession:
                 if was_open:
                     self.notify("doc", n=number, doc_rev=-1)
             marks = {str(number): self.mark(number) for number in numbers}
-        self._told.update({int(number): mark for number, mark in marks.items()})
+        self._marks_sent.update({int(number): mark for number, mark in marks.items()})
         if marks:
             self.notify("files", marks=marks)
 
