@@ -103,8 +103,8 @@ _READERS = {
         *(("ICO", "Ico"), ("TGA", "Tga")),
     )
 }
-_READERS |= {"TIFF": "icas.io.tiff:TiffFile", "HEIF": "pillow_heif:HeifImageFile"}
-_READERS |= {"RAW": "icas.io.raw:RawFile"}
+_READERS |= {"TIFF": "icas.io.decoders.tiff:TiffFile", "HEIF": "pillow_heif:HeifImageFile"}
+_READERS |= {"RAW": "icas.io.decoders.raw:RawFile"}
 """Readers of formats: modules and classes."""
 _NEEDED = {"HEIF": "pillow_heif", "RAW": "rawpy"}
 _ORIENTATION = 274
@@ -173,7 +173,7 @@ def _readable_kind(file: IO[bytes], head: bytes) -> str:
     if found is None:
         raise UnreadableImageError(describe_content(head))
     if found == "TIFF":
-        from icas.io.raw import raw_tiff_kind
+        from icas.io.decoders.raw import raw_tiff_kind
 
         found = raw_tiff_kind(file, head) or found
     kind = "RAW" if found in RAW_KINDS else found
