@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import errno
+import functools
 import json
 import os
 import secrets
 import sqlite3
 import sys
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +67,12 @@ def shown(value: float) -> str:
 def run_json(summary: Mapping[str, Any]) -> bytes:
     """``run.json``."""
     return (json.dumps(summary, indent=2, ensure_ascii=True) + "\n").encode()
+
+
+_TEMPORARY = ".icas-new-"
+"""Prefix of the files that `write_whole` writes."""
+_LONGEST_WRITE = 3600.0
+"""Seconds after which a temporary file counts as abandoned on a system without locks."""
 
 
 @contextmanager
@@ -130,24 +138,96 @@ def check_no_links(folder: Path) -> None:
             raise ConflictError(f"{path} is a link, which icas never creates there: remove it")
 
 
-def unfinished(target: Path) -> Path:
-    """A temporary name in the folder of `target`; short, as that of `target` may be the longest."""
-    return target.with_name(f".icas-{secrets.token_hex(6)}.part")
+def write_whole(
+    path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, replace: bool = True
+) -> None:
+    """Write a file atomically: a temporary file is written, synced to disk and renamed.
 
-
-def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
-    """Write a file atomically: a temporary file is written, synced to disk and renamed."""
+    With `replace` off, a file that is there stays. The first call for a folder removes the
+    temporary files of killed processes there.
+    """
     target = Path(path)
-    part = unfinished(target)
+    _remove_abandoned_once(target.parent.absolute())
+    part, file = _temporary(target.parent)
     try:
-        with part.open("xb") as file:
+        with file:
             file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(target)
+            if sys.platform == "win32":  # open files cannot be renamed there
+                file.close()
+            if replace:
+                part.replace(target)
+            else:
+                _link(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _temporary(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new file, locked as long as it is open; its name is short, as the longest may be taken."""
+    while True:
+        part = folder / f"{_TEMPORARY}{secrets.token_hex(6)}.part"
+        file = part.open("xb")
+        if not try_lock(file.fileno(), wait=True) or os.fstat(file.fileno()).st_nlink:
+            return part, file
+        file.close()  # removed by another process before it was locked
+
+
+def _link(part: Path, target: Path) -> None:
+    """Rename `part`, unless `target` exists."""
+    try:
+        os.link(part, target)  # unlike a rename, this never replaces another file
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links here
+        if not os.path.lexists(target):
+            part.replace(target)
+            return
+    part.unlink()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in `folder`."""
+    with suppress(OSError):
+        for path in folder.glob(f"{_TEMPORARY}*.part"):
+            _remove_if_abandoned(path)
+
+
+_remove_abandoned_once = functools.cache(remove_abandoned)
+
+if sys.platform == "win32":
+
+    def try_lock(handle: int, *, wait: bool = False) -> bool:
+        """Lock an open file for this process, until it is closed; False without such locks."""
+        return False
+
+    def _remove_if_abandoned(path: Path) -> None:
+        if time.time() - path.stat().st_mtime > _LONGEST_WRITE:
+            path.unlink()
+
+else:
+    import fcntl
+
+    def try_lock(handle: int, *, wait: bool = False) -> bool:
+        """Lock an open file for this process, until it is closed.
+
+        False where another process has it locked, unless `wait`, and without such locks.
+        """
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:  # also of a file system without locks
+            return False
+        return True
+
+    def _remove_if_abandoned(path: Path) -> None:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if try_lock(handle):
+                path.unlink()  # while it is locked: its process may be about to lock it
+        finally:
+            os.close(handle)
 
 
 def sync(path: Path) -> None:

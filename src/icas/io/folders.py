@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from icas.common.errors import IcasError
+from icas.io.files import try_lock
 
 VARIABLE = "ICAS_CACHE"
 """Environment variable that overrides the cache folder."""
@@ -98,15 +99,12 @@ if sys.platform == "win32":  # files in use cannot be removed there
         return iter(())
 
 else:
-    import fcntl
 
     def _hold(folder: Path) -> int | None:
         # Locked before it has its name, so that it never looks abandoned.
         unnamed = folder / f"{HELD}.new"
         handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # a file system without locks: a killed process leaves its folder
+        if not try_lock(handle):  # a file system without locks: a killed process leaves its folder
             os.close(handle)
             return None
         unnamed.rename(folder / HELD)
@@ -125,9 +123,6 @@ else:
         except OSError:  # not there, or another user's
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
+            return try_lock(handle)
         finally:
             os.close(handle)
-        return True

@@ -20,6 +20,7 @@ from icas.clusterimg.journal.journal import (
 )
 from icas.clusterimg.transfer.plan import TREE
 from icas.common.errors import ConflictError
+from icas.io.files import remove_abandoned
 
 PREPARED = f"{FOLDER}/prepared"
 """Folder of the result in which tables are written before images are transferred."""
@@ -134,6 +135,7 @@ def remove_unfinished(root: Path) -> None:
 def remove_review(root: Path) -> None:
     """Remove the commands of a review of the result."""
     if not (root / REVIEW).is_symlink():
+        remove_abandoned(root / REVIEW)
         for name in REVIEW_FILES:
             (root / REVIEW / name).unlink(missing_ok=True)
         remove_if_empty(root / REVIEW)

@@ -12,8 +12,11 @@ import errno
 import json
 import os
 import re
+import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 
 from icas._version import __version__
 from icas.common.errors import IcasError, UsageError
-from icas.io.files import unfinished, write_whole
+from icas.io.files import write_whole
 from icas.io.formats import os_reason
 from icas.segmentimg.document.objects import objects_in
 from icas.segmentimg.document.palette import Color, Painting
@@ -40,6 +43,9 @@ ASIDE = "set_aside"
 """Key of NAME.json: masks of another program, not to be loaded."""
 _MASK = re.compile(r"_mask_\(R([:=])([0-9]+),G\1([0-9]+),B\1([0-9]+)\)\.png", re.IGNORECASE)
 _PART = re.compile(r"\.icas-[0-9a-f]{12}\.part")
+_PART_BYTES = re.compile(_PART.pattern.encode())
+ORPHAN_AGE = 3600.0
+"""Seconds after which a hidden file that no NAME.json names is removed."""
 
 
 def mask_name(name: str, color: Color, portable: bool = False) -> str:
@@ -292,7 +298,7 @@ def _execute(
     if not record[ASIDE]:
         del record[ASIDE]
     final = _json_bytes(record)  # raises before anything is written
-    parts = {name: unfinished(out / name) for name in sorted(files, key=len, reverse=True)}
+    parts = {name: _part(out) for name in sorted(files, key=len, reverse=True)}
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(write_whole, parts.values(), (files[name] for name in parts)))
@@ -315,6 +321,24 @@ def _execute(
             raise
     _remove(out / name for name in stale)
     write_whole(journal, final)
+
+
+def _part(folder: Path) -> Path:
+    return folder / f".icas-{secrets.token_hex(6)}.part"
+
+
+def remove_orphans(out: Path) -> None:
+    """Remove hidden files of saves that were killed before they were recorded in a NAME.json.
+
+    Those of the last hour stay: a process without a lock on the folder may be writing them.
+    """
+    with suppress(OSError):
+        latest = time.time() - ORPHAN_AGE
+        parts = {name for name in names_in(out) if _PART.fullmatch(name)}
+        parts = {name for name in parts if (out / name).lstat().st_mtime < latest}
+        for path in out.glob("*.json") if parts else ():
+            parts -= {name.decode() for name in _PART_BYTES.findall(path.read_bytes())}
+        _remove(out / name for name in parts)
 
 
 def _remove(paths: Iterable[Path]) -> None:

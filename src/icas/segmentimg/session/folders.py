@@ -11,6 +11,7 @@ from icas.common.errors import UsageError
 from icas.io.files import one_line_errors
 from icas.io.find import RESULT_MARK
 from icas.io.locks import folder_lock
+from icas.segmentimg.formats.masks import remove_orphans
 
 FOLDER = "painting"
 MOST_LOCKS = 256
@@ -48,6 +49,7 @@ def painting_locked(outs: Iterable[Path]) -> Iterator[None]:
                 folder.mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_empty, missing)
             stack.enter_context(folder_lock(folder, out))
+            remove_orphans(out)
         yield
 
 
