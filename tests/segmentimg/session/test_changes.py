@@ -118,10 +118,10 @@ def test_logs_of_others_and_damaged_ones(picture):
     path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA application_id = 7")
-    with pytest.raises(IcasError, match="is not a log of painting: move it away"):
+    with pytest.raises(IcasError, match="is not a painting log of icas: move it away"):
         PaintingLog(picture.out)
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(IcasError, match="cannot use the painting log"):
+    with pytest.raises(IcasError, match="is not a painting log of icas"):
         PaintingLog(picture.out)
     with pytest.raises(IcasError, match="damaged"):
         Change.unpacked(b"no change")

@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from icas.common.errors import ConflictError, IcasError
+from icas.io.database import (
+    SIDE_FILES,
+    DatabaseKind,
+    UnusableDatabaseError,
+    error_text,
+    is_damage,
+    transaction,
+)
 from icas.io.formats import os_reason
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 NAME, LOCK = "features.db", "features.lock"
-SIDE_FILES = ("", "-wal", "-shm", "-journal")
-"""Suffixes of the database and of the files that SQLite keeps beside it."""
-APPLICATION_ID = 0x69636166  # "icaf"
 SCHEMA_VERSION = 1
 """Raise it when tables change; a database of another version is created again."""
 BUSY_SECONDS = 20.0
@@ -65,11 +70,20 @@ _BY_METHOD = (
     "SELECT r.method, count(*) FROM entries e JOIN recipes r ON r.id = e.recipe"
     " GROUP BY r.method ORDER BY r.method"
 )
-_OUTSIDE_CAUSES = (
-    *("locked", "locking", "is full", "readonly", "I/O error", "unable to open", "interrupted"),
-    *("permission", "out of memory"),
+_CACHE = DatabaseKind(
+    "feature cache",
+    0x69636166,
+    SCHEMA_VERSION,
+    TABLES,
+    "clusterimg cache clear removes it",
+    pragmas=(
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "journal_size_limit = 16000000",
+        "cell_size_check = ON",
+    ),
+    first_pragmas=("auto_vacuum = INCREMENTAL",),
 )
-"""Words of SQLite errors that do not mean damage to the file."""
 
 
 class Entry(NamedTuple):
@@ -82,14 +96,6 @@ class Entry(NamedTuple):
     layout: str
     data: bytes
     id: int = 0
-
-
-class InvalidDatabaseError(Exception):
-    """The file is no cache, or a cache that cannot be used; `removable` where it is of icas."""
-
-    def __init__(self, why: str, removable: bool) -> None:
-        super().__init__(why)
-        self.removable = removable
 
 
 class Database:
@@ -125,7 +131,7 @@ class Database:
 
         def write(database: sqlite3.Connection) -> None:
             needed = sum(len(one.data) + len(one.layout) + OVERHEAD for one in entries)
-            with _transaction(database):
+            with transaction(database):
                 self._full = not self._evict(database, needed)
                 if not self._full:
                     _insert(database, self._run, digest, method, entries)
@@ -147,7 +153,7 @@ class Database:
 
     def _flush(self, database: sqlite3.Connection) -> None:
         """Write the marks, and remove what is over the limit."""
-        with _transaction(database):
+        with transaction(database):
             self._write_marks(database)
             self._evict(database, 0)
 
@@ -184,8 +190,8 @@ class Database:
                     return action(self._connect())
                 except (sqlite3.Error, UnicodeDecodeError) as error:
                     self._recover(error)
-                except InvalidDatabaseError as error:
-                    self._disable(str(error))
+                except UnusableDatabaseError as error:
+                    self._disable(error.reason)
                 except OSError as error:
                     self._disable(error.strerror or str(error))
             return None
@@ -197,8 +203,8 @@ class Database:
             with locked(self.folder):
                 try:
                     self._database = _open(self.folder)
-                except InvalidDatabaseError as error:
-                    self._warn(str(error), _move_away(self.folder, error.removable))
+                except UnusableDatabaseError as error:
+                    self._warn(error.reason, _move_away(self.folder, error.is_ours))
                     self._database = _open(self.folder)
                 self._identity = _identity(self.folder / NAME)
             self._run = _begin_run(self._database, self._limit)
@@ -210,14 +216,14 @@ class Database:
         replaced = identity not in (None, _identity(self.folder / NAME))
         self._disconnect()
         if self._opened >= MAX_OPENED or (
-            not replaced and (identity is None or _has_outside_cause(error))
+            not replaced and (identity is None or not is_damage(error))
         ):
-            self._disable(_message(error))
+            self._disable(error_text(error))
         elif not replaced:
             try:
                 with locked(self.folder):
                     if identity == _identity(self.folder / NAME):  # else another process did it
-                        self._warn(_message(error), _move_away(self.folder, removable=True))
+                        self._warn(error_text(error), _move_away(self.folder, removable=True))
             except (OSError, sqlite3.Error) as failure:
                 self._disable(str(failure))
 
@@ -240,74 +246,29 @@ class Database:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """No other process opens, creates or removes the cache in `folder` meanwhile."""
-    with closing(_connection(folder / LOCK)) as lock:
+    with closing(sqlite3.connect(folder / LOCK, BUSY_SECONDS, isolation_level=None)) as lock:
         lock.execute("PRAGMA locking_mode=NORMAL")
         lock.execute("BEGIN EXCLUSIVE")
         yield
 
 
-def _connection(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    address = f"{path.absolute().as_uri()}?mode=ro" if read_only else path
-    database = sqlite3.connect(
-        address, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=read_only
-    )
+def _open(folder: Path, *, write: bool = True) -> sqlite3.Connection:
+    """The database in `folder`, with `write` created if missing; call it while `locked`."""
+    path = folder / NAME
+    if write and path.is_file() and path.stat().st_size == 0:
+        path.unlink()
+    database = _CACHE.open(path, write=write, timeout=BUSY_SECONDS)
     # Damaged text must not raise.
     database.text_factory = lambda content: content.decode("utf-8", "replace")
-    return database
-
-
-def _open(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """The database in `folder`, created where there is none; call it while `locked`."""
-    path = folder / NAME
-    database = _connection(path, read_only=read_only)
     try:
-        application = _integer(database, "PRAGMA application_id")
-        if _integer(database, "PRAGMA page_count") == 0:
-            if read_only:
-                raise InvalidDatabaseError("the file is empty", removable=False)
-            database.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            database.executescript(
-                f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID};"
-                f" PRAGMA user_version={SCHEMA_VERSION}; {TABLES} COMMIT;"
-            )
-        elif application != APPLICATION_ID:
-            raise InvalidDatabaseError("not a database of icas", removable=False)
-        elif _integer(database, "PRAGMA user_version") != SCHEMA_VERSION:
-            raise InvalidDatabaseError("from another version of icas", removable=True)
-        if not read_only:
-            database.execute("PRAGMA journal_mode=WAL").fetchall()
-            database.execute("PRAGMA synchronous=NORMAL")
-            database.execute("PRAGMA journal_size_limit=16000000")
-            database.execute("PRAGMA cell_size_check=ON")
-        database.execute(_ALL_COLUMNS)
-    except BaseException as error:
+        with _CACHE.damage(path):
+            if _integer(database, "PRAGMA user_version") != SCHEMA_VERSION:
+                raise _CACHE.damaged(path, "from another version of icas")
+            database.execute(_ALL_COLUMNS)
+    except BaseException:
         database.close()
-        if isinstance(error, (sqlite3.Error, UnicodeDecodeError)) and not _has_outside_cause(error):
-            raise InvalidDatabaseError(_message(error), _has_our_header(path)) from error
         raise
     return database
-
-
-def _message(error: Exception) -> str:
-    """SQLite's message, unless damage made it unreadable."""
-    return "the file is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
-
-
-def _has_outside_cause(error: Exception) -> bool:
-    """Whether the cause is not damage but a lock, a full disk or permissions."""
-    return isinstance(error, sqlite3.OperationalError) and any(
-        word in str(error) for word in _OUTSIDE_CAUSES
-    )
-
-
-def _has_our_header(path: Path) -> bool:
-    """Whether the header of a damaged file is that of a cache of icas."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(100)
-    except OSError:
-        return False
-    return head[:15] == b"SQLite format 3" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _move_away(folder: Path, removable: bool) -> str:
@@ -337,18 +298,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise
-
-
 def _integer(database: sqlite3.Connection, query: str) -> int:
     """The integer that `query` selects; 0 where there is no row."""
     row = database.execute(query).fetchone()
@@ -359,7 +308,7 @@ def _integer(database: sqlite3.Connection, query: str) -> int:
 
 def _begin_run(database: sqlite3.Connection, limit: int) -> int:
     """The number of a new run; age is counted in runs, because clocks jump."""
-    with _transaction(database):
+    with transaction(database):
         database.execute("UPDATE about SET value = value + 1 WHERE name = 'runs'")
         database.execute("UPDATE about SET value = ? WHERE name = 'limit'", (limit,))
         return _integer(database, "SELECT value FROM about WHERE name = 'runs'")
@@ -429,12 +378,13 @@ def cache_info(folder: Path) -> dict[str, Any]:
     place, size, methods, limit = folder / NAME, _size(folder), dict[str, int](), 0
     try:
         if place.exists():
-            with closing(_open(folder, read_only=True)) as database:
+            with closing(_open(folder, write=False)) as database:
                 methods = {method: int(count) for method, count in database.execute(_BY_METHOD)}
                 limit = _integer(database, "SELECT value FROM about WHERE name = 'limit'")
-    except (InvalidDatabaseError, sqlite3.Error) as error:
+    except (UnusableDatabaseError, sqlite3.Error) as error:
+        reason = getattr(error, "reason", error)
         raise IcasError(
-            f"cannot read the cache {place} ({error}): the next run with a cache creates a new one"
+            f"cannot read the cache {place} ({reason}): the next run with a cache creates a new one"
         ) from error
     return {
         "place": str(place),
@@ -474,13 +424,11 @@ def clear_cache(folder: Path) -> str:
 def _contents_text(folder: Path) -> str:
     """Number of entries for a message; empty where damage hides it."""
     try:
-        with closing(_open(folder, read_only=True)) as database:
+        with closing(_open(folder, write=False)) as database:
             count = _integer(database, "SELECT count(*) FROM entries")
-    except InvalidDatabaseError as error:
-        if not error.removable:
-            raise ConflictError(
-                f"{folder / NAME} is not a cache of icas ({error}): nothing removed"
-            ) from error
+    except UnusableDatabaseError as error:
+        if not error.is_ours:
+            raise ConflictError(f"{folder / NAME} is {error.reason}: nothing removed") from error
         return ""
     except sqlite3.Error:
         return ""

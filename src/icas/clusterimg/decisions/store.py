@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from icas.common.errors import IcasError
 from icas.dataset.image_labels import ImageLabel
-from icas.io.files import one_line_errors, unfinished
+from icas.io.database import DatabaseKind, execute_all, transaction
 from icas.io.folders import cache_folder
 
 TOGETHER, APART = "together", "apart"
@@ -85,11 +83,7 @@ NAME = "decisions.db"
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
 
-_APPLICATION_ID = 0x69636473
-_VERSION = 1
-_SCHEMA = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
+_SCHEMA = """
 CREATE TABLE decision (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,        -- together: each side belongs together; apart: sides are apart
@@ -105,8 +99,14 @@ CREATE TABLE member (
     PRIMARY KEY (decision, key)
 ) WITHOUT ROWID;
 """
-
-
+_STORE = DatabaseKind(
+    "constraint database",
+    0x69636473,
+    1,
+    _SCHEMA,
+    "restore a backup, or move the file away to start without constraints",
+    pragmas=("journal_mode = WAL",),
+)
 _NAMES_SCHEMA = """
 CREATE TABLE IF NOT EXISTS class (
     number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of first use
@@ -151,15 +151,13 @@ class ConstraintStore:
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.path = folder / NAME
         with self._errors():
-            if write:
-                _create(self.path)
-            self._database = sqlite3.connect(
-                _address(self.path, write), uri=True, timeout=BUSY_SECONDS, isolation_level=None
-            )
+            self._database = _STORE.open(self.path, write=write, timeout=BUSY_SECONDS)
         try:
             with self._errors():
                 self._database.execute("PRAGMA foreign_keys = ON")
-                self._check()
+                state = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if state != "ok":
+                raise _STORE.damaged(self.path, state.splitlines()[-1])
         except BaseException:
             self._database.close()
             raise
@@ -171,44 +169,13 @@ class ConstraintStore:
         self._database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"cannot use the constraints in {self.path}")
-
-    def _check(self) -> None:
-        """Raise IcasError where the database is damaged, or of a newer version."""
-        try:
-            application, version, state = (
-                self._database.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("application_id", "user_version", "quick_check(1)")
-            )
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise
-            raise self._damaged(str(error)) from error
-        if application != _APPLICATION_ID:
-            raise self._damaged("not a constraint database")
-        if version > _VERSION:
-            raise IcasError(f"{self.path} was written by a newer icas version: update icas")
-        if state != "ok":
-            raise self._damaged(state.splitlines()[-1])
-
-    def _damaged(self, why: str) -> IcasError:
-        return IcasError(
-            f"{self.path} is damaged ({why}): restore a backup, or move the file away to start"
-            " without constraints"
-        )
+        return _STORE.errors(self.path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All changes of the block, or none; no other process changes anything meanwhile."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with self._errors(), transaction(self._database):
             yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        with self._errors():
-            self._database.execute("COMMIT")
 
     def all(self) -> list[Constraint]:
         """Every constraint, by number."""
@@ -232,7 +199,7 @@ class ConstraintStore:
                 images = tuple(tuple(side) for _, side in sorted(sides[number].items()))
                 constraints.append(Constraint(kind, images, os.fsdecode(how), made, number))
         except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged(f"a constraint cannot be read: {error}") from error
+            raise _STORE.damaged(self.path, f"a constraint cannot be read: {error}") from error
         return constraints
 
     def names(self) -> list[NamedImage]:
@@ -253,7 +220,7 @@ class ConstraintStore:
                     for key, size, name, label, source, confidence in self._database.execute(query)
                 ]
         except (TypeError, ValueError) as error:
-            raise self._damaged(f"a class name cannot be read: {error}") from error
+            raise _STORE.damaged(self.path, f"a class name cannot be read: {error}") from error
 
     def classes(self) -> list[str]:
         """Every class name, in the order of first use."""
@@ -282,8 +249,7 @@ class ConstraintStore:
             for one in named
         ]
         with self._errors():
-            for statement in _NAMES_SCHEMA.split(";\n")[:-1]:
-                self._database.execute(statement)
+            execute_all(self._database, _NAMES_SCHEMA)
             classes = dict.fromkeys(one.label.label for one in named)
             self._database.executemany(
                 "INSERT OR IGNORE INTO class (name) VALUES (?)", [(name,) for name in classes]
@@ -332,33 +298,3 @@ class ConstraintStore:
         rows = [(number,) for number in numbers]
         with self._errors():
             self._database.executemany("DELETE FROM decision WHERE number = ?", rows)
-
-
-def _create(path: Path) -> None:
-    """Create an empty database at `path`, complete from its first moment, unless there is one."""
-    if os.path.lexists(path):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = unfinished(path)
-    try:
-        with closing(sqlite3.connect(new)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(_SCHEMA)
-        try:
-            os.link(new, path)  # unlike a rename, this never replaces another file
-        except FileExistsError:
-            return
-        except OSError:  # no hard links here
-            if not os.path.lexists(path):
-                new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _address(path: Path, write: bool) -> str:
-    """The URI for SQLite; nothing is created, and reading works in a read-only folder."""
-    address = path.absolute().as_uri()
-    if write:
-        return f"{address}?mode=rw"
-    immutable = not os.access(path.parent, os.W_OK) and not path.with_name(f"{NAME}-wal").exists()
-    return f"{address}?mode=ro{'&immutable=1' if immutable else ''}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from icas.common.errors import ConflictError
-from icas.io.files import check_no_links, one_line_errors
+from icas.io.database import SIDE_FILES, DatabaseKind, execute_all, transaction
+from icas.io.files import check_no_links, remove_abandoned
 from icas.io.find import RESULT_MARK
 
 FOLDER = RESULT_MARK
@@ -27,6 +27,7 @@ ADDED = f"{FOLDER}/added"
 """Folder of the result to which images are transferred that are added to a finished run."""
 REVIEW = f"{FOLDER}/review"
 """Folder of the result with the commands of its review."""
+NAME = "journal.db"
 PHASES = ("carrying", "done", "clearing", "undoing")
 
 _TABLES = """
@@ -65,6 +66,17 @@ _LATER_COLUMNS = {
     "left_alone": "TEXT",  # why it was not transferred
 }
 """Columns of the table `made` that journals of older versions do not have."""
+_JOURNAL = DatabaseKind(
+    "journal",
+    0x69636A6E,
+    1,
+    _TABLES
+    + "".join(
+        f"ALTER TABLE made ADD COLUMN {one} {kind};\n" for one, kind in _LATER_COLUMNS.items()
+    ),
+    "restore a backup, or move it away; the images stay where they are",
+    unmarked_table="made",
+)
 COLUMNS = (
     "target, how, source, size, mtime_ns, from_size, from_mtime_ns, link, link_mtime_ns, left_alone"
 )
@@ -227,15 +239,25 @@ class Journal:
         with self._errors():
             check_no_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            self.database = sqlite3.connect(folder / "journal.db", check_same_thread=False)
-        with self._errors():
-            self.database.execute("PRAGMA journal_mode=WAL")
-            self.database.execute("PRAGMA synchronous=FULL")
-            self.database.executescript(_TABLES)
-            known = {row[1] for row in self.database.execute("PRAGMA table_info(made)")}
+            self.database = _JOURNAL.open(folder / NAME, write=True)
+        try:
+            with self._errors():
+                self._complete()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _complete(self) -> None:
+        """Add the tables and columns that a journal of an older version does not have."""
+        if _JOURNAL.is_marked(self.database):
+            return
+        with transaction(self.database) as database:
+            execute_all(database, _TABLES)
+            known = {row[1] for row in database.execute("PRAGMA table_info(made)")}
             for name, kind in _LATER_COLUMNS.items():
                 if name not in known:
-                    self.database.execute(f"ALTER TABLE made ADD COLUMN {name} {kind}")
+                    database.execute(f"ALTER TABLE made ADD COLUMN {name} {kind}")
+            _JOURNAL.mark(database)
 
     def __enter__(self) -> Journal:
         return self
@@ -244,11 +266,11 @@ class Journal:
         self.database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"cannot use the journal in {self.root / FOLDER}")
+        return _JOURNAL.errors(self.root / FOLDER / NAME)
 
     def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Execute `statement` for each row, in one transaction."""
-        with self._errors(), self.database as database:
+        with self._errors(), transaction(self.database) as database:
             database.executemany(statement, rows)
 
     def plan(
@@ -258,7 +280,7 @@ class Journal:
         folders: Iterable[FolderRecord] = (),
     ) -> None:
         """Replace the plan; it is on disk when this returns."""
-        with self._errors(), self.database as database:
+        with self._errors(), transaction(self.database) as database:
             for table in ("run", "made", "folder"):
                 database.execute(f"DELETE FROM {table}")
             database.execute("INSERT INTO run VALUES ('phase', 'carrying')")
@@ -324,7 +346,7 @@ class Journal:
             for one in self.files()
             if one.target in targets
         ]
-        with self._errors(), self.database as database:
+        with self._errors(), transaction(self.database) as database:
             old = [(stored_name(target),) for target in targets]
             database.executemany("DELETE FROM made WHERE target = ?", old)
             database.executemany(_INSERT, rows)
@@ -377,7 +399,7 @@ class Journal:
         `added` are planned transfers of images to `ADDED`, `folders` those they are moved out of.
         """
         about, tables = json.dumps(rearrangement.about), json.dumps(rearrangement.tables)
-        with self.database as database:
+        with transaction(self.database) as database:
             database.execute(
                 "INSERT INTO rearrangement VALUES (0, ?, ?, ?, ?)",
                 (rearrangement.what, about, tables, rearrangement.phase),
@@ -395,7 +417,7 @@ class Journal:
 
     def begin_clearing(self, left: Iterable[str]) -> None:
         """Record that added images are transferred, but for those with the paths `left`."""
-        with self.database as database:
+        with transaction(self.database) as database:
             rows = [(stored_name(target),) for target in left]
             database.executemany("DELETE FROM relocation WHERE old = ?", rows)
             database.execute("UPDATE rearrangement SET phase = 'clearing'")
@@ -417,12 +439,12 @@ class Journal:
 
     def begin_placing(self) -> None:
         """Record that all old paths are free."""
-        with self.database as database:
+        with transaction(self.database) as database:
             database.execute("UPDATE rearrangement SET phase = 'placing'")
 
     def begin_writing(self, tables: Mapping[str, tuple[int, int]]) -> None:
         """Record that all files are at their new paths, and size and mtime of the new tables."""
-        with self.database as database:
+        with transaction(self.database) as database:
             names = [row[1] for row in database.execute("PRAGMA table_info(made)")]
             columns = ", ".join(name for name in names if name != "target")
             rows = database.execute(
@@ -444,7 +466,7 @@ class Journal:
             for name, state in states
             if state is not None
         ]
-        with self.database as database:
+        with transaction(self.database) as database:
             database.executemany(
                 "INSERT INTO made (target, how, size, mtime_ns) VALUES (?, 'write', ?, ?) ON"
                 " CONFLICT (target) DO UPDATE SET size = excluded.size, mtime_ns ="
@@ -468,7 +490,7 @@ def _rows_of(about: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
 
 def has_journal(root: Path) -> bool:
     """Whether `root` holds the journal of a run."""
-    return (root / FOLDER / "journal.db").is_file()
+    return (root / FOLDER / NAME).is_file()
 
 
 def phase_of(root: Path) -> str | None:
@@ -486,5 +508,6 @@ def being_undone(root: Path) -> ConflictError:
 
 def remove_journal(root: Path) -> None:
     """Remove the journal's files, the database last."""
-    for name in ("lock.db", "journal.db-wal", "journal.db-shm", "journal.db"):
+    remove_abandoned(root / FOLDER)
+    for name in ("lock.db", *(NAME + ending for ending in reversed(SIDE_FILES))):
         (root / FOLDER / name).unlink(missing_ok=True)

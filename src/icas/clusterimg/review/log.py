@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from icas.clusterimg.journal.journal import REVIEW
-from icas.common.errors import ConflictError, IcasError
-from icas.io.files import check_no_links, one_line_errors
+from icas.common.errors import ConflictError
+from icas.io.database import DatabaseKind, transaction
+from icas.io.files import check_no_links
 
 NAME = "commands.db"
-_APPLICATION_ID = 0x69637276
-_VERSION = 1
-_SCHEMA = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-CREATE TABLE IF NOT EXISTS command (
+_SCHEMA = """
+CREATE TABLE command (
     rev INTEGER PRIMARY KEY,   -- 0: the result as it was when the review began
     id TEXT NOT NULL UNIQUE,   -- chosen by the page: a repeated request does nothing twice
     op TEXT NOT NULL,
@@ -33,8 +29,9 @@ CREATE TABLE IF NOT EXISTS command (
     time TEXT NOT NULL,        -- ISO 8601, UTC
     change BLOB                -- values before and after; NULL for undo, redo, jump, apply
 );
-CREATE TABLE IF NOT EXISTS fact (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_LOG = DatabaseKind("review log", 0x69637276, 1, _SCHEMA, "move it away to begin the review again")
 
 
 @dataclass(frozen=True)
@@ -58,24 +55,8 @@ class CommandLog:
             if write:
                 self.path.parent.mkdir(exist_ok=True)
             check_no_links(self.path.parent)
-            mode = "rwc" if write else "ro"
-            self._database = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        try:
-            with self._errors():
-                if write:
-                    self._database.execute("PRAGMA journal_mode = WAL")
-                    self._database.execute("PRAGMA synchronous = FULL")
-                    self._database.executescript(_SCHEMA)
-                self._check()
-                self._identity = self.path.stat()
-        except BaseException:
-            self._database.close()
-            raise
+            self._database = _LOG.open(self.path, write=write)
+            self._identity = self.path.stat()
 
     def __enter__(self) -> CommandLog:
         return self
@@ -88,17 +69,7 @@ class CommandLog:
         self._database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"cannot use the review in {self.path}")
-
-    def _check(self) -> None:
-        application, version = (
-            self._database.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("application_id", "user_version")
-        )
-        if application != _APPLICATION_ID:
-            raise IcasError(f"{self.path} is not the log of a review: move it away")
-        if version > _VERSION:
-            raise IcasError(f"{self.path} was written by a newer icas version: update icas")
+        return _LOG.errors(self.path)
 
     def entries(self, after: int = -1) -> Iterator[tuple[Entry, bytes | None]]:
         """Every row after a revision, with its change."""
@@ -120,17 +91,11 @@ class CommandLog:
     ) -> None:
         """Store a command durably."""
         self._check_same_file()
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                args = json.dumps(entry.args, separators=(",", ":"))
-                row = (entry.rev, entry.id, entry.op, args, entry.text, entry.time, change)
-                self._database.execute("INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                self._set(facts or {})
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        args = json.dumps(entry.args, separators=(",", ":"))
+        row = (entry.rev, entry.id, entry.op, args, entry.text, entry.time, change)
+        with self._errors(), transaction(self._database) as database:
+            database.execute("INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._set(facts or {})
 
     def _check_same_file(self) -> None:
         """Raise ConflictError where the result was undone or replaced meanwhile."""
@@ -150,18 +115,14 @@ class CommandLog:
     def set_facts(self, facts: Mapping[str, str]) -> None:
         """Set values durably."""
         self._check_same_file()
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
+        with self._errors(), transaction(self._database):
             self._set(facts)
-            self._database.execute("COMMIT")
 
     def _set(self, facts: Mapping[str, str]) -> None:
         self._database.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
 
     def clear(self) -> None:
         """Remove every command and value."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("DELETE FROM command")
-            self._database.execute("DELETE FROM fact")
-            self._database.execute("COMMIT")
+        with self._errors(), transaction(self._database) as database:
+            database.execute("DELETE FROM command")
+            database.execute("DELETE FROM fact")

@@ -7,15 +7,14 @@ beginning with an autosave file that names the `base` of the row; see `pending`.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icas.common.errors import IcasError
-from icas.io.files import check_no_links, one_line_errors
+from icas.io.database import DatabaseKind
+from icas.io.files import check_no_links
 from icas.segmentimg.formats.autosave import Autosave
 from icas.segmentimg.formats.inputs import ImageFile
 from icas.segmentimg.session.changes import Change, replayed
@@ -24,12 +23,8 @@ from icas.segmentimg.session.folders import painting_folder
 NAME = "commands.db"
 KEPT_ROWS = 10_000
 """Rows without a change that are kept."""
-_APPLICATION_ID = 0x69637061
-_VERSION = 1
-_SCHEMA = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-CREATE TABLE IF NOT EXISTS command (
+_SCHEMA = """
+CREATE TABLE command (
     rev INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,   -- chosen by the page: a repeated request does nothing twice
     image TEXT NOT NULL,       -- name of its results; empty: of no image
@@ -40,9 +35,10 @@ CREATE TABLE IF NOT EXISTS command (
     time TEXT NOT NULL,        -- ISO 8601, UTC
     change BLOB                -- values after the command; NULL: it changed no image
 );
-CREATE INDEX IF NOT EXISTS command_image ON command (image, base);
-CREATE TABLE IF NOT EXISTS fact (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE INDEX command_image ON command (image, base);
+CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_LOG = DatabaseKind("painting log", 0x69637061, 1, _SCHEMA, "move it away")
 
 
 @dataclass(frozen=True)
@@ -68,28 +64,17 @@ class PaintingLog:
             if write:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             check_no_links(self.path.parent)
-            mode = "rwc" if write else "ro"
-            self._database = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            self._database = _LOG.open(self.path, write=write)
+        if write:
+            self._drop_old_rows()
+
+    def _drop_old_rows(self) -> None:
+        """Remove old rows without a change, which are needed only against repetition."""
+        newest = "SELECT MAX(rev) FROM command"
+        query = f"DELETE FROM command WHERE change IS NULL AND rev < ({newest}) - ?"
         try:
             with self._errors():
-                if write:
-                    self._database.execute("PRAGMA journal_mode = WAL")
-                    self._database.execute("PRAGMA synchronous = FULL")
-                    self._check(new=True)
-                    self._database.executescript(_SCHEMA)
-                    # changes of the last autosave files are needed, others only against repetition
-                    self._database.execute(
-                        "DELETE FROM command WHERE change IS NULL AND rev <"
-                        " (SELECT MAX(rev) FROM command) - ?",
-                        (KEPT_ROWS,),
-                    )
-                else:
-                    self._check()
+                self._database.execute(query, (KEPT_ROWS,))
         except BaseException:
             self._database.close()
             raise
@@ -99,17 +84,7 @@ class PaintingLog:
         self._database.close()
 
     def _errors(self) -> AbstractContextManager[None]:
-        return one_line_errors(f"cannot use the painting log {self.path}")
-
-    def _check(self, *, new: bool = False) -> None:
-        application, version = (
-            self._database.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("application_id", "user_version")
-        )
-        if application != _APPLICATION_ID and not (new and application == version == 0):
-            raise IcasError(f"{self.path} is not a log of painting: move it away")
-        if version > _VERSION:
-            raise IcasError(f"{self.path} was written by a newer icas version: update icas")
+        return _LOG.errors(self.path)
 
     @property
     def last(self) -> int:
