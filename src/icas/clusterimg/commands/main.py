@@ -42,8 +42,8 @@ PROGRAM = Program(
         "parquet": Entry(_PACKAGE + "results:PARQUET", "write links and clusters as columns"),
         "shards": Entry(_PACKAGE + "shards:SHARDS", "cluster more images than fit memory"),
         "train": Entry(_PACKAGE + "main:TRAIN", "train a network for --method deep"),
-        "weights": Entry(_PACKAGE + "weights:WEIGHTS", "list, download or export network weights"),
-        "cache": Entry(_PACKAGE + "cache:CACHE", "show or clear the feature cache"),
+        "weights": Entry(_PACKAGE + "storage:WEIGHTS", "list, download or export network weights"),
+        "cache": Entry(_PACKAGE + "storage:CACHE", "show or clear the feature cache"),
     },
     minor=("estimate", "parquet", "shards", "train", "cache", "help", "completion"),
 )

@@ -1,8 +1,9 @@
-"""The command ``clusterimg cache``: size of the feature cache, and clearing it."""
+"""Commands of ``clusterimg`` for what it stores for the user: cache, weights."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from icas.cli.console import printable
@@ -10,6 +11,8 @@ from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 from icas.common.errors import UsageError
+from icas.common.registry import need
+from icas.onnx.command import weights_command
 
 TEXT = "Show the size of the feature cache, or clear it."
 
@@ -42,3 +45,13 @@ def _cache(given: dict[str, Any]) -> int:
 
 
 CACHE = Command(_parser, _cache)
+
+
+def _export(model: str | None, weights: Path | None, out: Path) -> Path:
+    need("the export of a network", "deep", "torch", "torchvision", "onnx")
+    from icas.clusterimg.networks.onnx_export import export_onnx
+
+    return export_onnx(model, weights, out)
+
+
+WEIGHTS = weights_command("clusterimg", _export)
