@@ -106,11 +106,14 @@ class LocalServer:
     @property
     def is_remote(self) -> bool:
         """Whether the person is at another machine, or there is no display for a browser."""
-        return is_remote()
+        if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"):
+            return True
+        displays = ("DISPLAY", "WAYLAND_DISPLAY")
+        return sys.platform.startswith("linux") and not any(map(os.environ.get, displays))
 
     def run(self, *, browser: bool = False) -> None:
         """Serve until Ctrl+C; with `browser` the page is opened, unless the person is remote."""
-        if browser and not is_remote():
+        if browser and not self.is_remote:
             open_browser(self.address.url)
         with suppress(KeyboardInterrupt):
             self._serve()
@@ -191,14 +194,6 @@ async def _other_error(_: Request, error: Exception) -> Response:
 def _one_line(error: Exception) -> str:
     """A message that can be encoded, also where it names a file whose name is not text."""
     return " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())
-
-
-def is_remote() -> bool:
-    """Whether the person is at another machine, or there is no display for a browser."""
-    if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"):
-        return True
-    displays = ("DISPLAY", "WAYLAND_DISPLAY")
-    return sys.platform.startswith("linux") and not any(map(os.environ.get, displays))
 
 
 def open_browser(url: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from icas.cli.console import print_line, warn
-from icas.cli.parser import INPUT, OUTPUT, CommandParser
+from icas.cli.console import warn
+from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
+from icas.cli.serving import LOOPBACK, add_server_flags, print_address
 from icas.common.registry import Entry, need
 
 SERVING = Entry("icas.web.review:serving", "server of a review")
@@ -27,28 +28,19 @@ def _parser() -> CommandParser:
     parser.add_value(INPUT, "dst", type=Path, metavar="DST", help="result folder")
     discard = "drop changes that were not applied, if the result was changed since"
     parser.add_switch(INPUT, "--discard", help=discard)
-    host = "address to listen on (default: 127.0.0.1, this machine only)"
-    parser.add_value(OUTPUT, "--host", type=str, metavar="HOST", help=host)
-    port = "port to listen on (default: 0, any free one)"
-    parser.add_value(OUTPUT, "--port", type=int, metavar="N", help=port)
-    parser.add_switch(OUTPUT, "--no-browser", help="do not open a browser")
+    add_server_flags(parser)
     return parser
 
 
 def _review(given: dict[str, Any]) -> int:
     need("clusterimg review", "web", "starlette", "uvicorn")
 
-    host, port = given.get("host", "127.0.0.1"), given.get("port", 0)
+    host, port = given.get("host", LOOPBACK), given.get("port", 0)
     discard = given.get("discard", False)
     with SERVING.load()(given["dst"], host=host, port=port, discard=discard) as server:
         if server.read_only:
             warn(f"another process reviews {given['dst']}: this one is read only")
-        print_line(f"review: {server.address.url}")
-        if server.is_open:
-            warn("other machines can reach it: who has this address can change the review")
-        if server.is_remote and "host" not in given:
-            print_line(f"from another machine, run there first: {server.address.tunnel()}")
-        print_line("Ctrl+C stops the server; every change is saved at once")
+        print_address(server, "review", "review", hint=host == LOOPBACK)
         server.run(browser=not given.get("no_browser"))
     return 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from icas.cli.console import Console, print_line, warn
+from icas.cli.console import Console
 from icas.cli.options import add_flags
-from icas.cli.parser import INPUT, OUTPUT, CommandParser
+from icas.cli.parser import INPUT, CommandParser
 from icas.cli.program import Command
+from icas.cli.serving import LOOPBACK, add_server_flags, print_address
 from icas.common.registry import Entry, need
 from icas.segmentimg.commands.main import (
     FAILED,
@@ -48,11 +49,7 @@ def _parser() -> CommandParser:
     )
     parser = CommandParser("segmentimg serve", TEXT, common=COMMON, examples=examples)
     parser.add_value(INPUT, "paths", nargs="+", metavar="PATH", help="images or folders")
-    host = "address to listen on (default: 127.0.0.1, this machine only)"
-    parser.add_value(OUTPUT, "--host", type=str, metavar="HOST", help=host)
-    port = "port to listen on (default: 0, any free one)"
-    parser.add_value(OUTPUT, "--port", type=int, metavar="N", help=port)
-    parser.add_switch(OUTPUT, "--no-browser", help="do not open a browser")
+    add_server_flags(parser)
     add_flags(parser, SegmentSettings)
     add_method_flags(parser)
     return parser
@@ -63,17 +60,11 @@ def _serve(given: dict[str, Any]) -> int:
     given.pop("debug", None)
     quiet = given.pop("quiet", False)
     paths, browser = given.pop("paths"), not given.pop("no_browser", False)
-    where = {"host": given.pop("host", "127.0.0.1"), "port": given.pop("port", 0)}
+    where = {"host": given.pop("host", LOOPBACK), "port": given.pop("port", 0)}
     sam = {} if given.get("method") == "sam" else _sam_options(given)
-    remote_hint = where["host"] == "127.0.0.1"
     console = Console(results=True, warnings=not quiet)
     with SERVING.load()(paths, make_settings(given), sam, **where) as server:
-        print_line(f"paint: {server.address.url}")
-        if server.is_open:
-            warn("other machines can reach it: who has this address can change the painting")
-        if server.is_remote and remote_hint:
-            print_line(f"from another machine, run there first: {server.address.tunnel()}")
-        print_line("Ctrl+C stops the server; every change is saved at once")
+        print_address(server, "paint", "painting", hint=where["host"] == LOOPBACK)
         server.run(browser=browser)
     summary = server.painting.summary
     for path, reason in summary.unreadable.items():
