@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from icas.cli import shared_options
 from icas.cli.options import Size, alternatives, check_options, option, options_of, parse_size
-from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE, UNTRUSTED
+from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE
 from icas.clusterimg.cache.cache import DEFAULT_BYTES, LEAST_BYTES
 from icas.clusterimg.clustering.linkages import DEFAULT_LINKAGE, LINKAGES
 from icas.clusterimg.data.memory import LEAST, memory_of, parse_bytes
@@ -28,7 +29,6 @@ from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.common.registry import lookup
 from icas.io.files import beside
-from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import TIMEOUT, Isolation
 from icas.parallel.executors import EXECUTORS
 
@@ -166,17 +166,11 @@ class ClusterSettings:
         group=OUTPUT,
     )
     keep_batches: bool = option(False, "also write the batch folders", group=OUTPUT)
-    overwrite: bool = option(False, "replace the earlier result in --dst", group=OUTPUT)
-    resume: bool = option(
-        False,
-        "continue a run, or apply another --threshold",
-        group=OUTPUT,
-    )
-    dry_run: bool = option(False, "print the plan, write nothing", group=OUTPUT)
-    recursive: bool = option(False, "include sub-folders", group=INPUT)
-    jobs: int | None = option(
-        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
-    )
+    overwrite: bool = shared_options.overwrite("the earlier result in --dst")
+    resume: bool = shared_options.resume("a run, or apply another --threshold")
+    dry_run: bool = shared_options.dry_run()
+    recursive: bool = shared_options.recursive()
+    jobs: int | None = shared_options.jobs()
     executor: str = option(
         "threads",
         alternatives(EXECUTORS),
@@ -198,13 +192,7 @@ class ClusterSettings:
         group=METHOD,
         words=DEVICES,
     )
-    max_pixels: int = option(
-        MAX_PIXELS,
-        "skip larger images; they are listed as unreadable",
-        unit="pixels",
-        minimum=1,
-        group=UNTRUSTED,
-    )
+    max_pixels: int = shared_options.max_pixels()
     memory: int | None = option(
         None,
         "memory for features, such as 500MB or 4GB; the rest is on disk",
@@ -222,21 +210,10 @@ class ClusterSettings:
         default_text="the system's temporary folder",
         group=PERFORMANCE,
     )
-    isolate: bool | None = option(
-        None,
-        "decode images in separate processes; files that crash, hang or use too much memory are"
-        " listed as unreadable",
-        default_text="on with --executor processes and dask, off with threads",
-        group=UNTRUSTED,
+    isolate: bool | None = shared_options.isolate(
+        None, "on with --executor processes and dask, off with threads"
     )
-    decode_timeout: float = option(
-        TIMEOUT,
-        "with --isolate: time limit for one image",
-        unit="seconds",
-        parse=float,
-        minimum=0.1,
-        group=UNTRUSTED,
-    )
+    decode_timeout: float = shared_options.decode_timeout(TIMEOUT)
     cache: str | Path | bool | None = option(
         None,
         "folder of the feature cache",

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from icas.cli import shared_options
 from icas.cli.options import alternatives, check_options, flag_of, option, options_of
 from icas.cli.parser import (
-    INPUT,
     OUTPUT,
     PAINTING,
     PERFORMANCE,
     SEGMENTATION,
     TEMPLATES,
-    UNTRUSTED,
 )
+from icas.cli.shared_options import parse_names
 from icas.common.errors import UsageError
-from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter, segmenter_class
 from icas.segmentimg.segmenters.segment import WORK_SIZE
@@ -31,21 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_METHOD = "superpixel"
 SEGMENT_SAVES = ("segments", "overlay", "json", "centres")
 SAVES = (*FORMATS, *SEGMENT_SAVES)
-
-
-def parse_saves(text: str) -> tuple[str, ...]:
-    """``"masks,coco"`` -> ``("masks", "coco")``.
-
-    Raises
-    ------
-    ValueError
-        Something that cannot be saved.
-    """
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    wrong = [name for name in names if name not in SAVES and name not in FORMATS]
-    if wrong or not names:
-        raise ValueError(f"a comma-separated list of {', '.join(SAVES)}")
-    return names
 
 
 @dataclass(frozen=True)
@@ -76,19 +60,14 @@ class SegmentSettings:
         None,
         "files to write: masks, labels, coco, labelme, instances; with --no-gui also segments,"
         " overlay, json, centres",
-        parse=parse_saves,
+        parse=parse_names(SAVES, FORMATS),
         metavar="LIST",
         default_text="masks,labels; with --no-gui segments,overlay,json; with --templates all five",
         group=OUTPUT,
         words=SAVES,
         listed=True,
     )
-    portable_names: bool = option(
-        False,
-        "mask names without colons: NAME_mask_(R=204,G=0,B=0).png",
-        default_text="off; on under Windows",
-        group=OUTPUT,
-    )
+    portable_names: bool = shared_options.portable_names()
     polygons: bool = option(
         False, "outlines in coco.json, in place of run lengths", default_text="off", group=OUTPUT
     )
@@ -146,17 +125,9 @@ class SegmentSettings:
         minimum=1,
         group=SEGMENTATION,
     )
-    max_pixels: int = option(
-        MAX_PIXELS,
-        "skip larger images; they are listed as unreadable",
-        unit="pixels",
-        minimum=1,
-        group=UNTRUSTED,
-    )
-    recursive: bool = option(False, "include sub-folders", group=INPUT)
-    jobs: int | None = option(
-        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
-    )
+    max_pixels: int = shared_options.max_pixels()
+    recursive: bool = shared_options.recursive()
+    jobs: int | None = shared_options.jobs()
     ahead: int = option(
         2,
         "images to segment in advance while painting",

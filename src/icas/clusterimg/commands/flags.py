@@ -37,6 +37,12 @@ def take_cache(given: dict[str, Any]) -> None:
         given["cache"] = False
 
 
+def add_jobs(parser: CommandParser) -> None:
+    """Add ``--jobs``."""
+    help = "number of workers (default: all cores)"
+    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=help)
+
+
 def add_json(parser: CommandParser, help: str = "print the summary as JSON") -> None:
     """Add ``--json``."""
     parser.add_switch(LOGGING, "--json", help=help)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.console import Console
-from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, PERFORMANCE, ArgumentType, CommandParser, Rows
+from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, ArgumentType, CommandParser, Rows
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 from icas.common.errors import UsageError
@@ -121,8 +121,7 @@ def _add_parser() -> CommandParser:
     new = "folders and images to add"
     parser.add_value(INPUT, "new", nargs="+", type=Path, metavar="NEW", help=new)
     parser.add_switch(INPUT, "--recursive", help="include sub-folders")
-    jobs = "number of workers (default: all cores)"
-    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_jobs(parser)
     return parser
 
 

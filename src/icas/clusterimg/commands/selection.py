@@ -8,7 +8,7 @@ from typing import Any
 
 from icas.cli.console import print_line
 from icas.cli.options import options_of
-from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, PERFORMANCE, CommandParser, take_source
+from icas.cli.parser import CLUSTERS, INPUT, OUTPUT, CommandParser, take_source
 from icas.cli.program import Command
 from icas.clusterimg.commands import flags
 
@@ -30,8 +30,7 @@ def _audit_parser() -> CommandParser:
     parser.add_value(CLUSTERS, "--threshold", type=float, metavar="F", help=number)
     out = "table of the pairs (default: leaks.csv)"
     parser.add_value(OUTPUT, "--out", type=Path, metavar="FILE", help=out)
-    jobs = "number of workers (default: all cores)"
-    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_jobs(parser)
     flags.add_cache(parser)
     flags.add_no_cache(parser)
     flags.add_json(parser, "print JSON")
@@ -89,8 +88,7 @@ def _quality_parser() -> CommandParser:
     out = "folder for table and page, or table FILE.csv (default: <src>_quality)"
     parser.add_value(OUTPUT, "--out", type=Path, metavar="PATH", help=out)
     parser.add_switch(OUTPUT, "--no-report", help="do not write the report page")
-    jobs = "number of workers (default: all cores)"
-    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_jobs(parser)
     flags.add_json(parser)
     return parser
 
@@ -131,8 +129,7 @@ def _best_parser() -> CommandParser:
     parser.add_value(OUTPUT, "--move-others", type=Path, metavar="DIR", help=others)
     parser.add_switch(OUTPUT, "--dry-run", help="print the plan, write nothing")
     parser.add_switch(OUTPUT, "--resume", help="continue an interrupted move")
-    jobs = "number of workers (default: all cores)"
-    parser.add_value(PERFORMANCE, "--jobs", type=int, metavar="N", help=jobs)
+    flags.add_jobs(parser)
     flags.add_verbose(parser)
     flags.add_json(parser)
     return parser

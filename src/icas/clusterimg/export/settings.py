@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from icas.cli import shared_options
 from icas.cli.options import check_options, option
-from icas.cli.parser import INPUT, OUTPUT, PERFORMANCE
+from icas.cli.parser import INPUT, OUTPUT
 from icas.common.errors import UsageError
 from icas.common.registry import lookup
 from icas.dataset.formats import FORMATS
@@ -52,12 +53,10 @@ class ExportSettings:
         group=OUTPUT,
         words=TRANSFERS,
     )
-    overwrite: bool = option(False, "replace an earlier data set in OUT", group=OUTPUT)
-    resume: bool = option(False, "continue an interrupted export", group=OUTPUT)
-    dry_run: bool = option(False, "print the plan, write nothing", group=OUTPUT)
-    jobs: int | None = option(
-        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
-    )
+    overwrite: bool = shared_options.overwrite("an earlier data set in OUT")
+    resume: bool = shared_options.resume("an interrupted export")
+    dry_run: bool = shared_options.dry_run()
+    jobs: int | None = shared_options.jobs()
 
     def __post_init__(self) -> None:
         check_options(self)

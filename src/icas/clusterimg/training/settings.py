@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icas.cli import shared_options
 from icas.cli.options import alternatives, check_options, option
-from icas.cli.parser import INPUT, NETWORK, OUTPUT, PERFORMANCE, TRAINING, UNTRUSTED
+from icas.cli.parser import NETWORK, OUTPUT, PERFORMANCE, TRAINING
 from icas.clusterimg.features.extraction import Decoding
 from icas.clusterimg.networks.strides import check_size
 from icas.clusterimg.networks.weights import RANDOM
 from icas.common.devices import check_device
 from icas.common.errors import UsageError
 from icas.io.files import beside
-from icas.io.reading import MAX_PIXELS
 from icas.io.sandbox import TIMEOUT, Isolation
 
 LOSSES = ("mse", "mae", "perceptual")
@@ -115,33 +115,13 @@ class TrainSettings:
         words=("cpu", "cuda", "mps", "auto"),
     )
     seed: int = option(0, "random seed", minimum=0, maximum=2**63 - 1, group=TRAINING)
-    resume: bool = option(False, "continue an interrupted training", group=OUTPUT)
-    overwrite: bool = option(False, "replace an existing --out", group=OUTPUT)
-    recursive: bool = option(False, "include sub-folders", group=INPUT)
-    max_pixels: int = option(
-        MAX_PIXELS,
-        "skip larger images; they are listed as unreadable",
-        unit="pixels",
-        minimum=1,
-        group=UNTRUSTED,
-    )
-    isolate: bool = option(
-        False,
-        "decode images in separate processes; files that crash, hang or use too much memory are"
-        " listed as unreadable",
-        group=UNTRUSTED,
-    )
-    decode_timeout: float = option(
-        TIMEOUT,
-        "with --isolate: time limit for one image",
-        unit="seconds",
-        parse=float,
-        minimum=0.1,
-        group=UNTRUSTED,
-    )
-    jobs: int | None = option(
-        None, "number of workers", parse=int, minimum=1, default_text="all cores", group=PERFORMANCE
-    )
+    resume: bool = shared_options.resume("an interrupted training")
+    overwrite: bool = shared_options.overwrite("an existing --out")
+    recursive: bool = shared_options.recursive()
+    max_pixels: int = shared_options.max_pixels()
+    isolate: bool = shared_options.isolate(False)
+    decode_timeout: float = shared_options.decode_timeout(TIMEOUT)
+    jobs: int | None = shared_options.jobs()
 
     def decoding(self) -> Decoding:
         """How images are read."""

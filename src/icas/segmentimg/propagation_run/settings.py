@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icas.cli import shared_options
 from icas.cli.options import check_options, option
-from icas.cli.parser import CLUSTERS, INPUT, METHOD, OUTPUT, PERFORMANCE, UNTRUSTED
+from icas.cli.parser import CLUSTERS, METHOD, OUTPUT
+from icas.cli.shared_options import parse_names
 from icas.common.errors import UsageError
-from icas.io.reading import MAX_PIXELS
 from icas.segmentimg.propagation.queue import ACCEPT
 
 CHAINS = ("off", "forest")
@@ -17,20 +18,6 @@ SAVES = ("masks", "labels", "labelme", "instances")
 """What can be written of a carried painting; a COCO file is written by ``segmentimg export``."""
 ONE_CLUSTER = "one"
 """Value of ``--clusters``: all images are one cluster."""
-
-
-def parse_saves(text: str) -> tuple[str, ...]:
-    """``"masks,labels"`` -> ``("masks", "labels")``.
-
-    Raises
-    ------
-    ValueError
-        Something that cannot be saved.
-    """
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names or not set(names) <= set(SAVES):
-        raise ValueError(f"a comma-separated list of {', '.join(SAVES)}")
-    return names
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,7 @@ class PropagateSettings:
         A value is outside its limits.
     """
 
-    recursive: bool = option(False, "include sub-folders", group=INPUT)
+    recursive: bool = shared_options.recursive()
     clusters: str | None = option(
         None,
         "clusters.csv of clusterimg, or its folder; one: all images are one cluster",
@@ -89,29 +76,16 @@ class PropagateSettings:
     save: tuple[str, ...] = option(
         ("masks", "labels"),
         "files to write: masks, labels, labelme, instances",
-        parse=parse_saves,
+        parse=parse_names(SAVES),
         metavar="LIST",
         default_text="masks,labels",
         group=OUTPUT,
         words=SAVES,
         listed=True,
     )
-    portable_names: bool = option(
-        False,
-        "mask names without colons: NAME_mask_(R=204,G=0,B=0).png",
-        default_text="off; on under Windows",
-        group=OUTPUT,
-    )
-    max_pixels: int = option(
-        MAX_PIXELS,
-        "skip larger images; they are listed as unreadable",
-        unit="pixels",
-        minimum=1,
-        group=UNTRUSTED,
-    )
-    jobs: int | None = option(
-        None, "number of workers", minimum=1, default_text="all cores", group=PERFORMANCE
-    )
+    portable_names: bool = shared_options.portable_names()
+    max_pixels: int = shared_options.max_pixels()
+    jobs: int | None = shared_options.jobs()
 
     def __post_init__(self) -> None:
         check_options(self)
