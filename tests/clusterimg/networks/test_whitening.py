@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from icas.clusterimg.networks.whitening import FEW, FLOOR, Whitening, directions, unit
+from icas.clusterimg.data.directions import directions, unit
+from icas.clusterimg.networks.whitening import FEW, FLOOR, Whitening
 
 shapes = st.tuples(st.integers(1, 30), st.integers(2, 12), st.integers(0, 2**32 - 1))
 

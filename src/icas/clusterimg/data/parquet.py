@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.data.directions import directions_of_any
 from icas.clusterimg.data.images import Unreadable
 from icas.clusterimg.data.links import Links, each_once
 from icas.common.errors import IcasError, UsageError
@@ -383,12 +384,7 @@ def _directions(rows: NDArray[Any], where: str) -> NDArray[np.float32]:
     vectors = rows.astype(np.float64)
     if not np.isfinite(vectors).all():
         raise UsageError(f"{where} contains NaN or infinity")
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    scaled = vectors / np.where(largest > 0, largest, 1)
-    length = np.linalg.norm(scaled, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (scaled / np.where(length > 0, length, 1)).astype(np.float32)
-    unit[~unit.any(axis=1), -1:] = 1  # as the vector of an image in which a network sees nothing
-    return unit
+    return directions_of_any(vectors)
 
 
 def _type_of(array: NDArray[Any]) -> Any:

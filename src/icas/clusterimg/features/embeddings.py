@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icas.clusterimg.data.directions import directions_of_any
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.features.inputs import fitted_together
 from icas.clusterimg.methods.base import Method, settings_of
-from icas.clusterimg.networks.whitening import directions
 from icas.common.errors import UsageError
 
 Vectors = NDArray[np.float64]
@@ -80,7 +80,5 @@ def _checked(table: NDArray[Any]) -> Vectors:
 
 def features_of_embeddings(method: Method, vectors: Vectors) -> FeatureSet:
     """Embeddings as features of `method`, of length 1."""
-    largest = np.abs(vectors).max(axis=1, keepdims=True)  # squares of larger ones would overflow
-    scaled = vectors / np.where(largest > 0, largest, 1)
-    raw = FeatureSet(method.name, {"vectors": directions(scaled)}, settings_of(method))
+    raw = FeatureSet(method.name, {"vectors": directions_of_any(vectors)}, settings_of(method))
     return fitted_together(method, [raw])[0]

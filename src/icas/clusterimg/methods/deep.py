@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from icas.cli.options import Size, check_options, flag_of, option, options_of, parse_size
+from icas.clusterimg.data.directions import directions, unit
 from icas.clusterimg.data.featureset import FeatureSet
 from icas.clusterimg.kernels import Doubles, Floats
 from icas.clusterimg.methods.base import (
@@ -22,7 +23,7 @@ from icas.clusterimg.methods.base import (
     settings_of,
 )
 from icas.clusterimg.model_selection.grid import KINDS, PARAMETERS, Grid, parse_kinds
-from icas.clusterimg.networks.whitening import Whitening, directions, unit
+from icas.clusterimg.networks.whitening import Whitening
 from icas.common.devices import check_device
 from icas.common.errors import IcasError, UsageError
 from icas.io.reading import resize

@@ -6,12 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from icas.clusterimg.data.directions import Vectors, directions
 from icas.clusterimg.model_selection.estimators import principal_axes
 from icas.parallel.child_processes import one_thread_each
-
-Vectors = NDArray[np.float32]
 
 FLOOR = 0.005
 """Variance added to that of every component, for vectors of length 1: what varies less is noise."""
@@ -64,19 +62,3 @@ class Whitening:
         state = hashlib.blake2b(self.mean.tobytes(), digest_size=8)
         state.update(self.axes.tobytes())
         return state.hexdigest()
-
-
-def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """Rows of length 1 as float32; a row of zeros stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
-
-
-def directions(vectors: NDArray[np.floating]) -> Vectors:
-    """Rows of length 1 as float32; a row of zeros points along the last axis.
-
-    So an image is like itself, and like another of which the network sees nothing either.
-    """
-    found = unit(vectors)
-    found[~found.any(axis=1), -1] = 1
-    return found
