@@ -16,7 +16,7 @@ Color = tuple[int, int, int]
 _HEX = re.compile(r"#?([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 _LISTS = ("names", "classes", "categories", "labels")
 """Keys under which files list their classes."""
-_LIST_LINE = re.compile(rf"(?:{'|'.join(_LISTS)})\s*:\s*(.*)")
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?:#.*)?""")
 _SCALAR = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}]*?)\s*(?=[,\]}]|$)""")
 _PAIR = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^'":{\[][^:]*?)\s*:(?:\s+(.*))?""")
 
@@ -111,11 +111,24 @@ def _color(value: Any) -> Color:
 
 
 def _yaml(text: str) -> Any:
-    """The part of a YAML file that lists classes: blocks of lines, or values in brackets."""
-    lines = [line.rstrip() for line in text.splitlines()]
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "---"))]
+    """The part of a YAML file that lists classes, or all of it."""
+    listed = yaml_value(text, _LISTS)
+    if listed is not None:
+        return listed
+    lines = _yaml_lines(text)
+    return _inline(" ".join(lines)) if lines and lines[0][0] in "[{" else _block(lines)
+
+
+def yaml_value(text: str, keys: Iterable[str]) -> Any | None:
+    """The value of the first of `keys` in a YAML file: a list or a mapping of text.
+
+    It is a block of lines, or values in brackets. None without such a key, ValueError where it
+    cannot be read.
+    """
+    key_line = re.compile(rf"(?:{'|'.join(keys)})\s*:\s*(.*)")
+    lines = _yaml_lines(text)
     for place, line in enumerate(lines):
-        match = _LIST_LINE.fullmatch(line)
+        match = key_line.fullmatch(line)
         if match:
             value = _without_comment(match[1])
             if value:
@@ -127,7 +140,13 @@ def _yaml(text: str) -> Any:
                     break
                 block.append(later)
             return _block(block)
-    return _inline(" ".join(lines)) if lines and lines[0][0] in "[{" else _block(lines)
+    return None
+
+
+def _yaml_lines(text: str) -> list[str]:
+    """The lines without empty ones, comments and document marks."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    return [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "---"))]
 
 
 def _block(lines: list[str]) -> Any:
@@ -155,6 +174,8 @@ def _block(lines: list[str]) -> Any:
 
 
 def _without_comment(text: str) -> str:
+    if (quoted := _QUOTED.fullmatch(text)) is not None:
+        return quoted[1]
     return re.sub(r"(?:^|\s)# .*$", "", text).strip() if text[:1] not in ("'", '"') else text
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from icas.common.errors import IcasError, UsageError
+from icas.dataset.class_lists import yaml_value
 from icas.io.find import natural_key
 from icas.io.formats import os_reason
 from icas.io.text import decode_text
@@ -23,9 +23,6 @@ from icas.segmentimg.formats.polygons import polygon_mask
 YAML = "data.yaml"
 ALL = "train"
 """Folder of the images of a data set that is not split."""
-_NAMES = re.compile(r"^names *:(.*?)(?=^[^\s#-]|\Z)", re.MULTILINE | re.DOTALL)
-_ITEMS = re.compile(r"""(?:"(?:\\.|[^"])*"|'(?:''|[^'])*'|[^,])+""")
-_ITEM = re.compile(r"^ *(?:- +|(?P<number>\d+) *: *)(?P<name>.+?) *$")
 
 
 class YoloWriter(DatasetWriter):
@@ -141,46 +138,14 @@ def _class_names(path: Path) -> dict[int, str]:
         text = decode_text(path.read_bytes())
     except (OSError, ValueError):
         raise UsageError(f"cannot read {path}") from None
-    match = _NAMES.search(text)
-    if match is None:
-        raise UsageError(f"{path} lists no names of classes: add a line like names: [car, dog]")
-    inline = match[1].strip()
     try:
-        if inline[:1] in ("[", "{"):
-            return _inline_names(inline)
-        names: dict[int, str] = {}
-        for line in filter(str.strip, inline.splitlines()):
-            item = _ITEM.match(line)
-            if line.lstrip().startswith("#"):
-                continue
-            if item is None:
-                raise ValueError(line)
-            number = len(names) if item["number"] is None else int(item["number"])
-            names[number] = class_name(_scalar(item["name"]))
-        return names
-    except (ValueError, SyntaxError, UsageError) as error:
+        listed = yaml_value(text, ["names"])
+        if listed is None:
+            raise UsageError(f"{path} lists no names of classes: add a line like names: [car, dog]")
+        numbered = listed.items() if isinstance(listed, dict) else enumerate(listed)
+        return {int(number): class_name(str(name)) for number, name in numbered}
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UsageError):
+            raise
         reason = " ".join(str(error).split())[:80]
         raise UsageError(f"{path}: the names of classes cannot be read ({reason})") from None
-
-
-def _inline_names(text: str) -> dict[int, str]:
-    """``[car, dog]`` or ``{0: car, 1: dog}``."""
-    inside = text[1 : text.rindex("]" if text[0] == "[" else "}")].replace("\n", " ")
-    items = _ITEMS.findall(inside)
-    names: dict[int, str] = {}
-    for item in filter(str.strip, items):
-        number = len(names)
-        if text[0] == "{":
-            before, _, item = item.partition(":")
-            number = int(before)
-        names[number] = class_name(_scalar(item.strip()))
-    return names
-
-
-def _scalar(text: str) -> Any:
-    """A YAML scalar: quoted either way, or plain."""
-    if text[:1] == '"':
-        return json.loads(text[: text.rindex('"') + 1])
-    if text[:1] == "'":
-        return text[1 : text.rindex("'")].replace("''", "'")
-    return re.sub(r" #.*", "", text).strip()
