@@ -13,6 +13,8 @@ WORDS = {
     "gb18030": "杯子 狗 人 车 鸟 行人 汽车 自行车 红绿灯 桌子 树 天空 建筑 背景 交通标志 裂缝 划痕",
     "cp932": "カップ 犬 猫 人 車 自転車 信号 木 空 建物 りんご バス 背景 傷 錆",
     "cp1252": "café Füße Köln naïve über Été señor Größe niño Straße cœur œuvre it’s crème 5°",
+    "cp949": "고양이 강아지 자동차 사람 나무 하늘 건물 도로 신호등 자전거 배경 균열 트럭 보행자",
+    "cp1251": "кошка собака Человек машина дерево небо здание дорога светофор велосипед",
 }
 CASES = [(name, word) for name, words in WORDS.items() for word in words.split()]
 
@@ -68,6 +70,10 @@ TEXTS = [
     ("cp932", "写真,犬"),
     ("cp1252", "file,label\nnaïve.jpg,café\nGöttingen.jpg,Maß\n"),
     ("cp1252", "straße"),
+    ("cp949", "파일,라벨\n고양이.jpg,동물\n"),
+    ("cp949", '{"imagePath": "도로 표지판.jpg", "shapes": [{"label": "차선"}]}'),
+    ("cp1251", "файл,метка\nкот.jpg,Животное\n"),
+    ("cp1251", "Ёлка и ещё одна ёлка"),
     ("cp1252", "Ærøskøbing año"),
     ("utf-16", "file,label\na.png,é\n"),
     ("utf-16-le", "file,label"),

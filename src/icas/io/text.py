@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import re
 from collections.abc import Callable
 
@@ -23,7 +24,8 @@ def decode_text(data: bytes) -> str:
     """The text in bytes of unknown encoding.
 
     A byte order mark decides; then UTF-8, UTF-16 without a mark, and the most plausible of
-    GB18030 (Chinese), Shift-JIS (Japanese) and Windows-1252 (Western European) are tried.
+    GB18030 (Chinese), Shift-JIS (Japanese), CP949 (Korean), Windows-1252 (Western European) and
+    Windows-1251 (Cyrillic) are tried.
 
     Parameters
     ----------
@@ -113,6 +115,62 @@ def _japanese_weight(lead: int, trail: int) -> float:
     return 0.5 if 0x81 <= lead <= 0xEA else 0.1
 
 
+def _korean(data: bytes) -> float:
+    """Plausibility of CP949 (EUC-KR): the most frequent syllables of Korean.
+
+    Their bytes are those of Chinese characters too, so one is not enough.
+    """
+    if _is_short(data):
+        return 0.0
+    return _mean_of_pairs(data, _korean_weight, narrow=range(0))
+
+
+def _korean_weight(lead: int, trail: int) -> float:
+    if bytes((lead, trail)) in _frequent_syllables():
+        return 1.2
+    return 0.6 if 0xB0 <= lead <= 0xC8 else 0.1
+
+
+@functools.cache
+def _frequent_syllables() -> frozenset[bytes]:
+    return frozenset(syllable.encode("cp949") for syllable in _SYLLABLES)
+
+
+_SYLLABLES = (
+    "가각간갈감갑강개객거건걸검게겨격견결경계고곡골공과관광괴교구국군굴권귀규균그극근글금급기긴길김"
+    "까깨꺼께꽃끼나난날남납내너널네녀년노녹논농높누눈뉴느는늘능니다단달담답당대더덕데도독돈동돼되된될두"
+    "둑뒤드득든들등디따때떠또라락란람랑래러런럼럭레려력련렬렸령례로록론료루류르른를름리린림립링마막만많말망"
+    "매머먹먼메면명모목몰무문물미민밀및바박반발밤방배백버번벌범법벽변별병보복본볼봉부북분불브비빌빛빨사산"
+    "살삼상새색생서석선설성세센소속손송쇠수순술숨숫쉬스슬습승시식신실심십싶아악안않알암압앞애액야약양어언"
+    "얼업없었에여역연열염영예오온올옷와완왔외요용우운울움워원월위유육율으은을음응의이인일임입있자작잔장재"
+    "쟁저적전절점접정제조족존졌종주준중즈증지직진질집짓째차착찰참창채책처천철청체초촌총최추축출충취츠치칙"
+    "친칠침카코콘콜쿠크큰클키타탁탄태택터테토톡통투트특틀티파판팔패퍼페편평포표푸품풍프피필하학한할함합"
+    "항해행향험현형호혹홈화확환활황회획효후훈흐희흰히힘"
+)
+"""The most frequent syllables of Korean text, and those of the names of common things."""
+
+
+def _cyrillic(data: bytes) -> float:
+    """Plausibility of Windows-1251: words of small letters, perhaps with a capital first."""
+    if _is_short(data):
+        return 0.0
+    scores: list[float] = []
+    for match in _HIGH.finditer(data, 0, _SAMPLE):
+        run = match[0]
+        around = data[match.start() - 1 : match.start()] + data[match.end() : match.end() + 1]
+        in_latin_word = any(chr(byte).isalpha() for byte in around)
+        for place, byte in enumerate(run):
+            small = byte >= 0xE0 or byte == 0xB8
+            capital = 0xC0 <= byte < 0xE0 and place == 0
+            scores.append(0.2 if in_latin_word or not (small or capital) else 1.0)
+    return sum(scores) / max(1, len(scores))
+
+
+def _is_short(data: bytes) -> bool:
+    """Whether all that is not ASCII may be one Chinese character."""
+    return sum(map(len, _HIGH.findall(data, 0, _SAMPLE))) < 4
+
+
 def _mean_of_pairs(data: bytes, weight: Callable[[int, int], float], narrow: range) -> float:
     """Mean weight of the two-byte characters; `narrow` bytes are characters of their own."""
     scores: list[float] = []
@@ -130,4 +188,10 @@ def _mean_of_pairs(data: bytes, weight: Callable[[int, int], float], narrow: ran
     return sum(scores) / max(1, len(scores))
 
 
-_ENCODINGS = {"gb18030": _chinese, "cp932": _japanese, "cp1252": _western}
+_ENCODINGS = {
+    "gb18030": _chinese,
+    "cp932": _japanese,
+    "cp1252": _western,
+    "cp949": _korean,
+    "cp1251": _cyrillic,
+}
