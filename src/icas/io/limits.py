@@ -71,7 +71,9 @@ def check_tiles(pil: ImageFile.ImageFile) -> None:
 
 def check_scans(data: bytes) -> None:
     """Refuse a JPEG of very many scans."""
-    if data.count(b"\xff\xda") <= MOST_SCANS:
+    values = np.frombuffer(data, np.uint8)
+    before = np.flatnonzero(values[:-1] == 0xFF)  # several times as fast as bytes.count
+    if np.count_nonzero(values[before + 1] == 0xDA) <= MOST_SCANS:
         return  # the bytes of a scan marker may also occur in thumbnails and behind the image
     scans = sum(1 for _ in islice(_scans(data), MOST_SCANS + 1))
     if scans > MOST_SCANS:

@@ -198,11 +198,12 @@ def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
         return fast_pnm(file, max_pixels) or file
     if kind not in _READ_AT_ONCE:
         return file
-    large = os.fstat(file.fileno()).st_size > _LARGE_BYTES
-    data = file.read(4 * _LARGE_BYTES)
+    size = os.fstat(file.fileno()).st_size
+    # Memory for all bytes that are asked for is taken first, so no more than there are.
+    data = file.read(min(size, 4 * _LARGE_BYTES))
     if kind == "JPEG":
         check_scans(data)
-    return file if large else io.BytesIO(data)
+    return file if size > _LARGE_BYTES else io.BytesIO(data)
 
 
 @cache
