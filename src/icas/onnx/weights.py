@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +179,8 @@ def fetch(
         The source cannot be reached, the download was interrupted, or the file is not the expected
         one.
     """
+    from urllib.error import URLError
+
     file, folder = known(name), weights_folder()
     source, path = url or file.url, folder / file.file
     if path.is_file() and sha256_of(path) == file.sha256:
@@ -196,7 +195,7 @@ def fetch(
                 f"{source} is not the expected file (its SHA-256 differs): nothing was installed"
             )
         part.replace(path)
-    except urllib.error.URLError as error:
+    except URLError as error:
         raise IcasError(f"cannot download {name} from {source} ({error.reason})") from error
     except OSError as error:
         raise IcasError(
@@ -207,6 +206,9 @@ def fetch(
 
 def _download(url: str, part: Path, progress: Callable[[int, int], Any] | None) -> None:
     """Download `url` into `part`, after the bytes that are there."""
+    import urllib.request  # these load as many modules as most commands
+    from http.client import IncompleteRead
+
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:

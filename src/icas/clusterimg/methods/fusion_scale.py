@@ -11,7 +11,7 @@ from icas.clusterimg.kernels import Doubles, Floats
 
 SOFT, LEAST_SOFT = 0.02, 1e-4
 """Softening of log distances: a share of the median distance, and at least so much."""
-RANKS = np.unique(np.rint(np.geomspace(1, 256, 40)).astype(np.int64))
+RANKS = np.array(sorted(set(np.rint(np.geomspace(1, 256, 40)).astype(np.int64).tolist())))
 """Ranks at which the similarities of an image are kept."""
 KNOTS = 64
 """Quantiles of the map to the first method's similarities."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -291,6 +290,8 @@ class MinHash(Method):
 
     def places(self, image: Image) -> Words:
         """The set of `image`: (m,) uint64, ascending, m > 0."""
+        import cv2
+
         gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         brought = resize(gray, self.size or (SIDE, SIDE)).astype(np.float32) / np.float32(255)
         rows, columns = strongest_corners(brought, self.corners)
@@ -316,6 +317,8 @@ def strongest_corners(gray: Floats, most: int) -> tuple[Longs, Longs]:
 
     gray: (h, w) float32, in [0, 1].
     """
+    import cv2
+
     smooth = cv2.GaussianBlur(gray, (0, 0), SMOOTHING)
     response = cv2.cornerHarris(smooth, WINDOW, APERTURE, HARRIS_K)
     peak = response == cv2.dilate(response, np.ones((APART, APART), np.uint8))
@@ -328,6 +331,8 @@ def strongest_corners(gray: Floats, most: int) -> tuple[Longs, Longs]:
 
 def gray_classes(gray: Floats, rows: Longs, columns: Longs) -> Longs:
     """For each place the class (0 darkest to 4) of its surroundings, beside the mean of all."""
+    import cv2
+
     smooth = cv2.GaussianBlur(gray, (0, 0), GRAY_SMOOTHING)
     return np.asarray(np.digitize(smooth[rows, columns] - smooth.mean(), GRAY_STEPS), np.int64)
 

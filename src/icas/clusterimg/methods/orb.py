@@ -9,7 +9,6 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -171,6 +170,8 @@ Find = Callable[[Bytes, int], Sequence[Any]]
 
 def described(gray: Bytes, wanted: int, find: Find) -> Features | None:
     """Features of an image, at most `wanted`; None if there are none."""
+    import cv2
+
     points, descriptors = detector(wanted).compute(gray, find(gray, wanted))
     if not points:
         return None
@@ -197,6 +198,8 @@ def fastest_find() -> Find:
 
 def detector(wanted: int) -> Any:
     """OpenCV's, which finds the candidates for so many features."""
+    import cv2
+
     return cv2.ORB.create(
         nfeatures=wanted * CANDIDATES,
         scaleFactor=FACTOR,
@@ -209,6 +212,8 @@ def detector(wanted: int) -> Any:
 
 def found_by_opencv(gray: Bytes, wanted: int) -> list[Any]:
     """Keypoints of an image, by OpenCV alone."""
+    import cv2
+
     points = detector(wanted).detect(gray, None)
     if len(points) <= wanted:
         return list(points)
@@ -221,6 +226,8 @@ def found_by_opencv(gray: Bytes, wanted: int) -> list[Any]:
 
 def found_by_numba(gray: Bytes, wanted: int, kernels: ModuleType) -> list[Any]:
     """The same keypoints, by numba kernels."""
+    import cv2
+
     parts, cut = [], False
     for level, (picture, scale, most) in enumerate(_pyramid(gray, wanted)):
         if most == 0 or min(picture.shape) <= 2 * EDGE:
@@ -247,6 +254,8 @@ def found_by_numba(gray: Bytes, wanted: int, kernels: ModuleType) -> list[Any]:
 
 def _keypoints(places: Floats, response: Floats, levels: Longs, angles: Floats) -> list[Any]:
     """Objects of OpenCV; one call per level, because each call releases the GIL."""
+    import cv2
+
     points: list[Any] = []
     made: Any = cv2.KeyPoint.convert
     ends = np.searchsorted(levels, np.arange(LEVELS + 1))
@@ -259,6 +268,8 @@ def _keypoints(places: Floats, response: Floats, levels: Longs, angles: Floats) 
 
 def _pyramid(gray: Bytes, wanted: int) -> Iterator[tuple[Bytes, np.float32, int]]:
     """Each level, its scale, and how many corners of it are kept at most; as OpenCV has them."""
+    import cv2
+
     factor = float(np.float32(FACTOR))
     smaller = np.float32(1 / factor)
     candidates = wanted * CANDIDATES
@@ -287,6 +298,8 @@ def _best(response: Floats, most: int) -> Longs:
 @cache
 def as_opencv(kernels: ModuleType) -> bool:
     """Whether the kernels and OpenCV find the same: OpenCV versions may round differently."""
+    import cv2
+
     noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
     picture = np.asarray(cv2.resize(noise, (243, 129), interpolation=cv2.INTER_CUBIC), np.uint8)
     for wanted in (7, 200):
@@ -480,6 +493,8 @@ class Orb(Method):
 
     def _brought(self, image: Image) -> Bytes:
         """The image in gray at the working size, slightly smoothed: descriptors hold better so."""
+        import cv2
+
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         height, width = gray.shape
         if self.size is None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -153,6 +152,8 @@ def gray_at(image: Image, size: Size) -> Bytes:
     size or below, by almost `SMOOTHING` pixels when it was much larger. Fine detail is never at
     the same pixel in two images of one object, and would hide what they share.
     """
+    import cv2
+
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     brought = resize(gray, size)
     shrunk = gray.size / brought.size
@@ -174,6 +175,8 @@ def ssim_vectors(features: FeatureSet) -> Floats:
 
 def _variances(gray: Bytes) -> Floats:
     """Variance in the window around each pixel."""
+    import cv2
+
     pixels = gray.astype(np.float32)
     means = cv2.blur(pixels, (WINDOW, WINDOW))
     squares = cv2.blur(pixels * pixels, (WINDOW, WINDOW))
@@ -181,6 +184,8 @@ def _variances(gray: Bytes) -> Floats:
 
 
 def _cells(gray: Bytes) -> Floats:
+    import cv2
+
     pixels = gray.astype(np.float32)
     variances = _variances(gray)
     area = cv2.INTER_AREA

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -128,6 +127,8 @@ def tm_vectors(features: FeatureSet) -> Floats:
     The squared distance of two of them is close to the squared difference of the images over the
     product of their lengths, which tm subtracts from 1.
     """
+    import cv2
+
     count, height, width, channels = features.array.shape
     side = min(width, SKETCH_SIDE), min(height, SKETCH_SIDE)
     small = np.empty((count, side[1], side[0], channels), np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,6 +56,7 @@ class ChanVese(Segmenter):
 
     def _level_set(self, image: Image) -> NDArray[np.float32]:
         """(h, w) level set, computed on a reduced image where the image is large."""
+        import cv2
         from skimage.segmentation import chan_vese
 
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

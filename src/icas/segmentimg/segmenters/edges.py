@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,6 +80,8 @@ class Edges(Segmenter):
         return absorb_small(image, labels, self.min_size)
 
     def _smoothed(self, image: Image) -> Image:
+        import cv2
+
         if self.smoother == "bilateral":
             smooth = cv2.bilateralFilter(image, self.d, self.sigma_color, self.sigma_space)
         elif self.smoother == "nlmeans":
@@ -91,6 +92,8 @@ class Edges(Segmenter):
         return np.ascontiguousarray(smooth, np.uint8)
 
     def _edges(self, slope: NDArray[np.float32]) -> NDArray[np.bool_]:
+        import cv2
+
         mean = cv2.boxFilter(slope, -1, (self.window, self.window))
         strong = (slope > mean * np.float32(self.strength)).astype(np.uint8)
         square = np.ones((self.closing, self.closing), np.uint8)
@@ -99,6 +102,8 @@ class Edges(Segmenter):
 
 def gradient(image: Image) -> NDArray[np.float32]:
     """(h, w) strongest Scharr gradient of the three Lab channels."""
+    import cv2
+
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
     strongest = np.zeros(image.shape[:2], np.float32)
     for channel in cv2.split(lab):

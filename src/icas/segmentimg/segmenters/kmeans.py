@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -169,6 +168,8 @@ def _best_start(points: Points, weights: NDArray[np.float64], k: int, seed: int)
 
 def _painted(picture: Image, centres: Points) -> KMeansColors:
     """Assign pixels to their nearest centres; sort these by size, move them to the means."""
+    import cv2
+
     planes = np.stack(cv2.split(picture)).reshape(3, -1).astype(np.float32)
     label = _nearest_by_plane(planes, centres)
     mass = np.bincount(label, minlength=len(centres))
@@ -305,6 +306,8 @@ class KMeans(Segmenter):
 
     def _points(self, image: Image) -> Points:
         """(pixels, 5): weighted Lab, row and column."""
+        import cv2
+
         smooth = image if self.sigma == 0 else cv2.GaussianBlur(image, (0, 0), self.sigma)
         lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab).astype(np.float32)
         return _features(lab, self.color_importance, self.position_weight)
@@ -350,6 +353,8 @@ class SlicKMeans(Segmenter):
 
     def _points(self, image: Image, pieces: Labels) -> Points:
         """(superpixels, 5): mean weighted color and position."""
+        import cv2
+
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
         whole = _features(lab, self.color_importance, self.position_weight)
         flat = pieces.ravel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from icas.cli.options import option
@@ -52,6 +51,8 @@ class Graph(Segmenter):
 
     def groups(self, image: Image) -> Labels:
         """Segments, numbered from 1."""
+        import cv2
+
         graph = cv2.ximgproc.segmentation.createGraphSegmentation(self.sigma, self.k, self.min_size)
         groups = np.asarray(graph.processImage(image), np.int32)
         return absorb_small(image, connected(groups), self.min_size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from icas.cli.options import alternatives, option
@@ -63,6 +62,8 @@ class Superpixels(Segmenter):
         return cells * min(width, height) / max(width, height) >= 4
 
     def _seeds(self, image: Image) -> Any:
+        import cv2
+
         height, width = image.shape[:2]
         count = max(1, round(height * width / self.region_size**2))
         levels = min(self.levels, max(1, int(np.log2(max(2, min(width, height) // 2)))))
@@ -73,6 +74,8 @@ class Superpixels(Segmenter):
         return seeds
 
     def _by_centres(self, image: Image) -> Any:
+        import cv2
+
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
         # Steps longer than a side make OpenCV crash.
         step = max(2, min(self.region_size, min(image.shape[:2]) // 2))

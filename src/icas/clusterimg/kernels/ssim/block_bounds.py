@@ -33,7 +33,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from icas.clusterimg.kernels import Doubles, Floats, Longs, Shorts
@@ -148,6 +147,8 @@ def _filtered(pixels: Shorts, vertical: Doubles, horizontal: Doubles) -> Floats:
 
     The sums are integers below 2^24, so exact in float32.
     """
+    import cv2
+
     tall = pixels.reshape(-1, pixels.shape[2]).astype(np.float32)
     sums = within(cv2.sepFilter2D(tall, cv2.CV_32F, horizontal, vertical), pixels.shape)
     length = np.sqrt(np.square(vertical).sum() * np.square(horizontal).sum())

@@ -8,12 +8,14 @@ same bits.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 
 from icas.clusterimg.kernels import Bytes, Doubles, Floats, Ints, Longs, Shorts
+
+if TYPE_CHECKING:
+    import cv2
 
 WINDOW = 7
 """Side of the uniform window in pixels (scikit-image's default)."""
@@ -63,6 +65,8 @@ def maps_of(gray: Bytes) -> Maps:
 
 def window_sums(stack: Shorts) -> Ints:
     """Sum over every 7x7 window within each image, (n, h, w) -> (n, h - 6, w - 6) int32, exact."""
+    import cv2
+
     count, height, width = stack.shape
     # The images on top of each other are one image for OpenCV; windows across a seam are cut off.
     tall = stack.reshape(count * height, width)
