@@ -2,8 +2,9 @@
 
 ``python benchmarks/propagation.py --weights mobilenet_v2.onnx`` with the image sets in ICAS_DATA
 prints mean IoU from one painted image (the medoid) beside simple ways, the gain by corrections,
-and how reliable the confidence is. Weights are fitted without the set that is judged. ``--fit``
-fits them to all sets and prints the constants of src/icas/segmentimg/propagation/model.py.
+and how reliable the confidence is. Weights are fitted without the set that is judged: to the other
+sets and to the images of ``propagation_scenes.py``. ``--fit`` fits them to all and prints the
+constants of src/icas/segmentimg/propagation/model.py.
 Without ``--weights`` features are dense SIFT and Lab colors. ``--sam ENCODER.onnx,DECODER.onnx``
 adds the borders by Segment Anything.
 """
@@ -16,22 +17,25 @@ import os
 import pickle
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from propagation_scenes import made_clusters
+from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
 from icas.io.reading import read_image
 from icas.segmentimg.propagation import combine
+from icas.segmentimg.propagation.appearance import CellSimilarity
 from icas.segmentimg.propagation.carry import Carried, carry
-from icas.segmentimg.propagation.confidence import Clues
-from icas.segmentimg.propagation.estimate import Signals, estimate, find_clues, find_signals
+from icas.segmentimg.propagation.estimate import Signals, find_clues, find_signals, segmented
 from icas.segmentimg.propagation.features import ImageFeatures, image_features
 from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model
@@ -48,8 +52,11 @@ Floats = NDArray[np.float64]
 KEY = ("object", 1)
 SETS = ("copies", "coil100-diff", "davis", "horses")
 HORSE_GROUPS, HORSES = 10, 8
-SET_WEIGHT = {"copies": 0.5, "horses": 0.5}
-"""Of the images of a set in the fit; 1 where not listed."""
+KIND_WEIGHT = dict.fromkeys(SETS, 1.0)
+MADE_WEIGHT = 0.5
+"""Of a kind of images in the fit: one of the sets, and one of the made kinds."""
+LOGISTIC, RIDGE = 0.2, 1e-3
+"""Weights of the logistic loss, and of the squares of the weights."""
 GOOD = 0.75
 
 
@@ -72,13 +79,19 @@ class Pair:
     medoid: Picture
     target: Picture
     found: Signals
+    compared: CellSimilarity
 
-    def truth(self) -> tuple[Floats, Floats]:
-        """True share of each superpixel, and its weight in the fit."""
-        graph = self.target.features.graph
-        true = graph.share(self.target.mask)
-        weight = SET_WEIGHT.get(self.kind, 1) * 100 / max(1e-9, float((graph.sizes * true).sum()))
-        return true, graph.sizes * weight
+    def truth(self) -> Floats:
+        """True share of each superpixel."""
+        return self.target.features.graph.share(self.target.mask)
+
+
+class Read(NamedTuple):
+    """Clusters of the image sets, pairs of them, and pairs of the made clusters."""
+
+    clusters: dict[str, list[Picture]]
+    judged: list[Pair]
+    made: list[Pair]
 
 
 def main() -> int:
@@ -89,20 +102,33 @@ def main() -> int:
     parser.add_argument(
         "--corrections", action="store_true", help="gain by one and two corrections"
     )
-    parser.add_argument("--cache", type=Path, help="file of features, made if it is not there")
+    parser.add_argument(
+        "--cache", type=Path, help="file of features and matches, made if it is not there"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     network = load_network(options.weights) if options.weights else None
-    clusters = cached(options.cache, lambda: read_clusters(network))
-    pairs = make_pairs(clusters)
+    clusters, judged, made = cached(options.cache, lambda: read_pairs(network))
+    without = {
+        kind: fit_weights([pair for pair in judged + made if pair.kind != kind]) for kind in SETS
+    }
+    clues = [clues_of(pair, without[pair.kind]) for pair in judged]
     if options.fit:
-        print_model("WITH_NETWORK" if network else "WITHOUT_NETWORK", fit(pairs))
+        quality, curve = fitted_confidence(clues)
+        weights = fit_weights(judged + made)
+        print_model(
+            "WITH_NETWORK" if network else "WITHOUT_NETWORK",
+            Model(weights.first, weights.second, quality, curve),
+        )
         return 0
-    models = {kind: fit([pair for pair in pairs if pair.kind != kind]) for kind in SETS}
+    models = {}
+    for kind in SETS:
+        confidence = fitted_confidence([one for one in clues if one.pair.kind != kind])
+        models[kind] = Model(without[kind].first, without[kind].second, *confidence)
     sam = load_sam(options.sam) if options.sam else None
-    judged = [judge(pair, models[pair.kind], sam) for pair in pairs]
-    print_ways(pairs, judged)
-    print_confidence([one.confidence for one, _ in judged], [iou for _, iou in judged])
+    found = [judge(pair, models[pair.kind], sam) for pair in judged]
+    print_ways(judged, found)
+    print_confidence([one.confidence for one, _ in found], [iou for _, iou in found])
     if options.corrections:
         print_corrections(clusters, models)
     return 0
@@ -112,7 +138,7 @@ def main() -> int:
 
 
 def read_clusters(network: FeatureNetwork | None) -> dict[str, list[Picture]]:
-    data = Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+    data = data_folder()
     files = {
         folder.name: [(path, path.with_name(f"{path.stem}_mask.png")) for path in images]
         for folder in sorted((data / "propagate").iterdir())
@@ -133,6 +159,17 @@ def read_clusters(network: FeatureNetwork | None) -> dict[str, list[Picture]]:
     return {name: [known[image] for image, _ in pairs] for name, pairs in files.items()}
 
 
+def made_pictures(network: FeatureNetwork | None) -> dict[str, list[Picture]]:
+    return {
+        name: [Picture(image_features(image, network), mask) for image, mask in scenes]
+        for name, scenes in made_clusters(data_folder())
+    }
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("ICAS_DATA") or TOP.parent / "shared" / "data")
+
+
 def picture(image: Path, mask: Path, network: FeatureNetwork | None) -> Picture:
     features = image_features(read_image(image), network)
     true = (read_image(mask)[..., 0] > 127).astype(np.float32)
@@ -140,18 +177,21 @@ def picture(image: Path, mask: Path, network: FeatureNetwork | None) -> Picture:
     return Picture(features, small > 0.5)
 
 
-def cached(
-    path: Path | None, make: Callable[[], dict[str, list[Picture]]]
-) -> dict[str, list[Picture]]:
+def cached(path: Path | None, make: Callable[[], Read]) -> Read:
     if path is not None and path.exists():
-        return dict(pickle.loads(path.read_bytes()))
-    started = time.process_time()
-    made = make()
-    count = len({id(one) for pictures in made.values() for one in pictures})
-    print(f"features: {(time.process_time() - started) / count:.2f} CPU s per image")
+        return Read(*pickle.loads(path.read_bytes()))
+    found = make()
     if path is not None:
-        path.write_bytes(pickle.dumps(made))
-    return made
+        path.write_bytes(pickle.dumps(tuple(found)))
+    return found
+
+
+def read_pairs(network: FeatureNetwork | None) -> Read:
+    started = time.process_time()
+    clusters, made = read_clusters(network), made_pictures(network)
+    count = len({id(one) for pictures in [*clusters.values(), *made.values()] for one in pictures})
+    print(f"features: {(time.process_time() - started) / count:.2f} CPU s per image")
+    return Read(clusters, make_pairs(clusters), make_pairs(made))
 
 
 def make_pairs(clusters: dict[str, list[Picture]]) -> list[Pair]:
@@ -161,82 +201,111 @@ def make_pairs(clusters: dict[str, list[Picture]]) -> list[Pair]:
         source = pictures[chosen]
         for number, target in enumerate(pictures):
             if number != chosen:
-                found, _ = find_signals(target.features, [source.painted()], [KEY[0]])
-                pairs.append(Pair(name.split("_")[0], name, source, target, found[0]))
+                found, compared = find_signals(target.features, [source.painted()], [KEY[0]])
+                pairs.append(Pair(name.split("_")[0], name, source, target, found[0], compared))
     return pairs
 
 
 # fit
 
 
-def fit(pairs: Sequence[Pair]) -> Model:
-    """Weights of both logistic models, of the quality, and the curve of the confidence."""
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Of both logistic models."""
+
+    first: Floats
+    second: Floats
+
+
+def fit_weights(pairs: Sequence[Pair]) -> Weights:
+    """Weights of both logistic models; the second one by odds of pairs that the first left out."""
     folds = folds_of(pairs)
-    truths = [pair.truth() for pair in pairs]
     columns = [pair.found.columns for pair in pairs]
-    first, odds = fitted(columns, truths, folds)
+    odds: list[Floats] = [np.zeros(0)] * len(pairs)
+    for fold in np.unique(folds):
+        others = np.flatnonzero(folds != fold).tolist()
+        weights = fitted([pairs[k] for k in others], [columns[k] for k in others])
+        for k in np.flatnonzero(folds == fold):
+            odds[k] = combine.odds(columns[k], weights)
     again = [
-        combine.second_signals(pair.target.features.graph, odd, pair.found.columns)
+        combine.second_signals(
+            pair.target.features.graph, odd, pair.found.columns, pair.found.painted
+        )
         for pair, odd in zip(pairs, odds, strict=True)
     ]
-    second, _ = fitted(again, truths, folds)
-    rows, ious = [], []
-    whole = Model(first, second, np.zeros(24), np.zeros((2, 2)))
-    for pair in pairs:
-        clues, mask = clues_of(pair, whole)
-        rows.append(clues.row())
-        ious.append(iou(mask, pair.target.mask))
-    quality, estimated = fitted_quality(np.stack(rows), np.array(ious), folds)
-    return Model(first, second, quality, fitted_curve(estimated, np.array(ious)))
+    return Weights(fitted(pairs, columns), fitted(pairs, again))
 
 
 def folds_of(pairs: Sequence[Pair]) -> NDArray[np.int_]:
-    """Five folds by cluster; groups of horses share images and are one fold."""
+    """Three folds by cluster; groups of horses share images and are one fold more."""
     numbers: dict[str, int] = {}
     for pair in pairs:
-        kind = len([name for name in numbers if name.startswith(pair.kind)])
-        numbers.setdefault(pair.cluster, 5 if pair.kind == "horses" else kind % 5)
+        numbers.setdefault(pair.cluster, 3 if pair.kind == "horses" else len(numbers) % 3)
     return np.array([numbers[pair.cluster] for pair in pairs])
 
 
-def fitted(
-    columns: Sequence[NDArray[np.float32]],
-    truths: Sequence[tuple[Floats, Floats]],
-    folds: NDArray[np.int_],
-) -> tuple[Floats, list[Floats]]:
-    """Weights fitted to all, and log odds by weights fitted to the other folds."""
-    odds: list[Floats] = [np.zeros(0)] * len(columns)
-    for fold in np.unique(folds):
-        weights = regression(columns, truths, np.flatnonzero(folds != fold))
-        for k in np.flatnonzero(folds == fold):
-            odds[k] = combine.odds(columns[k], weights)
-    return regression(columns, truths, np.arange(len(columns))), odds
+def fitted(pairs: Sequence[Pair], columns: Sequence[NDArray[np.float32]]) -> Floats:
+    """Weights with a high IoU of the shares of superpixels; each kind of pairs counts the same.
+
+    The loss of a pair is 1 - IoU of the shares, and a part of the logistic loss over the area of
+    the object.
+    """
+    shares = [pair.truth() for pair in pairs]
+    starts = np.cumsum([0, *(len(one) for one in shares[:-1])])
+    number = np.repeat(np.arange(len(pairs)), [len(one) for one in shares])
+    sizes = np.concatenate([pair.target.features.graph.sizes for pair in pairs])
+    true = np.concatenate(shares)
+    x = np.vstack(columns)
+    scale = x.std(axis=0)
+    scale[scale < 1e-9] = 1
+    x /= scale
+    kinds = Counter(pair.kind for pair in pairs)
+    parts = np.array([KIND_WEIGHT.get(pair.kind, MADE_WEIGHT) / kinds[pair.kind] for pair in pairs])
+    parts /= parts.sum()
+    area = np.add.reduceat(sizes * true, starts)
+    pull = LOGISTIC * (parts / np.maximum(area, 1e-9))[number] * sizes
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        odds = np.clip(x @ weights.astype(np.float32), -20, 20).astype(np.float64)
+        share = 1 / (1 + np.exp(-odds))
+        common = np.add.reduceat(sizes * share * true, starts)
+        union = np.add.reduceat(sizes * (share + true - share * true), starts)
+        value = (parts * (1 - common / union)).sum()
+        value += (pull * (np.logaddexp(0, odds) - true * odds)).sum()
+        by_common, by_union = parts / union, parts * common / union**2
+        slope = sizes * (by_union[number] * (1 - true) - by_common[number] * true)
+        slope = slope * share * (1 - share) + pull * (share - true)
+        gradient = (x.T @ slope.astype(np.float32)).astype(np.float64)
+        return value + RIDGE / 2 * weights @ weights, gradient + RIDGE * weights
+
+    start = np.zeros(x.shape[1])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(found.x / scale, np.float64)
 
 
-def regression(
-    columns: Sequence[NDArray[np.float32]],
-    truths: Sequence[tuple[Floats, Floats]],
-    chosen: NDArray[np.int_],
-) -> Floats:
-    """Logistic regression of true shares."""
-    x = np.vstack([columns[k] for k in chosen]).astype(np.float64)
-    shares = np.concatenate([truths[k][0] for k in chosen])
-    weights = np.concatenate([truths[k][1] for k in chosen])
-    scale = x.std(axis=0) + (x.std(axis=0) < 1e-9)
-    scaled = x / scale
-    slopes = np.zeros(x.shape[1])
-    for _ in range(25):  # Newton's method
-        odds = np.clip(scaled @ slopes, -20, 20)
-        probability = 1 / (1 + np.exp(-odds))
-        gradient = scaled.T @ (weights * (shares - probability)) - slopes
-        curvature = weights * probability * (1 - probability)
-        step = np.linalg.solve(
-            (scaled * curvature[:, None]).T @ scaled + np.eye(len(slopes)), gradient
-        )
-        slopes += step
-        if np.abs(step).max() < 1e-4:
-            break
-    return np.asarray(slopes / scale, np.float64)
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The clues of a mask, and its IoU with the true one."""
+
+    pair: Pair
+    row: Floats
+    iou: float
+
+
+def clues_of(pair: Pair, weights: Weights) -> Judged:
+    sources = [pair.medoid.painted()]
+    model = Model(weights.first, weights.second, np.zeros(24), np.zeros((2, 2)))
+    target = pair.target.features
+    result = segmented(target, [pair.found], pair.compared, model)
+    clues = find_clues(target, sources, [KEY[0]], result, model)
+    return Judged(pair, clues[0].row(), iou(result.masks[0], pair.target.mask))
+
+
+def fitted_confidence(judged: Sequence[Judged]) -> tuple[Floats, Floats]:
+    """Weights of the clues, and the curve from estimated IoU to confidence."""
+    rows, ious = np.stack([one.row for one in judged]), np.array([one.iou for one in judged])
+    quality, estimated = fitted_quality(rows, ious, folds_of([one.pair for one in judged]))
+    return quality, fitted_curve(estimated, ious)
 
 
 def fitted_quality(rows: Floats, ious: Floats, folds: NDArray[np.int_]) -> tuple[Floats, Floats]:
@@ -278,12 +347,6 @@ def print_model(name: str, model: Model) -> None:
 
 
 # judgement
-
-
-def clues_of(pair: Pair, model: Model) -> tuple[Clues, Mask]:
-    sources = [pair.medoid.painted()]
-    result = estimate(pair.target.features, sources, [KEY[0]], model)
-    return find_clues(pair.target.features, sources, [KEY[0]], result, model)[0], result.masks[0]
 
 
 def load_sam(files: str) -> SamRefinement:

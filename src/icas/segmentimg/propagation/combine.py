@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from icas.segmentimg.grabcut.features import FEATURES, SuperpixelGraph, superpixel_features
 from icas.segmentimg.propagation.appearance import CellSimilarity
 from icas.segmentimg.propagation.features import ImageFeatures
-from icas.segmentimg.propagation.geometry import Carried, Change
+from icas.segmentimg.propagation.geometry import Carried, Change, place
 from icas.segmentimg.propagation.refine import smooth
 
 Floats = NDArray[np.float32]
@@ -41,6 +41,8 @@ SECOND_SIGNALS = (
     "constant",
     "first odds",
     "smoothed odds",
+    "placed mask",
+    "placed mask * overlap",
     *FEATURES,
     "flow * consistency",
     "warped flow * consistency",
@@ -88,12 +90,25 @@ def signals(
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def second_signals(graph: SuperpixelGraph, odds: Floats64, columns: Floats) -> Floats:
-    """(n, 25) evidence after a first estimate, whose sure superpixels show the colors of the image.
+def second_signals(
+    graph: SuperpixelGraph, odds: Floats64, columns: Floats, painted: Floats
+) -> Floats:
+    """(n, 27) evidence after a first estimate.
 
-    `odds`: (n,) log odds of the first estimate; `columns`: the evidence that it was made from.
+    Its sure superpixels show the colors of the image, and where it is the painted mask is placed.
+
+    Parameters
+    ----------
+    odds : (n,) float64 ndarray
+        Log odds of the first estimate.
+    columns : (n, 17) float32 ndarray
+        The evidence that it was made from.
+    painted : (h, w) float32 ndarray
+        The painted mask, as shares of the pixels of the source.
     """
     share = 1 / (1 + np.exp(-odds))
+    placed = place(painted, share[graph.labels].astype(np.float32))
+    shape = _odds(graph.share(placed.plane))
     smoothed = smooth(graph, share)
     front = (smoothed > _SURE_FRONT) & (share > 0.6)
     if front.sum() < _FEWEST:
@@ -109,6 +124,8 @@ def second_signals(graph: SuperpixelGraph, odds: Floats64, columns: Floats) -> F
         np.ones((graph.count, 1)),
         odds[:, None],
         _odds(smoothed, 0.01)[:, None],
+        shape[:, None],
+        placed.overlap * shape[:, None],
         features,
         columns[:, _AGAIN],
     ]

@@ -38,10 +38,13 @@ class Signals:
     ----------
     columns : (n, 17) float32 ndarray
         As `combine.SIGNALS`.
+    painted : (h, w) float32 ndarray
+        The mask of the class in the source that the geometry comes from.
     """
 
     columns: NDArray[np.float32]
     geometry: Geometry
+    painted: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +100,10 @@ def find_signals(
             geometries[k] = correspondences[k].carry(sources[k].of_class(name))
         best = max(geometries, key=lambda k: (geometries[k].evidence, -k))
         geometry = geometries[best]
-        change = correspondences[best].change(sources[best].of_class(name))
+        painted = sources[best].of_class(name)
+        change = correspondences[best].change(painted)
         columns = combine.signals(target, geometry, change, compared, column)
-        found.append(Signals(columns, geometry))
+        found.append(Signals(columns, geometry, painted))
     return found, compared
 
 
@@ -110,15 +114,22 @@ def estimate(
     model: Model,
     chained: int = 0,
 ) -> Estimate:
-    """Masks of the classes in an image.
+    """Masks of the classes in an image."""
+    found, compared = find_signals(target, sources, classes, chained=chained)
+    return segmented(target, found, compared, model)
+
+
+def segmented(
+    target: ImageFeatures, found: list[Signals], compared: CellSimilarity, model: Model
+) -> Estimate:
+    """Masks of the classes by the evidence from `find_signals`.
 
     Near copies keep the warped mask. Other borders are refined by GrabCut, except where the optical
     flow supports them.
     """
-    found, compared = find_signals(target, sources, classes, chained=chained)
     first = [combine.odds(one.columns, model.first) for one in found]
     second = [
-        combine.second_signals(target.graph, odds, one.columns)
+        combine.second_signals(target.graph, odds, one.columns, one.painted)
         for odds, one in zip(first, found, strict=True)
     ]
     odds = [combine.odds(columns, model.second) for columns in second]

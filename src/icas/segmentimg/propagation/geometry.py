@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,14 @@ _MIN_WARP, MIN_INLIERS = 8, 12
 """Inliers with which a homography replaces stretching, and with which flow starts from it."""
 _MARGIN_PIXELS = 9
 _BRIGHTNESS = 25.0
+_PLACING_SIDE = 64
+"""Longer side to which shares are reduced to place a mask."""
+_SCALES = np.exp(np.linspace(-np.log(2), np.log(2), 13))
+_ANGLES = (-20.0, 0.0, 20.0)
+_MIRROR_COST, _TURN_COST, _SCALE_COST = 0.03, 0.01, 0.02
+"""Overlap that a mirrored, a turned and a scaled mask must gain."""
+_BLUR = 0.06
+"""Width of the blur of a placed mask, over the root of its area."""
 _COPY_INLIERS, _COPY_EVIDENCE, _MANY_INLIERS = 20, 0.2, 60
 """Inliers on the object of near copies, with this consistency or with more of them."""
 
@@ -302,3 +311,75 @@ class Correspondence:
         if matrix is None or inliers <= _ON_SCENE:
             return None
         return find_flow(self.source, self.target, matrix), inliers
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A mask of the source placed where an estimate in the target resembles it.
+
+    Attributes
+    ----------
+    plane : (h, w) float32 ndarray
+        The mask moved, turned, scaled and perhaps mirrored, blurred.
+    overlap : float
+        Dice coefficient of the placed mask and the estimate, 0 to 1.
+    """
+
+    plane: Floats
+    overlap: float
+
+
+def place(mask: Floats, estimate: Floats) -> Placed:
+    """Place a mask, (h, w) shares, on estimated shares of another image, (height, width)."""
+    height, width = estimate.shape
+    (source, by), (target, scale) = _reduced(mask), _reduced(estimate)
+    down, right = np.nonzero(source > 0.25)
+    area = float(target.sum())
+    if not len(down) or area < 1:
+        return Placed(np.zeros((height, width), np.float32), 0.0)
+    points = np.stack([right, down], axis=1).astype(np.float64)
+    margin = _PLACING_SIDE // 2
+    padded = np.pad(target, margin)
+    equal = float(np.clip(np.sqrt(area / source.sum()), 0.4, 2.5))
+    best, overlap, matrix = -1.0, 0.0, np.eye(3)
+    for mirrored, angle, factor in itertools.product((False, True), _ANGLES, _SCALES * equal):
+        motion = _similar(points, angle, float(factor), mirrored)
+        extent = np.ptp(points @ motion[:2, :2].T, axis=0)
+        columns, rows = (int(one) for one in np.ceil(extent + 2) + 1)
+        if rows > padded.shape[0] or columns > padded.shape[1]:
+            continue
+        moved = cv2.warpAffine(source, motion[:2], (columns, rows))
+        common = cv2.matchTemplate(padded, moved, cv2.TM_CCORR)
+        y, x = divmod(int(np.round(common, 3).argmax()), common.shape[1])
+        dice = 2 * float(common[y, x]) / (float(moved.sum()) + area)
+        cost = _MIRROR_COST * mirrored + _TURN_COST * (angle != 0)
+        value = round(dice - cost - _SCALE_COST * abs(float(np.log(factor))), 6)
+        if value > best:
+            motion[:2, 2] += x - margin, y - margin
+            best, overlap, matrix = value, dice, motion
+    whole = np.linalg.inv(_reduction(scale)) @ matrix @ _reduction(by)
+    plane = cv2.warpAffine(mask, whole[:2], (width, height))
+    sigma = _BLUR * max(25.0, float(plane.sum())) ** 0.5
+    return Placed(np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32), overlap)
+
+
+def _reduced(plane: Floats) -> tuple[Floats, float]:
+    scale = _PLACING_SIDE / max(plane.shape)
+    rows, columns = (max(1, round(side * scale)) for side in plane.shape)
+    small = cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32), scale
+
+
+def _reduction(scale: float) -> Matrix:
+    """From the centers of pixels to those of the reduced image."""
+    shift = (scale - 1) / 2
+    return np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1]])
+
+
+def _similar(points: Matrix, angle: float, scale: float, mirrored: bool) -> Matrix:
+    """A turn and scaling that moves points to the upper left corner, with a margin of 1."""
+    cosine, sine = np.cos(np.deg2rad(angle)) * scale, np.sin(np.deg2rad(angle)) * scale
+    sign = -1 if mirrored else 1
+    motion = np.array([[cosine * sign, -sine, 0], [sine * sign, cosine, 0], [0, 0, 1.0]])
+    motion[:2, 2] = 1 - (points @ motion[:2, :2].T).min(axis=0)
+    return motion

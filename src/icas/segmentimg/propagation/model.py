@@ -20,7 +20,7 @@ class Model:
     ----------
     first : (17,) float64 ndarray
         Of `combine.SIGNALS`.
-    second : (25,) float64 ndarray
+    second : (27,) float64 ndarray
         Of `combine.SECOND_SIGNALS`.
     quality : (24,) float64 ndarray
         Of `confidence.Clues.row`.
