@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import icas
+from icas.clusterimg.api.functions import make_settings
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.settings import ClusterSettings
 
@@ -107,6 +108,21 @@ def test_workers_killed_in_the_middle_change_nothing(
         assert own.workers[dead].poll() is None
     assert killer.seen[0] > 0  # results and tasks that died with their worker
     assert len(killer.moved) >= 6
+    assert tables(tmp_path / "here") == tables(tmp_path / "there")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_method_survives_a_killed_worker(crowd, tmp_path, method_and_options, monkeypatch):
+    monkeypatch.setattr("icas.clusterimg.linking.tiles.side_of", lambda *_: 8)
+    monkeypatch.setattr("icas.parallel.dask_cluster.MOST", 1)  # each task by itself
+    how = {**method_and_options, "threshold": 0.5, "transfer": "none", "report": False}
+    pipeline.run(crowd, make_settings(**how, dst=tmp_path / "here"))
+    with started(tmp_path, 3) as own:
+        killer = Killer(what="links", after=3, victims=tuple(own.workers[:1]))
+        there = make_settings(**how, dst=tmp_path / "there", executor="dask", scheduler=own.address)
+        pipeline.run(crowd, there, killer)
+        assert own.workers[0].poll() == -signal.SIGKILL
     assert tables(tmp_path / "here") == tables(tmp_path / "there")
 
 
