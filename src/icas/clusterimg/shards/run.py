@@ -88,7 +88,10 @@ def cluster_in_shards(src: Path, settings: ShardSettings, console: Console) -> S
 def _locked(
     src: Path, dst: Path, settings: ShardSettings, console: Console, files: Sequence[Path]
 ) -> ShardReport:
-    with folder_lock(dst / FOLDER, dst), one_line_errors("run in shards", subject=str(dst)):
+    with (
+        folder_lock(dst / FOLDER, dst),
+        one_line_errors("run in shards", "; --resume continues the run", subject=str(dst)),
+    ):
         run = _Run(src, dst, settings, console)
         try:
             return run.of_rows(files) if files else run.of_images()
@@ -362,12 +365,12 @@ class _Run:
 
     def _finish(self, tables: Path, report: ShardReport) -> None:
         """Move the tables to their place, ``run.json`` last, and remove the shards."""
-        for path in sorted(tables.iterdir()):
+        write_whole(tables / RUN, run_json(report.as_dict()))
+        for path in sorted(tables.iterdir(), key=lambda path: path.name == RUN):
             target = self.dst / path.name
             if target.is_dir():  # of a run that was killed here
                 shutil.rmtree(target)
             path.replace(target)
-        write_whole(self.dst / RUN, run_json(report.as_dict()))
         shutil.rmtree(self._work)
 
 
