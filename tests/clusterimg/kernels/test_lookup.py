@@ -17,8 +17,12 @@ pytest.importorskip("numba")
 CHECK = """
 import sys
 import numpy as np
+from icas.clusterimg.data.featureset import FeatureSet
+from icas.clusterimg.data.links import links_in
 from icas.clusterimg.kernels import hamming, lookup
+from icas.clusterimg.kernels.numba_support import compiled_kernels
 from icas.clusterimg.kernels.orb import matching
+from icas.clusterimg.methods.orb import Orb
 
 assert lookup.TABLES == (sys.argv[1] == "tables"), lookup.TABLES
 rng = np.random.default_rng(0)
@@ -52,23 +56,50 @@ for count, others, side in ((1, 1, 64), (70, 131, 64), (301, 257, 128), (1500, 1
             )
             assert (counts == wanted).all(), (count, others, same, radius)
 
-sizes = (1, 1, 5), (4, 33, 40), (200, 200, 200), (7, 200, 200), (300, 270, 300)
+sizes = (1, 1, 5), (4, 33, 40), (200, 200, 200), (7, 200, 200), (300, 270, 300), (1027, 70, 1027)
 for count, others, most in sizes:
     a, b = codes(most, 4), codes(most, 4)
     b[: most // 2] = a[most - most // 2 :] ^ np.uint64(5 << 40)
     b[0] = ~a[0]
     bench = matching.bench_for(most, most)
-    left = matching.in_rows(a, count)
-    right = matching.in_planes(b[None], np.array([others], np.int32))[0]
+    left = matching.in_rows(a[None], np.array([count], np.int32))[0]
+    right = matching.room_for(most)
+    matching.lay_out(b, others, right)
     far = np.minimum(apart(a[:count], b[:others]), 255)
     for bits in (30, 95, 128):
-        found = matching.match(left, count, right, others, bits, bench)
-        pairs = zip(bench.first[:found], bench.second[:found], bench.bits[:found])
-        forth, back = far.argmin(axis=1), far.argmin(axis=0)
-        wanted = {
-            (i, j, far[i, j]) for i, j in enumerate(forth) if back[j] == i and far[i, j] <= bits
-        }
-        assert set(pairs) == wanted, (count, others, most, bits)
+        for seen in {0, others // 64 * 64}:
+            if seen:
+                matching.match(left, count, right, 0, seen, bits, bench)
+            found = matching.match(left, count, right, seen, others, bits, bench)
+            pairs = zip(bench.first[:found], bench.second[:found], bench.bits[:found])
+            forth, back = far.argmin(axis=1), far.argmin(axis=0)
+            wanted = {
+                (i, j, far[i, j]) for i, j in enumerate(forth) if back[j] == i and far[i, j] <= bits
+            }
+            assert set(pairs) == wanted, (count, others, most, bits, seen)
+
+compiled_kernels("orb.pairs", np.inf)
+for keypoints in (60, 70, 200):
+    arrays = {
+        "descriptors": codes(12 * keypoints, 4).view(np.uint8).reshape(12, keypoints, 32),
+        "counts": np.full(12, keypoints, np.int32),
+        "places": rng.random((12, keypoints, 2)).astype(np.float32),
+        "angles": rng.integers(0, 40, (12, keypoints)).astype(np.uint8),
+        "levels": np.zeros((12, keypoints), np.int8),
+        "digest": np.arange(12, dtype=np.uint64),
+    }
+    for image in range(1, 12):  # more and more of the features of the first
+        same = slice(keypoints * (11 - image) // 11, None)
+        for name in ("descriptors", "places", "angles"):
+            arrays[name][image, same] = arrays[name][0, same]
+    features, orb = FeatureSet("orb", arrays), Orb(keypoints=keypoints)
+    wanted = orb._plain_values(features, features, np.float32(-np.inf))
+    assert (orb.similarity(features, features) == wanted).all()
+    assert (orb.similarity(features[:3], features) == wanted[:3]).all()
+    for threshold in (0.02, 0.15, 0.3, 0.8):
+        links = links_in(wanted, threshold, triangle=True).structured().tolist()
+        assert len(links) > 1
+        assert orb.links(features, features, threshold).structured().tolist() == links
 print("same")
 """
 

@@ -71,12 +71,25 @@ def by_loops(a: Features, b: Features, most: int) -> list[tuple[int, int, int]]:
 
     if min(a.counts, b.counts) == 0:
         return []
-    ours = orb_matches.in_rows(a.descriptors.view(np.uint64), a.counts)
-    theirs = orb_matches.in_planes(b.descriptors.view(np.uint64)[None], b.counts[None])[0]
+    ours, theirs = laid_out(a, b)
     bench = orb_matches.bench_for(len(a.descriptors), len(b.descriptors))
-    found = orb_matches.match(ours, a.counts, theirs, b.counts, most, bench)
+    # Those of a part first, as for pairs that may be far from the threshold.
+    seen = int(b.counts) // 64 * 64
+    if seen:
+        orb_matches.match(ours, a.counts, theirs, 0, seen, most, bench)
+    found = orb_matches.match(ours, a.counts, theirs, seen, b.counts, most, bench)
     columns = (bench.first[:found], bench.second[:found], bench.bits[:found])
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def laid_out(a: Features, b: Features) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two images as the loops take them on the left and on the right."""
+    from icas.clusterimg.kernels.orb import matching as orb_matches
+
+    ours = orb_matches.in_rows(a.descriptors.view(np.uint64)[None], a.counts[None])[0]
+    theirs = orb_matches.room_for(len(b.descriptors))
+    orb_matches.lay_out(b.descriptors.view(np.uint64), b.counts, theirs)
+    return ours, theirs
 
 
 def by_numpy(a: Features, b: Features, most: int) -> list[tuple[int, int, int]]:
@@ -94,7 +107,7 @@ def by_opencv(a: Features, b: Features, most: int) -> list[tuple[int, int, int]]
 
 @given(
     seed=seeds,
-    keypoints=st.one_of(st.integers(1, 40), st.sampled_from([64, 255, 256, 257, 511, 513, 600])),
+    keypoints=st.one_of(st.integers(1, 40), st.sampled_from([64, 255, 256, 257, 511, 600, 1030])),
     most=st.sampled_from([0, 10, 64, 95, 128]),
 )
 @settings(max_examples=60, deadline=None)
@@ -110,7 +123,7 @@ def test_mutual_matches_are_those_of_numpy_and_opencv(seed: int, keypoints: int,
 
 @given(
     seed=seeds,
-    keypoints=st.integers(1, 70),
+    keypoints=st.one_of(st.integers(1, 70), st.integers(125, 140)),
     most=st.sampled_from([0, 31, 95, 128]),
     tolerance=st.sampled_from([0.0, 0.12, 2.0]),
 )
@@ -136,6 +149,32 @@ def test_values_and_links_are_those_of_numpy(
                 links_in(plain, threshold, triangle=ours is theirs),
             ):
                 assert found.structured().tolist() == wanted.structured().tolist()
+
+
+@given(seed=seeds, keypoints=st.integers(65, 140), turn=st.sampled_from([0, 20, 127]))
+@settings(max_examples=40, deadline=None)
+def test_the_bound_by_a_part_of_the_features_holds(seed: int, keypoints: int, turn: int) -> None:
+    from icas.clusterimg.kernels.orb import matching, pairs, voting
+
+    made = made_up(np.random.default_rng(seed), 2, keypoints, alike=0.1)
+    made.arrays["counts"][:] = keypoints
+    images = orb_module.features_of(made)
+    ours, theirs = laid_out(images.rows(0), images.rows(1))
+    placed = pairs.described(made.arrays).placed
+    pair = voting.Pair(placed, 0, placed, 1)
+    made_rules = orb_module.rules_of(Orb()._weights(), 0.12)
+    rules = voting.Rules(*made_rules)._replace(turn=turn)
+    bench, ballot = matching.bench_for(keypoints, keypoints), voting.ballot_for(keypoints)
+    seen = keypoints // 64 * 64
+
+    def weights(first: int, last: int) -> tuple[int, int]:
+        found = matching.match(ours, keypoints, theirs, first, last, 95, bench)
+        most = voting.most_turned(pair, bench, found, rules, ballot)
+        return most, voting.heaviest(pair, bench, found, 0, rules, ballot)
+
+    part, _ = weights(0, seen)
+    whole, weight = weights(seen, keypoints)
+    assert weight <= whole <= part + 256 * (keypoints - seen)
 
 
 def test_without_compiled_loops_the_answer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,6 @@ from icas.clusterimg.kernels.vectors import (
     everywhere,
     loaded,
     lower,
-    spread,
-    store,
     variable,
 )
 
@@ -228,67 +226,3 @@ within `radius` of any of `width` columns, a multiple of 64. Addresses of what `
 `fill_planes` write."""
 maybe_within = cast(Callable[[int, int, int, int], int], intrinsic(_within(EARLY)))
 """The same by the first `EARLY` half bytes: no other row is within `radius`."""
-
-
-def _compare(
-    typing: Any,
-    tables: Any,
-    planes: Any,
-    plane: Any,
-    width: Any,
-    near: Any,
-    row: Any,
-    rows: Any,
-    columns: Any,
-    firsts: Any,
-    number: Any,
-) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        tables, planes, plane, width, near, row, rows, columns, firsts, number = arguments
-        own = spread(builder, builder.trunc(number, I8), VECTOR)
-        least = [variable(builder, everywhere(VECTOR, 255)) for _ in range(ROWS)]
-
-        def compare_with(start: Any, vectors: int) -> None:
-            found = distances(builder, tables, builder.add(planes, start), plane, 64, vectors)
-            lowest = found[0]
-            for r, (values, place) in enumerate(zip(found, least, strict=True)):
-                into = builder.add(near, builder.add(start, builder.mul(row, I64(r))))
-                held = builder.load(place)
-                for v, some in enumerate(values):
-                    store(builder, some, builder.add(into, I64(COLUMNS * v)))
-                    held = lower(builder, held, some)
-                builder.store(held, place)
-                lowest = [lower(builder, a, b) for a, b in zip(lowest, values, strict=True)]
-            for v, some in enumerate(lowest):
-                at = builder.add(start, I64(COLUMNS * v))
-                column, first = builder.add(columns, at), builder.add(firsts, at)
-                before = loaded(builder, VECTOR, column)
-                new = lower(builder, some, before)
-                same = builder.icmp_unsigned("==", new, before)
-                store(builder, builder.select(same, loaded(builder, VECTOR, first), own), first)
-                store(builder, new, column)
-
-        pairs = builder.udiv(width, I64(2 * COLUMNS))
-        with cgutils.for_range(builder, pairs) as loop:
-            compare_with(builder.mul(loop.index, I64(2 * COLUMNS)), 2)
-        done = builder.mul(pairs, I64(2 * COLUMNS))
-        with builder.if_then(builder.icmp_unsigned("<", done, width)):
-            compare_with(done, 1)
-        for r, place in enumerate(least):
-            some = called(builder, "llvm.vector.reduce.umin.v32i8", I8, builder.load(place))
-            store(builder, some, builder.add(rows, I64(r)))
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 10), generate
-
-
-compare = cast(
-    Callable[[int, int, int, int, int, int, int, int, int, int], None], intrinsic(_compare)
-)
-"""``(tables, planes, plane, width, near, row, rows, columns, firsts, number)``: distances of `ROWS`
-descriptors of 256 bits from `width` (a multiple of `COLUMNS`) others.
-
-tables: of the descriptors; planes: half bytes of the others, `plane` bytes apart. The distances are
-written as bytes, 255 for 256, into rows `row` bytes apart, the least of each row into `rows`. What
-`columns` holds is lowered to the least of each column, and `number` is written into `firsts` where
-that happens."""

@@ -449,6 +449,8 @@ class Orb(Method):
         kernels = compiled_kernels("orb.pairs", float(np.prod(described)) * PLAIN_SECONDS)
         if kernels is None:
             return self._plain_values(a, b, np.float32(threshold))
+        if len(a) < len(b):  # to lay out an image of the second side takes longer
+            return self._values(b, a, threshold).T
         values = np.full((len(a), len(b)), -np.inf, np.float32)
         rules = kernels.Rules(*rules_of(self._weights(), self.tolerance))
         left, right = kernels.described(a.arrays), kernels.described(b.arrays)

@@ -9,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.kernels import Bytes, Floats, Ints, Words
-from icas.clusterimg.kernels.numba_support import compiled
-from icas.clusterimg.kernels.orb.matching import Bench, bench_for, in_planes, in_rows, match
+from icas.clusterimg.kernels.lookup import TABLES
+from icas.clusterimg.kernels.numba_support import compiled, uncounted
+from icas.clusterimg.kernels.orb.matching import (
+    Bench,
+    bench_for,
+    in_rows,
+    lay_out,
+    match,
+    room_for,
+)
+from icas.clusterimg.kernels.orb.simd import RUN
 from icas.clusterimg.kernels.orb.voting import (
     WHOLE,
     Ballot,
@@ -19,11 +28,15 @@ from icas.clusterimg.kernels.orb.voting import (
     Rules,
     ballot_for,
     heaviest,
+    most_turned,
     total_weight,
 )
 
-TOGETHER = 1 << 20
-"""Descriptors of the second set that are laid out at a time."""
+TOGETHER = 1 << 16
+"""Descriptors of the first set that are laid out at a time."""
+SPARED = 0.75 if TABLES else 0.5
+"""The last features of an image, fewer than `RUN`, are looked at only where they may decide. That
+pays unless their weight may be more than this share of what is needed."""
 
 
 class Described(NamedTuple):
@@ -57,23 +70,23 @@ def similarities(
     """
     most = max(a.words.shape[1], b.words.shape[1])
     bench, ballot = bench_for(most, most), ballot_for(most)
-    together = max(1, TOGETHER // max(1, b.words.shape[1]))
-    for start in range(0, len(b.words), together):
-        end = min(start + together, len(b.words))
-        right = in_planes(b.words[start:end], b.counts[start:end])
-        for row in range(min(end, len(a.words)) if same else len(a.words)):
-            left = in_rows(a.words[row], int(a.counts[row]))
-            for column in range(max(start, row) if same else start, end):
+    right = room_for(b.words.shape[1])
+    together = max(1, TOGETHER // max(1, a.words.shape[1]))
+    for start in range(0, len(a.words), together):
+        end = min(start + together, len(a.words))
+        left = in_rows(a.words[start:end], a.counts[start:end])
+        for column in range(start if same else 0, len(b.words)):
+            lay_out(b.words[column], int(b.counts[column]), right)
+            for row in range(start, min(end, column + 1) if same else end):
                 if a.digest[row] == b.digest[column]:
                     result = np.float32(1)
                 else:
                     result = _similarity(
-                        a,
-                        row,
-                        left,
-                        b,
-                        column,
-                        right[column - start],
+                        Pair(a.placed, row, b.placed, column),
+                        left[row - start],
+                        int(a.counts[row]),
+                        right,
+                        int(b.counts[column]),
                         most_bits,
                         rules,
                         threshold,
@@ -84,14 +97,13 @@ def similarities(
                     into[row, column] = result
 
 
-@compiled
+@uncounted
 def _similarity(
-    a: Described,
-    row: int,
+    pair: Pair,
     left: Bytes,
-    b: Described,
-    column: int,
+    count: int,
     right: Bytes,
+    other: int,
     most_bits: int,
     rules: Rules,
     threshold: np.float32,
@@ -103,24 +115,42 @@ def _similarity(
     Pairs with too little weight are skipped early: by the number of features, by the
     weight of all matches, by that of those with the same turn.
     """
-    count, other = int(a.counts[row]), int(b.counts[column])
     needed = _needed(count + other, threshold)
     least = max(needed, 1)
     if min(count, other) * WHOLE < least:
         return np.float32(0)
-    matches = match(left, count, right, other, most_bits, bench)
-    if total_weight(bench, matches, rules.weights) < least:
+    # A feature has one match at most, and a match weighs no more than a whole one.
+    left_out = other % RUN
+    if left_out == other or left_out * WHOLE > SPARED * least:
+        left_out = 0
+    looked, spare = other - left_out, left_out * WHOLE
+    matches = match(left, count, right, 0, looked, most_bits, bench)
+    if not _may_weigh(pair, bench, matches, least - spare, rules, ballot):
         return np.float32(0)
-    weight = heaviest(Pair(a.placed, row, b.placed, column), bench, matches, needed, rules, ballot)
+    if left_out > 0:
+        matches = match(left, count, right, looked, other, most_bits, bench)
+        if not _may_weigh(pair, bench, matches, least, rules, ballot):
+            return np.float32(0)
+    weight = heaviest(pair, bench, matches, needed, rules, ballot)
     return _share(weight, count + other)
 
 
-@compiled
+@uncounted
+def _may_weigh(
+    pair: Pair, bench: Bench, matches: int, least: int, rules: Rules, ballot: Ballot
+) -> bool:
+    """Whether matches that agree may weigh `least` or more."""
+    if total_weight(bench, matches, rules.weights) < least:
+        return False
+    return most_turned(pair, bench, matches, rules, ballot) >= least
+
+
+@uncounted
 def _share(weight: int, features: int) -> np.float32:
     return np.float32(2 * (weight / WHOLE) / max(features, 1))
 
 
-@compiled
+@uncounted
 def _needed(features: int, threshold: np.float32) -> int:
     """Least weight, in parts of a `WHOLE`, that brings so many features to the threshold."""
     if threshold <= 0:

@@ -11,7 +11,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from icas.clusterimg.kernels import lookup
 from icas.clusterimg.kernels.vectors import (
     I8,
     I32,
@@ -30,7 +29,7 @@ ROWS = 4
 """Rows processed together: data of the other image is loaded once for them."""
 WORDS = 4
 """Words of eight bytes of a descriptor."""
-LANES = lookup.COLUMNS if lookup.TABLES else 8
+LANES = 8
 """Descriptors of the other image that are compared at once."""
 RUN = 64
 """Distances that are looked at together."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icas.clusterimg.kernels import Bytes, Floats, Ints
-from icas.clusterimg.kernels.numba_support import compiled
+from icas.clusterimg.kernels.numba_support import compiled, uncounted
 from icas.clusterimg.kernels.orb.matching import Bench
 from icas.clusterimg.kernels.orb.simd import VOTE_ROWS, VOTES, vote
 
@@ -64,8 +64,9 @@ class Ballot(NamedTuple):
 
     lanes: (VOTE_ROWS, capacity) float32, what `vote` reads. Behind the last match the first ones
     stand once more: turns go round; turn: (capacity,) int32, by how many 256ths of a turn theirs is
-    turned against ours; before, weight_before: (257,) int32, number and weight of the matches with
-    a smaller turn; free: (256,) int32, where the next match of a turn goes.
+    turned against ours; before, weight_before: (257,), (513,) int32, number and weight of the
+    matches with a smaller turn, weights for two rounds; free: (256,) int32, where the next match of
+    a turn goes.
     """
 
     lanes: Floats
@@ -83,12 +84,12 @@ def ballot_for(matches: int) -> Ballot:
         np.zeros((VOTE_ROWS, capacity), np.float32),
         np.empty(capacity, np.int32),
         np.empty(TURNS + 1, np.int32),
-        np.empty(TURNS + 1, np.int32),
+        np.empty(2 * TURNS + 1, np.int32),
         np.empty(TURNS, np.int32),
     )
 
 
-@compiled
+@uncounted
 def total_weight(bench: Bench, matches: int, weights: Ints) -> int:
     """Weight of all of `matches`, in 256ths: no set of them weighs more."""
     total = 0
@@ -97,12 +98,30 @@ def total_weight(bench: Bench, matches: int, weights: Ints) -> int:
     return total
 
 
-@compiled
+@uncounted
+def most_turned(pair: Pair, bench: Bench, matches: int, rules: Rules, ballot: Ballot) -> int:
+    """Greatest weight of matches that turn nearly as any one does: no set that agrees weighs more.
+
+    Counts the matches by turn.
+    """
+    _count_turns(pair, bench, matches, rules, ballot)
+    before, wide = ballot.weight_before, 2 * rules.turn + 1
+    for turn in range(wide):
+        before[TURNS + 1 + turn] = before[TURNS] + before[turn + 1]
+    best = np.int32(0)
+    for turn in range(TURNS):
+        best = max(best, before[turn + wide] - before[turn])
+    return int(best)
+
+
+@uncounted
 def heaviest(
     pair: Pair, bench: Bench, matches: int, needed: int, rules: Rules, ballot: Ballot
 ) -> int:
-    """Weight in 256ths of the heaviest set that agrees; exact at or above `needed`, else less."""
-    _count_turns(pair, bench, matches, rules, ballot)
+    """Weight in 256ths of the heaviest set that agrees; exact at or above `needed`, else less.
+
+    `most_turned` has counted the matches.
+    """
     for match in range(matches):
         _enter(pair, bench, match, rules, ballot)
     for place in range(ballot.before[2 * rules.turn + 1]):
@@ -120,7 +139,7 @@ def heaviest(
     return best if best >= needed else 0
 
 
-@compiled
+@uncounted
 def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
     """Sums before turn `low`, and from `low` to `high`; turns are cyclic."""
     if low < 0:
@@ -132,7 +151,7 @@ def _between(before: Ints, low: int, high: int) -> tuple[int, int]:
     return start, before[high] - start
 
 
-@compiled
+@uncounted
 def _count_turns(pair: Pair, bench: Bench, matches: int, rules: Rules, ballot: Ballot) -> None:
     """Number and weight of the matches by turn."""
     before, weight_before = ballot.before, ballot.weight_before
@@ -148,13 +167,13 @@ def _count_turns(pair: Pair, bench: Bench, matches: int, rules: Rules, ballot: B
         weight_before[turn + 1] += weight_before[turn]
 
 
-@compiled
+@uncounted
 def _turn(pair: Pair, bench: Bench, match: int) -> int:
     turned = int(pair.right.angles[pair.right_image, bench.second[match]])
     return (turned - int(pair.left.angles[pair.left_image, bench.first[match]])) & (TURNS - 1)
 
 
-@compiled
+@uncounted
 def _enter(pair: Pair, bench: Bench, match: int, rules: Rules, ballot: Ballot) -> None:
     """Put a match among those of its turn."""
     a, b, lanes = bench.first[match], bench.second[match], ballot.lanes
