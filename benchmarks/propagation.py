@@ -35,7 +35,8 @@ from icas.io.reading import read_image
 from icas.segmentimg.propagation import combine
 from icas.segmentimg.propagation.appearance import CellSimilarity
 from icas.segmentimg.propagation.carry import Carried, carry
-from icas.segmentimg.propagation.estimate import Signals, find_clues, find_signals, segmented
+from icas.segmentimg.propagation.confidence import find_clues
+from icas.segmentimg.propagation.estimate import Signals, find_signals, segmented
 from icas.segmentimg.propagation.features import ImageFeatures, image_features
 from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,13 @@ from icas.io.reading import Image
 from icas.segmentimg.grabcut.full_size import enlarge_mask
 from icas.segmentimg.propagation import refine
 from icas.segmentimg.propagation.appearance import Cells, cells_of, compare_cells
-from icas.segmentimg.propagation.confidence import calibrated, score
-from icas.segmentimg.propagation.estimate import (
+from icas.segmentimg.propagation.confidence import (
+    calibrated,
     emptiness,
-    estimate,
     find_clues,
-    refine_by_sam,
+    score,
 )
+from icas.segmentimg.propagation.estimate import Estimate, disjoint, estimate
 from icas.segmentimg.propagation.features import ImageFeatures
 from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model, model_for
@@ -116,11 +116,11 @@ def carry(
         return Carried({}, 1.0, {}, frozenset(), "absent", chosen[0], target.image)
     used = model or model_for(target)
     result = estimate(target, sources, classes, used, len(chained))
+    keys = sorted(set().union(*(one.shares for one in sources)), key=order_of)
     by_sam = False
     if sam is not None:
-        result, by_sam = refine_by_sam(target, sources, classes, result, used, sam)
+        result, by_sam = _refined_by_sam(target, classes, keys, result, sam)
     clues = find_clues(target, sources, classes, result, used)
-    keys = sorted(set().union(*(one.shares for one in sources)), key=order_of)
     masks: dict[Key, Mask] = {}
     confidences: dict[Key, float] = {}
     for column, name in enumerate(classes):
@@ -172,3 +172,21 @@ def _objects(
         if part.any():
             parts[key] = part
     return parts
+
+
+def _refined_by_sam(
+    target: ImageFeatures,
+    classes: Sequence[Hashable],
+    keys: Sequence[Key],
+    result: Estimate,
+    sam: refine.SamRefinement,
+) -> tuple[Estimate, bool]:
+    """Masks of SAM instead of estimated ones, but not of warped ones; and whether any changed."""
+    masks = list(result.masks)
+    for column, name in enumerate(classes):
+        if not result.warped[column]:
+            share = result.shares[:, column].astype(np.float32)[target.graph.labels]
+            apart = sum(key[0] == name for key in keys) > 1
+            masks[column] = sam(target.image, masks[column], share, apart)
+    changed = any(new is not old for new, old in zip(masks, result.masks, strict=True))
+    return replace(result, masks=disjoint(target, masks, result.shares)), changed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,16 @@ from icas.segmentimg.propagation.appearance import (
     compare_cells,
     join,
 )
-from icas.segmentimg.propagation.confidence import Clues, mask_overlap, overlap
 from icas.segmentimg.propagation.features import ImageFeatures
 from icas.segmentimg.propagation.geometry import Carried as Geometry, Correspondence
 from icas.segmentimg.propagation.model import Model
-from icas.segmentimg.propagation.sources import Painted, similarity
+from icas.segmentimg.propagation.sources import Painted
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 _SURE = 0.3
 """Evidence of the optical flow from which the border of the superpixels is kept."""
-_WAYS_BACK = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,103 +172,3 @@ def disjoint(target: ImageFeatures, masks: list[Mask], shares: Floats) -> list[M
     planes = np.stack(masks) * (shares.T[:, target.graph.labels] + 1e-6)
     best = planes.argmax(axis=0)
     return [mask & (best == column) for column, mask in enumerate(masks)]
-
-
-def refine_by_sam(
-    target: ImageFeatures,
-    sources: Sequence[Painted],
-    classes: Sequence[Hashable],
-    result: Estimate,
-    model: Model,
-    sam: refine.SamRefinement,
-) -> tuple[Estimate, bool]:
-    """Masks of SAM where carrying them back agrees better; and whether there are any."""
-    masks = [
-        mask if other is None or result.warped[column] else other
-        for column, (mask, other) in enumerate(
-            zip(result.masks, sam(target.image, result.masks), strict=True)
-        )
-    ]
-    changed = [
-        column
-        for column, mask in enumerate(masks)
-        if not np.array_equal(mask, result.masks[column])
-    ]
-    if not changed:
-        return result, False
-    old = _back(target, sources[0], classes, result.masks, model)
-    new = _back(target, sources[0], classes, masks, model)
-    for column in changed:
-        if new[column] <= old[column]:
-            masks[column] = result.masks[column]
-    used = any(new[column] > old[column] for column in changed)
-    return replace(result, masks=disjoint(target, masks, result.shares)), used
-
-
-def emptiness(
-    target: ImageFeatures, sources: Sequence[Painted], name: Hashable, share: Floats
-) -> float:
-    """How little of a class is expected in an image, 0 to 1, relative to the painted area."""
-    sizes = target.graph.sizes
-    known = next(one for one in sources if name in one.classes())
-    expected = float((sizes * share).sum() / sizes.sum())
-    return max(0.0, 1 - expected / max(1e-6, float(known.of_class(name).mean())))
-
-
-def find_clues(
-    target: ImageFeatures,
-    sources: Sequence[Painted],
-    classes: Sequence[Hashable],
-    result: Estimate,
-    model: Model,
-) -> list[Clues]:
-    """What the confidence of each class is estimated from."""
-    graph, compared = target.graph, result.compared
-    ways = [_back(target, one, classes, result.masks, model) for one in sources[:_WAYS_BACK]]
-    clues = []
-    for column, name in enumerate(classes):
-        mask, geometry = result.masks[column], result.signals[column].geometry
-        mine = graph.share(mask) > 0.5
-        known = next(one for one in sources if name in one.classes())
-        area = float(mask.mean()) / max(1e-6, float(known.of_class(name).mean()))
-        share = result.shares[:, column]
-        doubt = float((graph.sizes * share * (1 - share)).sum() / max(1.0, graph.sizes[mine].sum()))
-        clues.append(
-            Clues(
-                back=max(way[column] for way in ways),
-                near=overlap(graph.sizes, mine, compared.near_in_place[:, column] > 0.5),
-                contrast=overlap(graph.sizes, mine, compared.contrast[:, column] > 0),
-                border=mask_overlap(mask, result.before[column]),
-                warped=float(result.warped[column]),
-                evidence=geometry.evidence,
-                inliers=min(1.0, geometry.warp.inliers / 60) * geometry.warp.on_object,
-                geometry=mask_overlap(mask, geometry.best > 0.5),
-                similarity=max(similarity(target, one.features) for one in sources),
-                area=min(1.0, abs(float(np.log(max(area, 1e-3)))) / 2),
-                doubt=min(1.0, doubt),
-            )
-        )
-    return clues
-
-
-def _back(
-    target: ImageFeatures,
-    source: Painted,
-    classes: Sequence[Hashable],
-    masks: Sequence[Mask],
-    model: Model,
-) -> list[float]:
-    """IoU of the painted masks with the carried masks, carried back."""
-    held = {(name, 1): mask.astype(np.float32) for name, mask in zip(classes, masks, strict=True)}
-    painted = Painted(target, held)
-    found, _ = find_signals(source.features, [painted], classes, keypoints=False)
-    odds = [combine.odds(one.columns, model.first) for one in found]
-    shares = combine.shares_of(np.stack(odds, axis=1))
-    rest = 1 - shares.sum(axis=1)
-    graph = source.features.graph
-    overlaps = []
-    for column, name in enumerate(classes):
-        inside = (shares[:, column] > rest) & (shares.argmax(axis=1) == column)
-        true = graph.share(source.of_class(name)) > 0.5
-        overlaps.append(overlap(graph.sizes, inside, true))
-    return overlaps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +13,11 @@ from icas.segmentimg.grabcut.annotation import NONE
 from icas.segmentimg.grabcut.features import Floats, SuperpixelGraph, diffuse
 from icas.segmentimg.grabcut.mixtures import ColorModels
 from icas.segmentimg.grabcut.strokes import refine_band
-from icas.segmentimg.sam.embedding import Embedder
-from icas.segmentimg.sam.predictor import Point, Predictor, Prompts
+from icas.segmentimg.sam.embedding import Embedder, Embedding
+from icas.segmentimg.sam.predictor import Point, Prompt
 
 Mask = NDArray[np.bool_]
+Planes = NDArray[np.float32]
 
 _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.5
 """Arguments of `diffuse`."""
@@ -27,12 +28,25 @@ _BAND = 0.03
 _LEAST, _MOST = 0.4, 2.5
 """Change of the area by GrabCut beyond which its result is discarded."""
 
-
 _BOX_MARGIN = 0.05
 """By how much the box given to SAM is larger than the mask, over its sides."""
-_POINTS = 2
-_LEAST_OVERLAP = 0.6
+_INSIDE, _OUTSIDE = 3, 4
+"""Points given to SAM in the object and beside it."""
+_SURE_IN, _SURE_OUT = 0.7, 0.15
+"""Shares where these points are."""
+_APART = 1.6
+"""Distance of two points, over that of the first one from the border."""
+_RING = (0.03, 0.25)
+"""Distance from the mask of the points beside it, over the longer side of the image."""
+_BLUR = 1.5
+_MOST_ODDS, _PRIOR = 4.0, 0.7
+"""Limit of the log odds, and weight of those of the shares beside those of SAM."""
+_LEAST_OVERLAP = 0.4
 """IoU with the carried mask below which a mask of SAM is another object."""
+_SIDE = 256
+"""Of the mask that SAM takes as an input."""
+_LARGE_PART = 0.1
+"""Share of the mask from which a part may be an object."""
 
 
 def smooth(graph: SuperpixelGraph, share: Floats) -> Floats:
@@ -54,6 +68,16 @@ def without_small_parts(mask: Mask) -> Mask:
     return np.asarray(kept | small[labels], bool)
 
 
+def overlap(a: Mask, b: Mask, sizes: NDArray[Any] | None = None) -> float:
+    """IoU of two masks, or of two sets of superpixels with their sizes; 1 if both are empty."""
+    both, either = a & b, a | b
+    if sizes is None:
+        union = float(either.sum())
+        return float(both.sum()) / union if union else 1.0
+    union = float(sizes[either].sum())
+    return float(sizes[both].sum()) / union if union else 1.0
+
+
 def to_border(image: Image, mask: Mask) -> Mask:
     """A mask whose border follows the image, by GrabCut in a band along it."""
     if not mask.any() or mask.all():
@@ -70,7 +94,10 @@ def to_border(image: Image, mask: Mask) -> Mask:
 
 
 class SamRefinement:
-    """Masks of Segment Anything, prompted by carried masks.
+    """Masks of Segment Anything, prompted by carried masks and the shares behind them.
+
+    Three prompts give a mask each: a box, the box with points and the shares, and the box with the
+    mask. Their mean, together with the shares, gives the prompts of a second round.
 
     Parameters
     ----------
@@ -79,21 +106,87 @@ class SamRefinement:
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._predictor = Predictor(embedder)
+        self._embedder = embedder
 
-    def __call__(self, image: Image, masks: Sequence[Mask]) -> list[Mask | None]:
-        """For each mask the one by SAM; None where that is another object."""
-        if any(mask.any() for mask in masks):
-            self._predictor.set_image(image)
-        return [self._refined(mask) if mask.any() else None for mask in masks]
+    def __call__(self, image: Image, mask: Mask, share: Planes, apart: bool = False) -> Mask:
+        """The mask of an object by SAM; as it is where SAM sees another object.
 
-    def _refined(self, mask: Mask) -> Mask | None:
-        found = self._predictor.predict(Prompts((_box_around(mask),), _inner_points(mask)))
-        overlaps = [(one & mask).sum() / max(1, (one | mask).sum()) for one in found.masks]
-        best = int(np.argmax(overlaps))
-        if overlaps[best] < _LEAST_OVERLAP:
-            return None
-        return without_small_parts(np.asarray(found.masks[best], bool))
+        Parameters
+        ----------
+        share : (h, w) float32 ndarray
+            Of the object, 0 to 1.
+        apart : bool
+            Whether large parts of the mask are objects of their own.
+        """
+        if not mask.any():
+            return mask
+        embedding = self._embedder.embed(image)
+        parts = _large_parts(mask) if apart else [mask]
+        refined = mask & ~np.any(parts, axis=0)
+        for part in parts:
+            others = mask & ~part
+            refined |= self._refined(embedding, part, np.where(others, 0, share)) & ~others
+        return np.asarray(refined, bool)
+
+    def _refined(self, embedding: Embedding, mask: Mask, share: Planes) -> Mask:
+        prior = _log_odds(_blurred(share, _BLUR))
+        box, points = _box_around(mask), _points(mask, share)
+        edge = _blurred(mask.astype(np.float32), 2 * _BLUR)
+        logits = [
+            self._logits(embedding, Prompt(box, ()), mask, None),
+            self._logits(embedding, Prompt(box, points), mask, 1.5 * prior),
+            self._logits(embedding, Prompt(box, ()), mask, 2 * _log_odds(edge)),
+        ]
+        odds = np.mean(logits, axis=0) + _PRIOR * prior
+        first = without_small_parts(odds > 0)
+        if not first.any():
+            return mask
+        share = np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+        prompt = Prompt(_box_around(first), _points(first, share))
+        second = self._logits(embedding, prompt, first, 1.5 * odds)
+        found = without_small_parts(second > 0)
+        return found if overlap(found, mask) >= _LEAST_OVERLAP else mask
+
+    def _logits(
+        self, embedding: Embedding, prompt: Prompt, near: Mask, odds: Planes | None
+    ) -> Planes:
+        """(h, w) log odds of the mask that is nearest to another one."""
+        model, size = self._embedder.loaded, embedding.size
+        given = None if odds is None else _as_input(odds)
+        masks, _, logits = model.predict(embedding.features, size, prompt.arrays(), given)
+        best = int(np.argmax([overlap(np.asarray(mask, bool), near) for mask in masks]))
+        return np.clip(_at_size(logits[best], size), -_MOST_ODDS, _MOST_ODDS)
+
+
+def _at_size(logits: Planes, size: tuple[int, int]) -> Planes:
+    """Log odds of a square frame, whose longer side the image fills, at the size of the image."""
+    side = max(size)
+    square = cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(square[: size[0], : size[1]], np.float32)
+
+
+def _as_input(odds: Planes) -> Planes:
+    """(256, 256) log odds of a square frame, as SAM takes them."""
+    height, width = odds.shape
+    square = np.full((max(height, width),) * 2, -2 * _MOST_ODDS, np.float32)
+    square[:height, :width] = odds
+    return np.asarray(cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _blurred(plane: Planes, sigma: float) -> Planes:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+
+
+def _log_odds(share: Planes) -> Planes:
+    odds = np.log((share + 0.01) / (1.01 - share))
+    return np.asarray(np.clip(odds, -_MOST_ODDS, _MOST_ODDS), np.float32)
+
+
+def _large_parts(mask: Mask) -> list[Mask]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA]
+    numbers = [k for k in range(1, len(areas)) if areas[k] >= _LARGE_PART * mask.sum()]
+    return [labels == number for number in numbers]
 
 
 def _box_around(mask: Mask) -> tuple[float, float, float, float]:
@@ -107,17 +200,28 @@ def _box_around(mask: Mask) -> tuple[float, float, float, float]:
     )
 
 
-def _inner_points(mask: Mask) -> tuple[Point, ...]:
-    """The pixel farthest from the border of the mask, and the next one away from that."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
-    points: list[Point] = []
-    for _ in range(_POINTS):
+def _points(mask: Mask, share: Planes) -> tuple[Point, ...]:
+    """Points where the object is sure, and beside it where it is surely not."""
+    sure = mask & (share > _SURE_IN)
+    inside = _deepest(sure if sure.any() else mask, _INSIDE)
+    near, far = (round(reach * max(mask.shape)) for reach in _RING)
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_C, 3)
+    beside = (distance > near) & (distance <= far) & (share < _SURE_OUT)
+    outside = _deepest(beside, _OUTSIDE)
+    return (*((x, y, 1) for x, y in inside), *((x, y, 0) for x, y in outside))
+
+
+def _deepest(mask: Mask, count: int) -> list[tuple[float, float]]:
+    """x and y of the pixel farthest from the border of a mask, and of the next ones apart."""
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = np.array(depth)
+    rows, columns = np.indices(mask.shape)
+    points: list[tuple[float, float]] = []
+    while len(points) < count:
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)
         reach = float(depth[row, column])
         if reach <= 0:
             break
-        points.append((float(column), float(row), 1))
-        rows, columns = np.indices(mask.shape)
-        depth[(rows - row) ** 2 + (columns - column) ** 2 < (2 * reach) ** 2] = 0
-    return tuple(points)
+        points.append((float(column), float(row)))
+        depth[(rows - row) ** 2 + (columns - column) ** 2 < (_APART * reach) ** 2] = 0
+    return points
