@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import cv2
 import numpy as np
-from scenes import RED, disc, iou, scene
+from scenes import BLUE, RED, disc, iou, scene
 
 from icas.segmentimg.propagation.carry import Painted, carry
 from icas.segmentimg.propagation.features import image_features
@@ -21,7 +22,7 @@ class Model:
     identity = "model of a test"
 
     def __init__(self, *masks):
-        self.masks, self.prompts = np.stack(masks), []
+        self.masks, self.prompts, self.given = np.stack(masks), [], []
         self.alone = threading.RLock()
 
     def features_shape(self):
@@ -32,8 +33,22 @@ class Model:
 
     def predict(self, features, size, prompt, mask_input):
         self.prompts.append(prompt)
-        count = len(self.masks)
-        return self.masks, np.linspace(1, 0.5, count), np.zeros((count, 4, 4), np.float32)
+        self.given.append(mask_input)
+        logits = np.stack([logits_of(mask) for mask in self.masks])
+        return self.masks, np.linspace(1, 0.5, len(self.masks)), logits
+
+
+def logits_of(mask):
+    """A mask as logits of a square frame of 64 pixels."""
+    height, width = mask.shape
+    square = np.full((max(mask.shape),) * 2, -8, np.float32)
+    square[:height, :width] = np.where(mask, 8, -8)
+    return cv2.resize(square, (64, 64), interpolation=cv2.INTER_AREA)
+
+
+def refined(model, image, mask, **options):
+    share = np.where(mask, 0.9, 0.05).astype(np.float32)
+    return SamRefinement(Embedder(model))(image, mask, share, **options)
 
 
 def test_small_parts_are_dropped_and_small_holes_filled():
@@ -56,31 +71,55 @@ def test_empty_and_full_masks_stay_as_they_are():
         assert np.array_equal(to_border(image, mask), mask)
 
 
-def test_prompts_are_a_box_around_the_mask_and_points_in_it():
+def test_prompts_are_boxes_points_and_masks():
     image, (true,) = scene([((60, 80), 30, RED)])
     model = Model(true, ~true)
-    found = SamRefinement(Embedder(model))(image, [disc(true.shape, (60, 80), 28)])
-    assert np.array_equal(found[0], true)
-    (prompt,) = model.prompts
-    x0, y0, x1, y1 = prompt["box"]
-    assert x0 < 53 < 107 < x1
-    assert y0 < 33 < 87 < y1
-    assert all(true[int(y), int(x)] for x, y in prompt["point_coords"])
-    assert set(prompt["point_labels"]) == {1}
+    rough = disc(true.shape, (60, 80), 28)
+    assert iou(refined(model, image, rough), true) > 0.95
+    for prompt in model.prompts:
+        x0, y0, x1, y1 = prompt["box"]
+        assert x0 < 53 < 107 < x1
+        assert y0 < 33 < 87 < y1
+    with_points = [prompt for prompt in model.prompts if prompt["point_labels"] is not None]
+    for prompt in with_points:
+        labels, places = prompt["point_labels"], prompt["point_coords"]
+        assert set(labels) == {0, 1}
+        assert [true[int(y), int(x)] for x, y in places] == [bool(label) for label in labels]
+    assert len(with_points) == 2
+    assert any(one is None for one in model.given)
+    for given in (one for one in model.given if one is not None):
+        assert given.shape == (256, 256)
+        inside = cv2.resize((given > 0).astype("u1"), (160, 160))[: true.shape[0]] > 0
+        assert iou(inside, true) > 0.8
 
 
 def test_masks_of_other_objects_are_not_used():
     image, (true,) = scene([((60, 80), 30, RED)])
-    refinement = SamRefinement(Embedder(Model(~true)))
-    assert refinement(image, [true, np.zeros_like(true)]) == [None, None]
+    assert np.array_equal(refined(Model(~true), image, true), true)
+    none = np.zeros_like(true)
+    assert not refined(Model(true), image, none).any()
 
 
-def test_a_mask_that_agrees_less_with_the_painted_one_is_not_used():
+def test_large_parts_are_refined_apart_where_they_are_objects():
+    image, masks = scene([((60, 40), 20, RED), ((60, 120), 20, RED)])
+    left, right = masks[0], masks[1]
+    model = Model(left)
+    together = refined(model, image, left | right)
+    assert iou(together, left) > 0.9
+    apart = refined(model, image, left | right, apart=True)
+    assert (apart & right).sum() > 0.9 * right.sum()
+    assert iou(apart & left, left) > 0.9
+
+
+def test_masks_of_a_model_replace_carried_ones_but_not_those_of_copies():
     image, (mask,) = scene([((60, 60), 28, RED)])
-    other, (true,) = scene([((70, 100), 28, RED)], background=4)
-    source, target = Painted.of(image_features(image), {KEY: mask}), image_features(other)
-    plain = carry(target, [source])
-    worse = SamRefinement(Embedder(Model(disc(true.shape, (70, 100), 23))))
-    result = carry(target, [source], sam=worse)
-    assert result.route in ("appearance", "geometry", "sam")
-    assert iou(result.masks[KEY], true) >= iou(plain.masks[KEY], true) - 0.02
+    other, (_, true) = scene([((15, 15), 8, BLUE), ((70, 100), 28, RED)], background=4)
+    source = Painted.of(image_features(image), {KEY: mask})
+    target = image_features(other)
+    by_model = disc(true.shape, (70, 100), 25)
+    plain, result = (
+        carry(target, [source], sam=sam) for sam in (None, SamRefinement(Embedder(Model(by_model))))
+    )
+    assert plain.route == "appearance"
+    assert result.route == "sam"
+    assert iou(result.masks[KEY], by_model) > iou(plain.masks[KEY], by_model)

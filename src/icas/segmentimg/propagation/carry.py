@@ -13,10 +13,10 @@ from icas.segmentimg.grabcut.full_size import enlarge_mask
 from icas.segmentimg.propagation import refine
 from icas.segmentimg.propagation.appearance import Cells, cells_of, compare_cells
 from icas.segmentimg.propagation.confidence import (
-    calibrated,
+    confidence,
     emptiness,
     find_clues,
-    score,
+    way_back,
 )
 from icas.segmentimg.propagation.estimate import Estimate, disjoint, estimate
 from icas.segmentimg.propagation.features import ImageFeatures
@@ -28,10 +28,13 @@ __all__ = ["Carried", "Key", "Painted", "carry"]
 
 Mask = NDArray[np.bool_]
 
-ABSENT = 0.4
-"""Estimated IoU below which a class is judged not to be in the image."""
+ABSENT = 0.2
+"""IoU of the way back below which a class is judged not to be in the image."""
 _DOUBTFUL, _MOST_ABSENT = 0.5, 0.9
-"""Highest confidence of an absent class, with and without a mask that was dismissed."""
+"""Highest confidence of an absent class, with and without a mask that was dismissed.
+
+A mask of at least the first one is not carried back.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,21 +124,23 @@ def carry(
     if sam is not None:
         result, by_sam = _refined_by_sam(target, classes, keys, result, sam)
     clues = find_clues(target, sources, classes, result, used)
+    sure = [confidence(one, used) for one in clues]
+    back = [1.0] * len(classes)
+    if min(sure) < _DOUBTFUL:
+        back = way_back(target, sources, classes, result, used)
     masks: dict[Key, Mask] = {}
     confidences: dict[Key, float] = {}
     for column, name in enumerate(classes):
         mine = [key for key in keys if key[0] == name]
-        overlap = score(clues[column], used.quality)
         mask = result.masks[column]
-        if mask.any() and overlap >= ABSENT:
-            parts = _objects(target, sources, mine, mask)
-            masks.update(parts)
-            confidence = calibrated(overlap, used.curve)
+        if mask.any() and (sure[column] >= _DOUBTFUL or back[column] >= ABSENT):
+            masks.update(_objects(target, sources, mine, mask))
+            certain = sure[column]
         elif mask.any():
-            confidence = min(_DOUBTFUL, 1 - overlap)
+            certain = _DOUBTFUL * (1 - back[column])
         else:
-            confidence = _MOST_ABSENT * emptiness(target, sources, name, result.shares[:, column])
-        confidences.update(dict.fromkeys(mine, confidence))
+            certain = _MOST_ABSENT * emptiness(target, sources, name, result.shares[:, column])
+        confidences.update(dict.fromkeys(mine, certain))
     absent = frozenset(key for key in keys if key not in masks)
     route = "sam" if by_sam else "geometry" if all(result.warped) else "appearance"
     route = route if masks else "absent"

@@ -22,16 +22,13 @@ class Model:
         Of `combine.SIGNALS`.
     second : (27,) float64 ndarray
         Of `combine.SECOND_SIGNALS`.
-    quality : (24,) float64 ndarray
-        Of `confidence.Clues.row`.
-    curve : (k, 2) float64 ndarray
-        Estimated IoU, and how often the IoU was at least 0.75.
+    quality : (5,) float64 ndarray
+        Of `confidence.Clues.row`: log odds that the IoU is at least 0.75.
     """
 
     first: Floats
     second: Floats
     quality: Floats
-    curve: Floats
 
 
 def model_for(features: ImageFeatures) -> Model:
@@ -51,20 +48,7 @@ WITH_NETWORK = Model(
         0.7652, 0.0033, 0.4107, 0.0725, 0.6073, -0.0206, -0.0327, 0.4484, -0.0358,
     ]),
     quality=np.array([
-        0.2351, 0.1717, 0.1896, 0.1976, 0.2273, 0.0000, -0.0065, 0.0106, 0.0335,
-        -0.0465, -0.0410, -0.1016, 0.1053, 0.0965, 0.1260, 0.1225, 0.1262, 0.1053,
-        0.0544, 0.1088, 0.1350, 0.0433, 0.0405, 0.0329,
-    ]),
-    curve=np.array([
-        [0.2321, 0.0144],
-        [0.7181, 0.5090],
-        [0.7857, 0.8382],
-        [0.8434, 0.8919],
-        [0.8803, 0.8926],
-        [0.9115, 0.9153],
-        [0.9382, 0.9890],
-        [0.9634, 0.9895],
-        [0.9926, 0.9901],
+        -4.1315, 8.1804, -0.7131, -3.5248, 1.6819,
     ]),
 )
 WITHOUT_NETWORK = Model(
@@ -77,7 +61,8 @@ WITHOUT_NETWORK = Model(
         1.4158, -0.1914, 0.9551, 0.2722, -0.3833, -0.0016, 0.7062, -0.4177, -1.0016,
         0.3636, -0.1999, 1.4521, 0.3744, 0.9226, -0.0403, 0.1452, 0.0101, 0.2354,
     ]),
-    quality=WITH_NETWORK.quality,  # not fitted without a network
-    curve=WITH_NETWORK.curve,
+    quality=np.array([
+        1.2001, 1.5258, -5.2347, -3.4613, 3.1200,
+    ]),
 )
 # fmt: on

@@ -32,16 +32,18 @@ _BOX_MARGIN = 0.05
 """By how much the box given to SAM is larger than the mask, over its sides."""
 _INSIDE, _OUTSIDE = 3, 4
 """Points given to SAM in the object and beside it."""
-_SURE_IN, _SURE_OUT = 0.7, 0.15
-"""Shares where these points are."""
+_SURE_IN, _SURE_AGAIN, _SURE_OUT = 0.7, 0.85, 0.15
+"""Shares where these points are: in the object, in the second round, and beside it."""
 _APART = 1.6
 """Distance of two points, over that of the first one from the border."""
 _RING = (0.03, 0.25)
 """Distance from the mask of the points beside it, over the longer side of the image."""
-_BLUR = 1.5
+_BLUR = 2.0
 _MOST_ODDS, _PRIOR = 4.0, 0.7
-"""Limit of the log odds, and weight of those of the shares beside those of SAM."""
-_LEAST_OVERLAP = 0.4
+"""Limit of log odds, and weight of those of the shares beside those of SAM."""
+_MOST_GIVEN = 6.0
+"""Limit of the log odds given to SAM."""
+_LEAST_OVERLAP = 0.1
 """IoU with the carried mask below which a mask of SAM is another object."""
 _SIDE = 256
 """Of the mask that SAM takes as an input."""
@@ -130,19 +132,19 @@ class SamRefinement:
 
     def _refined(self, embedding: Embedding, mask: Mask, share: Planes) -> Mask:
         prior = _log_odds(_blurred(share, _BLUR))
-        box, points = _box_around(mask), _points(mask, share)
-        edge = _blurred(mask.astype(np.float32), 2 * _BLUR)
+        box, points = _box_around(mask), _points(mask, share, _SURE_IN)
+        edge = _blurred(mask.astype(np.float32), 1.5 * _BLUR)
         logits = [
             self._logits(embedding, Prompt(box, ()), mask, None),
-            self._logits(embedding, Prompt(box, points), mask, 1.5 * prior),
+            self._logits(embedding, Prompt(box, points), mask, prior),
             self._logits(embedding, Prompt(box, ()), mask, 2 * _log_odds(edge)),
         ]
-        odds = np.mean(logits, axis=0) + _PRIOR * prior
+        odds = np.mean(logits, axis=0) + _PRIOR * np.clip(prior, -_MOST_ODDS, _MOST_ODDS)
         first = without_small_parts(odds > 0)
         if not first.any():
             return mask
         share = np.asarray(1 / (1 + np.exp(-odds)), np.float32)
-        prompt = Prompt(_box_around(first), _points(first, share))
+        prompt = Prompt(_box_around(first), _points(first, share, _SURE_AGAIN))
         second = self._logits(embedding, prompt, first, 1.5 * odds)
         found = without_small_parts(second > 0)
         return found if overlap(found, mask) >= _LEAST_OVERLAP else mask
@@ -168,8 +170,8 @@ def _at_size(logits: Planes, size: tuple[int, int]) -> Planes:
 def _as_input(odds: Planes) -> Planes:
     """(256, 256) log odds of a square frame, as SAM takes them."""
     height, width = odds.shape
-    square = np.full((max(height, width),) * 2, -2 * _MOST_ODDS, np.float32)
-    square[:height, :width] = odds
+    square = np.full((max(height, width),) * 2, -_MOST_GIVEN, np.float32)
+    square[:height, :width] = np.clip(odds, -_MOST_GIVEN, _MOST_GIVEN)
     return np.asarray(cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -178,8 +180,7 @@ def _blurred(plane: Planes, sigma: float) -> Planes:
 
 
 def _log_odds(share: Planes) -> Planes:
-    odds = np.log((share + 0.01) / (1.01 - share))
-    return np.asarray(np.clip(odds, -_MOST_ODDS, _MOST_ODDS), np.float32)
+    return np.asarray(np.log((share + 0.003) / (1.003 - share)), np.float32)
 
 
 def _large_parts(mask: Mask) -> list[Mask]:
@@ -200,9 +201,9 @@ def _box_around(mask: Mask) -> tuple[float, float, float, float]:
     )
 
 
-def _points(mask: Mask, share: Planes) -> tuple[Point, ...]:
+def _points(mask: Mask, share: Planes, least: float) -> tuple[Point, ...]:
     """Points where the object is sure, and beside it where it is surely not."""
-    sure = mask & (share > _SURE_IN)
+    sure = mask & (share > least)
     inside = _deepest(sure if sure.any() else mask, _INSIDE)
     near, far = (round(reach * max(mask.shape)) for reach in _RING)
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_C, 3)
