@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 from propagation_scenes import made_clusters
 from scipy.optimize import minimize
-from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
 from icas.io.reading import read_image
@@ -59,6 +58,8 @@ MADE_WEIGHT = 0.5
 LOGISTIC, RIDGE = 0.2, 1e-3
 """Weights of the logistic loss, and of the squares of the weights."""
 GOOD = 0.75
+SIGNS = {True: (1, -1, -1, 0), False: (1, -1, -1, 1)}
+"""Of the weights of the clues, with and without a network; with one, inliers do not help."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,17 +116,17 @@ def main() -> int:
     }
     clues = [clues_of(pair, without[pair.kind]) for pair in judged]
     if options.fit:
-        quality, curve = fitted_confidence(clues)
+        quality = fitted_confidence(clues)
         weights = fit_weights(judged + made)
         print_model(
             "WITH_NETWORK" if network else "WITHOUT_NETWORK",
-            Model(weights.first, weights.second, quality, curve),
+            Model(weights.first, weights.second, quality),
         )
         return 0
     models = {}
     for kind in SETS:
-        confidence = fitted_confidence([one for one in clues if one.pair.kind != kind])
-        models[kind] = Model(without[kind].first, without[kind].second, *confidence)
+        quality = fitted_confidence([one for one in clues if one.pair.kind != kind])
+        models[kind] = Model(without[kind].first, without[kind].second, quality)
     sam = load_sam(options.sam) if options.sam else None
     found = [judge(pair, models[pair.kind], sam) for pair in judged]
     print_ways(judged, found)
@@ -295,44 +296,51 @@ class Judged:
 
 def clues_of(pair: Pair, weights: Weights) -> Judged:
     sources = [pair.medoid.painted()]
-    model = Model(weights.first, weights.second, np.zeros(24), np.zeros((2, 2)))
+    model = Model(weights.first, weights.second, np.zeros(5))
     target = pair.target.features
     result = segmented(target, [pair.found], pair.compared, model)
     clues = find_clues(target, sources, [KEY[0]], result, model)
     return Judged(pair, clues[0].row(), iou(result.masks[0], pair.target.mask))
 
 
-def fitted_confidence(judged: Sequence[Judged]) -> tuple[Floats, Floats]:
-    """Weights of the clues, and the curve from estimated IoU to confidence."""
-    rows, ious = np.stack([one.row for one in judged]), np.array([one.iou for one in judged])
-    quality, estimated = fitted_quality(rows, ious, folds_of([one.pair for one in judged]))
-    return quality, fitted_curve(estimated, ious)
+def fitted_confidence(judged: Sequence[Judged]) -> Floats:
+    """Weights of the clues for the log odds of a good mask.
 
-
-def fitted_quality(rows: Floats, ious: Floats, folds: NDArray[np.int_]) -> tuple[Floats, Floats]:
-    """Weights of the clues, and IoU estimated by weights fitted to the other folds."""
-    estimated = np.zeros(len(rows))
+    The log odds are scaled by Platt's method: to masks of clusters that they were not fitted to.
+    """
+    rows = np.stack([one.row for one in judged])
+    good = np.array([one.iou >= GOOD for one in judged], float)
+    network = bool(judged[0].pair.target.features.network)
+    signs = SIGNS[network]
+    folds = folds_of([one.pair for one in judged])
+    odds = np.zeros(len(rows))
     for fold in np.unique(folds):
         inside = folds == fold
-        estimated[inside] = rows[inside] @ ridge(rows[~inside], ious[~inside])
-    return ridge(rows, ious), np.clip(estimated, 0, 1)
+        odds[inside] = rows[inside] @ logistic(rows[~inside], good[~inside], signs)
+    shift, scale = logistic(np.column_stack([np.ones_like(odds), odds]), good, (1,), 0.0)
+    weights = scale * logistic(rows, good, signs)
+    weights[0] += shift
+    return weights
 
 
-def ridge(rows: Floats, values: Floats, strength: float = 3.0) -> Floats:
-    return np.linalg.solve(rows.T @ rows + strength * np.eye(rows.shape[1]), rows.T @ values)
+def logistic(rows: Floats, good: Floats, signs: Sequence[int], strength: float = 1.0) -> Floats:
+    """Weights of a logistic regression with given signs; 0: the column is not used."""
+    direction = np.array(signs, float)
+    columns = rows[:, 1:] * direction
+    centre, spread = columns.mean(axis=0), columns.std(axis=0) + 1e-6
+    scaled = (columns - centre) / spread
 
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        odds = scaled @ weights[1:] + weights[0]
+        error = 1 / (1 + np.exp(-odds)) - good
+        total = (np.logaddexp(0, odds) - good * odds).sum()
+        gradient = np.r_[error.sum(), scaled.T @ error + strength * weights[1:]]
+        return float(total + strength / 2 * (weights[1:] ** 2).sum()), gradient
 
-def fitted_curve(estimated: Floats, ious: Floats) -> Floats:
-    """Isotonic: how often the IoU is at least 0.75, by the estimated IoU; eight points."""
-    places = np.unique(np.round(np.quantile(estimated, np.linspace(0, 1, 9)), 4))
-    model = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip")
-    order = np.argsort(estimated)
-    width = max(10, len(order) // 12)
-    smooth = np.convolve((ious[order] >= GOOD).astype(float), np.ones(width) / width, "same")
-    counts = np.convolve(np.ones(len(order)), np.ones(width) / width, "same")
-    model.fit(estimated[order], smooth / counts)
-    tilted = 0.98 * model.predict(places) + 0.02 * places  # without ties
-    return np.column_stack([places, tilted])
+    bounds = [(None, None)] + [(0, None)] * len(direction)
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds).x
+    slopes = found[1:] / spread
+    return np.r_[found[0] - (slopes * centre).sum(), direction * slopes]
 
 
 def print_model(name: str, model: Model) -> None:
@@ -343,8 +351,7 @@ def print_model(name: str, model: Model) -> None:
         for start in range(0, len(values), 9):
             print("        " + " ".join(f"{value:.4f}," for value in values[start : start + 9]))
         print("    ]),")
-    points = " ".join(f"[{x:.4f}, {y:.4f}]," for x, y in model.curve)
-    print(f"    curve=np.array([\n        {points}\n    ]),\n)")
+    print(")")
 
 
 # judgement

@@ -101,7 +101,7 @@ def carry(
     model : Model, optional
         Fitted numbers; default: those for the network of the features.
     sam : SamRefinement, optional
-        Refines borders where that agrees better with the painted masks.
+        Refines masks that are not warped.
 
     Raises
     ------
