@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +36,8 @@ LUMA = np.array([[19595, 38470, 7471, 1 << 15]], np.float32) / np.float32(1 << 1
 """Red, green, blue (ITU-R 601-2 luma in parts of 2^16, as Pillow has them), and a half."""
 BAND_PIXELS = 1 << 16
 """Pixels that become gray at a time."""
+STEP_PIXELS = 1 << 18
+"""Pixels that are resized at a time."""
 LANCZOS = 3
 """Half of the width of the filter, in pixels of the smaller image."""
 PARTS = 1 << 22
@@ -65,12 +67,29 @@ def hashes_and_plain(
 ) -> tuple[Bytes, NDArray[np.bool_]]:
     """`phashes`, and (n,) whether noise decides them: the median amplitude is below `NOISE`."""
     side = hash_size * highfreq_factor
-    small = map(_Resizer(side), map(pillow_gray, images))
+    resized = _Resizer(side)
+    small = (one for stack in _of_one_shape(images) for one in resized(_grays(stack)))
     low = [_frequencies(stack, hash_size) for stack in _stacks(small, side)]
     width = -(-(hash_size**2) // 8)
     bits = np.concatenate([np.empty((0, width), np.uint8), *map(_hashes, low)])
     contrast = np.concatenate([np.empty(0), *(_contrast(values, side) for values in low)])
     return bits, contrast.astype(np.float32) < NOISE
+
+
+def _of_one_shape(images: Iterable[Image]) -> Iterator[Bytes]:
+    """Stacks, (n, h, w, 3), of images that follow each other and have the same shape.
+
+    Other threads run during each step on a stack; steps on one small image are too short for that.
+    """
+    for (height, width, *_), same in groupby(images, key=np.shape):
+        while some := list(islice(same, max(1, STEP_PIXELS // (height * width)))):
+            yield np.stack(some) if len(some) > 1 else some[0][None]
+
+
+def _grays(stack: Bytes) -> Bytes:
+    """(n, h, w) uint8: `pillow_gray` of each image."""
+    count, height, width, _ = stack.shape
+    return pillow_gray(stack.reshape(count * height, width, 3)).reshape(count, height, width)
 
 
 class _Resizer:
@@ -85,43 +104,48 @@ class _Resizer:
         self._side = side
         self._orders: dict[tuple[int, ...], list[bool]] = {}
 
-    def __call__(self, gray: Bytes) -> Bytes:
+    def __call__(self, grays: Bytes) -> list[Bytes]:
+        """The (n, h, w) images, each resized."""
+        shape, done = grays.shape[1:], list[Bytes]()
+        while len(self._orders.get(shape, ())) != 1 and len(done) < len(grays):
+            done.append(self._resized_by_pillow(grays[len(done)]))
+        if len(done) < len(grays):
+            [order] = self._orders[shape]
+            done.extend(_by_matrices(grays[len(done) :], self._side, columns_first=order))
+        return done
+
+    def _resized_by_pillow(self, gray: Bytes) -> Bytes:
+        from PIL import Image as PillowImage
+
         side, orders = self._side, self._orders.get(gray.shape)
-        if orders is not None and len(orders) == 1:
-            return _by_matrices(gray, side, columns_first=orders[0])
-        small = _by_pillow(gray, side)
+        size, how = (side, side), PillowImage.Resampling.LANCZOS
+        small = np.asarray(PillowImage.fromarray(gray).resize(size, how))
         if orders is None:  # many shapes occur once; with one direction there is no order
             self._orders[gray.shape] = [] if side in gray.shape else [False, True]
-        elif orders:
+        else:
             self._orders[gray.shape] = [
                 order
                 for order in orders
-                if np.array_equal(_by_matrices(gray, side, columns_first=order), small)
+                if np.array_equal(_by_matrices(gray[None], side, columns_first=order)[0], small)
             ]
         return small
 
 
-def _by_pillow(gray: Bytes, side: int) -> Bytes:
-    from PIL import Image as PillowImage
-
-    size = (side, side)
-    return np.asarray(PillowImage.fromarray(gray).resize(size, PillowImage.Resampling.LANCZOS))
-
-
-def _by_matrices(gray: Bytes, side: int, *, columns_first: bool) -> Bytes:
-    lines = gray.T if columns_first else gray
-    some = max(1, BAND_PIXELS // lines.shape[1])
-    bands = (lines[at : at + some].astype(np.float64) for at in range(0, len(lines), some))
-    narrow = np.concatenate([_resized(band, side) for band in bands])
-    small = _resized(narrow.T, side)
-    return (small if columns_first else small.T).astype(np.uint8)
+def _by_matrices(grays: Bytes, side: int, *, columns_first: bool) -> Bytes:
+    """(n, side, side) uint8: the (n, h, w) images, resized."""
+    lines = grays.transpose(0, 2, 1) if columns_first else grays
+    some = max(1, STEP_PIXELS // (len(lines) * lines.shape[2]))
+    parts = (lines[:, at : at + some] for at in range(0, lines.shape[1], some))
+    narrow = np.concatenate([_resized(part.astype(np.float64), side) for part in parts], axis=1)
+    small = _resized(narrow.transpose(0, 2, 1), side)
+    return (small if columns_first else small.transpose(0, 2, 1)).astype(np.uint8)
 
 
-def _resized(rows: Doubles, side: int) -> Doubles:
-    """Each row at the length `side`; gray levels, which are whole numbers."""
-    result = np.empty((len(rows), side))
-    for places, start, weights in _weights(rows.shape[1], side):
-        np.matmul(rows[:, start : start + len(weights)], weights, out=result[:, places])
+def _resized(lines: Doubles, side: int) -> Doubles:
+    """The (n, m, length) lines at the length `side`; gray levels, which are whole numbers."""
+    result = np.empty((*lines.shape[:2], side))
+    for places, start, weights in _weights(lines.shape[2], side):
+        np.matmul(lines[..., start : start + len(weights)], weights, out=result[..., places])
     result += PARTS / 2
     result /= PARTS
     np.floor(result, out=result)
