@@ -23,7 +23,7 @@ def test_what_is_not_is_told(device):
 def test_cuda_devices_are_counted(torch, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("cpu") == "cpu"
-    with pytest.raises(icas.UsageError, match="--device cuda: torch finds no CUDA devices"):
+    with pytest.raises(icas.UsageError, match="device cuda: torch finds no CUDA devices"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -38,7 +38,7 @@ def test_the_gpu_of_a_mac_is_taken_when_asked_for_by_name(torch, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto") == "cpu"
-    with pytest.raises(icas.UsageError, match="--device mps: torch finds no Apple GPU"):
+    with pytest.raises(icas.UsageError, match="device mps: torch finds no Apple GPU"):
         choose_device("mps")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device("auto") == "cpu"

@@ -211,7 +211,7 @@ def test_a_program_that_cannot_start_another_python_says_so(program, monkeypatch
     monkeypatch.setattr(sys, "executable", program)
     if program:
         monkeypatch.setattr(sandbox, "_PROGRAM", "raise SystemExit(7)")
-    with pytest.raises(IcasError, match=r"does not start .*: use --no-isolate") as found:
+    with pytest.raises(IcasError, match=r"does not start .*: use isolate=False") as found:
         LONG.call(read_image, "a.jpg")
     assert "\n" not in str(found.value)
 

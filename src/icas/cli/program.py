@@ -40,7 +40,7 @@ def guarded(name: str, run: Callable[[], int], debug: bool) -> int:
     except IcasError as error:
         if debug:
             raise
-        warn(f"{name}: {error}")
+        warn(f"{name}: {error.message}")
         return error.exit_code
     except Exception as error:
         if debug:

@@ -43,9 +43,9 @@ def threshold_of(given: str | float) -> float | str:
     try:
         threshold = parse_threshold(given)
     except (TypeError, ValueError):
-        raise UsageError(f"threshold {given!r}: expected a number, auto or pick") from None
+        raise UsageError(f"--threshold {given!r}: expected a number, auto or pick") from None
     if isinstance(threshold, float) and not threshold <= 1:
-        raise UsageError(f"threshold {threshold:g}: expected a number up to 1")
+        raise UsageError(f"--threshold {threshold:g}: expected a number up to 1")
     return threshold
 
 
@@ -54,7 +54,7 @@ def check_scale(scale: float) -> None:
     option = options_of(ClusterSettings)["scale"][1]
     low, high = option.minimum or 0, option.maximum or 0
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not low <= scale <= high:
-        raise UsageError(f"scale {scale!r}: must be between {low:g} and {high:g}")
+        raise UsageError(f"--scale {scale!r}: must be between {low:g} and {high:g}")
 
 
 def parse_threshold(text: str | float) -> float | str:
@@ -254,8 +254,8 @@ class ClusterSettings:
         check_options(self)
         if self.linkage is not None:
             object.__setattr__(self, "linkage", lookup(LINKAGES, self.linkage, "linkage")[0])
-        if isinstance(self.threshold, (int, float)) and not self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold:g}: expected a number up to 1")
+        if self.threshold is not None:
+            object.__setattr__(self, "threshold", threshold_of(self.threshold))
         check_device(self.device)
         if not self.takes_earlier_method:
             name = resolved(self.method_name, self.options)

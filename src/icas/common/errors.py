@@ -1,6 +1,29 @@
-"""The error classes of icas; each message is one line."""
+"""The error classes of icas; each message is one line.
+
+Messages are written with the flags of the commands, ``--batch-size 1: must be at least 2``, and
+read by Python programs with keywords, ``batch_size 1: must be at least 2``.
+"""
 
 from __future__ import annotations
+
+import re
+
+_FLAG = re.compile(
+    r"(?P<command>\b(?:clusterimg|segmentimg) [^:;,]*)"
+    r"|(?<![^\s(])--(?P<no>no-)?(?P<name>[a-z][\w-]*)"
+)
+"""A command, whose flags stay, or a flag."""
+
+
+def with_keywords(message: str) -> str:
+    """A message with the keywords of Python in place of flags."""
+
+    def keyword(match: re.Match[str]) -> str:
+        if match["command"]:
+            return match[0]
+        return match["name"].replace("-", "_") + ("=False" if match["no"] else "")
+
+    return _FLAG.sub(keyword, message)
 
 
 class IcasError(Exception):
@@ -22,6 +45,14 @@ class IcasError(Exception):
     """
 
     exit_code = 1
+
+    @property
+    def message(self) -> str:
+        """str: As the commands print it, with flags; ``str(error)`` has keywords instead."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_keywords(self.message)
 
 
 class UsageError(IcasError, ValueError):

@@ -129,7 +129,7 @@ def why_not_an_image(path: str | os.PathLike[str]) -> str:
     try:
         return describe_content(read_head(path))
     except UnreadableImageError as error:
-        return str(error)
+        return error.message
 
 
 def is_result(folder: str | os.PathLike[str]) -> bool:

@@ -532,7 +532,7 @@ def as_image(value: Any, name: str = "image") -> Image:
         try:
             return read_image(value)
         except UnreadableImageError as error:
-            raise UsageError(f"cannot read {value}: {error}") from error
+            raise UsageError(f"cannot read {value}: {error.message}") from error
     if isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
         return _rgb(_array_of(value, name), name)
     return upright_rgb(_pil_loaded(value, name), _orientation_of(value))
@@ -547,7 +547,7 @@ def as_rgb_and_alpha(value: Any, name: str = "image") -> tuple[Image, NDArray[np
         try:
             pixels = read_rgba(value)
         except UnreadableImageError as error:
-            raise UsageError(f"cannot read {value}: {error}") from error
+            raise UsageError(f"cannot read {value}: {error.message}") from error
     elif isinstance(value, np.ndarray) or not hasattr(value, "getexif"):
         pixels = _array_of(value, name)
     else:

@@ -321,9 +321,9 @@ def _file_tile(file: Path | _FolderEntry, width: int) -> Tile:
         return Tile(path.name, fit(read_image(path), width))
     except UnreadableImageError as error:
         if isinstance(file, Path):
-            raise UsageError(f"cannot show {path}: {error}") from None
+            raise UsageError(f"cannot show {path}: {error.message}") from None
         blank = np.full((width // 2 + 1, width, 3), BLANK, np.uint8)
-        return Tile(f"{path.name}: {error}", blank, flat=True)
+        return Tile(f"{path.name}: {error.message}", blank, flat=True)
 
 
 def _array_tile(array: NDArray[Any], width: int) -> Tile:

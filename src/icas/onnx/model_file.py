@@ -83,7 +83,7 @@ class ModelFile:
             require_file(path)
             data = Path(path).read_bytes()
         except UnreadableImageError as error:
-            raise UsageError(f"cannot read the network {path}: {error}") from error
+            raise UsageError(f"cannot read the network {path}: {error.message}") from error
         except OSError as error:
             raise UsageError(f"cannot read the network {path}: {error.strerror}") from error
         try:

@@ -167,7 +167,7 @@ def segment_file(
             return _paint_file(picture, segmenter, settings, templates, classes)
         image = read_image(picture.path, max_pixels=settings.max_pixels)
     except UnreadableImageError as error:
-        return ImageResult(picture, error=str(error))
+        return ImageResult(picture, error=error.message)
     start = time.perf_counter()
     labels = run_segmenter(segmenter, image, settings.work_size)
     seconds = time.perf_counter() - start
@@ -181,7 +181,7 @@ def _check_record(picture: ImageFile) -> None:
     try:
         saved_record(picture)
     except ConflictError as error:
-        raise UnreadableImageError(str(error)) from None
+        raise UnreadableImageError(error.message) from None
 
 
 def _paint_file(

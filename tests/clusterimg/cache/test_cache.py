@@ -428,7 +428,7 @@ def test_from_python(folder, tmp_path):
     assert report.settings["cache_size"] == 3_000_000
     icas.features(folder, method="imagehash", cache=True)
     assert own.is_dir()
-    with pytest.raises(icas.UsageError, match="--cache-size"):
+    with pytest.raises(icas.UsageError, match="cache_size"):
         icas.cluster(
             folder, method="imagehash", threshold=0.9, dst=tmp_path / "c", cache_size="little"
         )

@@ -250,7 +250,7 @@ def test_a_component_that_is_too_large_is_told(monkeypatch, kind):
     monkeypatch.setattr(cutting, "LARGEST", 5)
     upper = np.eye(6, k=1)
     with pytest.raises(
-        UsageError, match=f"--linkage {kind}: 6 images are connected at threshold 0.8"
+        UsageError, match=f"linkage {kind}: 6 images are connected at threshold 0.8"
     ) as told:
         found(symmetric(upper), 0.8, kind)
     assert "\n" not in str(told.value)
@@ -453,7 +453,7 @@ def test_models_know_no_linkage():
         def by_links(self):
             return Modelled(linked=True)
 
-    with pytest.raises(UsageError, match="--linkage average needs links, but method") as told:
+    with pytest.raises(UsageError, match="linkage average needs links, but method") as told:
         make_clusterer(Modelled(), None, "average")
     assert "\n" not in str(told.value)
     by_links = AverageLinkage(Modelled(linked=True), 0.5)

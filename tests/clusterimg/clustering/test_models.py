@@ -199,7 +199,7 @@ def test_a_number_links_by_cosine(torch, coil, network):
     assert (model.links_["similarity"] >= np.float32(0.6)).all()
     links = icas.links(icas.features(coil, **network), 0.6)
     assert sorted(links.tolist()) == sorted(model.links_.tolist())
-    with pytest.raises(icas.UsageError, match="--cluster-model fits clustering models"):
+    with pytest.raises(icas.UsageError, match="cluster_model fits clustering models"):
         icas.ImageClusterer(threshold=0.6, cluster_model="kmeans", **network).fit(coil)
 
 

@@ -278,20 +278,20 @@ def test_what_a_threshold_does_not_cut_is_told_in_one_line(photos, tmp_path, too
     with pytest.raises(icas.UsageError, match="is not the result of a finished"):
         icas.recut(tmp_path, 0.9)
     parts = tools.made_at(photos, tmp_path / "parts", stage="batch")
-    with pytest.raises(icas.UsageError, match="--stage batch"):
+    with pytest.raises(icas.UsageError, match="stage batch"):
         icas.recut(parts, 0.9)
     merged = tools.made_at(parts, tmp_path / "merged", stage="merge")
     with pytest.raises(icas.UsageError, match="were edited"):
         icas.recut(merged, 0.9)
     complete = tools.made_at(photos, tmp_path / "complete", linkage="complete")
-    with pytest.raises(icas.UsageError, match="--linkage complete"):
+    with pytest.raises(icas.UsageError, match="linkage complete"):
         icas.recut(complete, 0.9)
 
 
 def test_a_killed_run_is_told(result):
     with Journal(result) as journal:
         journal.enter("carrying")
-    with pytest.raises(icas.UsageError, match="with --resume to continue"):
+    with pytest.raises(icas.UsageError, match="with resume to continue"):
         icas.recut(result, 0.9)
 
 

@@ -360,7 +360,7 @@ def test_overwrite_replaces_a_data_set_only(result, capsys):
 
 def test_resume_needs_the_same_command(result):
     icas.export(result, "dataset")
-    with pytest.raises(icas.UsageError, match=r"--seed 1: the export to dataset used 0"):
+    with pytest.raises(icas.UsageError, match=r"seed 1: the export to dataset used 0"):
         icas.export(result, "dataset", seed=1, resume=True)
     report = icas.export(result, "dataset", resume=True)
     assert report.summary().endswith("-> dataset")

@@ -207,7 +207,7 @@ def test_lists_are_given_as_users_like():
     assert Deep(model="m", clusters="5,10").clusters == (5, 10)
     assert Deep(model="m", eps="0.4,0.6").eps == (0.4, 0.6)
     assert Deep(model="m", cluster_model="KMeans,hdbscan").cluster_model == ("kmeans", "hdbscan")
-    with pytest.raises(UsageError, match="--clusters 5,x: expected a list of integers"):
+    with pytest.raises(UsageError, match="clusters 5,x: expected a list of integers"):
         Deep(model="m", clusters="5,x")
 
 
@@ -217,7 +217,7 @@ def test_when_models_group_and_when_links():
     assert Deep(weights="file.pt").by_links().model_grid() is None
     assert Deep(model="m", clusters=[3]).model_grid().kinds == ("kmeans", "hierarchy")
     assert Deep(model="m", eps=[0.3]).model_grid().kinds == ("dbscan",)
-    with pytest.raises(UsageError, match="--clusters fits clustering models"):
+    with pytest.raises(UsageError, match="clusters fits clustering models"):
         Deep(model="m", clusters=[3]).by_links()
 
 

@@ -64,7 +64,7 @@ def test_it_is_a_method_that_finds_links_with_the_settings_of_the_one_it_holds(m
 def test_the_cpu_changes_nothing_and_a_device_that_is_not_there_is_told(method, torch):
     assert on_device(method, "cpu") is method
     if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="--device cuda: torch finds no CUDA devices"):
+        with pytest.raises(UsageError, match="device cuda: torch finds no CUDA devices"):
             on_device(method, "cuda")
         assert on_device(method, "auto") is method
 

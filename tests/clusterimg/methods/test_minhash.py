@@ -250,7 +250,7 @@ def test_exact_from_python() -> None:
 
 
 def test_exact_needs_a_grid_that_bitmaps_can_hold() -> None:
-    with pytest.raises(UsageError, match=f"--exact requires --grid {FINEST} or less, not 65"):
+    with pytest.raises(UsageError, match=f"exact requires grid {FINEST} or less, not 65"):
         MinHash(exact=True, grid=FINEST + 1)
     MinHash(exact=True, grid=FINEST)
 
@@ -264,7 +264,7 @@ def test_signatures_are_compared_where_they_are_asked_for_or_sets_would_be_too_l
         assert not method.by_sets
         shape = method.extract([ASTRONAUT]).arrays["signatures"].shape
         assert shape == (1, options.get("permutations", 512))
-    with pytest.raises(UsageError, match="--exact compares sets"):
+    with pytest.raises(UsageError, match="exact compares sets"):
         MinHash(exact=True, permutations=64)
 
 

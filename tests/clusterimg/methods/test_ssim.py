@@ -115,7 +115,7 @@ def test_no_images_make_an_empty_feature_set() -> None:
 
 
 def test_a_size_below_the_window_is_refused() -> None:
-    with pytest.raises(UsageError, match="--size 6: must be at least 7"):
+    with pytest.raises(UsageError, match="size 6: must be at least 7"):
         Ssim(size=(200, 6))
 
 

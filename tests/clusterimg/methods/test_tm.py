@@ -110,7 +110,7 @@ def test_no_images_make_an_empty_feature_set() -> None:
 
 
 def test_wrong_sizes_are_refused() -> None:
-    with pytest.raises(UsageError, match="--size 0: must be at least 1"):
+    with pytest.raises(UsageError, match="size 0: must be at least 1"):
         TemplateMatching(size=(0, 5))
     a = TemplateMatching(size=(2, 3)).extract([ASTRONAUT])
     b = TemplateMatching(size=(3, 2)).extract([ASTRONAUT])

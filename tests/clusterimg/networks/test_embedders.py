@@ -138,7 +138,7 @@ def test_a_module_of_ones_own(torch, images):
     wanted = np.stack([resize(image, (32, 32)).mean((0, 1)) for image in images])
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-    with pytest.raises(UsageError, match="--size 64x64: this network requires 32x32"):
+    with pytest.raises(UsageError, match="size 64x64: this network requires 32x32"):
         features(images, model=Own())
     matrix = icas.similarity_matrix(images, method="deep", model=Own())
     assert (np.diag(matrix) == 1).all()

@@ -80,7 +80,7 @@ def test_options_of_other_methods_name_their_method(photos, tmp_path, capsys):
     )
     for call in (icas.cluster, icas.features, icas.ImageClusterer(corners=9).fit):
         given = {"corners": 9} if call in (icas.cluster, icas.features) else {}
-        with pytest.raises(UsageError, match="--corners is an option of method 'minhash'"):
+        with pytest.raises(UsageError, match="corners is an option of method 'minhash'"):
             call(str(photos), **given)
 
 

@@ -301,5 +301,5 @@ def test_it_is_on_where_workers_are_processes(given, on) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "soon"])
 def test_a_time_that_is_none_is_refused(seconds) -> None:
-    with pytest.raises(UsageError, match="--decode-timeout"):
+    with pytest.raises(UsageError, match="decode_timeout"):
         ClusterSettings(decode_timeout=seconds)

@@ -133,7 +133,7 @@ def test_what_cannot_go_on_is_refused_before_the_training(
 def test_the_size_asked_for_is_trained(folder, tmp_path, trained_once):
     icas.cluster(folder, method="deep", size=(32, 32), dst=tmp_path / "out", overwrite=True)
     assert [one.size for one in trained_once] == [32]
-    with pytest.raises(icas.UsageError, match="--size 64x64: this network requires 32x32 pixels"):
+    with pytest.raises(icas.UsageError, match="size 64x64: this network requires 32x32 pixels"):
         icas.cluster(folder, method="deep", size=(64, 64), dst=tmp_path / "other")
 
 

@@ -266,7 +266,7 @@ def test_what_is_no_finished_result_is_refused(photos, tmp_path):
     icas.cluster(photos, method="imagehash", dst=parts, threshold=0.8, stage="batch", cache=False)
     with pytest.raises(icas.UsageError, match="no finished clusters"):
         icas.best(parts)
-    with pytest.raises(icas.UsageError, match="--by biggest: choose from largest"):
+    with pytest.raises(icas.UsageError, match="by biggest: choose from largest"):
         icas.best(parts, by="biggest")
 
 

@@ -184,7 +184,7 @@ def test_an_interrupted_run_continues(parquet, tmp_path, what, monkeypatch):
         cluster_in_shards(folder, settings_for(dst), Stop(what, after))
     work = dst / ".icas/shards"
     written = {path.name: path.stat().st_mtime_ns for path in work.glob("pair-*")}
-    with pytest.raises(icas.ConflictError, match="repeat the command with --resume"):
+    with pytest.raises(icas.ConflictError, match="repeat the command with resume"):
         cluster_in_shards(folder, settings_for(dst), Console())
     changed = ClusterSettings(threshold=0.9, jobs=1, dst=dst, resume=True)
     with pytest.raises(icas.ConflictError, match="has other images or settings"):
@@ -216,7 +216,7 @@ def test_a_damaged_shard_is_named_and_written_again(parquet, tmp_path, name, dam
     work = dst / ".icas/shards"
     shards = Shards.read(work, 6, 10**9)
     cut_short(work / name)
-    with pytest.raises(icas.IcasError, match=rf"{name} \(it is damaged\).*--resume"):
+    with pytest.raises(icas.IcasError, match=rf"{name} \(it is damaged\).*resume"):
         damaged(shards, work)
     (work / "00002-bits").unlink()
     with pytest.raises(icas.IcasError, match=r"00002-bits \(No such file"):

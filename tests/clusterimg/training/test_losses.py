@@ -112,7 +112,7 @@ def test_random_weights_follow_from_the_seed_and_leave_chance_alone(torch, pair)
 
 
 def test_unknown_networks_and_layers_are_told_with_close_ones(torch):
-    with pytest.raises(icas.UsageError, match=r"--loss-model vgg91: .*vgg19"):
+    with pytest.raises(icas.UsageError, match=r"loss_model vgg91: .*vgg19"):
         perceptual(loss_model="vgg91", loss_weights="random")
     with pytest.raises(icas.UsageError, match=r"no layer 'features.99'; similar names: .*features"):
         perceptual(
@@ -132,7 +132,7 @@ def test_weights_of_another_network_are_told(torch, data):
 def test_without_weights_and_network_one_line_tells_what_to_do(torch, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
-    with pytest.raises(icas.IcasError, match="--loss-weights FILE") as told:
+    with pytest.raises(icas.IcasError, match="loss_weights FILE") as told:
         perceptual()
     assert "VGG19_Weights.IMAGENET1K_V1" in str(told.value)
     assert "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth" in str(told.value)

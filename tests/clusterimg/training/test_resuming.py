@@ -58,7 +58,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(torch, train, b
     stopped_after_two(boxes, out=out)
     assert (tmp_path / "stopped_checkpoint.pt").exists()
     assert not out.exists()
-    with pytest.raises(icas.IcasError, match="use --resume to continue it"):
+    with pytest.raises(icas.IcasError, match="use resume to continue it"):
         train(boxes, out=out, epochs=6)
     resumed = train(boxes, out=out, epochs=6, resume=True)
     assert_same_weights(torch, tmp_path / "whole.pt", out)
@@ -71,7 +71,7 @@ def test_a_training_that_is_done_is_not_done_again(train, boxes, tmp_path):
     before = (tmp_path / "m.pt").read_bytes()
     assert train(boxes, out=tmp_path / "m.pt", resume=True).curve == first.curve
     assert (tmp_path / "m.pt").read_bytes() == before
-    with pytest.raises(icas.UsageError, match="--epochs was 3, now 4"):
+    with pytest.raises(icas.UsageError, match="epochs was 3, now 4"):
         train(boxes, out=tmp_path / "m.pt", resume=True, epochs=4)
 
 
@@ -106,7 +106,7 @@ def test_a_resume_of_another_training_names_what_differs(train, boxes, tmp_path)
 def test_nothing_is_overwritten_unasked(train, boxes, tmp_path):
     out = tmp_path / "m.pt"
     out.write_bytes(b"precious")
-    with pytest.raises(icas.ConflictError, match="use --overwrite to replace it"):
+    with pytest.raises(icas.ConflictError, match="use overwrite to replace it"):
         train(boxes, out=out)
     out.unlink()
     (tmp_path / "m_loss.csv").write_bytes(b"precious")

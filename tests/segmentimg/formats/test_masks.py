@@ -420,7 +420,7 @@ def test_labels_edited_since_keep_the_classes_that_are_listed(picture):
 def test_labels_of_more_classes_than_colours_are_reported(picture):
     picture.out.mkdir()
     put(picture.file("_labels.png"), np.array([[0, 400]], np.uint16))
-    with pytest.raises(UsageError, match=r"a_labels\.png: class 400.*--palette"):
+    with pytest.raises(UsageError, match=r"a_labels\.png: class 400.*palette"):
         load_painting(picture, (1, 2), CLASSES)
 
 
@@ -609,7 +609,7 @@ def test_names_that_the_disk_refuses_undo_the_save(picture, monkeypatch):
         return real(path, target)
 
     monkeypatch.setattr(Path, "replace", without_colons)
-    with pytest.raises(IcasError, match="--portable-names"):
+    with pytest.raises(IcasError, match="portable_names"):
         save(picture, painting([1, 2]))
     assert {path.name: path.read_bytes() for path in picture.out.iterdir()} == before
     save(picture, painting([1, 2]), portable=True)

@@ -248,9 +248,9 @@ def test_one_that_is_built_otherwise_is_reported(torch, reference, tmp_path):
 
 
 def test_the_wrong_model_type_is_reported(torch, checkpoint, tmp_path):
-    with pytest.raises(icas.UsageError, match=r"--sam-model vit_h: .*leave out --sam-model"):
+    with pytest.raises(icas.UsageError, match=r"sam_model vit_h: .*leave out sam_model"):
         read_checkpoint(checkpoint, "vit_h")
-    with pytest.raises(icas.UsageError, match="--sam-model vit_x: choose from vit_b, vit_l"):
+    with pytest.raises(icas.UsageError, match="sam_model vit_x: choose from vit_b, vit_l"):
         read_checkpoint(checkpoint, "vit_x")
 
 
@@ -287,7 +287,7 @@ def test_too_little_memory_altogether_is_reported(torch):
     def work(sam):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
-    with pytest.raises(icas.IcasError, match="--points-per-batch"):
+    with pytest.raises(icas.IcasError, match="points_per_batch"):
         LoadedSam("model", "x", lambda: "model").run(work)
     with pytest.raises(RuntimeError, match="other"):
         LoadedSam("model", "x", lambda: "model").run(lambda sam: _raise(RuntimeError("other")))

@@ -105,7 +105,7 @@ def test_a_grid_of_points_covers_the_image(data, embedder):
     assert len(masks) >= 3
     boxes = {mask.cropped.box for mask in masks}
     assert len(boxes) == len(masks)
-    with pytest.raises(UsageError, match="--crop-n-layers: not available with ONNX networks"):
+    with pytest.raises(UsageError, match="crop_n_layers: not available with ONNX networks"):
         grid_masks(embedder, image, AutomaticOptions(crop_n_layers=1))
 
 

@@ -229,7 +229,7 @@ def test_wrong_options_are_reported(checkpoint, photo, options, words):
 
 
 def test_no_checkpoint_is_reported_before_anything_else():
-    with pytest.raises(icas.UsageError, match=r"--sam-checkpoint FILE: .*weights get"):
+    with pytest.raises(icas.UsageError, match=r"sam_checkpoint FILE: .*weights get"):
         icas.segment(np.zeros((4, 4, 3), np.uint8), "sam")
     with pytest.raises(icas.UsageError, match="no such file"):
         icas.segment(np.zeros((4, 4, 3), np.uint8), "sam", checkpoint="nowhere.pth")

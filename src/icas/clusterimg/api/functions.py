@@ -22,7 +22,7 @@ from icas.clusterimg.methods import METHODS, is_auto, make_method, method_class
 from icas.clusterimg.methods.base import Method, linking
 from icas.clusterimg.pipeline import pipeline
 from icas.clusterimg.results.report import ClusterReport
-from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings, threshold_of
+from icas.clusterimg.settings import DEFAULT_METHOD, ClusterSettings
 from icas.clusterimg.training.report import TrainReport
 from icas.clusterimg.training.settings import TrainSettings
 from icas.common.errors import UsageError
@@ -360,8 +360,6 @@ def make_settings(**given: Any) -> ClusterSettings:
     own = {name: value for name, value in given.items() if name in known and value is not None}
     if "dst" in own:
         own["dst"] = Path(own["dst"])
-    if "threshold" in own:
-        own["threshold"] = threshold_of(own["threshold"])
     if "size" in own:
         own["size"] = size_of(own["size"])
     options = {name: value for name, value in given.items() if name not in known}
@@ -376,7 +374,7 @@ def size_of(given: Any) -> Size:
     try:
         return parse_size(given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"size {given!r}: expected {error}") from None
+        raise UsageError(f"--size {given!r}: expected {error}") from None
 
 
 def make_method_from(method: str, options: dict[str, Any]) -> Method:

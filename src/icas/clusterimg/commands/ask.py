@@ -58,7 +58,7 @@ def _ask(given: dict[str, Any]) -> int:
         try:
             session.answer(KEYS[answer])
         except ConflictError as error:
-            warn(f"not stored: {error}")
+            warn(f"not stored: {error.message}")
     else:
         print_line("nothing is left to ask")
     answers = f"{session.asked} {'answer' if session.asked == 1 else 'answers'}"

@@ -208,7 +208,7 @@ def stored_constraints(
         with ConstraintStore(folder) as store:
             constraints = store.all()
     except IcasError as error:
-        raise IcasError(f"{error}; --no-decisions ignores them") from error
+        raise IcasError(f"{error.message}; --no-decisions ignores them") from error
     sizes = {image.size for one in constraints for image in one.images}
     return applied(constraints, keys_of(files, sizes, jobs))
 

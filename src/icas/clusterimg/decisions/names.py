@@ -66,7 +66,7 @@ def stored_labels(
         with ConstraintStore(folder) as store:
             names = {one.image.key: one for one in store.names()}
     except IcasError as error:
-        raise IcasError(f"{error}; --no-decisions ignores them") from error
+        raise IcasError(f"{error.message}; --no-decisions ignores them") from error
     keys = keys_of(files, {one.image.size for one in names.values()}, jobs)
     return {file: names[key].label for file, key in keys.items() if key in names}
 

@@ -183,7 +183,7 @@ class LabelledResult:
         try:
             read_table(path, ("file",))
         except UsageError as error:
-            if "no column" not in str(error):
+            if "no column" not in error.message:
                 raise
             return self._clusters_table(path)
         truth = {file: label for file, label in read_labels(path).items() if label}

@@ -114,7 +114,7 @@ def _medoids(
     try:
         method = method_of_run(run)
     except IcasError as error:
-        console.warn(f"no medoids for the new clusters: {error}")
+        console.warn(f"no medoids for the new clusters: {error.message}")
         return {}
     features = saved.features
     ordered = sorted(clusters, key=len)

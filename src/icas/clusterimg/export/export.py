@@ -168,9 +168,9 @@ def _naming_out() -> Iterator[None]:
         yield
     except ConflictError as error:
         raise ConflictError(
-            str(error)
-            .replace("another --dst", "another OUT")
-            .replace("shorter --dst", "shorter OUT")
+            error.message.replace("another --dst", "another OUT").replace(
+                "shorter --dst", "shorter OUT"
+            )
         ) from error
 
 

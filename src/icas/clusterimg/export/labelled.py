@@ -122,7 +122,7 @@ def _sizes(images: Sequence[ImageRef], jobs: int | None) -> list[tuple[int, int]
         try:
             return image_size(image.path)
         except UnreadableImageError as error:
-            return str(error)
+            return error.message
         except OSError as error:
             return os_reason(error)
 

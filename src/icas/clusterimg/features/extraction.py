@@ -144,7 +144,7 @@ def _readable(
                 with mark():
                     image = how.read(ref.path)
             except UnreadableImageError as error:
-                unreadable.append(Unreadable(ref.file, str(error)))
+                unreadable.append(Unreadable(ref.file, error.message))
                 continue
             yield ref, image
 

@@ -106,7 +106,7 @@ def _there(path: FilePath) -> Path:
     try:
         require_file(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read the weights {path}: {error}") from error
+        raise UsageError(f"cannot read the weights {path}: {error.message}") from error
     return Path(path)
 
 

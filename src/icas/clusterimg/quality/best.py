@@ -452,7 +452,7 @@ def _measure(file: str, path: Path, columns: set[str], max_pixels: int) -> dict[
             values["sharpness"] = _rounded(laplacian_variance(gray.astype(np.float32)))
             values["colorfulness"] = _rounded(colorfulness(reduced(image)))
     except UnreadableImageError as error:
-        return str(error)
+        return error.message
     return {name: values[name] for name in values if name in columns} | {
         LINK: int(path.is_symlink())
     }

@@ -148,7 +148,7 @@ def check_folder(
 ) -> QualityReport:
     """As `quality`, with messages to `console`."""
     if max_pixels < 1:
-        raise UsageError(f"max_pixels {max_pixels}: must be at least 1")
+        raise UsageError(f"--max-pixels {max_pixels}: must be at least 1")
     if out is not None:
         check_ours(*_targets(out))
     scanned = scan(source, recursive=recursive, exclude=out)
@@ -206,7 +206,7 @@ def _measure(path: Path, max_pixels: int) -> Measured | str:
         info = image_info(path, max_pixels)
         return info, measures_of(read_image(path, max_pixels=max_pixels, at_least=SIDE))
     except UnreadableImageError as error:
-        return str(error)
+        return error.message
     except OSError as error:
         return error.strerror or str(error)
 

@@ -97,7 +97,7 @@ def read_reference(folder: Path, *, recursive: bool, exclude: Path) -> Reference
     try:
         scanned = scan(folder, recursive=recursive, exclude=exclude)
     except UsageError as error:
-        raise UsageError(f"--reference: {error}") from None
+        raise UsageError(f"--reference: {error.message}") from None
     if not scanned.images:
         hint = "" if recursive else " (use --recursive to include sub-folders)"
         raise IcasError(f"no images in the reference folder {folder}{hint}")

@@ -88,7 +88,7 @@ def plan_review(session: ReviewSession) -> ReviewPlan:
             difference = _difference(session.document, finished)
             lines, moves = _lines(session, finished, difference)
         except IcasError as error:
-            return ReviewPlan(conflicts=(str(visible(str(error))),), rev=session.rev)
+            return ReviewPlan(conflicts=(str(visible(error.message)),), rev=session.rev)
         return ReviewPlan(tuple(lines), moves, (), _key(session, finished), session.rev)
 
 

@@ -75,7 +75,7 @@ def complete(
     except ConflictError:
         raise
     except IcasError as error:
-        raise IcasError(f"{error}; {resumable}") from error
+        raise IcasError(f"{error.message}; {resumable}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(resumable) from None
     for file, reason in list(left.items())[:_NAMED]:

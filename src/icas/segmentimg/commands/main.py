@@ -142,7 +142,7 @@ def _preview(paths: list[str], out: Path, settings: Any, console: Console) -> in
     try:
         lines = write_preview(Path(paths[0]), out, settings, console)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read {paths[0]}: {error}") from None
+        raise UsageError(f"cannot read {paths[0]}: {error.message}") from None
     for line in lines:
         console.line(line)
     console.line(f"{len(lines)} methods -> {out}")

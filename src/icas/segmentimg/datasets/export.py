@@ -260,7 +260,7 @@ class _Job:
         if not rows:
             raise UsageError(f"no data set format: choose from {', '.join(WRITERS)}")
         if transfer not in TRANSFERS:
-            raise UsageError(f"transfer {transfer!r}: choose from {', '.join(TRANSFERS)}")
+            raise UsageError(f"--transfer {transfer!r}: choose from {', '.join(TRANSFERS)}")
         shares = None if split is None else shares_of(split)
         if clusters is not None and shares is None:
             raise UsageError("--clusters goes with --split")
@@ -331,14 +331,14 @@ class _Job:
                 image = InstanceImage(name, size, saved.objects)
                 added = writer.add(item.split, image)
             except UsageError as error:
-                self.report.left_out.append(f"{picture.path}: {error}")
+                self.report.left_out.append(f"{picture.path}: {error.message}")
                 return
             files |= {folder + file: data for file, data in added.items()}
             targets.append(folder + writer.image_path(item.split, name))
         try:
             upright = None if self.transfer == "none" else _upright(picture.path)
         except IcasError as error:
-            self.report.left_out.append(f"{picture.path}: {error}")
+            self.report.left_out.append(f"{picture.path}: {error.message}")
             return
         self.report.images += 1
         self.report.objects += len(saved.objects)
@@ -365,7 +365,7 @@ def _load(picture: ImageFile) -> tuple[Size, SavedObjects] | str:
         width, height = image_size(picture.path, max_pixels=_MAX_PIXELS)
         saved = saved_objects(picture, (height, width))
     except IcasError as error:
-        return str(error)
+        return error.message
     return "its painting was removed" if saved is None else ((height, width), saved)
 
 

@@ -95,7 +95,7 @@ class LabelmeReader(DatasetReader):
             try:
                 content = read_json(file, ConflictError)
             except ConflictError as error:
-                self.left_out.append(str(error))
+                self.left_out.append(error.message)
                 continue
             if not has_labelme_keys(content):
                 if not (isinstance(content, dict) and "icas" in content):

@@ -311,7 +311,7 @@ def read_palette(path: str | Path) -> Palette:
             return _image_palette(read_image(file))
         return _text_palette(decode_text(file.read_bytes()), str(file))
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read palette {file}: {error}") from None
+        raise UsageError(f"cannot read palette {file}: {error.message}") from None
     except UnicodeDecodeError:
         raise UsageError(f"palette {file} is neither an image nor a text file") from None
     except OSError as error:
@@ -333,7 +333,7 @@ def palette_of_classes(path: str | Path) -> Palette:
             classes.append(PaintClass(name, color))
         return Palette(classes)
     except UsageError as error:
-        raise UsageError(f"classes {file}: {error}") from None
+        raise UsageError(f"classes {file}: {error.message}") from None
 
 
 def _text_palette(text: str, name: str) -> Palette:
@@ -350,7 +350,7 @@ def _text_palette(text: str, name: str) -> Palette:
                     color = hex_code(new.color)
                     raise UsageError(f"colour {color} is already used in line {other}")
         except UsageError as error:
-            raise UsageError(f"palette {name}, line {number}: {error}") from None
+            raise UsageError(f"palette {name}, line {number}: {error.message}") from None
         lines[number] = new
     if not lines:
         raise UsageError(f"palette {name} has no classes: add lines like car,#cc0000")

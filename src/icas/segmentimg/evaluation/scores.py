@@ -176,7 +176,7 @@ def _evaluate_file(path: Path, truth: Path, segmenter: Segmenter) -> tuple[Score
     try:
         image = read_image(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+        raise UsageError(f"cannot read {path}: {error.message}") from None
     start = time.perf_counter()
     labels = run_segmenter(segmenter, image)
     seconds = time.perf_counter() - start

@@ -162,7 +162,7 @@ def _mask_class(path: Path, color: Color) -> PaintClass:
     try:
         return class_of(color)
     except UsageError as error:
-        raise UsageError(f"{path}: {error}: rename it or move it away") from None
+        raise UsageError(f"{path}: {error.message}: rename it or move it away") from None
 
 
 def _from_labels(saved: _Saved) -> Loaded | None:

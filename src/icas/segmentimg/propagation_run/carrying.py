@@ -103,7 +103,7 @@ def features_of(state: ImageState, network: FeatureNetwork | None, max_pixels: i
     try:
         return load_features(state.picture, network, max_pixels)
     except IcasError as error:
-        return str(error)
+        return error.message
 
 
 def keep_features(state: ImageState, network: FeatureNetwork | None, max_pixels: int) -> None:
@@ -117,7 +117,7 @@ def painted_of(state: ImageState, network: FeatureNetwork | None, max_pixels: in
         features = load_features(state.picture, network, max_pixels)
         return Painted.of(features, keyed_masks(saved_painting(state, max_pixels)))
     except IcasError as error:
-        return str(error)
+        return error.message
 
 
 @lru_cache(maxsize=2)
@@ -182,7 +182,7 @@ def carry_image(
         about.update(mark.entry())
         save_painting(picture, painting, about, settings.saves, settings.portable_names)
     except IcasError as error:
-        return replace(state, reason=str(error))
+        return replace(state, reason=error.message)
     used = painting.painted()
     classes = tuple(painting.classes[number - 1] for number in used)
     return replace(state, state=mark.state, digest=mark.painting, mark=mark, classes=classes)

@@ -150,7 +150,7 @@ def read_state(picture: ImageFile, file: str, max_pixels: int) -> ImageState:
         unsaved = has_unsaved_paint(picture)
         loaded = load_painting(picture, (height, width))
     except IcasError as error:
-        return ImageState(picture, file, UNREADABLE, reason=str(error))
+        return ImageState(picture, file, UNREADABLE, reason=error.message)
     if loaded is None or not loaded.files:
         return ImageState(picture, file, UNSAVED if unsaved else BLANK, mark=mark)
     painting = loaded.painting

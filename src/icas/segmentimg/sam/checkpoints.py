@@ -41,7 +41,7 @@ def checkpoint_file(path: FilePath | None) -> Path:
     try:
         require_file(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read checkpoint {path}: {error}") from error
+        raise UsageError(f"cannot read checkpoint {path}: {error.message}") from error
     return Path(path)
 
 

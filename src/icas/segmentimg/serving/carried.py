@@ -281,7 +281,7 @@ class CarriedQueue:
         try:
             text, changed = self._carried()
         except IcasError as reason:
-            text = error = f"not carried: {reason}"
+            text = error = f"not carried: {reason.message}"
         except Exception as reason:  # the server goes on
             text = error = f"not carried: internal error: {type(reason).__name__}"
         self._reload(changed)

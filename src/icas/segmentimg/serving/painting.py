@@ -318,7 +318,7 @@ class PaintingSession:
         try:
             self.session.change_classes(edited.palette, dict(edited.changed))
         except IcasError as error:
-            edited = replace(edited, text=f"{edited.text}; not listed: {error}")
+            edited = replace(edited, text=f"{edited.text}; not listed: {error.message}")
         self.views.rename(edited.changed)
         self._store_views()
         for index, (based, _) in self._based.items():

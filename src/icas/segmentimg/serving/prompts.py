@@ -288,7 +288,7 @@ class LivePrompts:
                     if time.monotonic() - start > ROUND_SECONDS:
                         break
             except IcasError as error:  # annotations without an object, say
-                return _nothing(str(error))
+                return _nothing(error.message)
             mask, more = rounds.mask, rounds.more
         if mask is None:
             return _nothing("draw a box or strokes")

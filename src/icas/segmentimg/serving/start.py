@@ -96,7 +96,7 @@ def _sam(settings: SegmentSettings, options: Mapping[str, Any]) -> SamSegmenter 
     except IcasError as error:
         if options:
             raise
-        return str(error)
+        return error.message
 
 
 def _prepare(opened: OpenImage) -> None:

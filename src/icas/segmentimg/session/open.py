@@ -300,7 +300,7 @@ def _load(opened: OpenImage) -> None:
     try:
         loaded = load_painting(opened.picture, document.labels.shape, opened.classes)
     except IcasError as error:
-        raise UnreadableImageError(str(error)) from None
+        raise UnreadableImageError(error.message) from None
     if loaded is not None:
         _take_over(opened, loaded.painting)
         opened.ignored, opened.left_out = tuple(loaded.notes), loaded.left_out

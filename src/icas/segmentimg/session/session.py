@@ -306,7 +306,7 @@ class Session:
         try:
             files = opened.save(saves or self._saves[0], *self._saves[1:])
         except IcasError as error:
-            self._save_errors[self.index] = str(error)
+            self._save_errors[self.index] = error.message
             raise
         self._save_errors.pop(self.index, None)
         self._saved.add(self.index)

@@ -102,4 +102,4 @@ def _read(read: Callable[[Path], T], path: Path, name: str) -> T:
     try:
         return read(path)
     except UnreadableImageError as error:
-        raise UsageError(f"cannot read {name} {path}: {error}") from error
+        raise UsageError(f"cannot read {name} {path}: {error.message}") from error

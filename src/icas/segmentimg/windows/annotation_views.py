@@ -129,7 +129,7 @@ class AnnotationView(ZoomView, ABC):
             result = self.task.collect()
         except IcasError as error:
             self.mask, self.changed = None, True
-            self.say(str(error))
+            self.say(error.message)
         else:
             if result is not None:
                 self.receive(result)

@@ -315,7 +315,7 @@ class Controller:
             try:
                 classes, typed = entry.entered()
             except UsageError as error:
-                self.say(str(error))
+                self.say(error.message)
                 return
             self._entry = None
             before = entry.classes[entry.place : entry.place + 1]
@@ -332,7 +332,7 @@ class Controller:
         try:
             self._session.change_classes(classes, changed or {})
         except IcasError as error:
-            self.say(f"classes not listed: {error}", warn=True)
+            self.say(f"classes not listed: {error.message}", warn=True)
         if isinstance(self._view, PaintingView):
             self._view.show(self._view.viewport)
 
@@ -483,7 +483,7 @@ class Controller:
         try:
             files = self._session.save()
         except IcasError as error:
-            self.say(f"not saved: {error}", warn=True)
+            self.say(f"not saved: {error.message}", warn=True)
             return False
         self._console.detail(f"saved {', '.join(file.name for file in files)}")
         self.say(f"saved {len(files)} files to {files[0].parent.name}")
@@ -527,7 +527,7 @@ class Controller:
         try:
             matches = search.result()
         except IcasError as error:
-            self.say(str(error), warn=True)
+            self.say(error.message, warn=True)
             return
         view.stamp(matches.objects())
         self.say(f"template matches: {len(matches.places)}")

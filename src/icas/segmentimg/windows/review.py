@@ -93,7 +93,7 @@ class ReviewController(Controller):
         try:
             state = self._decisions.decide(self._session.index, view.opened, absent=absent)
         except IcasError as error:
-            self.say(f"not saved: {error}", warn=True)
+            self.say(f"not saved: {error.message}", warn=True)
             return
         self._console.detail(f"{name}: {state}")
         self._continue(f"{name}: {_TEXTS.get(state, state)}")
@@ -120,7 +120,7 @@ class ReviewController(Controller):
         try:
             index = self._decisions.undo()
         except IcasError as error:
-            self.say(f"not undone: {error}", warn=True)
+            self.say(f"not undone: {error.message}", warn=True)
             return
         if index is None:
             self.say("nothing to undo")
