@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,16 @@ from icas.cli.parser import (
 )
 from icas.cli.shared_options import parse_names
 from icas.common.errors import UsageError
+from icas.parallel.executors import core_count
 from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.segmenters import SEGMENTERS, Segmenter, make_segmenter, segmenter_class
 from icas.segmentimg.segmenters.segment import WORK_SIZE
 
 if TYPE_CHECKING:
     from icas.segmentimg.document.palette import Palette
-    from icas.segmentimg.session.open import ImageOpener
+    from icas.segmentimg.formats.inputs import ImageFile
+    from icas.segmentimg.session.open import ImageOpener, OpenImage
+    from icas.segmentimg.session.session import Session
     from icas.segmentimg.templates.files import TemplateSet
 
 DEFAULT_METHOD = "superpixel"
@@ -205,6 +208,26 @@ class SegmentSettings:
             self.classes() if classes is None else classes,
             self.resume is not False,
             interactive,
+        )
+
+    def make_session(
+        self,
+        pictures: Sequence[ImageFile],
+        opener: ImageOpener,
+        prepare: Callable[[OpenImage], None] | None = None,
+    ) -> Session:
+        """Painting session of images; `prepare` is called for each one in the background."""
+        from icas.segmentimg.session.session import Session
+
+        return Session(
+            pictures,
+            opener,
+            self.painted_saves,
+            self.portable_names,
+            self.polygons,
+            ahead=self.ahead,
+            jobs=self.jobs or max(1, core_count() - 1),
+            prepare=prepare,
         )
 
     def classes(self) -> Palette:

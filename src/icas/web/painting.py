@@ -17,7 +17,7 @@ from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.start import open_painting
 from icas.segmentimg.settings import SegmentSettings
 from icas.web.events import Events
-from icas.web.requests import DAY, Encoded, json_body, number_in
+from icas.web.requests import DAY, Encoded, json_body, number_in, thumbnail, whole_image
 from icas.web.server import LocalServer
 from icas.web.tabs import Tabs
 
@@ -83,15 +83,11 @@ class PaintingRoutes:
 
     async def get_thumb(self, request: Request) -> Response:
         """A thumbnail of 128 or 256 pixels."""
-        size = number_in(request.query_params.get("size"), "size") or 128
-        number = request.path_params["number"]
-        data = await run_in_threadpool(self.painting.thumb, number, size)
-        return Response(data, media_type="image/jpeg", headers=DAY)
+        return await thumbnail(request, self.painting.thumb)
 
     async def get_image(self, request: Request) -> Response:
         """An image of up to 4,096 pixels a side."""
-        data, kind = await run_in_threadpool(self.painting.whole, request.path_params["number"])
-        return Response(data, media_type=kind, headers=DAY)
+        return await whole_image(request, self.painting.whole)
 
     async def get_tile(self, request: Request) -> Response:
         """A tile of a level of a larger image."""

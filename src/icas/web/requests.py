@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -27,6 +29,19 @@ class Encoded(Response):
     def of(content: Any) -> bytes:
         """The bytes of some content."""
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+async def thumbnail(request: Request, thumb: Callable[[int, int], bytes]) -> Response:
+    """The image of a route in the size that is requested, by default 128 pixels."""
+    size = number_in(request.query_params.get("size"), "size") or 128
+    data = await run_in_threadpool(thumb, request.path_params["number"], size)
+    return Response(data, media_type="image/jpeg", headers=DAY)
+
+
+async def whole_image(request: Request, whole: Callable[[int], tuple[bytes, str]]) -> Response:
+    """The image of a route; `whole` gives its bytes and media type."""
+    data, kind = await run_in_threadpool(whole, request.path_params["number"])
+    return Response(data, media_type=kind, headers=DAY)
 
 
 async def json_body(request: Request) -> dict[str, Any]:

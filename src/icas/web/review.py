@@ -21,7 +21,7 @@ from icas.clusterimg.review.session import ReviewSession, open_review
 from icas.common.errors import UsageError
 from icas.common.registry import Entry
 from icas.web.events import Events, Listener
-from icas.web.requests import DAY, Encoded, json_body, number_in
+from icas.web.requests import DAY, Encoded, json_body, number_in, thumbnail, whole_image
 from icas.web.server import LocalServer
 from icas.web.tabs import Tabs
 
@@ -104,15 +104,11 @@ class ReviewRoutes:
 
     async def get_thumb(self, request: Request) -> Response:
         """A thumbnail of 128 or 256 pixels."""
-        size = number_in(request.query_params.get("size"), "size") or 128
-        number = request.path_params["number"]
-        data = await run_in_threadpool(self.images.thumb, number, size)
-        return Response(data, media_type="image/jpeg", headers=DAY)
+        return await thumbnail(request, self.images.thumb)
 
     async def get_image(self, request: Request) -> Response:
         """An image in full size."""
-        data, kind = await run_in_threadpool(self.images.whole, request.path_params["number"])
-        return Response(data, media_type=kind, headers=DAY)
+        return await whole_image(request, self.images.whole)
 
     async def get_info(self, request: Request) -> Response:
         """Size, bytes and sharpness of one image."""

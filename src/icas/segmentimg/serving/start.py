@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from icas.common.errors import IcasError, UsageError
-from icas.parallel.executors import core_count
 from icas.segmentimg.document.palette import Palette, default_palette
 from icas.segmentimg.formats import FORMATS
 from icas.segmentimg.formats.folder_classes import folder_classes
@@ -19,7 +18,6 @@ from icas.segmentimg.serving.painting import PaintingSession
 from icas.segmentimg.serving.served import ServedImage
 from icas.segmentimg.session.folders import painting_locked, require_writable
 from icas.segmentimg.session.open import OpenImage
-from icas.segmentimg.session.session import Session
 from icas.segmentimg.settings import SEGMENT_SAVES, SegmentSettings
 
 SAM_OPTIONS = ("checkpoint", "model", "device", "cache")
@@ -71,16 +69,7 @@ def painting_of(
             " method; GrabCut and Segment Anything are tools of the page with any of them"
         )
     with painting_locked(outs):
-        session = Session(
-            pictures,
-            opener,
-            settings.painted_saves,
-            settings.portable_names,
-            settings.polygons,
-            ahead=settings.ahead,
-            jobs=settings.jobs or max(1, core_count() - 1),
-            prepare=_prepare,
-        )
+        session = settings.make_session(pictures, opener, _prepare)
         limit = settings.max_pixels
         with closing(PaintingSession(session, settings.method, limit, model, templates)) as one:
             yield one

@@ -10,7 +10,6 @@ from pathlib import Path
 from icas.cli.console import Console
 from icas.cli.display import require_windows
 from icas.common.errors import UsageError
-from icas.parallel.executors import core_count
 from icas.segmentimg.formats.folder_classes import folder_classes
 from icas.segmentimg.formats.inputs import find_image_files
 from icas.segmentimg.session.folders import painting_locked, require_writable
@@ -42,15 +41,7 @@ def paint_files(
     require_writable({picture.out for picture in pictures})
     require_windows(WITHOUT_WINDOWS)
     with painting_locked(picture.out for picture in pictures):
-        session = Session(
-            pictures,
-            opener,
-            settings.painted_saves,
-            settings.portable_names,
-            settings.polygons,
-            ahead=settings.ahead,
-            jobs=settings.jobs or max(1, core_count() - 1),
-        )
+        session = settings.make_session(pictures, opener)
         return run_session(
             session, partial(Controller, session, opener.palette, templates, console=console)
         )
