@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icas.common.errors import IcasError
-from icas.io.files import one_line_errors, sync_folder, write_whole
+from icas.io.files import one_line_errors, remove_abandoned, sync_folder, write_whole
 from icas.io.folders import ScratchFolder
 
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
@@ -85,6 +85,8 @@ class DatabaseKind:
         sqlite3.Error, OSError
             It cannot be opened.
         """
+        if write:
+            remove_abandoned(path.parent)
         if write and not os.path.lexists(path):
             self._create(path)
         if path.stat().st_size == 0:
