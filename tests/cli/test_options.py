@@ -44,10 +44,10 @@ def test_what_is_not_given_is_not_there():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"count": 0}, "--count 0: must be between 1 and 9"),
-        ({"share": -1.0}, "--share -1.0: must be at least 0"),
+        ({"count": 0}, "count 0: must be between 1 and 9"),
+        ({"share": -1.0}, "share -1.0: must be at least 0"),
         ({"share": "much"}, "expected a number"),
-        ({"size": (1, 5)}, "--size 1: must be at least 2"),
+        ({"size": (1, 5)}, "size 1: must be at least 2"),
         ({"kind": "c"}, "choose from a, b"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from icas.cli.parser import ArgumentType, CommandParser, closest_match, number
-from icas.common.errors import UsageError
+from icas.common.errors import UsageError, keywords_of_flags
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -125,15 +125,14 @@ def construct(
     """
     known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
     known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
-    for option in options:
-        if option not in known:
-            shown = ", ".join(sorted(known.values()))
-            flags = (
-                own[option][1].flag_of(option) for own in map(options_of, others()) if option in own
-            )
-            flag = next(flags, flag_of(option))
-            raise UsageError(f"{flag} is no option of method {name!r}; it has {shown}")
-    return cls(**options)
+    with keywords_of_flags({flag: field for field, flag in known.items()}):
+        for option in options:
+            if option not in known:
+                shown = ", ".join(sorted(known.values()))
+                flags = (own[option][1] for own in map(options_of, others()) if option in own)
+                flag = next((one.flag_of(option) for one in flags), flag_of(option))
+                raise UsageError(f"{flag} is no option of method {name!r}; it has {shown}")
+        return cls(**options)
 
 
 def check_keywords(given: Iterable[str], known: Collection[str], what: str) -> None:

@@ -7,6 +7,8 @@ read by Python programs with keywords, ``batch_size 1: must be at least 2``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 _FLAG = re.compile(
     r"(?P<command>\b(?:clusterimg|segmentimg) [^:;,]*)"
@@ -15,13 +17,14 @@ _FLAG = re.compile(
 """A command, whose flags stay, or a flag."""
 
 
-def with_keywords(message: str) -> str:
-    """A message with the keywords of Python in place of flags."""
+def _with_keywords(message: str, keywords: Mapping[str, str]) -> str:
+    """A message with keywords in place of flags; `keywords`: of flags that are not made of them."""
 
     def keyword(match: re.Match[str]) -> str:
         if match["command"]:
             return match[0]
-        return match["name"].replace("-", "_") + ("=False" if match["no"] else "")
+        keyword = match["name"].replace("-", "_") + ("=False" if match["no"] else "")
+        return keywords.get(match[0], keyword)
 
     return _FLAG.sub(keyword, message)
 
@@ -45,6 +48,7 @@ class IcasError(Exception):
     """
 
     exit_code = 1
+    _keywords: Mapping[str, str] = {}
 
     @property
     def message(self) -> str:
@@ -52,7 +56,7 @@ class IcasError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return with_keywords(self.message)
+        return _with_keywords(self.message, self._keywords)
 
 
 class UsageError(IcasError, ValueError):
@@ -143,3 +147,13 @@ class ConflictError(IcasError):
     ...     print(str(error).partition(":")[0])
     result folder sorted is not empty
     """
+
+
+@contextmanager
+def keywords_of_flags(keywords: Mapping[str, str]) -> Iterator[None]:
+    """Errors of the block have these keywords for flags, as ``{"--sam-model": "model"}``."""
+    try:
+        yield
+    except IcasError as error:
+        error._keywords = keywords
+        raise

@@ -193,7 +193,8 @@ async def _other_error(_: Request, error: Exception) -> Response:
 
 def _one_line(error: Exception) -> str:
     """A message that can be encoded, also where it names a file whose name is not text."""
-    return " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())
+    message = error.message if isinstance(error, IcasError) else str(error)
+    return " ".join(message.encode("utf-8", "backslashreplace").decode().split())
 
 
 def open_browser(url: str) -> bool:

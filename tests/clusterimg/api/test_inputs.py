@@ -141,7 +141,7 @@ WRONG = {
     "another's option": (
         {"hash_size": 8},
         [CUP],
-        "--hash-size is an option of method 'imagehash', and --method auto",
+        "hash_size is an option of method 'imagehash', and method auto",
     ),
     "a wrong option": ({"method": "tm", "corners": 8}, [CUP], "unknown keyword corners of method"),
 }

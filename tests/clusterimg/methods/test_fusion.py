@@ -154,8 +154,8 @@ def test_options_go_to_the_methods_that_have_them():
         ("orb+orb", {}, "different methods"),
         ("orb+", {}, "unknown method ''"),
         ("orb+tm", {"hash_size": 8}, "no option of method 'orb\\+tm'"),
-        ("orb+tm", {"keypoints": 0}, "--keypoints 0"),
-        ("deep+orb", {"weights": "random", "model": "x", "eps": 0.5}, "--eps"),
+        ("orb+tm", {"keypoints": 0}, "keypoints 0"),
+        ("deep+orb", {"weights": "random", "model": "x", "eps": 0.5}, "eps"),
     ],
 )
 def test_refused(name, options, message):

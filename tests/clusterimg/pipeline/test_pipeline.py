@@ -346,7 +346,7 @@ def test_only_unreadable_files_is_a_result_too(tmp_path):
         ({"threshold": 1.5}, "a number up to 1"),
         ({"threshold": "high"}, "a number, auto or pick"),
         ({"threshold": float("nan")}, "a number up to 1"),
-        ({"batch_size": 1}, "--batch-size 1: must be at least 2"),
+        ({"batch_size": 1}, "batch_size 1: must be at least 2"),
         ({"size": "12"}, "size"),
         ({"size": "10x10", "scale": 0.5}, "exclude each other"),
         ({"transfer": "teleport"}, "choose from copy, move"),

@@ -492,11 +492,11 @@ def test_overwrite_never_removes_an_image_of_the_reference(folders, tmp_path):
 @pytest.mark.parametrize(
     ("given", "flag"),
     [
-        ({"stage": "batch"}, "--stage batch"),
-        ({"stage": "merge"}, "--stage merge"),
-        ({"linkage": "complete"}, "--linkage complete"),
-        ({"linkage": "average"}, "--linkage average"),
-        ({"candidates": 5, "method": "orb"}, "--candidates"),
+        ({"stage": "batch"}, "stage batch"),
+        ({"stage": "merge"}, "stage merge"),
+        ({"linkage": "complete"}, "linkage complete"),
+        ({"linkage": "average"}, "linkage average"),
+        ({"candidates": 5, "method": "orb"}, "candidates"),
         ({"keep_batches": True}, "--keep-batches"),
         ({"method": "deep", "options": {"cluster_model": ("kmeans",)}}, "models"),
         ({"method": "deep", "options": {"clusters": (3,)}}, "models"),

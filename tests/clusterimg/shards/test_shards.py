@@ -304,10 +304,10 @@ def test_what_cannot_work_is_refused_in_a_line(parquet, tmp_path):
     wrong = [
         ({"src": tmp_path / "gone"}, r"gone does not exist"),
         ({"src": tmp_path / "note.txt"}, r"expected a folder of images or of Parquet files"),
-        ({"method": "orb"}, r"--method is for folders of images"),
-        ({"cells": 4}, r"--cells: method 'imagehash' compares all pairs"),
-        ({"threshold": "pick"}, r"--threshold pick"),
-        ({"shard_size": 1}, r"--shard-size 1"),
+        ({"method": "orb"}, r"method is for folders of images"),
+        ({"cells": 4}, r"cells: method 'imagehash' compares all pairs"),
+        ({"threshold": "pick"}, r"threshold pick"),
+        ({"shard_size": 1}, r"shard_size 1"),
         ({"column": "colour"}, r"no column 'colour'"),
         ({"transfer": "copy"}, r"unknown keyword transfer"),
     ]

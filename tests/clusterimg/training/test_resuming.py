@@ -88,9 +88,9 @@ def test_a_resume_of_another_training_names_what_differs(train, boxes, tmp_path)
     out = tmp_path / "m.pt"
     stopped_after_two(boxes, out=out)
     for changed, words in (
-        ({"seed": 1}, "--seed was 0, now 1"),
-        ({"loss": "mae"}, "--loss was mse, now mae"),
-        ({"batch_size": 9}, "--batch-size was 8, now 9"),
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"loss": "mae"}, "loss was mse, now mae"),
+        ({"batch_size": 9}, "batch_size was 8, now 9"),
     ):
         with pytest.raises(icas.UsageError, match=words):
             train(boxes, **{"out": out, "epochs": 6, "resume": True, **changed})

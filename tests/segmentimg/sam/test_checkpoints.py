@@ -172,7 +172,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
 def test_no_checkpoint_says_where_to_get_one(path):
     with pytest.raises(icas.UsageError) as error:
         read_checkpoint(path)
-    assert "--sam-checkpoint FILE" in one_line(error)
+    assert "sam_checkpoint FILE" in one_line(error)
     assert "'segmentimg weights get mobile_sam'" in one_line(error)
 
 

@@ -208,18 +208,18 @@ def test_its_options_go_into_the_record(checkpoint):
     [
         ({"mode": "both"}, "both: choose from prompt, auto"),
         ({"model": "vit_x"}, "vit_x: choose from vit_b, vit_l, vit_h, vit_t"),
-        ({"device": "gpu"}, "--device gpu: choose from auto, cpu, cuda"),
+        ({"device": "gpu"}, "device gpu: choose from auto, cpu, cuda"),
         ({"mode": "auto", "boxes": [BOX]}, "auto takes no boxes or points"),
         ({"mode": "prompt"}, "give a box or a foreground point"),
         ({"points": [(1, 2, 0)]}, "give a box or a foreground point"),
         ({"points": [(900, 2)]}, "point 900,2 is outside the image"),
         ({"boxes": [(1, 2, 3)]}, "box 1,2,3: expected 4 numbers"),
-        ({"points_per_side": 0}, "--points-per-side 0"),
+        ({"points_per_side": 0}, "points_per_side 0"),
         (
             {"points_per_side": 3, "crop_n_layers": 2, "crop_n_points_downscale_factor": 2},
-            "--points-per-side 3: must be at least 4",
+            "points_per_side 3: must be at least 4",
         ),
-        ({"model": "vit_b"}, "--sam-model vit_b: "),
+        ({"model": "vit_b"}, "model vit_b: "),
         ({"wrong": 1}, "unknown keyword wrong"),
     ],
 )
@@ -229,7 +229,7 @@ def test_wrong_options_are_reported(checkpoint, photo, options, words):
 
 
 def test_no_checkpoint_is_reported_before_anything_else():
-    with pytest.raises(icas.UsageError, match=r"sam_checkpoint FILE: .*weights get"):
+    with pytest.raises(icas.UsageError, match=r"checkpoint FILE: .*weights get"):
         icas.segment(np.zeros((4, 4, 3), np.uint8), "sam")
     with pytest.raises(icas.UsageError, match="no such file"):
         icas.segment(np.zeros((4, 4, 3), np.uint8), "sam", checkpoint="nowhere.pth")

@@ -113,17 +113,17 @@ def test_names_have_other_spellings():
 @pytest.mark.parametrize(
     ("method", "options", "words"),
     [
-        ("kmeans", {"k": 0}, "--k 0: must be between 1"),
+        ("kmeans", {"k": 0}, "k 0: must be between 1"),
         ("kmeans", {"k": 2.5}, "an integer"),
         ("kmeans", {"color_importance": 0, "position_weight": 0}, "are both 0"),
-        ("graph", {"sigma": -1}, "--sigma -1: must be between"),
-        ("felzenszwalb", {"min_size": 0}, "--min-size 0"),
-        ("edge", {"window": 4}, "--window 4: must be odd"),
+        ("graph", {"sigma": -1}, "sigma -1: must be between"),
+        ("felzenszwalb", {"min_size": 0}, "min_size 0"),
+        ("edge", {"window": 4}, "window 4: must be odd"),
         ("edge", {"smoother": "median"}, "choose from bilateral"),
         ("superpixel", {"algorithm": "mslic"}, "choose from seeds"),
         ("superpixel", {"rulers": 1}, "unknown keyword rulers"),
-        ("chanvese", {"bins": 1}, "--bins 1"),
-        ("quickshift", {"ratio": 2}, "--ratio 2: must be between 0 and 1"),
+        ("chanvese", {"bins": 1}, "bins 1"),
+        ("quickshift", {"ratio": 2}, "ratio 2: must be between 0 and 1"),
         ("no-such", {}, "choose from superpixel"),
     ],
 )
@@ -135,7 +135,7 @@ def test_wrong_options_are_reported_with_their_range(method, options, words):
 def test_what_is_no_picture_is_reported():
     with pytest.raises(icas.UsageError, match="uint8"):
         icas.segment(np.zeros((4, 4), int))
-    with pytest.raises(icas.UsageError, match="work-size"):
+    with pytest.raises(icas.UsageError, match="work_size"):
         icas.segment(samples.coffee(), work_size=0)
 
 
