@@ -3,8 +3,10 @@
 python benchmarks/scale.py codes --images 1000000 --out codes     write Parquet files of codes
 python benchmarks/scale.py run codes --dst out [--executor dask]  cluster them; CPU s and memory
 python benchmarks/scale.py run codes --dst out --kill 20          ... a worker is killed after 20 s
+python benchmarks/scale.py workers codes --dst out [--executor dask]  one worker against two
 python benchmarks/scale.py same --images 1000000                  forest in shards and in one piece
 python benchmarks/scale.py cells --images 20000                   recall of k-means cells
+python benchmarks/scale.py floats --images 1000000 --dst folder   64 floats an image, in cells
 python benchmarks/scale.py orb --images 20000 --dst folder        a whole run over photographs
 """
 
@@ -17,7 +19,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,7 @@ def run(given: argparse.Namespace) -> None:
         "shards": report.shards,
         "wall_s": round(time.perf_counter() - begun, 1),
         "cpu_s": round(cpu_seconds(), 1),
+        "main_cpu_s": round(time.process_time(), 1),
         "peak_mb": report.peak_memory_mb,
         "worker_mb": report.worker_memory_mb,
         "seconds": report.seconds,
@@ -110,6 +113,28 @@ def run(given: argparse.Namespace) -> None:
         "labels": hash_of(report.labels()),
     }
     print(json.dumps(figures))
+
+
+def workers(given: argparse.Namespace) -> None:
+    """Runs with one worker and with two, by turns; prints the ratio of their least wall times."""
+    import shutil
+    import subprocess
+    import sys
+
+    least = {1: np.inf, 2: np.inf}
+    for _ in range(given.rounds):
+        for jobs in least:
+            more = ["--dst", str(given.dst), "--executor", given.executor, "--jobs", str(jobs)]
+            if given.shard_size:
+                more += ["--shard-size", str(given.shard_size)]
+            command = [sys.executable, __file__, "run", str(given.src), *more]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            figures = json.loads(done.stdout.splitlines()[-1])
+            least[jobs] = min(least[jobs], figures["wall_s"])
+            names = ("wall_s", "cpu_s", "main_cpu_s", "seconds", "labels")
+            print(jobs, {name: figures[name] for name in names}, flush=True)
+            shutil.rmtree(given.dst)
+    print(f"two workers: {least[1] / least[2]:.2f} times as fast as one")
 
 
 def hash_of(labels: NDArray[np.int64]) -> str:
@@ -138,21 +163,25 @@ def same(images: int, folder: Path) -> None:
     print(f"{images:,} codes, {len(links):,} links, {len(ours.a):,} edges: same {equal}, {labels}")
 
 
-def cells(images: int, folder: Path) -> None:
-    """Recall of cells on embeddings: groups of up to six around random directions."""
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(images // 3, 128)).astype(np.float32)
-    topics = rng.normal(size=(50, 128)).astype(np.float32) * 1.5
-    centres += topics[rng.integers(0, 50, len(centres))]
-    vectors = np.repeat(centres, rng.integers(1, 7, len(centres)), axis=0)[:images]
-    vectors = vectors + 1.0 * rng.normal(size=vectors.shape).astype(np.float32)
-    folder.mkdir(parents=True, exist_ok=True)
+def write_vectors(images: int, width: int, path: Path) -> None:
+    """Embeddings in a Parquet file: groups of up to six around random directions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    flat = pa.array(vectors.ravel())
-    column = pa.FixedSizeListArray.from_arrays(flat, 128)
-    pq.write_table(pa.table({"vector": column}), folder / "vectors.parquet")
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(images // 3, width)).astype(np.float32)
+    topics = rng.normal(size=(50, width)).astype(np.float32) * 1.5
+    centres += topics[rng.integers(0, 50, len(centres))]
+    vectors = np.repeat(centres, rng.integers(1, 7, len(centres)), axis=0)[:images]
+    vectors += rng.normal(size=vectors.shape).astype(np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"vector": column}), path)
+
+
+def cells(images: int, folder: Path) -> None:
+    """Recall of cells on embeddings."""
+    write_vectors(images, 128, folder / "vectors.parquet")
     for count in (None, 10, 50, 200):
         begun = time.process_time()
         report = icas.cluster_shards(
@@ -160,6 +189,26 @@ def cells(images: int, folder: Path) -> None:
         )
         seconds = time.process_time() - begun
         print(count, report.clusters, report.comparisons["made"], report.cells, f"{seconds:.1f} s")
+
+
+def floats(images: int, folder: Path, memory: str, jobs: int | None) -> None:
+    """A run over many embeddings of 64 numbers; CPU s, memory and recall."""
+    path = folder / "vectors.parquet"
+    if not path.exists():
+        write_vectors(images, 64, path)
+    before = cpu_seconds()
+    report = icas.cluster_shards(
+        path,
+        folder / f"out{time.time():.0f}",
+        threshold=0.8,
+        cells=max(2, images // 1000),
+        memory=memory,
+        jobs=jobs,
+        executor="processes",
+    )
+    print(report.summary(), report.cells, report.comparisons, report.seconds)
+    peaks = f"{report.peak_memory_mb:.0f} MB, workers {report.worker_memory_mb:.0f} MB"
+    print(f"{cpu_seconds() - before:.0f} CPU s, {peaks}")
 
 
 def variants(images: int) -> Iterator[NDArray[np.uint8]]:
@@ -199,10 +248,21 @@ def orb(images: int, folder: Path) -> None:
     print(f"{cpu:.0f} CPU s, {wall:.0f} s", report.seconds, report.comparisons)
 
 
+RUNS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "codes": lambda given: write_codes(given.images, given.out, given.file_size),
+    "run": run,
+    "workers": workers,
+    "same": lambda given: same(given.images, given.dst),
+    "cells": lambda given: cells(given.images, given.dst),
+    "floats": lambda given: floats(given.images, given.dst, given.memory, given.jobs),
+    "orb": lambda given: orb(given.images, given.dst),
+}
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("codes", "run", "same", "cells", "orb"))
+    parser.add_argument("what", choices=tuple(RUNS))
     parser.add_argument("src", nargs="?", type=Path, default=Path("codes"))
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--file-size", type=int, default=1_000_000)
@@ -214,17 +274,9 @@ def main() -> None:
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--kill", type=float, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    if given.what == "codes":
-        write_codes(given.images, given.out, given.file_size)
-    elif given.what == "run":
-        run(given)
-    elif given.what == "same":
-        same(given.images, given.dst)
-    elif given.what == "orb":
-        orb(given.images, given.dst)
-    else:
-        cells(given.images, given.dst)
+    RUNS[given.what](given)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ LOOKUP = 40
 """What finding a bucket costs, in pairs that are compared in the same time."""
 LEAST_PAIRS = 1 << 28
 """Pairs from which on sorting into buckets can pay."""
-SAMPLE = 256
-"""Codes by which the pairs to compare are estimated."""
+SAMPLE, COUNTED = 256, 1 << 16
+"""Codes by which the pairs to compare are estimated: of one side and of the other."""
 PAIRS = 1 << 20
 """Pairs that are found before they are passed on."""
 
@@ -111,23 +111,28 @@ def cheapest(a: Words, b: Words, bits: int, radius: int) -> tuple[Part, ...] | N
     """
     if len(a) * len(b) < LEAST_PAIRS or radius >= bits:
         return None
-    sample = a[np.linspace(0, len(a) - 1, min(SAMPLE, len(a))).astype(np.int64)]
+    sample, columns = _spread(a, SAMPLE), _spread(b, COUNTED)
     best, least = None, float(len(b))
     for count in range(-(-bits // MOST_BITS), MOST_PARTS + 1):
         parts = parts_of(bits, radius, count)
         if sum(part.lookups for part in parts) * LOOKUP < least:
-            cost = sum(_cost(part, sample, b) for part in parts)
+            cost = sum(_cost(part, sample, columns, len(b)) for part in parts)
             if cost < least:
                 best, least = parts, cost
     return best
 
 
-def _cost(part: Part, sample: Words, b: Words) -> float:
-    """Look-ups and comparisons of a code, on average, in comparisons."""
-    sizes = np.bincount(part.keys(b), minlength=part.keys_count)
+def _spread(codes: Words, most: int) -> Words:
+    """At most so many codes, evenly spread."""
+    return codes[np.linspace(0, len(codes) - 1, min(most, len(codes))).astype(np.int64)]
+
+
+def _cost(part: Part, sample: Words, columns: Words, count: int) -> float:
+    """Look-ups and comparisons of a code with `count` codes like `columns`, in comparisons."""
+    sizes = np.bincount(part.keys(columns), minlength=part.keys_count)
     keys = part.keys(sample).astype(np.int64)
     compared = sizes[keys[:, None] ^ part.masks()].sum(axis=1).mean()
-    return LOOKUP * part.lookups + float(compared)
+    return LOOKUP * part.lookups + float(compared) * count / len(columns)
 
 
 def near(
