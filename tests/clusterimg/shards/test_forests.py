@@ -43,9 +43,10 @@ def test_the_forest_does_not_depend_on_files_and_levels(
         assert EdgeFile.of(path).links().structured().tolist() == links.structured().tolist()
     merged, _ = forests.merged(paths, tmp_path, ALONE, Console())
     assert len(merged) <= files
-    forest, first = forests.whole_forest(COUNT, merged, -1)
     expected = spanning_forest(COUNT, parts)
-    assert forest.links().structured().tolist() == expected.links().structured().tolist()
+    for jobs in (1, 2):
+        forest, first = forests.whole_forest(COUNT, merged, -1, jobs)
+        assert forest.links().structured().tolist() == expected.links().structured().tolist()
     assert (first[forest.a] == first[forest.b]).all()
     assert len(np.unique(first)) == COUNT - len(forest.a)
 

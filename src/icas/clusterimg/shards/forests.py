@@ -8,6 +8,7 @@ are divided into shards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -134,13 +135,25 @@ def _groups(sizes: Sequence[int]) -> Iterator[slice]:
         first = last
 
 
-def whole_forest(count: int, files: Sequence[Path], floor: float) -> tuple[Forest, Labels]:
+def whole_forest(
+    count: int, files: Sequence[Path], floor: float, jobs: int = 1
+) -> tuple[Forest, Labels]:
     """The forest of the edges in all files, and the first image of the tree of each of `count`.
 
-    The most similar edges are read first, some at a time: those that join two trees stay.
+    The most similar edges are read first, some at a time: those that join two trees stay. With
+    two jobs or more, the next edges are read meanwhile.
     """
     parts = [EdgeFile.of(file) for file in files]
     trees, kept = Trees(count, sum(map(len, parts))), []
+    bands = _sorted_bands(count, parts)
+    for links in bands if jobs == 1 else _one_ahead(bands):
+        kept.append(links.select(trees.joining(links)))
+    edges = appended(kept)
+    return Forest(count, edges.a, edges.b, edges.similarity, floor), trees.roots()
+
+
+def _sorted_bands(count: int, parts: Sequence[EdgeFile]) -> Iterator[Links]:
+    """The edges of all files, the most similar first, some at a time."""
     done = [0] * len(parts)
     for lowest in _bands(parts):
         found = []
@@ -148,10 +161,16 @@ def whole_forest(count: int, files: Sequence[Path], floor: float) -> tuple[Fores
             end = int(np.searchsorted(-part.values, -lowest, side="right"))
             found.append(part.between(done[number], end))
             done[number] = end
-        links = in_order(count, appended(found))
-        kept.append(links.select(trees.joining(links)))
-    edges = appended(kept)
-    return Forest(count, edges.a, edges.b, edges.similarity, floor), trees.roots()
+        yield in_order(count, appended(found))
+
+
+def _one_ahead(parts: Iterator[Links]) -> Iterator[Links]:
+    """The same, computed in a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, parts, None)
+        while (part := following.result()) is not None:
+            following = thread.submit(next, parts, None)
+            yield part
 
 
 def _bands(parts: Sequence[EdgeFile]) -> NDArray[np.float32]:

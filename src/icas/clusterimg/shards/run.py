@@ -263,7 +263,7 @@ class _Run:
         with self.watch.stage("merge"):
             merged, peak = forests.merged(targets, self._work, workers, self.console)
             self.worker_peak = max(self.worker_peak, peak)
-            forest, first = forests.whole_forest(len(shards), merged, threshold)
+            forest, first = forests.whole_forest(len(shards), merged, threshold, workers.jobs)
             labels = number_clusters(first)
         found = None
         if count is not None:
