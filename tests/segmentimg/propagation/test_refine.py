@@ -17,25 +17,31 @@ KEY = ("horse", 1)
 
 
 class Model:
-    """In place of Segment Anything: returns given masks for any prompt, and keeps the prompts."""
+    """In place of Segment Anything: returns given masks for any prompt, and keeps the prompts.
+
+    `painted`: an image, and the mask that is returned for it instead.
+    """
 
     identity = "model of a test"
 
-    def __init__(self, *masks):
+    def __init__(self, *masks, painted=None):
         self.masks, self.prompts, self.given = np.stack(masks), [], []
+        self.painted = painted
         self.alone = threading.RLock()
 
     def features_shape(self):
         return (1, 1, 1, 1)
 
     def features(self, image):
-        return np.zeros((1, 1, 1, 1), np.float32)
+        is_painted = self.painted is not None and np.array_equal(image, self.painted[0])
+        return np.full((1, 1, 1, 1), is_painted, np.float32)
 
     def predict(self, features, size, prompt, mask_input):
         self.prompts.append(prompt)
         self.given.append(mask_input)
-        logits = np.stack([logits_of(mask) for mask in self.masks])
-        return self.masks, np.linspace(1, 0.5, len(self.masks)), logits
+        masks = np.stack([self.painted[1]]) if features.any() else self.masks
+        logits = np.stack([logits_of(mask) for mask in masks])
+        return masks, np.linspace(1, 0.5, len(masks)), logits
 
 
 def logits_of(mask):
@@ -111,15 +117,18 @@ def test_large_parts_are_refined_apart_where_they_are_objects():
     assert iou(apart & left, left) > 0.9
 
 
-def test_masks_of_a_model_replace_carried_ones_but_not_those_of_copies():
+def test_masks_of_a_model_are_used_where_it_reproduces_the_painted_mask():
     image, (mask,) = scene([((60, 60), 28, RED)])
     other, (_, true) = scene([((15, 15), 8, BLUE), ((70, 100), 28, RED)], background=4)
     source = Painted.of(image_features(image), {KEY: mask})
     target = image_features(other)
     by_model = disc(true.shape, (70, 100), 25)
-    plain, result = (
-        carry(target, [source], sam=sam) for sam in (None, SamRefinement(Embedder(Model(by_model))))
+    good, poor = (
+        SamRefinement(Embedder(Model(by_model, painted=(image, one))))
+        for one in (mask, disc(mask.shape, (60, 60), 15))
     )
-    assert plain.route == "appearance"
+    plain, result, without = (carry(target, [source], sam=sam) for sam in (None, good, poor))
+    assert plain.route == without.route == "appearance"
+    assert np.array_equal(without.masks[KEY], plain.masks[KEY])
     assert result.route == "sam"
     assert iou(result.masks[KEY], by_model) > iou(plain.masks[KEY], by_model)

@@ -122,7 +122,7 @@ def carry(
     keys = sorted(set().union(*(one.shares for one in sources)), key=order_of)
     by_sam = False
     if sam is not None:
-        result, by_sam = _refined_by_sam(target, classes, keys, result, sam)
+        result, by_sam = _refined_by_sam(target, sources, classes, result, sam)
     clues = find_clues(target, sources, classes, result, used)
     sure = [confidence(one, used) for one in clues]
     back = [1.0] * len(classes)
@@ -181,17 +181,23 @@ def _objects(
 
 def _refined_by_sam(
     target: ImageFeatures,
+    sources: Sequence[Painted],
     classes: Sequence[Hashable],
-    keys: Sequence[Key],
     result: Estimate,
     sam: refine.SamRefinement,
 ) -> tuple[Estimate, bool]:
-    """Masks of SAM instead of estimated ones, but not of warped ones; and whether any changed."""
-    masks = list(result.masks)
+    """Masks of SAM instead of estimated ones, but not of warped ones; and whether there are any.
+
+    Classes whose painted masks SAM does not reproduce are left as they are.
+    """
+    masks, used = list(result.masks), False
     for column, name in enumerate(classes):
-        if not result.warped[column]:
+        known = next(one for one in sources if name in one.classes())
+        painted = known.of_class(name) > 0.5
+        apart = sum(key[0] == name for key in known.shares) > 1
+        if result.warped[column] or not masks[column].any():
+            continue
+        if sam.reproduces(known.features.image, painted, apart):
             share = result.shares[:, column].astype(np.float32)[target.graph.labels]
-            apart = sum(key[0] == name for key in keys) > 1
-            masks[column] = sam(target.image, masks[column], share, apart)
-    changed = any(new is not old for new, old in zip(masks, result.masks, strict=True))
-    return replace(result, masks=disjoint(target, masks, result.shares)), changed
+            masks[column], used = sam(target.image, masks[column], share, apart), True
+    return replace(result, masks=disjoint(target, masks, result.shares)), used

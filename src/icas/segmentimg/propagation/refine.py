@@ -13,7 +13,7 @@ from icas.segmentimg.grabcut.annotation import NONE
 from icas.segmentimg.grabcut.features import Floats, SuperpixelGraph, diffuse
 from icas.segmentimg.grabcut.mixtures import ColorModels
 from icas.segmentimg.grabcut.strokes import refine_band
-from icas.segmentimg.sam.embedding import Embedder, Embedding
+from icas.segmentimg.sam.embedding import Embedder, Embedding, image_key
 from icas.segmentimg.sam.predictor import Point, Prompt
 
 Mask = NDArray[np.bool_]
@@ -45,6 +45,8 @@ _MOST_GIVEN = 6.0
 """Limit of the log odds given to SAM."""
 _LEAST_OVERLAP = 0.1
 """IoU with the carried mask below which a mask of SAM is another object."""
+_PAINTED, _REPRODUCED = 0.95, 0.75
+"""Share of painted pixels, and the IoU with a painted mask from which SAM is used for others."""
 _SIDE = 256
 """Of the mask that SAM takes as an input."""
 _LARGE_PART = 0.1
@@ -109,6 +111,15 @@ class SamRefinement:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._known: dict[tuple[str, bytes], bool] = {}
+
+    def reproduces(self, image: Image, mask: Mask, apart: bool = False) -> bool:
+        """Whether SAM gives a painted mask back: it has no masks of some parts and groups."""
+        key = image_key(image), np.packbits(mask).tobytes()
+        if key not in self._known:
+            share = np.where(mask, _PAINTED, 1 - _PAINTED).astype(np.float32)
+            self._known[key] = overlap(self(image, mask, share, apart), mask) >= _REPRODUCED
+        return self._known[key]
 
     def __call__(self, image: Image, mask: Mask, share: Planes, apart: bool = False) -> Mask:
         """The mask of an object by SAM; as it is where SAM sees another object.
