@@ -4,6 +4,7 @@ python benchmarks/scale.py codes --images 1000000 --out codes     write Parquet 
 python benchmarks/scale.py run codes --dst out [--executor dask]  cluster them; CPU s and memory
 python benchmarks/scale.py run codes --dst out --kill 20          ... a worker is killed after 20 s
 python benchmarks/scale.py workers codes --dst out [--executor dask]  one worker against two
+python benchmarks/scale.py workers photos --dst out --method orb [--executor dask]  ... of a folder
 python benchmarks/scale.py same --images 1000000                  forest in shards and in one piece
 python benchmarks/scale.py cells --images 20000                   recall of k-means cells
 python benchmarks/scale.py floats --images 1000000 --dst folder   64 floats an image, in cells
@@ -86,6 +87,9 @@ def kill_a_worker(after: float) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """A whole run; prints its figures as JSON."""
+    if given.method:
+        run_of_photos(given)
+        return
     if given.kill:
         threading.Thread(target=kill_a_worker, args=(given.kill,), daemon=True).start()
     begun = time.perf_counter()
@@ -115,6 +119,31 @@ def run(given: argparse.Namespace) -> None:
     print(json.dumps(figures))
 
 
+def run_of_photos(given: argparse.Namespace) -> None:
+    """The same with `icas.cluster` on a folder of images."""
+    begun = time.perf_counter()
+    report = icas.cluster(
+        given.src,
+        dst=given.dst,
+        method=given.method,
+        merge="exact",
+        transfer="none",
+        report=False,
+        cache=False,
+        executor=given.executor,
+        jobs=given.jobs,
+    )
+    figures = {
+        "images": len(report.files),
+        "wall_s": round(time.perf_counter() - begun, 1),
+        "cpu_s": round(cpu_seconds(), 1),
+        "main_cpu_s": round(time.process_time(), 1),
+        "seconds": report.seconds,
+        "labels": hash_of(np.asarray(report.labels)),
+    }
+    print(json.dumps(figures))
+
+
 def workers(given: argparse.Namespace) -> None:
     """Runs with one worker and with two, by turns; prints the ratio of their least wall times."""
     import shutil
@@ -127,6 +156,8 @@ def workers(given: argparse.Namespace) -> None:
             more = ["--dst", str(given.dst), "--executor", given.executor, "--jobs", str(jobs)]
             if given.shard_size:
                 more += ["--shard-size", str(given.shard_size)]
+            if given.method:
+                more += ["--method", given.method]
             command = [sys.executable, __file__, "run", str(given.src), *more]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             figures = json.loads(done.stdout.splitlines()[-1])
@@ -274,6 +305,7 @@ def main() -> None:
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--kill", type=float, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--method")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     RUNS[given.what](given)
