@@ -256,6 +256,29 @@ def test_shards_of_a_machine_with_another_byte_order_are_read(tmp_path):
     assert read.tolist() == vectors.tolist()
 
 
+def test_files_of_a_run_that_was_killed_at_its_end_are_removed(parquet, tmp_path):
+    folder, _ = parquet
+    dst = tmp_path / "out"
+    report = icas.cluster_shards(folder, dst, threshold=0.85, jobs=1)
+    (dst / ".icas/shards").mkdir(parents=True)
+    (dst / ".icas/shards/plan.json").write_text("{}")
+    again = icas.cluster_shards(folder, dst, threshold=0.85, resume=True)
+    assert again.as_dict() == report.as_dict()
+    assert not (dst / ".icas").exists()
+
+
+def test_more_images_than_the_main_process_may_hold_are_warned_of(
+    parquet, tmp_path, monkeypatch, capsys
+):
+    folder, _ = parquet
+    monkeypatch.setattr("icas.clusterimg.shards.run.IN_MAIN", 2_000_000)
+    settings = settings_for(tmp_path / "out", memory=10**9)
+    cluster_in_shards(folder, settings, Console(warnings=True))
+    assert "600 images take about 1.2 GB in this process, more than --memory 1GB" in (
+        capsys.readouterr().err
+    )
+
+
 RUN = """
 import sys, icas
 icas.cluster_shards(sys.argv[1], sys.argv[2], threshold=0.85, shard_size=25, jobs=1)

@@ -65,6 +65,8 @@ PLAN, TABLES = "plan.json", "tables"
 STAGES = ("shards", "forests", "merge", "certificate", "tables")
 COMPARED = ("method", "threshold", "sample", "size", "scale", "max_pixels", "seed", "options")
 """Settings on which the clusters depend."""
+IN_MAIN = 65
+"""Bytes that the main process takes for an image: for its number, cluster and edge."""
 
 
 def cluster_in_shards(src: Path, settings: ShardSettings, console: Console) -> ShardReport:
@@ -73,7 +75,10 @@ def cluster_in_shards(src: Path, settings: ShardSettings, console: Console) -> S
     dst = settings.cluster.dst or beside(src, "_shards")
     if settings.cluster.resume and (dst / RUN).is_file():
         console.line(f"{dst} is complete: nothing to resume")
-        return finished_report(dst)
+        report = finished_report(dst)
+        shutil.rmtree(dst / WORK, ignore_errors=True)  # of a run that was killed at its end
+        remove_if_empty(dst / FOLDER)
+        return report
     _check_free(dst, settings.cluster.resume)
     files = parquet_files(src, settings.cluster.recursive)
     with one_line_errors(f"cannot write to {dst}"):
@@ -226,6 +231,12 @@ class _Run:
         shards = Shards.read(self._work, count, limit)
         if len(shards) == 0:
             raise IcasError(f"no image in {self.src} could be read")
+        wanted = len(shards) * IN_MAIN
+        if wanted > limit:
+            self.console.warn(
+                f"{len(shards):,} images take about {wanted / 1e9:.1f} GB in this process, more"
+                f" than --memory {limit / 1e9:g}GB"
+            )
         return shards
 
     def _threshold(self, method: Method, shards: Shards, workers: Workers) -> tuple[float, str]:
