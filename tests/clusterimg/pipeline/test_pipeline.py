@@ -350,7 +350,7 @@ def test_only_unreadable_files_is_a_result_too(tmp_path):
         ({"size": "12"}, "size"),
         ({"size": "10x10", "scale": 0.5}, "exclude each other"),
         ({"transfer": "teleport"}, "choose from copy, move"),
-        ({"keep_batches": True, "transfer": "move"}, "--keep-batches"),
+        ({"keep_batches": True, "transfer": "move"}, "keep_batches"),
         ({"stage": "batch", "transfer": "none"}, "no folders"),
         ({"hash_sizes": 3}, "unknown keyword hash_sizes"),
         ({"method": "orb", "device": "cuda"}, "runs on the CPU only"),

@@ -497,7 +497,7 @@ def test_overwrite_never_removes_an_image_of_the_reference(folders, tmp_path):
         ({"linkage": "complete"}, "linkage complete"),
         ({"linkage": "average"}, "linkage average"),
         ({"candidates": 5, "method": "orb"}, "candidates"),
-        ({"keep_batches": True}, "--keep-batches"),
+        ({"keep_batches": True}, "keep_batches"),
         ({"method": "deep", "options": {"cluster_model": ("kmeans",)}}, "models"),
         ({"method": "deep", "options": {"clusters": (3,)}}, "models"),
     ],
