@@ -391,7 +391,7 @@ def test_without_a_display_the_curve_is_written_and_the_call_told(
             picker.pick(sample, scan(photos).images, 0.8, Console())
         assert str(error.value) == (
             "cannot open a window, no display (DISPLAY is not set): look at the curve in"
-            f" {name} and give a number, such as --threshold 0.80"
+            f" {name} and give a number, such as threshold 0.80"
         )
         assert icas.read_image(tmp_path / name).shape == (600, 900, 3)
 
