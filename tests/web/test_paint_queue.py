@@ -142,4 +142,4 @@ def test_a_fixed_mask_is_carried_again(queue):
     assert queue.locator(".queue-again").is_hidden()
     waiting = [row for row in rows(queue) if row["state"] == "carried"]
     assert len(waiting) == 3
-    assert first(queue) == waiting[0]
+    assert queue.evaluate("painting.store.current") in [row["image"] for row in waiting]
