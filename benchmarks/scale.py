@@ -194,7 +194,7 @@ def same(images: int, folder: Path) -> None:
     print(f"{images:,} codes, {len(links):,} links, {len(ours.a):,} edges: same {equal}, {labels}")
 
 
-def write_vectors(images: int, width: int, path: Path) -> None:
+def write_vectors(images: int, width: int, noise: float, path: Path) -> None:
     """Embeddings in a Parquet file: groups of up to six around random directions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -204,7 +204,7 @@ def write_vectors(images: int, width: int, path: Path) -> None:
     topics = rng.normal(size=(50, width)).astype(np.float32) * 1.5
     centres += topics[rng.integers(0, 50, len(centres))]
     vectors = np.repeat(centres, rng.integers(1, 7, len(centres)), axis=0)[:images]
-    vectors += rng.normal(size=vectors.shape).astype(np.float32)
+    vectors += noise * rng.normal(size=vectors.shape).astype(np.float32)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"vector": column}), path)
@@ -212,7 +212,7 @@ def write_vectors(images: int, width: int, path: Path) -> None:
 
 def cells(images: int, folder: Path) -> None:
     """Recall of cells on embeddings."""
-    write_vectors(images, 128, folder / "vectors.parquet")
+    write_vectors(images, 128, 1.0, folder / "vectors.parquet")
     for count in (None, 10, 50, 200):
         begun = time.process_time()
         report = icas.cluster_shards(
@@ -226,12 +226,12 @@ def floats(images: int, folder: Path, memory: str, jobs: int | None) -> None:
     """A run over many embeddings of 64 numbers; CPU s, memory and recall."""
     path = folder / "vectors.parquet"
     if not path.exists():
-        write_vectors(images, 64, path)
+        write_vectors(images, 64, 0.5, path)
     before = cpu_seconds()
     report = icas.cluster_shards(
         path,
         folder / f"out{time.time():.0f}",
-        threshold=0.8,
+        threshold=0.9,
         cells=max(2, images // 1000),
         memory=memory,
         jobs=jobs,

@@ -24,6 +24,8 @@ KEY = b"icas"
 """Metadata of the schema: method, settings, shapes of the columns, unreadable files."""
 ROWS = 1 << 20
 """Links of one row group."""
+_DIRECTIONS = 1 << 14
+"""Vectors that are scaled to length 1 at a time."""
 _MOST_BYTES = 1 << 26
 """About the bytes of features in one row group."""
 
@@ -381,10 +383,14 @@ def _directions(rows: NDArray[Any], where: str) -> NDArray[np.float32]:
     """Vectors of length 1, as ``deep`` compares them by cosine."""
     if rows.dtype.kind not in "fiu":
         raise UsageError(f"{where} must hold numbers")
-    vectors = rows.astype(np.float64)
-    if not np.isfinite(vectors).all():
-        raise UsageError(f"{where} contains NaN or infinity")
-    return directions_of_any(vectors)
+    unit = np.empty(rows.shape, np.float32)
+    for start in range(0, len(rows), _DIRECTIONS):
+        part = slice(start, start + _DIRECTIONS)
+        vectors = rows[part].astype(np.float64)
+        if not np.isfinite(vectors).all():
+            raise UsageError(f"{where} contains NaN or infinity")
+        unit[part] = directions_of_any(vectors)
+    return unit
 
 
 def _type_of(array: NDArray[Any]) -> Any:

@@ -18,8 +18,8 @@ from icas.parallel.executors import Workers
 
 MOST = 1000
 """Images of a cluster whose pairs are compared; of larger clusters so many, evenly spread."""
-TASK_IMAGES = 1 << 14
-"""Images of the clusters of a task."""
+TASK_IMAGES, TASK_BYTES = 1 << 17, 1 << 26
+"""Images of the clusters of a task, and bytes of their features, at most."""
 STEPS = 1000
 """Thresholds that are listed at most."""
 
@@ -62,7 +62,8 @@ def certificates_of(
     weakest[labels[forest.a]] = forest.similarity  # descending: the last of a cluster counts
     medoid, least = order[starts] if len(sizes) else order, weakest.copy()
     compared = np.minimum(sizes, MOST)
-    tasks = list(_tasks(order, starts, sizes))
+    most = max(MOST, min(TASK_IMAGES, TASK_BYTES // shards.first.image_bytes))
+    tasks = list(_tasks(order, starts, sizes, most))
     with console.bar(len(tasks), "certificate", "tasks") as bar:
         measured = workers.ordered(
             cohesions, ((method, shards, images, counts) for _, images, counts in tasks)
@@ -73,23 +74,23 @@ def certificates_of(
     return Certificates(sizes, weakest, medoid, least, compared)
 
 
-def _tasks(order: Rows, starts: Rows, sizes: Rows) -> Iterator[tuple[int, Rows, Rows]]:
-    """Clusters of three images or more: number of the first, images, number of each."""
+def _tasks(order: Rows, starts: Rows, sizes: Rows, most: int) -> Iterator[tuple[int, Rows, Rows]]:
+    """Clusters of three images or more: number of the first, about `most` images, sizes."""
     count = int((sizes > 2).sum())  # they come first, the largest is number 0
     chosen = np.minimum(sizes[:count], MOST)
     ends = np.cumsum(chosen)
     first = 0
     while first < count:
         before = ends[first] - chosen[first]
-        last = max(first + 1, int(np.searchsorted(ends, before + TASK_IMAGES, side="right")))
+        last = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
         inside = slice(first, min(last, count))
         if sizes[first] <= MOST:
             images = order[starts[first] : starts[first] + chosen[inside].sum()]
         else:
             images = np.concatenate(
                 [
-                    order[starts[number] + np.arange(most) * sizes[number] // most]
-                    for number, most in enumerate(chosen[inside].tolist(), first)
+                    order[starts[number] + np.arange(some) * sizes[number] // some]
+                    for number, some in enumerate(chosen[inside].tolist(), first)
                 ]
             )
         yield first, images, chosen[inside]

@@ -40,6 +40,12 @@ class Shard:
     arrays: Mapping[str, tuple[str, tuple[int, ...]]]
     limit: int
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of the features of an image."""
+        arrays = self.arrays.values()
+        return max(1, sum(np.dtype(kind).itemsize * math.prod(shape[1:]) for kind, shape in arrays))
+
     def features(self) -> FeatureSet:
         """The features, mapped from their files.
 
