@@ -37,7 +37,6 @@ from icas.segmentimg.propagation.carry import Carried, carry
 from icas.segmentimg.propagation.confidence import find_clues
 from icas.segmentimg.propagation.estimate import Signals, find_signals, segmented
 from icas.segmentimg.propagation.features import ImageFeatures, image_features
-from icas.segmentimg.propagation.geometry import Correspondence
 from icas.segmentimg.propagation.model import Model
 from icas.segmentimg.propagation.network import FeatureNetwork, load_network
 from icas.segmentimg.propagation.queue import ACCEPT
@@ -378,16 +377,15 @@ def iou(a: Mask, b: Mask) -> float:
 
 def simple_ways(pair: Pair) -> dict[str, Mask]:
     """Masks by ways that need no fit."""
-    source, target = pair.medoid, pair.target.features
+    target, geometry = pair.target.features, pair.found.geometry
     height, width = target.shape
-    share = source.painted().of_class(KEY[0])
-    copied = cv2.resize(share, (width, height)) > 0.5
-    carried = Correspondence(source.features, target).carry(share)
+    copied = cv2.resize(pair.found.painted, (width, height)) > 0.5
     return {
         "copied mask": copied,
         "GrabCut from it": grabcut_of(target, copied),
-        "SIFT warp": carried.homography > 0.5,
-        "DIS flow": carried.flow > 0.5,
+        "SIFT warp": geometry.homography > 0.5,
+        "DIS flow": geometry.flow > 0.5,
+        "SIFT warp and DIS flow": geometry.best > 0.5,
     }
 
 
