@@ -10,10 +10,16 @@ from scenes import BLUE, RED, disc, iou, scene
 
 from icas.segmentimg.propagation.carry import Painted, carry
 from icas.segmentimg.propagation.features import image_features
-from icas.segmentimg.propagation.refine import SamRefinement, to_border, without_small_parts
+from icas.segmentimg.propagation.refine import (
+    SamRefinement,
+    continued,
+    to_border,
+    without_small_parts,
+)
 from icas.segmentimg.sam.embedding import Embedder
 
 KEY = ("horse", 1)
+HALF = np.full((120, 160), 0.5, np.float32)
 
 
 class Model:
@@ -68,13 +74,29 @@ def test_small_parts_are_dropped_and_small_holes_filled():
 def test_the_border_moves_to_the_edge_of_the_object():
     image, (true,) = scene([((60, 80), 30, RED)])
     rough = disc(true.shape, (60, 80), 27)
-    assert iou(to_border(image, rough), true) > iou(rough, true)
+    assert iou(to_border(image, rough, HALF), true) > iou(rough, true)
+
+
+def test_where_the_estimate_is_sure_the_border_stays():
+    image, (true,) = scene([((60, 80), 30, RED)])
+    rough = disc(true.shape, (60, 80), 27)
+    sure = np.where(rough, 0.99, 0.01).astype(np.float32)
+    assert np.array_equal(to_border(image, rough, sure), rough)
+
+
+def test_a_mask_is_continued_where_its_image_ends():
+    row = np.zeros((3, 9), bool)
+    mask, beyond = row.copy(), row.copy()
+    mask[:, 2:4] = True
+    beyond[:, 4:6] = beyond[:, 7:] = True
+    assert np.array_equal(continued(mask, beyond)[0], [0, 0, 1, 1, 1, 1, 0, 0, 0])
+    assert np.array_equal(continued(row, beyond), beyond)
 
 
 def test_empty_and_full_masks_stay_as_they_are():
     image, _ = scene([])
     for mask in (np.zeros(image.shape[:2], bool), np.ones(image.shape[:2], bool)):
-        assert np.array_equal(to_border(image, mask), mask)
+        assert np.array_equal(to_border(image, mask, HALF), mask)
 
 
 def test_prompts_are_boxes_points_and_masks():

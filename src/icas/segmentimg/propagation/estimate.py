@@ -134,12 +134,14 @@ def segmented(
     shares = combine.shares_of(np.stack(odds, axis=1))
     before = _largest(target, shares)
     masks, warped = [], []
-    for mask, one in zip(before, found, strict=True):
-        refined = refine.to_border(target.image, mask)
+    for column, (mask, one) in enumerate(zip(before, found, strict=True)):
+        share = shares[:, column][target.graph.labels]
+        refined = refine.to_border(target.image, mask, share)
         geometry = one.geometry
         warped.append(geometry.is_sure)
         if geometry.is_sure:
-            masks.append(np.where(geometry.seen > 0.5, geometry.best > 0.5, refined))
+            copied = (geometry.seen > 0.5) & (geometry.best > 0.5)
+            masks.append(refine.continued(copied, refined & (geometry.seen <= 0.5)))
         else:
             masks.append(mask if geometry.evidence > _SURE else refined)
     return Estimate(shares, compared, found, disjoint(target, masks, shares), before, warped)

@@ -25,6 +25,8 @@ _SMALL_PART, _SMALL_HOLE = 0.03, 0.01
 """Share of the mask below which a part is dropped and a hole is filled."""
 _BAND = 0.03
 """Width of the band in which a border moves, see `refine_band`."""
+_DOUBT = 0.05
+"""Share of the object from which GrabCut decides, and below 1 - share."""
 _LEAST, _MOST = 0.4, 2.5
 """Change of the area by GrabCut beyond which its result is discarded."""
 
@@ -82,8 +84,11 @@ def overlap(a: Mask, b: Mask, sizes: NDArray[Any] | None = None) -> float:
     return float(sizes[both].sum()) / union if union else 1.0
 
 
-def to_border(image: Image, mask: Mask) -> Mask:
-    """A mask whose border follows the image, by GrabCut in a band along it."""
+def to_border(image: Image, mask: Mask, share: Floats) -> Mask:
+    """A mask whose border follows the image, by GrabCut in a band along it.
+
+    `share`: (h, w) estimated share of the object in each pixel; where that is sure, it is kept.
+    """
     if not mask.any() or mask.all():
         return mask
     strokes = np.full(mask.shape, NONE, np.uint8)
@@ -94,7 +99,15 @@ def to_border(image: Image, mask: Mask) -> Mask:
     before, after = int(mask.sum()), int(refined.sum())
     if not _LEAST * before < after < _MOST * before:
         return mask
-    return without_small_parts(refined)
+    return without_small_parts((refined & (share > _DOUBT)) | (share > 1 - _DOUBT))
+
+
+def continued(mask: Mask, beyond: Mask) -> Mask:
+    """A mask and the parts of `beyond` that touch it; `beyond` where the mask is empty."""
+    if not mask.any():
+        return beyond
+    _, parts = cv2.connectedComponents((mask | beyond).astype(np.uint8))
+    return np.asarray((mask | beyond) & np.isin(parts, np.unique(parts[mask])), bool)
 
 
 class SamRefinement:
