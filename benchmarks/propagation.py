@@ -379,7 +379,7 @@ def simple_ways(pair: Pair) -> dict[str, Mask]:
     """Masks by ways that need no fit."""
     target, geometry = pair.target.features, pair.found.geometry
     height, width = target.shape
-    copied = cv2.resize(pair.found.painted, (width, height)) > 0.5
+    copied = cv2.resize(pair.found.painted[0], (width, height)) > 0.5
     return {
         "copied mask": copied,
         "GrabCut from it": grabcut_of(target, copied),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from scenes import RED, scene
 
+from icas.segmentimg.propagation.combine import SECOND_SIGNALS, SIGNALS, second_signals
+from icas.segmentimg.propagation.features import image_features
 from icas.segmentimg.propagation.geometry import place
 
 
@@ -47,3 +50,17 @@ def test_nothing_is_placed_without_a_mask_or_an_estimate():
     for placed in (place(MASK, empty), place(empty, MASK)):
         assert placed.overlap == 0
         assert not placed.plane.any()
+
+
+def test_of_several_painted_masks_the_one_that_fits_best_is_placed():
+    image, (mask,) = scene([((60, 80), 26, RED)])
+    graph = image_features(image).graph
+    odds = 8 * graph.share(mask) - 4
+    columns = np.zeros((graph.count, len(SIGNALS)), np.float32)
+    disc = mask.astype(np.float32)
+    placed = SECOND_SIGNALS.index("placed mask")
+    alone = second_signals(graph, odds, columns, [disc])
+    assert np.array_equal(second_signals(graph, odds, columns, [MASK, disc]), alone)
+    assert not np.allclose(
+        second_signals(graph, odds, columns, [MASK])[:, placed], alone[:, placed]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def signals(
 
 
 def second_signals(
-    graph: SuperpixelGraph, odds: Floats64, columns: Floats, painted: Floats
+    graph: SuperpixelGraph, odds: Floats64, columns: Floats, painted: Sequence[Floats]
 ) -> Floats:
     """(n, 27) evidence after a first estimate.
 
@@ -103,11 +104,12 @@ def second_signals(
         Log odds of the first estimate.
     columns : (n, 17) float32 ndarray
         The evidence that it was made from.
-    painted : (h, w) float32 ndarray
-        The painted mask, as shares of the pixels of the source.
+    painted : sequence of (h, w) float32 ndarray
+        The masks of the sources, as shares of pixels; the one that fits best is placed.
     """
     share = 1 / (1 + np.exp(-odds))
-    placed = place(painted, share[graph.labels].astype(np.float32))
+    estimate = share[graph.labels].astype(np.float32)
+    placed = max((place(mask, estimate) for mask in painted), key=lambda one: one.overlap)
     shape = _odds(graph.share(placed.plane))
     smoothed = smooth(graph, share)
     front = (smoothed > _SURE_FRONT) & (share > 0.6)

@@ -36,13 +36,13 @@ class Signals:
     ----------
     columns : (n, 17) float32 ndarray
         As `combine.SIGNALS`.
-    painted : (h, w) float32 ndarray
-        The mask of the class in the source that the geometry comes from.
+    painted : list of (h, w) float32 ndarray
+        The masks of the class in the sources, that of the geometry first.
     """
 
     columns: NDArray[np.float32]
     geometry: Geometry
-    painted: NDArray[np.float32]
+    painted: list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,8 @@ def find_signals(
             geometries[k] = correspondences[k].carry(sources[k].of_class(name))
         best = max(geometries, key=lambda k: (geometries[k].evidence, -k))
         geometry = geometries[best]
-        painted = sources[best].of_class(name)
-        change = correspondences[best].change(painted)
+        painted = [sources[k].of_class(name) for k in [best, *(k for k in having if k != best)]]
+        change = correspondences[best].change(painted[0])
         columns = combine.signals(target, geometry, change, compared, column)
         found.append(Signals(columns, geometry, painted))
     return found, compared
