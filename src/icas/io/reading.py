@@ -113,6 +113,8 @@ _READ_AT_ONCE = frozenset(("JPEG", "PNG"))
 """Formats whose readers read a few bytes at a time: the whole file is read first, ..."""
 _LARGE_BYTES = 1 << 24
 """... unless it is larger than this."""
+_HEADER_BYTES, _BUFFER_BYTES = io.DEFAULT_BUFFER_SIZE, 1 << 20
+"""Bytes that a call of the system reads: of a header, and the most of an image."""
 
 
 @contextmanager
@@ -133,7 +135,9 @@ def open_image(
         require_file(path)  # raises what it is instead
         raise UnreadableImageError("empty file")
     try:
-        with io.BufferedReader(io.FileIO(path)) as file, QUIET_PILLOW:
+        # A file to be decoded is read by one call of the system if it is small.
+        buffer = min(max(status.st_size, _HEADER_BYTES), _BUFFER_BYTES) if pixels else _HEADER_BYTES
+        with io.BufferedReader(io.FileIO(path), buffer) as file, QUIET_PILLOW:
             yield _header(file, max_pixels, pixels)
     except UnreadableImageError:
         raise
