@@ -221,11 +221,11 @@ def second_thread(pictures: Sequence[Image], rounds: int) -> Iterator[tuple[str,
     if peak is not None:
         yield "the machine: words counted in the first cache", threads_ratio(peak, rounds)
     yield from _reading(pictures, rounds)
-    codes = np.random.default_rng(0).integers(0, 256, (60_000, 8), dtype=np.uint8)
+    codes = np.random.default_rng(0).integers(0, 256, (200_000, 8), dtype=np.uint8)
     cases: list[tuple[str, Method, FeatureSet, float]] = [
         ("Hamming, 64 bits", make_method("imagehash"), FeatureSet.from_bits(codes), 0.85)
     ]
-    for name, times in (("minhash", 10), ("orb", 1), ("ssim", 1), ("tm", 4)):
+    for name, times in (("minhash", 10), ("orb", 1), ("ssim", 1), ("tm", 20)):
         method = make_method(name)
         features = repeated(method.extract(pictures[: 400 if name == "orb" else 1000]), times)
         cases.append((f"{name}, links", method, features, float(method.default_threshold)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 from skimage import data
 
@@ -49,3 +50,16 @@ def as_jpegs(pictures: list[Image], folder: Path) -> Path:
     for number, picture in enumerate(pictures):
         write_image(folder / f"picture{number:05}.jpg", picture)
     return folder
+
+
+def large_jpegs(folder: Path, count: int = 8) -> list[Path]:
+    """JPEGs of 4000x3000 pixels: photographs, enlarged, with the grain of a camera."""
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(count):
+        whole = getattr(data, SAMPLES[number % len(SAMPLES)])()
+        large = cv2.resize(whole, (4000, 3000), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        large += rng.normal(0, 4, large.shape).astype(np.float32)
+        files.append(folder / f"photograph{number}.jpg")
+        write_image(files[-1], large.round().clip(0, 255).astype(np.uint8))
+    return files

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import imagehash
 from PIL import Image as Pictures
-from speed_timing import Comparison, Rate, Work, compared, in_turns
+from speed_pictures import large_jpegs
+from speed_timing import Comparison, Work, compared, in_turns
 
 import icas
 from icas.clusterimg.methods import make_method
+from icas.io.reading import read_image
 
 RIVALS = {"imagededup": "imagededup, PHash.find_duplicates", "fastdup": "fastdup.run"}
 METHODS = ("imagehash", "minhash", "orb", "ssim", "tm")
@@ -41,14 +48,89 @@ def whole_runs(
             other.close()
 
 
-def every_method(folder: Path, count: int, rounds: int) -> dict[str, Rate]:
-    """Runs by each method, with the report page and with the threshold given."""
-    ways = {name: by_icas(folder, name, count, report=True) for name in METHODS}
-    return in_turns(ways, rounds)
+def every_method(folder: Path, rounds: int) -> Iterator[tuple[str, ...]]:
+    """Cold processes of each method with its default threshold and without cache: cells of a table.
+
+    The least seconds by the clock with one worker and two, processor seconds with two, and seconds
+    by the clock with the report page.
+    """
+    tables = ("--no-report", "--transfer", "none")
+    for method in METHODS:
+        given = ("--method", method, "--threshold", f"{make_method(method).default_threshold}")
+        ways = {
+            "one": (*given, *tables, "--jobs", "1"),
+            "two": (*given, *tables, "--jobs", "2"),
+            "page": (*given, "--transfer", "none", "--jobs", "2"),
+        }
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for number in range(rounds + 1):
+            for name, flags in ways.items():
+                seconds = cold_run(folder, flags)
+                if number:  # before the first one kernels may be compiled
+                    taken[name].append(seconds)
+        one, two, page = (min(clock for clock, _ in taken[name]) for name in ways)
+        processor = min(seconds for _, seconds in taken["two"])
+        yield (
+            method,
+            f"{one:.1f}",
+            f"{two:.1f}",
+            f"{one / two:.2f}",
+            f"{processor:.1f}",
+            f"{page:.1f}",
+        )
 
 
-def by_icas(folder: Path, method: str, count: int, *, report: bool = False) -> Work:
-    """A run that writes tables alone (and the page)."""
+def cold_run(folder: Path, flags: Sequence[str]) -> tuple[float, float]:
+    """Seconds by the clock and of the processors that a new process of ``clusterimg`` takes."""
+    with tempfile.TemporaryDirectory() as place:
+        words = ("-m", "icas.clusterimg", folder, "--dst", Path(place, "result"))
+        before, start = processor_seconds(), time.perf_counter()
+        subprocess.run([sys.executable, *words, "--no-cache", "--quiet", *flags], check=True)
+        return time.perf_counter() - start, processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """User and system time of the processes that this one started and that ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def photographs(rounds: int) -> Iterator[tuple[str, float]]:
+    """Milliseconds of processor time for a JPEG of 12 megapixels: decoded, read and hashed."""
+    with tempfile.TemporaryDirectory() as place:
+        files = large_jpegs(Path(place))
+        jpegs = [file.read_bytes() for file in files]
+        method = make_method("imagehash")
+        size = method.decode_size()
+
+        def decoded(reduced: bool) -> int:
+            for jpeg in jpegs:
+                with Pictures.open(io.BytesIO(jpeg)) as picture:
+                    if reduced:
+                        picture.draft(None, cast("tuple[int, int]", size))
+                    picture.load()
+            return len(jpegs)
+
+        def read(at_least: tuple[int, int] | int | None) -> int:
+            for file in files:
+                read_image(file, at_least=at_least)
+            return len(files)
+
+        ways: dict[str, Work] = {
+            "Pillow decodes, whole": lambda: decoded(False),
+            "Pillow decodes, at an eighth": lambda: decoded(True),
+            "icas reads, whole": lambda: read(None),
+            "icas reads, for `imagehash`": lambda: read(size),
+            "icas reads and hashes": lambda: len(
+                method.extract(read_image(file, at_least=size) for file in files)
+            ),
+        }
+        for name, rate in in_turns(ways, rounds).items():
+            yield name, 1000 / rate.cpu
+
+
+def by_icas(folder: Path, method: str, count: int) -> Work:
+    """A run that writes tables alone."""
     threshold = float(make_method(method).default_threshold)
 
     def work() -> int:
@@ -59,7 +141,7 @@ def by_icas(folder: Path, method: str, count: int, *, report: bool = False) -> W
                 method=method,
                 threshold=threshold,
                 transfer="none",
-                report=report,
+                report=False,
             )
         return count
 
