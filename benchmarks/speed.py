@@ -134,8 +134,8 @@ def _runs(pictures: list, rounds: int, rivals: Path) -> Iterator[str]:
         for comparison in whole_runs(folder, len(pictures), rounds, python):
             yield comparison.row()
         yield ""
-        yield f"{len(pictures):,} JPEGs of 200x150, cold processes, `--no-cache`, threshold given: the"
-        yield "least seconds of the rounds. Tables only; the last column is with the report page."
+        yield f"{len(pictures):,} JPEGs of 200x150, cold processes, `--no-cache`, threshold given:"
+        yield "the least seconds of all rounds. Tables only; the last column is with the report."
         yield ""
         yield "| method | one worker | two | times as fast | processor seconds | with the page |"
         yield "|---|---|---|---|---|---|"

@@ -113,8 +113,8 @@ _READ_AT_ONCE = frozenset(("JPEG", "PNG"))
 """Formats whose readers read a few bytes at a time: the whole file is read first, ..."""
 _LARGE_BYTES = 1 << 24
 """... unless it is larger than this."""
-_HEADER_BYTES, _BUFFER_BYTES = io.DEFAULT_BUFFER_SIZE, 1 << 20
-"""Bytes that a call of the system reads: of a header, and the most of an image."""
+_SMALL_BYTES = 1 << 20
+"""Files of any format up to this size are read first."""
 
 
 @contextmanager
@@ -135,9 +135,9 @@ def open_image(
         require_file(path)  # raises what it is instead
         raise UnreadableImageError("empty file")
     try:
-        # A file to be decoded is read by one call of the system if it is small.
-        buffer = min(max(status.st_size, _HEADER_BYTES), _BUFFER_BYTES) if pixels else _HEADER_BYTES
-        with io.BufferedReader(io.FileIO(path), buffer) as file, QUIET_PILLOW:
+        with io.FileIO(path) as raw, QUIET_PILLOW:
+            small = pixels and status.st_size <= _SMALL_BYTES  # then one call reads all of it
+            file = io.BytesIO(raw.read(status.st_size)) if small else io.BufferedReader(raw)
             yield _header(file, max_pixels, pixels)
     except UnreadableImageError:
         raise
@@ -202,12 +202,17 @@ def _source(file: IO[bytes], kind: str, max_pixels: int) -> IO[bytes]:
         return fast_pnm(file, max_pixels) or file
     if kind not in _READ_AT_ONCE:
         return file
-    size = os.fstat(file.fileno()).st_size
-    # Memory for all bytes that are asked for is taken first, so no more than there are.
-    data = file.read(min(size, 4 * _LARGE_BYTES))
+    if isinstance(file, io.BytesIO):
+        source: IO[bytes] = file
+        data = file.getvalue()
+    else:
+        size = os.fstat(file.fileno()).st_size
+        # Memory for all bytes that are asked for is taken first, so no more than there are.
+        data = file.read(min(size, 4 * _LARGE_BYTES))
+        source = file if size > _LARGE_BYTES else io.BytesIO(data)
     if kind == "JPEG":
         check_scans(data)
-    return file if size > _LARGE_BYTES else io.BytesIO(data)
+    return source
 
 
 @cache
