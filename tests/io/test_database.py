@@ -122,6 +122,18 @@ def test_files_that_cannot_be_used(made, tmp_path, monkeypatch, capsys, name, da
         assert any(word in printed.err for word in ("move", "creates a new one"))
 
 
+def test_a_result_in_a_read_only_folder_can_be_read(made, monkeypatch, capsys):
+    pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'icas[parquet]'")
+    monkeypatch.setenv("ICAS_CACHE", str(made / "cache"))
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    before = {path: path.stat().st_mtime_ns for path in (made / "out").rglob("*")}
+    assert clusterimg(["label", str(made / "out"), "list"]) == 0
+    assert clusterimg(["parquet", str(made / "out"), str(made / "columns")]) == 0
+    assert capsys.readouterr().out.startswith("0 of 4 images named, 0 classes\n")
+    assert {path: path.stat().st_mtime_ns for path in (made / "out").rglob("*")} == before
+
+
 def test_what_a_new_file_holds(tmp_path):
     path = tmp_path / "folder" / "notes.db"
     with closing(NOTES.open(path, write=True)) as database, transaction(database):

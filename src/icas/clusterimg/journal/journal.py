@@ -231,18 +231,21 @@ def time_of(stored: int | bytes | None) -> int | None:
 
 
 class Journal:
-    """The journal of one result folder; a context manager."""
+    """The journal of one result folder, in a read-only folder to read; a context manager."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         folder = root / FOLDER
         with self._errors():
             check_no_links(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            self.database = _JOURNAL.open(folder / NAME, write=True)
+            write = not folder.is_dir() or os.access(folder, os.W_OK)
+            if write:
+                folder.mkdir(parents=True, exist_ok=True)
+            self.database = _JOURNAL.open(folder / NAME, write=write)
         try:
             with self._errors():
-                self._complete()
+                if write:
+                    self._complete()
         except BaseException:
             self.database.close()
             raise
