@@ -161,3 +161,15 @@ def test_the_command(photos, tmp_path, capsys):
     assert f"-> {tmp_path / 'tables' / 'links.parquet'}" in capsys.readouterr().out
     assert main(command) == 2
     assert "exists: choose another name" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_text_is_named(tmp_path):
+    path = tmp_path / "codes.parquet"
+    features = icas.FeatureSet(
+        "imagehash", {"bits": np.zeros((1, 8), np.uint8)}, {}, ("a\udcff.png",)
+    )
+    with pytest.raises(
+        icas.UsageError, match=r"^'a\\udcff.png' is not UTF-8, as Parquet files need"
+    ):
+        features.to_parquet(path)
+    assert not list(tmp_path.iterdir())

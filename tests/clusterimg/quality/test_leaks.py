@@ -122,8 +122,8 @@ def test_folders_of_one_name_are_named_by_path(splits):
     [
         ("train", "audit needs two folders or more"),
         ("train none", "none is not a folder"),
-        ("train train", "train and train are not apart"),
-        ("train . --recursive", "train and . are not apart"),
+        ("train train", "train and train overlap"),
+        ("train . --recursive", "train and . overlap"),
         ("train test --threshold 0.9", "--threshold 0.9: --method auto has its own"),
         ("train test --method orb --threshold 2", "--threshold 2.0: expected a number up to 1"),
         ("train test --method deep", "needs --model or --weights"),

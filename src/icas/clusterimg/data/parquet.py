@@ -103,7 +103,7 @@ def features_file(features: Features) -> Iterator[bytes]:
     def tables() -> Iterator[Any]:
         for start in range(0, count, step):
             part = slice(start, start + step)
-            columns = [pa.array(features.files[part], pa.string())] if features.files else []
+            columns = [_column_of(features.files[part])] if features.files else []
             columns += [_column(array[part]) for array in arrays.values()]
             yield pa.table(columns, schema=schema)
 
@@ -131,8 +131,21 @@ def table_file(columns: Mapping[str, NDArray[Any] | Sequence[str]]) -> Iterator[
     """A Parquet file of some columns."""
     import pyarrow as pa
 
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    table = pa.table({name: _column_of(values) for name, values in columns.items()})
     return _file(table.schema, [table])
+
+
+def _column_of(values: Any) -> Any:
+    """A column of numbers or text; UsageError for a name that is not text."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError as error:
+        name = ascii(error.object)
+        raise UsageError(
+            f"{name} is not UTF-8, as Parquet files need: rename it, or use the CSV tables"
+        ) from None
 
 
 def _file(schema: Any, tables: Iterable[Any]) -> Iterator[bytes]:

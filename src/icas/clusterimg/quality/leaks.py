@@ -388,7 +388,7 @@ def _check_folders(folders: Sequence[Path]) -> None:
     for first, second in combinations(folders, 2):
         a, b = first.resolve(), second.resolve()
         if a.is_relative_to(b) or b.is_relative_to(a):
-            raise UsageError(f"{first} and {second} are not apart: give folders of their own")
+            raise UsageError(f"{first} and {second} overlap: give separate folders")
 
 
 def _check_table(out: Path) -> None:
