@@ -131,21 +131,6 @@ FEATURES = (
 )
 """Names of the columns of `superpixel_features`."""
 
-# fmt: off
-FIRST = np.array([
-    -3.3184, 0.5664, -0.4018, 0.2855, 1.5632, 1.5480, -1.6553, -2.0040, 1.3789, 1.1277,
-    0.5411, -0.0395, 0.1328, 0.1214, 0.7807, 0.2716, 0.5227,
-])
-LATER = np.array([
-    -3.6676, 0.2615, -0.5582, 0.5988, -1.2653, -0.8462, 0.3976, -0.5483, -0.1744, -0.3261,
-    -0.1757, 0.1386, 0.1634, 1.0110, 0.0189, -0.2546, -0.3552, 0.3566, 0.3476, -0.8998,
-    2.3208, 1.6143, 0.0005, 1.5053, -0.3576, -0.7347, 0.0950, 0.3856, -0.8928, -2.1485,
-    0.0189, 0.3025, 0.1546, 1.4277,
-])
-# fmt: on
-"""Weights of the features in the first and in later rounds, the constant first; fitted by
-``benchmarks/cutout_fit.py``."""
-
 Singles = NDArray[np.float32]
 
 _MIN_DENSITY = 0.01
@@ -171,13 +156,13 @@ def superpixel_features(graph: SuperpixelGraph, foreground: Flags, background: F
     columns += [np.log(nearest[1] / nearest[0]), np.log(nearest[0])]
     likely = front[1] / (front[1] + back[1])
     for costs, floor in _costs(graph, likely):
-        to_front = np.log(_ways(graph, costs, foreground) + floor)
-        to_back = np.log(_ways(graph, costs, background) + floor)
+        to_front = log_ways(graph, costs, foreground, floor)
+        to_back = log_ways(graph, costs, background, floor)
         columns += [to_back - to_front, to_front]
     to_front, rim = columns[FEATURES.index("foreground way by edges")], graph.rim & ~foreground
     columns += [_from_border(graph), _random_walker(graph, foreground, background)]
     costs, floor = _costs(graph, likely)[1]
-    to_rim = np.log(_ways(graph, costs, rim) + floor) if rim.any() else to_front
+    to_rim = log_ways(graph, costs, rim, floor) if rim.any() else to_front
     columns.append(to_rim - to_front)
     return np.stack(columns, axis=1)
 
@@ -198,6 +183,21 @@ def _densities(squares: Singles, sizes: Floats) -> list[Floats]:
         np.asarray(kernel @ weights + _MIN_DENSITY, np.float64)
         for kernel in (_fourth_power(middle), middle, wide)
     ]
+
+
+def log_ratio(
+    graph: SuperpixelGraph, points: Floats, foreground: Flags, background: Flags, least: float
+) -> Floats:
+    """(n,) logarithm of the ratio of two densities: of `points` (n, d) on both sides.
+
+    The kernel has width 1; `least` is added to both densities.
+    """
+    front, back = (
+        np.exp(_squared_distances(points, points[side]) / np.float32(-2))
+        @ (graph.sizes[side] / graph.sizes[side].sum()).astype(np.float32)
+        for side in (foreground, background)
+    )
+    return np.asarray(np.log((front + least) / (back + least)), np.float64)
 
 
 def _fourth_power(values: Singles) -> Singles:
@@ -224,12 +224,13 @@ def _costs(graph: SuperpixelGraph, likely: Floats) -> list[tuple[Floats, float]]
     ]
 
 
-def _ways(graph: SuperpixelGraph, costs: Floats, start: Flags) -> Floats:
+def log_ways(graph: SuperpixelGraph, costs: Floats, start: Flags, floor: float) -> Floats:
+    """(n,) logarithm of the geodesic distance from some superpixels plus `floor`."""
     from scipy.sparse.csgraph import dijkstra
 
     matrix = graph.matrix(np.maximum(costs, 1e-6))
     lengths = dijkstra(matrix, indices=np.flatnonzero(start), min_only=True)
-    return np.asarray(lengths, np.float64)
+    return np.asarray(np.log(lengths + floor), np.float64)
 
 
 def _from_border(graph: SuperpixelGraph) -> Floats:

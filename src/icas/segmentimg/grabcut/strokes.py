@@ -9,17 +9,9 @@ from numpy.typing import NDArray
 
 from icas.io.reading import Image
 from icas.segmentimg.grabcut import annotation as marks, mixtures
-from icas.segmentimg.grabcut.features import (
-    FIRST,
-    LATER,
-    Flags,
-    Floats,
-    SuperpixelGraph,
-    diffuse,
-    log_odds,
-    superpixel_features,
-    superpixel_graph,
-)
+from icas.segmentimg.grabcut.features import Flags, Floats, SuperpixelGraph, diffuse, log_odds
+from icas.segmentimg.grabcut.structure import Structure, all_features, structure_of
+from icas.segmentimg.grabcut.weights import FIRST, LATER
 
 Mask = NDArray[np.bool_]
 
@@ -31,6 +23,11 @@ MIN_STROKES = 0.004
 ONE_SIDED = 1.25 * np.pi
 """Angle without strokes of background, as seen from the object, from which they are on one side."""
 PLAIN_ROUNDS = 5
+
+_DOUBT = 0.03
+"""Share of the other side up to which a superpixel stays on its side in the band."""
+_MARGIN = 3.0
+"""Pixels at the border of the mask that GrabCut decides in any case."""
 
 _WIDTH, _FLOOR, _PULL = 6.0, 0.01, 0.1
 """Arguments of `diffuse` for smoothing the shares."""
@@ -84,18 +81,19 @@ def _differing(graph: SuperpixelGraph, foreground: Flags) -> Flags:
     return rest & (distance >= np.median(distance[rest])) if rest.any() else rest
 
 
-def first_features(graph: SuperpixelGraph, seeds: Seeds) -> Floats:
-    """(n, 16) features from strokes alone."""
-    return superpixel_features(graph, seeds.foreground, seeds.background)
+def first_features(structure: Structure, seeds: Seeds) -> Floats:
+    """(n, 56) features from strokes alone."""
+    return all_features(structure, seeds.foreground, seeds.background)
 
 
-def later_features(graph: SuperpixelGraph, seeds: Seeds, first: Floats, last: Estimate) -> Floats:
-    """(n, 33) features from strokes, from confident superpixels of the last round, its shares."""
-    front = graph.share(last.mask) > 0.5
+def later_features(structure: Structure, seeds: Seeds, first: Floats, last: Estimate) -> Floats:
+    """(n, 114) features from strokes, from confident superpixels of the last round, its result."""
+    inside = structure.graph.share(last.mask)
+    front = inside > 0.5
     sure_front = (seeds.foreground | (front & (last.share > 0.7))) & ~seeds.background
     sure_back = (seeds.background | (~front & (last.share < 0.2))) & ~seeds.foreground
-    second = superpixel_features(graph, sure_front, sure_back)
-    return np.hstack([first, second, log_odds(last.share, 1e-3)[:, None]])
+    second = all_features(structure, sure_front, sure_back)
+    return np.hstack([first, second, log_odds(last.share, 1e-3)[:, None], inside[:, None]])
 
 
 def is_one_sided(graph: SuperpixelGraph, seeds: Seeds, strokes: marks.Strokes) -> bool:
@@ -136,13 +134,14 @@ class StrokeRounds:
 
     def __init__(self, image: Image, seed: int) -> None:
         self._image, self._seed = image, seed
-        self._graph: SuperpixelGraph | None = None
+        self._structure: Structure | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget the rounds so far."""
         self._strokes: marks.Strokes | None = None
         self._mask: Mask | None = None
+        self._share: Floats | None = None
         self._models = mixtures.ColorModels()
 
     def round(self, strokes: marks.Strokes) -> Mask:
@@ -152,27 +151,32 @@ class StrokeRounds:
             self._models = mixtures.ColorModels()
             mask = self._from_strokes(strokes)
         else:
-            mask = refine_band(self._image, self._mask, strokes, self._models, self._seed)
+            mask = refine_band(
+                self._image, self._mask, strokes, self._models, self._seed, share=self._share
+            )
             mask = _with_strokes(mask, strokes)
         self._strokes, self._mask = strokes.copy(), mask
         return mask
 
     def _from_strokes(self, strokes: marks.Strokes) -> Mask:
-        if self._graph is None:
-            self._graph = superpixel_graph(self._image)
-        graph, seeds = self._graph, find_seeds(self._graph, strokes)
+        if self._structure is None:
+            self._structure = structure_of(self._image)
+        graph, self._share = self._structure.graph, None
+        seeds = find_seeds(graph, strokes)
         if not seeds.background.any():
             return np.asarray(strokes != marks.BACKGROUND, bool)
         if is_one_sided(graph, seeds, strokes):
             return plain_rounds(self._image, strokes, self._models, self._seed)
-        features = first_features(graph, seeds)
+        features = first_features(self._structure, seeds)
         first = estimate(
             self._image, graph, seeds, features, FIRST, strokes, mixtures.ColorModels(), self._seed
         )
-        later = later_features(graph, seeds, features, first)
-        return estimate(
+        later = later_features(self._structure, seeds, features, first)
+        second = estimate(
             self._image, graph, seeds, later, LATER, strokes, self._models, self._seed
-        ).mask
+        )
+        self._share = second.share[graph.labels]
+        return second.mask
 
 
 def estimate(
@@ -188,7 +192,7 @@ def estimate(
     """Shares of foreground by features and weights, and a mask refined by GrabCut."""
     share = shares(graph, seeds, features, weights)
     rough = connected_foreground(graph, seeds, share)[graph.labels]
-    refined = refine_band(image, rough, strokes, models, seed)
+    refined = refine_band(image, rough, strokes, models, seed, share=share[graph.labels])
     return Estimate(share, _with_strokes(refined, strokes))
 
 
@@ -212,19 +216,25 @@ def refine_band(
     models: mixtures.ColorModels,
     seed: int,
     width: float = BAND,
+    share: Floats | None = None,
 ) -> Mask:
     """Refine a band along the border of a mask by GrabCut; the rest and strokes are fixed.
 
     width: of the band on each side, as a share of the square root of the number of pixels.
+    share: (h, w) share of foreground; where it is close to 0 or 1, the band is narrow.
     """
     import cv2
 
     reach = max(2.0, width * (mask.shape[0] * mask.shape[1]) ** 0.5)
     flat = mask.astype(np.uint8)
     inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 3) for side in (flat, 1 - flat))
+    front, back = inside > reach, outside > reach
+    if share is not None:
+        front |= (inside > _MARGIN) & (share > 1 - _DOUBT)
+        back |= (outside > _MARGIN) & (share < _DOUBT)
     kinds = np.where(mask, mixtures.MAYBE_FRONT, mixtures.MAYBE_BACK).astype(np.uint8)
-    kinds[(inside > reach) & (strokes != marks.PROBABLE_BACKGROUND)] = mixtures.SURE_FRONT
-    kinds[(outside > reach) & (strokes != marks.PROBABLE_FOREGROUND)] = mixtures.SURE_BACK
+    kinds[front & (strokes != marks.PROBABLE_BACKGROUND)] = mixtures.SURE_FRONT
+    kinds[back & (strokes != marks.PROBABLE_FOREGROUND)] = mixtures.SURE_BACK
     kinds[strokes == marks.FOREGROUND] = mixtures.SURE_FRONT
     kinds[strokes == marks.BACKGROUND] = mixtures.SURE_BACK
     return mixtures.is_front(models.update(image, kinds, seed))
