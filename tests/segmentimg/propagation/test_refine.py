@@ -36,11 +36,11 @@ class Model:
         self.alone = threading.RLock()
 
     def features_shape(self):
-        return (1, 1, 1, 1)
+        return (1, 1, 64, 64)
 
     def features(self, image):
         is_painted = self.painted is not None and np.array_equal(image, self.painted[0])
-        return np.full((1, 1, 1, 1), is_painted, np.float32)
+        return np.full(self.features_shape(), is_painted, np.float32)
 
     def predict(self, features, size, prompt, mask_input):
         self.prompts.append(prompt)

@@ -49,8 +49,8 @@ _LEAST_OVERLAP = 0.1
 """IoU with the carried mask below which a mask of SAM is another object."""
 _PAINTED, _REPRODUCED = 0.95, 0.75
 """Share of painted pixels, and the IoU with a painted mask from which SAM is used for others."""
-_SIDE = 256
-"""Of the mask that SAM takes as an input."""
+_INPUT_SCALE = 4
+"""Side of the mask that SAM takes as an input, over that of its features."""
 _LARGE_PART = 0.1
 """Share of the mask from which a part may be an object."""
 
@@ -178,7 +178,8 @@ class SamRefinement:
     ) -> Planes:
         """(h, w) log odds of the mask that is nearest to another one."""
         model, size = self._embedder.loaded, embedding.size
-        given = None if odds is None else _as_input(odds)
+        side = _INPUT_SCALE * model.features_shape()[-1]
+        given = None if odds is None else _as_input(odds, side)
         masks, _, logits = model.predict(embedding.features, size, prompt.arrays(), given)
         best = int(np.argmax([overlap(np.asarray(mask, bool), near) for mask in masks]))
         return np.clip(_at_size(logits[best], size), -_MOST_ODDS, _MOST_ODDS)
@@ -191,12 +192,12 @@ def _at_size(logits: Planes, size: tuple[int, int]) -> Planes:
     return np.asarray(square[: size[0], : size[1]], np.float32)
 
 
-def _as_input(odds: Planes) -> Planes:
-    """(256, 256) log odds of a square frame, as SAM takes them."""
+def _as_input(odds: Planes, side: int) -> Planes:
+    """(side, side) log odds of a square frame, as SAM takes them."""
     height, width = odds.shape
     square = np.full((max(height, width),) * 2, -_MOST_GIVEN, np.float32)
     square[:height, :width] = np.clip(odds, -_MOST_GIVEN, _MOST_GIVEN)
-    return np.asarray(cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _blurred(plane: Planes, sigma: float) -> Planes:

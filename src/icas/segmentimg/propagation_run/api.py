@@ -403,7 +403,7 @@ def propagate(
         ONNX file of a network, or the name of installed weights. Default: the installed
         mobilenet_v2, else no network.
     sam_checkpoint : str or Path, optional
-        ``ENCODER.onnx,DECODER.onnx`` or a checkpoint, to refine borders with.
+        ``ENCODER.onnx,DECODER.onnx`` or a checkpoint, to refine masks with.
     accept : float, default 0.95
         Confidence from which a mask is accepted, 0 to 1.
     chain : {"off", "forest"}
