@@ -44,6 +44,8 @@ KEPT = 200 << 20
 """Bytes of prepared blocks that are kept for the next tiles."""
 COST = 4e-9
 """Approximate seconds that NumPy takes for a pixel of a pair."""
+SIDE_BY_SIDE = 64
+"""Images whose bounds the kernels compute together."""
 CELLS = 8
 """Cells a side in which a sketch takes the brightness and the slope of an image."""
 STEADY = (0.03 * 255) ** 2 / 2
@@ -207,8 +209,12 @@ def _seconds(a: FeatureSet, b: FeatureSet) -> float:
 
 
 def _parts(stack: NDArray[Any], pixels: int) -> Iterator[slice]:
-    """Runs of images that hold `pixels` pixels or fewer, one image at the least."""
+    """Runs of images that hold `pixels` pixels or fewer, one image at the least.
+
+    Runs of `SIDE_BY_SIDE` or more are multiples of it, so that the kernels' groups are full.
+    """
     step = max(1, pixels // math.prod(stack.shape[1:]))
+    step -= step % SIDE_BY_SIDE if step > SIDE_BY_SIDE else 0
     for start in range(0, len(stack), step):
         yield slice(start, min(start + step, len(stack)))
 

@@ -183,10 +183,17 @@ def advance(
     five, six = _U(5) * across, _U(6) * across
     for i in range(count):
         products[six + i] = np.int32(a.pixels[at_a + i]) * np.int32(b.pixels[at_b + i])
-    for i in range(count):
+    for i in range(across):
         upper = products[i] + products[i + across] + products[i + two]
         lower = products[i + four] + products[i + five] + products[i + six]
         columns[i] = upper + products[i + three] + lower
+    # From row to row a product comes in below and one goes out above.
+    above, below = _U(0), across
+    while below < count:
+        for i in range(across):
+            change = products[below + six + i] - products[above + i]
+            columns[below + i] = columns[above + i] + change
+        above, below = below, below + across
     total = np.int64(0)
     start = _U(0)
     while start < count:
