@@ -65,7 +65,7 @@ PLAN, TABLES = "plan.json", "tables"
 STAGES = ("shards", "forests", "merge", "certificate", "tables")
 COMPARED = ("method", "threshold", "sample", "size", "scale", "max_pixels", "seed", "options")
 """Settings on which the clusters depend."""
-IN_MAIN = 65
+IN_MAIN = 70
 """Bytes that the main process takes for an image: for its number, cluster and edge."""
 
 
