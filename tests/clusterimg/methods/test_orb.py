@@ -245,14 +245,9 @@ def test_size_brings_images_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "flag"),
-    [
-        ("keypoints", 0, "--keypoints"),
-        ("match_bits", 200, "--match-bits"),
-        ("tolerance", -0.1, "--tolerance"),
-        ("size", (0, 5), "--size"),
-    ],
+    ("option", "value"),
+    [("keypoints", 0), ("match_bits", 200), ("tolerance", -0.1), ("size", (0, 5))],
 )
-def test_options_outside_their_limits_are_refused(option: str, value: object, flag: str) -> None:
-    with pytest.raises(UsageError, match=flag):
+def test_options_outside_their_limits_are_refused(option: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"^{option} "):
         Orb(**{option: value})  # type: ignore[arg-type]
