@@ -62,7 +62,7 @@ class PropagateSettings:
     )
     sam_checkpoint: str | None = option(
         None,
-        "refine borders with ENCODER.onnx,DECODER.onnx or a checkpoint",
+        "refine masks with ENCODER.onnx,DECODER.onnx or a checkpoint",
         metavar="FILE",
         group=METHOD,
     )
