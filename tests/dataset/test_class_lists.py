@@ -41,6 +41,20 @@ def test_the_names_of_every_format(tmp_path, name):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "names:\n  0: \"a: b # c\"\n  1: dog's # it's a comment\n",
+        'names: ["a: b # c", dog\'s] # all\n',
+        "names:\n- 'a: b # c' # one\n- dog's\n",
+    ],
+)
+def test_comments_end_lines_outside_quotes(tmp_path, content):
+    path = tmp_path / "data.yaml"
+    path.write_text(content)
+    assert read_class_list(path) == [ListedClass("a: b # c"), ListedClass("dog's")]
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.txt", "car,#cc0000\ndog\n"),

@@ -80,7 +80,7 @@ def test_a_cell_that_is_run_again_closes_the_session_before(folder, client_of):
         (".", {"port": "x"}, "port"),
         (".", {"method": "nothing"}, "nothing"),
         (".", {"region_size": -1}, "region"),
-        (".", {"no_such_option": 1}, "no-such-option is no option"),
+        (".", {"no_such_option": 1}, "^no_such_option is no option"),
         (".", {"classes": [3]}, "classes"),
         (".", {"classes": {"a": "red"}}, "red, green and blue"),
     ],

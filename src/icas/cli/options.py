@@ -125,12 +125,14 @@ def construct(
     """
     known = {field.name: flag_of(field.name) for field in dataclasses.fields(cls) if field.init}
     known |= {field: details.flag_of(field) for field, (_, details) in options_of(cls).items()}
-    with keywords_of_flags({flag: field for field, flag in known.items()}):
+    keywords = {flag: field for field, flag in known.items()}
+    with keywords_of_flags(keywords):
         for option in options:
             if option not in known:
                 shown = ", ".join(sorted(known.values()))
                 flags = (own[option][1] for own in map(options_of, others()) if option in own)
                 flag = next((one.flag_of(option) for one in flags), flag_of(option))
+                keywords[flag] = option
                 raise UsageError(f"{flag} is no option of method {name!r}; it has {shown}")
         return cls(**options)
 

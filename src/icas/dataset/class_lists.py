@@ -17,6 +17,10 @@ _HEX = re.compile(r"#?([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 _LISTS = ("names", "classes", "categories", "labels")
 """Keys under which files list their classes."""
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?:#.*)?""")
+_UNTIL_COMMENT = re.compile(
+    r"""(?:(?<![^\s\[{,:])(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')|(?!(?:^#|\s#) ).)*"""
+)
+"""A line up to a comment, which may be between quotes; a quote begins a value."""
 _SCALAR = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}]*?)\s*(?=[,\]}]|$)""")
 _PAIR = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^'":{\[][^:]*?)\s*:(?:\s+(.*))?""")
 
@@ -176,7 +180,8 @@ def _block(lines: list[str]) -> Any:
 def _without_comment(text: str) -> str:
     if (quoted := _QUOTED.fullmatch(text)) is not None:
         return quoted[1]
-    return re.sub(r"(?:^|\s)# .*$", "", text).strip() if text[:1] not in ("'", '"') else text
+    content = _UNTIL_COMMENT.match(text)
+    return content[0].strip() if content else text
 
 
 def _inline(text: str) -> Any:

@@ -190,7 +190,7 @@ def test_no_images_make_an_empty_feature_set() -> None:
 
 @pytest.mark.parametrize("name", ["corners", "permutations", "grid"])
 def test_wrong_options_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--{name} 0: must be"):
+    with pytest.raises(UsageError, match=f"^{name} 0: must be"):
         MinHash(**{name: 0})
 
 

@@ -223,7 +223,7 @@ def test_two_images_are_enough(train, make_pictures, tmp_path):
         ({"device": "gpu"}, "choose from auto, cpu"),
         ({"out": "m.onnx"}, "choose a suffix"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
-        ({"loss_weights": "random"}, "require --loss perceptual"),
+        ({"loss_weights": "random"}, "require loss perceptual"),
         ({"loss_layers": ","}, "a comma-separated list of layers"),
         ({"speed": 3}, "unknown keyword speed"),
         ({"out": "no/such/folder/m.pt"}, "no folder"),

@@ -55,7 +55,7 @@ def fetched_classifier(name: str, flag: str) -> Any:
         return models.get_model(name, weights=weights)
     except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was promised
         fault = no_weights(f"{name} ({weights})", flag, error, f" from {weights.url}")
-        raise IcasError(f"{fault}, or save it as {kept}") from error
+        raise IcasError(f"{fault.message}, or save it as {kept}") from error
 
 
 def require_reachable(url: str) -> None:
