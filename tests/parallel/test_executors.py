@@ -126,6 +126,22 @@ class Kept(Shared):
         self.pool.released.append(self)
 
 
+def test_tasks_go_in_groups_only_when_one_of_them_was_measured():
+    sizes = []
+
+    class Paced(Sent):
+        def group_size(self, function):
+            return 100  # as after an earlier call with short tasks
+
+        def submit(self, function, tasks):
+            sizes.append(len(tasks))
+            return super().submit(function, tasks)
+
+    workers = Workers(Paced(), jobs=2, remote=True, ahead=2)
+    assert list(workers.ordered(abs, ((-number,) for number in range(10)))) == list(range(10))
+    assert sizes == [1, 1, 1, 1, 6]
+
+
 def test_a_block_is_shared_once_from_its_first_task_to_its_last():
     pool = Sent()
     shelf = BlockCache(

@@ -57,11 +57,13 @@ class Workers:
             return
         waiting: deque[Any] = deque()
         remaining = iter(tasks)
+        size = 1  # until a result shows how long these tasks take
         try:
-            while group := list(islice(remaining, self.pool.group_size(function))):
+            while group := list(islice(remaining, size)):
                 waiting.append(self.pool.submit(function, group))
                 if len(waiting) >= self.ahead * self.jobs:
                     yield from self.pool.results(waiting.popleft())
+                    size = self.pool.group_size(function)
             while waiting:
                 yield from self.pool.results(waiting.popleft())
         finally:
